@@ -1,0 +1,15 @@
+//! `fleetpush` pushes thing-model service commands to a whole fleet through the `sendServiceData` call of the Quectel/Acceleronix
+//! platform, loses nothing, and can say afterwards what happened to every device.
+//!
+//! An arrow means 'imports':
+//!
+//! ```text
+//! main → cli, commands, exit          commands → settings, manifest, engine, store, gateway, ui
+//! engine → store, gateway (trait), policy, throttle, model        store, gateway, manifest, policy → model
+//! ui → engine events                  model, throttle → nothing of this crate
+//! ```
+
+pub mod clock;
+pub mod engine;
+pub mod gateway;
+pub mod model;

@@ -1,0 +1,2 @@
+//! The `fleetpush` binary.
+fn main() {}

@@ -1,0 +1,19 @@
+//! The words of the domain as types: what a payload is, what a send can come to, which states a task can be in.
+//!
+//! Nothing here does I/O, and nothing here imports another module of the crate.
+
+mod fate;
+mod ids;
+mod outcome;
+mod payload;
+mod state;
+mod ticket;
+mod time;
+
+pub use fate::{Answer, Element, Fate, Unsent};
+pub use ids::{BundleId, PayloadId, RequestId, RunId, TaskId};
+pub use outcome::{Class, Outcome};
+pub use payload::{Payload, Row, RowError};
+pub use state::{Counts, RunState, TaskState};
+pub use ticket::Ticket;
+pub use time::Timestamp;

@@ -1,0 +1,57 @@
+//! What a manifest row asks for.
+
+/// What a request carries besides its devices (specification, "Request Parameters"). Absent fields are omitted from the request, never null.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Payload {
+    /// `productKey`.
+    pub product_key: Box<str>,
+    /// `data`: the wire string, for example `[{"fuwu":[{"raw1":"AA"}]}]`.
+    pub data: Box<str>,
+    /// `qos`; the platform takes 1 when it is absent.
+    pub qos: Option<i32>,
+    /// `isCache`: keep the command for a device that is offline; the platform takes false when it is absent.
+    pub is_cache: Option<bool>,
+    /// `cacheTime` in seconds; effective with `isCache`, the platform takes 600 when it is absent.
+    pub cache_time: Option<i64>,
+    /// `isCover`: overwrite data sent before; the platform takes false when it is absent.
+    pub is_cover: Option<bool>,
+    /// `extendPara`: the text of a JSON object.
+    pub extend_para: Option<Box<str>>,
+}
+
+/// One good manifest row for one device: what becomes a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The line of the manifest on which the row begins, from 1; a CSV's header is line 1.
+    pub line: u64,
+    /// The device key, exactly as written.
+    pub device_key: Box<str>,
+    /// What is to be sent to it.
+    pub payload: Payload,
+    /// The row's labels: the text of a JSON object with text values, or nothing.
+    pub labels: Option<Box<str>>,
+}
+
+/// A manifest row that cannot be sent, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowError {
+    /// The line of the manifest on which the row begins, from 1.
+    pub line: u64,
+    /// The column or JSON field at fault, when it is one.
+    pub column: Option<Box<str>>,
+    /// The device key of the row, when it could be read; else empty.
+    pub device_key: Box<str>,
+    /// What is wrong and what to do: lower case, no full stop.
+    pub reason: Box<str>,
+}
+
+impl std::fmt::Display for RowError {
+    /// `line 7, column qos: …`, or without the column.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "line {}", self.line)?;
+        if let Some(column) = &self.column {
+            write!(f, ", column {column}")?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}

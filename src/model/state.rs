@@ -1,0 +1,107 @@
+//! The states of tasks and runs, under the names that the views use.
+
+/// How a task ended. A task without one of these is pending or in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum TaskState {
+    /// The platform took the command and, as a rule, gave a ticket.
+    Accepted = 1,
+    /// Refused, given up, blocked or invalid.
+    Failed = 2,
+    /// Sent, and what came of it is not known.
+    InDoubt = 3,
+    /// Never to be sent: a duplicate of the device's row before it, or cancelled.
+    Skipped = 4,
+}
+
+impl TaskState {
+    /// Every end state.
+    pub const ALL: [Self; 4] = [Self::Accepted, Self::Failed, Self::InDoubt, Self::Skipped];
+
+    /// The name in the views and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Failed => "failed",
+            Self::InDoubt => "in_doubt",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// The state of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RunState {
+    /// Being pushed, or left so by a crash.
+    Running,
+    /// Stopped before the end by a signal, an outage or a refusal; the next start continues it.
+    Stopped,
+    /// Stopped by a threshold.
+    Aborted,
+    /// Ended by `cancel`.
+    Cancelled,
+    /// Every task has ended.
+    Complete,
+}
+
+impl RunState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [
+        Self::Running,
+        Self::Stopped,
+        Self::Aborted,
+        Self::Cancelled,
+        Self::Complete,
+    ];
+
+    /// The name in the views.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Aborted => "aborted",
+            Self::Cancelled => "cancelled",
+            Self::Complete => "complete",
+        }
+    }
+
+    /// The state of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    /// Whether there is something left to push.
+    pub fn is_unfinished(self) -> bool {
+        matches!(self, Self::Running | Self::Stopped | Self::Aborted)
+    }
+}
+
+/// How many tasks of a run are in which state.
+///
+/// `accepted + failed + in_doubt + skipped + pending = tasks`, always; `snoozing` and `in_flight` are parts of `pending`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Counts {
+    /// Manifest rows.
+    pub tasks: u64,
+    /// Tasks that the platform accepted.
+    pub accepted: u64,
+    /// Tasks that failed.
+    pub failed: u64,
+    /// Tasks that ended in doubt.
+    pub in_doubt: u64,
+    /// Tasks skipped as duplicates or cancelled.
+    pub skipped: u64,
+    /// Tasks that have not ended.
+    pub pending: u64,
+    /// Pending tasks that wait because the platform throttled their device.
+    pub snoozing: u64,
+    /// Pending tasks that are claimed by a request.
+    pub in_flight: u64,
+}
+
+impl Counts {
+    /// Tasks that have ended, whatever they ended as.
+    pub fn ended(&self) -> u64 {
+        self.accepted + self.failed + self.in_doubt + self.skipped
+    }
+}
