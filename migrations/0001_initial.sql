@@ -76,7 +76,7 @@ CREATE TABLE device_task (
 -- A device's next task: becomes due when the one before it has ended.
 CREATE TABLE follower (
     previous_id INTEGER PRIMARY KEY REFERENCES task (id),
-    task_id     INTEGER NOT NULL REFERENCES task (id)
+    task_id     INTEGER NOT NULL UNIQUE REFERENCES task (id)
 ) STRICT;
 
 -- One half of a request that the platform refused as a whole: its tasks travel together and are not merged with others.
@@ -85,7 +85,7 @@ CREATE TABLE bundle (
     run_id            INTEGER NOT NULL REFERENCES run (id),
     parent_request_id INTEGER NOT NULL REFERENCES request (id),
     devices           INTEGER NOT NULL CHECK (devices > 0),
-    passed            INTEGER NOT NULL DEFAULT 0 CHECK (passed IN (0, 1))   -- whether a request of it was not refused as a whole
+    passed            INTEGER CHECK (passed IN (0, 1))      -- 0: refused as a whole, 1: not; NULL: not answered yet
 ) STRICT;
 CREATE INDEX bundle_parent ON bundle (parent_request_id);
 

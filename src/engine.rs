@@ -1,5 +1,19 @@
 //! Pushes one run: claims tasks, sends them, records what came back.
+//!
+//! One writer, [`push`], owns the journal: it hands out claims and records what the senders report, in one transaction after the other.
+//! What it decides, it decides by pure parts: `recorder` says what a reply means for the tasks, `feeder` how much to claim, `outage` whether
+//! the platform is there. Senders know neither SQL nor a rule. The engine prints nothing; it tells what happens by [`Event`]s.
 
 mod event;
+mod feeder;
+mod outage;
+mod recorder;
+mod recovery;
+mod sender;
+#[cfg(test)]
+mod tests;
+mod writer;
 
 pub use event::{Event, Pause, Stop};
+pub use recovery::recover;
+pub use writer::{Context, Options, push};

@@ -13,3 +13,6 @@ pub mod clock;
 pub mod engine;
 pub mod gateway;
 pub mod model;
+pub mod policy;
+pub mod store;
+pub mod throttle;

@@ -3,7 +3,9 @@
 //! Nothing here does I/O, and nothing here imports another module of the crate.
 
 mod fate;
+mod history;
 mod ids;
+mod options;
 mod outcome;
 mod payload;
 mod state;
@@ -11,7 +13,10 @@ mod ticket;
 mod time;
 
 pub use fate::{Answer, Element, Fate, Unsent};
+pub use history::History;
 pub use ids::{BundleId, PayloadId, RequestId, RunId, TaskId};
+pub(crate) use options::words;
+pub use options::{AbortIf, AfterFailure, InDoubt, Language, OptionError, Percent, Rate, Region};
 pub use outcome::{Class, Outcome};
 pub use payload::{Payload, Row, RowError};
 pub use state::{Counts, RunState, TaskState};

@@ -69,3 +69,14 @@ pub struct Element {
     /// The element's `ticket`.
     pub ticket: Option<Ticket>,
 }
+
+impl Unsent {
+    /// What went wrong.
+    pub fn error(&self) -> &str {
+        match self {
+            Self::Unreachable { error, .. }
+            | Self::Certificate { error }
+            | Self::Credentials { error } => error,
+        }
+    }
+}

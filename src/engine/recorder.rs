@@ -1,0 +1,126 @@
+//! What a request's fate means for its tasks: a pure function, from a claim and a delivery to what is recorded.
+
+use rand::Rng;
+
+use crate::{
+    gateway::Delivery,
+    model::{Class, Fate, History, Timestamp},
+    policy::{self, Basis, Disposition, Rules, Signal, codes},
+    store::{Claim, Next, Refused, RequestEnd, Settlement},
+};
+
+/// What is recorded of a request, and what it says of the platform.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) end: RequestEnd,
+    pub(super) signal: Signal,
+    /// Devices whose command was accepted without a ticket.
+    pub(super) without_ticket: u32,
+}
+
+/// Settles a request.
+pub(super) fn settle(
+    claim: &Claim,
+    delivery: &Delivery,
+    now: Timestamp,
+    rules: &Rules,
+    random: &mut impl Rng,
+) -> Settled {
+    let judgement = policy::judge(&delivery.fate, claim.members.len());
+    let refused_as_a_whole = |judged: &policy::Judged| {
+        judged.basis == Basis::Request && judged.outcome.class == Class::Rejected
+    };
+    let refused = judgement
+        .devices
+        .iter()
+        .filter(|device| refused_as_a_whole(device))
+        .count();
+    // A code for several devices says nothing of any one of them: the request is split until each stands alone.
+    let split = refused > 0 && claim.members.len() > 1;
+    let passed = match (refused, &judgement.signal) {
+        (0, Signal::Reached) => Some(true),
+        (0, _) => None,
+        _ => Some(false),
+    };
+    let refusal = judgement
+        .devices
+        .first()
+        .filter(|_| refused == claim.members.len())
+        .and_then(|device| device.outcome.code)
+        .and_then(|code| Some((refused_scope(code)?, code)));
+    let mut without_ticket = 0;
+    let mut split_off = 0;
+    let tasks = claim
+        .members
+        .iter()
+        .zip(judgement.devices)
+        .map(|(member, judged)| {
+            if split && refused_as_a_whole(&judged) {
+                split_off += 1;
+                return Settlement {
+                    outcome: judged.outcome,
+                    history: History {
+                        sends: member.history.sends + 1,
+                        ..member.history
+                    },
+                    next: Next::Split {
+                        second_half: split_off > refused.div_ceil(2),
+                    },
+                };
+            }
+            let accepted = judged.outcome.class == Class::Accepted;
+            without_ticket += u32::from(accepted && judged.outcome.ticket.is_none());
+            let (disposition, history) =
+                policy::dispose(&judged.outcome, member.history, now, rules, random);
+            let next = match disposition {
+                Disposition::End(state) => Next::End(state),
+                Disposition::Again { due_at } => Next::Again {
+                    due_at,
+                    keep_bundle: judged.basis == Basis::Request,
+                },
+            };
+            Settlement {
+                outcome: judged.outcome,
+                history,
+                next,
+            }
+        })
+        .collect();
+    let (http_status, code, message, error) = match &delivery.fate {
+        Fate::Answered(answer) => (
+            Some(answer.http_status),
+            answer.code,
+            answer.message.clone(),
+            None,
+        ),
+        Fate::Lost { http_status, error } => {
+            (*http_status, None, None, Some(error.as_str().into()))
+        }
+        Fate::Unsent(unsent) => (None, None, None, Some(unsent.error().into())),
+    };
+    Settled {
+        end: RequestEnd::Sent {
+            sent_at: Some(delivery.sent_at),
+            finished_at: now,
+            latency: Some(delivery.latency),
+            http_status,
+            code,
+            message,
+            error,
+            passed,
+            refused: refusal,
+            tasks,
+        },
+        signal: judgement.signal,
+        without_ticket,
+    }
+}
+
+/// What a code for a whole request is about, when that is more than the devices of the request.
+fn refused_scope(code: i64) -> Option<Refused> {
+    match codes::lookup(code)?.scope? {
+        codes::Scope::Payload => Some(Refused::Payload),
+        codes::Scope::Product => Some(Refused::Product),
+        codes::Scope::Device | codes::Scope::Account => None,
+    }
+}

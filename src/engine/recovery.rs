@@ -1,0 +1,67 @@
+//! After a crash: whatever was claimed and has no end may have been sent, and is in doubt.
+
+use crate::{
+    model::{Class, InDoubt, Outcome, Timestamp},
+    policy::{self, Disposition},
+    store::{Journal, Next, Record, RequestEnd, Settlement, StoreError, Wish},
+};
+
+/// Gives every request without an end one: each of its tasks gets an attempt in doubt, and what `in_doubt` says follows. Gives the number of
+/// tasks concerned.
+pub async fn recover(
+    journal: &mut Journal<'_>,
+    in_doubt: InDoubt,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    const WHAT: &str = "no reply was recorded: the process ended between the claim and the reply";
+    let mut tasks = 0;
+    for request in journal.unfinished().await? {
+        let claim = journal.reopen(request).await?;
+        tasks += claim.members.len() as u64;
+        let settlements = claim
+            .members
+            .iter()
+            .map(|member| {
+                let (disposition, history) = policy::after_crash(member.history, now, in_doubt);
+                Settlement {
+                    outcome: Outcome {
+                        class: Class::InDoubt,
+                        code: None,
+                        message: Some(WHAT.into()),
+                        ticket: None,
+                    },
+                    history,
+                    next: match disposition {
+                        Disposition::End(state) => Next::End(state),
+                        Disposition::Again { due_at } => Next::Again {
+                            due_at,
+                            keep_bundle: true,
+                        },
+                    },
+                }
+            })
+            .collect();
+        let record = Record {
+            claim,
+            end: RequestEnd::Sent {
+                sent_at: None,
+                finished_at: now,
+                latency: None,
+                http_status: None,
+                code: None,
+                message: None,
+                error: Some(WHAT.into()),
+                passed: None,
+                refused: None,
+                tasks: settlements,
+            },
+        };
+        let nothing = Wish {
+            requests: 0,
+            chunk_size: 1,
+            now,
+        };
+        journal.exchange(vec![record], nothing).await?;
+    }
+    Ok(tasks)
+}

@@ -1,0 +1,10 @@
+//! The engine on real SQLite files, against a platform that a test scripts.
+
+mod bench;
+mod chaos;
+mod order;
+mod outcomes;
+mod refusals;
+mod stops;
+
+use bench::{Bench, Script, accepted, code, elements, lost, reply};

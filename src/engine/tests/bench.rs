@@ -1,0 +1,416 @@
+//! What the engine's tests share: a scripted platform, a staged run, and the invariants that hold after every push.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use rand::{SeedableRng, rngs::SmallRng};
+use sqlx::{Connection, Row as _, SqliteConnection};
+use tempfile::TempDir;
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    clock::Clock,
+    engine::{Context, Event, Options, Stop, push},
+    gateway::{Delivery, Gateway, Outgoing},
+    model::{
+        AbortIf, AfterFailure, Answer, Element, Fate, InDoubt, Payload, Row, Ticket, Timestamp,
+    },
+    policy::Rules,
+    store::{NewRun, Run, Store},
+};
+
+/// What the platform does with the n-th request (from 0).
+pub(super) type Script = Box<dyn Fn(usize, &Outgoing) -> Fate + Send + Sync>;
+
+/// A platform that follows a script, keeps account of what it accepted, and notices devices that are in two requests at a time.
+pub(super) struct Platform {
+    script: Script,
+    requests: AtomicUsize,
+    /// A request that is under way waits here until the test lets it go on.
+    pub(super) hold: watch::Sender<bool>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    next_ticket: u64,
+    /// Tickets by device, in the order in which they were given.
+    tickets: HashMap<String, Vec<String>>,
+    under_way: HashSet<(String, String)>,
+    /// The data sent to each device, in order.
+    sent: Vec<(String, String)>,
+    sizes: Vec<usize>,
+}
+
+impl Gateway for Platform {
+    async fn send(&self, request: Outgoing) -> Delivery {
+        let n = self.requests.fetch_add(1, Ordering::SeqCst);
+        let keys: Vec<(String, String)> = request
+            .devices
+            .iter()
+            .map(|device| (request.payload.product_key.to_string(), device.to_string()))
+            .collect();
+        {
+            let mut state = self.state.lock().unwrap();
+            state.sizes.push(keys.len());
+            for key in &keys {
+                assert!(
+                    state.under_way.insert(key.clone()),
+                    "{key:?} is in two requests"
+                );
+                state
+                    .sent
+                    .push((key.1.clone(), request.payload.data.to_string()));
+            }
+        }
+        // Others get a chance to run, so that requests do overlap.
+        tokio::task::yield_now().await;
+        let mut fate = (self.script)(n, &request);
+        let mut hold = self.hold.subscribe();
+        hold.wait_for(|hold| !hold).await.unwrap();
+        let mut state = self.state.lock().unwrap();
+        if let Fate::Answered(answer) = &mut fate {
+            for (element, device) in answer.elements.iter_mut().zip(&request.devices) {
+                let Some(element) = element else { continue };
+                if element.code == Some(200) {
+                    state.next_ticket += 1;
+                    let ticket = format!("{}", 1_335_004_867_605_954_560 + state.next_ticket);
+                    element.ticket = Ticket::new(&ticket);
+                    state
+                        .tickets
+                        .entry(device.to_string())
+                        .or_default()
+                        .push(ticket);
+                }
+            }
+        }
+        for key in &keys {
+            state.under_way.remove(key);
+        }
+        Delivery {
+            sent_at: Timestamp(1_763_838_149_123),
+            latency: Duration::from_millis(1),
+            fate,
+        }
+    }
+}
+
+/// A reply that is readable, with this top-level code and nothing of any device.
+pub(super) fn reply(code: i64) -> Answer {
+    Answer {
+        http_status: 200,
+        readable: true,
+        code: Some(code),
+        ..Answer::default()
+    }
+}
+
+/// A refusal or failure of the whole request.
+pub(super) fn code(code: i64) -> Fate {
+    Fate::Answered(reply(code))
+}
+
+/// A reply with a code for each device.
+pub(super) fn elements(request: &Outgoing, code: impl Fn(&str) -> Option<i64>) -> Fate {
+    Fate::Answered(Answer {
+        elements: request
+            .devices
+            .iter()
+            .map(|device| {
+                code(device).map(|code| Element {
+                    code: Some(code),
+                    ..Element::default()
+                })
+            })
+            .collect(),
+        ..reply(200)
+    })
+}
+
+/// A reply in which every device accepts.
+pub(super) fn accepted(request: &Outgoing) -> Fate {
+    elements(request, |_| Some(200))
+}
+
+/// A request whose reply never arrived.
+pub(super) fn lost() -> Fate {
+    Fate::Lost {
+        http_status: None,
+        error: "connection reset".into(),
+    }
+}
+
+/// A staged run on a database of its own, and a platform.
+pub(super) struct Bench {
+    folder: TempDir,
+    pub(super) platform: Arc<Platform>,
+    pub(super) options: Options,
+    pub(super) after_failure: AfterFailure,
+    stop: watch::Sender<bool>,
+}
+
+impl Bench {
+    /// A run of these rows, each a device and its data.
+    pub(super) async fn new(rows: &[(&str, &str)], script: Script) -> Self {
+        let bench = Self {
+            folder: tempfile::tempdir().unwrap(),
+            platform: Arc::new(Platform {
+                script,
+                requests: AtomicUsize::new(0),
+                hold: watch::channel(false).0,
+                state: Mutex::default(),
+            }),
+            options: Options {
+                chunk_size: 10,
+                concurrency: 4,
+                rate: None,
+                rules: Rules {
+                    max_attempts: 5,
+                    max_snooze: Duration::from_hours(1),
+                    in_doubt: InDoubt::Resend,
+                    retry_offline: 0,
+                    offline_delay: Duration::from_mins(30),
+                },
+                max_outage: Duration::from_mins(30),
+                drain_timeout: Duration::from_secs(30),
+                abort_if: AbortIf::Never,
+                override_abort: false,
+            },
+            after_failure: AfterFailure::Block,
+            stop: watch::channel(false).0,
+        };
+        let mut store = bench.store().await;
+        let about = NewRun {
+            name: "test".into(),
+            manifest: "test.csv".into(),
+            manifest_sha256: "0".repeat(64),
+            defaults: "{}".into(),
+            base_url: "http://127.0.0.1:1".into(),
+            identity: "1".repeat(64),
+        };
+        let mut stager = store
+            .stage(&about, bench.options.chunk_size, Timestamp(1))
+            .await
+            .unwrap();
+        let rows = (2..)
+            .zip(rows)
+            .map(|(line, (device, data))| Row {
+                line,
+                device_key: (*device).into(),
+                payload: Payload {
+                    product_key: "PK".into(),
+                    data: (*data).into(),
+                    qos: None,
+                    is_cache: None,
+                    cache_time: None,
+                    is_cover: None,
+                    extend_para: None,
+                },
+                labels: None,
+            })
+            .collect();
+        stager.rows(rows).await.unwrap();
+        stager.finish(Timestamp(1)).await.unwrap();
+        store.close().await.unwrap();
+        bench
+    }
+
+    /// A run of `n` devices with one payload.
+    pub(super) async fn of(n: usize, script: Script) -> Self {
+        let keys: Vec<String> = (0..n).map(|i| format!("DK{i:05}")).collect();
+        let rows: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), "[1]")).collect();
+        Self::new(&rows, script).await
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.folder.path().join("test.db")
+    }
+
+    pub(super) async fn store(&self) -> Store {
+        Store::open(&self.path()).await.unwrap()
+    }
+
+    pub(super) async fn run(&self, store: &mut Store) -> Run {
+        store.run_by_name("test").await.unwrap().unwrap()
+    }
+
+    /// Asks the push to stop.
+    pub(super) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Pushes until something stops it; gives that and the events, and checks the invariants.
+    pub(super) async fn push(&self) -> (Stop, Vec<Event>) {
+        self.stop.send_replace(false);
+        let mut store = self.store().await;
+        let run = self.run(&mut store).await;
+        let (events, mut heard) = mpsc::channel(10_000);
+        let mut journal = store.journal(run, self.after_failure).await.unwrap();
+        let context = Context {
+            gateway: Arc::clone(&self.platform),
+            clock: Clock::start(),
+            random: SmallRng::seed_from_u64(7),
+            events,
+            stop: self.stop.subscribe(),
+        };
+        let stop = push(&mut journal, &self.options, context).await.unwrap();
+        let live = journal.counts();
+        store.close().await.unwrap();
+        let mut events = Vec::new();
+        while let Ok(event) = heard.try_recv() {
+            events.push(event);
+        }
+        let counted: (i64, i64, i64, i64, i64, i64, i64) = {
+            let mut connection = self.connection().await;
+            let row = sqlx::query(
+                "SELECT tasks, accepted, failed, in_doubt, skipped, pending, snoozing FROM runs",
+            )
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+            (
+                row.get(0),
+                row.get(1),
+                row.get(2),
+                row.get(3),
+                row.get(4),
+                row.get(5),
+                row.get(6),
+            )
+        };
+        let of_live = (
+            live.tasks as i64,
+            live.accepted as i64,
+            live.failed as i64,
+            live.in_doubt as i64,
+            live.skipped as i64,
+            live.pending as i64,
+            live.snoozing as i64,
+        );
+        assert_eq!(
+            of_live, counted,
+            "the counts in memory are those of the database"
+        );
+        self.check().await;
+        (stop, events)
+    }
+
+    pub(super) async fn connection(&self) -> SqliteConnection {
+        SqliteConnection::connect(&format!("sqlite:{}", self.path().display()))
+            .await
+            .unwrap()
+    }
+
+    /// The rows of a query, as text with `|` between the columns.
+    pub(super) async fn query(&self, sql: &'static str) -> Vec<String> {
+        let mut connection = self.connection().await;
+        let rows = sqlx::query(sql).fetch_all(&mut connection).await.unwrap();
+        rows.iter()
+            .map(|row| {
+                (0..row.len())
+                    .map(|i| {
+                        row.try_get::<Option<String>, _>(i)
+                            .or_else(|_| {
+                                row.try_get::<Option<i64>, _>(i)
+                                    .map(|n| n.map(|n| n.to_string()))
+                            })
+                            .unwrap()
+                            .unwrap_or_default()
+                    })
+                    .collect::<Vec<_>>()
+                    .join("|")
+            })
+            .collect()
+    }
+
+    /// How many tasks are in each state, by the view.
+    pub(super) async fn states(&self) -> Vec<String> {
+        self.query(
+            "SELECT state, coalesce(class, ''), count(*) FROM results GROUP BY 1, 2 ORDER BY 1, 2",
+        )
+        .await
+    }
+
+    /// Requests that the platform has seen.
+    pub(super) fn requests(&self) -> usize {
+        self.platform.requests.load(Ordering::SeqCst)
+    }
+
+    /// How many devices each request had, in order.
+    pub(super) fn sizes(&self) -> Vec<usize> {
+        self.platform.state.lock().unwrap().sizes.clone()
+    }
+
+    /// Devices and data in the order in which they were sent.
+    pub(super) fn sent(&self) -> Vec<(String, String)> {
+        self.platform.state.lock().unwrap().sent.clone()
+    }
+
+    /// What holds after every push, whatever happened: the database agrees with itself and with the platform.
+    pub(super) async fn check(&self) {
+        for (what, sql) in [
+            (
+                "a task in no or several states",
+                "SELECT line FROM results GROUP BY run, line HAVING count(*) <> 1",
+            ),
+            (
+                "the tally is not the count of the outcomes",
+                "SELECT * FROM (SELECT state, coalesce(class, 0) AS class, coalesce(code, 0) AS code, count(*) AS n FROM outcome GROUP BY 1, 2, 3 \
+              UNION ALL SELECT state, class, code, -n FROM tally) GROUP BY state, class, code HAVING sum(n) <> 0",
+            ),
+            (
+                "an ended task that is due",
+                "SELECT task_id FROM due JOIN outcome USING (task_id)",
+            ),
+            (
+                "a request without an end",
+                "SELECT id FROM request WHERE finished_at IS NULL",
+            ),
+            (
+                "attempts have a gap",
+                "SELECT line FROM attempts GROUP BY line HAVING count(*) <> max(attempt) OR min(attempt) <> 1",
+            ),
+            (
+                "results count other attempts than there are",
+                "SELECT r.line FROM results AS r WHERE r.attempts <> (SELECT count(*) FROM attempts AS a WHERE a.line = r.line)",
+            ),
+            (
+                "a request with other members than it says",
+                "SELECT q.request_id FROM requests AS q WHERE q.devices <> (SELECT count(*) FROM attempts AS a WHERE a.request_id = q.request_id)",
+            ),
+        ] {
+            let mut connection = self.connection().await;
+            let wrong = sqlx::query(sql).fetch_all(&mut connection).await.unwrap();
+            assert!(wrong.is_empty(), "{what}: {} rows", wrong.len());
+        }
+        let broken = self.query("PRAGMA foreign_key_check").await;
+        assert!(broken.is_empty(), "foreign keys are broken");
+        // Every ticket that the database has was given, and every one that was given is there.
+        let recorded: HashSet<String> = self
+            .query("SELECT device_key || '|' || ticket FROM attempts WHERE ticket IS NOT NULL")
+            .await
+            .into_iter()
+            .collect();
+        let given: HashSet<String> = self
+            .platform
+            .state
+            .lock()
+            .unwrap()
+            .tickets
+            .iter()
+            .flat_map(|(device, tickets)| {
+                tickets
+                    .iter()
+                    .map(move |ticket| format!("{device}|{ticket}"))
+            })
+            .collect();
+        assert_eq!(recorded, given, "tickets");
+    }
+}

@@ -1,0 +1,154 @@
+//! Several tasks of one device.
+
+use super::*;
+use crate::{engine::Stop, model::AfterFailure};
+
+#[tokio::test]
+async fn tasks_of_a_device_go_out_in_order_and_duplicates_not_at_all() {
+    let rows = [
+        ("A", "on"),
+        ("B", "on"),
+        ("A", "on"),
+        ("A", "off"),
+        ("A", "on"),
+        ("B", "off"),
+    ];
+    let bench = Bench::new(&rows, Box::new(|_, request| accepted(request))).await;
+    assert_eq!(bench.push().await.0, Stop::Complete);
+    let of = |device: &str| -> Vec<String> {
+        bench
+            .sent()
+            .into_iter()
+            .filter(|(key, _)| key == device)
+            .map(|(_, data)| data)
+            .collect()
+    };
+    assert_eq!(of("A"), ["on", "off", "on"]);
+    assert_eq!(of("B"), ["on", "off"]);
+    assert_eq!(
+        bench
+            .query("SELECT line, state, message FROM results WHERE state <> 'accepted'")
+            .await,
+        ["4|skipped|same payload as line 2"]
+    );
+}
+
+#[tokio::test]
+async fn a_failure_blocks_the_devices_later_tasks() {
+    let rows = [("A", "1"), ("B", "1"), ("A", "2"), ("A", "3"), ("B", "2")];
+    let script = |_, request: &crate::gateway::Outgoing| {
+        let data = request.payload.data.to_string();
+        elements(request, move |device| {
+            Some(if device == "A" && data == "1" {
+                61005
+            } else {
+                200
+            })
+        })
+    };
+    let mut bench = Bench::new(&rows, Box::new(script)).await;
+    assert_eq!(bench.push().await.0, Stop::Complete);
+    assert_eq!(
+        bench
+            .query(
+                "SELECT line, state, class, message, attempts FROM results WHERE device_key = 'A'"
+            )
+            .await,
+        [
+            "2|failed|rejected|Unauthorized device|1",
+            "4|failed|blocked|not sent: the device's task of line 2 ended as failed|0",
+            "5|failed|blocked|not sent: the device's task of line 4 ended as failed|0",
+        ]
+    );
+
+    bench = Bench::new(&rows, Box::new(script)).await;
+    bench.after_failure = AfterFailure::Continue;
+    assert_eq!(bench.push().await.0, Stop::Complete);
+    assert_eq!(
+        bench.states().await,
+        ["accepted|accepted|4", "failed|rejected|1"]
+    );
+}
+
+#[tokio::test]
+async fn a_retry_takes_blocked_tasks_along_in_order() {
+    use crate::{
+        model::{Class, TaskState, Timestamp},
+        store::RetryFilter,
+    };
+    let rows = [("A", "1"), ("A", "2"), ("A", "3"), ("B", "1")];
+    let script = |n, request: &crate::gateway::Outgoing| {
+        elements(request, move |device| {
+            Some(if n < 1 && device == "A" { 61002 } else { 200 })
+        })
+    };
+    let bench = Bench::new(&rows, Box::new(script)).await;
+    assert_eq!(bench.push().await.0, Stop::Complete);
+    assert_eq!(
+        bench.states().await,
+        [
+            "accepted|accepted|1",
+            "failed|blocked|2",
+            "failed|offline|1"
+        ]
+    );
+
+    let filter = RetryFilter {
+        states: vec![TaskState::Failed],
+        classes: vec![Class::Offline],
+        codes: vec![],
+        devices: vec![],
+    };
+    let mut store = bench.store().await;
+    let run = bench.run(&mut store).await;
+    let plan = store.plan_retry(&run, &filter).await.unwrap();
+    assert_eq!((plan.chosen, plan.blocked), (1, 2));
+    assert_eq!(
+        store.retry(&run, &filter, Timestamp(5)).await.unwrap(),
+        plan
+    );
+    store.close().await.unwrap();
+    bench.check().await;
+
+    assert_eq!(bench.push().await.0, Stop::Complete);
+    assert_eq!(bench.states().await, ["accepted|accepted|4"]);
+    let of_a: Vec<String> = bench
+        .sent()
+        .into_iter()
+        .filter(|(key, _)| key == "A")
+        .map(|(_, data)| data)
+        .collect();
+    assert_eq!(of_a, ["1", "1", "2", "3"]);
+    assert_eq!(
+        bench
+            .query("SELECT attempts FROM results WHERE line = 2")
+            .await,
+        ["2"]
+    );
+}
+
+#[tokio::test]
+async fn a_cancelled_run_skips_what_is_pending() {
+    use crate::{
+        engine::recover,
+        model::{InDoubt, Timestamp},
+    };
+    let rows = [("A", "1"), ("A", "2"), ("B", "1"), ("C", "1")];
+    let bench = Bench::new(&rows, Box::new(|_, request| accepted(request))).await;
+    let mut store = bench.store().await;
+    let run = bench.run(&mut store).await;
+    let mut journal = store.journal(run, AfterFailure::Block).await.unwrap();
+    recover(&mut journal, InDoubt::Hold, Timestamp(9))
+        .await
+        .unwrap();
+    assert_eq!(journal.cancel(Timestamp(9)).await.unwrap(), 4);
+    store.close().await.unwrap();
+    assert_eq!(bench.states().await, ["skipped||4"]);
+    assert_eq!(
+        bench
+            .query("SELECT state, pending, skipped FROM runs")
+            .await,
+        ["cancelled|0|4"]
+    );
+    bench.check().await;
+}

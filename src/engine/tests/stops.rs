@@ -1,0 +1,178 @@
+//! Outages, refusals, signals and thresholds.
+
+use std::{sync::Arc, time::Duration};
+
+use super::*;
+use crate::{
+    engine::{Event, Stop},
+    gateway::Outgoing,
+    model::{Answer, Fate, Unsent},
+};
+
+fn unreachable() -> Fate {
+    Fate::Unsent(Unsent::Unreachable {
+        error: "connection refused".into(),
+        retry_after: None,
+    })
+}
+
+#[tokio::test]
+async fn an_outage_pauses_the_run_and_costs_no_device() {
+    let script: Script = Box::new(|n, request: &Outgoing| {
+        if (2..9).contains(&n) {
+            unreachable()
+        } else {
+            accepted(request)
+        }
+    });
+    let mut bench = Bench::of(200, script).await;
+    bench.options.rules.max_attempts = 1;
+    let (stop, events) = bench.push().await;
+    assert_eq!(stop, Stop::Complete);
+    assert_eq!(bench.states().await, ["accepted|accepted|200"]);
+    assert!(events.iter().any(|event| matches!(event, Event::Paused(_))));
+    assert!(
+        events
+            .iter()
+            .any(|event| matches!(event, Event::Resumed { .. }))
+    );
+}
+
+#[tokio::test]
+async fn an_outage_that_lasts_stops_the_run_with_its_tasks_pending() {
+    let mut bench = Bench::of(100, Box::new(|_, _| unreachable())).await;
+    bench.options.max_outage = Duration::from_millis(200);
+    let (stop, _) = bench.push().await;
+    assert_eq!(
+        stop,
+        Stop::Outage {
+            reason: "connection refused".into()
+        }
+    );
+    assert_eq!(
+        bench.query("SELECT state, pending, failed FROM runs").await,
+        ["stopped|100|0"]
+    );
+}
+
+#[tokio::test]
+async fn too_many_requests_lower_the_rate_and_cost_no_attempt() {
+    let script: Script = Box::new(|n, request: &Outgoing| {
+        if n == 1 {
+            Fate::Answered(Answer {
+                http_status: 429,
+                ..Answer::default()
+            })
+        } else {
+            accepted(request)
+        }
+    });
+    let mut bench = Bench::of(60, script).await;
+    bench.options.rules.max_attempts = 1;
+    bench.options.rate = Some(1000.0);
+    let (stop, events) = bench.push().await;
+    assert_eq!(stop, Stop::Complete);
+    assert!(events.iter().any(
+        |event| matches!(event, Event::RateLowered { rate } if (400.0..600.0).contains(rate))
+    ));
+    assert_eq!(bench.states().await, ["accepted|accepted|60"]);
+}
+
+#[tokio::test]
+async fn a_refusal_stops_at_once_and_leaves_the_tasks_pending() {
+    for fate in [403_u16, 404, 405, 302].map(|http_status| {
+        Fate::Answered(Answer {
+            http_status,
+            ..Answer::default()
+        })
+    }) {
+        let bench = Bench::of(100, Box::new(move |_, _| fate.clone())).await;
+        let (stop, _) = bench.push().await;
+        assert!(matches!(stop, Stop::Refused { .. }), "{stop:?}");
+        assert_eq!(
+            bench.query("SELECT state, pending FROM runs").await,
+            ["stopped|100"]
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_threshold_aborts_and_can_be_overridden() {
+    let script: Script = Box::new(|n, request: &Outgoing| {
+        elements(request, |_| Some(if n < 4 { 61005 } else { 200 }))
+    });
+    let mut bench = Bench::of(200, script).await;
+    bench.options.concurrency = 1;
+    bench.options.abort_if = "failed>10%,min=20".parse().unwrap();
+    let (stop, _) = bench.push().await;
+    assert_eq!(
+        stop,
+        Stop::Aborted {
+            reason: "20 of 20 ended devices failed (--abort-if 'failed>10%,min=20')".into()
+        }
+    );
+    assert_eq!(bench.query("SELECT state FROM runs").await, ["aborted"]);
+    bench.options.override_abort = true;
+    // What failed from here on counts: two more chunks of the script fail.
+    assert!(matches!(bench.push().await.0, Stop::Aborted { .. }));
+    assert_eq!(bench.push().await.0, Stop::Complete);
+}
+
+#[tokio::test]
+async fn a_signal_drains_what_is_under_way_and_releases_the_rest() {
+    let bench = Arc::new(Bench::of(400, Box::new(|_, request| accepted(request))).await);
+    bench.platform.hold.send_replace(true);
+    let pushing = tokio::spawn({
+        let bench = Arc::clone(&bench);
+        async move { bench.push().await }
+    });
+    while bench.requests() < 4 {
+        tokio::task::yield_now().await;
+    }
+    bench.stop();
+    bench.platform.hold.send_replace(false);
+    let (stop, _) = pushing.await.unwrap();
+    assert_eq!(stop, Stop::Signal);
+    assert_eq!(
+        bench
+            .query("SELECT state, accepted, pending, in_flight FROM runs")
+            .await,
+        ["stopped|40|360|0"]
+    );
+    assert_eq!(
+        bench
+            .query("SELECT count(*) FROM attempts WHERE outcome = 'in_doubt'")
+            .await,
+        ["0"]
+    );
+    assert_eq!(bench.push().await.0, Stop::Complete);
+    assert_eq!(bench.states().await, ["accepted|accepted|400"]);
+    assert_eq!(bench.sent().len(), 400, "nothing was sent twice");
+}
+
+#[tokio::test]
+async fn what_outlasts_the_drain_is_in_doubt() {
+    let mut bench = Bench::of(40, Box::new(|_, _| code(50000))).await;
+    bench.options.drain_timeout = Duration::from_millis(50);
+    let bench = Arc::new(bench);
+    bench.platform.hold.send_replace(true);
+    let pushing = tokio::spawn({
+        let bench = Arc::clone(&bench);
+        async move { bench.push().await }
+    });
+    while bench.requests() < 4 {
+        tokio::task::yield_now().await;
+    }
+    bench.stop();
+    assert_eq!(pushing.await.unwrap().0, Stop::Signal);
+    assert_eq!(
+        bench
+            .query("SELECT outcome, count(*) FROM attempts GROUP BY 1")
+            .await,
+        ["in_doubt|40"]
+    );
+    assert_eq!(
+        bench.query("SELECT pending, in_flight FROM runs").await,
+        ["40|0"]
+    );
+}

@@ -1,0 +1,509 @@
+//! The writer: the one task that owns the journal. It turns reports into records, records into commits, and commits into claims.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use rand::rngs::SmallRng;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::Instant,
+};
+use tracing::{debug, info, warn};
+
+use super::{
+    Event, Stop,
+    feeder::room,
+    outage::Outage,
+    recorder::{Settled, settle},
+    recovery::recover,
+    sender::{self, Gate, Job, Report},
+};
+use crate::{
+    clock::Clock,
+    gateway::{Gateway, Outgoing},
+    model::{AbortIf, RequestId, RunState, Timestamp},
+    policy::{self, Rules, Signal},
+    store::{Claim, Exchange, Finding, Journal, Record, RequestEnd, StoreError, Tally, Wish},
+    throttle::Pacer,
+};
+
+/// How a run is pushed.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// `--chunk-size`: devices in one request.
+    pub chunk_size: u32,
+    /// `--concurrency`: requests in flight.
+    pub concurrency: usize,
+    /// `--rate`: requests a second; `None` for no ceiling.
+    pub rate: Option<f64>,
+    /// What follows from outcomes.
+    pub rules: Rules,
+    /// `--max-outage`.
+    pub max_outage: Duration,
+    /// `--drain-timeout`.
+    pub drain_timeout: Duration,
+    /// `--abort-if`.
+    pub abort_if: AbortIf,
+    /// `--override-abort`: what had failed before this push does not count.
+    pub override_abort: bool,
+}
+
+/// What a push needs of the world around it.
+#[derive(Debug)]
+pub struct Context<G> {
+    /// The platform.
+    pub gateway: Arc<G>,
+    /// The time.
+    pub clock: Clock,
+    /// The random source of pauses.
+    pub random: SmallRng,
+    /// Where events go.
+    pub events: mpsc::Sender<Event>,
+    /// Becomes true when the push is to stop.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Pushes a run until it is complete or something stops it, and notes in the journal how it ended.
+///
+/// An error means that the journal failed: sending stops at once, and what is on the disk stays right, as after a crash.
+pub async fn push<G: Gateway>(
+    journal: &mut Journal<'_>,
+    options: &Options,
+    context: Context<G>,
+) -> Result<Stop, StoreError> {
+    let clock = context.clock;
+    let in_doubt = options.rules.in_doubt;
+    journal.begin(clock.now()).await?;
+    let found = recover(journal, in_doubt, clock.now()).await?;
+    if found > 0 {
+        info!(
+            tasks = found,
+            "claimed when the last push ended, and in doubt"
+        );
+    }
+    let stop = Writer::new(journal, options, context).run().await?;
+    // What is still under way when the drain times out is in doubt, as after a crash.
+    recover(journal, in_doubt, clock.now()).await?;
+    let state = match &stop {
+        Stop::Complete => RunState::Complete,
+        Stop::Aborted { .. } => RunState::Aborted,
+        Stop::Signal | Stop::Outage { .. } | Stop::Refused { .. } => RunState::Stopped,
+    };
+    // The last task may have ended while a stop was under way.
+    let state = if journal.counts().pending == 0 {
+        RunState::Complete
+    } else {
+        state
+    };
+    journal.end(state, clock.now()).await?;
+    Ok(if state == RunState::Complete {
+        Stop::Complete
+    } else {
+        stop
+    })
+}
+
+struct Writer<'j, 's> {
+    journal: &'j mut Journal<'s>,
+    options: &'j Options,
+    clock: Clock,
+    random: SmallRng,
+    events: mpsc::Sender<Event>,
+    stop: watch::Receiver<bool>,
+    pacer: Arc<Pacer>,
+    gate: watch::Sender<Gate>,
+    jobs: mpsc::Sender<Job>,
+    reports: mpsc::Receiver<Report>,
+    senders: JoinHandle<()>,
+    /// Claims that have not been reported back.
+    outstanding: HashMap<RequestId, Claim>,
+    /// How many of them no sender has begun to send.
+    unsent: usize,
+    outage: Outage,
+    /// What had ended before, as far as it does not count towards the threshold.
+    forgiven: BTreeMap<Tally, u64>,
+    stopping: Option<Stopping>,
+    /// Whether there may be something to claim right now.
+    more: bool,
+    next_due: Option<Timestamp>,
+    requests: u64,
+}
+
+struct Stopping {
+    why: Stop,
+    deadline: Instant,
+}
+
+impl<'j, 's> Writer<'j, 's> {
+    fn new<G: Gateway>(
+        journal: &'j mut Journal<'s>,
+        options: &'j Options,
+        context: Context<G>,
+    ) -> Self {
+        let pacer = Arc::new(Pacer::new(options.rate));
+        // Claims are made only as long as there is a place here for each, so that the writer never waits for a sender that waits for it.
+        let places = 2 * options.concurrency;
+        let (jobs, jobs_out) = mpsc::channel(places);
+        // Each of them is reported at most twice.
+        let (reports_in, reports) = mpsc::channel(2 * places);
+        let (gate, gate_out) = watch::channel(Gate::Open);
+        let senders = tokio::spawn(sender::run(
+            context.gateway,
+            Arc::clone(&pacer),
+            jobs_out,
+            gate_out,
+            reports_in,
+            options.concurrency,
+        ));
+        let forgiven = if options.override_abort {
+            journal.tally().collect()
+        } else {
+            BTreeMap::new()
+        };
+        Self {
+            journal,
+            options,
+            clock: context.clock,
+            random: context.random,
+            events: context.events,
+            stop: context.stop,
+            pacer,
+            gate,
+            jobs,
+            reports,
+            senders,
+            outstanding: HashMap::new(),
+            unsent: 0,
+            outage: Outage::new(options.max_outage),
+            forgiven,
+            stopping: None,
+            more: true,
+            next_due: None,
+            requests: 0,
+        }
+    }
+
+    async fn run(mut self) -> Result<Stop, StoreError> {
+        let result = self.turns().await;
+        // On an error too: nothing more is sent than what is on its way.
+        self.senders.abort();
+        let _ = self.senders.await;
+        result
+    }
+
+    async fn turns(&mut self) -> Result<Stop, StoreError> {
+        let mut records = Vec::new();
+        let mut reports = Vec::new();
+        let mut stop = self.stop.clone();
+        self.tell_progress();
+        loop {
+            let now = self.clock.now();
+            let wanted = self.wanted(now);
+            if wanted > 0 || !records.is_empty() {
+                self.exchange(std::mem::take(&mut records), wanted, now)
+                    .await?;
+            }
+            if self.outstanding.is_empty() {
+                if let Some(stopping) = &self.stopping {
+                    return Ok(stopping.why.clone());
+                }
+                if self.journal.counts().pending == 0 {
+                    return Ok(Stop::Complete);
+                }
+            }
+            // With something left to claim the loop goes on at once, unless reports are needed to make room.
+            let now = self.clock.now();
+            if self.wanted(now) > 0 {
+                while let Ok(report) = self.reports.try_recv() {
+                    reports.push(report);
+                }
+            } else {
+                let wake = self.wake(now);
+                tokio::select! {
+                    _ = self.reports.recv_many(&mut reports, 1024) => {}
+                    () = sleep_until(wake) => {}
+                    Ok(_) = stop.wait_for(|stop| *stop), if self.stopping.is_none() => {}
+                }
+            }
+            self.stop_if_due().await;
+            if self
+                .stopping
+                .as_ref()
+                .is_some_and(|stopping| stopping.deadline <= Instant::now())
+            {
+                warn!(
+                    requests = self.outstanding.len(),
+                    "the drain timed out; what is under way is in doubt"
+                );
+                self.exchange(std::mem::take(&mut records), 0, self.clock.now())
+                    .await?;
+                return Ok(self
+                    .stopping
+                    .take()
+                    .map_or(Stop::Signal, |stopping| stopping.why));
+            }
+            for report in reports.drain(..) {
+                records.extend(self.take(report).await);
+            }
+        }
+    }
+
+    /// How many requests to claim now.
+    fn wanted(&self, now: Timestamp) -> usize {
+        let anything = self.more || self.next_due.is_some_and(|due| due <= now);
+        if self.stopping.is_some() || !anything {
+            0
+        } else if self.outage.is_paused() {
+            usize::from(self.outage.wants_probe(now) && self.unsent == 0)
+        } else {
+            room(
+                self.options.concurrency,
+                self.pacer.rate(),
+                self.unsent,
+                self.outstanding.len(),
+            )
+        }
+    }
+
+    /// When to look again, if no report comes before.
+    fn wake(&self, now: Timestamp) -> Option<Instant> {
+        let later = |at: Timestamp| Instant::now() + now.until(at);
+        let deadline = self.stopping.as_ref().map(|stopping| stopping.deadline);
+        if deadline.is_some() {
+            return deadline;
+        }
+        let next_claim = match self.outage.next_probe() {
+            Some(probe) => Some(probe.max(self.next_due.filter(|_| !self.more).unwrap_or(probe))),
+            None => self.next_due.filter(|due| *due > now),
+        };
+        let give_up = self.outage.give_up().map(|(at, _)| at);
+        [
+            next_claim.filter(|at| *at > now),
+            give_up.filter(|at| *at > now),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .map(later)
+    }
+
+    /// Begins to stop when a signal has asked for it, or when an outage has lasted too long.
+    async fn stop_if_due(&mut self) {
+        if *self.stop.borrow() {
+            self.begin_stop(Stop::Signal).await;
+        }
+        let now = self.clock.now();
+        let late = self
+            .outage
+            .give_up()
+            .filter(|(at, _)| *at <= now)
+            .map(|(_, reason)| reason.to_owned());
+        if let Some(reason) = late {
+            self.begin_stop(Stop::Outage { reason }).await;
+        }
+    }
+
+    /// One transaction: what came back goes in, what is to be sent comes out.
+    async fn exchange(
+        &mut self,
+        records: Vec<Record>,
+        requests: usize,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let wish = Wish {
+            requests,
+            chunk_size: self.options.chunk_size,
+            now,
+        };
+        let Exchange {
+            claims,
+            more,
+            next_due,
+            findings,
+        } = self.journal.exchange(records, wish).await?;
+        if requests > 0 {
+            self.more = more;
+        }
+        self.next_due = next_due;
+        for claim in claims {
+            self.dispatch(claim);
+        }
+        for finding in findings {
+            let event = match finding {
+                Finding::ChunkLimit(devices) => Event::ChunkSizeLowered { devices },
+                Finding::Ended { code, what } => Event::PayloadEnded { code, what },
+            };
+            self.tell(event).await;
+        }
+        self.tell_progress();
+        self.abort_if_crossed().await;
+        Ok(())
+    }
+
+    fn dispatch(&mut self, claim: Claim) {
+        let probe = self.outage.is_paused();
+        if probe {
+            self.outage.probing(claim.request);
+        }
+        let job = Job {
+            request: claim.request,
+            outgoing: Outgoing {
+                payload: Arc::clone(&claim.payload),
+                devices: claim
+                    .members
+                    .iter()
+                    .map(|member| Arc::clone(&member.device_key))
+                    .collect(),
+            },
+            probe,
+        };
+        self.unsent += 1;
+        self.outstanding.insert(claim.request, claim);
+        // There is a place for every claim. If the senders are gone nonetheless, the claim is in doubt like any other without an end.
+        if let Err(error) = self.jobs.try_send(job) {
+            warn!(%error, "a claimed request could not be handed to a sender");
+        }
+    }
+
+    /// Takes a report, and gives what is to be recorded of it.
+    async fn take(&mut self, report: Report) -> Option<Record> {
+        match report {
+            Report::Started => {
+                self.unsent -= 1;
+                None
+            }
+            Report::Returned(request) => {
+                self.unsent -= 1;
+                self.outage.silent(request, self.clock.now());
+                let claim = self.outstanding.remove(&request)?;
+                Some(Record {
+                    claim,
+                    end: RequestEnd::Released,
+                })
+            }
+            Report::Done {
+                request,
+                started,
+                delivery,
+            } => {
+                let claim = self.outstanding.remove(&request)?;
+                let now = self.clock.now();
+                let Settled {
+                    end,
+                    signal,
+                    without_ticket,
+                } = settle(
+                    &claim,
+                    &delivery,
+                    now,
+                    &self.options.rules,
+                    &mut self.random,
+                );
+                self.requests += 1;
+                debug!(%request, devices = claim.members.len(), ?signal, latency = ?delivery.latency, "request ended");
+                if without_ticket > 0 {
+                    let devices = without_ticket;
+                    self.tell(Event::TicketMissing { devices }).await;
+                }
+                self.heed(request, started, signal, now).await;
+                Some(Record { claim, end })
+            }
+        }
+    }
+
+    /// What a request says of the platform as a whole.
+    async fn heed(&mut self, request: RequestId, started: Instant, signal: Signal, now: Timestamp) {
+        match signal {
+            Signal::Reached => {
+                if let Some(after) = self.outage.reached(now) {
+                    self.set_gate(Gate::Open);
+                    self.tell(Event::Resumed { after }).await;
+                }
+            }
+            Signal::Silent => self.outage.silent(request, now),
+            Signal::Throttled {
+                retry_after,
+                reason,
+            } => {
+                self.outage.throttled(request, now, reason);
+                let hold = retry_after.map(|asked| policy::probe_delay(0, Some(asked)));
+                if let Some(rate) = self.pacer.lower(started, hold) {
+                    self.tell(Event::RateLowered { rate }).await;
+                }
+            }
+            Signal::Outage {
+                retry_after,
+                reason,
+            } => {
+                if let Some(pause) = self.outage.out_of_reach(request, now, retry_after, reason) {
+                    self.set_gate(Gate::ProbesOnly);
+                    self.tell(Event::Paused(pause)).await;
+                }
+            }
+            Signal::Stop { reason } => self.begin_stop(Stop::Refused { reason }).await,
+        }
+    }
+
+    async fn abort_if_crossed(&mut self) {
+        if self.stopping.is_some() {
+            return;
+        }
+        let ended = self.journal.tally().map(|(key, n)| {
+            let forgiven = self.forgiven.get(&key).copied().unwrap_or_default();
+            (key.state, key.class, n.saturating_sub(forgiven))
+        });
+        if let Some(reason) = policy::crossed(self.options.abort_if, ended) {
+            self.begin_stop(Stop::Aborted { reason }).await;
+        }
+    }
+
+    /// Begins to stop: nothing new is claimed, what no sender has begun comes back, what is under way is waited for.
+    async fn begin_stop(&mut self, why: Stop) {
+        if self.stopping.is_some() {
+            return;
+        }
+        let timeout = self.options.drain_timeout;
+        self.stopping = Some(Stopping {
+            why,
+            deadline: Instant::now() + timeout,
+        });
+        self.set_gate(Gate::Closed);
+        let requests = (self.outstanding.len() - self.unsent) as u32;
+        if requests > 0 {
+            self.tell(Event::Draining { requests, timeout }).await;
+        }
+    }
+
+    fn set_gate(&self, gate: Gate) {
+        // A stop has the last word.
+        if self.stopping.is_none() || gate == Gate::Closed {
+            self.gate.send_replace(gate);
+        }
+    }
+
+    fn tell_progress(&self) {
+        let event = Event::Progress {
+            counts: self.journal.counts(),
+            requests: self.requests,
+            latest_due: self.journal.latest_due(),
+        };
+        // The next one tells more; a push does not wait for its display.
+        let _ = self.events.try_send(event);
+    }
+
+    async fn tell(&self, event: Event) {
+        // Whoever listened may have gone; the push goes on.
+        let _ = self.events.send(event).await;
+    }
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,12 @@
+//! What an outcome means and what follows from it: pure functions of a reply, a task's history, the time and a random source.
+//!
+//! The rules are those of the design's table "Outcomes and what follows"; the codes stand in [`codes`].
+
+pub mod codes;
+mod disposition;
+mod judgement;
+mod threshold;
+
+pub use disposition::{Disposition, Rules, after_crash, dispose, next_slot, probe_delay};
+pub use judgement::{Basis, Judged, Judgement, Signal, judge};
+pub use threshold::crossed;

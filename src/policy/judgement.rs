@@ -1,0 +1,252 @@
+//! From what became of a request to what it says of each device, and of the platform as a whole.
+
+use std::time::Duration;
+
+use super::codes;
+use crate::model::{Answer, Class, Element, Fate, Outcome, Unsent};
+
+/// What a request's fate says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// One for each device of the request, in its order.
+    pub devices: Vec<Judged>,
+    /// What it says of the platform as a whole.
+    pub signal: Signal,
+}
+
+/// What a request's fate says of one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// Whether the device's own element decided, or the request as a whole.
+    pub basis: Basis,
+    /// The outcome.
+    pub outcome: Outcome,
+}
+
+/// Whose code decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// The device's own element.
+    Element,
+    /// The top-level code, the HTTP status, or the absence of a reply.
+    Request,
+}
+
+/// What a request's fate says of the platform as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signal {
+    /// The platform answered: it is there, and knows us.
+    Reached,
+    /// Nothing can be said: the request was lost on its way, or the token was refused.
+    Silent,
+    /// Too many requests: the rate has to drop.
+    Throttled {
+        /// How long the platform asked to wait.
+        retry_after: Option<Duration>,
+        /// What it said.
+        reason: String,
+    },
+    /// The platform is out of reach: pause and probe.
+    Outage {
+        /// How long the platform asked to wait.
+        retry_after: Option<Duration>,
+        /// What the platform or the network said.
+        reason: String,
+    },
+    /// Nothing can be sent until somebody changes something: stop.
+    Stop {
+        /// What the platform said, and what to do.
+        reason: String,
+    },
+}
+
+/// Judges the fate of a request to `devices` devices.
+pub fn judge(fate: &Fate, devices: usize) -> Judgement {
+    match fate {
+        Fate::Unsent(unsent) => unsent_judgement(unsent, devices),
+        Fate::Lost { http_status, error } => {
+            let outcome = Outcome {
+                class: Class::InDoubt,
+                code: http_status.map(i64::from),
+                message: Some(error.as_str().into()),
+                ticket: None,
+            };
+            Judgement {
+                devices: for_all(&outcome, devices),
+                signal: Signal::Silent,
+            }
+        }
+        Fate::Answered(answer) => answer_judgement(answer, devices),
+    }
+}
+
+fn unsent_judgement(unsent: &Unsent, devices: usize) -> Judgement {
+    let (class, error, signal) = match unsent {
+        Unsent::Unreachable { error, retry_after } => (
+            Class::Outage,
+            error,
+            Signal::Outage {
+                retry_after: *retry_after,
+                reason: error.clone(),
+            },
+        ),
+        Unsent::Certificate { error } => (
+            Class::Refused,
+            error,
+            Signal::Stop {
+                reason: error.clone(),
+            },
+        ),
+        Unsent::Credentials { error } => (
+            Class::Auth,
+            error,
+            Signal::Stop {
+                reason: error.clone(),
+            },
+        ),
+    };
+    let outcome = Outcome {
+        class,
+        code: None,
+        message: Some(error.as_str().into()),
+        ticket: None,
+    };
+    Judgement {
+        devices: for_all(&outcome, devices),
+        signal,
+    }
+}
+
+fn answer_judgement(answer: &Answer, devices: usize) -> Judgement {
+    let whole = whole_outcome(answer);
+    let mut silent = 0;
+    let judged = (0..devices)
+        .map(|device| {
+            let element = answer.elements.get(device).and_then(Option::as_ref);
+            if let Some(outcome) = element.and_then(|element| element_outcome(element, &whole)) {
+                return Judged {
+                    basis: Basis::Element,
+                    outcome,
+                };
+            }
+            silent += 1;
+            Judged {
+                basis: Basis::Request,
+                outcome: whole.clone(),
+            }
+        })
+        .collect();
+    // Only a code that stood for devices of this request speaks for the platform; beside elements it would be about something else.
+    let signal = if silent == 0 {
+        Signal::Reached
+    } else {
+        whole_signal(answer, &whole)
+    };
+    Judgement {
+        devices: judged,
+        signal,
+    }
+}
+
+/// The outcome that an element gives its device, or `None` when it says nothing by itself.
+fn element_outcome(element: &Element, whole: &Outcome) -> Option<Outcome> {
+    let class = match element.code {
+        Some(code) => codes::class_of_element(code),
+        // A ticket is the platform's receipt; without a code it means what the reply as a whole says.
+        None if element.ticket.is_some() && whole.class == Class::InDoubt => Class::Accepted,
+        None => return None,
+    };
+    Some(Outcome {
+        class,
+        code: element.code,
+        message: element.message.clone().or_else(|| {
+            element
+                .code
+                .filter(|_| class != Class::Accepted)
+                .and_then(text)
+        }),
+        ticket: (class == Class::Accepted)
+            .then(|| element.ticket.clone())
+            .flatten(),
+    })
+}
+
+/// The outcome of the devices that the reply has no code for: by the top-level code, then by the HTTP status.
+fn whole_outcome(answer: &Answer) -> Outcome {
+    let status = i64::from(answer.http_status);
+    let (class, code) = match answer.code {
+        Some(code) => match codes::class_of_whole(code) {
+            Class::InDoubt => return silence(answer, Some(code)),
+            class => (class, code),
+        },
+        None => match answer.http_status {
+            429 | 503 => (Class::Outage, status),
+            401 => (Class::Auth, status),
+            300..=399 | 403 | 404 | 405 => (Class::Refused, status),
+            // The design names 408, 500, 502 and 504; a server that answers with any other 5xx may have acted too.
+            408 | 500..=599 => return silence(answer, Some(status)),
+            400..=499 => (Class::Rejected, status),
+            _ => return silence(answer, None),
+        },
+    };
+    Outcome {
+        class,
+        code: Some(code),
+        message: answer.message.clone().or_else(|| text(code)),
+        ticket: None,
+    }
+}
+
+/// A reply that does not say what came of a device: the command may have been acted on.
+fn silence(answer: &Answer, code: Option<i64>) -> Outcome {
+    let status = answer.http_status;
+    let message = if !answer.readable {
+        format!("HTTP {status} with a body that is not a JSON object")
+    } else if answer.code.is_some() {
+        format!("the reply to the request is silent about this device (HTTP {status})")
+    } else {
+        format!("HTTP {status} without a code")
+    };
+    Outcome {
+        class: Class::InDoubt,
+        code,
+        message: Some(message.into()),
+        ticket: None,
+    }
+}
+
+fn whole_signal(answer: &Answer, whole: &Outcome) -> Signal {
+    let reason = || match (&whole.message, whole.code) {
+        (Some(message), Some(code)) => format!("code {code}: {message}"),
+        (Some(message), None) => message.to_string(),
+        (None, Some(code)) => format!("code {code}"),
+        (None, None) => format!("HTTP {}", answer.http_status),
+    };
+    match whole.class {
+        Class::Outage if whole.code == Some(429) => Signal::Throttled {
+            retry_after: answer.retry_after,
+            reason: reason(),
+        },
+        Class::Outage => Signal::Outage {
+            retry_after: answer.retry_after,
+            reason: reason(),
+        },
+        Class::Refused => Signal::Stop { reason: reason() },
+        Class::InDoubt | Class::Auth => Signal::Silent,
+        _ => Signal::Reached,
+    }
+}
+
+/// The vendor's text for a code, for replies that bring none.
+fn text(code: i64) -> Option<Box<str>> {
+    codes::lookup(code).map(|info| info.text.into())
+}
+
+fn for_all(outcome: &Outcome, devices: usize) -> Vec<Judged> {
+    (0..devices)
+        .map(|_| Judged {
+            basis: Basis::Request,
+            outcome: outcome.clone(),
+        })
+        .collect()
+}

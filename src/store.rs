@@ -1,0 +1,31 @@
+//! The journal: one SQLite file that knows every task, every request and what came of it.
+//!
+//! All SQL of the crate stands in this folder. One process at a time owns a database and writes through one [`Store`]; readers use a
+//! [`Reader`] and are always welcome.
+
+mod bulk;
+mod cancel;
+mod claim;
+mod end;
+mod error;
+mod journal;
+mod lock;
+mod open;
+mod payload;
+mod record;
+mod recover;
+mod refusal;
+mod retry;
+mod run;
+mod stage;
+
+pub use claim::{Claim, Member};
+pub use error::StoreError;
+pub use journal::{Exchange, Finding, Journal, Tally, Wish};
+pub use lock::Owner;
+pub use open::Store;
+pub use record::{Next, Record, RequestEnd, Settlement};
+pub use refusal::Refused;
+pub use retry::{RetryFilter, RetryPlan};
+pub use run::{NewRun, Run};
+pub use stage::{Staged, Stager};

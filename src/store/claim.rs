@@ -1,0 +1,443 @@
+//! Claiming: which tasks go out next, and in which requests.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+
+use super::{
+    StoreError,
+    bulk::Bulk,
+    end::Ended,
+    journal::{Ledger, Wish},
+    record::is_snooze,
+};
+use crate::model::{BundleId, Class, History, Payload, PayloadId, RequestId, TaskId, TaskState};
+
+/// A request to be sent, and its members. On the disk before anybody sees it.
+#[derive(Debug)]
+pub struct Claim {
+    /// The request.
+    pub request: RequestId,
+    /// Its payload.
+    pub payload_id: PayloadId,
+    /// Its payload.
+    pub payload: Arc<Payload>,
+    /// The bundle that it is, or is part of.
+    pub bundle: Option<BundleId>,
+    /// The tasks, at least one; no device twice.
+    pub members: Vec<Member>,
+}
+
+/// One task of a request.
+#[derive(Debug)]
+pub struct Member {
+    /// The task.
+    pub task: TaskId,
+    /// Its device.
+    pub device_key: Arc<str>,
+    /// What it has been through before this send.
+    pub history: History,
+    /// What its last send came to.
+    pub class: Option<Class>,
+    /// Whether it comes out of `due`, and not out of the first sends.
+    pub(super) was_due: bool,
+}
+
+impl Member {
+    /// A member, from a row with its columns of `due`.
+    pub(super) fn read(row: &SqliteRow, was_due: bool) -> Result<Self, StoreError> {
+        let class: Option<u8> = row.try_get("class")?;
+        let snoozed_ms: i64 = row.try_get("snoozed_ms")?;
+        Ok(Self {
+            task: TaskId(row.try_get("task_id")?),
+            device_key: row.try_get::<&str, _>("device_key")?.into(),
+            history: History {
+                sends: row.try_get("sends")?,
+                attempts: row.try_get("attempts")?,
+                throttles: row.try_get("throttles")?,
+                snoozed: Duration::from_millis(snoozed_ms.unsigned_abs()),
+                offline_retries: row.try_get("offline_retries")?,
+            },
+            class: class.and_then(|class| {
+                Class::ALL
+                    .into_iter()
+                    .find(|candidate| *candidate as u8 == class)
+            }),
+            was_due,
+        })
+    }
+}
+
+/// Tasks read from `due` for one claim, at most, however large chunks are.
+const MOST_DUE: usize = 8192;
+/// Tasks read ahead for first sends: at least this many …
+const READ_LEAST: usize = 256;
+/// … and at most this many.
+const READ_MOST: usize = 8192;
+
+/// First sends, read ahead of their claim. Tasks never change, so that what has been read stays true.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    tasks: VecDeque<First>,
+    /// Where to read on.
+    next: i64,
+    exhausted: bool,
+}
+
+#[derive(Debug)]
+struct First {
+    task: TaskId,
+    payload: PayloadId,
+    device_key: Arc<str>,
+}
+
+impl Ahead {
+    pub(super) fn from(next: i64) -> Self {
+        Self {
+            tasks: VecDeque::new(),
+            next,
+            exhausted: false,
+        }
+    }
+
+    async fn read(
+        &mut self,
+        connection: &mut SqliteConnection,
+        end: TaskId,
+        tasks: usize,
+    ) -> Result<(), StoreError> {
+        let most = tasks.clamp(READ_LEAST, READ_MOST);
+        let rows = sqlx::query(
+            "SELECT id, payload_id, device_key FROM task WHERE id >= ? AND id < ? AND held = 0 ORDER BY id LIMIT ?",
+        )
+        .bind(self.next)
+        .bind(end.0)
+        .bind(most as i64)
+        .fetch_all(connection)
+        .await?;
+        self.exhausted = rows.len() < most;
+        for row in rows {
+            let task: i64 = row.try_get(0)?;
+            self.next = task + 1;
+            self.tasks.push_back(First {
+                task: TaskId(task),
+                payload: PayloadId(row.try_get(1)?),
+                device_key: row.try_get::<&str, _>(2)?.into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// The tasks at the front that share a payload, at most `most`.
+    fn take_chunk(&mut self, most: usize) -> Option<(PayloadId, Vec<First>)> {
+        let payload = self.tasks.front()?.payload;
+        let size = self
+            .tasks
+            .iter()
+            .take(most)
+            .take_while(|task| task.payload == payload)
+            .count();
+        Some((payload, self.tasks.drain(..size).collect()))
+    }
+}
+
+const REQUEST: Bulk = Bulk {
+    head: "INSERT INTO request (id, run_id, payload_id, bundle_id, first_task, end_task, devices, claimed_at) VALUES",
+    row: "(?,?,?,?,?,?,?,?)",
+    tail: "",
+};
+const IN_FLIGHT: Bulk = Bulk {
+    head: "WITH v (task_id, request_id) AS (VALUES",
+    row: "(?,?)",
+    tail: ") UPDATE due SET request_id = v.request_id, due_at = NULL FROM v WHERE due.task_id = v.task_id",
+};
+
+impl Ledger {
+    /// Claims requests, and says whether there may be more right now. First sends and due tasks share a claim by halves, as long as
+    /// there are both.
+    pub(super) async fn claim(
+        &mut self,
+        connection: &mut SqliteConnection,
+        wish: Wish,
+    ) -> Result<(Vec<Claim>, bool), StoreError> {
+        if wish.requests == 0 {
+            return Ok((Vec::new(), true));
+        }
+        let chunk_size = wish
+            .chunk_size
+            .min(self.run.chunk_limit.unwrap_or(u32::MAX))
+            .max(1) as usize;
+        let first_sends_left = !self.ahead.exhausted || !self.ahead.tasks.is_empty();
+        let for_due = if first_sends_left {
+            self.odd_is_due = !self.odd_is_due;
+            if self.odd_is_due {
+                wish.requests / 2
+            } else {
+                wish.requests.div_ceil(2)
+            }
+        } else {
+            wish.requests
+        };
+        let (mut claims, more_due) = self
+            .claim_due(connection, wish, chunk_size, for_due)
+            .await?;
+        let left = wish.requests - claims.len();
+        let more_first = self
+            .claim_first(connection, wish, chunk_size, left, &mut claims)
+            .await?;
+        self.write_claims(connection, wish, &claims).await?;
+        Ok((claims, more_due || more_first))
+    }
+
+    /// Claims at most `most` requests of tasks that are due.
+    async fn claim_due(
+        &mut self,
+        connection: &mut SqliteConnection,
+        wish: Wish,
+        chunk_size: usize,
+        most: usize,
+    ) -> Result<(Vec<Claim>, bool), StoreError> {
+        let limit = (most * chunk_size).min(MOST_DUE.max(chunk_size));
+        let rows = sqlx::query(
+            "SELECT d.task_id, d.payload_id, d.bundle_id, d.class, d.sends, d.attempts, d.throttles, d.snoozed_ms, d.offline_retries, \
+             t.device_key \
+             FROM due AS d JOIN task AS t ON t.id = d.task_id \
+             WHERE d.run_id = ? AND d.due_at <= ? ORDER BY d.due_at, d.bundle_id, d.payload_id, d.task_id LIMIT ?",
+        )
+        .bind(self.run.id.0)
+        .bind(wish.now.0)
+        .bind(limit as i64)
+        .fetch_all(&mut *connection)
+        .await?;
+        let read = rows.len();
+        let tasks = rows
+            .iter()
+            .map(|row| {
+                let bundle: Option<i64> = row.try_get("bundle_id")?;
+                let payload = PayloadId(row.try_get("payload_id")?);
+                Ok(((bundle.map(BundleId), payload), Member::read(row, true)?))
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        let mut claims = Vec::new();
+        let mut taken = 0;
+        for ((bundle, payload_id), members) in chunks(tasks, chunk_size, most) {
+            taken += members.len();
+            self.snoozing -= members
+                .iter()
+                .filter(|member| is_snooze(member.class))
+                .count() as u64;
+            claims.extend(
+                self.make_claim(connection, wish, bundle, payload_id, members)
+                    .await?,
+            );
+        }
+        Ok((claims, taken < read || read == limit))
+    }
+
+    /// Claims at most `most` requests of tasks that have never been sent.
+    async fn claim_first(
+        &mut self,
+        connection: &mut SqliteConnection,
+        wish: Wish,
+        chunk_size: usize,
+        most: usize,
+        claims: &mut Vec<Claim>,
+    ) -> Result<bool, StoreError> {
+        let full = claims.len() + most;
+        // Tasks of a refused payload end here unsent; no more of them in one transaction than are read at once.
+        let mut looked_at = 0;
+        while claims.len() < full && looked_at < READ_MOST {
+            if self.ahead.tasks.len() < chunk_size && !self.ahead.exhausted {
+                let wanted = (full - claims.len()) * chunk_size;
+                self.ahead
+                    .read(connection, self.run.end_task, wanted.max(chunk_size))
+                    .await?;
+                continue;
+            }
+            let Some((payload_id, tasks)) = self.ahead.take_chunk(chunk_size) else {
+                break;
+            };
+            looked_at += tasks.len();
+            let members: Vec<Member> = tasks
+                .into_iter()
+                .map(|first| Member {
+                    task: first.task,
+                    device_key: first.device_key,
+                    history: History::default(),
+                    class: None,
+                    was_due: false,
+                })
+                .collect();
+            if let Some(last) = members.last() {
+                self.next_task = last.task.0 + 1;
+            }
+            claims.extend(
+                self.make_claim(connection, wish, None, payload_id, members)
+                    .await?,
+            );
+        }
+        Ok(!self.ahead.exhausted || !self.ahead.tasks.is_empty())
+    }
+
+    /// Makes a request of these tasks, or ends them when their payload is refused as such.
+    async fn make_claim(
+        &mut self,
+        connection: &mut SqliteConnection,
+        wish: Wish,
+        bundle: Option<BundleId>,
+        payload_id: PayloadId,
+        members: Vec<Member>,
+    ) -> Result<Option<Claim>, StoreError> {
+        let payload = self.payloads.get(connection, payload_id).await?;
+        if let Some(ending) = self.refusals.of(payload_id, &payload.product_key) {
+            let ended = members
+                .into_iter()
+                .map(|member| Ended {
+                    task: member.task,
+                    state: TaskState::Failed,
+                    class: Some(Class::Rejected),
+                    code: Some(ending.code),
+                    message: Some(
+                        format!("not sent: payload refused in request {}", ending.request).into(),
+                    ),
+                    ticket: None,
+                    request: None,
+                    sends: member.history.sends,
+                    was_due: member.was_due,
+                })
+                .collect();
+            self.end_tasks(connection, ended, wish.now).await?;
+            return Ok(None);
+        }
+        let request = RequestId(self.next_request);
+        self.next_request += 1;
+        self.in_flight += members.len() as u64;
+        Ok(Some(Claim {
+            request,
+            payload_id,
+            payload,
+            bundle,
+            members,
+        }))
+    }
+
+    async fn write_claims(
+        &mut self,
+        connection: &mut SqliteConnection,
+        wish: Wish,
+        claims: &[Claim],
+    ) -> Result<(), StoreError> {
+        let run = self.run.id;
+        REQUEST
+            .run(connection, claims, |query, claim| {
+                // The members of a first send are a range of tasks; those of another one name their request.
+                let ends = match (claim.members.first(), claim.members.last()) {
+                    (Some(first), Some(last)) if !first.was_due => {
+                        Some((first.task.0, last.task.0 + 1))
+                    }
+                    _ => None,
+                };
+                query
+                    .bind(claim.request.0)
+                    .bind(run.0)
+                    .bind(claim.payload_id.0)
+                    .bind(claim.bundle.map(|bundle| bundle.0))
+                    .bind(ends.map(|(first, _)| first))
+                    .bind(ends.map(|(_, end)| end))
+                    .bind(claim.members.len() as i64)
+                    .bind(wish.now.0)
+            })
+            .await?;
+        let mut due: Vec<(TaskId, RequestId)> = claims
+            .iter()
+            .flat_map(|claim| {
+                claim
+                    .members
+                    .iter()
+                    .map(move |member| (member, claim.request))
+            })
+            .filter(|(member, _)| member.was_due)
+            .map(|(member, request)| (member.task, request))
+            .collect();
+        due.sort_unstable_by_key(|(task, _)| *task);
+        IN_FLIGHT
+            .run(connection, &due, |query, (task, request)| {
+                query.bind(task.0).bind(request.0)
+            })
+            .await?;
+        sqlx::query("UPDATE run SET next_task = ? WHERE id = ? AND next_task <> ?1")
+            .bind(self.next_task)
+            .bind(run.0)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Makes at most `most` chunks of at most `size` tasks each; tasks of one chunk agree in their key. Tasks that fit into none are left out.
+/// Chunks come in the order of their first tasks.
+fn chunks<K: Copy + Eq + std::hash::Hash, T>(
+    tasks: Vec<(K, T)>,
+    size: usize,
+    most: usize,
+) -> Vec<(K, Vec<T>)> {
+    let mut chunks: Vec<(K, Vec<T>)> = Vec::new();
+    let mut open: HashMap<K, usize> = HashMap::new();
+    for (key, task) in tasks {
+        match open.get(&key) {
+            Some(&at) if chunks[at].1.len() < size => chunks[at].1.push(task),
+            _ if chunks.len() < most => {
+                open.insert(key, chunks.len());
+                chunks.push((key, vec![task]));
+            }
+            _ => {}
+        }
+    }
+    chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn chunking_loses_and_repeats_nothing(keys in prop::collection::vec(0_u8..6, 0..300), size in 1_usize..40) {
+            let tasks: Vec<(u8, usize)> = keys.iter().copied().zip(0..).collect();
+            let made = chunks(tasks.clone(), size, usize::MAX);
+            let mut of_key: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
+            for (key, chunk) in &made {
+                prop_assert!((1..=size).contains(&chunk.len()));
+                of_key.entry(*key).or_default().extend(chunk);
+            }
+            let mut expected: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
+            for (key, task) in tasks {
+                expected.entry(key).or_default().push(task);
+            }
+            // Every task once, in its order within the key, and in no more chunks than needed.
+            prop_assert_eq!(&of_key, &expected);
+            let needed: usize = expected.values().map(|tasks| tasks.len().div_ceil(size)).sum();
+            prop_assert_eq!(made.len(), needed);
+        }
+
+        #[test]
+        fn a_limit_on_chunks_leaves_the_latest_out(keys in prop::collection::vec(0_u8..6, 0..300), size in 1_usize..40, most in 0_usize..9) {
+            let tasks: Vec<(u8, usize)> = keys.iter().copied().zip(0..).collect();
+            let all = chunks(tasks.clone(), size, usize::MAX);
+            let some = chunks(tasks, size, most);
+            prop_assert_eq!(some.len(), all.len().min(most));
+            for (key, chunk) in some {
+                let begins = |(other, tasks): &&(u8, Vec<usize>)| *other == key && tasks[0] == chunk[0];
+                prop_assert_eq!(&chunk, &all.iter().find(begins).unwrap().1);
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Ending tasks: the one way in which outcomes are written, whatever brought them about.
+
+use sqlx::{Row, SqliteConnection};
+
+use super::{
+    StoreError,
+    bulk::{Binding, Bulk},
+    journal::{Ledger, Tally},
+    record::Due,
+};
+use crate::model::{
+    AfterFailure, Class, History, PayloadId, RequestId, TaskId, TaskState, Ticket, Timestamp,
+};
+
+/// A task that ends now.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) task: TaskId,
+    pub(super) state: TaskState,
+    pub(super) class: Option<Class>,
+    pub(super) code: Option<i64>,
+    pub(super) message: Option<Box<str>>,
+    pub(super) ticket: Option<Ticket>,
+    /// The request that ended it, if one did.
+    pub(super) request: Option<RequestId>,
+    /// All its sends.
+    pub(super) sends: u32,
+    /// Whether it has a row in `due`.
+    pub(super) was_due: bool,
+}
+
+const OUTCOME: Bulk = Bulk {
+    head: "INSERT INTO outcome (task_id, state, class, code, message, ticket, request_id, attempts, finished_at) VALUES",
+    row: "(?,?,?,?,?,?,?,?,?)",
+    tail: "",
+};
+const NO_LONGER_DUE: Bulk = Bulk {
+    head: "DELETE FROM due WHERE task_id IN (VALUES",
+    row: "(?)",
+    tail: ")",
+};
+
+const ADD_TO_TALLY: Bulk = Bulk {
+    head: "INSERT INTO tally (run_id, state, class, code, n) VALUES",
+    row: "(?,?,?,?,?)",
+    tail: "ON CONFLICT DO UPDATE SET n = n + excluded.n",
+};
+
+impl Ledger {
+    /// Ends these tasks; a device's next task becomes due, or ends too when it is blocked.
+    pub(super) async fn end_tasks(
+        &mut self,
+        connection: &mut SqliteConnection,
+        mut ended: Vec<Ended>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        while !ended.is_empty() {
+            // In key order, which keeps the write sequential.
+            ended.sort_unstable_by_key(|task| task.task);
+            OUTCOME
+                .run(connection, &ended, |query, task| {
+                    let query = query
+                        .bind(task.task.0)
+                        .bind(task.state as u8)
+                        .bind(task.class.map(|class| class as u8))
+                        .bind(task.code)
+                        .bind(task.message.as_deref());
+                    bind_ticket(query, task.ticket.as_ref())
+                        .bind(task.request.map(|request| request.0))
+                        .bind(task.sends)
+                        .bind(now.0)
+                })
+                .await?;
+            let due: Vec<TaskId> = ended
+                .iter()
+                .filter(|task| task.was_due)
+                .map(|task| task.task)
+                .collect();
+            NO_LONGER_DUE
+                .run(connection, &due, |query, task| query.bind(task.0))
+                .await?;
+            for task in &ended {
+                let key = Tally {
+                    state: task.state,
+                    class: task.class,
+                    code: task.code,
+                };
+                *self.tally.entry(key).or_default() += 1;
+                *self.unsaved.entry(key).or_default() += 1;
+            }
+            ended = if self.run.ordered {
+                self.next_of(connection, &ended, now).await?
+            } else {
+                Vec::new()
+            };
+        }
+        Ok(())
+    }
+
+    /// Makes the next task of each device due, and gives those that are blocked instead.
+    async fn next_of(
+        &mut self,
+        connection: &mut SqliteConnection,
+        ended: &[Ended],
+        now: Timestamp,
+    ) -> Result<Vec<Ended>, StoreError> {
+        let ids: Vec<i64> = ended.iter().map(|task| task.task.0).collect();
+        // A task that is retried may have a next one that has ended or is due on its own account.
+        let rows = sqlx::query(
+            "SELECT f.previous_id, f.task_id, t.payload_id, p.line, \
+             (SELECT coalesce(max(a.attempt), 0) FROM attempt AS a WHERE a.task_id = f.task_id) AS sends \
+             FROM json_each(?) AS j \
+             JOIN follower AS f ON f.previous_id = j.value \
+             JOIN task AS t ON t.id = f.task_id \
+             JOIN task AS p ON p.id = f.previous_id \
+             WHERE NOT EXISTS (SELECT 1 FROM outcome WHERE task_id = f.task_id) \
+             AND NOT EXISTS (SELECT 1 FROM due WHERE task_id = f.task_id) \
+             ORDER BY f.task_id",
+        )
+        .bind(serde_json::json!(ids).to_string())
+        .fetch_all(&mut *connection)
+        .await?;
+        let mut due = Vec::new();
+        let mut blocked = Vec::new();
+        for row in rows {
+            let previous = TaskId(row.try_get("previous_id")?);
+            let task = TaskId(row.try_get("task_id")?);
+            let line: i64 = row.try_get("line")?;
+            let history = History {
+                sends: row.try_get("sends")?,
+                ..History::default()
+            };
+            let state = ended
+                .binary_search_by_key(&previous, |task| task.task)
+                .map(|at| ended[at].state)
+                .map_err(|_| {
+                    StoreError::Damaged("a task follows one that was not asked for".to_owned())
+                })?;
+            let stands_in_the_way = matches!(state, TaskState::Failed | TaskState::InDoubt);
+            if stands_in_the_way && self.after_failure == AfterFailure::Block {
+                blocked.push(Ended {
+                    task,
+                    state: TaskState::Failed,
+                    class: Some(Class::Blocked),
+                    code: None,
+                    message: Some(
+                        format!(
+                            "not sent: the device's task of line {line} ended as {}",
+                            state.name()
+                        )
+                        .into(),
+                    ),
+                    ticket: None,
+                    request: None,
+                    sends: history.sends,
+                    was_due: false,
+                });
+            } else {
+                due.push(Due {
+                    task,
+                    payload: PayloadId(row.try_get("payload_id")?),
+                    bundle: None,
+                    not_before: now,
+                    class: None,
+                    history,
+                });
+            }
+        }
+        self.make_due(connection, &due).await?;
+        Ok(blocked)
+    }
+
+    /// Adds to the database's tally what this transaction has added.
+    pub(super) async fn save_tally(
+        &mut self,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), StoreError> {
+        let added: Vec<(Tally, u64)> = std::mem::take(&mut self.unsaved).into_iter().collect();
+        let run = self.run.id;
+        ADD_TO_TALLY
+            .run(connection, &added, |query, (key, n)| {
+                query
+                    .bind(run.0)
+                    .bind(key.state as u8)
+                    .bind(key.class.map_or(0, |class| class as u8))
+                    .bind(key.code.unwrap_or_default())
+                    .bind(*n as i64)
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+/// Binds a ticket: as an integer where that loses nothing, which takes half the space of its text.
+pub(super) fn bind_ticket<'q>(query: Binding<'q>, ticket: Option<&Ticket>) -> Binding<'q> {
+    match ticket.map(|ticket| (ticket.as_integer(), ticket)) {
+        None => query.bind(None::<i64>),
+        Some((Some(integer), _)) => query.bind(integer),
+        Some((None, text)) => query.bind(text.as_str().to_owned()),
+    }
+}

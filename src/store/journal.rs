@@ -1,0 +1,247 @@
+//! The journal of one run while it is pushed: what came back goes in and what is to be sent comes out, in one transaction.
+
+use std::collections::BTreeMap;
+
+use sqlx::Connection;
+
+use super::{
+    Claim, Record, Run, Store, StoreError, claim::Ahead, payload::PayloadCache, refusal::Refusals,
+};
+use crate::model::{AfterFailure, Class, Counts, RunState, TaskState, Timestamp};
+
+/// One run being pushed.
+#[derive(Debug)]
+pub struct Journal<'s> {
+    store: &'s mut Store,
+    ledger: Ledger,
+}
+
+/// What a push knows of its run without asking the database.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    pub(super) run: Run,
+    pub(super) after_failure: AfterFailure,
+    /// First sends have been claimed up to here.
+    pub(super) next_task: i64,
+    /// The next free request id. One process owns the database, so ids are counted here and rows of any number inserted at once.
+    pub(super) next_request: i64,
+    pub(super) ahead: Ahead,
+    /// Whether due tasks get the odd request of the next claim; they and the first sends take turns.
+    pub(super) odd_is_due: bool,
+    pub(super) payloads: PayloadCache,
+    pub(super) refusals: Refusals,
+    /// Ended tasks by state, class and code.
+    pub(super) tally: BTreeMap<Tally, u64>,
+    /// What the present transaction has added to the tally.
+    pub(super) unsaved: BTreeMap<Tally, u64>,
+    pub(super) snoozing: u64,
+    pub(super) in_flight: u64,
+    pub(super) latest_due: Option<Timestamp>,
+}
+
+/// What tasks are counted by once they have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tally {
+    /// How they ended.
+    pub state: TaskState,
+    /// The class; skipped tasks have none.
+    pub class: Option<Class>,
+    /// The code that decided, when there was one.
+    pub code: Option<i64>,
+}
+
+/// What is wanted of an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// The most requests to claim.
+    pub requests: usize,
+    /// The most devices in one of them, if the run's own limit is not lower.
+    pub chunk_size: u32,
+    /// The present time.
+    pub now: Timestamp,
+}
+
+/// What an exchange gave. All of it is on the disk.
+#[derive(Debug, Default)]
+pub struct Exchange {
+    /// The requests to send.
+    pub claims: Vec<Claim>,
+    /// Whether there may be more to claim right now.
+    pub more: bool,
+    /// When the next waiting task becomes due; it may have passed when there is more to claim.
+    pub next_due: Option<Timestamp>,
+    /// What was found out about the platform.
+    pub findings: Vec<Finding>,
+}
+
+/// Something that replies together say of the platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// Both halves of a refused request passed: the platform takes at most this many devices in one.
+    ChunkLimit(u32),
+    /// A payload or product is refused as such; its other tasks fail unsent.
+    Ended {
+        /// The code that the platform gave.
+        code: i64,
+        /// What is refused, for a person.
+        what: String,
+    },
+}
+
+impl Store {
+    /// Begins to push a run.
+    pub async fn journal(
+        &mut self,
+        run: Run,
+        after_failure: AfterFailure,
+    ) -> Result<Journal<'_>, StoreError> {
+        let connection = &mut self.connection;
+        let next_task: i64 = sqlx::query_scalar("SELECT next_task FROM run WHERE id = ?")
+            .bind(run.id.0)
+            .fetch_one(&mut *connection)
+            .await?;
+        let next_request: i64 = sqlx::query_scalar("SELECT coalesce(max(id), 0) + 1 FROM request")
+            .fetch_one(&mut *connection)
+            .await?;
+        let (snoozing, in_flight, latest_due): (i64, i64, Option<i64>) = sqlx::query_as(
+            "SELECT \
+             (SELECT count(*) FROM due WHERE run_id = ?1 AND due_at IS NOT NULL AND class IN (2, 3)), \
+             (SELECT coalesce(sum(devices), 0) FROM request WHERE run_id = ?1 AND finished_at IS NULL), \
+             (SELECT max(due_at) FROM due WHERE run_id = ?1 AND due_at IS NOT NULL)",
+        )
+        .bind(run.id.0)
+        .fetch_one(&mut *connection)
+        .await?;
+        let tally = sqlx::query_as::<_, (u8, u8, i64, i64)>(
+            "SELECT state, class, code, n FROM tally WHERE run_id = ?",
+        )
+        .bind(run.id.0)
+        .fetch_all(&mut *connection)
+        .await?
+        .into_iter()
+        .map(|(state, class, code, n)| {
+            let key = Tally::from_columns(state, class, code)
+                .ok_or_else(|| StoreError::Damaged(format!("a tally has the state {state}")))?;
+            Ok((key, n.unsigned_abs()))
+        })
+        .collect::<Result<_, StoreError>>()?;
+        let refusals = Refusals::load(connection, run.id).await?;
+        Ok(Journal {
+            store: self,
+            ledger: Ledger {
+                after_failure,
+                next_task,
+                next_request,
+                ahead: Ahead::from(next_task),
+                odd_is_due: true,
+                payloads: PayloadCache::default(),
+                refusals,
+                tally,
+                unsaved: BTreeMap::new(),
+                snoozing: snoozing.unsigned_abs(),
+                in_flight: in_flight.unsigned_abs(),
+                latest_due: latest_due.map(Timestamp),
+                run,
+            },
+        })
+    }
+}
+
+impl Journal<'_> {
+    /// The run, with what has been found out about the platform so far.
+    pub fn run(&self) -> &Run {
+        &self.ledger.run
+    }
+
+    /// How many tasks are in which state, as of the last commit.
+    pub fn counts(&self) -> Counts {
+        self.ledger.counts()
+    }
+
+    /// How many tasks have ended how, as of the last commit.
+    pub fn tally(&self) -> impl Iterator<Item = (Tally, u64)> {
+        self.ledger.tally.iter().map(|(key, n)| (*key, *n))
+    }
+
+    /// The latest time at which a waiting task becomes due.
+    pub fn latest_due(&self) -> Option<Timestamp> {
+        self.ledger.latest_due
+    }
+
+    /// Records what became of requests, and claims others, in one transaction. After an error nothing of it has happened in the
+    /// database, and the journal must not be used again.
+    pub async fn exchange(
+        &mut self,
+        records: Vec<Record>,
+        wish: Wish,
+    ) -> Result<Exchange, StoreError> {
+        let mut exchange = Exchange::default();
+        let mut transaction = self.store.connection.begin_with("BEGIN IMMEDIATE").await?;
+        self.ledger
+            .record(&mut transaction, records, wish.now, &mut exchange.findings)
+            .await?;
+        (exchange.claims, exchange.more) = self.ledger.claim(&mut transaction, wish).await?;
+        self.ledger.save_tally(&mut transaction).await?;
+        let next_due: Option<i64> = sqlx::query_scalar(
+            "SELECT min(due_at) FROM due WHERE run_id = ? AND due_at IS NOT NULL",
+        )
+        .bind(self.ledger.run.id.0)
+        .fetch_one(&mut *transaction)
+        .await?;
+        exchange.next_due = next_due.map(Timestamp);
+        transaction.commit().await?;
+        Ok(exchange)
+    }
+
+    /// Notes that the run is being pushed.
+    pub async fn begin(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.store.set_running(self.ledger.run.id, now).await
+    }
+
+    /// Notes how the push ended.
+    pub async fn end(&mut self, state: RunState, now: Timestamp) -> Result<(), StoreError> {
+        self.store.set_state(self.ledger.run.id, state, now).await
+    }
+
+    pub(super) fn parts(&mut self) -> (&mut Store, &mut Ledger) {
+        (self.store, &mut self.ledger)
+    }
+}
+
+impl Ledger {
+    fn counts(&self) -> Counts {
+        let of = |state| {
+            self.tally
+                .iter()
+                .filter(|(key, _)| key.state == state)
+                .map(|(_, n)| n)
+                .sum()
+        };
+        let mut counts = Counts {
+            tasks: self.run.tasks,
+            accepted: of(TaskState::Accepted),
+            failed: of(TaskState::Failed),
+            in_doubt: of(TaskState::InDoubt),
+            skipped: of(TaskState::Skipped),
+            pending: 0,
+            snoozing: self.snoozing,
+            in_flight: self.in_flight,
+        };
+        counts.pending = counts.tasks - counts.ended();
+        counts
+    }
+}
+
+impl Tally {
+    pub(super) fn from_columns(state: u8, class: u8, code: i64) -> Option<Self> {
+        Some(Self {
+            state: TaskState::ALL
+                .into_iter()
+                .find(|candidate| *candidate as u8 == state)?,
+            class: Class::ALL
+                .into_iter()
+                .find(|candidate| *candidate as u8 == class),
+            code: (code != 0).then_some(code),
+        })
+    }
+}

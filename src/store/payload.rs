@@ -1,0 +1,216 @@
+//! Payloads, stored once for a run.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use sha2::{Digest, Sha256};
+use sqlx::{Row, SqliteConnection};
+
+use super::{StoreError, bulk::Bulk};
+use crate::model::{Payload, PayloadId, RunId};
+
+/// The most payloads that are kept in memory at a time.
+const CACHED: usize = 512;
+/// The most digests that staging remembers before it asks the database instead.
+const REMEMBERED: usize = 50_000;
+
+/// Payloads that were used of late.
+#[derive(Debug, Default)]
+pub(super) struct PayloadCache {
+    loaded: HashMap<PayloadId, Arc<Payload>>,
+    /// Payloads known to be marked as accepted.
+    accepted: HashSet<PayloadId>,
+}
+
+impl PayloadCache {
+    /// The payload of this id.
+    pub(super) async fn get(
+        &mut self,
+        connection: &mut SqliteConnection,
+        id: PayloadId,
+    ) -> Result<Arc<Payload>, StoreError> {
+        if let Some(payload) = self.loaded.get(&id) {
+            return Ok(Arc::clone(payload));
+        }
+        let row = sqlx::query(
+            "SELECT product_key, data, qos, is_cache, cache_time, is_cover, extend_para FROM payload WHERE id = ?",
+        )
+        .bind(id.0)
+        .fetch_one(connection)
+        .await?;
+        let payload = Arc::new(Payload {
+            product_key: row.try_get("product_key")?,
+            data: row.try_get("data")?,
+            qos: row.try_get("qos")?,
+            is_cache: row.try_get("is_cache")?,
+            cache_time: row.try_get("cache_time")?,
+            is_cover: row.try_get("is_cover")?,
+            extend_para: row.try_get("extend_para")?,
+        });
+        if self.loaded.len() >= CACHED {
+            self.loaded.clear();
+        }
+        self.loaded.insert(id, Arc::clone(&payload));
+        Ok(payload)
+    }
+
+    /// Notes in the database that these payloads have been accepted by a device.
+    pub(super) async fn mark_accepted(
+        &mut self,
+        connection: &mut SqliteConnection,
+        ids: impl Iterator<Item = PayloadId>,
+    ) -> Result<(), StoreError> {
+        let mut new: Vec<PayloadId> = ids.filter(|id| !self.accepted.contains(id)).collect();
+        new.sort_unstable();
+        new.dedup();
+        ACCEPTED
+            .run(connection, &new, |query, id| query.bind(id.0))
+            .await?;
+        if self.accepted.len() + new.len() > REMEMBERED {
+            self.accepted.clear();
+        }
+        self.accepted.extend(new);
+        Ok(())
+    }
+}
+
+const ACCEPTED: Bulk = Bulk {
+    head: "WITH v (id) AS (VALUES",
+    row: "(?)",
+    tail: ") UPDATE payload SET accepted = 1 FROM v WHERE payload.id = v.id AND payload.accepted = 0",
+};
+
+/// The first half of a SHA-256: enough to tell payloads apart, half as large in the index.
+type PayloadDigest = [u8; 16];
+
+/// Finds or gives the ids of payloads while a run is staged.
+#[derive(Debug)]
+pub(super) struct Interner {
+    run: RunId,
+    next_id: i64,
+    known: HashMap<PayloadDigest, PayloadId>,
+    /// Whether `known` has forgotten some, so that an unknown digest may be in the database.
+    forgetful: bool,
+}
+
+impl Interner {
+    pub(super) async fn new(
+        connection: &mut SqliteConnection,
+        run: RunId,
+    ) -> Result<Self, StoreError> {
+        let next_id = sqlx::query_scalar("SELECT coalesce(max(id), 0) + 1 FROM payload")
+            .fetch_one(connection)
+            .await?;
+        Ok(Self {
+            run,
+            next_id,
+            known: HashMap::new(),
+            forgetful: false,
+        })
+    }
+
+    /// The ids of these payloads, in their order; new ones are stored.
+    pub(super) async fn intern(
+        &mut self,
+        connection: &mut SqliteConnection,
+        payloads: &[&Payload],
+    ) -> Result<Vec<PayloadId>, StoreError> {
+        if self.known.len() > REMEMBERED {
+            self.known.clear();
+            self.forgetful = true;
+        }
+        let digests: Vec<PayloadDigest> = payloads.iter().map(|payload| digest(payload)).collect();
+        if self.forgetful {
+            self.look_up(connection, &digests).await?;
+        }
+        let mut new: Vec<(PayloadId, PayloadDigest, &Payload)> = Vec::new();
+        let ids = digests
+            .iter()
+            .zip(payloads)
+            .map(|(digest, payload)| {
+                *self.known.entry(*digest).or_insert_with(|| {
+                    let id = PayloadId(self.next_id);
+                    self.next_id += 1;
+                    new.push((id, *digest, payload));
+                    id
+                })
+            })
+            .collect();
+        let run = self.run;
+        INSERT
+            .run(connection, &new, |query, (id, digest, payload)| {
+                query
+                    .bind(id.0)
+                    .bind(run.0)
+                    .bind(digest.to_vec())
+                    .bind(&*payload.product_key)
+                    .bind(&*payload.data)
+                    .bind(payload.qos)
+                    .bind(payload.is_cache)
+                    .bind(payload.cache_time)
+                    .bind(payload.is_cover)
+                    .bind(payload.extend_para.as_deref())
+            })
+            .await?;
+        Ok(ids)
+    }
+
+    /// Remembers those of `digests` that the database has.
+    async fn look_up(
+        &mut self,
+        connection: &mut SqliteConnection,
+        digests: &[PayloadDigest],
+    ) -> Result<(), StoreError> {
+        let mut unknown: Vec<&PayloadDigest> = digests
+            .iter()
+            .filter(|digest| !self.known.contains_key(*digest))
+            .collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        for digest in unknown {
+            let id: Option<i64> =
+                sqlx::query_scalar("SELECT id FROM payload WHERE run_id = ? AND digest = ?")
+                    .bind(self.run.0)
+                    .bind(digest.to_vec())
+                    .fetch_optional(&mut *connection)
+                    .await?;
+            if let Some(id) = id {
+                self.known.insert(*digest, PayloadId(id));
+            }
+        }
+        Ok(())
+    }
+}
+
+const INSERT: Bulk = Bulk {
+    head: "INSERT INTO payload (id, run_id, digest, product_key, data, qos, is_cache, cache_time, is_cover, extend_para) VALUES",
+    row: "(?,?,?,?,?,?,?,?,?,?)",
+    tail: "",
+};
+
+fn digest(payload: &Payload) -> PayloadDigest {
+    let mut hash = Sha256::new();
+    // Each field with its length, so that no two payloads run together into the same bytes.
+    let mut text = |field: Option<&str>| {
+        let field_or_absent = field.map_or(-1, |field| field.len() as i64);
+        hash.update(field_or_absent.to_le_bytes());
+        hash.update(field.unwrap_or_default());
+    };
+    text(Some(&payload.product_key));
+    text(Some(&payload.data));
+    text(payload.extend_para.as_deref());
+    let mut number = |value: Option<i64>| {
+        hash.update([u8::from(value.is_some())]);
+        hash.update(value.unwrap_or_default().to_le_bytes());
+    };
+    number(payload.qos.map(i64::from));
+    number(payload.is_cache.map(i64::from));
+    number(payload.cache_time);
+    number(payload.is_cover.map(i64::from));
+    let full = hash.finalize();
+    let mut half = PayloadDigest::default();
+    half.copy_from_slice(&full[..16]);
+    half
+}

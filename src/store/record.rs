@@ -1,0 +1,376 @@
+//! Recording: what became of requests, and of each of their tasks.
+
+use std::time::Duration;
+
+use sqlx::SqliteConnection;
+
+use super::{
+    Claim, Finding, Refused, StoreError,
+    bulk::Bulk,
+    end::{Ended, bind_ticket},
+    journal::Ledger,
+};
+use crate::model::{
+    BundleId, Class, History, Outcome, PayloadId, RequestId, TaskId, TaskState, Timestamp,
+};
+
+/// What became of one request.
+#[derive(Debug)]
+pub struct Record {
+    /// The request and its members.
+    pub claim: Claim,
+    /// What became of it.
+    pub end: RequestEnd,
+}
+
+impl Record {
+    fn has_acceptance(&self) -> bool {
+        match &self.end {
+            RequestEnd::Released => false,
+            RequestEnd::Sent { tasks, .. } => tasks
+                .iter()
+                .any(|task| task.next == Next::End(TaskState::Accepted)),
+        }
+    }
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum RequestEnd {
+    /// It was never sent: its tasks are pending as before.
+    Released,
+    /// It was sent, or at least tried.
+    Sent {
+        /// When the send began; not known when the process ended meanwhile.
+        sent_at: Option<Timestamp>,
+        /// When the reply had been read, or the send had failed.
+        finished_at: Timestamp,
+        /// From the one to the other.
+        latency: Option<Duration>,
+        /// The status of the reply.
+        http_status: Option<u16>,
+        /// The top-level code of the reply.
+        code: Option<i64>,
+        /// The top-level message of the reply.
+        message: Option<Box<str>>,
+        /// Why there is no reply.
+        error: Option<Box<str>>,
+        /// Whether the request was answered device by device; `Some(false)` when it was refused as a whole.
+        passed: Option<bool>,
+        /// That the payload or product as such was refused, with the code.
+        refused: Option<(Refused, i64)>,
+        /// What follows for each member, in their order.
+        tasks: Vec<Settlement>,
+    },
+}
+
+/// What a send came to for one task, and what follows.
+#[derive(Debug)]
+pub struct Settlement {
+    /// What it came to.
+    pub outcome: Outcome,
+    /// The task's history with this send in it.
+    pub history: History,
+    /// What follows.
+    pub next: Next,
+}
+
+/// What follows for a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// It has ended.
+    End(TaskState),
+    /// It is sent again.
+    Again {
+        /// Not before this time.
+        due_at: Timestamp,
+        /// Whether it stays in its bundle.
+        keep_bundle: bool,
+    },
+    /// It is sent again at once, with one half of its request.
+    Split {
+        /// Which half.
+        second_half: bool,
+    },
+}
+
+/// A row of `due`.
+#[derive(Debug)]
+pub(super) struct Due {
+    pub(super) task: TaskId,
+    pub(super) payload: PayloadId,
+    pub(super) bundle: Option<BundleId>,
+    pub(super) not_before: Timestamp,
+    pub(super) class: Option<Class>,
+    pub(super) history: History,
+}
+
+const FINISH: Bulk = Bulk {
+    head: "WITH v (id, sent_at, finished_at, latency_ms, http_status, code, message, error, released) AS (VALUES",
+    row: "(?,?,?,?,?,?,?,?,?)",
+    tail: ") UPDATE request SET sent_at = v.sent_at, finished_at = v.finished_at, latency_ms = v.latency_ms, \
+           http_status = v.http_status, code = v.code, message = v.message, error = v.error, released = v.released \
+           FROM v WHERE request.id = v.id",
+};
+const ATTEMPT: Bulk = Bulk {
+    head: "INSERT INTO attempt (task_id, attempt, request_id, class, code, message, ticket) VALUES",
+    row: "(?,?,?,?,?,?,?)",
+    tail: "",
+};
+const DUE: Bulk = Bulk {
+    head: "INSERT INTO due (task_id, run_id, payload_id, bundle_id, due_at, class, sends, attempts, throttles, snoozed_ms, offline_retries) \
+           VALUES",
+    row: "(?,?,?,?,?,?,?,?,?,?,?)",
+    tail: "ON CONFLICT DO UPDATE SET bundle_id = excluded.bundle_id, request_id = NULL, due_at = excluded.due_at, \
+           class = excluded.class, sends = excluded.sends, attempts = excluded.attempts, throttles = excluded.throttles, \
+           snoozed_ms = excluded.snoozed_ms, offline_retries = excluded.offline_retries",
+};
+
+impl Ledger {
+    /// Records what became of these requests.
+    pub(super) async fn record(
+        &mut self,
+        connection: &mut SqliteConnection,
+        records: Vec<Record>,
+        now: Timestamp,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), StoreError> {
+        finish_requests(connection, &records, now).await?;
+        // Before refusals are judged: an acceptance in the same transaction speaks against them.
+        let accepted = records
+            .iter()
+            .filter(|record| record.has_acceptance())
+            .map(|record| record.claim.payload_id);
+        self.payloads.mark_accepted(connection, accepted).await?;
+        let mut rows = Rows::default();
+        for Record { claim, end } in records {
+            self.in_flight -= claim.members.len() as u64;
+            match end {
+                RequestEnd::Released => rows.release(claim, now),
+                RequestEnd::Sent {
+                    tasks,
+                    passed,
+                    refused,
+                    ..
+                } => {
+                    if let (Some(bundle), Some(passed)) = (claim.bundle, passed) {
+                        let limit = self.bundle_answered(connection, bundle, passed).await?;
+                        findings.extend(limit.map(Finding::ChunkLimit));
+                    }
+                    if let Some((refused, code)) = refused {
+                        let ended = self.note_refusal(connection, &claim, refused, code).await?;
+                        findings.extend(ended);
+                    }
+                    let halves = self.split(connection, &claim, &tasks).await?;
+                    rows.settle(claim, tasks, halves, now);
+                }
+            }
+        }
+        let Rows {
+            mut earlier,
+            mut due,
+            ended,
+        } = rows;
+        earlier.sort_unstable_by_key(|attempt| attempt.task);
+        ATTEMPT
+            .run(connection, &earlier, |query, attempt| {
+                let query = query
+                    .bind(attempt.task.0)
+                    .bind(attempt.number)
+                    .bind(attempt.request.0)
+                    .bind(attempt.outcome.class as u8)
+                    .bind(attempt.outcome.code)
+                    .bind(attempt.outcome.message.as_deref());
+                bind_ticket(query, attempt.outcome.ticket.as_ref())
+            })
+            .await?;
+        due.sort_unstable_by_key(|due| due.task);
+        self.make_due(connection, &due).await?;
+        self.end_tasks(connection, ended, now).await
+    }
+
+    /// Writes these rows of `due`.
+    pub(super) async fn make_due(
+        &mut self,
+        connection: &mut SqliteConnection,
+        due: &[Due],
+    ) -> Result<(), StoreError> {
+        let run = self.run.id;
+        DUE.run(connection, due, |query, due| {
+            query
+                .bind(due.task.0)
+                .bind(run.0)
+                .bind(due.payload.0)
+                .bind(due.bundle.map(|bundle| bundle.0))
+                .bind(due.not_before.0)
+                .bind(due.class.map(|class| class as u8))
+                .bind(due.history.sends)
+                .bind(due.history.attempts)
+                .bind(due.history.throttles)
+                .bind(due.history.snoozed.as_millis() as i64)
+                .bind(due.history.offline_retries)
+        })
+        .await?;
+        self.snoozing += due.iter().filter(|due| is_snooze(due.class)).count() as u64;
+        self.latest_due = self
+            .latest_due
+            .max(due.iter().map(|due| due.not_before).max());
+        Ok(())
+    }
+
+    /// Makes the bundles of a request that is split.
+    async fn split(
+        &self,
+        connection: &mut SqliteConnection,
+        claim: &Claim,
+        tasks: &[Settlement],
+    ) -> Result<[Option<BundleId>; 2], StoreError> {
+        let mut halves = [None, None];
+        for second_half in [false, true] {
+            let devices = tasks
+                .iter()
+                .filter(|task| task.next == Next::Split { second_half })
+                .count();
+            if devices > 0 {
+                let made = sqlx::query(
+                    "INSERT INTO bundle (run_id, parent_request_id, devices) VALUES (?, ?, ?)",
+                )
+                .bind(self.run.id.0)
+                .bind(claim.request.0)
+                .bind(devices as i64)
+                .execute(&mut *connection)
+                .await?;
+                halves[usize::from(second_half)] = Some(BundleId(made.last_insert_rowid()));
+            }
+        }
+        Ok(halves)
+    }
+}
+
+/// What recording writes, gathered over all its requests.
+#[derive(Default)]
+struct Rows {
+    earlier: Vec<Attempt>,
+    due: Vec<Due>,
+    ended: Vec<Ended>,
+}
+
+/// A send that was not a task's last one.
+struct Attempt {
+    task: TaskId,
+    number: u32,
+    request: RequestId,
+    outcome: Outcome,
+}
+
+impl Rows {
+    /// Tasks of a request that was not sent are pending as before.
+    fn release(&mut self, claim: Claim, now: Timestamp) {
+        self.due.extend(claim.members.into_iter().map(|member| Due {
+            task: member.task,
+            payload: claim.payload_id,
+            bundle: claim.bundle,
+            not_before: now,
+            class: member.class,
+            history: member.history,
+        }));
+    }
+
+    fn settle(
+        &mut self,
+        claim: Claim,
+        tasks: Vec<Settlement>,
+        halves: [Option<BundleId>; 2],
+        now: Timestamp,
+    ) {
+        for (member, settlement) in claim.members.into_iter().zip(tasks) {
+            let Settlement {
+                outcome,
+                history,
+                next,
+            } = settlement;
+            let (bundle, not_before) = match next {
+                Next::End(state) => {
+                    self.ended.push(Ended {
+                        task: member.task,
+                        state,
+                        class: Some(outcome.class),
+                        code: outcome.code,
+                        message: outcome.message,
+                        ticket: outcome.ticket,
+                        request: Some(claim.request),
+                        sends: history.sends,
+                        was_due: member.was_due,
+                    });
+                    continue;
+                }
+                Next::Again {
+                    due_at,
+                    keep_bundle,
+                } => (claim.bundle.filter(|_| keep_bundle), due_at),
+                Next::Split { second_half } => (halves[usize::from(second_half)], now),
+            };
+            self.due.push(Due {
+                task: member.task,
+                payload: claim.payload_id,
+                bundle,
+                not_before,
+                class: Some(outcome.class),
+                history,
+            });
+            self.earlier.push(Attempt {
+                task: member.task,
+                number: history.sends,
+                request: claim.request,
+                outcome,
+            });
+        }
+    }
+}
+
+async fn finish_requests(
+    connection: &mut SqliteConnection,
+    records: &[Record],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    FINISH
+        .run(connection, records, |query, record| {
+            let query = query.bind(record.claim.request.0);
+            match &record.end {
+                RequestEnd::Released => query
+                    .bind(None::<i64>)
+                    .bind(now.0)
+                    .bind(None::<i64>)
+                    .bind(None::<i64>)
+                    .bind(None::<i64>)
+                    .bind(None::<String>)
+                    .bind(None::<String>)
+                    .bind(true),
+                RequestEnd::Sent {
+                    sent_at,
+                    finished_at,
+                    latency,
+                    http_status,
+                    code,
+                    message,
+                    error,
+                    ..
+                } => query
+                    .bind(sent_at.map(|time| time.0))
+                    .bind(finished_at.0)
+                    .bind(latency.map(|latency| latency.as_millis() as i64))
+                    .bind(http_status.map(i64::from))
+                    .bind(*code)
+                    .bind(message.as_deref())
+                    .bind(error.as_deref())
+                    .bind(false),
+            }
+        })
+        .await?;
+    Ok(())
+}
+
+/// Whether a task of `due` with this last outcome is one whose device the platform throttles.
+pub(super) fn is_snooze(class: Option<Class>) -> bool {
+    matches!(class, Some(Class::Frequency | Class::Quota))
+}

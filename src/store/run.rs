@@ -1,0 +1,157 @@
+//! Runs: finding them, naming them, changing their state.
+
+use sqlx::{Row, sqlite::SqliteRow};
+
+use super::{Store, StoreError};
+use crate::model::{RunId, RunState, TaskId, Timestamp};
+
+/// What a run is made of before it has tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRun {
+    /// The unique name.
+    pub name: String,
+    /// The manifest, as given on the command line.
+    pub manifest: String,
+    /// SHA-256 of the uncompressed manifest, in hex.
+    pub manifest_sha256: String,
+    /// The flags that change payloads, as canonical JSON.
+    pub defaults: String,
+    /// The target: a base URL, or the word `simulator`.
+    pub base_url: String,
+    /// SHA-256 of the three above, in hex: what makes two pushes the same.
+    pub identity: String,
+}
+
+/// A run in the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Its number.
+    pub id: RunId,
+    /// What it is made of.
+    pub about: NewRun,
+    /// Its state.
+    pub state: RunState,
+    /// How many tasks it has.
+    pub tasks: u64,
+    /// Its tasks are the ids from this one …
+    pub first_task: TaskId,
+    /// … up to but not including this one.
+    pub end_task: TaskId,
+    /// Whether a device has several tasks that must go out in order.
+    pub ordered: bool,
+    /// The most devices that the platform takes in one request, when that has been found.
+    pub chunk_limit: Option<u32>,
+}
+
+const SELECT: &str = "SELECT id, name, manifest, manifest_sha256, defaults, base_url, identity, state, tasks, first_task, end_task, \
+     ordered, chunk_limit FROM run";
+
+impl Store {
+    /// The run of this name.
+    pub async fn run_by_name(&mut self, name: &str) -> Result<Option<Run>, StoreError> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "{SELECT} WHERE name = ? AND state <> 'staging'"
+        )))
+        .bind(name)
+        .fetch_optional(&mut self.connection)
+        .await?;
+        row.map(|row| read(&row)).transpose()
+    }
+
+    /// The run of this number.
+    pub async fn run_by_id(&mut self, id: RunId) -> Result<Option<Run>, StoreError> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "{SELECT} WHERE id = ? AND state <> 'staging'"
+        )))
+        .bind(id.0)
+        .fetch_optional(&mut self.connection)
+        .await?;
+        row.map(|row| read(&row)).transpose()
+    }
+
+    /// The latest run of this identity.
+    pub async fn run_by_identity(&mut self, identity: &str) -> Result<Option<Run>, StoreError> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "{SELECT} WHERE identity = ? AND state <> 'staging' ORDER BY id DESC LIMIT 1"
+        )))
+        .bind(identity)
+        .fetch_optional(&mut self.connection)
+        .await?;
+        row.map(|row| read(&row)).transpose()
+    }
+
+    /// Every run, in the order in which they were made.
+    pub async fn all_runs(&mut self) -> Result<Vec<Run>, StoreError> {
+        sqlx::query(sqlx::AssertSqlSafe(format!(
+            "{SELECT} WHERE state <> 'staging' ORDER BY id"
+        )))
+        .fetch_all(&mut self.connection)
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+    }
+
+    /// `name`, or when that is taken, the first free one of `name-2`, `name-3`, …
+    pub async fn free_name(&mut self, name: &str) -> Result<String, StoreError> {
+        let mut candidate = name.to_owned();
+        for n in 2.. {
+            if self.run_by_name(&candidate).await?.is_none() {
+                break;
+            }
+            candidate = format!("{name}-{n}");
+        }
+        Ok(candidate)
+    }
+
+    /// Notes that a run is being pushed.
+    pub async fn set_running(&mut self, run: RunId, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE run SET state = 'running', started_at = coalesce(started_at, ?2), finished_at = NULL WHERE id = ?1",
+        )
+        .bind(run.0)
+        .bind(now.0)
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Notes how a push ended.
+    pub async fn set_state(
+        &mut self,
+        run: RunId,
+        state: RunState,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let finished = (!state.is_unfinished()).then_some(now.0);
+        sqlx::query("UPDATE run SET state = ?2, finished_at = ?3 WHERE id = ?1")
+            .bind(run.0)
+            .bind(state.name())
+            .bind(finished)
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+}
+
+fn read(row: &SqliteRow) -> Result<Run, StoreError> {
+    let state: String = row.try_get("state")?;
+    Ok(Run {
+        id: RunId(row.try_get("id")?),
+        about: NewRun {
+            name: row.try_get("name")?,
+            manifest: row.try_get("manifest")?,
+            manifest_sha256: row.try_get("manifest_sha256")?,
+            defaults: row.try_get("defaults")?,
+            base_url: row.try_get("base_url")?,
+            identity: row.try_get("identity")?,
+        },
+        state: RunState::from_name(&state)
+            .ok_or_else(|| StoreError::Damaged(format!("a run has the state '{state}'")))?,
+        tasks: row.try_get::<i64, _>("tasks")?.unsigned_abs(),
+        first_task: TaskId(row.try_get("first_task")?),
+        end_task: TaskId(row.try_get("end_task")?),
+        ordered: row.try_get("ordered")?,
+        chunk_limit: row.try_get("chunk_limit")?,
+    })
+}

@@ -1,0 +1,282 @@
+//! Staging: the rows of a manifest become the tasks of a run.
+//!
+//! Rows are committed in large groups under a run in the state `staging`, which nothing shows; the last transaction makes it a run. What
+//! an interrupted staging leaves behind is deleted when the database is next opened.
+
+use sqlx::SqliteConnection;
+
+use super::{Run, Store, StoreError, bulk::Bulk, payload::Interner, run::NewRun};
+use crate::model::{PayloadId, Row, RowError, RunId, Timestamp};
+
+mod group;
+mod order;
+
+use group::{Grouper, Pending};
+
+/// Tasks in one transaction.
+const COMMIT_EVERY: u64 = 100_000;
+
+const INVALID: Bulk = Bulk {
+    head: "INSERT INTO outcome (task_id, state, class, message, attempts, finished_at) VALUES",
+    row: "(?, 2, 12, ?, 0, ?)",
+    tail: "",
+};
+
+const TASK: Bulk = Bulk {
+    head: "INSERT INTO task (id, payload_id, line, device_key, labels, held) VALUES",
+    row: "(?,?,?,?,?,?)",
+    tail: "",
+};
+
+/// Takes the rows of one manifest.
+#[derive(Debug)]
+pub struct Stager<'s> {
+    store: &'s mut Store,
+    run: RunId,
+    name: String,
+    interner: Interner,
+    grouper: Grouper,
+    first_task: i64,
+    next_task: i64,
+    uncommitted: u64,
+    invalid: u64,
+}
+
+/// What staging made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Staged {
+    /// The run.
+    pub run: Run,
+    /// Rows that were recorded as skipped, since the device's row before it has the same payload.
+    pub duplicates: u64,
+    /// Rows that were recorded as invalid.
+    pub invalid: u64,
+}
+
+impl Store {
+    /// Begins to stage a run; chunks are laid out for `chunk_size` devices.
+    pub async fn stage(
+        &mut self,
+        about: &NewRun,
+        chunk_size: u32,
+        now: Timestamp,
+    ) -> Result<Stager<'_>, StoreError> {
+        self.discard_staging().await?;
+        let first_task: i64 = sqlx::query_scalar("SELECT coalesce(max(end_task), 1) FROM run")
+            .fetch_one(&mut self.connection)
+            .await?;
+        let inserted = sqlx::query(
+            "INSERT INTO run (name, manifest, manifest_sha256, defaults, base_url, identity, state, created_at, first_task, next_task, \
+             end_task) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'staging', ?7, ?8, ?8, ?8)",
+        )
+        .bind(&about.name)
+        .bind(&about.manifest)
+        .bind(&about.manifest_sha256)
+        .bind(&about.defaults)
+        .bind(&about.base_url)
+        .bind(&about.identity)
+        .bind(now.0)
+        .bind(first_task)
+        .execute(&mut self.connection)
+        .await
+        .map_err(|error| match error.as_database_error() {
+            Some(database) if database.is_unique_violation() => {
+                StoreError::NameTaken(about.name.clone())
+            }
+            _ => error.into(),
+        })?;
+        let run = RunId(inserted.last_insert_rowid());
+        let interner = Interner::new(&mut self.connection, run).await?;
+        sqlx::query("BEGIN IMMEDIATE")
+            .execute(&mut self.connection)
+            .await?;
+        Ok(Stager {
+            store: self,
+            run,
+            name: about.name.clone(),
+            interner,
+            grouper: Grouper::new(chunk_size),
+            first_task,
+            next_task: first_task,
+            uncommitted: 0,
+            invalid: 0,
+        })
+    }
+}
+
+impl Stager<'_> {
+    /// Takes good rows.
+    pub async fn rows(&mut self, rows: Vec<Row>) -> Result<(), StoreError> {
+        let payloads: Vec<_> = rows.iter().map(|row| &row.payload).collect();
+        let ids = self
+            .interner
+            .intern(&mut self.store.connection, &payloads)
+            .await?;
+        for (row, payload) in rows.into_iter().zip(ids) {
+            self.grouper.push(
+                payload,
+                Pending {
+                    line: row.line,
+                    device_key: row.device_key,
+                    labels: row.labels,
+                },
+            );
+            while let Some((payload, group)) = self.grouper.overflow() {
+                self.insert(Some(payload), group).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes rows that are wrong: they become failed tasks of the class `invalid`.
+    pub async fn invalid(&mut self, errors: &[RowError], now: Timestamp) -> Result<(), StoreError> {
+        let first = self.next_task;
+        let rows = errors
+            .iter()
+            .map(|error| Pending {
+                line: error.line,
+                device_key: error.device_key.clone(),
+                labels: None,
+            })
+            .collect();
+        self.insert(None, rows).await?;
+        let ends: Vec<(i64, String)> = (first..)
+            .zip(errors)
+            .map(|(task, error)| {
+                let reason = match &error.column {
+                    Some(column) => format!("column {column}: {}", error.reason),
+                    None => error.reason.to_string(),
+                };
+                (task, reason)
+            })
+            .collect();
+        INVALID
+            .run(
+                &mut self.store.connection,
+                &ends,
+                |query, (task, reason)| query.bind(*task).bind(reason.as_str()).bind(now.0),
+            )
+            .await?;
+        self.invalid += errors.len() as u64;
+        Ok(())
+    }
+
+    /// Writes what is still held back, finds repeated devices, and makes it a run.
+    pub async fn finish(mut self, now: Timestamp) -> Result<Staged, StoreError> {
+        while let Some((payload, group)) = self.grouper.rest() {
+            self.insert(Some(payload), group).await?;
+        }
+        let tasks = self.next_task - self.first_task;
+        let run = self.run;
+        let connection = &mut self.store.connection;
+        if self.grouper.is_fragmented() {
+            (self.first_task, self.next_task) =
+                regroup(connection, self.first_task, self.next_task).await?;
+        }
+        let order = order::arrange(connection, run, self.first_task, self.next_task, now).await?;
+        sqlx::query(
+            "INSERT INTO tally (run_id, state, class, code, n) SELECT ?1, 2, 12, 0, ?2 WHERE ?2 > 0 \
+             UNION ALL SELECT ?1, 4, 0, 0, ?3 WHERE ?3 > 0",
+        )
+        .bind(run.0)
+        .bind(self.invalid as i64)
+        .bind(order.duplicates as i64)
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query(
+            "UPDATE run SET state = 'running', tasks = ?2, first_task = ?3, next_task = ?3, end_task = ?4, ordered = ?5 WHERE id = ?1",
+        )
+        .bind(run.0)
+        .bind(tasks)
+        .bind(self.first_task)
+        .bind(self.next_task)
+        .bind(order.followers)
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query("COMMIT").execute(connection).await?;
+        let run = self
+            .store
+            .run_by_name(&self.name)
+            .await?
+            .ok_or_else(|| StoreError::Damaged("a staged run is missing".to_owned()))?;
+        Ok(Staged {
+            run,
+            duplicates: order.duplicates,
+            invalid: self.invalid,
+        })
+    }
+
+    /// Leaves no run behind.
+    pub async fn abandon(self) -> Result<(), StoreError> {
+        sqlx::query("COMMIT")
+            .execute(&mut self.store.connection)
+            .await?;
+        self.store.discard_staging().await
+    }
+
+    async fn insert(
+        &mut self,
+        payload: Option<PayloadId>,
+        rows: Vec<Pending>,
+    ) -> Result<(), StoreError> {
+        let first = self.next_task;
+        self.next_task += rows.len() as i64;
+        self.uncommitted += rows.len() as u64;
+        let mut id = first;
+        TASK.run(&mut self.store.connection, &rows, |query, row| {
+            let bound = query
+                .bind(id)
+                .bind(payload.map(|payload| payload.0))
+                .bind(row.line as i64)
+                .bind(&*row.device_key)
+                .bind(row.labels.as_deref())
+                .bind(payload.is_none());
+            id += 1;
+            bound
+        })
+        .await?;
+        if self.uncommitted >= COMMIT_EVERY {
+            self.uncommitted = 0;
+            for statement in ["COMMIT", "BEGIN IMMEDIATE"] {
+                sqlx::query(statement)
+                    .execute(&mut self.store.connection)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lays tasks out anew so that those of one payload stand side by side; gives the new range of ids.
+///
+/// Needed when so many payloads take turns that not all could be gathered in memory. It costs a sort, and saves a request for every
+/// chunk that it fills.
+async fn regroup(
+    connection: &mut SqliteConnection,
+    first: i64,
+    end: i64,
+) -> Result<(i64, i64), sqlx::Error> {
+    let moved = end - first;
+    // Invalid rows have an outcome already, which moves with them; they have no payload and come first.
+    sqlx::query("PRAGMA defer_foreign_keys = ON")
+        .execute(&mut *connection)
+        .await?;
+    for statement in [
+        "CREATE TEMP TABLE layout (id INTEGER PRIMARY KEY, old INTEGER NOT NULL)",
+        "INSERT INTO layout (old) SELECT id FROM task WHERE id >= ?1 AND id < ?2 ORDER BY payload_id, id",
+        "INSERT INTO task (id, payload_id, line, device_key, labels, held) \
+         SELECT ?2 - 1 + l.id, t.payload_id, t.line, t.device_key, t.labels, t.held FROM layout AS l JOIN task AS t ON t.id = l.old \
+         ORDER BY l.id",
+        "UPDATE outcome SET task_id = (SELECT ?2 - 1 + l.id FROM layout AS l WHERE l.old = outcome.task_id) \
+         WHERE task_id >= ?1 AND task_id < ?2",
+        "DELETE FROM task WHERE id >= ?1 AND id < ?2",
+        "DROP TABLE layout",
+    ] {
+        sqlx::query(statement)
+            .bind(first)
+            .bind(end)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok((end, end + moved))
+}

@@ -1,0 +1,108 @@
+//! Devices with several rows: duplicates are skipped, and of the others each waits for the one before it.
+
+use sqlx::SqliteConnection;
+
+use crate::model::{RunId, Timestamp};
+
+/// What was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Order {
+    /// Rows that repeat the payload of the device's row before them.
+    pub(super) duplicates: u64,
+    /// Whether any task waits for another.
+    pub(super) followers: bool,
+}
+
+/// Fills the index of devices, and holds back the tasks that are not a device's first.
+pub(super) async fn arrange(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    first: i64,
+    end: i64,
+    now: Timestamp,
+) -> Result<Order, sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO device_task (run_id, device_key, task_id) \
+         SELECT ?, device_key, id FROM task WHERE id >= ? AND id < ? ORDER BY device_key, id",
+    )
+    .bind(run.0)
+    .bind(first)
+    .bind(end)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "CREATE TEMP TABLE repeated AS \
+         SELECT device_key FROM device_task WHERE run_id = ? GROUP BY device_key HAVING count(*) > 1",
+    )
+    .bind(run.0)
+    .execute(&mut *connection)
+    .await?;
+    let any: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM temp.repeated)")
+        .fetch_one(&mut *connection)
+        .await?;
+    let order = if any {
+        hold_back(connection, run, now).await?
+    } else {
+        Order {
+            duplicates: 0,
+            followers: false,
+        }
+    };
+    sqlx::query("DROP TABLE temp.repeated")
+        .execute(connection)
+        .await?;
+    Ok(order)
+}
+
+async fn hold_back(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    now: Timestamp,
+) -> Result<Order, sqlx::Error> {
+    // A device is a product and a key. A row that repeats the payload of the row before it is a duplicate, whether or not that one is.
+    sqlx::query(
+        "CREATE TEMP TABLE sequence AS \
+         SELECT id, line, product_key, device_key, row_number() OVER device AS place, \
+             lag(line) OVER device AS line_before, lag(payload_id) OVER device IS payload_id AS duplicate \
+         FROM ( \
+             SELECT t.id, t.line, t.payload_id, p.product_key, t.device_key \
+             FROM temp.repeated AS r \
+             JOIN device_task AS d ON d.run_id = ? AND d.device_key = r.device_key \
+             JOIN task AS t ON t.id = d.task_id \
+             JOIN payload AS p ON p.id = t.payload_id \
+         ) \
+         WINDOW device AS (PARTITION BY product_key, device_key ORDER BY line, id)",
+    )
+    .bind(run.0)
+    .execute(&mut *connection)
+    .await?;
+    let duplicates = sqlx::query(
+        "INSERT INTO outcome (task_id, state, message, attempts, finished_at) \
+         SELECT id, 4, 'same payload as line ' || line_before, 0, ? FROM temp.sequence WHERE duplicate ORDER BY id",
+    )
+    .bind(now.0)
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
+    let followers = sqlx::query(
+        "INSERT INTO follower (previous_id, task_id) SELECT previous_id, id FROM ( \
+             SELECT lag(id) OVER (PARTITION BY product_key, device_key ORDER BY line, id) AS previous_id, id \
+             FROM temp.sequence WHERE NOT duplicate \
+         ) WHERE previous_id IS NOT NULL ORDER BY previous_id",
+    )
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
+    sqlx::query(
+        "UPDATE task SET held = 1 FROM (SELECT id FROM temp.sequence WHERE place > 1 ORDER BY id) AS later WHERE task.id = later.id",
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("DROP TABLE temp.sequence")
+        .execute(connection)
+        .await?;
+    Ok(Order {
+        duplicates,
+        followers: followers > 0,
+    })
+}
