@@ -25,8 +25,7 @@ pub struct PlatformOptions {
     pub base_url: BaseUrl,
     /// The language of the platform's messages.
     pub language: Language,
-    /// How long a connection may take, with name resolution and TLS. To be shorter than `request_timeout`: a request that times out as a
-    /// whole counts as possibly sent.
+    /// How long a connection may take, with name resolution and TLS; at most half of `request_timeout` is used.
     pub connect_timeout: Duration,
     /// How long a request may take, from its beginning to the reply's last byte.
     pub request_timeout: Duration,

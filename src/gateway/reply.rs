@@ -89,19 +89,23 @@ impl<'r> Found<'r> {
     /// Takes the elements of `data`: an array, or one object in its place.
     fn take_all(&mut self, data: &str) {
         if data.starts_with('{') {
-            self.take(data, 0, true);
+            self.take(data, 0, self.devices.len() == 1);
             return;
         }
-        let mut count = 0;
-        lenient::items(data, |_| count += 1);
+        // Counted only where it matters, which spares the usual reply a pass.
+        let alone = self.devices.len() == 1 && {
+            let mut count = 0;
+            lenient::items(data, |_| count += 1);
+            count == 1
+        };
         let mut index = 0;
         lenient::items(data, |element| {
-            self.take(element, index, count == 1);
+            self.take(element, index, alone);
             index += 1;
         });
     }
 
-    /// Takes one element, the `index`th of the reply; `alone` when the reply has no other.
+    /// Takes one element, the `index`th of the reply; `alone` when it is the only one and one device was asked for.
     fn take(&mut self, json: &str, index: usize, alone: bool) {
         let (mut device_key, mut product_key) = (None, None);
         let (mut code, mut msg, mut message, mut ticket) = (None, None, None, None);
@@ -123,8 +127,8 @@ impl<'r> Found<'r> {
             _ if !is_object => None,
             _ if product_key.is_some_and(|key| key != self.product_key) => None,
             Some(key) => self.place_of(key, index),
-            // Who else could be meant, when one device was asked for and one element came that says something?
-            None if alone && self.devices.len() == 1 && element != Element::default() => Some(0),
+            // Who else could be meant, if it says anything?
+            None if alone && element != Element::default() => Some(0),
             None => None,
         };
         match place {

@@ -23,7 +23,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Limits of one exchange.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Until the connection stands, with name resolution and TLS.
+    /// Until the connection stands, with name resolution and TLS; at most half of `request_timeout` is used.
     pub(super) connect_timeout: Duration,
     /// Until the reply's last byte.
     pub(super) request_timeout: Duration,
@@ -92,9 +92,11 @@ pub(super) struct Transport {
 impl Transport {
     pub(super) fn new(
         base_url: BaseUrl,
-        limits: Limits,
+        mut limits: Limits,
         roots: Roots,
     ) -> Result<Self, GatewayError> {
+        // A request that times out as a whole counts as possibly sent, so a connection that does not come about has to show before.
+        limits.connect_timeout = limits.connect_timeout.min(limits.request_timeout / 2);
         // Fails when a provider is installed, and then that one serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()

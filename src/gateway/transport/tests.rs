@@ -271,14 +271,20 @@ async fn a_handshake_that_hangs_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base_url = format!("https://{}", listener.local_addr().unwrap());
     let impatient = Limits {
-        connect_timeout: Duration::from_millis(200),
+        connect_timeout: Duration::from_millis(100),
         ..limits()
     };
-    match post(&at(&base_url, impatient, Roots::Only(Vec::new()))).await {
-        Err(Failure::Unreachable(error)) => {
-            assert_eq!(error, format!("no connection to {base_url} within 200ms"));
+    let short_in_all = Limits {
+        request_timeout: Duration::from_millis(200),
+        ..limits()
+    };
+    for limits in [impatient, short_in_all] {
+        match post(&at(&base_url, limits, Roots::Only(Vec::new()))).await {
+            Err(Failure::Unreachable(error)) => {
+                assert_eq!(error, format!("no connection to {base_url} within 100ms"));
+            }
+            other => panic!("{:?}", other.map(|reply| reply.status)),
         }
-        other => panic!("{:?}", other.map(|reply| reply.status)),
     }
 }
 
