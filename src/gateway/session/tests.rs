@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
-use futures::future::join_all;
+use futures::{FutureExt, future::join_all};
+use tokio::sync::Notify;
 
 use super::*;
 use crate::gateway::testing::{Act, Seen, Server, limits, transport};
@@ -87,19 +88,39 @@ async fn a_token_is_renewed_ahead_of_its_end_by_one_sender() {
         session.token(after(3599)).await.unwrap().authorization,
         "t1"
     );
-    let tokens = join_all((0..16).map(|_| session.token(after(3600)))).await;
-    // The one that renews has the new token, the others did not wait for it.
-    let renewed = tokens
-        .iter()
-        .filter(|token| token.as_ref().unwrap().authorization == "r1")
-        .count();
-    assert_eq!(renewed, 1);
+    join_all((0..16).map(|_| session.token(after(3600)))).await;
     assert_eq!(
         session.token(after(3601)).await.unwrap().authorization,
         "r1"
     );
     assert_eq!(server.seen().len(), 2);
     assert!(server.seen()[1].target().ends_with("refresh_token=t1"));
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_renewal_that_hangs() {
+    let renewing = Arc::new(Notify::new());
+    let signal = Arc::clone(&renewing);
+    let server = Server::start(move |seen, before| {
+        if seen.is_refresh() {
+            signal.notify_one();
+            return Act::WriteAndHang(Vec::new());
+        }
+        counting(seen, before)
+    })
+    .await;
+    let session = Arc::new(session(&server));
+    session.token(START).await.unwrap();
+    let stuck = tokio::spawn({
+        let session = Arc::clone(&session);
+        async move { session.token(after(3600)).await }
+    });
+    renewing.notified().await;
+    for _ in 0..16 {
+        let token = session.token(after(3600)).now_or_never().unwrap();
+        assert_eq!(token.unwrap().authorization, "t1");
+    }
+    stuck.abort();
 }
 
 #[tokio::test]

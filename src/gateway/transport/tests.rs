@@ -183,18 +183,27 @@ async fn a_reply_over_the_limit_is_lost() {
     };
     let gzip = [("Content-Encoding", "gzip")];
 
+    // Two chunks, each below the limit.
+    let chunked = |length: usize| {
+        let chunk = format!("{length:x}\r\n{}\r\n", " ".repeat(length));
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        Act::Write(format!("{head}{chunk}{chunk}0\r\n\r\n").into())
+    };
+
     let server = Server::start(move |_, before| match before.len() {
         0 => Act::ok([b' '; 1024]),
-        1 => Act::reply("200 OK", &gzip, packed(1024)),
-        2 => Act::ok([b' '; 1025]),
+        1 => chunked(512),
+        2 => Act::reply("200 OK", &gzip, packed(1024)),
+        3 => Act::ok([b' '; 1025]),
+        4 => chunked(513),
         _ => Act::reply("200 OK", &gzip, packed(1_000_000)),
     })
     .await;
     let transport = transport(&server, limits());
-    for _ in 0..2 {
+    for _ in 0..3 {
         assert_eq!(post(&transport).await.unwrap().body.len(), 1024);
     }
-    for _ in 0..2 {
+    for _ in 0..3 {
         match post(&transport).await {
             Err(Failure::Lost {
                 status: Some(200),
