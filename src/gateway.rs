@@ -1,8 +1,26 @@
 //! The platform, seen from the engine: one call that sends one request and says what became of it.
 //!
-//! This is the crate's one trait at a boundary, because tests need another platform.
+//! [`Gateway`] is the crate's one trait at a boundary, because tests need another platform; [`Platform`] is the real one. How an answer
+//! is judged, and what follows, is not decided here.
+
+mod base_url;
+mod credentials;
+mod lenient;
+mod login;
+mod platform;
+mod reply;
+mod session;
+#[cfg(test)]
+mod testing;
+mod transport;
+mod wire;
 
 use std::{sync::Arc, time::Duration};
+
+pub use base_url::{BaseUrl, BaseUrlError, Region};
+pub use credentials::Credentials;
+pub use platform::{Platform, PlatformOptions};
+pub use wire::Language;
 
 use crate::model::{Fate, Payload, Timestamp};
 
@@ -30,4 +48,17 @@ pub struct Delivery {
 pub trait Gateway: Send + Sync + 'static {
     /// Sends one request, once: no retry of any kind happens behind this call.
     fn send(&self, request: Outgoing) -> impl Future<Output = Delivery> + Send;
+}
+
+/// Why a gateway cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// No HTTPS client, as a rule because the system has no trust store.
+    #[error(
+        "cannot set up HTTPS: {0}: see that the system's certificate authorities are installed (the package is often called ca-certificates)"
+    )]
+    Client(String),
+    /// A ready token that no header can carry.
+    #[error("FLEETPUSH_TOKEN: {0}: give it on one line, as the platform gave it")]
+    Token(&'static str),
 }

@@ -40,6 +40,11 @@ pub enum Unsent {
         /// What went wrong and what to do.
         error: String,
     },
+    /// The login was answered in a way that waiting does not change: a redirect, or HTTP 403, 404 or 405.
+    Refused {
+        /// What went wrong and what to do.
+        error: String,
+    },
 }
 
 /// A reply that arrived whole.

@@ -1,0 +1,199 @@
+//! The two calls that give a token: login and refresh (platform notes, "Authentication").
+
+use std::time::Duration;
+
+use reqwest::{Url, header::HeaderValue};
+use secrecy::SecretString;
+
+use super::{
+    credentials,
+    lenient::{self, Field},
+    transport::{Failure, Reply, Transport},
+    wire::{LOGIN_PATH, REFRESH_PATH},
+};
+use crate::{
+    clock::wall_now,
+    model::{Timestamp, Unsent},
+};
+
+/// How far apart the clocks may be (platform notes, "Authentication").
+const MAX_SKEW: Duration = Duration::from_mins(10);
+
+/// A token as the platform gave it.
+pub(super) struct Issued {
+    /// What goes into `Authorization`, whole; marked sensitive.
+    pub(super) authorization: HeaderValue,
+    /// How long the platform says that it is good for.
+    pub(super) expires_in: Option<Duration>,
+}
+
+/// Gets tokens for an AccessKey.
+#[derive(Debug)]
+pub(super) struct Login {
+    transport: Transport,
+    access_key: String,
+    access_secret: SecretString,
+}
+
+impl Login {
+    pub(super) fn new(
+        transport: Transport,
+        access_key: String,
+        access_secret: SecretString,
+    ) -> Self {
+        Self {
+            transport,
+            access_key,
+            access_secret,
+        }
+    }
+
+    /// Logs in.
+    pub(super) async fn login(&self) -> Result<Issued, Unsent> {
+        // The wall clock of this moment, not the run's steady one: the platform compares it with standard time.
+        let username = credentials::username(&self.access_key, wall_now());
+        let password = credentials::password(&username, &self.access_secret);
+        let url = self.transport.base_url().endpoint(
+            LOGIN_PATH,
+            &[
+                ("grant_type", "password"),
+                ("username", &username),
+                ("password", &password),
+            ],
+        );
+        self.fetch(url, &[&username, &password, &self.access_key])
+            .await
+    }
+
+    /// Has the platform renew a token. Of a token that is less than 30 minutes old it returns the same one.
+    pub(super) async fn refresh(&self, authorization: &HeaderValue) -> Result<Issued, Unsent> {
+        let token = authorization.to_str().unwrap_or_default();
+        let url = self.transport.base_url().endpoint(
+            REFRESH_PATH,
+            &[("grant_type", "refresh_token"), ("refresh_token", token)],
+        );
+        self.fetch(url, &[token]).await
+    }
+
+    /// Asks for a token; `secrets` are cut out of whatever the platform says.
+    async fn fetch(&self, url: Url, secrets: &[&str]) -> Result<Issued, Unsent> {
+        match self.transport.exchange(self.transport.get(url)).await {
+            Ok(reply) => self.read(&reply, secrets),
+            // A login that was lost did no harm, and can be done again: that no token came is all that counts.
+            Err(Failure::Unreachable(error) | Failure::Lost { error, .. }) => {
+                Err(Unsent::Unreachable {
+                    error: format!("login: {error}"),
+                    retry_after: None,
+                })
+            }
+            Err(Failure::Certificate(error)) => Err(Unsent::Certificate { error }),
+            Err(Failure::Unsendable(error)) => Err(Unsent::Refused {
+                error: format!("login: {error}"),
+            }),
+        }
+    }
+
+    fn read(&self, reply: &Reply, secrets: &[&str]) -> Result<Issued, Unsent> {
+        let text = String::from_utf8_lossy(&reply.body);
+        let (mut code, mut token, mut expires_in) = (None, None, None);
+        let (mut msg, mut message, mut detail) = (None, None, None);
+        let readable = lenient::fields(&text, |key, value| match key {
+            Field::Code => code = lenient::integer(value),
+            Field::AccessToken => token = lenient::id(value),
+            Field::ExpiresIn | Field::ExpireIn => {
+                expires_in = expires_in.or_else(|| lenient::integer(value));
+            }
+            Field::Msg => msg = lenient::message(value),
+            Field::Message => message = lenient::message(value),
+            Field::Error => detail = lenient::message(value),
+            _ => {}
+        });
+        if let (true, 200..=299, None | Some(200), Some(token)) =
+            (readable, reply.status, code, token)
+        {
+            return Ok(Issued {
+                authorization: authorization(&token).map_err(|error| Unsent::Refused {
+                    error: format!("login: {error}"),
+                })?,
+                expires_in: expires_in
+                    .and_then(|seconds| u64::try_from(seconds).ok())
+                    .filter(|&seconds| seconds > 0)
+                    .map(Duration::from_secs),
+            });
+        }
+        let said = msg.or(message).or(detail).unwrap_or_else(|| {
+            if readable {
+                "no token in the reply"
+            } else {
+                "the reply is not a JSON object"
+            }
+            .into()
+        });
+        let said = secrets.iter().fold(said.into_string(), |said, secret| {
+            said.replace(secret, "[…]")
+        });
+        Err(self.refusal(reply, code, &said))
+    }
+
+    /// What follows from a login without a token. The body's code decides, else the status.
+    fn refusal(&self, reply: &Reply, code: Option<i64>, said: &str) -> Unsent {
+        let base_url = self.transport.base_url();
+        let status = reply.status;
+        let told = match code {
+            Some(code) => format!("{said} (code {code})"),
+            None => format!("{said} (HTTP {status})"),
+        };
+        match code.unwrap_or_else(|| status.into()) {
+            // A page without a code in place of a reply: somebody in between, a maintenance page or a portal, that may go away.
+            200 | 408 | 429 | 500..=599 | 50000 | 70000 => Unsent::Unreachable {
+                error: format!("login: {told}"),
+                retry_after: reply.retry_after,
+            },
+            300..=399 | 403..=405 => Unsent::Refused {
+                error: match &reply.location {
+                    Some(location) => format!(
+                        "{base_url} redirects the login to {location}: check the region or base URL"
+                    ),
+                    None => format!(
+                        "{base_url} refuses the login: {told}: check the region or base URL, and that this address may use the API"
+                    ),
+                },
+            },
+            _ => {
+                let hint = clock_hint(reply.date, wall_now())
+                    .unwrap_or_else(|| "check FLEETPUSH_ACCESS_KEY and FLEETPUSH_ACCESS_SECRET, and that they belong to this platform".to_owned());
+                Unsent::Credentials {
+                    error: format!("{base_url} refuses the login: {told}: {hint}"),
+                }
+            }
+        }
+    }
+}
+
+/// The header value of a token: the token whole, with its `QJWT ` prefix; not a Bearer token.
+pub(super) fn authorization(token: &str) -> Result<HeaderValue, &'static str> {
+    let mut value = HeaderValue::from_str(token)
+        .map_err(|_| "the token has characters that a header cannot carry")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// What to say when the clocks are too far apart for any login.
+fn clock_hint(platform: Option<Timestamp>, ours: Timestamp) -> Option<String> {
+    let platform = platform?;
+    let (behind, ahead) = (ours.until(platform), platform.until(ours));
+    let (skew, word) = if behind > ahead {
+        (behind, "behind")
+    } else {
+        (ahead, "ahead of")
+    };
+    (skew > MAX_SKEW).then(|| {
+        format!(
+            "this machine's clock is {} minutes {word} the platform's, and a login is good within 10: set the clock",
+            skew.as_secs() / 60
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! The gateway to the real platform.
+
+use std::time::{Duration, Instant};
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use secrecy::ExposeSecret;
+
+use super::{
+    BaseUrl, Credentials, Delivery, Gateway, GatewayError, Language, Outgoing,
+    login::{self, Login},
+    reply,
+    session::{Session, Token},
+    transport::{Failure, Limits, Roots, Transport},
+    wire,
+};
+use crate::{
+    clock::Clock,
+    model::{Answer, Fate, Unsent},
+};
+
+/// Where and how requests are sent.
+#[derive(Debug, Clone)]
+pub struct PlatformOptions {
+    /// The platform.
+    pub base_url: BaseUrl,
+    /// The language of the platform's messages.
+    pub language: Language,
+    /// How long a connection may take, with name resolution and TLS; at most half of `request_timeout` is used.
+    pub connect_timeout: Duration,
+    /// How long a request may take, from its beginning to the reply's last byte.
+    pub request_timeout: Duration,
+    /// Bytes of a reply's body, uncompressed; a longer reply is not read on.
+    pub max_reply_bytes: usize,
+    /// Requests at a time, for each of which a connection is kept.
+    pub concurrency: usize,
+}
+
+impl PlatformOptions {
+    /// The defaults for this platform.
+    pub fn new(base_url: BaseUrl) -> Self {
+        Self {
+            base_url,
+            language: Language::default(),
+            connect_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(30),
+            max_reply_bytes: 8 * 1024 * 1024,
+            concurrency: 16,
+        }
+    }
+}
+
+/// The real platform, over HTTP.
+#[derive(Debug)]
+pub struct Platform {
+    transport: Transport,
+    session: Session,
+    send_url: reqwest::Url,
+    clock: Clock,
+}
+
+impl Platform {
+    /// Sets up the client; nothing is sent yet.
+    pub fn new(
+        options: PlatformOptions,
+        credentials: Credentials,
+        clock: Clock,
+    ) -> Result<Self, GatewayError> {
+        let roots = Roots::needed_for(&options.base_url);
+        Self::with_roots(options, credentials, clock, roots)
+    }
+
+    fn with_roots(
+        options: PlatformOptions,
+        credentials: Credentials,
+        clock: Clock,
+        roots: Roots,
+    ) -> Result<Self, GatewayError> {
+        let send_url = options
+            .base_url
+            .endpoint(wire::SEND_PATH, &[("language", options.language.name())]);
+        let limits = Limits {
+            connect_timeout: options.connect_timeout,
+            request_timeout: options.request_timeout,
+            max_reply_bytes: options.max_reply_bytes,
+            connections: options.concurrency,
+        };
+        let transport = Transport::new(options.base_url, limits, roots)?;
+        let session = match credentials {
+            Credentials::Key {
+                access_key,
+                access_secret,
+            } => Session::with_login(Login::new(transport.clone(), access_key, access_secret)),
+            Credentials::Token(token) => Session::with_token(
+                login::authorization(token.expose_secret()).map_err(GatewayError::Token)?,
+            ),
+        };
+        Ok(Self {
+            transport,
+            session,
+            send_url,
+            clock,
+        })
+    }
+
+    async fn post(&self, token: &Token, body: Vec<u8>, request: &Outgoing) -> Fate {
+        let post = self
+            .transport
+            .post(self.send_url.clone())
+            .header(AUTHORIZATION, token.authorization.clone())
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(body);
+        match self.transport.exchange(post).await {
+            Ok(reply) => {
+                let mut answer = reply::read(reply.status, reply.retry_after, &reply.body, request);
+                if answer.message.is_none() {
+                    answer.message = reply
+                        .location
+                        .map(|location| format!("redirects to {location}").into());
+                }
+                self.learn(token, &mut answer);
+                Fate::Answered(answer)
+            }
+            Err(Failure::Unsendable(error)) => Fate::Unsent(Unsent::Refused { error }),
+            Err(Failure::Unreachable(error)) => Fate::Unsent(Unsent::Unreachable {
+                error,
+                retry_after: None,
+            }),
+            Err(Failure::Certificate(error)) => Fate::Unsent(Unsent::Certificate { error }),
+            Err(Failure::Lost { status, error }) => Fate::Lost {
+                http_status: status,
+                error,
+            },
+        }
+    }
+
+    /// Tells the session what an answer says of the token it was asked with.
+    fn learn(&self, token: &Token, answer: &mut Answer) {
+        match verdict(answer) {
+            Some(Verdict::Accepted) => self.session.accepted(token),
+            Some(Verdict::Refused) => {
+                // 'Token incorrect: …' must not carry the token into the results database.
+                if let (Some(message), Ok(token)) =
+                    (&mut answer.message, token.authorization.to_str())
+                {
+                    *message = message.replace(token, "[…]").into();
+                }
+                let code = answer.code.unwrap_or_else(|| answer.http_status.into());
+                let words = answer.message.as_deref().unwrap_or("no reason given");
+                self.session.refused(token, &format!("{code}: {words}"));
+            }
+            None => {}
+        }
+    }
+}
+
+impl Gateway for Platform {
+    async fn send(&self, request: Outgoing) -> Delivery {
+        let mut sent_at = self.clock.now();
+        let mut start = Instant::now();
+        let fate = match (wire::encode(&request), self.session.token(sent_at).await) {
+            (Ok(body), Ok(token)) => {
+                // The wait for a token is none of the request's.
+                sent_at = self.clock.now();
+                start = Instant::now();
+                self.post(&token, body, &request).await
+            }
+            (_, Err(unsent)) => Fate::Unsent(unsent),
+            (Err(error), Ok(_)) => Fate::Unsent(Unsent::Refused {
+                error: format!("the payload's extendPara is not JSON: {error}"),
+            }),
+        };
+        Delivery {
+            sent_at,
+            latency: start.elapsed(),
+            fate,
+        }
+    }
+}
+
+/// What an answer proves about the token.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Accepted,
+    Refused,
+}
+
+/// Whether an answer proves that the token was taken, or refused. Nothing is proved by an answer that could come from in front of the
+/// check, as an overload's or a proxy's.
+fn verdict(answer: &Answer) -> Option<Verdict> {
+    if answer.http_status == 401 || matches!(answer.code, Some(401 | 91001 | 91004)) {
+        return Some(Verdict::Refused);
+    }
+    let reached_devices = answer.elements.iter().any(Option::is_some);
+    (reached_devices || matches!(answer.code, Some(200 | 201))).then_some(Verdict::Accepted)
+}
+
+#[cfg(test)]
+mod tests;

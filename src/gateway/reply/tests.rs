@@ -1,0 +1,254 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::gateway::testing::outgoing;
+
+fn read_text(body: &str, devices: &[&str]) -> Answer {
+    read(200, None, body.as_bytes(), &outgoing(devices))
+}
+
+fn accepted(ticket: &str) -> Element {
+    Element {
+        code: Some(200),
+        message: None,
+        ticket: Ticket::new(ticket),
+    }
+}
+
+#[test]
+fn the_specifications_example_is_read() {
+    let body = r#"{
+        "code":200,
+        "msg":"",
+        "data":[
+        {
+            "code":200,
+            "productKey":"PK0001",
+            "deviceKey":"DK00001",
+            "ticket":"1335004867605954560",
+            "message":null
+        }
+    ]
+}"#;
+    assert_eq!(
+        read_text(body, &["DK00001"]),
+        Answer {
+            http_status: 200,
+            readable: true,
+            code: Some(200),
+            message: None,
+            elements: vec![Some(accepted("1335004867605954560"))],
+            retry_after: None,
+        }
+    );
+}
+
+#[test]
+fn loosely_typed_fields_are_read_exactly() {
+    let body = r#"{"code":"200","msg":{"en":"OK"},"exp1":null,"data":[
+        {"code":"200","productKey":null,"deviceKey":"A","ticket":9007199254740993,"message":""},
+        {"code":61002,"deviceKey":"B","ticket":null,"message":["offline"]},
+        {"code":null,"deviceKey":861234567890123,"ticket":"","msg":"odd","message":null}]}"#;
+    let answer = read_text(body, &["A", "B", "861234567890123"]);
+    assert_eq!(answer.code, Some(200));
+    assert_eq!(answer.message.as_deref(), Some(r#"{"en":"OK"}"#));
+    assert_eq!(answer.elements[0], Some(accepted("9007199254740993")));
+    let refused = answer.elements[1].as_ref().unwrap();
+    assert_eq!(
+        (refused.code, refused.message.as_deref()),
+        (Some(61002), Some(r#"["offline"]"#))
+    );
+    let odd = answer.elements[2].as_ref().unwrap();
+    assert_eq!(
+        (odd.code, odd.message.as_deref(), &odd.ticket),
+        (None, Some("odd"), &None)
+    );
+}
+
+#[test]
+fn data_may_be_null_missing_or_one_object() {
+    for body in [
+        r#"{"code":50005,"msg":"no","data":null}"#,
+        r#"{"code":50005,"msg":"no"}"#,
+        r#"{"code":50005,"msg":"no","data":[]}"#,
+        r#"{"code":50005,"msg":"no","data":{}}"#,
+        r#"{"code":50005,"msg":"no","data":"text"}"#,
+        r#"{"code":50005,"msg":"no","data":[null,7,"x",[]]}"#,
+    ] {
+        let answer = read_text(body, &["A"]);
+        assert!(answer.readable, "{body}");
+        assert_eq!(
+            (answer.code, answer.message.as_deref()),
+            (Some(50005), Some("no")),
+            "{body}"
+        );
+        assert_eq!(answer.elements, [None], "{body}");
+    }
+    let body = r#"{"code":200,"data":{"code":200,"deviceKey":"B","ticket":"7"}}"#;
+    assert_eq!(
+        read_text(body, &["A", "B"]).elements,
+        [None, Some(accepted("7"))]
+    );
+}
+
+#[test]
+fn a_body_that_is_no_object_is_not_readable() {
+    for body in [
+        "",
+        " ",
+        "<html>502</html>",
+        "null",
+        "[]",
+        "\"OK\"",
+        "{\"code\":200",
+        "{\"code\":200}x",
+    ] {
+        let answer = read_text(body, &["A", "B"]);
+        assert!(!answer.readable, "{body}");
+        assert_eq!(
+            (answer.code, answer.elements),
+            (None, vec![None, None]),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn a_message_in_another_encoding_costs_no_ticket() {
+    let mut body =
+        br#"{"code":200,"msg":"XX","data":[{"code":200,"deviceKey":"A","ticket":"7"}]}"#.to_vec();
+    let at = body.windows(2).position(|pair| pair == b"XX").unwrap();
+    // The first character of GBK.
+    body[at..at + 2].copy_from_slice(&[0xB0, 0xA1]);
+    let answer = read(200, None, &body, &outgoing(&["A"]));
+    assert_eq!(answer.elements, [Some(accepted("7"))]);
+}
+
+#[test]
+fn a_byte_order_mark_is_skipped() {
+    assert_eq!(read_text("\u{feff}{\"code\":200}", &["A"]).code, Some(200));
+}
+
+#[test]
+fn an_element_of_another_device_or_product_is_not_ours() {
+    let request = outgoing(&["A", "B"]);
+    let mut found = Found::new(&request);
+    found.take_all(
+        r#"[{"code":200,"deviceKey":"C","ticket":"1"},
+            {"code":200,"productKey":"OTHER","deviceKey":"A","ticket":"2"},
+            {"code":200,"ticket":"3"},
+            {"code":200,"productKey":"PK0001","deviceKey":"B","ticket":"4"}]"#,
+    );
+    assert_eq!(found.elements, [None, Some(accepted("4"))]);
+    assert_eq!((found.strays, found.doubles), (3, 0));
+}
+
+#[test]
+fn one_element_without_a_key_is_that_of_the_one_device() {
+    for data in [
+        r#"[{"code":200,"ticket":"1"}]"#,
+        r#"{"code":200,"ticket":"1","deviceKey":null}"#,
+    ] {
+        let body = format!(r#"{{"code":200,"data":{data}}}"#);
+        assert_eq!(
+            read_text(&body, &["A"]).elements,
+            [Some(accepted("1"))],
+            "{data}"
+        );
+        assert_eq!(
+            read_text(&body, &["A", "B"]).elements,
+            [None, None],
+            "{data}"
+        );
+    }
+    let two = r#"{"code":200,"data":[{"code":200,"ticket":"1"},{"code":200,"ticket":"2"}]}"#;
+    assert_eq!(read_text(two, &["A"]).elements, [None]);
+    let named = r#"{"code":200,"data":[{"code":200,"ticket":"1","deviceKey":"B"}]}"#;
+    assert_eq!(read_text(named, &["A"]).elements, [None]);
+}
+
+#[test]
+fn of_two_elements_for_a_device_the_ticket_survives() {
+    let offline = r#"{"code":61002,"deviceKey":"A","ticket":null}"#;
+    let accepted_bare = r#"{"code":201,"deviceKey":"A"}"#;
+    let first = r#"{"code":200,"deviceKey":"A","ticket":"1"}"#;
+    let second = r#"{"code":200,"deviceKey":"A","ticket":"2"}"#;
+    for (elements, ticket) in [
+        ([offline, first], "1"),
+        ([first, offline], "1"),
+        ([accepted_bare, first], "1"),
+        ([first, accepted_bare], "1"),
+        ([first, second], "1"),
+    ] {
+        let request = outgoing(&["A"]);
+        let mut found = Found::new(&request);
+        found.take_all(&format!("[{}]", elements.join(",")));
+        assert_eq!(found.elements, [Some(accepted(ticket))], "{elements:?}");
+        assert_eq!((found.strays, found.doubles), (0, 1));
+    }
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,8}".prop_map(Value::from),
+        prop_oneof![Just("200"), Just("A"), Just("PK0001")].prop_map(Value::from),
+    ];
+    let key = prop_oneof![
+        Just("code"),
+        Just("msg"),
+        Just("message"),
+        Just("data"),
+        Just("productKey"),
+        Just("deviceKey"),
+        Just("ticket"),
+        Just("x"),
+    ];
+    leaf.prop_recursive(4, 32, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::vec((key.clone(), inner), 0..6).prop_map(|fields| fields
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_make_an_answer_with_a_place_for_each_device(body in prop::collection::vec(any::<u8>(), 0..200)) {
+        let answer = read(200, None, &body, &outgoing(&["A", "B"]));
+        prop_assert_eq!(answer.elements.len(), 2);
+    }
+
+    #[test]
+    fn any_json_makes_an_answer_with_a_place_for_each_device(value in any_json()) {
+        let answer = read_text(&value.to_string(), &["A", "B"]);
+        prop_assert_eq!(answer.elements.len(), 2);
+        prop_assert_eq!(answer.readable, value.is_object());
+    }
+
+    /// Whatever the order, and whatever is left out or added, each device gets its own ticket and no other's.
+    #[test]
+    fn each_device_gets_its_own_ticket(
+        order in Just((0..12_usize).collect::<Vec<_>>()).prop_shuffle(),
+        kept in 0..=12_usize,
+    ) {
+        let devices: Vec<String> = (0..10).map(|n| format!("D{n}")).collect();
+        let data: Vec<Value> = order[..kept]
+            .iter()
+            .map(|n| json!({"code": 200, "deviceKey": format!("D{n}"), "ticket": format!("100{n}")}))
+            .collect();
+        let request = outgoing(&devices.iter().map(String::as_str).collect::<Vec<_>>());
+        let answer = read(200, None, json!({"code": 200, "data": data}).to_string().as_bytes(), &request);
+        for (n, element) in answer.elements.into_iter().enumerate() {
+            let expected = order[..kept].contains(&n).then(|| accepted(&format!("100{n}")));
+            prop_assert_eq!(element, expected);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+use std::{sync::Arc, time::Duration};
+
+use futures::{FutureExt, future::join_all};
+use tokio::sync::Notify;
+
+use super::*;
+use crate::gateway::testing::{Act, Seen, Server, limits, transport};
+
+const START: Timestamp = Timestamp(1_000_000);
+
+fn session(server: &Server) -> Session {
+    let transport = transport(server, limits());
+    Session::with_login(Login::new(transport, "AK".to_owned(), "AS".into()))
+}
+
+fn after(seconds: u64) -> Timestamp {
+    START.after(Duration::from_secs(seconds))
+}
+
+/// Gives the tokens t1, t2, … to logins, and r1, r2, … to refreshes.
+fn counting(seen: &Seen, before: &[Seen]) -> Act {
+    let (kind, count) = if seen.is_login() {
+        ("t", before.iter().filter(|seen| seen.is_login()).count())
+    } else {
+        ("r", before.iter().filter(|seen| seen.is_refresh()).count())
+    };
+    Act::token(&format!("{kind}{}", count + 1))
+}
+
+#[tokio::test]
+async fn sixteen_senders_at_once_cause_one_login() {
+    let server = Server::start(counting).await;
+    let session = session(&server);
+    let tokens = join_all((0..16).map(|_| session.token(START))).await;
+    assert!(
+        tokens
+            .into_iter()
+            .all(|token| token.unwrap().authorization == "t1")
+    );
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixteen_refusals_of_one_token_cause_one_login() {
+    let server = Server::start(counting).await;
+    let session = Arc::new(session(&server));
+    let token = session.token(START).await.unwrap();
+    let senders = (0..16).map(|_| {
+        let (session, token) = (Arc::clone(&session), token.clone());
+        tokio::spawn(async move {
+            session.refused(&token, "expired");
+            session.token(START).await.unwrap().authorization
+        })
+    });
+    assert!(
+        join_all(senders)
+            .await
+            .into_iter()
+            .all(|token| token.unwrap() == "t2")
+    );
+    assert_eq!(server.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn sixteen_senders_share_a_failed_login() {
+    let server = Server::start(|_, before| match before.len() {
+        0 => Act::reply("503 Down", &[], ""),
+        _ => Act::token("t1"),
+    })
+    .await;
+    let session = session(&server);
+    let tokens = join_all((0..16).map(|_| session.token(START))).await;
+    assert!(
+        tokens
+            .iter()
+            .all(|token| matches!(token, Err(Unsent::Unreachable { .. })))
+    );
+    assert_eq!(server.seen().len(), 1);
+    assert_eq!(session.token(START).await.unwrap().authorization, "t1");
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_ahead_of_its_end_by_one_sender() {
+    let server = Server::start(counting).await;
+    let session = session(&server);
+    session.token(START).await.unwrap();
+    assert_eq!(
+        session.token(after(3599)).await.unwrap().authorization,
+        "t1"
+    );
+    join_all((0..16).map(|_| session.token(after(3600)))).await;
+    assert_eq!(
+        session.token(after(3601)).await.unwrap().authorization,
+        "r1"
+    );
+    assert_eq!(server.seen().len(), 2);
+    assert!(server.seen()[1].target().ends_with("refresh_token=t1"));
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_renewal_that_hangs() {
+    let renewing = Arc::new(Notify::new());
+    let signal = Arc::clone(&renewing);
+    let server = Server::start(move |seen, before| {
+        if seen.is_refresh() {
+            signal.notify_one();
+            return Act::WriteAndHang(Vec::new());
+        }
+        counting(seen, before)
+    })
+    .await;
+    let session = Arc::new(session(&server));
+    session.token(START).await.unwrap();
+    let stuck = tokio::spawn({
+        let session = Arc::clone(&session);
+        async move { session.token(after(3600)).await }
+    });
+    renewing.notified().await;
+    for _ in 0..16 {
+        let token = session.token(after(3600)).now_or_never().unwrap();
+        assert_eq!(token.unwrap().authorization, "t1");
+    }
+    stuck.abort();
+}
+
+#[tokio::test]
+async fn a_refresh_that_changes_nothing_or_is_refused_becomes_a_login() {
+    for refresh in [
+        || Act::token("t1"),
+        || Act::ok(r#"{"code":90001,"msg":"no"}"#),
+    ] {
+        let server = Server::start(move |seen, before| {
+            if seen.is_refresh() {
+                refresh()
+            } else {
+                counting(seen, before)
+            }
+        })
+        .await;
+        let session = session(&server);
+        session.token(START).await.unwrap();
+        assert_eq!(
+            session.token(after(3600)).await.unwrap().authorization,
+            "t2"
+        );
+        assert_eq!(server.seen().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_that_finds_nobody_keeps_the_token_until_its_end() {
+    let server = Server::start(|_, before| match before.len() {
+        0 => Act::token("t1"),
+        _ => Act::reply("503 Down", &[], ""),
+    })
+    .await;
+    let session = session(&server);
+    session.token(START).await.unwrap();
+    for seconds in [3600, 3601, 3659, 3660, 7199] {
+        assert_eq!(
+            session.token(after(seconds)).await.unwrap().authorization,
+            "t1"
+        );
+    }
+    // The login, and a refresh at 3600, 3660 and 7199 seconds; no second try beside the refresh.
+    assert_eq!(server.seen().len(), 4);
+    assert!(matches!(
+        session.token(after(7200)).await,
+        Err(Unsent::Unreachable { .. })
+    ));
+}
+
+#[tokio::test]
+async fn two_new_tokens_refused_in_a_row_end_the_session() {
+    let server = Server::start(counting).await;
+    let session = session(&server);
+    for _ in 0..2 {
+        let token = session.token(START).await.unwrap();
+        session.refused(&token, "91004: Token incorrect");
+    }
+    let Err(Unsent::Credentials { error }) = session.token(START).await else {
+        panic!("the session goes on")
+    };
+    assert!(error.contains("91004: Token incorrect"), "{error}");
+    assert_eq!(server.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_refused_login_is_not_tried_again() {
+    let server = Server::start(|_, _| Act::ok(r#"{"code":90047,"msg":"unknown"}"#)).await;
+    let session = session(&server);
+    for _ in 0..3 {
+        assert!(matches!(
+            session.token(START).await,
+            Err(Unsent::Credentials { .. })
+        ));
+    }
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_ready_token_ends_the_session() {
+    let session = Session::with_token(HeaderValue::from_static("QJWT ready"));
+    let token = session.token(START).await.unwrap();
+    session.accepted(&token);
+    assert_eq!(
+        session
+            .token(Timestamp(i64::MAX))
+            .await
+            .unwrap()
+            .authorization,
+        "QJWT ready"
+    );
+    session.refused(&token, "91001: Token does not exist");
+    let Err(Unsent::Credentials { error }) = session.token(START).await else {
+        panic!("the session goes on")
+    };
+    assert!(
+        error.contains("91001: Token does not exist") && error.contains("FLEETPUSH_TOKEN"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_sender_that_gives_up_in_a_login_leaves_the_next_one_a_chance() {
+    let server = Server::start(|_, before| match before.len() {
+        0 => Act::WriteAndHang(Vec::new()),
+        _ => Act::token("t1"),
+    })
+    .await;
+    let session = session(&server);
+    let impatient = tokio::time::timeout(Duration::from_millis(200), session.token(START));
+    assert!(impatient.await.is_err());
+    assert_eq!(session.token(START).await.unwrap().authorization, "t1");
+}

@@ -1,0 +1,292 @@
+//! HTTP as this crate needs it: one request, one whole reply or a statement of how far it got.
+//!
+//! **No request is sent twice behind the caller's back.** Two layers could: reqwest's retry policy, which is set to never; and
+//! hyper-util's pool, which cannot be told not to through reqwest, and sends a request on another connection when its idle connection
+//! turns out dead. That one is sound: hyper hands a request back only while it still waits in the connection's queue, before its first
+//! byte was encoded (hyper 1.12, `client::dispatch::TrySendError`; hyper-util 0.1.21, `TrySendError::Retryable`). A request whose
+//! writing began is never handed back, and ends here as [`Failure::Lost`].
+
+use std::{error::Error, fmt::Write, io, time::Duration};
+
+use reqwest::{
+    Certificate, Client, RequestBuilder, Response, Url,
+    header::{DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER},
+};
+
+use super::{BaseUrl, GatewayError};
+use crate::{clock::wall_now, model::Timestamp};
+
+/// How long an idle connection is kept. Short, because a request that crosses with the other side's closing of an idle connection is in
+/// doubt, and some load balancers close after 15 seconds; a push at work leaves no connection idle for so long.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Limits of one exchange.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Until the connection stands, with name resolution and TLS; at most half of `request_timeout` is used.
+    pub(super) connect_timeout: Duration,
+    /// Until the reply's last byte.
+    pub(super) request_timeout: Duration,
+    /// Bytes of a reply's body, uncompressed.
+    pub(super) max_reply_bytes: usize,
+    /// Idle connections that are kept.
+    pub(super) connections: usize,
+}
+
+/// Whose certificates are trusted.
+pub(super) enum Roots {
+    /// Those of the system's trust store.
+    System,
+    /// These alone.
+    Only(Vec<Certificate>),
+}
+
+impl Roots {
+    /// A plain connection to this machine needs no trust store, and so must work on a system that has none.
+    pub(super) fn needed_for(base_url: &BaseUrl) -> Self {
+        if base_url.is_plain() && base_url.is_loopback() {
+            Self::Only(Vec::new())
+        } else {
+            Self::System
+        }
+    }
+}
+
+/// A reply that arrived whole.
+pub(super) struct Reply {
+    pub(super) status: u16,
+    /// `Retry-After`, from now.
+    pub(super) retry_after: Option<Duration>,
+    /// The sender's clock, `Date`.
+    pub(super) date: Option<Timestamp>,
+    /// Where a redirect leads, without its query.
+    pub(super) location: Option<String>,
+    pub(super) body: Vec<u8>,
+}
+
+/// How far a request got that has no whole reply.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Nothing was sent: it could not be put together.
+    Unsendable(String),
+    /// Nothing was sent: no connection came about.
+    Unreachable(String),
+    /// Nothing was sent: the other side's certificate is not trusted.
+    Certificate(String),
+    /// Something may have been sent, and may have been acted on.
+    Lost {
+        /// The status, when the reply's head arrived.
+        status: Option<u16>,
+        error: String,
+    },
+}
+
+/// Exchanges requests for replies with one platform.
+#[derive(Debug, Clone)]
+pub(super) struct Transport {
+    client: Client,
+    base_url: BaseUrl,
+    limits: Limits,
+}
+
+impl Transport {
+    pub(super) fn new(
+        base_url: BaseUrl,
+        mut limits: Limits,
+        roots: Roots,
+    ) -> Result<Self, GatewayError> {
+        // A request that times out as a whole counts as possibly sent, so a connection that does not come about has to show before.
+        limits.connect_timeout = limits.connect_timeout.min(limits.request_timeout / 2);
+        // Fails when a provider is installed, and then that one serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder()
+            .user_agent(concat!("fleetpush/", env!("CARGO_PKG_VERSION")))
+            .http1_only()
+            .gzip(true)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(limits.connect_timeout)
+            .timeout(limits.request_timeout)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(limits.connections)
+            .tcp_nodelay(true);
+        if base_url.is_loopback() {
+            builder = builder.no_proxy();
+        }
+        if let Roots::Only(certificates) = roots {
+            builder = builder.tls_certs_only(certificates);
+        }
+        let client = builder
+            .build()
+            .map_err(|error| GatewayError::Client(causes(&error)))?;
+        Ok(Self {
+            client,
+            base_url,
+            limits,
+        })
+    }
+
+    /// The platform that is talked to.
+    pub(super) fn base_url(&self) -> &BaseUrl {
+        &self.base_url
+    }
+
+    pub(super) fn get(&self, url: Url) -> RequestBuilder {
+        self.client.get(url)
+    }
+
+    pub(super) fn post(&self, url: Url) -> RequestBuilder {
+        self.client.post(url)
+    }
+
+    /// Sends a request, once, and reads the whole reply.
+    pub(super) async fn exchange(&self, request: RequestBuilder) -> Result<Reply, Failure> {
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.judge(&error, None))?;
+        let status = response.status().as_u16();
+        let headers = response.headers();
+        let (retry_after, date) = (retry_after(headers), date(headers, &DATE));
+        let location = location(&response);
+        let body = self.read_body(response).await?;
+        Ok(Reply {
+            status,
+            retry_after,
+            date,
+            location,
+            body,
+        })
+    }
+
+    async fn read_body(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
+        let status = Some(response.status().as_u16());
+        let limit = self.limits.max_reply_bytes;
+        let expected = response
+            .content_length()
+            .map_or(0, |length| length as usize);
+        let mut body = Vec::with_capacity(expected.min(limit));
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.judge(&error, status))?
+        {
+            if chunk.len() > limit - body.len() {
+                return Err(Failure::Lost {
+                    status,
+                    error: format!("the reply is longer than {limit} bytes and was not read on"),
+                });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// Tells what surely was not sent from what may have been; in case of doubt, it was. The text never has the URL, whose query can
+    /// carry a login.
+    fn judge(&self, error: &reqwest::Error, status: Option<u16>) -> Failure {
+        let base_url = &self.base_url;
+        if error.is_builder() {
+            return Failure::Unsendable(causes(error));
+        }
+        if error.is_connect() {
+            return match certificate_fault(error) {
+                Some(fault) => Failure::Certificate(format!(
+                    "the certificate of {base_url} is not trusted ({fault}): put its issuer into the system's trust store, and check this machine's clock"
+                )),
+                None if error.is_timeout() => Failure::Unreachable(format!(
+                    "no connection to {base_url} within {:?}",
+                    self.limits.connect_timeout
+                )),
+                None => {
+                    Failure::Unreachable(format!("cannot connect to {base_url}: {}", causes(error)))
+                }
+            };
+        }
+        let error = if error.is_timeout() {
+            format!("no whole reply within {:?}", self.limits.request_timeout)
+        } else {
+            causes(error)
+        };
+        Failure::Lost { status, error }
+    }
+}
+
+/// Every error that stands behind this one, without the error itself.
+fn sources<'e>(
+    error: &'e (dyn Error + 'static),
+) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        // An `io::Error` gives its content's source as its own, which passes over the content.
+        let content = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        match content {
+            Some(content) => Some(content as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    })
+    .skip(1)
+}
+
+/// The text of an error's causes. What reqwest and hyper-util put on top says nothing, and may show the URL.
+fn causes(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    for source in sources(error) {
+        let part = source.to_string();
+        let is_frame = source.is::<reqwest::Error>() || part.starts_with("client error (");
+        if !is_frame && !text.contains(&part) {
+            let separator = if text.is_empty() { "" } else { ": " };
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{separator}{part}");
+        }
+    }
+    if text.is_empty() {
+        text.push_str("the connection failed");
+    }
+    text
+}
+
+/// What is wrong with the other side's certificate, when that is the cause.
+fn certificate_fault(error: &reqwest::Error) -> Option<String> {
+    sources(error).find_map(|source| match source.downcast_ref()? {
+        rustls::Error::InvalidCertificate(fault) => Some(fault.to_string()),
+        rustls::Error::NoCertificatesPresented => Some("it presented none".to_owned()),
+        _ => None,
+    })
+}
+
+/// A header's HTTP date.
+fn date(headers: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {
+    let date = jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(headers.get(name)?.as_bytes())
+        .ok()?;
+    Some(Timestamp(date.as_millisecond()))
+}
+
+/// `Retry-After`, in seconds or as a date; a date is measured on the sender's own clock when the reply tells it.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = date(headers, &RETRY_AFTER)?;
+    let now = date(headers, &DATE).unwrap_or_else(wall_now);
+    Some(now.until(until))
+}
+
+/// Where a redirect leads. Its query is left out, since it may repeat ours.
+fn location(response: &Response) -> Option<String> {
+    if !response.status().is_redirection() {
+        return None;
+    }
+    let mut url = response
+        .url()
+        .join(response.headers().get(LOCATION)?.to_str().ok()?)
+        .ok()?;
+    url.set_query(None);
+    Some(url.into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,392 @@
+use std::{io::Write as _, net::TcpListener, sync::Arc, thread};
+
+use flate2::{Compression, write::GzEncoder};
+use reqwest::header::HeaderValue;
+
+use super::*;
+use crate::gateway::testing::{Act, Server, limits, transport};
+
+async fn post(transport: &Transport) -> Result<Reply, Failure> {
+    let url = transport
+        .base_url()
+        .endpoint("/x", &[("password", "hunter2")]);
+    let failed = transport.exchange(transport.post(url).body("body")).await;
+    if let Err(failure) = &failed {
+        assert!(!format!("{failure:?}").contains("hunter2"), "{failure:?}");
+    }
+    failed
+}
+
+/// The failure of a request to a server that does this.
+async fn failure(act: impl Fn() -> Act + Send + Sync + 'static, limits: Limits) -> Failure {
+    let server = Server::start(move |_, _| act()).await;
+    let failure = post(&transport(&server, limits))
+        .await
+        .map(|_| ())
+        .unwrap_err();
+    assert_eq!(server.seen().len(), 1);
+    failure
+}
+
+fn quick() -> Limits {
+    Limits {
+        request_timeout: Duration::from_millis(200),
+        ..limits()
+    }
+}
+
+fn at(base_url: &str, limits: Limits, roots: Roots) -> Transport {
+    Transport::new(BaseUrl::parse(base_url, true).unwrap(), limits, roots).unwrap()
+}
+
+#[tokio::test]
+async fn a_whole_reply_comes_back_with_what_its_head_says() {
+    let server = Server::start(|_, _| {
+        Act::reply(
+            "429 Slow down",
+            &[
+                ("Retry-After", " 7 "),
+                ("Date", "Sun, 22 Nov 2026 19:02:29 GMT"),
+            ],
+            "later",
+        )
+    })
+    .await;
+    let reply = post(&transport(&server, limits())).await.unwrap();
+    assert_eq!(
+        (reply.status, reply.body.as_slice()),
+        (429, b"later".as_slice())
+    );
+    assert_eq!(reply.retry_after, Some(Duration::from_secs(7)));
+    assert_eq!(reply.date.unwrap().to_string(), "2026-11-22T19:02:29.000Z");
+    assert_eq!(reply.location, None);
+    let seen = &server.seen()[0];
+    assert_eq!(seen.body, "body");
+    assert_eq!(
+        seen.header("user-agent"),
+        Some(concat!("fleetpush/", env!("CARGO_PKG_VERSION")))
+    );
+    assert_eq!(seen.header("accept-encoding"), Some("gzip"));
+}
+
+#[tokio::test]
+async fn connections_are_used_again() {
+    let server = Server::start(|_, _| Act::ok("{}")).await;
+    let transport = transport(&server, limits());
+    for _ in 0..3 {
+        post(&transport).await.unwrap();
+    }
+    assert!(server.seen().iter().all(|seen| seen.connection == 0));
+}
+
+/// The pool must not try again on its own what may have been read: the second request dies on a connection that the first left behind.
+#[tokio::test]
+async fn a_request_that_dies_on_a_kept_connection_is_not_sent_again() {
+    let server = Server::start(|_, before| match before.len() {
+        0 => Act::ok("{}"),
+        _ => Act::WriteAndClose(Vec::new()),
+    })
+    .await;
+    let transport = transport(&server, limits());
+    post(&transport).await.unwrap();
+    assert!(matches!(
+        post(&transport).await,
+        Err(Failure::Lost { status: None, .. })
+    ));
+    let connections: Vec<_> = server.seen().iter().map(|seen| seen.connection).collect();
+    assert_eq!(connections, [0, 0]);
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    let server = Server::start(|_, _| {
+        Act::reply(
+            "307 Elsewhere",
+            &[("Location", "/other?password=hunter2")],
+            "",
+        )
+    })
+    .await;
+    let reply = post(&transport(&server, limits())).await.unwrap();
+    assert_eq!(reply.status, 307);
+    assert_eq!(reply.location, Some(format!("{}/other", server.base_url)));
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_read_and_not_answered_is_lost() {
+    for (act, said) in [
+        ((|| Act::Reset) as fn() -> Act, "reset"),
+        (|| Act::WriteAndClose(Vec::new()), "closed"),
+        (|| Act::WriteAndClose(b"HTTP/1.1 200 O".to_vec()), "closed"),
+        (
+            || Act::WriteAndClose(b"nonsense\r\n\r\n".to_vec()),
+            "invalid HTTP",
+        ),
+    ] {
+        match failure(act, limits()).await {
+            Failure::Lost {
+                status: None,
+                error,
+            } => assert!(error.contains(said), "{error}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn silence_is_lost_after_the_time_out() {
+    let Failure::Lost {
+        status: None,
+        error,
+    } = failure(|| Act::WriteAndHang(Vec::new()), quick()).await
+    else {
+        panic!("not lost")
+    };
+    assert_eq!(error, "no whole reply within 200ms");
+}
+
+#[tokio::test]
+async fn a_cut_reply_is_lost_with_its_status() {
+    let cut = || Act::WriteAndClose(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{\"co".to_vec());
+    let chunked = || {
+        Act::WriteAndClose(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{\"c\r\n".to_vec(),
+        )
+    };
+    for act in [cut as fn() -> Act, chunked] {
+        assert!(matches!(
+            failure(act, limits()).await,
+            Failure::Lost {
+                status: Some(200),
+                ..
+            }
+        ));
+    }
+    let stuck = || Act::WriteAndHang(b"HTTP/1.1 502 Bad\r\nContent-Length: 9\r\n\r\n<htm".to_vec());
+    let Failure::Lost {
+        status: Some(502),
+        error,
+    } = failure(stuck, quick()).await
+    else {
+        panic!("not lost")
+    };
+    assert_eq!(error, "no whole reply within 200ms");
+}
+
+#[tokio::test]
+async fn a_reply_over_the_limit_is_lost() {
+    let packed = |length: usize| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(&vec![b' '; length]).unwrap();
+        encoder.finish().unwrap()
+    };
+    let gzip = [("Content-Encoding", "gzip")];
+
+    // Two chunks, each below the limit.
+    let chunked = |length: usize| {
+        let chunk = format!("{length:x}\r\n{}\r\n", " ".repeat(length));
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        Act::Write(format!("{head}{chunk}{chunk}0\r\n\r\n").into())
+    };
+
+    let server = Server::start(move |_, before| match before.len() {
+        0 => Act::ok([b' '; 1024]),
+        1 => chunked(512),
+        2 => Act::reply("200 OK", &gzip, packed(1024)),
+        3 => Act::ok([b' '; 1025]),
+        4 => chunked(513),
+        _ => Act::reply("200 OK", &gzip, packed(1_000_000)),
+    })
+    .await;
+    let transport = transport(&server, limits());
+    for _ in 0..3 {
+        assert_eq!(post(&transport).await.unwrap().body.len(), 1024);
+    }
+    for _ in 0..3 {
+        match post(&transport).await {
+            Err(Failure::Lost {
+                status: Some(200),
+                error,
+            }) => {
+                assert_eq!(
+                    error,
+                    "the reply is longer than 1024 bytes and was not read on"
+                );
+            }
+            other => panic!("{:?}", other.map(|reply| reply.status)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_broken_compression_is_lost() {
+    let act = || Act::reply("200 OK", &[("Content-Encoding", "gzip")], "not gzip");
+    assert!(matches!(
+        failure(act, limits()).await,
+        Failure::Lost {
+            status: Some(200),
+            ..
+        }
+    ));
+}
+
+#[tokio::test]
+async fn a_closed_port_is_unreachable() {
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let transport = at(
+        &format!("http://127.0.0.1:{port}"),
+        limits(),
+        Roots::Only(Vec::new()),
+    );
+    match post(&transport).await {
+        Err(Failure::Unreachable(error)) => {
+            assert!(
+                error.starts_with(&format!(
+                    "cannot connect to http://127.0.0.1:{port}: tcp connect error"
+                )),
+                "{error}"
+            );
+            assert_eq!(error.matches("refused").count(), 1, "{error}");
+        }
+        other => panic!("{:?}", other.map(|reply| reply.status)),
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_none_is_unreachable() {
+    let impatient = Limits {
+        connect_timeout: Duration::from_secs(2),
+        ..limits()
+    };
+    let transport = at(
+        "https://no-such-host.invalid",
+        impatient,
+        Roots::Only(Vec::new()),
+    );
+    assert!(matches!(
+        post(&transport).await,
+        Err(Failure::Unreachable(_))
+    ));
+}
+
+#[tokio::test]
+async fn a_handshake_that_hangs_is_unreachable() {
+    // The system accepts for a listener, and nobody ever speaks.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!("https://{}", listener.local_addr().unwrap());
+    let impatient = Limits {
+        connect_timeout: Duration::from_millis(100),
+        ..limits()
+    };
+    let short_in_all = Limits {
+        request_timeout: Duration::from_millis(200),
+        ..limits()
+    };
+    for limits in [impatient, short_in_all] {
+        match post(&at(&base_url, limits, Roots::Only(Vec::new()))).await {
+            Err(Failure::Unreachable(error)) => {
+                assert_eq!(error, format!("no connection to {base_url} within 100ms"));
+            }
+            other => panic!("{:?}", other.map(|reply| reply.status)),
+        }
+    }
+}
+
+/// A server that answers one request over TLS, and the certificate it shows.
+fn tls_server() -> (String, Certificate) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = Certificate::from_der(made.cert.der()).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!(
+        "https://localhost:{}",
+        listener.local_addr().unwrap().port()
+    );
+    thread::spawn(move || {
+        let connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        let mut stream = rustls::StreamOwned::new(connection, listener.accept().unwrap().0);
+        // A client that does not trust the certificate ends the handshake, which is the test's matter and not this thread's.
+        let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+        let _ = stream.flush();
+    });
+    (base_url, certificate)
+}
+
+#[tokio::test]
+async fn a_trusted_certificate_is_spoken_to() {
+    let (base_url, certificate) = tls_server();
+    let transport = at(&base_url, limits(), Roots::Only(vec![certificate]));
+    assert_eq!(post(&transport).await.unwrap().body, b"{}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_is_named() {
+    let (base_url, _) = tls_server();
+    match post(&at(&base_url, limits(), Roots::Only(Vec::new()))).await {
+        Err(Failure::Certificate(error)) => {
+            assert!(
+                error.starts_with(&format!("the certificate of {base_url} is not trusted (")),
+                "{error}"
+            );
+        }
+        other => panic!("{:?}", other.map(|reply| reply.status)),
+    }
+}
+
+#[test]
+fn this_machine_is_never_reached_through_a_proxy() {
+    let proxies = |base_url: &str| {
+        format!(
+            "{:?}",
+            at(base_url, limits(), Roots::Only(Vec::new())).client
+        )
+        .contains("proxies")
+    };
+    assert!(!proxies("http://127.0.0.1:8080"));
+    assert!(!proxies("https://localhost:8080"));
+    assert!(proxies("https://iot-api.quectelcn.com"));
+}
+
+#[test]
+fn retry_after_is_read_in_both_forms() {
+    let read = |retry: &str, date: Option<&str>| {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, HeaderValue::from_str(retry).unwrap());
+        if let Some(date) = date {
+            headers.insert(DATE, HeaderValue::from_str(date).unwrap());
+        }
+        retry_after(&headers)
+    };
+    let noon = Some("Sun, 22 Nov 2026 12:00:00 GMT");
+    assert_eq!(read("120", None), Some(Duration::from_mins(2)));
+    assert_eq!(
+        read("18446744073709551615", None),
+        Some(Duration::from_secs(u64::MAX))
+    );
+    assert_eq!(
+        read("Sun, 22 Nov 2026 12:01:30 GMT", noon),
+        Some(Duration::from_secs(90))
+    );
+    assert_eq!(
+        read("Sun, 22 Nov 2026 11:59:00 GMT", noon),
+        Some(Duration::ZERO)
+    );
+    assert_eq!(
+        read("Thu, 01 Jan 1970 00:00:00 GMT", None),
+        Some(Duration::ZERO)
+    );
+    for nonsense in ["", "soon", "-5", "1.5", "99999999999999999999"] {
+        assert_eq!(read(nonsense, noon), None, "{nonsense}");
+    }
+}
