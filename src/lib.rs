@@ -9,7 +9,9 @@
 //! ui → engine events                  model, throttle → nothing of this crate
 //! ```
 
+pub mod cli;
 pub mod clock;
 pub mod engine;
+pub mod exit;
 pub mod gateway;
 pub mod model;

@@ -4,6 +4,7 @@
 
 mod fate;
 mod ids;
+mod options;
 mod outcome;
 mod payload;
 mod state;
@@ -12,6 +13,8 @@ mod time;
 
 pub use fate::{Answer, Element, Fate, Unsent};
 pub use ids::{BundleId, PayloadId, RequestId, RunId, TaskId};
+pub(crate) use options::words;
+pub use options::{AbortIf, AfterFailure, InDoubt, Language, OptionError, Percent, Rate, Region};
 pub use outcome::{Class, Outcome};
 pub use payload::{Payload, Row, RowError};
 pub use state::{Counts, RunState, TaskState};

@@ -1,0 +1,382 @@
+//! What a person may choose about a push, as words of the domain: read from and printed as the text of the command line.
+
+use std::str::FromStr;
+
+/// Makes an enumeration whose variants are words that a person types.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl $name {
+            /// Every choice.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The word on the command line and in files.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::model::OptionError;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::ALL.iter().copied().find(|choice| choice.name() == text).ok_or_else(|| {
+                    let words: Vec<&str> = Self::ALL.iter().map(|choice| choice.name()).collect();
+                    $crate::model::OptionError(format!("write {}", words.join(" or ")))
+                })
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+/// The text is none that the option understands; the message says what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct OptionError(pub(crate) String);
+
+words!(
+    /// What follows when a send may or may not have been acted on.
+    InDoubt {
+        /// Send again: every device gets the command at least once, perhaps twice.
+        Resend = "resend",
+        /// End the task in doubt: every device gets the command at most once.
+        Hold = "hold",
+    }
+);
+words!(
+    /// What follows for a device's later tasks when an earlier one has failed or is held in doubt.
+    AfterFailure {
+        /// They fail unsent, class `blocked`.
+        Block = "block",
+        /// They are sent all the same.
+        Continue = "continue",
+    }
+);
+words!(
+    /// The language of the platform's messages (specification, query parameter `language`).
+    Language {
+        /// Chinese, the platform's own default.
+        Cn = "CN",
+        /// English.
+        En = "EN",
+    }
+);
+words!(
+    /// A data centre of the platform.
+    Region {
+        /// The Chinese data centre.
+        China = "china",
+        /// The European data centre.
+        Europe = "europe",
+    }
+);
+
+impl Region {
+    /// The data centre's base URL (platform notes, "Hosts").
+    pub const fn base_url(self) -> &'static str {
+        match self {
+            Self::China => "https://iot-api.quectelcn.com",
+            Self::Europe => "https://iot-api.acceleronix.io",
+        }
+    }
+}
+
+/// A ceiling on requests a second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate(Option<f64>);
+
+impl Rate {
+    /// No ceiling.
+    pub const UNLIMITED: Self = Self(None);
+    /// One request in about a quarter of an hour: slower than that is a mistake.
+    const LEAST: f64 = 0.001;
+    /// Far above what a platform takes, and still a sound divisor for pauses.
+    const MOST: f64 = 100_000.0;
+
+    /// The ceiling in requests a second, above zero; `None` when there is none.
+    pub fn per_second(self) -> Option<f64> {
+        self.0
+    }
+}
+
+impl FromStr for Rate {
+    type Err = OptionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "unlimited" {
+            return Ok(Self::UNLIMITED);
+        }
+        match text.parse::<f64>() {
+            Ok(rate) if (Self::LEAST..=Self::MOST).contains(&rate) => Ok(Self(Some(rate))),
+            _ => Err(OptionError(format!(
+                "write requests a second from {} to {}, for example 25 or 0.5, or the word unlimited",
+                Self::LEAST,
+                Self::MOST
+            ))),
+        }
+    }
+}
+
+impl std::fmt::Display for Rate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(rate) => rate.fmt(f),
+            None => f.write_str("unlimited"),
+        }
+    }
+}
+
+/// A share of devices, exact to a hundredth of a percent, from 0 % up to but not including 100 %.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Percent {
+    hundredths: u16,
+}
+
+impl Percent {
+    /// Whether `part` of `whole` is more than this share. Nothing of nothing is not.
+    pub fn is_exceeded_by(self, part: u64, whole: u64) -> bool {
+        u128::from(part) * 10_000 > u128::from(whole) * u128::from(self.hundredths)
+    }
+}
+
+impl FromStr for Percent {
+    type Err = OptionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let hundredths = || {
+            let number = text.strip_suffix('%')?;
+            let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+            let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+            if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) {
+                return None;
+            }
+            let fraction = match fraction.len() {
+                1 => fraction.parse::<u16>().ok()? * 10,
+                2 => fraction.parse().ok()?,
+                _ => return None,
+            };
+            let whole: u16 = whole.parse().ok()?;
+            (whole < 100).then_some(whole * 100 + fraction)
+        };
+        hundredths()
+            .map(|hundredths| Self { hundredths })
+            .ok_or_else(|| {
+                OptionError(format!(
+                    "{text:?} is not a share: write a percentage below 100 with at most two decimals, for example 10% or 0.5%"
+                ))
+            })
+    }
+}
+
+impl std::fmt::Display for Percent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (whole, fraction) = (self.hundredths / 100, self.hundredths % 100);
+        match fraction {
+            0 => write!(f, "{whole}%"),
+            tenths if tenths % 10 == 0 => write!(f, "{whole}.{}%", tenths / 10),
+            hundredths => write!(f, "{whole}.{hundredths:02}%"),
+        }
+    }
+}
+
+/// When a run is aborted because too much of it goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AbortIf {
+    /// Never.
+    Never,
+    /// When more than a share of the devices that have ended have failed; offline and blocked ones do not count as failed.
+    Failed {
+        /// The share that may fail.
+        above: Percent,
+        /// So many devices must have ended before the share is looked at.
+        min: u64,
+    },
+}
+
+impl AbortIf {
+    /// Fewer ended devices than this say little about a fleet.
+    const DEFAULT_MIN: u64 = 500;
+
+    /// Whether `failed` of `ended` devices are too many.
+    pub fn is_met(self, failed: u64, ended: u64) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Failed { above, min } => ended >= min && above.is_exceeded_by(failed, ended),
+        }
+    }
+}
+
+impl FromStr for AbortIf {
+    type Err = OptionError;
+
+    /// Reads `never`, or clauses set apart by commas: `failed>SHARE`, and `min=DEVICES` (500 when left out).
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "never" {
+            return Ok(Self::Never);
+        }
+        let (mut above, mut min) = (None, None);
+        for clause in text.split(',').map(str::trim) {
+            let repeated = if let Some(share) = clause.strip_prefix("failed>") {
+                above.replace(share.trim().parse()?).is_some()
+            } else if let Some(devices) = clause.strip_prefix("min=") {
+                let devices = devices.trim().parse().ok().filter(|devices| *devices > 0);
+                let devices = devices.ok_or_else(|| {
+                    OptionError(format!(
+                        "{clause:?} does not say how many devices: write for example min=500"
+                    ))
+                })?;
+                min.replace(devices).is_some()
+            } else {
+                return Err(OptionError(format!(
+                    "{clause:?} is no condition: write for example failed>10%,min=500, or never"
+                )));
+            };
+            if repeated {
+                return Err(OptionError(format!(
+                    "{clause:?} repeats a condition: give each one once"
+                )));
+            }
+        }
+        let above = above.ok_or_else(|| {
+            OptionError(
+                "the share is missing: write for example failed>10%,min=500, or never".into(),
+            )
+        })?;
+        Ok(Self::Failed {
+            above,
+            min: min.unwrap_or(Self::DEFAULT_MIN),
+        })
+    }
+}
+
+impl std::fmt::Display for AbortIf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Never => f.write_str("never"),
+            Self::Failed { above, min } => write!(f, "failed>{above},min={min}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn abort_if(text: &str) -> AbortIf {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn words_are_read_as_they_are_printed() {
+        for choice in InDoubt::ALL {
+            assert_eq!(choice.to_string().parse(), Ok(*choice));
+        }
+        for choice in Language::ALL {
+            assert_eq!(choice.to_string().parse(), Ok(*choice));
+        }
+        assert_eq!(
+            "stop".parse::<AfterFailure>().unwrap_err().to_string(),
+            "write block or continue"
+        );
+    }
+
+    #[test]
+    fn a_rate_is_above_zero_or_unlimited() {
+        let rate = |text: &str| text.parse::<Rate>().map(Rate::per_second);
+        assert_eq!(rate("25"), Ok(Some(25.0)));
+        assert_eq!(rate("0.5"), Ok(Some(0.5)));
+        assert_eq!(rate("unlimited"), Ok(None));
+        for text in [
+            "",
+            "0",
+            "-1",
+            "nan",
+            "inf",
+            "25/s",
+            "1e9",
+            "Unlimited",
+            "1e-9",
+        ] {
+            assert!(rate(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_threshold_needs_its_share_and_its_minimum_crossed() {
+        let threshold = abort_if("failed>10%,min=500");
+        assert!(!threshold.is_met(499, 499), "too few have ended");
+        assert!(!threshold.is_met(50, 500), "exactly the share is allowed");
+        assert!(threshold.is_met(51, 500));
+        assert!(!AbortIf::Never.is_met(u64::MAX, u64::MAX));
+        assert!(abort_if("failed>0%,min=1").is_met(1, u64::MAX));
+        assert!(!abort_if("failed>0%,min=1").is_met(0, 1));
+    }
+
+    #[test]
+    fn a_threshold_prints_as_it_is_written() {
+        for text in [
+            "never",
+            "failed>10%,min=500",
+            "failed>0.5%,min=1",
+            "failed>2.05%,min=20",
+        ] {
+            assert_eq!(abort_if(text).to_string(), text);
+        }
+        assert_eq!(
+            abort_if("min=20, failed>1.50%").to_string(),
+            "failed>1.5%,min=20"
+        );
+        assert_eq!(abort_if("failed>10%").to_string(), "failed>10%,min=500");
+    }
+
+    #[test]
+    fn a_bad_threshold_says_what_to_write() {
+        let error = |text: &str| text.parse::<AbortIf>().unwrap_err().to_string();
+        assert!(error("min=5").starts_with("the share is missing"));
+        assert!(error("failed>10").starts_with("\"10\" is not a share"));
+        assert!(error("failed>10%,min=0").starts_with("\"min=0\" does not say"));
+        assert!(error("failed>1%,failed>2%").contains("repeats"));
+        assert!(error("offline>30%").contains("is no condition"));
+        for share in [
+            "100%",
+            ".5%",
+            "1.%",
+            "1.234%",
+            "-1%",
+            "+1%",
+            "%",
+            "99999999%",
+        ] {
+            assert!(share.parse::<Percent>().is_err(), "{share}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_threshold_survives_printing(hundredths in 0u16..10_000, min in 1u64..) {
+            let threshold = AbortIf::Failed { above: Percent { hundredths }, min };
+            prop_assert_eq!(threshold.to_string().parse(), Ok(threshold));
+        }
+
+        #[test]
+        fn every_rate_survives_printing(rate in Rate::LEAST..Rate::MOST) {
+            prop_assert_eq!(Rate(Some(rate)).to_string().parse(), Ok(Rate(Some(rate))));
+        }
+    }
+}
