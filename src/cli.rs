@@ -4,6 +4,11 @@
 //! No flag that a variable or the config file can give as well has a default here: clap could not tell a default from a flag, and the
 //! default would hide what the file says.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "the comment of a flag is its help, where code marks would be shown as they are"
+)]
+
 mod help;
 pub mod keys;
 mod manifest_args;

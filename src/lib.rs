@@ -14,4 +14,6 @@ pub mod clock;
 pub mod engine;
 pub mod exit;
 pub mod gateway;
+pub mod logging;
 pub mod model;
+pub mod settings;

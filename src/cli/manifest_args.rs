@@ -43,7 +43,7 @@ pub struct CheckArgs {
 pub struct ManifestArgs {
     /// CSV with a header or JSONL, plain, .gz or .zst; - is stdin
     pub manifest: PathBuf,
-    /// Refuse a manifest that has not so many rows: 1000, or 900-1100
+    /// Refuse the manifest unless it has this many rows: 1000, or 900-1100
     #[arg(long, value_name = "N|MIN-MAX", value_parser = values::expected_rows)]
     pub expect_rows: Option<RangeInclusive<u64>>,
     /// Record bad rows as failed, class invalid, and push the others
@@ -64,11 +64,11 @@ pub struct ManifestArgs {
     /// The QoS level of rows that give none, 0 to 2 [default: left out, the platform takes 1]
     #[arg(long, value_name = "LEVEL", help_heading = PAYLOAD, value_parser = clap::value_parser!(i32).range(0..=2))]
     pub qos: Option<i32>,
-    /// Let the platform keep the commands of rows that do not say for devices that are offline, for so many seconds
-    /// [default: left out, the platform keeps none]
+    /// How long the platform keeps a command for a device that is offline (isCache and cacheTime) [default: left out, the platform
+    /// keeps none]
     #[arg(long, value_name = "SECONDS", help_heading = PAYLOAD, value_parser = clap::value_parser!(i64).range(1..))]
     pub cache: Option<i64>,
-    /// Let the commands of rows that do not say overwrite data sent before [default: left out, the platform does not]
+    /// Let a command overwrite data sent before (isCover) [default: left out, the platform does not]
     #[arg(long, help_heading = PAYLOAD)]
     pub cover: bool,
 }

@@ -38,7 +38,7 @@ pub struct TargetArgs {
     /// The platform's data centre; this or --base-url is required [env: FLEETPUSH_REGION]
     #[arg(long, value_name = "REGION", conflicts_with = "base_url", value_parser = one_of(Region::ALL, Region::name))]
     pub region: Option<Region>,
-    /// The platform's base URL, for example https://iot-api.acceleronix.io; this or --region is required
+    /// The platform's base URL, scheme and host; this or --region is required
     /// [env: FLEETPUSH_BASE_URL]
     #[arg(long, value_name = "URL", value_parser = keys::BASE_URL.parse)]
     pub base_url: Option<String>,
@@ -62,7 +62,7 @@ pub struct TargetArgs {
 }
 
 /// How fast a push goes.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Pace")]
 pub struct PaceArgs {
     /// The most devices in one request, 1 to 10000 [default: 100] [env: FLEETPUSH_CHUNK_SIZE]
@@ -77,7 +77,7 @@ pub struct PaceArgs {
 }
 
 /// What follows when something fails.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Failures")]
 pub struct RecoveryArgs {
     /// The most attempts for each device, the first included, 1 to 1000; pauses for throttling and outages use up none

@@ -11,7 +11,7 @@ use super::{
 use crate::model::{Class, RunState, TaskState};
 
 /// `--simulate`
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Copy, Args)]
 pub struct SimulateArg {
     /// Use the simulator inside the process instead of a platform, with the database simulated.db of its own
     #[arg(long)]
@@ -130,7 +130,7 @@ pub struct ResultsArgs {
 }
 
 /// `fleetpush codes`
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Copy, Args)]
 pub struct CodesArgs {
     /// The code to explain [default: all of them]
     pub code: Option<i64>,

@@ -102,7 +102,7 @@ mod tests {
     fn durations_need_units() {
         assert_eq!(any_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(any_duration("30s"), Ok(Duration::from_secs(30)));
-        assert_eq!(any_duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(any_duration("1h30m"), Ok(Duration::from_mins(90)));
         assert_eq!(
             any_duration("30"),
             Err("add a unit, for example 30s, 30m or 30h".to_owned())
