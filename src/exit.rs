@@ -89,9 +89,14 @@ impl Failure {
     /// Writes the error and what caused it. A message may have several lines, but none of them can pass for another message or steer
     /// the terminal.
     pub fn report(&self, mut out: impl Write) -> io::Result<()> {
+        let mut told = String::new();
         for (depth, cause) in self.error.chain().enumerate() {
             let lead = if depth == 0 { "error" } else { "  caused by" };
             let text = cause.to_string();
+            // Some libraries repeat what caused an error in its own text.
+            if depth > 0 && told.contains(&text) {
+                continue;
+            }
             for (number, line) in text.lines().enumerate() {
                 if number == 0 {
                     writeln!(out, "{lead}: {}", harmless(line))?;
@@ -99,6 +104,7 @@ impl Failure {
                     writeln!(out, "    {}", harmless(line))?;
                 }
             }
+            told = text;
         }
         Ok(())
     }
@@ -153,6 +159,8 @@ mod tests {
             report(&failure),
             "error: cannot open runs.db\n  caused by: disk full\n"
         );
+        let repeating = Failure::usage(anyhow!("end of file").context("cut: end of file"));
+        assert_eq!(report(&repeating), "error: cut: end of file\n");
         assert_eq!(failure.exit(), Exit::Database);
     }
 

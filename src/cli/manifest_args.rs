@@ -62,11 +62,11 @@ pub struct ManifestArgs {
     #[arg(long, value_name = "CODE=VALUE", help_heading = PAYLOAD, requires = "service", value_parser = values::parameter)]
     pub param: Vec<(String, String)>,
     /// The QoS level of rows that give none, 0 to 2 [default: left out, the platform takes 1]
-    #[arg(long, value_name = "LEVEL", help_heading = PAYLOAD, value_parser = clap::value_parser!(i32).range(0..=2))]
+    #[arg(long, value_name = "LEVEL", help_heading = PAYLOAD, value_parser = |text: &str| values::whole(text, 0, 2))]
     pub qos: Option<i32>,
-    /// How long the platform keeps a command for a device that is offline (isCache and cacheTime) [default: left out, the platform
-    /// keeps none]
-    #[arg(long, value_name = "SECONDS", help_heading = PAYLOAD, value_parser = clap::value_parser!(i64).range(1..))]
+    /// How long the platform keeps a command for a device that is offline (isCache and cacheTime), at least 1 [default: left out,
+    /// the platform keeps none]
+    #[arg(long, value_name = "SECONDS", help_heading = PAYLOAD, value_parser = |text: &str| values::whole(text, 1, i64::from(u32::MAX)))]
     pub cache: Option<i64>,
     /// Let a command overwrite data sent before (isCover) [default: left out, the platform does not]
     #[arg(long, help_heading = PAYLOAD)]

@@ -42,7 +42,7 @@ pub struct RetryArgs {
     #[arg(long, value_name = "CLASS", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&Class::ALL, Class::name))]
     pub class: Vec<Class>,
     /// Only tasks that ended with these codes of the platform; separate by commas or repeat
-    #[arg(long, value_name = "CODE", value_delimiter = ',', help_heading = FILTERS)]
+    #[arg(long, value_name = "CODE", value_delimiter = ',', help_heading = FILTERS, value_parser = values::number::<i64>)]
     pub code: Vec<i64>,
     /// Only tasks of these device keys; repeat for more
     #[arg(long, value_name = "KEY", help_heading = FILTERS, value_parser = values::not_empty)]
@@ -76,7 +76,7 @@ pub struct RunsArgs {
     #[arg(long, value_name = "STATE", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&RunState::ALL, RunState::name))]
     pub state: Vec<RunState>,
     /// The most runs to show, the latest first [default: all]
-    #[arg(long, value_name = "N", help_heading = FILTERS)]
+    #[arg(long, value_name = "N", help_heading = FILTERS, value_parser = values::number::<u64>)]
     pub limit: Option<u64>,
     /// The form of the rows on stdout [default: table]
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(RowFormat::ALL, RowFormat::name))]
@@ -113,13 +113,13 @@ pub struct ResultsArgs {
     #[arg(long, value_name = "CLASS", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&Class::ALL, Class::name))]
     pub class: Vec<Class>,
     /// Only tasks with these codes of the platform; separate by commas or repeat
-    #[arg(long, value_name = "CODE", value_delimiter = ',', help_heading = FILTERS)]
+    #[arg(long, value_name = "CODE", value_delimiter = ',', help_heading = FILTERS, value_parser = values::number::<i64>)]
     pub code: Vec<i64>,
     /// Only tasks of these device keys; repeat for more
     #[arg(long, value_name = "KEY", help_heading = FILTERS, value_parser = values::not_empty)]
     pub device: Vec<String>,
     /// The most rows to show [default: all]
-    #[arg(long, value_name = "N", help_heading = FILTERS)]
+    #[arg(long, value_name = "N", help_heading = FILTERS, value_parser = values::number::<u64>)]
     pub limit: Option<u64>,
     /// The form of the rows on stdout [default: table]
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(RowFormat::ALL, RowFormat::name))]
@@ -133,6 +133,7 @@ pub struct ResultsArgs {
 #[derive(Debug, Clone, Copy, Args)]
 pub struct CodesArgs {
     /// The code to explain [default: all of them]
+    #[arg(value_parser = values::number::<i64>)]
     pub code: Option<i64>,
     /// The form of the rows on stdout [default: table]
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(RowFormat::ALL, RowFormat::name))]

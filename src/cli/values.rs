@@ -2,16 +2,25 @@
 //!
 //! The same function reads a value wherever it stands, so a flag, a variable and a file obey the same bounds.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use jiff::fmt::friendly::{SpanParser, SpanPrinter};
 
 /// A whole number within bounds.
-pub(super) fn whole(text: &str, least: u32, most: u32) -> Result<u32, String> {
+pub(super) fn whole<T: Copy + FromStr + PartialOrd + Display>(
+    text: &str,
+    least: T,
+    most: T,
+) -> Result<T, String> {
     text.parse()
         .ok()
         .filter(|number| (least..=most).contains(number))
         .ok_or_else(|| format!("write a whole number from {least} to {most}"))
+}
+
+/// A whole number of any size that its type can hold.
+pub(super) fn number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "write a whole number".to_owned())
 }
 
 /// A duration with units, `30s` or `1h30m`, within bounds.
