@@ -7,12 +7,17 @@
 //! main → cli, commands, exit          commands → settings, manifest, engine, store, gateway, ui
 //! engine → store, gateway (trait), policy, throttle, model        store, gateway, manifest, policy → model
 //! ui → engine events                  model, throttle → nothing of this crate
+//! main → settings, logging            settings → cli, model                logging → settings, clock
 //! ```
 
+pub mod cli;
 pub mod clock;
 pub mod engine;
+pub mod exit;
 pub mod gateway;
+pub mod logging;
 pub mod model;
 pub mod policy;
+pub mod settings;
 pub mod store;
 pub mod throttle;

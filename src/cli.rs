@@ -1,0 +1,189 @@
+//! The command line as it is typed: commands, flags and their help. What they come to, together with the environment and the config
+//! file, is decided in `settings`.
+//!
+//! No flag that a variable or the config file can give as well has a default here: clap could not tell a default from a flag, and the
+//! default would hide what the file says.
+
+#![expect(
+    clippy::doc_markdown,
+    reason = "the comment of a flag is its help, where code marks would be shown as they are"
+)]
+
+mod help;
+pub mod keys;
+mod manifest_args;
+mod push_args;
+mod query_args;
+mod simulator_args;
+mod values;
+mod words;
+
+use std::path::PathBuf;
+
+use clap::{
+    ArgAction, Args, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+
+pub use self::{
+    manifest_args::{CheckArgs, ManifestArgs, RunArgs},
+    push_args::{PaceArgs, PushArgs, RecoveryArgs, TargetArgs},
+    query_args::{
+        CancelArgs, CodesArgs, ResultsArgs, ResumeArgs, RetryArgs, RunsArgs, SimulateArg,
+        StatusArgs,
+    },
+    simulator_args::SimulatorArgs,
+    words::{LogFormat, ProgressMode, RowFormat, ShownState, SummaryFormat},
+};
+
+/// Push thing-model service commands to a whole IoT fleet, lose nothing, and say afterwards what happened to every device
+#[derive(Debug, Parser)]
+#[command(
+    name = "fleetpush",
+    version,
+    max_term_width = 100,
+    after_help = help::SHORT_EPILOGUE,
+    after_long_help = help::LONG_EPILOGUE,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Push a manifest; the same push again continues it, or says that it is complete
+    ///
+    /// Stages every row of the manifest in the results database, then pushes. The same manifest, payload flags and target make the
+    /// same push: started again, it continues where it stopped, and when it is complete it sends nothing.
+    Run(Box<RunArgs>),
+    /// Continue an unfinished run without its manifest
+    Resume(Box<ResumeArgs>),
+    /// Send failed tasks of a run again, with a fresh attempt budget
+    ///
+    /// Without a filter: failed tasks of the classes offline, frequency, quota and transient.
+    Retry(Box<RetryArgs>),
+    /// End a run: its pending tasks become skipped
+    Cancel(CancelArgs),
+    /// Validate a manifest and show the plan; sends nothing
+    Check(Box<CheckArgs>),
+    /// List the runs
+    Runs(RunsArgs),
+    /// Show what a run has come to, by state and code
+    Status(StatusArgs),
+    /// List what happened to each device of a run
+    Results(ResultsArgs),
+    /// Explain the platform's codes and what fleetpush does about them
+    Codes(CodesArgs),
+    /// Serve the platform's API on this machine, with faults on demand
+    Simulator(SimulatorArgs),
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// The results database, an SQLite file [default: fleetpush.db in $STATE_DIRECTORY, else in the user's state folder]
+    /// [env: FLEETPUSH_DB]
+    #[arg(long, global = true, value_name = "PATH", value_parser = keys::DB.parse)]
+    pub db: Option<PathBuf>,
+    /// The config file [default: fleetpush/config.toml in the user's config folder, when it exists] [env: FLEETPUSH_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The [profile.NAME] of the config file that applies [env: FLEETPUSH_PROFILE]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Log errors only, and show no progress unless --progress asks for it
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Log more: -v what happens, -vv each decision, -vvv everything [env: FLEETPUSH_LOG takes filter directives]
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// The form of log lines on stderr [default: text] [env: FLEETPUSH_LOG_FORMAT]
+    #[arg(long, global = true, value_name = "FORMAT", value_parser = one_of(LogFormat::ALL, LogFormat::name))]
+    pub log_format: Option<LogFormat>,
+}
+
+/// A parser for a closed set of words, which help and suggestions can then list.
+fn one_of<T: Copy + Send + Sync + 'static>(
+    all: &'static [T],
+    name: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(all.iter().map(|choice| name(*choice))).try_map(move |text| {
+        all.iter()
+            .copied()
+            .find(|choice| name(*choice) == text)
+            .ok_or("not one of the possible values")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_default_of_clap_hides_a_setting() {
+        let mut cli = Cli::command();
+        cli.build();
+        for command in std::iter::once(&cli).chain(cli.get_subcommands()) {
+            for arg in command.get_arguments() {
+                if arg
+                    .get_long()
+                    .is_some_and(|long| keys::NAMES.contains(&long))
+                    && arg.get_action().takes_values()
+                {
+                    assert_eq!(
+                        arg.get_default_values(),
+                        [] as [&std::ffi::OsStr; 0],
+                        "{} {}",
+                        command.get_name(),
+                        arg.get_id()
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn help_tells_every_default_and_variable() {
+        let mut cli = Cli::command();
+        cli.build();
+        let run = cli.find_subcommand("run").unwrap();
+        for name in keys::NAMES {
+            let arg = run
+                .get_arguments()
+                .find(|arg| arg.get_long() == Some(name))
+                .unwrap_or_else(|| panic!("run has no --{name}"));
+            let help = arg.get_help().unwrap().to_string();
+            let variable = format!("[env: {}]", keys::variable(name));
+            assert!(
+                help.contains(&variable),
+                "--{name} does not tell {variable}: {help}"
+            );
+        }
+        for (name, default) in keys::DEFAULTS {
+            let arg = run.get_arguments().find(|arg| arg.get_long() == Some(name));
+            let help = arg.unwrap().get_help().unwrap().to_string();
+            let told = format!("[default: {default}]");
+            assert!(
+                help.contains(&told) || *default == "false",
+                "--{name} does not tell {told}: {help}"
+            );
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The parts of the help that belong to no single flag.
+
+/// What follows the commands in `-h`.
+pub(super) const SHORT_EPILOGUE: &str = "Use --help for examples, exit codes and the environment, COMMAND --help for a command's flags.";
+
+/// What follows the commands in `--help`.
+pub(super) const LONG_EPILOGUE: &str = "\
+Examples:
+  fleetpush run fleet.csv --simulate                Try a manifest against the simulator
+  fleetpush check fleet.csv                         Validate it and see the plan
+  fleetpush run fleet.csv --region europe           Push it; the same again continues
+  fleetpush results --state failed --format csv     Who failed, and why
+  fleetpush retry fleet-1a2b3c4d --class offline    Send to offline devices again
+
+Exit codes:
+  0  every task accepted (duplicates aside), or the query answered
+  1  finished, some tasks failed or in doubt
+  2  bad usage, configuration or manifest
+  3  stopped before the end, run it again to continue (signal, deadline, outage)
+  4  aborted by a threshold, stays so until --override-abort
+  5  refused: credentials, permission, certificate, endpoint
+  6  the results database failed
+  7  another process owns this database
+
+Environment:
+  FLEETPUSH_ACCESS_KEY, FLEETPUSH_ACCESS_SECRET     The key pair that logs in to the platform
+  FLEETPUSH_TOKEN                                   A ready token instead of the key pair
+  FLEETPUSH_ACCESS_KEY_FILE, FLEETPUSH_ACCESS_SECRET_FILE, FLEETPUSH_TOKEN_FILE
+                                                    The same, each from a file
+  FLEETPUSH_LOG                                     Log filter, for example fleetpush=debug
+  FLEETPUSH_<FLAG>                                  A flag, for those whose help names a variable
+
+A flag wins over its variable, a variable over the config file's profile, a profile over the keys
+at the file's top, and those over the default. A key of the config file is a flag without dashes in
+front: `rate = 10`. Secrets are never taken from a flag or from the config file.";
+
+/// What follows the flags of `run`.
+pub(super) const RUN_EPILOGUE: &str = "\
+Examples:
+  fleetpush run fleet.csv --region europe
+  fleetpush run keys.csv --region china --product-key PK0001 --service fuwu --param raw1=AA
+  zcat fleet.jsonl.gz | fleetpush run - --name night --region europe --rate 10";

@@ -1,0 +1,140 @@
+//! The settings that a flag, an environment variable and the config file can give: one name and one way of reading for all three.
+//!
+//! The name is the flag without its dashes, the key in the file, and, in upper case and with underscores, the variable after
+//! `FLEETPUSH_`. Defaults stand here as the text that a person would have typed, so that they are read and checked like any other value.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::{
+    cli::{
+        values,
+        words::{LogFormat, ProgressMode},
+    },
+    model::{AbortIf, AfterFailure, InDoubt, Language, Rate, Region},
+};
+
+/// A setting without a default.
+#[derive(Debug)]
+pub struct Key<T: 'static> {
+    /// The name of its flag, without the dashes.
+    pub name: &'static str,
+    /// Reads its text; the error says what to write instead.
+    pub parse: fn(&str) -> Result<T, String>,
+}
+
+/// A setting with a default.
+#[derive(Debug)]
+pub struct Setting<T: 'static> {
+    /// Its name and how its text is read.
+    pub key: Key<T>,
+    /// The text that stands when nobody gives another.
+    pub default: &'static str,
+}
+
+/// The prefix of every variable of ours.
+pub const PREFIX: &str = "FLEETPUSH_";
+
+/// The environment variable of the setting of this name: `FLEETPUSH_MAX_ATTEMPTS` for `max-attempts`.
+pub fn variable(name: &str) -> String {
+    format!("{PREFIX}{}", name.to_ascii_uppercase().replace('-', "_"))
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+const WEEK: Duration = Duration::from_hours(168);
+
+macro_rules! keys {
+    (
+        without_default { $($(#[$key_doc:meta])* $key:ident: $key_type:ty = $key_name:literal, $key_parse:expr;)+ }
+        with_default { $($(#[$doc:meta])* $setting:ident: $type:ty = $name:literal, $default:literal, $parse:expr;)+ }
+    ) => {
+        $($(#[$key_doc])* pub const $key: Key<$key_type> = Key { name: $key_name, parse: $key_parse };)+
+        $(
+            $(#[$doc])*
+            pub const $setting: Setting<$type> = Setting { key: Key { name: $name, parse: $parse }, default: $default };
+        )+
+
+        /// The name of every setting.
+        pub const NAMES: &[&str] = &[$($key_name,)+ $($name,)+];
+
+        /// Every default: the setting's name and the text.
+        #[cfg(test)]
+        pub(crate) const DEFAULTS: &[(&str, &str)] = &[$(($name, $default),)+];
+    };
+}
+
+keys! {
+    without_default {
+        /// The results database.
+        DB: PathBuf = "db", |text| values::not_empty(text).map(PathBuf::from);
+        /// The platform's data centre.
+        REGION: Region = "region", read;
+        /// The platform's base URL, whole.
+        BASE_URL: String = "base-url", values::not_empty;
+    }
+    with_default {
+        /// How log lines are written.
+        LOG_FORMAT: LogFormat = "log-format", "text", read;
+        /// Whether a plain `http://` URL is taken for another host than this one.
+        INSECURE_HTTP: bool = "insecure-http", "false", values::switch;
+        /// The language of the platform's messages.
+        LANGUAGE: Language = "language", "EN", read;
+        /// How long a connection may take to be made.
+        CONNECT_TIMEOUT: Duration = "connect-timeout", "10s",
+            |text| values::duration(text, Duration::from_millis(1), HOUR);
+        /// How long a request may take, from its beginning to the end of its reply.
+        REQUEST_TIMEOUT: Duration = "request-timeout", "30s",
+            |text| values::duration(text, Duration::from_millis(1), HOUR);
+        /// The most devices in one request.
+        CHUNK_SIZE: u32 = "chunk-size", "100", |text| values::whole(text, 1, 10_000);
+        /// The most requests in flight.
+        CONCURRENCY: u32 = "concurrency", "16", |text| values::whole(text, 1, 1024);
+        /// The most requests a second.
+        RATE: Rate = "rate", "25", read;
+        /// The most sends of one task that use up an attempt, the first included.
+        MAX_ATTEMPTS: u32 = "max-attempts", "5", |text| values::whole(text, 1, 1000);
+        /// The longest that a throttled task is put off, all its snoozes together.
+        MAX_SNOOZE: Duration = "max-snooze", "1h", |text| values::duration(text, Duration::ZERO, WEEK);
+        /// The longest outage that is waited for.
+        MAX_OUTAGE: Duration = "max-outage", "30m", |text| values::duration(text, Duration::ZERO, WEEK);
+        /// How long a stop waits for requests in flight.
+        DRAIN_TIMEOUT: Duration = "drain-timeout", "30s", |text| values::duration(text, Duration::ZERO, HOUR);
+        /// What follows a send in doubt.
+        IN_DOUBT: InDoubt = "in-doubt", "resend", read;
+        /// What follows for a device's later tasks when one has failed.
+        AFTER_FAILURE: AfterFailure = "after-failure", "block", read;
+        /// When the run is aborted.
+        ABORT_IF: AbortIf = "abort-if", "failed>10%,min=500", read;
+        /// How often an offline device is tried again.
+        RETRY_OFFLINE: u32 = "retry-offline", "0", |text| values::whole(text, 0, 1000);
+        /// How long to wait before an offline device is tried again.
+        OFFLINE_DELAY: Duration = "offline-delay", "30m", |text| values::duration(text, SECOND, WEEK);
+        /// How progress is shown.
+        PROGRESS: ProgressMode = "progress", "auto", read;
+    }
+}
+
+/// Reads a word or a value of the domain, which knows its own text.
+fn read<T: std::str::FromStr<Err = crate::model::OptionError>>(text: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|error: crate::model::OptionError| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_variables() {
+        assert_eq!(variable("db"), "FLEETPUSH_DB");
+        assert_eq!(variable("max-attempts"), "FLEETPUSH_MAX_ATTEMPTS");
+    }
+
+    #[test]
+    fn no_name_stands_twice() {
+        let mut names = NAMES.to_vec();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), NAMES.len());
+    }
+}

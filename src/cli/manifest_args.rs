@@ -1,0 +1,76 @@
+//! The flags of the commands that read a manifest.
+
+use std::{ops::RangeInclusive, path::PathBuf};
+
+use clap::Args;
+
+use super::{
+    push_args::{PaceArgs, PushArgs},
+    values,
+};
+
+/// `fleetpush run`
+#[derive(Debug, Args)]
+#[command(after_help = super::help::RUN_EPILOGUE)]
+pub struct RunArgs {
+    /// The manifest and what holds for all its rows.
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
+    /// The run's name [default: the manifest's file name without its ending, a dash and 8 hex digits]
+    #[arg(long, value_name = "NAME", value_parser = values::run_name)]
+    pub name: Option<String>,
+    /// Push once more what is already complete, as a new run NAME-2
+    #[arg(long)]
+    pub again: bool,
+    /// How to push.
+    #[command(flatten)]
+    pub push: PushArgs,
+}
+
+/// `fleetpush check`
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The manifest and what holds for all its rows.
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
+    /// What the plan reckons with.
+    #[command(flatten)]
+    pub pace: PaceArgs,
+}
+
+/// A manifest, and what holds for all its rows.
+#[derive(Debug, Args)]
+pub struct ManifestArgs {
+    /// CSV with a header or JSONL, plain, .gz or .zst; - is stdin
+    pub manifest: PathBuf,
+    /// Refuse the manifest unless it has this many rows: 1000, or 900-1100
+    #[arg(long, value_name = "N|MIN-MAX", value_parser = values::expected_rows)]
+    pub expect_rows: Option<RangeInclusive<u64>>,
+    /// Record bad rows as failed, class invalid, and push the others
+    #[arg(long)]
+    pub skip_invalid: bool,
+    /// The product key of rows that give none
+    #[arg(long, value_name = "KEY", help_heading = PAYLOAD, value_parser = values::not_empty)]
+    pub product_key: Option<String>,
+    /// The data of rows that give none: the wire string, for example '[{"fuwu":[{"raw1":"AA"}]}]'
+    #[arg(long, value_name = "JSON", help_heading = PAYLOAD, conflicts_with = "service", value_parser = values::not_empty)]
+    pub data: Option<String>,
+    /// The service that rows without one call
+    #[arg(long, value_name = "CODE", help_heading = PAYLOAD, value_parser = values::not_empty)]
+    pub service: Option<String>,
+    /// A parameter of that service, for rows without it; repeat for more
+    #[arg(long, value_name = "CODE=VALUE", help_heading = PAYLOAD, requires = "service", value_parser = values::parameter)]
+    pub param: Vec<(String, String)>,
+    /// The QoS level of rows that give none, 0 to 2 [default: left out, the platform takes 1]
+    #[arg(long, value_name = "LEVEL", help_heading = PAYLOAD, value_parser = |text: &str| values::whole(text, 0, 2))]
+    pub qos: Option<i32>,
+    /// How long the platform keeps a command for a device that is offline (isCache and cacheTime), at least 1 [default: left out,
+    /// the platform keeps none]
+    #[arg(long, value_name = "SECONDS", help_heading = PAYLOAD, value_parser = |text: &str| values::whole(text, 1, i64::from(u32::MAX)))]
+    pub cache: Option<i64>,
+    /// Let a command overwrite data sent before (isCover) [default: left out, the platform does not]
+    #[arg(long, help_heading = PAYLOAD)]
+    pub cover: bool,
+}
+
+const PAYLOAD: &str = "Payload, for rows that do not say";

@@ -1,0 +1,119 @@
+//! The flags of the commands that send.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{
+    keys, one_of,
+    query_args::SimulateArg,
+    words::{ProgressMode, SummaryFormat},
+};
+use crate::model::{AbortIf, AfterFailure, InDoubt, Language, Rate, Region};
+
+/// Everything that `run`, `resume` and `retry` share.
+#[derive(Debug, Args)]
+pub struct PushArgs {
+    /// Where the push goes.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// How fast it goes.
+    #[command(flatten)]
+    pub pace: PaceArgs,
+    /// What follows when something fails.
+    #[command(flatten)]
+    pub recovery: RecoveryArgs,
+    /// The form of the summary on stdout [default: text]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = one_of(SummaryFormat::ALL, SummaryFormat::name))]
+    pub format: Option<SummaryFormat>,
+    /// How progress is shown on stderr; auto is a bar on a terminal and lines elsewhere [default: auto] [env: FLEETPUSH_PROGRESS]
+    #[arg(long, value_name = "MODE", help_heading = "Output", value_parser = one_of(ProgressMode::ALL, ProgressMode::name))]
+    pub progress: Option<ProgressMode>,
+}
+
+/// Where a push goes and how it is reached.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Target")]
+pub struct TargetArgs {
+    /// The platform's data centre; this or --base-url is required [env: FLEETPUSH_REGION]
+    #[arg(long, value_name = "REGION", conflicts_with = "base_url", value_parser = one_of(Region::ALL, Region::name))]
+    pub region: Option<Region>,
+    /// The platform's base URL, scheme and host; this or --region is required
+    /// [env: FLEETPUSH_BASE_URL]
+    #[arg(long, value_name = "URL", value_parser = keys::BASE_URL.parse)]
+    pub base_url: Option<String>,
+    /// Against a simulator inside the process.
+    #[command(flatten)]
+    pub simulate: SimulateArg,
+    /// Take a plain http:// URL for a host other than this machine: credentials and commands can then be read on the way
+    /// [env: FLEETPUSH_INSECURE_HTTP]
+    #[arg(long)]
+    pub insecure_http: bool,
+    /// The language of the platform's messages [default: EN] [env: FLEETPUSH_LANGUAGE]
+    #[arg(long, value_name = "LANGUAGE", value_parser = one_of(Language::ALL, Language::name))]
+    pub language: Option<Language>,
+    /// How long a connection may take to be made, 1ms to 1h [default: 10s] [env: FLEETPUSH_CONNECT_TIMEOUT]
+    #[arg(long, value_name = "DURATION", value_parser = keys::CONNECT_TIMEOUT.key.parse)]
+    pub connect_timeout: Option<Duration>,
+    /// How long a request may take, from its beginning to the end of its reply, 1ms to 1h [default: 30s]
+    /// [env: FLEETPUSH_REQUEST_TIMEOUT]
+    #[arg(long, value_name = "DURATION", value_parser = keys::REQUEST_TIMEOUT.key.parse)]
+    pub request_timeout: Option<Duration>,
+}
+
+/// How fast a push goes.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Pace")]
+pub struct PaceArgs {
+    /// The most devices in one request, 1 to 10000 [default: 100] [env: FLEETPUSH_CHUNK_SIZE]
+    #[arg(long, value_name = "DEVICES", value_parser = keys::CHUNK_SIZE.key.parse)]
+    pub chunk_size: Option<u32>,
+    /// The most requests in flight at a time, 1 to 1024 [default: 16] [env: FLEETPUSH_CONCURRENCY]
+    #[arg(long, value_name = "REQUESTS", value_parser = keys::CONCURRENCY.key.parse)]
+    pub concurrency: Option<u32>,
+    /// The most requests a second: a number such as 25 or 0.5, or unlimited [default: 25] [env: FLEETPUSH_RATE]
+    #[arg(long, value_name = "RATE", value_parser = keys::RATE.key.parse)]
+    pub rate: Option<Rate>,
+}
+
+/// What follows when something fails.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Failures")]
+pub struct RecoveryArgs {
+    /// The most attempts for each device, the first included, 1 to 1000; pauses for throttling and outages use up none
+    /// [default: 5] [env: FLEETPUSH_MAX_ATTEMPTS]
+    #[arg(long, value_name = "ATTEMPTS", value_parser = keys::MAX_ATTEMPTS.key.parse)]
+    pub max_attempts: Option<u32>,
+    /// The longest that a throttled device is put off, all its pauses together, up to 168h [default: 1h]
+    /// [env: FLEETPUSH_MAX_SNOOZE]
+    #[arg(long, value_name = "DURATION", value_parser = keys::MAX_SNOOZE.key.parse)]
+    pub max_snooze: Option<Duration>,
+    /// The longest outage of the platform that is waited for, up to 168h; then the run stops, exit code 3 [default: 30m]
+    /// [env: FLEETPUSH_MAX_OUTAGE]
+    #[arg(long, value_name = "DURATION", value_parser = keys::MAX_OUTAGE.key.parse)]
+    pub max_outage: Option<Duration>,
+    /// How long a stop waits for requests in flight, up to 1h [default: 30s] [env: FLEETPUSH_DRAIN_TIMEOUT]
+    #[arg(long, value_name = "DURATION", value_parser = keys::DRAIN_TIMEOUT.key.parse)]
+    pub drain_timeout: Option<Duration>,
+    /// What to do when no reply tells whether a command was taken: send it again (at least once), or hold it until `retry` (at most
+    /// once) [default: resend] [env: FLEETPUSH_IN_DOUBT]
+    #[arg(long, value_name = "CHOICE", value_parser = one_of(InDoubt::ALL, InDoubt::name))]
+    pub in_doubt: Option<InDoubt>,
+    /// What becomes of a device's later commands when one has failed: fail unsent, or go out all the same [default: block]
+    /// [env: FLEETPUSH_AFTER_FAILURE]
+    #[arg(long, value_name = "CHOICE", value_parser = one_of(AfterFailure::ALL, AfterFailure::name))]
+    pub after_failure: Option<AfterFailure>,
+    /// Abort when more than this share of the devices that have ended failed, offline and blocked ones left out, once `min` devices
+    /// have ended (500 when left out); or never [default: failed>10%,min=500] [env: FLEETPUSH_ABORT_IF]
+    #[arg(long, value_name = "CONDITION", value_parser = keys::ABORT_IF.key.parse)]
+    pub abort_if: Option<AbortIf>,
+    /// Continue a run that --abort-if has aborted
+    #[arg(long)]
+    pub override_abort: bool,
+    /// How often an offline device is tried again, up to 1000 [default: 0] [env: FLEETPUSH_RETRY_OFFLINE]
+    #[arg(long, value_name = "TIMES", value_parser = keys::RETRY_OFFLINE.key.parse)]
+    pub retry_offline: Option<u32>,
+    /// How long to wait before an offline device is tried again, 1s to 168h [default: 30m] [env: FLEETPUSH_OFFLINE_DELAY]
+    #[arg(long, value_name = "DURATION", value_parser = keys::OFFLINE_DELAY.key.parse)]
+    pub offline_delay: Option<Duration>,
+}

@@ -1,0 +1,183 @@
+//! How the texts of settings and flags are read: pure functions whose errors say what to write instead.
+//!
+//! The same function reads a value wherever it stands, so a flag, a variable and a file obey the same bounds.
+
+use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
+
+use jiff::fmt::friendly::{SpanParser, SpanPrinter};
+
+/// A whole number within bounds.
+pub(super) fn whole<T: Copy + FromStr + PartialOrd + Display>(
+    text: &str,
+    least: T,
+    most: T,
+) -> Result<T, String> {
+    text.parse()
+        .ok()
+        .filter(|number| (least..=most).contains(number))
+        .ok_or_else(|| format!("write a whole number from {least} to {most}"))
+}
+
+/// A whole number of any size that its type can hold.
+pub(super) fn number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "write a whole number".to_owned())
+}
+
+/// A duration with units, `30s` or `1h30m`, within bounds.
+pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    if text.parse::<f64>().is_ok() {
+        return Err(format!(
+            "add a unit, for example {text}s, {text}m or {text}h"
+        ));
+    }
+    let duration = SpanParser::new()
+        .parse_unsigned_duration(text)
+        .map_err(|_| "write a duration, for example 500ms, 30s, 30m, 1h or 1h30m".to_owned())?;
+    if (least..=most).contains(&duration) {
+        Ok(duration)
+    } else {
+        let words = |bound| SpanPrinter::new().unsigned_duration_to_string(bound);
+        Err(format!(
+            "write a duration from {} to {}",
+            words(&least),
+            words(&most)
+        ))
+    }
+}
+
+/// Yes or no.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err("write true or false".to_owned()),
+    }
+}
+
+/// Text that says something.
+pub(super) fn not_empty(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        Err("write something, or leave it out".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+/// The name of a run: text that a shell, a log line and a table can carry.
+pub(super) fn run_name(text: &str) -> Result<String, String> {
+    if text.chars().any(char::is_control) || text.trim() != text || text.is_empty() {
+        Err(
+            "write a name without control characters and without blanks at its ends, or leave it out"
+                .to_owned(),
+        )
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+/// The rows that a manifest must have: `1000`, or `900-1100`.
+pub(super) fn expected_rows(text: &str) -> Result<RangeInclusive<u64>, String> {
+    let (least, most) = text.split_once('-').unwrap_or((text, text));
+    match (least.trim().parse::<u64>(), most.trim().parse::<u64>()) {
+        (Ok(least), Ok(most)) if least > most => Err(format!(
+            "{least} is more than {most}: write the smaller number first"
+        )),
+        (Ok(least), Ok(most)) => Ok(least..=most),
+        _ => Err("write a number of rows, or the least and the most: 1000 or 900-1100".to_owned()),
+    }
+}
+
+/// One parameter of a service: `CODE=VALUE`; the value is all that follows the first `=`.
+pub(super) fn parameter(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((code, value)) if !code.trim().is_empty() => {
+            Ok((code.trim().to_owned(), value.to_owned()))
+        }
+        _ => Err("write CODE=VALUE, for example raw1=AA".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_duration(text: &str) -> Result<Duration, String> {
+        duration(text, Duration::ZERO, Duration::MAX)
+    }
+
+    #[test]
+    fn durations_need_units() {
+        assert_eq!(any_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(any_duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(any_duration("1h30m"), Ok(Duration::from_mins(90)));
+        assert_eq!(
+            any_duration("30"),
+            Err("add a unit, for example 30s, 30m or 30h".to_owned())
+        );
+        for text in ["", "-30s", "30s ago", "soon", "1d", "30 parsecs"] {
+            assert!(any_duration(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn durations_keep_to_their_bounds() {
+        let minute = Duration::from_mins(1);
+        let bounded = |text| duration(text, Duration::from_secs(1), minute);
+        assert_eq!(bounded("60s"), Ok(minute));
+        assert_eq!(
+            bounded("61s"),
+            Err("write a duration from 1s to 1m".to_owned())
+        );
+        assert!(bounded("999ms").is_err());
+    }
+
+    #[test]
+    fn whole_numbers_keep_to_their_bounds() {
+        assert_eq!(whole("1", 1, 10), Ok(1));
+        assert_eq!(whole("10", 1, 10), Ok(10));
+        for text in ["0", "11", "-1", "1.5", "", "ten"] {
+            assert_eq!(
+                whole(text, 1, 10),
+                Err("write a whole number from 1 to 10".to_owned())
+            );
+        }
+    }
+
+    #[test]
+    fn expected_rows_are_a_number_or_a_range() {
+        assert_eq!(expected_rows("7"), Ok(7..=7));
+        assert_eq!(expected_rows("900-1100"), Ok(900..=1100));
+        for text in ["", "-", "5-", "-5", "5-4", "many", "1-2-3"] {
+            assert!(expected_rows(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_keeps_its_value_untouched() {
+        let pair = |code: &str, value: &str| Ok((code.to_owned(), value.to_owned()));
+        assert_eq!(parameter("raw1=AA"), pair("raw1", "AA"));
+        assert_eq!(parameter("text=a=b "), pair("text", "a=b "));
+        assert_eq!(parameter("text="), pair("text", ""));
+        assert!(parameter("raw1").is_err());
+        assert!(parameter("=AA").is_err());
+    }
+
+    #[test]
+    fn a_run_name_can_be_typed_and_shown() {
+        assert!(run_name("night-2026-11-22").is_ok());
+        for text in ["", " a", "a ", "a\nb", "a\u{1b}[2J"] {
+            assert!(run_name(text).is_err(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_duration_survives_printing(milliseconds in 0u64..1_000_000_000) {
+            let written = Duration::from_millis(milliseconds);
+            let text = SpanPrinter::new().unsigned_duration_to_string(&written);
+            prop_assert_eq!(any_duration(&text), Ok(written));
+        }
+    }
+}

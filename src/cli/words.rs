@@ -1,0 +1,63 @@
+//! Choices that concern only how things are shown.
+
+use crate::model::words;
+
+words!(
+    /// How a push writes its summary to the standard output.
+    SummaryFormat {
+        /// For a person.
+        Text = "text",
+        /// One JSON object.
+        Json = "json",
+    }
+);
+words!(
+    /// How a query writes its rows to the standard output.
+    RowFormat {
+        /// An aligned table for a person.
+        Table = "table",
+        /// CSV with a header.
+        Csv = "csv",
+        /// One JSON object a line.
+        Jsonl = "jsonl",
+    }
+);
+words!(
+    /// How a push shows its progress on the standard error.
+    ProgressMode {
+        /// A bar on a terminal, lines elsewhere.
+        Auto = "auto",
+        /// A bar.
+        Bar = "bar",
+        /// A line every few seconds.
+        Lines = "lines",
+        /// Nothing.
+        None = "none",
+    }
+);
+words!(
+    /// How log lines are written to the standard error.
+    LogFormat {
+        /// For a person.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+);
+words!(
+    /// The state of a task as the view `results` shows it.
+    ShownState {
+        /// Waiting, snoozing or due again.
+        Pending = "pending",
+        /// Claimed by a request.
+        InFlight = "in_flight",
+        /// The platform took the command.
+        Accepted = "accepted",
+        /// Refused, given up, blocked or invalid.
+        Failed = "failed",
+        /// Sent, and what came of it is not known.
+        InDoubt = "in_doubt",
+        /// Never to be sent.
+        Skipped = "skipped",
+    }
+);

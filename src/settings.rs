@@ -1,0 +1,111 @@
+//! What the command line, the environment and the config file come to together: one value for each thing that can be set.
+//!
+//! A flag wins over its `FLEETPUSH_*` variable, the variable over the config file's profile, the profile over the keys at the file's
+//! top, and those over the default. Arguments are destructured without `..`, so that the compiler finds a flag that is not used.
+
+mod credentials;
+mod database;
+mod environment;
+mod error;
+mod file;
+mod logging;
+mod manifest;
+mod nearest;
+mod push;
+mod query;
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    credentials::{Credentials, CredentialsError},
+    database::Database,
+    environment::Environment,
+    error::Error,
+    logging::{Level, Logging},
+    manifest::{Check, DefaultData, ManifestDefaults, ManifestInput, Run},
+    push::{Pace, Push, Recovery, Target, Timeouts},
+    query::{Cancel, Codes, Results, Resume, Retry, Runs, Selection, Status},
+    source::Origin,
+};
+pub use crate::cli::{
+    LogFormat, ProgressMode, RowFormat, ShownState, SimulatorArgs, SummaryFormat,
+};
+
+use self::source::Sources;
+use crate::cli::{self, Cli, GlobalArgs};
+
+/// Everything that an invocation needs to know.
+#[derive(Debug)]
+pub struct Settings {
+    /// What to do.
+    pub command: Command,
+    /// What to log, and how.
+    pub logging: Logging,
+    /// What looks like a mistake and stops nothing.
+    pub warnings: Vec<String>,
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Stage and push a manifest, or continue the same push.
+    Run(Box<Run>),
+    /// Continue an unfinished run.
+    Resume(Box<Resume>),
+    /// Send failed tasks again.
+    Retry(Box<Retry>),
+    /// End a run.
+    Cancel(Cancel),
+    /// Validate a manifest.
+    Check(Check),
+    /// List the runs.
+    Runs(Runs),
+    /// Show what a run has come to.
+    Status(Status),
+    /// List what happened to each device.
+    Results(Results),
+    /// Explain codes.
+    Codes(Codes),
+    /// Serve the simulator.
+    Simulator(SimulatorArgs),
+}
+
+/// Brings the command line, the environment and the config file together.
+///
+/// Reads the config file and, when a command sends to a platform, the files that hold its credentials.
+pub fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
+    let Cli { command, global } = cli;
+    let GlobalArgs {
+        db,
+        config,
+        profile,
+        quiet,
+        verbose,
+        log_format,
+    } = global;
+    let sources = Sources::load(environment, config, profile)?;
+    let command = match command {
+        cli::Command::Run(args) => {
+            Command::Run(Box::new(Run::resolve(*args, db, quiet, &sources)?))
+        }
+        cli::Command::Resume(args) => {
+            Command::Resume(Box::new(Resume::resolve(*args, db, quiet, &sources)?))
+        }
+        cli::Command::Retry(args) => {
+            Command::Retry(Box::new(Retry::resolve(*args, db, quiet, &sources)?))
+        }
+        cli::Command::Cancel(args) => Command::Cancel(Cancel::resolve(args, db, &sources)?),
+        cli::Command::Check(args) => Command::Check(Check::resolve(*args, &sources)?),
+        cli::Command::Runs(args) => Command::Runs(Runs::resolve(args, db, &sources)?),
+        cli::Command::Status(args) => Command::Status(Status::resolve(args, db, &sources)?),
+        cli::Command::Results(args) => Command::Results(Results::resolve(args, db, &sources)?),
+        cli::Command::Codes(args) => Command::Codes(Codes::resolve(args)),
+        cli::Command::Simulator(args) => Command::Simulator(args),
+    };
+    Ok(Settings {
+        command,
+        logging: Logging::resolve(quiet, verbose, log_format, &sources)?,
+        warnings: environment.unknown_variables(),
+    })
+}

@@ -1,0 +1,55 @@
+//! Which results database.
+
+use std::path::PathBuf;
+
+use super::{
+    Error,
+    source::{Origin, Sources},
+};
+use crate::cli::keys;
+
+/// The results database of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether it is the simulator's, and not a platform's.
+    pub simulated: bool,
+}
+
+impl Database {
+    /// The file that is named, or the usual one.
+    ///
+    /// With `--simulate` only a file named on the command line is taken as it is: what a variable or the config file names is the
+    /// platform's, and the simulator keeps its own beside it.
+    pub(super) fn resolve(
+        flag: Option<PathBuf>,
+        simulated: bool,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Error> {
+        let found = sources.find(&keys::DB, flag)?;
+        let named_by_flag = found
+            .as_ref()
+            .is_some_and(|found| found.origin == Origin::Flag);
+        let usual = match found {
+            Some(found) => match found.origin {
+                // A path in a file is meant from that file's folder, wherever the command is started.
+                Origin::ConfigFile { path, .. } | Origin::Profile { path, .. } => {
+                    path.with_file_name("").join(found.value)
+                }
+                _ => found.value,
+            },
+            None => sources
+                .environment
+                .database_folder()
+                .ok_or(Error::NoDatabase)?
+                .join("fleetpush.db"),
+        };
+        let path = if simulated && !named_by_flag {
+            usual.with_file_name("simulated.db")
+        } else {
+            usual
+        };
+        Ok(Self { path, simulated })
+    }
+}

@@ -1,0 +1,95 @@
+//! What can be wrong with what was set, in words that name the place and the way out.
+
+use std::path::PathBuf;
+
+use super::{CredentialsError, Origin};
+
+/// Something that was set is wrong, or something that is needed is missing.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A value cannot be read.
+    #[error("invalid value '{value}' for '--{name}' {origin}: {reason}")]
+    Value {
+        /// The setting.
+        name: &'static str,
+        /// Its text.
+        value: String,
+        /// Where it stands.
+        origin: Origin,
+        /// What to write instead.
+        reason: String,
+    },
+    /// A variable is not text.
+    #[error("the variable {variable} is not UTF-8 text")]
+    NotUtf8 {
+        /// Its name.
+        variable: String,
+    },
+    /// The config file cannot be read.
+    #[error("cannot read the config file {}", path.display())]
+    ConfigUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Something in the config file is wrong.
+    #[error("{}:{line}: {reason}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A profile was named and there is no config file.
+    #[error(
+        "the profile {profile:?} is asked for and there is no config file: name one with --config or FLEETPUSH_CONFIG"
+    )]
+    ProfileWithoutConfig {
+        /// The profile.
+        profile: String,
+    },
+    /// The config file has no such profile.
+    #[error("{} has no [profile.{profile}]{hint}", path.display())]
+    UnknownProfile {
+        /// The file.
+        path: PathBuf,
+        /// The profile.
+        profile: String,
+        /// Which profiles there are.
+        hint: String,
+    },
+    /// No platform is named.
+    #[error(
+        "no platform is named: give --region china, --region europe or --base-url URL, or set FLEETPUSH_REGION or FLEETPUSH_BASE_URL \
+         (--simulate uses a simulator instead)"
+    )]
+    NoTarget,
+    /// A region and a base URL in the same place.
+    #[error(
+        "a region is given {region} and a base URL {base_url}: only one of --region and --base-url can hold, remove the other"
+    )]
+    TwoTargets {
+        /// Where the region stands.
+        region: Origin,
+        /// Where the base URL stands.
+        base_url: Origin,
+    },
+    /// The credentials are missing or wrong.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// Nobody knows where the results database is.
+    #[error("no folder for the results database is known: name the file with --db or FLEETPUSH_DB")]
+    NoDatabase,
+    /// A manifest from the standard input has no name of its own.
+    #[error("a manifest from the standard input has no name: give the run one with --name")]
+    StdinWithoutName,
+    /// A parameter is given twice.
+    #[error("--param gives {code:?} twice: give each parameter once")]
+    RepeatedParameter {
+        /// The parameter's code.
+        code: String,
+    },
+}

@@ -1,0 +1,153 @@
+//! Which manifest, and what holds for all its rows. None of it can stand in a variable or in the config file: what a push sends is to
+//! be seen in its command and its manifest.
+
+use std::{
+    collections::HashSet,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
+
+use super::{Database, Error, Pace, Push, source::Sources};
+use crate::cli::{CheckArgs, ManifestArgs, RunArgs};
+
+/// `fleetpush run`
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The manifest.
+    pub input: ManifestInput,
+    /// The run's name, when it is not to be made from the manifest's; always given for a manifest from the standard input.
+    pub name: Option<String>,
+    /// Whether to push once more what is already complete.
+    pub again: bool,
+    /// How to push.
+    pub push: Push,
+    /// The results database.
+    pub database: Database,
+}
+
+/// `fleetpush check`
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// The manifest.
+    pub input: ManifestInput,
+    /// What the plan reckons with.
+    pub pace: Pace,
+}
+
+/// A manifest, and how to take it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestInput {
+    /// The file; `-` is the standard input.
+    pub path: PathBuf,
+    /// How many rows it must have.
+    pub expect_rows: Option<RangeInclusive<u64>>,
+    /// Whether bad rows are recorded as failed instead of stopping the run.
+    pub skip_invalid: bool,
+    /// What holds for rows that do not say.
+    pub defaults: ManifestDefaults,
+}
+
+/// What holds for rows that do not say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ManifestDefaults {
+    /// `productKey`.
+    pub product_key: Option<String>,
+    /// `data`, in one of its two spellings.
+    pub data: Option<DefaultData>,
+    /// `qos`.
+    pub qos: Option<i32>,
+    /// `cacheTime` in seconds, together with `isCache`.
+    pub cache_seconds: Option<i64>,
+    /// `isCover`.
+    pub cover: bool,
+}
+
+/// The data of rows that give none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DefaultData {
+    /// The wire string.
+    Wire(String),
+    /// A service and its parameters, in the order given and each once.
+    Service {
+        /// The service's code.
+        code: String,
+        /// Codes and values.
+        params: Vec<(String, String)>,
+    },
+}
+
+impl Run {
+    pub(super) fn resolve(
+        args: RunArgs,
+        db: Option<PathBuf>,
+        quiet: bool,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Error> {
+        let RunArgs {
+            manifest,
+            name,
+            again,
+            push,
+        } = args;
+        let simulated = push.target.simulate.simulate;
+        let input = ManifestInput::resolve(manifest)?;
+        if input.path == Path::new("-") && name.is_none() {
+            return Err(Error::StdinWithoutName);
+        }
+        Ok(Self {
+            input,
+            name,
+            again,
+            push: Push::resolve(push, quiet, sources)?,
+            database: Database::resolve(db, simulated, sources)?,
+        })
+    }
+}
+
+impl Check {
+    pub(super) fn resolve(args: CheckArgs, sources: &Sources<'_>) -> Result<Self, Error> {
+        let CheckArgs { manifest, pace } = args;
+        Ok(Self {
+            input: ManifestInput::resolve(manifest)?,
+            pace: Pace::resolve(pace, sources)?,
+        })
+    }
+}
+
+impl ManifestInput {
+    fn resolve(args: ManifestArgs) -> Result<Self, Error> {
+        let ManifestArgs {
+            manifest,
+            expect_rows,
+            skip_invalid,
+            product_key,
+            data,
+            service,
+            param,
+            qos,
+            cache,
+            cover,
+        } = args;
+        let mut codes = HashSet::new();
+        if let Some((code, _)) = param.iter().find(|(code, _)| !codes.insert(code.as_str())) {
+            return Err(Error::RepeatedParameter { code: code.clone() });
+        }
+        Ok(Self {
+            path: manifest,
+            expect_rows,
+            skip_invalid,
+            defaults: ManifestDefaults {
+                product_key,
+                data: service
+                    .map(|code| DefaultData::Service {
+                        code,
+                        params: param,
+                    })
+                    .or(data.map(DefaultData::Wire)),
+                qos,
+                cache_seconds: cache,
+                cover,
+            },
+        })
+    }
+}

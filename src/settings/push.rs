@@ -1,0 +1,211 @@
+//! How to push.
+
+use std::time::Duration;
+
+use super::{
+    Credentials, Error, ProgressMode, SummaryFormat,
+    source::{Found, Origin, Sources},
+};
+use crate::{
+    cli::{PaceArgs, PushArgs, RecoveryArgs, TargetArgs, keys},
+    model::{AbortIf, AfterFailure, InDoubt, Language, Rate, Region},
+};
+
+/// Everything that `run`, `resume` and `retry` share.
+#[derive(Debug, Clone)]
+pub struct Push {
+    /// Where the push goes.
+    pub target: Target,
+    /// The language of the platform's messages.
+    pub language: Language,
+    /// How long the network may take.
+    pub timeouts: Timeouts,
+    /// How fast it goes.
+    pub pace: Pace,
+    /// What follows when something fails.
+    pub recovery: Recovery,
+    /// The form of the summary.
+    pub summary_format: SummaryFormat,
+    /// How progress is shown.
+    pub progress: ProgressMode,
+}
+
+/// Where a push goes.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// A simulator inside the process.
+    Simulator,
+    /// A platform.
+    Platform {
+        /// Its base URL, as it was given; the gateway checks it.
+        base_url: String,
+        /// Whether a plain `http://` URL of another host is taken.
+        insecure_http: bool,
+        /// Who pushes.
+        credentials: Credentials,
+    },
+}
+
+/// How long the network may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until a connection is made.
+    pub connect: Duration,
+    /// From the beginning of a request to the end of its reply.
+    pub request: Duration,
+}
+
+/// How fast a push goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// The most devices in one request, at least 1.
+    pub chunk_size: u32,
+    /// The most requests in flight, at least 1.
+    pub concurrency: u32,
+    /// The most requests a second.
+    pub rate: Rate,
+}
+
+/// What follows when something fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recovery {
+    /// The most attempts of one task, the first included, at least 1.
+    pub max_attempts: u32,
+    /// The longest that a throttled task is put off, all its snoozes together.
+    pub max_snooze: Duration,
+    /// The longest outage that is waited for.
+    pub max_outage: Duration,
+    /// How long a stop waits for requests in flight.
+    pub drain_timeout: Duration,
+    /// What follows a send in doubt.
+    pub in_doubt: InDoubt,
+    /// What follows for a device's later tasks when one has failed.
+    pub after_failure: AfterFailure,
+    /// When the run is aborted.
+    pub abort_if: AbortIf,
+    /// Whether a run that was aborted goes on.
+    pub override_abort: bool,
+    /// How often an offline device is tried again.
+    pub retry_offline: u32,
+    /// How long to wait before an offline device is tried again.
+    pub offline_delay: Duration,
+}
+
+impl Push {
+    pub(super) fn resolve(
+        args: PushArgs,
+        quiet: bool,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Error> {
+        let PushArgs {
+            target,
+            pace,
+            recovery,
+            format,
+            progress,
+        } = args;
+        let TargetArgs {
+            region,
+            base_url,
+            simulate,
+            insecure_http,
+            language,
+            connect_timeout,
+            request_timeout,
+        } = target;
+        let progress = sources.get_found(&keys::PROGRESS, progress)?;
+        Ok(Self {
+            target: if simulate.simulate {
+                Target::Simulator
+            } else {
+                Target::Platform {
+                    base_url: base_url_of(region, base_url, sources)?,
+                    insecure_http: sources
+                        .get(&keys::INSECURE_HTTP, insecure_http.then_some(true))?,
+                    credentials: Credentials::resolve(sources.environment)?,
+                }
+            },
+            language: sources.get(&keys::LANGUAGE, language)?,
+            timeouts: Timeouts {
+                connect: sources.get(&keys::CONNECT_TIMEOUT, connect_timeout)?,
+                request: sources.get(&keys::REQUEST_TIMEOUT, request_timeout)?,
+            },
+            pace: Pace::resolve(pace, sources)?,
+            recovery: Recovery::resolve(recovery, sources)?,
+            summary_format: format.unwrap_or(SummaryFormat::Text),
+            progress: match progress {
+                Found { value, origin } if !quiet || origin == Origin::Flag => value,
+                _ => ProgressMode::None,
+            },
+        })
+    }
+}
+
+/// The base URL that is named by the strongest source, as a region or as a URL.
+fn base_url_of(
+    region: Option<Region>,
+    base_url: Option<String>,
+    sources: &Sources<'_>,
+) -> Result<String, Error> {
+    let region = sources.find(&keys::REGION, region)?;
+    let base_url = sources.find(&keys::BASE_URL, base_url)?;
+    match (region, base_url) {
+        (None, None) => Err(Error::NoTarget),
+        (Some(region), None) => Ok(region.value.base_url().to_owned()),
+        (None, Some(base_url)) => Ok(base_url.value),
+        (Some(region), Some(base_url)) => {
+            match region.origin.strength().cmp(&base_url.origin.strength()) {
+                std::cmp::Ordering::Greater => Ok(region.value.base_url().to_owned()),
+                std::cmp::Ordering::Less => Ok(base_url.value),
+                std::cmp::Ordering::Equal => Err(Error::TwoTargets {
+                    region: region.origin,
+                    base_url: base_url.origin,
+                }),
+            }
+        }
+    }
+}
+
+impl Pace {
+    pub(super) fn resolve(args: PaceArgs, sources: &Sources<'_>) -> Result<Self, Error> {
+        let PaceArgs {
+            chunk_size,
+            concurrency,
+            rate,
+        } = args;
+        Ok(Self {
+            chunk_size: sources.get(&keys::CHUNK_SIZE, chunk_size)?,
+            concurrency: sources.get(&keys::CONCURRENCY, concurrency)?,
+            rate: sources.get(&keys::RATE, rate)?,
+        })
+    }
+}
+
+impl Recovery {
+    fn resolve(args: RecoveryArgs, sources: &Sources<'_>) -> Result<Self, Error> {
+        let RecoveryArgs {
+            max_attempts,
+            max_snooze,
+            max_outage,
+            drain_timeout,
+            in_doubt,
+            after_failure,
+            abort_if,
+            override_abort,
+            retry_offline,
+            offline_delay,
+        } = args;
+        Ok(Self {
+            max_attempts: sources.get(&keys::MAX_ATTEMPTS, max_attempts)?,
+            max_snooze: sources.get(&keys::MAX_SNOOZE, max_snooze)?,
+            max_outage: sources.get(&keys::MAX_OUTAGE, max_outage)?,
+            drain_timeout: sources.get(&keys::DRAIN_TIMEOUT, drain_timeout)?,
+            in_doubt: sources.get(&keys::IN_DOUBT, in_doubt)?,
+            after_failure: sources.get(&keys::AFTER_FAILURE, after_failure)?,
+            abort_if: sources.get(&keys::ABORT_IF, abort_if)?,
+            override_abort,
+            retry_offline: sources.get(&keys::RETRY_OFFLINE, retry_offline)?,
+            offline_delay: sources.get(&keys::OFFLINE_DELAY, offline_delay)?,
+        })
+    }
+}

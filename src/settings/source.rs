@@ -1,0 +1,173 @@
+//! Where values come from, and which of several wins.
+
+use std::path::PathBuf;
+
+use super::{
+    Environment, Error,
+    environment::{CONFIG, PROFILE},
+    file::{ConfigFile, Entry},
+};
+use crate::cli::keys::{self, Key, Setting};
+
+/// Where a value stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nowhere: it is the default.
+    Default,
+    /// At the top of the config file.
+    ConfigFile {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// In the profile of the config file that applies.
+    Profile {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// In an environment variable.
+    Variable(String),
+    /// On the command line.
+    Flag,
+}
+
+impl Origin {
+    /// How strong a value from here is; values from one place are equally strong.
+    pub(super) fn strength(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::ConfigFile { .. } => 1,
+            Self::Profile { .. } => 2,
+            Self::Variable(_) => 3,
+            Self::Flag => 4,
+        }
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => f.write_str("by default"),
+            Self::ConfigFile { path, line } | Self::Profile { path, line } => {
+                write!(f, "in {}:{line}", path.display())
+            }
+            Self::Variable(name) => write!(f, "in {name}"),
+            Self::Flag => f.write_str("on the command line"),
+        }
+    }
+}
+
+/// A value, and where it stands.
+#[derive(Debug)]
+pub(super) struct Found<T> {
+    pub(super) value: T,
+    pub(super) origin: Origin,
+}
+
+/// Everything but the flags that a value can come from.
+pub(super) struct Sources<'a> {
+    pub(super) environment: &'a Environment,
+    file: Option<ConfigFile>,
+    profile: Option<String>,
+}
+
+impl<'a> Sources<'a> {
+    /// Finds and reads the config file.
+    pub(super) fn load(
+        environment: &'a Environment,
+        config: Option<PathBuf>,
+        profile: Option<String>,
+    ) -> Result<Self, Error> {
+        let path = config
+            .or_else(|| environment.path(CONFIG))
+            .or_else(|| environment.usual_config_file());
+        let file = path.map(|path| ConfigFile::read(&path)).transpose()?;
+        let profile = match profile {
+            Some(profile) => Some(profile),
+            None => environment.text(PROFILE)?.map(ToOwned::to_owned),
+        };
+        match (&file, &profile) {
+            (Some(file), Some(profile)) => file.require_profile(profile)?,
+            (None, Some(profile)) => {
+                return Err(Error::ProfileWithoutConfig {
+                    profile: profile.clone(),
+                });
+            }
+            (_, None) => {}
+        }
+        Ok(Self {
+            environment,
+            file,
+            profile,
+        })
+    }
+
+    /// The value of a setting without a default, when somebody gives one.
+    pub(super) fn find<T>(&self, key: &Key<T>, flag: Option<T>) -> Result<Option<Found<T>>, Error> {
+        if let Some(value) = flag {
+            return Ok(Some(Found {
+                value,
+                origin: Origin::Flag,
+            }));
+        }
+        match self.text(key.name)? {
+            Some((text, origin)) => parse(key, text, origin).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The value of a setting with a default, and where it stands.
+    pub(super) fn get_found<T>(
+        &self,
+        setting: &Setting<T>,
+        flag: Option<T>,
+    ) -> Result<Found<T>, Error> {
+        match self.find(&setting.key, flag)? {
+            Some(found) => Ok(found),
+            None => parse(&setting.key, setting.default, Origin::Default),
+        }
+    }
+
+    /// The value of a setting with a default.
+    pub(super) fn get<T>(&self, setting: &Setting<T>, flag: Option<T>) -> Result<T, Error> {
+        Ok(self.get_found(setting, flag)?.value)
+    }
+
+    /// The strongest text for a name.
+    fn text(&self, name: &str) -> Result<Option<(&str, Origin)>, Error> {
+        let variable = keys::variable(name);
+        if let Some(text) = self.environment.text(&variable)? {
+            return Ok(Some((text, Origin::Variable(variable))));
+        }
+        let Some(file) = &self.file else {
+            return Ok(None);
+        };
+        let in_profile = self
+            .profile
+            .as_ref()
+            .and_then(|profile| file.in_profile(profile, name));
+        let path = file.path.clone();
+        Ok(if let Some(Entry { text, line }) = in_profile {
+            Some((text, Origin::Profile { path, line: *line }))
+        } else if let Some(Entry { text, line }) = file.at_top(name) {
+            Some((text, Origin::ConfigFile { path, line: *line }))
+        } else {
+            None
+        })
+    }
+}
+
+fn parse<T>(key: &Key<T>, text: &str, origin: Origin) -> Result<Found<T>, Error> {
+    match (key.parse)(text) {
+        Ok(value) => Ok(Found { value, origin }),
+        Err(reason) => Err(Error::Value {
+            name: key.name,
+            value: text.to_owned(),
+            origin,
+            reason,
+        }),
+    }
+}
