@@ -81,7 +81,8 @@ impl Unsent {
         match self {
             Self::Unreachable { error, .. }
             | Self::Certificate { error }
-            | Self::Credentials { error } => error,
+            | Self::Credentials { error }
+            | Self::Refused { error } => error,
         }
     }
 }

@@ -97,6 +97,13 @@ fn unsent_judgement(unsent: &Unsent, devices: usize) -> Judgement {
                 reason: error.clone(),
             },
         ),
+        Unsent::Refused { error } => (
+            Class::Refused,
+            error,
+            Signal::Stop {
+                reason: error.clone(),
+            },
+        ),
         Unsent::Credentials { error } => (
             Class::Auth,
             error,
@@ -174,7 +181,11 @@ fn element_outcome(element: &Element, whole: &Outcome) -> Option<Outcome> {
 /// The outcome of the devices that the reply has no code for: by the top-level code, then by the HTTP status.
 fn whole_outcome(answer: &Answer) -> Outcome {
     let status = i64::from(answer.http_status);
-    let (class, code) = match answer.code {
+    // A proxy in front of the platform has codes of its own; where they say nothing, its status does.
+    let telling = answer
+        .code
+        .filter(|code| codes::lookup(*code).is_some() || (200..300).contains(&answer.http_status));
+    let (class, code) = match telling {
         Some(code) => match codes::class_of_whole(code) {
             Class::InDoubt => return silence(answer, Some(code)),
             class => (class, code),
@@ -185,7 +196,7 @@ fn whole_outcome(answer: &Answer) -> Outcome {
             300..=399 | 403 | 404 | 405 => (Class::Refused, status),
             // The design names 408, 500, 502 and 504; a server that answers with any other 5xx may have acted too.
             408 | 500..=599 => return silence(answer, Some(status)),
-            400..=499 => (Class::Rejected, status),
+            400..=499 => (Class::Rejected, answer.code.unwrap_or(status)),
             _ => return silence(answer, None),
         },
     };

@@ -1,0 +1,85 @@
+//! `fleetpush resume`: continue a run without its manifest at hand.
+
+use anyhow::anyhow;
+
+use super::{
+    interrupt::Interrupt,
+    push::{nothing_to_do, push},
+    target,
+};
+use crate::{
+    exit::{Exit, Failure},
+    model::{RunId, RunState},
+    settings::Resume as Settings,
+    store::{Run, Store},
+    ui::printer::Printer,
+};
+
+/// Continues a run.
+pub(super) async fn resume(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
+    let interrupt = Interrupt::listen(printer)?;
+    let mut store = Store::open(&settings.database.path).await?;
+    let run = match &settings.run {
+        Some(name) => named(&mut store, name).await?,
+        None => only_unfinished(&mut store).await?,
+    };
+    target::must_be_of(&run, &settings.push.target)?;
+    let goes_on = match run.state {
+        RunState::Running | RunState::Stopped => true,
+        RunState::Aborted => settings.push.recovery.override_abort,
+        RunState::Complete | RunState::Cancelled => false,
+    };
+    if !goes_on {
+        return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
+    }
+    printer.say(&format!("run '{}' continues", run.about.name));
+    push(store, run, &settings.push, &settings.database, &interrupt, printer).await
+}
+
+/// The run of this name, or else of this number.
+pub(super) async fn named(store: &mut Store, name: &str) -> Result<Run, Failure> {
+    let mut found = store.run_by_name(name).await?;
+    if found.is_none()
+        && let Ok(number) = name.parse()
+    {
+        found = store.run_by_id(RunId(number)).await?;
+    }
+    match found {
+        Some(run) => Ok(run),
+        None => Err(Failure::usage(anyhow!(
+            "there is no run '{name}' in {}: {}",
+            store.path().display(),
+            names(&store.all_runs().await?)
+        ))),
+    }
+}
+
+async fn only_unfinished(store: &mut Store) -> Result<Run, Failure> {
+    let mut unfinished = store.all_runs().await?;
+    unfinished.retain(|run| run.state.is_unfinished());
+    let path = store.path().display();
+    match unfinished.len() {
+        1 => Ok(unfinished.remove(0)),
+        0 => Err(Failure::usage(anyhow!("no run in {path} is unfinished"))),
+        _ => Err(Failure::usage(anyhow!(
+            "several runs in {path} are unfinished, name one of them: {}",
+            names(&unfinished)
+        ))),
+    }
+}
+
+/// The latest of these runs by name.
+fn names(runs: &[Run]) -> String {
+    const MOST: usize = 10;
+    if runs.is_empty() {
+        return "it has no run at all".to_owned();
+    }
+    let names: Vec<&str> = runs
+        .iter()
+        .rev()
+        .take(MOST)
+        .map(|run| run.about.name.as_str())
+        .collect();
+    let more = if runs.len() > MOST { ", …" } else { "" };
+    format!("the latest are {}{more}", names.join(", "))
+}

@@ -1,0 +1,213 @@
+//! Staging a manifest: its rows are read on a thread of their own and stored as they come.
+
+use std::{fmt::Write as _, ops::RangeInclusive, path::Path};
+
+use anyhow::anyhow;
+use tokio::sync::mpsc;
+
+use super::interrupt::Interrupt;
+use crate::{
+    clock,
+    exit::Failure,
+    manifest::{Defaults, Entry, Manifest, ManifestError},
+    model::{Row, RowError},
+    settings::{DefaultData, ManifestDefaults, ManifestInput},
+    store::{NewRun, Staged, Stager, Store},
+};
+
+/// Rows that travel together from the reader to the store.
+const BATCH: usize = 1000;
+/// Batches that may wait.
+const WAITING: usize = 4;
+/// Bad rows that are told at once.
+const MOST_ERRORS: usize = 20;
+
+/// Opens a manifest, which takes one reading of it. `None` when a signal came meanwhile.
+pub(super) async fn open(
+    input: &ManifestInput,
+    interrupt: &Interrupt,
+) -> Result<Option<Manifest>, Failure> {
+    let path = input.path.clone();
+    let defaults = defaults(&input.defaults);
+    let opening = tokio::task::spawn_blocking(move || Manifest::open(&path, defaults));
+    tokio::select! {
+        opened = opening => Ok(Some(opened.map_err(Failure::usage)??)),
+        () = interrupt.stopped() => Ok(None),
+    }
+}
+
+/// Stages a run; `None` when a signal came meanwhile, and no run is left behind then or after an error.
+pub(super) async fn stage(
+    store: &mut Store,
+    manifest: Manifest,
+    about: &NewRun,
+    chunk_size: u32,
+    input: &ManifestInput,
+    interrupt: &Interrupt,
+) -> Result<Option<Staged>, Failure> {
+    let file = manifest.name().to_owned();
+    let mut stager = store.stage(about, chunk_size, clock::wall_now()).await?;
+    let (batches, read) = mpsc::channel(WAITING);
+    let reader = tokio::task::spawn_blocking(move || read_rows(&manifest, &batches));
+    let stored = store_rows(&mut stager, read, input, &file, interrupt).await;
+    // Whatever went wrong on the way: the reader ends when nobody takes its batches any more.
+    let read = reader.await.map_err(Failure::usage)?;
+    let problem = match (stored, read) {
+        (Ok(Stored::All(rows)), Ok(())) => match unexpected(rows, input.expect_rows.as_ref()) {
+            None => return Ok(Some(stager.finish(clock::wall_now()).await?)),
+            Some(problem) => Some(Failure::usage(anyhow!("{file}: {problem}"))),
+        },
+        (Ok(Stored::Interrupted), _) => None,
+        (Err(failure), _) => Some(failure),
+        (Ok(Stored::All(_)), Err(error)) => Some(error.into()),
+    };
+    stager.abandon().await?;
+    problem.map_or(Ok(None), Err)
+}
+
+enum Stored {
+    /// The manifest to its end, so many rows.
+    All(u64),
+    Interrupted,
+}
+
+/// What travels from the reader to the store.
+enum Batch {
+    Rows(Vec<Row>),
+    Bad(RowError),
+}
+
+fn read_rows(manifest: &Manifest, batches: &mpsc::Sender<Batch>) -> Result<(), ManifestError> {
+    let mut rows = Vec::with_capacity(BATCH);
+    // A send fails when the store has given up, and then says why itself.
+    for entry in manifest.rows()? {
+        match entry? {
+            Entry::Row(row) => rows.push(row),
+            Entry::Bad(error) => {
+                if batches.blocking_send(Batch::Bad(error)).is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        if rows.len() == BATCH {
+            let full = std::mem::replace(&mut rows, Vec::with_capacity(BATCH));
+            if batches.blocking_send(Batch::Rows(full)).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    let _ = batches.blocking_send(Batch::Rows(rows));
+    Ok(())
+}
+
+async fn store_rows(
+    stager: &mut Stager<'_>,
+    mut read: mpsc::Receiver<Batch>,
+    input: &ManifestInput,
+    file: &str,
+    interrupt: &Interrupt,
+) -> Result<Stored, Failure> {
+    let mut bad = Vec::new();
+    let mut rows = 0;
+    loop {
+        let batch = tokio::select! {
+            batch = read.recv() => batch,
+            () = interrupt.stopped() => return Ok(Stored::Interrupted),
+        };
+        match batch {
+            None => break,
+            Some(Batch::Rows(batch)) => {
+                rows += batch.len() as u64;
+                // Nothing is sent of a manifest with bad rows, so that storing the others would be in vain.
+                if bad.is_empty() {
+                    stager.rows(batch).await?;
+                }
+            }
+            Some(Batch::Bad(error)) if input.skip_invalid => {
+                rows += 1;
+                stager.invalid(&[error], clock::wall_now()).await?;
+            }
+            Some(Batch::Bad(error)) => {
+                bad.push(error);
+                if bad.len() == MOST_ERRORS {
+                    break;
+                }
+            }
+        }
+    }
+    if bad.is_empty() {
+        Ok(Stored::All(rows))
+    } else {
+        Err(Failure::usage(anyhow!(bad_rows(file, &bad))))
+    }
+}
+
+fn bad_rows(file: &str, bad: &[RowError]) -> String {
+    let mut text = if bad.len() < MOST_ERRORS {
+        format!("{file}: {} cannot be sent; nothing has been sent", counted(bad.len()))
+    } else {
+        format!("{file}: the first {} that cannot be sent; nothing has been sent", counted(bad.len()))
+    };
+    for error in bad {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n{file}: {error}");
+    }
+    text.push_str("\ncorrect them, or record them as failed and go on with --skip-invalid");
+    text
+}
+
+fn counted(rows: usize) -> String {
+    match rows {
+        1 => "1 row".to_owned(),
+        n => format!("{n} rows"),
+    }
+}
+
+fn unexpected(rows: u64, expected: Option<&RangeInclusive<u64>>) -> Option<String> {
+    let expected = expected.filter(|expected| !expected.contains(&rows))?;
+    let (least, most) = (expected.start(), expected.end());
+    let wanted = if least == most {
+        least.to_string()
+    } else {
+        format!("{least} to {most}")
+    };
+    Some(format!(
+        "it has {rows} rows and --expect-rows wants {wanted}; nothing has been sent"
+    ))
+}
+
+/// The default name of a run: the manifest's stem and the beginning of its identity.
+pub(super) fn default_name(manifest: &Manifest, path: &Path, identity: &str) -> Result<String, Failure> {
+    let stem = manifest.stem().ok_or_else(|| {
+        Failure::usage(anyhow!(
+            "a run of {} has no name of its own: give one with --name",
+            path.display()
+        ))
+    })?;
+    Ok(format!("{stem}-{}", &identity[..8]))
+}
+
+/// The settings' defaults in the manifest's words.
+pub(super) fn defaults(settings: &ManifestDefaults) -> Defaults {
+    let ManifestDefaults {
+        product_key,
+        data,
+        qos,
+        cache_seconds,
+        cover,
+    } = settings.clone();
+    let (data, service, params) = match data {
+        None => (None, None, Vec::new()),
+        Some(DefaultData::Wire(data)) => (Some(data), None, Vec::new()),
+        Some(DefaultData::Service { code, params }) => (None, Some(code), params),
+    };
+    Defaults {
+        product_key,
+        service,
+        params,
+        data,
+        qos,
+        cache_time: cache_seconds,
+        cover,
+    }
+}

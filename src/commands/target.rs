@@ -1,0 +1,94 @@
+//! The platform that a push goes to, or the simulator that stands in for it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::Context;
+use secrecy::SecretString;
+
+use crate::{
+    clock::Clock,
+    exit::Failure,
+    gateway::{BaseUrl, Credentials, Platform, PlatformOptions},
+    settings::{self, Push, Target},
+    simulator::{Scenario, Simulator},
+    store::Run,
+};
+
+/// The target's name as it is part of a run's identity: its base URL in one spelling, or the word `simulator`.
+pub(super) fn name(target: &Target) -> Result<String, Failure> {
+    Ok(match target {
+        Target::Simulator => "simulator".to_owned(),
+        Target::Platform {
+            base_url,
+            insecure_http,
+            ..
+        } => BaseUrl::parse(base_url, *insecure_http)?.as_str().to_owned(),
+    })
+}
+
+/// Refuses to push a run to another target than it was made for.
+pub(super) fn must_be_of(run: &Run, target: &Target) -> Result<(), Failure> {
+    let name = name(target)?;
+    if run.about.base_url == name {
+        return Ok(());
+    }
+    let made_for = &run.about.base_url;
+    Err(Failure::usage(anyhow::anyhow!(
+        "run '{}' was made for {made_for}, and cannot go on at {name}; give {} instead",
+        run.about.name,
+        if made_for == "simulator" { "--simulate".to_owned() } else { format!("--base-url {made_for}") },
+    )))
+}
+
+/// A platform to push to, and the simulator behind it, if it is one.
+pub(super) struct Connection {
+    pub(super) platform: Platform,
+    pub(super) simulator: Option<Simulator>,
+}
+
+/// Makes the gateway; starts the simulator when that is the target.
+pub(super) async fn connect(push: &Push, clock: Clock) -> Result<Connection, Failure> {
+    let (base_url, credentials, simulator) = match &push.target {
+        Target::Simulator => {
+            let simulator =
+                Simulator::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Scenario::demo())
+                    .await
+                    .context("cannot start the simulator")
+                    .map_err(Failure::usage)?;
+            let base_url = BaseUrl::parse(&simulator.base_url(), false)?;
+            let credentials = Credentials::Key {
+                access_key: "simulator".into(),
+                access_secret: SecretString::from("simulator"),
+            };
+            (base_url, credentials, Some(simulator))
+        }
+        Target::Platform {
+            base_url,
+            insecure_http,
+            credentials,
+        } => {
+            let credentials = match credentials.clone() {
+                settings::Credentials::KeyPair {
+                    access_key,
+                    access_secret,
+                } => Credentials::Key {
+                    access_key,
+                    access_secret,
+                },
+                settings::Credentials::Token(token) => Credentials::Token(token),
+            };
+            (BaseUrl::parse(base_url, *insecure_http)?, credentials, None)
+        }
+    };
+    let options = PlatformOptions {
+        language: push.language,
+        connect_timeout: push.timeouts.connect,
+        request_timeout: push.timeouts.request,
+        concurrency: push.pace.concurrency as usize,
+        ..PlatformOptions::new(base_url)
+    };
+    Ok(Connection {
+        platform: Platform::new(options, credentials, clock)?,
+        simulator,
+    })
+}
