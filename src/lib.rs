@@ -10,6 +10,10 @@
 //! ```
 
 pub mod clock;
+pub mod commands;
 pub mod engine;
 pub mod gateway;
 pub mod model;
+pub mod policy;
+pub mod store;
+pub mod ui;

@@ -1,0 +1,3 @@
+//! The rules: what an outcome means and what follows from it.
+
+pub mod codes;
