@@ -1,1 +1,11 @@
-//! x
+//! What people and pipes see: stdout is data, stderr is progress and words.
+
+pub mod format;
+pub mod next;
+pub mod number;
+pub mod printer;
+pub mod progress;
+pub mod report;
+pub mod screen;
+pub mod summary;
+pub mod text;
