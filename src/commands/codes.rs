@@ -44,11 +44,11 @@ pub fn codes(query: CodesQuery, printer: &Printer) -> anyhow::Result<()> {
             std::slice::from_ref(codes::lookup(code).unwrap_or(&unknown))
         }
     };
-    let printed = match (query.code, query.format) {
+    let outcome = match (query.code, query.format) {
         (Some(_), Format::Table) => infos.iter().try_for_each(|info| print_one(info, printer)),
         (_, format) => print_rows(infos, format, printer),
     };
-    unless_closed(printed)?;
+    unless_closed(outcome)?;
     Ok(())
 }
 
@@ -156,17 +156,17 @@ mod tests {
         70091  The value is not a member of the enumeration
           source   sendServiceData, response status
           scope    payload
-          class    rejected: fails; a whole request of several devices is split in halves to find the culprits
+          class    rejected: fails; a whole request of several devices is first split in halves until the culprits stand alone
 
         12345  unknown code
           source   not documented
-          class    rejected: fails; a whole request of several devices is split in halves to find the culprits
+          class    rejected: fails; a whole request of several devices is first split in halves until the culprits stand alone
         ");
     }
 
     #[test]
     fn one_code_as_data() {
-        insta::assert_snapshot!(printed(Some(91001), Format::Jsonl), @r#"{"code":91001,"text":"Token does not exist","class":"rejected","whole_request":"auth","scope":"account","source":"sendServiceData, response status","reaction":"fails; a whole request of several devices is split in halves to find the culprits","reaction_whole_request":"logs in once more and sends again; stops with exit code 5 when new tokens are refused too","note":null}"#);
+        insta::assert_snapshot!(printed(Some(91001), Format::Jsonl), @r#"{"code":91001,"text":"Token does not exist","class":"rejected","whole_request":"auth","scope":"account","source":"sendServiceData, response status","reaction":"fails; a whole request of several devices is first split in halves until the culprits stand alone","reaction_whole_request":"logs in once more and sends again; stops with exit code 5 when new tokens are refused too","note":null}"#);
     }
 
     #[test]

@@ -89,7 +89,7 @@ mod tests {
     async fn every_format_lists_every_run() {
         let folder = tempfile::tempdir().unwrap();
         let db = sample::every_state(folder.path()).await;
-        let mut printed = Vec::new();
+        let mut texts = Vec::new();
         for format in Format::ALL {
             let (printer, captured) = Printer::captured(None);
             runs(
@@ -101,9 +101,9 @@ mod tests {
             )
             .await
             .unwrap();
-            printed.push(captured.stdout());
+            texts.push(captured.stdout());
         }
-        insta::assert_snapshot!(printed.join("\n"), @r#"
+        insta::assert_snapshot!(texts.join("\n"), @r#"
         RUN  NAME            STATE     CREATED_AT                FINISHED_AT               TASKS  ACCEPTED  FAILED  IN_DOUBT  PENDING  SKIPPED
         1    north-1a2b3c4d  running   2026-11-22T19:00:00.123Z  -                         13     1         4       1         6        1
         2    1               complete  2026-11-22T19:00:50.123Z  2026-11-22T19:00:56.123Z  2      2         0       0         0        0

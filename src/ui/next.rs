@@ -38,7 +38,7 @@ pub fn suggestions(report: &RunReport) -> Vec<Suggestion> {
     let mut suggest = |command: &str, flags: &str, purpose| {
         let mut words = format!("fleetpush {command} {}{flags}", quoted(&report.name));
         if let Some(db) = &report.repeat.db {
-            words.push_str(&format!(" --db {}", quoted_path(db)));
+            words.extend([" --db ", &quoted_path(db)]);
         }
         if report.repeat.simulate {
             words.push_str(" --simulate");

@@ -80,19 +80,19 @@ impl Session {
     }
 
     /// Takes an event in, and says what is to be printed of it.
-    fn take(&mut self, event: Event, now: Timestamp) -> Option<String> {
+    fn take(&mut self, event: &Event, now: Timestamp) -> Option<String> {
         if let Event::Progress {
             counts,
             requests,
             latest_due,
-        } = event
+        } = *event
         {
             self.counts = counts;
             self.latest_due = latest_due;
             self.window.add(now, counts.ended(), requests);
             return None;
         }
-        event_words(&event, now)
+        event_words(event, now)
     }
 
     fn snapshot(&self, now: Timestamp) -> Snapshot {
@@ -132,7 +132,7 @@ pub async fn watch(
         tokio::select! {
             event = events.recv() => {
                 let Some(event) = event else { break };
-                if let Some(words) = session.take(event, now()) {
+                if let Some(words) = session.take(&event, now()) {
                     printer.say(&words);
                 }
             }
@@ -224,7 +224,7 @@ mod tests {
             requests: 1,
             latest_due: Some(Timestamp(300_000)),
         };
-        assert_eq!(session.take(progress, Timestamp(10_000)), None);
+        assert_eq!(session.take(&progress, Timestamp(10_000)), None);
         let snapshot = session.snapshot(Timestamp(10_000));
         assert_eq!(
             (snapshot.pace.devices * 10.0, snapshot.pace.requests * 10.0),
@@ -242,7 +242,7 @@ mod tests {
         let bar = new_bar(ProgressDrawTarget::term_like(Box::new(term.clone())));
         let mut session = Session::new(counts(0, 0, 0), Timestamp(0));
         session.take(
-            Event::Progress {
+            &Event::Progress {
                 counts: counts(240, 10, 5),
                 requests: 3,
                 latest_due: None,
@@ -252,7 +252,7 @@ mod tests {
         update(&bar, &session.snapshot(Timestamp(10_000)));
         bar.force_draw();
         insta::assert_snapshot!(term.contents(), @r"
-        ████████████████████▏                                                            250 of 1,000 (25 %)
+        █████████████████▎                                                    250 of 1,000 (25 %), 30 s left
         240 accepted · 10 failed · 5 snoozing · 16 in flight · 25.0 devices/s, 0.30 requests/s · 10 s elapse
         ");
     }

@@ -51,19 +51,19 @@ impl Serialize for Object<'_> {
         let mut map = serializer.serialize_map(Some(self.columns.len()))?;
         for (column, value) in self.columns.iter().zip(self.values) {
             match value {
-                Value::None => map.serialize_entry(column.name, &())?,
-                Value::Integer(number) => map.serialize_entry(column.name, number)?,
-                Value::Own(text) => map.serialize_entry(column.name, text)?,
-                Value::State(name) => map.serialize_entry(column.name, name)?,
-                Value::Foreign(text) => map.serialize_entry(column.name, text)?,
+                Value::None => map.serialize_entry(column.name, &()),
+                Value::Integer(number) => map.serialize_entry(column.name, number),
+                Value::Own(text) => map.serialize_entry(column.name, text),
+                Value::State(name) => map.serialize_entry(column.name, name),
+                Value::Foreign(text) => map.serialize_entry(column.name, text),
                 Value::Json(text) => match serde_json::from_str::<&RawValue>(text) {
                     // Raw text with a line break in it would be two lines.
                     Ok(json) if !text.contains(['\n', '\r']) => {
-                        map.serialize_entry(column.name, json)?
+                        map.serialize_entry(column.name, json)
                     }
-                    _ => map.serialize_entry(column.name, text)?,
+                    _ => map.serialize_entry(column.name, text),
                 },
-            }
+            }?;
         }
         map.end()
     }
