@@ -23,7 +23,12 @@ pub(super) struct Snapshot {
 impl Snapshot {
     /// A line of its own, for where there is no bar.
     pub(super) fn line(&self) -> String {
-        format!("{} · {}", self.position(), self.details())
+        format!(
+            "{} · {} · {}",
+            self.position(),
+            self.standings(),
+            self.paces()
+        )
     }
 
     /// `250 of 1,000 (25 %), 3 min 05 s left`.
@@ -42,8 +47,8 @@ impl Snapshot {
         )
     }
 
-    /// Counts, pace and the time it has taken; what matters least comes last, since a narrow terminal cuts it off.
-    pub(super) fn details(&self) -> String {
+    /// `240 accepted · 10 failed · 5 snoozing · 16 in flight`.
+    pub(super) fn standings(&self) -> String {
         let Counts {
             accepted,
             failed,
@@ -61,13 +66,18 @@ impl Snapshot {
         }
         parts.push(format!("{} snoozing", grouped(snoozing)));
         parts.push(format!("{} in flight", grouped(in_flight)));
-        parts.push(format!(
-            "{} devices/s, {} requests/s",
-            rate(self.pace.devices),
-            rate(self.pace.requests)
-        ));
-        parts.push(format!("{} elapsed", duration(self.elapsed)));
         parts.join(" · ")
+    }
+
+    /// `25.0 devices/s, 0.30 requests/s · 10 s elapsed`.
+    pub(super) fn paces(&self) -> String {
+        let Pace { devices, requests } = self.pace;
+        format!(
+            "{} devices/s, {} requests/s · {} elapsed",
+            rate(devices),
+            rate(requests),
+            duration(self.elapsed)
+        )
     }
 
     /// The time left: until all that is pending has gone out at this pace, and no shorter than until the last snooze ends.
