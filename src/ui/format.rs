@@ -220,6 +220,15 @@ mod tests {
         let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
         assert_eq!(last["device_key"], "esc\u{1b}[2J\nü,\"");
         assert_eq!(written(Format::Jsonl, None, &[]), "");
+        let reordered = [
+            Value::Foreign("a\u{202e}b"),
+            Value::None,
+            Value::None,
+            Value::None,
+            Value::None,
+        ];
+        let text = written(Format::Jsonl, None, &[reordered]);
+        assert!(text.contains(r"a\u202eb"), "{text}");
     }
 
     #[test]

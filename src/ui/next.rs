@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::model::{Class, RunState, TaskState};
+use crate::model::{Class, RunState};
 
 use super::report::{EndingLine, RunReport};
 
@@ -80,7 +80,7 @@ pub fn suggestions(report: &RunReport) -> Vec<Suggestion> {
 }
 
 fn is_retried(ending: &EndingLine) -> bool {
-    ending.state == TaskState::Failed && ending.class.is_some_and(|class| RETRIED.contains(&class))
+    ending.class.is_some_and(|class| RETRIED.contains(&class))
 }
 
 /// The text as one word of a POSIX shell.
@@ -100,7 +100,10 @@ fn quoted_path(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::Counts, ui::report::tests::report};
+    use crate::{
+        model::{Counts, TaskState},
+        ui::report::tests::report,
+    };
 
     fn commands(report: &RunReport) -> Vec<String> {
         suggestions(report)

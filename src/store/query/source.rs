@@ -170,3 +170,69 @@ pub(super) async fn candidates(
     .fetch_all(connection)
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ending(state: TaskState, class: Option<Class>, code: Option<i64>) -> Ending {
+        Ending {
+            state,
+            class,
+            code,
+            tasks: 1,
+        }
+    }
+
+    #[test]
+    fn only_what_the_tally_knows_of_is_looked_for() {
+        let endings = [
+            ending(TaskState::Accepted, Some(Class::Accepted), Some(200)),
+            ending(TaskState::Failed, Some(Class::Rejected), Some(70091)),
+            ending(TaskState::Failed, Some(Class::Offline), Some(61002)),
+        ];
+        let offline = Filter {
+            classes: vec![Class::Offline],
+            ..Filter::default()
+        };
+        assert_eq!(
+            plan(&offline, &endings),
+            [
+                Source::Trouble {
+                    state: TaskState::Failed,
+                    class: Class::Offline,
+                    code: Some(61002)
+                },
+                Source::InFlight,
+                Source::Due {
+                    classes: vec![Class::Offline],
+                    code: None
+                },
+            ]
+        );
+        let skipped = Filter {
+            standings: vec![Standing::Ended(TaskState::Skipped)],
+            ..Filter::default()
+        };
+        assert_eq!(plan(&skipped, &endings), []);
+        assert_eq!(plan(&Filter::default(), &endings), [Source::All]);
+    }
+
+    #[test]
+    fn the_code_zero_is_looked_for_where_the_tally_says_none() {
+        let endings = [ending(TaskState::Failed, Some(Class::Rejected), None)];
+        let zero = Filter {
+            standings: vec![Standing::Ended(TaskState::Failed)],
+            code: Some(0),
+            ..Filter::default()
+        };
+        assert_eq!(
+            plan(&zero, &endings),
+            [Source::Trouble {
+                state: TaskState::Failed,
+                class: Class::Rejected,
+                code: Some(0)
+            }]
+        );
+    }
+}

@@ -14,6 +14,9 @@ use crate::ui::{
 /// narrower in a block than in the one before, so most tables stay aligned throughout.
 const BLOCK: usize = 500;
 
+/// Blanks between two columns; a column's width, as the layout takes it, includes them.
+const GAP: u16 = 2;
+
 /// A terminal's width when it does not tell.
 const DEFAULT_WIDTH: u16 = 80;
 
@@ -71,10 +74,10 @@ impl TableWriter {
         }
         table.add_rows(self.block.drain(..));
         for (column, width) in table.column_iter_mut().zip(&self.widths) {
-            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(*width)));
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width + GAP)));
         }
         for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
+            column.set_padding((0, GAP));
         }
         for line in table.lines() {
             writeln!(self.out, "{}", line.trim_end())?;
@@ -196,5 +199,25 @@ mod tests {
         );
         // A table that ends with a block has nothing left to write, and no second header.
         assert_eq!(written(None, BLOCK, "m").lines().count(), BLOCK + 1);
+    }
+
+    #[test]
+    fn a_block_is_not_narrower_than_the_one_before() {
+        let (printer, captured) = Printer::captured(None);
+        let mut table = TableWriter::new(COLUMNS, printer.stdout());
+        for row in 0..=BLOCK {
+            let key = if row == 0 { "a long device key" } else { "DK" };
+            table
+                .row(&[Value::Foreign(key), Value::Foreign("m")])
+                .unwrap();
+        }
+        table.finish().unwrap();
+        let text = captured.stdout();
+        let column = |line: &str| line.rfind('m');
+        assert_eq!(
+            text.lines().last().and_then(column),
+            text.lines().nth(2).and_then(column),
+            "{text}"
+        );
     }
 }
