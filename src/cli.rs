@@ -16,7 +16,6 @@ mod push_args;
 mod query_args;
 mod simulator_args;
 mod values;
-mod words;
 
 use std::path::PathBuf;
 
@@ -33,7 +32,6 @@ pub use self::{
         StatusArgs,
     },
     simulator_args::SimulatorArgs,
-    words::{LogFormat, ProgressMode, RowFormat, ShownState, SummaryFormat},
 };
 
 /// Push thing-model service commands to a whole IoT fleet, lose nothing, and say afterwards what happened to every device

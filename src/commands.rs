@@ -35,7 +35,7 @@ pub async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failur
         Command::Runs(settings) => runs::runs(settings, printer).await,
         Command::Status(settings) => status::status(settings, printer).await,
         Command::Results(settings) => results::results(settings, printer).await,
-        Command::Codes(settings) => codes::codes(settings, printer),
+        Command::Codes(settings) => codes::codes(&settings, printer),
         Command::Simulator(arguments) => simulator::simulator(&arguments, printer).await,
     }
 }

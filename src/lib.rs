@@ -12,12 +12,16 @@
 
 pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod engine;
 pub mod exit;
 pub mod gateway;
 pub mod logging;
+pub mod manifest;
 pub mod model;
 pub mod policy;
 pub mod settings;
+pub mod simulator;
 pub mod store;
 pub mod throttle;
+pub mod ui;

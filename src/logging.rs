@@ -9,7 +9,8 @@ use tracing_subscriber::{
 
 use crate::{
     clock,
-    settings::{Level, LogFormat, Logging},
+    model::LogFormat,
+    settings::{Level, Logging},
 };
 
 /// The log cannot be started.

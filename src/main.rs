@@ -6,9 +6,11 @@ use anyhow::Context;
 use clap::Parser;
 use fleetpush::{
     cli::Cli,
+    commands,
     exit::{Exit, Failure},
     logging,
-    settings::{self, Command, Environment},
+    settings::{self, Environment, Level},
+    ui::printer::Printer,
 };
 
 fn main() -> ExitCode {
@@ -22,23 +24,17 @@ fn main() -> ExitCode {
 
 fn start(cli: Cli) -> Result<Exit, Failure> {
     let settings = settings::resolve(cli, &Environment::of_process()).map_err(Failure::usage)?;
-    logging::init(&settings.logging, io::stderr).map_err(Failure::usage)?;
+    let printer = Printer::new(settings.logging.level == Level::Errors);
+    // The log shares the terminal with the progress.
+    logging::init(&settings.logging, printer.screen().clone()).map_err(Failure::usage)?;
     for warning in settings.warnings {
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Runtime::new()
         .context("cannot start the runtime")
         .map_err(Failure::usage)?;
-    let exit = runtime.block_on(execute(settings.command));
+    let exit = runtime.block_on(commands::execute(settings.command, &printer));
     // A command that has ended has saved what counts; a thread that still waits for something must not hold the process.
     runtime.shutdown_background();
     exit
-}
-
-/// AT THE MERGE: delete this function and import `fleetpush::commands::execute`, which has its signature.
-#[expect(clippy::unused_async, reason = "the real one awaits")]
-async fn execute(command: Command) -> Result<Exit, Failure> {
-    Err(Failure::usage(anyhow::anyhow!(
-        "not built yet: {command:?}"
-    )))
 }

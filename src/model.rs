@@ -11,14 +11,15 @@ mod payload;
 mod state;
 mod ticket;
 mod time;
+mod words;
 
 pub use fate::{Answer, Element, Fate, Unsent};
 pub use history::History;
 pub use ids::{BundleId, PayloadId, RequestId, RunId, TaskId};
-pub(crate) use options::words;
 pub use options::{AbortIf, AfterFailure, InDoubt, Language, OptionError, Percent, Rate, Region};
 pub use outcome::{Class, Outcome};
 pub use payload::{Payload, Row, RowError};
 pub use state::{Counts, RunState, TaskState};
 pub use ticket::Ticket;
 pub use time::Timestamp;
+pub use words::{LogFormat, ProgressMode, RowFormat, ShownState, SummaryFormat};

@@ -28,9 +28,7 @@ pub use self::{
     query::{Cancel, Codes, Results, Resume, Retry, Runs, Selection, Status},
     source::Origin,
 };
-pub use crate::cli::{
-    LogFormat, ProgressMode, RowFormat, ShownState, SimulatorArgs, SummaryFormat,
-};
+pub use crate::cli::SimulatorArgs;
 
 use self::source::Sources;
 use crate::cli::{self, Cli, GlobalArgs};

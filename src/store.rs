@@ -12,18 +12,30 @@ mod journal;
 mod lock;
 mod open;
 mod payload;
+mod plan;
+mod query;
+mod reader;
 mod record;
 mod recover;
 mod refusal;
 mod retry;
 mod run;
+#[cfg(test)]
+mod sample;
 mod stage;
+#[cfg(test)]
+mod views;
+
+use open::MIGRATOR;
 
 pub use claim::{Claim, Member};
 pub use error::StoreError;
 pub use journal::{Exchange, Finding, Journal, Tally, Wish};
 pub use lock::Owner;
 pub use open::Store;
+pub use plan::Plan;
+pub use query::{DueTimes, Ending, Filter, FindError, Pace, ResultPages, ResultRow, RunRow, Standing};
+pub use reader::{ReadError, Reader};
 pub use record::{Next, Record, RequestEnd, Settlement};
 pub use refusal::Refused;
 pub use retry::{RetryFilter, RetryPlan};

@@ -6,11 +6,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
-    cli::{
-        values,
-        words::{LogFormat, ProgressMode},
-    },
-    model::{AbortIf, AfterFailure, InDoubt, Language, Rate, Region},
+    cli::values,
+    model::{AbortIf, AfterFailure, InDoubt, Language, LogFormat, ProgressMode, Rate, Region},
 };
 
 /// A setting without a default.

@@ -7,9 +7,8 @@ use clap::Args;
 use super::{
     keys, one_of,
     query_args::SimulateArg,
-    words::{ProgressMode, SummaryFormat},
 };
-use crate::model::{AbortIf, AfterFailure, InDoubt, Language, Rate, Region};
+use crate::model::{AbortIf, AfterFailure, InDoubt, Language, ProgressMode, Rate, Region, SummaryFormat};
 
 /// Everything that `run`, `resume` and `retry` share.
 #[derive(Debug, Args)]

@@ -6,9 +6,8 @@ use super::{
     one_of,
     push_args::PushArgs,
     values,
-    words::{RowFormat, ShownState},
 };
-use crate::model::{Class, RunState, TaskState};
+use crate::model::{Class, RowFormat, RunState, ShownState, TaskState};
 
 /// `--simulate`
 #[derive(Debug, Clone, Copy, Args)]

@@ -41,7 +41,7 @@ macro_rules! words {
         }
     };
 }
-pub(crate) use words;
+pub(super) use words;
 
 /// The text is none that the option understands; the message says what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

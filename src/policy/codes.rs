@@ -283,7 +283,7 @@ pub fn reaction(class: Class) -> &'static str {
         }
         Refused => "stops at once with exit code 5; the tasks stay pending",
         Rejected => {
-            "fails; a whole request of several devices is split in halves to find the culprits"
+            "fails; a whole request of several devices is first split in halves until the culprits stand alone"
         }
         Class::Blocked => "fails unsent, because an earlier task of the device did not succeed",
         Class::Invalid => "fails unsent, because the manifest row is wrong",

@@ -15,6 +15,8 @@ pub struct Database {
     pub path: PathBuf,
     /// Whether it is the simulator's, and not a platform's.
     pub simulated: bool,
+    /// Whether the command line names it, so that the next command has to name it too.
+    pub by_flag: bool,
 }
 
 impl Database {
@@ -50,6 +52,10 @@ impl Database {
         } else {
             usual
         };
-        Ok(Self { path, simulated })
+        Ok(Self {
+            path,
+            simulated,
+            by_flag: named_by_flag,
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! What to log, and how.
 
-use super::{Error, LogFormat, environment::LOG, source::Sources};
-use crate::cli::keys;
+use super::{Error, environment::LOG, source::Sources};
+use crate::{cli::keys, model::LogFormat};
 
 /// What to log, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::{
-    Credentials, Error, ProgressMode, SummaryFormat,
+    Credentials, Error,
     source::{Found, Origin, Sources},
 };
 use crate::{
     cli::{PaceArgs, PushArgs, RecoveryArgs, TargetArgs, keys},
-    model::{AbortIf, AfterFailure, InDoubt, Language, Rate, Region},
+    model::{AbortIf, AfterFailure, InDoubt, Language, ProgressMode, Rate, Region, SummaryFormat},
 };
 
 /// Everything that `run`, `resume` and `retry` share.

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{Database, Error, Push, RowFormat, ShownState, source::Sources};
+use super::{Database, Error, Push, source::Sources};
 use crate::{
     cli::{CancelArgs, CodesArgs, ResultsArgs, ResumeArgs, RetryArgs, RunsArgs, StatusArgs},
-    model::{Class, RunState, TaskState},
+    model::{Class, RowFormat, RunState, ShownState, TaskState},
 };
 
 /// `fleetpush resume`

@@ -206,7 +206,7 @@ impl Ledger {
             "SELECT d.task_id, d.payload_id, d.bundle_id, d.class, d.sends, d.attempts, d.throttles, d.snoozed_ms, d.offline_retries, \
              t.device_key \
              FROM due AS d JOIN task AS t ON t.id = d.task_id \
-             WHERE d.run_id = ? AND d.due_at <= ? ORDER BY d.due_at, d.bundle_id, d.payload_id, d.task_id LIMIT ?",
+             WHERE d.run_id = ? AND d.due_at <= ? ORDER BY d.due_at, d.bundle_id, d.payload_id LIMIT ?",
         )
         .bind(self.run.id.0)
         .bind(wish.now.0)

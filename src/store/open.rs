@@ -14,8 +14,8 @@ use sqlx::{
 
 use super::{StoreError, lock::Lock};
 
-/// The schema, embedded in the binary.
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
+/// The schema, embedded in the binary. Append-only.
+pub(super) static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// How long a statement waits for a reader that holds the database, for example one that copies it.
 const BUSY_TIMEOUT: Duration = Duration::from_mins(1);
@@ -57,7 +57,7 @@ impl Store {
             .connect()
             .await
             .map_err(|error| opened(&error))?;
-        MIGRATIONS
+        MIGRATOR
             .run(&mut connection)
             .await
             .map_err(|error| match error {

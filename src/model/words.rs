@@ -1,6 +1,6 @@
 //! Choices that concern only how things are shown.
 
-use crate::model::words;
+use super::options::words;
 
 words!(
     /// How a push writes its summary to the standard output.

@@ -1,0 +1,200 @@
+//! `fleetpush results`: what became of each device.
+
+use crate::{
+    exit::{Exit, Failure},
+    settings::Results as Settings,
+    store::{Filter, Reader, ResultRow, RunRow},
+    ui::{
+        format::{Column, RowWriter, Value, writer},
+        printer::{OutputError, Printer},
+    },
+};
+
+/// The columns of the view `results`.
+const COLUMNS: &[Column] = &[
+    Column::hidden("run"),
+    Column::hidden("name"),
+    Column::shown("line"),
+    Column::shown("product_key"),
+    Column::shown("device_key"),
+    Column::shown("state"),
+    Column::shown("class"),
+    Column::shown("code"),
+    Column::shown("message"),
+    Column::shown("ticket"),
+    Column::shown("attempts"),
+    Column::hidden("request_id"),
+    Column::shown("due_at"),
+    Column::hidden("finished_at"),
+    Column::hidden("data"),
+    Column::hidden("labels"),
+];
+
+/// Lists a run's results. Rows go out page by page, so a listing of millions needs no more memory than one of ten.
+pub(super) async fn results(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
+    let mut reader = Reader::open(&settings.database.path).await?;
+    let run = reader.find_run(settings.run.as_deref()).await?;
+    let filter = Filter {
+        standings: settings.states.into_iter().map(Into::into).collect(),
+        classes: settings.classes,
+        codes: settings.codes,
+        devices: settings.devices,
+        limit: settings.limit,
+    };
+    let mut writer = writer(settings.format, COLUMNS, printer.stdout());
+    let mut pages = reader.results(&run, filter).await?;
+    loop {
+        let page = pages.next_page().await?;
+        let written = if page.is_empty() {
+            writer.finish()
+        } else {
+            page.iter()
+                .try_for_each(|row| print(&run, row, writer.as_mut()))
+        };
+        match written {
+            Ok(()) if page.is_empty() => break,
+            Ok(()) => {}
+            Err(OutputError::Closed) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    reader.close().await?;
+    Ok(Exit::Complete)
+}
+
+fn print(run: &RunRow, row: &ResultRow, writer: &mut dyn RowWriter) -> Result<(), OutputError> {
+    writer.row(&[
+        Value::Integer(run.id.0),
+        Value::Foreign(&run.name),
+        Value::Integer(row.line),
+        Value::foreign(row.product_key.as_deref()),
+        Value::Foreign(&row.device_key),
+        Value::State(row.standing.name()),
+        Value::own(row.class.map(Class::name)),
+        Value::integer(row.code),
+        Value::foreign(row.message.as_deref()),
+        Value::foreign(row.ticket.as_deref()),
+        Value::Integer(row.attempts),
+        Value::integer(row.request_id),
+        Value::own(row.due_at),
+        Value::own(row.finished_at),
+        Value::foreign(row.data.as_deref()),
+        row.labels.as_deref().map_or(Value::None, Value::Json),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::TaskState,
+        store::{query::FindError, sample},
+    };
+
+    fn query(db: &std::path::Path, format: RowFormat) -> ResultsQuery {
+        ResultsQuery {
+            db: db.into(),
+            run: Some("north-1a2b3c4d".into()),
+            format,
+            states: Vec::new(),
+            classes: Vec::new(),
+            code: None,
+            device: None,
+            limit: None,
+        }
+    }
+
+    async fn printed(query: ResultsQuery) -> String {
+        let (printer, captured) = Printer::captured(None);
+        results(query, &printer).await.unwrap();
+        captured.stdout()
+    }
+
+    #[tokio::test]
+    async fn a_table_of_everything() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = sample::every_state(folder.path()).await;
+        insta::assert_snapshot!(printed(query(&db, RowFormat::Table)).await, @r"
+        LINE  PRODUCT_KEY  DEVICE_KEY  STATE      CLASS      CODE   MESSAGE                                       TICKET               ATTEMPTS  DUE_AT
+        14    PK0001       DK01        accepted   accepted   200    -                                             1335004867605954560  1         -
+        13    PK0001       DK02        failed     rejected   70091  The value is not a member of the enumeration  -                    1         -
+        12    PK0001       DK03        failed     offline    61002  Device offline                                -                    1         -
+        11    PK0001       DK04        in_doubt   in_doubt   -      no reply within 10 s                          -                    2         -
+        10    PK0001       DK01        skipped    -          -      same as line 14                               -                    0         -
+        9     PK0001       DK06        pending    transient  50000  Service exception                             -                    1         2026-11-22T19:00:20.123Z
+        8     PK0001       DK07        pending    frequency  61007  slow down more                                -                    2         2026-11-22T19:00:45.123Z
+        7     PK0001       DK08        in_flight  in_doubt   -      connection reset                              -                    1         -
+        6     PK0001       DK09        in_flight  -          -      -                                             -                    0         -
+        5     PK0001       DK09        pending    -          -      -                                             -                    0         -
+        4     PK0001       DK11        pending    -          -      -                                             -                    0         -
+        3     -                        failed     invalid    -      column device_key: is empty                   -                    0         -
+        2     PK0001       DK02        failed     blocked    -      line 13 of the same device failed             -                    0         -
+        ");
+    }
+
+    #[tokio::test]
+    async fn failures_and_one_device_as_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = sample::every_state(folder.path()).await;
+        let failed = ResultsQuery {
+            states: vec![Standing::Ended(TaskState::Failed)],
+            ..query(&db, RowFormat::Csv)
+        };
+        insta::assert_snapshot!(printed(failed).await, @r#"
+        run,name,line,product_key,device_key,state,class,code,message,ticket,attempts,request_id,due_at,finished_at,data,labels
+        1,north-1a2b3c4d,12,PK0001,DK03,failed,offline,61002,Device offline,,1,1,,2026-11-22T19:00:01.300Z,"[{""fuwu"":[{""raw1"":""AA""}]}]",
+        1,north-1a2b3c4d,13,PK0001,DK02,failed,rejected,70091,The value is not a member of the enumeration,,1,1,,2026-11-22T19:00:01.300Z,"[{""fuwu"":[{""raw1"":""AA""}]}]",
+        1,north-1a2b3c4d,2,PK0001,DK02,failed,blocked,,line 13 of the same device failed,,0,,,2026-11-22T19:00:01.300Z,"[{""fuwu"":[{""raw1"":""AA""}]}]",
+        1,north-1a2b3c4d,3,,,failed,invalid,,column device_key: is empty,,0,,,2026-11-22T19:00:00.123Z,,
+        "#);
+        let device = ResultsQuery {
+            device: Some("DK01".into()),
+            limit: Some(1),
+            ..query(&db, RowFormat::Jsonl)
+        };
+        insta::assert_snapshot!(printed(device).await, @r#"{"run":1,"name":"north-1a2b3c4d","line":14,"product_key":"PK0001","device_key":"DK01","state":"accepted","class":"accepted","code":200,"message":null,"ticket":"1335004867605954560","attempts":1,"request_id":1,"due_at":null,"finished_at":"2026-11-22T19:00:01.300Z","data":"[{\"fuwu\":[{\"raw1\":\"AA\"}]}]","labels":{"site":"=Oslo"}}"#);
+    }
+
+    #[tokio::test]
+    async fn the_latest_run_is_meant_when_none_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = sample::every_state(folder.path()).await;
+        let text = printed(ResultsQuery {
+            run: None,
+            ..query(&db, RowFormat::Csv)
+        })
+        .await;
+        assert_eq!(
+            text.lines().filter(|line| line.starts_with("2,1,")).count(),
+            2,
+            "{text}"
+        );
+        let (printer, _) = Printer::captured(None);
+        let unknown = ResultsQuery {
+            run: Some("nobody".into()),
+            ..query(&db, RowFormat::Csv)
+        };
+        let error = results(unknown, &printer).await.unwrap_err();
+        assert!(
+            matches!(error.downcast_ref(), Some(FindError::Unknown { .. })),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_reader_who_has_gone_ends_the_listing() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = sample::alternating(folder.path(), 2500).await;
+        for format in RowFormat::ALL {
+            results(
+                ResultsQuery {
+                    run: None,
+                    ..query(&db, format)
+                },
+                &Printer::closed(),
+            )
+            .await
+            .unwrap();
+        }
+    }
+}

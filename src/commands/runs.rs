@@ -1,0 +1,134 @@
+//! `fleetpush runs`: every run of the database.
+
+use crate::{
+    exit::{Exit, Failure},
+    model::RowFormat,
+    settings::Runs as Settings,
+    store::{Reader, RunRow},
+    ui::{
+        format::{Column, Value, writer},
+        printer::{OutputError, Printer, unless_closed},
+    },
+};
+
+/// The columns of the view `runs`.
+const COLUMNS: &[Column] = &[
+    Column::shown("run"),
+    Column::shown("name"),
+    Column::hidden("manifest"),
+    Column::hidden("identity"),
+    Column::hidden("base_url"),
+    Column::shown("state"),
+    Column::shown("created_at"),
+    Column::hidden("started_at"),
+    Column::shown("finished_at"),
+    Column::shown("tasks"),
+    Column::shown("accepted"),
+    Column::shown("failed"),
+    Column::shown("in_doubt"),
+    Column::shown("pending"),
+    Column::hidden("snoozing"),
+    Column::hidden("in_flight"),
+    Column::shown("skipped"),
+];
+
+/// Lists the runs, the oldest first; with a limit the latest ones.
+pub(super) async fn runs(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
+    let mut reader = Reader::open(&settings.database.path).await?;
+    let mut runs = reader.runs().await?;
+    reader.close().await?;
+    runs.retain(|run| settings.states.is_empty() || settings.states.contains(&run.state));
+    let most = settings.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let left_out = runs.len().saturating_sub(most);
+    unless_closed(print(&runs[left_out..], settings.format, printer))?;
+    Ok(Exit::Complete)
+}
+
+fn print(runs: &[RunRow], format: RowFormat, printer: &Printer) -> Result<(), OutputError> {
+    let mut writer = writer(format, COLUMNS, printer.stdout());
+    for run in runs {
+        let count = |number: u64| Value::Integer(number as i64);
+        writer.row(&[
+            Value::Integer(run.id.0),
+            Value::Foreign(&run.name),
+            Value::Foreign(&run.manifest),
+            Value::Foreign(&run.identity),
+            Value::Foreign(&run.base_url),
+            Value::State(run.state.name()),
+            Value::own(Some(run.created_at)),
+            Value::own(run.started_at),
+            Value::own(run.finished_at),
+            count(run.counts.tasks),
+            count(run.counts.accepted),
+            count(run.counts.failed),
+            count(run.counts.in_doubt),
+            count(run.counts.pending),
+            count(run.counts.snoozing),
+            count(run.counts.in_flight),
+            count(run.counts.skipped),
+        ])?;
+    }
+    writer.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{reader::ReadError, sample};
+
+    #[tokio::test]
+    async fn every_format_lists_every_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = sample::every_state(folder.path()).await;
+        let mut texts = Vec::new();
+        for format in RowFormat::ALL {
+            let (printer, captured) = Printer::captured(None);
+            runs(
+                RunsQuery {
+                    db: db.clone(),
+                    format,
+                },
+                &printer,
+            )
+            .await
+            .unwrap();
+            texts.push(captured.stdout());
+        }
+        insta::assert_snapshot!(texts.join("\n"), @r#"
+        RUN  NAME            STATE     CREATED_AT                FINISHED_AT               TASKS  ACCEPTED  FAILED  IN_DOUBT  PENDING  SKIPPED
+        1    north-1a2b3c4d  running   2026-11-22T19:00:00.123Z  -                         13     1         4       1         6        1
+        2    1               complete  2026-11-22T19:00:50.123Z  2026-11-22T19:00:56.123Z  2      2         0       0         0        0
+
+        run,name,manifest,identity,base_url,state,created_at,started_at,finished_at,tasks,accepted,failed,in_doubt,pending,snoozing,in_flight,skipped
+        1,north-1a2b3c4d,north.csv,1a2b3c4d,https://iot-api.acceleronix.io,running,2026-11-22T19:00:00.123Z,2026-11-22T19:00:01.123Z,,13,1,4,1,6,1,2,1
+        2,1,south.csv.gz,99aabbcc,simulator,complete,2026-11-22T19:00:50.123Z,2026-11-22T19:00:51.123Z,2026-11-22T19:00:56.123Z,2,2,0,0,0,0,0,0
+
+        {"run":1,"name":"north-1a2b3c4d","manifest":"north.csv","identity":"1a2b3c4d","base_url":"https://iot-api.acceleronix.io","state":"running","created_at":"2026-11-22T19:00:00.123Z","started_at":"2026-11-22T19:00:01.123Z","finished_at":null,"tasks":13,"accepted":1,"failed":4,"in_doubt":1,"pending":6,"snoozing":1,"in_flight":2,"skipped":1}
+        {"run":2,"name":"1","manifest":"south.csv.gz","identity":"99aabbcc","base_url":"simulator","state":"complete","created_at":"2026-11-22T19:00:50.123Z","started_at":"2026-11-22T19:00:51.123Z","finished_at":"2026-11-22T19:00:56.123Z","tasks":2,"accepted":2,"failed":0,"in_doubt":0,"pending":0,"snoozing":0,"in_flight":0,"skipped":0}
+        "#);
+    }
+
+    #[tokio::test]
+    async fn a_reader_who_has_gone_is_no_failure_and_a_missing_database_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = sample::every_state(folder.path()).await;
+        runs(
+            RunsQuery {
+                db,
+                format: RowFormat::Csv,
+            },
+            &Printer::closed(),
+        )
+        .await
+        .unwrap();
+        let missing = RunsQuery {
+            db: folder.path().join("none.db"),
+            format: RowFormat::Csv,
+        };
+        let error = runs(missing, &Printer::closed()).await.unwrap_err();
+        assert!(
+            matches!(error.downcast_ref(), Some(ReadError::Missing(_))),
+            "{error}"
+        );
+    }
+}

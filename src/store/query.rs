@@ -1,0 +1,212 @@
+//! What the query commands ask of a run. Questions about one run touch `tally` and the indexes alone, so they cost the same at ten
+//! tasks and at ten million.
+
+mod filter;
+mod results;
+mod runs;
+mod source;
+
+pub use filter::{Filter, Standing};
+pub use results::{ResultPages, ResultRow};
+pub use runs::{FindError, RunRow};
+
+use std::time::Duration;
+
+use super::reader::{ReadError, Reader};
+use crate::model::{Class, RunId, TaskState, Timestamp};
+
+/// How far back the recent pace looks.
+const RECENT: Duration = Duration::from_mins(1);
+
+/// How many tasks ended in the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// The state they ended in.
+    pub state: TaskState,
+    /// The class of the outcome; none for skipped tasks.
+    pub class: Option<Class>,
+    /// The code that decided, when there was one.
+    pub code: Option<i64>,
+    /// How many tasks.
+    pub tasks: u64,
+}
+
+/// When a run's waiting tasks become due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DueTimes {
+    /// The first of them.
+    pub next: Option<Timestamp>,
+    /// The last of them.
+    pub latest: Option<Timestamp>,
+}
+
+/// How fast a run has been of late.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Pace {
+    /// Devices answered each second.
+    pub devices: f64,
+    /// Requests answered each second.
+    pub requests: f64,
+}
+
+impl Reader {
+    /// How the run's tasks have ended, by state, class and code.
+    pub async fn breakdown(&mut self, run: RunId) -> Result<Vec<Ending>, ReadError> {
+        let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
+            "SELECT state, class, code, n FROM tally WHERE run_id = ? AND n > 0 ORDER BY state, n DESC, class, code",
+        )
+        .bind(run.0)
+        .fetch_all(&mut self.connection)
+        .await
+        .map_err(|error| self.failure(error))?;
+        rows.into_iter()
+            .map(|(state, class, code, tasks)| {
+                Ok(Ending {
+                    state: task_state(state)
+                        .ok_or_else(|| self.damaged(format!("state {state} in tally")))?,
+                    class: optional_class((class != 0).then_some(class))
+                        .map_err(|class| self.damaged(format!("class {class} in tally")))?,
+                    code: (code != 0).then_some(code),
+                    tasks: tasks as u64,
+                })
+            })
+            .collect()
+    }
+
+    /// When the run's waiting tasks become due.
+    pub async fn due_times(&mut self, run: RunId) -> Result<DueTimes, ReadError> {
+        let (next, latest): (Option<i64>, Option<i64>) = sqlx::query_as(
+            "SELECT (SELECT min(due_at) FROM due WHERE run_id = ?1 AND due_at IS NOT NULL),
+                    (SELECT max(due_at) FROM due WHERE run_id = ?1 AND due_at IS NOT NULL)",
+        )
+        .bind(run.0)
+        .fetch_one(&mut self.connection)
+        .await
+        .map_err(|error| self.failure(error))?;
+        Ok(DueTimes {
+            next: next.map(Timestamp),
+            latest: latest.map(Timestamp),
+        })
+    }
+
+    /// How many sends of the run ended in doubt and were, or are to be, sent again: that many devices may get a command twice.
+    pub async fn resends_in_doubt(&mut self, run: &RunRow) -> Result<u64, ReadError> {
+        let sends: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM attempt WHERE class = 6 AND task_id >= ? AND task_id < ?",
+        )
+        .bind(run.first_task)
+        .bind(run.end_task)
+        .fetch_one(&mut self.connection)
+        .await
+        .map_err(|error| self.failure(error))?;
+        Ok(sends as u64)
+    }
+
+    /// The run's pace over the minute before `now`; zero when nothing was answered in it.
+    pub async fn recent_pace(&mut self, run: RunId, now: Timestamp) -> Result<Pace, ReadError> {
+        // The latest requests have the highest ids; the inner limit keeps this cheap when they are another run's.
+        let (requests, devices): (i64, i64) = sqlx::query_as(
+            "SELECT count(*), coalesce(sum(devices), 0)
+             FROM (SELECT run_id, devices, finished_at, released FROM request ORDER BY id DESC LIMIT 20000)
+             WHERE run_id = ? AND released = 0 AND finished_at > ?",
+        )
+        .bind(run.0)
+        .bind(now.0 - RECENT.as_millis() as i64)
+        .fetch_one(&mut self.connection)
+        .await
+        .map_err(|error| self.failure(error))?;
+        let seconds = RECENT.as_secs_f64();
+        Ok(Pace {
+            devices: devices as f64 / seconds,
+            requests: requests as f64 / seconds,
+        })
+    }
+}
+
+fn task_state(number: i64) -> Option<TaskState> {
+    TaskState::ALL
+        .into_iter()
+        .find(|state| *state as i64 == number)
+}
+
+/// The class of a number, or the number when there is no such class.
+fn optional_class(number: Option<i64>) -> Result<Option<Class>, i64> {
+    number
+        .map(|number| {
+            Class::ALL
+                .into_iter()
+                .find(|class| *class as i64 == number)
+                .ok_or(number)
+        })
+        .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sample;
+
+    async fn reader() -> (tempfile::TempDir, Reader) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = sample::every_state(folder.path()).await;
+        let reader = Reader::open(&path).await.unwrap();
+        (folder, reader)
+    }
+
+    #[tokio::test]
+    async fn the_breakdown_adds_up_to_what_has_ended() {
+        let (_folder, mut reader) = reader().await;
+        let run = reader.find_run(Some("north-1a2b3c4d")).await.unwrap();
+        let endings = reader.breakdown(run.id).await.unwrap();
+        assert_eq!(
+            endings.iter().map(|ending| ending.tasks).sum::<u64>(),
+            run.counts.ended()
+        );
+        assert!(endings.contains(&Ending {
+            state: TaskState::Failed,
+            class: Some(Class::Offline),
+            code: Some(61002),
+            tasks: 1
+        }));
+        assert!(endings.contains(&Ending {
+            state: TaskState::Skipped,
+            class: None,
+            code: None,
+            tasks: 1
+        }));
+    }
+
+    #[tokio::test]
+    async fn due_times_resends_and_pace_are_those_of_the_run() {
+        let (_folder, mut reader) = reader().await;
+        let run = reader.find_run(Some("north-1a2b3c4d")).await.unwrap();
+        let due = reader.due_times(run.id).await.unwrap();
+        assert_eq!(
+            due,
+            DueTimes {
+                next: Some(sample::at(20_000)),
+                latest: Some(sample::at(45_000))
+            }
+        );
+        assert_eq!(reader.resends_in_doubt(&run).await.unwrap(), 2);
+        let pace = reader
+            .recent_pace(run.id, sample::at(30_000))
+            .await
+            .unwrap();
+        assert_eq!((pace.requests * 60.0, pace.devices * 60.0), (2.0, 9.0));
+        assert_eq!(
+            reader
+                .recent_pace(run.id, sample::at(90_000))
+                .await
+                .unwrap(),
+            Pace::default()
+        );
+
+        let other = reader.find_run(Some("2")).await.unwrap();
+        assert_eq!(
+            reader.due_times(other.id).await.unwrap(),
+            DueTimes::default()
+        );
+        assert_eq!(reader.resends_in_doubt(&other).await.unwrap(), 0);
+    }
+}

@@ -1,0 +1,245 @@
+//! Where results are looked for: for each filter the indexes that answer it without reading the whole run.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use sqlx::SqliteConnection;
+
+use super::{
+    Ending, RunRow,
+    filter::{Filter, Standing},
+};
+use crate::model::{Class, TaskState};
+
+/// Rows in one page.
+pub(super) const PAGE: i64 = 1000;
+
+/// Where the ids of candidates come from. Each yields ids in ascending order, and yields a superset of what its `standings` and the
+/// filter ask for; rows are checked again when they are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Every task of the run.
+    All,
+    /// The device's tasks.
+    Device(String),
+    /// Failed or in doubt with this class and code.
+    Trouble {
+        state: TaskState,
+        class: Class,
+        code: Option<i64>,
+    },
+    /// Ended as one of the states that no index knows.
+    Ended,
+    /// Every task that has not ended.
+    Open,
+    /// Tasks that are to be sent again, after an outcome of these classes and codes (any when empty).
+    Due {
+        classes: Vec<Class>,
+        codes: Vec<i64>,
+    },
+    /// Members of requests without an end.
+    InFlight,
+}
+
+impl Source {
+    /// Whether rows of this standing are this source's to give; others that it meets are another's, or not wanted.
+    pub(super) fn gives(&self, standing: Standing) -> bool {
+        match self {
+            Self::All | Self::Device(_) => true,
+            Self::Trouble { state, .. } => standing == Standing::Ended(*state),
+            Self::Ended => matches!(
+                standing,
+                Standing::Ended(TaskState::Accepted | TaskState::Skipped)
+            ),
+            Self::Open | Self::Due { .. } => standing == Standing::Pending,
+            Self::InFlight => standing == Standing::InFlight,
+        }
+    }
+}
+
+/// The sources that together give every row that passes the filter, each once.
+pub(super) fn plan(filter: &Filter, endings: &[Ending]) -> VecDeque<Source> {
+    if !filter.devices.is_empty() {
+        // A device that is named twice is listed once.
+        let devices: BTreeSet<_> = filter.devices.iter().cloned().collect();
+        return devices.into_iter().map(Source::Device).collect();
+    }
+    if filter.standings.is_empty() && !filter.needs_outcome() {
+        return [Source::All].into();
+    }
+    let mut sources = VecDeque::new();
+    let matching: Vec<_> = endings
+        .iter()
+        .flat_map(|ending| codes(ending).map(|code| (ending.state, ending.class, code)))
+        .filter(|(state, class, code)| {
+            filter.wants(Standing::Ended(*state)) && filter.passes_outcome(*class, *code)
+        })
+        .collect();
+    for &(state, class, code) in &matching {
+        if let (TaskState::Failed | TaskState::InDoubt, Some(class)) = (state, class) {
+            sources.push_back(Source::Trouble { state, class, code });
+        }
+    }
+    if matching
+        .iter()
+        .any(|(state, ..)| matches!(state, TaskState::Accepted | TaskState::Skipped))
+    {
+        sources.push_back(Source::Ended);
+    }
+    if filter.wants(Standing::InFlight) {
+        sources.push_back(Source::InFlight);
+    }
+    if filter.wants(Standing::Pending) {
+        sources.push_back(if filter.needs_outcome() {
+            Source::Due {
+                classes: filter.classes.clone(),
+                codes: filter.codes.clone(),
+            }
+        } else {
+            Source::Open
+        });
+    }
+    sources
+}
+
+/// The codes that an ending may stand for: the tally does not tell the code 0 from none.
+fn codes(ending: &Ending) -> impl Iterator<Item = Option<i64>> {
+    std::iter::once(ending.code).chain(ending.code.is_none().then_some(Some(0)))
+}
+
+// The statements of the sources. ?1 and ?2 are the range of ids, ?3 the size of the page, ?4 the run.
+pub(super) const ALL: &str = "SELECT id FROM task WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3";
+pub(super) const DEVICE: &str = "
+SELECT task_id FROM device_task WHERE run_id = ?4 AND device_key = ?5 AND task_id >= ?1 AND task_id < ?2 ORDER BY task_id LIMIT ?3";
+/// The first term is what lets SQLite use the partial index: it cannot know what is bound to the second.
+pub(super) const TROUBLE: &str = "
+SELECT task_id FROM outcome INDEXED BY outcome_trouble
+WHERE state IN (2, 3) AND state = ?5 AND class = ?6 AND code IS ?7 AND task_id >= ?1 AND task_id < ?2
+ORDER BY task_id LIMIT ?3";
+pub(super) const ENDED: &str = "
+SELECT task_id FROM outcome WHERE state IN (1, 4) AND task_id >= ?1 AND task_id < ?2 ORDER BY task_id LIMIT ?3";
+pub(super) const OPEN: &str = "
+SELECT t.id FROM task AS t
+WHERE t.id >= ?1 AND t.id < ?2 AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = t.id)
+ORDER BY t.id LIMIT ?3";
+pub(super) const DUE: &str = "
+SELECT d.task_id FROM due AS d
+WHERE d.task_id >= ?1 AND d.task_id < ?2 AND d.request_id IS NULL
+    AND (?5 IS NULL OR d.class IN (SELECT value FROM json_each(?5)))
+    AND (?6 IS NULL OR (SELECT a.code FROM attempt AS a WHERE a.task_id = d.task_id AND a.attempt = d.sends)
+        IN (SELECT value FROM json_each(?6)))
+ORDER BY d.task_id LIMIT ?3";
+/// Cross joins keep the order of the tables: requests without an end are few, and SQLite cannot know it.
+pub(super) const IN_FLIGHT: &str = "
+SELECT d.task_id FROM request AS q CROSS JOIN due AS d ON d.request_id = q.id
+WHERE q.run_id = ?4 AND q.finished_at IS NULL AND d.task_id >= ?1 AND d.task_id < ?2
+UNION
+SELECT t.id FROM request AS q CROSS JOIN task AS t ON t.id >= q.first_task AND t.id < q.end_task
+WHERE q.run_id = ?4 AND q.finished_at IS NULL AND t.held = 0 AND t.id >= ?1 AND t.id < ?2
+ORDER BY 1 LIMIT ?3";
+
+/// The next `PAGE` ids of a source, from `from` on, in ascending order.
+pub(super) async fn candidates(
+    connection: &mut SqliteConnection,
+    run: &RunRow,
+    source: &Source,
+    from: i64,
+) -> Result<Vec<i64>, sqlx::Error> {
+    let sql = match source {
+        Source::All => ALL,
+        Source::Device(_) => DEVICE,
+        Source::Trouble { .. } => TROUBLE,
+        Source::Ended => ENDED,
+        Source::Open => OPEN,
+        Source::Due { .. } => DUE,
+        Source::InFlight => IN_FLIGHT,
+    };
+    let query = sqlx::query_scalar(sql)
+        .bind(from)
+        .bind(run.end_task)
+        .bind(PAGE)
+        .bind(run.id.0);
+    match source {
+        Source::Device(device) => query.bind(device.clone()),
+        Source::Trouble { state, class, code } => {
+            query.bind(*state as i64).bind(*class as i64).bind(*code)
+        }
+        Source::Due { classes, codes } => {
+            let classes: Vec<i64> = classes.iter().map(|class| *class as i64).collect();
+            query.bind(list(&classes)).bind(list(codes))
+        }
+        _ => query,
+    }
+    .fetch_all(connection)
+    .await
+}
+
+/// A list for `json_each`, or nothing when it is empty.
+fn list(numbers: &[i64]) -> Option<String> {
+    (!numbers.is_empty()).then(|| serde_json::json!(numbers).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ending(state: TaskState, class: Option<Class>, code: Option<i64>) -> Ending {
+        Ending {
+            state,
+            class,
+            code,
+            tasks: 1,
+        }
+    }
+
+    #[test]
+    fn only_what_the_tally_knows_of_is_looked_for() {
+        let endings = [
+            ending(TaskState::Accepted, Some(Class::Accepted), Some(200)),
+            ending(TaskState::Failed, Some(Class::Rejected), Some(70091)),
+            ending(TaskState::Failed, Some(Class::Offline), Some(61002)),
+        ];
+        let offline = Filter {
+            classes: vec![Class::Offline],
+            ..Filter::default()
+        };
+        assert_eq!(
+            plan(&offline, &endings),
+            [
+                Source::Trouble {
+                    state: TaskState::Failed,
+                    class: Class::Offline,
+                    code: Some(61002)
+                },
+                Source::InFlight,
+                Source::Due {
+                    classes: vec![Class::Offline],
+                    codes: Vec::new()
+                },
+            ]
+        );
+        let skipped = Filter {
+            standings: vec![Standing::Ended(TaskState::Skipped)],
+            ..Filter::default()
+        };
+        assert_eq!(plan(&skipped, &endings), []);
+        assert_eq!(plan(&Filter::default(), &endings), [Source::All]);
+    }
+
+    #[test]
+    fn the_code_zero_is_looked_for_where_the_tally_says_none() {
+        let endings = [ending(TaskState::Failed, Some(Class::Rejected), None)];
+        let zero = Filter {
+            standings: vec![Standing::Ended(TaskState::Failed)],
+            codes: vec![0],
+            ..Filter::default()
+        };
+        assert_eq!(
+            plan(&zero, &endings),
+            [Source::Trouble {
+                state: TaskState::Failed,
+                class: Class::Rejected,
+                code: Some(0)
+            }]
+        );
+    }
+}

@@ -1,0 +1,267 @@
+//! Opens a results database for reading alone: never creates, never migrates, never takes the owner's lock, and so is welcome at any
+//! time, a push under way included.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+
+use super::MIGRATOR;
+
+/// How long a query waits for a lock; writers hold one for milliseconds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// SQLite's result code `SQLITE_NOTADB`.
+const NOT_A_DATABASE: &str = "26";
+
+/// Why a results database cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// There is nothing at the path.
+    #[error("no results database at {}; push something first (fleetpush run), or name another with --db", .0.display())]
+    Missing(PathBuf),
+    /// The path is not that of a readable file.
+    #[error("cannot open the results database {}", .path.display())]
+    Open {
+        /// The database.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is something else.
+    #[error("{} is not a results database of fleetpush; name another with --db", .0.display())]
+    NotOurs(PathBuf),
+    /// A later fleetpush wrote it.
+    #[error("{} has schema {found}, and this fleetpush knows schemas up to {known}; use a newer fleetpush", .path.display())]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// The schema of the database.
+        found: i64,
+        /// The last schema that this program knows.
+        known: i64,
+    },
+    /// An earlier fleetpush wrote it, and only an owner may bring it up to date.
+    #[error("{} has the old schema {found}, this fleetpush needs {known}; resume or run a push with it once, which updates it", .path.display())]
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// The schema of the database; 0 when an update broke off before the first.
+        found: i64,
+        /// The last schema that this program knows.
+        known: i64,
+    },
+    /// SQLite failed.
+    #[error("cannot read the results database {}", .path.display())]
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        source: sqlx::Error,
+    },
+    /// The database holds something that no fleetpush writes.
+    #[error("the results database {} is damaged: {what}", .path.display())]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What was found, and where.
+        what: String,
+    },
+}
+
+/// A results database, open for reading.
+#[derive(Debug)]
+pub struct Reader {
+    pub(super) connection: SqliteConnection,
+    path: PathBuf,
+}
+
+impl Reader {
+    /// Opens the database at `path`.
+    pub async fn open(path: &Path) -> Result<Self, ReadError> {
+        match std::fs::metadata(path) {
+            Ok(file) if file.is_file() => {}
+            Ok(_) => return Err(ReadError::NotOurs(path.into())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(ReadError::Missing(path.into()));
+            }
+            Err(source) => {
+                return Err(ReadError::Open {
+                    path: path.into(),
+                    source,
+                });
+            }
+        }
+        let connection = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .connect()
+            .await
+            .map_err(|error| failure(path, error))?;
+        let mut reader = Self {
+            connection,
+            path: path.into(),
+        };
+        reader.check_schema().await?;
+        Ok(reader)
+    }
+
+    /// The path of the database.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Closes the database, so that SQLite can tidy up behind the last reader.
+    pub async fn close(self) -> Result<(), ReadError> {
+        let path = self.path;
+        self.connection
+            .close()
+            .await
+            .map_err(|error| failure(&path, error))
+    }
+
+    async fn check_schema(&mut self) -> Result<(), ReadError> {
+        let tables: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('_sqlx_migrations', 'run')",
+        )
+        .fetch_one(&mut self.connection)
+        .await
+        .map_err(|error| self.failure(error))?;
+        if tables != 2 {
+            return Err(ReadError::NotOurs(self.path.clone()));
+        }
+        let found: i64 = sqlx::query_scalar(
+            "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success",
+        )
+        .fetch_one(&mut self.connection)
+        .await
+        .map_err(|error| self.failure(error))?;
+        let known = MIGRATOR
+            .iter()
+            .map(|migration| migration.version)
+            .max()
+            .unwrap_or(0);
+        match found.cmp(&known) {
+            std::cmp::Ordering::Equal => Ok(()),
+            std::cmp::Ordering::Greater => Err(ReadError::Newer {
+                path: self.path.clone(),
+                found,
+                known,
+            }),
+            std::cmp::Ordering::Less => Err(ReadError::Older {
+                path: self.path.clone(),
+                found,
+                known,
+            }),
+        }
+    }
+
+    pub(super) fn failure(&self, error: sqlx::Error) -> ReadError {
+        failure(&self.path, error)
+    }
+
+    pub(super) fn damaged(&self, what: String) -> ReadError {
+        ReadError::Damaged {
+            path: self.path.clone(),
+            what,
+        }
+    }
+}
+
+fn failure(path: &Path, error: sqlx::Error) -> ReadError {
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
+    if code.as_deref() == Some(NOT_A_DATABASE) {
+        ReadError::NotOurs(path.into())
+    } else {
+        ReadError::Sqlite {
+            path: path.into(),
+            source: error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sample;
+
+    async fn refusal(path: &Path) -> String {
+        Reader::open(path)
+            .await
+            .unwrap_err()
+            .to_string()
+            .replace(&path.display().to_string(), "DB")
+    }
+
+    async fn execute(path: &Path, sql: &'static str) {
+        let mut writer = SqliteConnectOptions::new()
+            .filename(path)
+            .connect()
+            .await
+            .unwrap();
+        sqlx::raw_sql(sql).execute(&mut writer).await.unwrap();
+        writer.close().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_missing_file_is_named_and_not_created() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("none.db");
+        insta::assert_snapshot!(refusal(&path).await, @"no results database at DB; push something first (fleetpush run), or name another with --db");
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn what_is_not_a_results_database_is_said_to_be_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("notes.db");
+        std::fs::write(
+            &text,
+            "these are notes, and more of them than SQLite's header has bytes: ".repeat(20),
+        )
+        .unwrap();
+        let empty = folder.path().join("empty.db");
+        std::fs::write(&empty, "").unwrap();
+        let foreign = folder.path().join("foreign.db");
+        std::fs::write(&foreign, "").unwrap();
+        execute(&foreign, "CREATE TABLE run (id INTEGER)").await;
+        for path in [text.as_path(), &empty, &foreign, folder.path()] {
+            assert!(
+                matches!(Reader::open(path).await, Err(ReadError::NotOurs(_))),
+                "{}",
+                path.display()
+            );
+        }
+        insta::assert_snapshot!(refusal(&text).await, @"DB is not a results database of fleetpush; name another with --db");
+    }
+
+    #[tokio::test]
+    async fn another_schema_is_refused_with_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = sample::empty(folder.path()).await;
+        Reader::open(&path).await.unwrap().close().await.unwrap();
+        execute(&path, "UPDATE _sqlx_migrations SET version = 9999").await;
+        insta::assert_snapshot!(refusal(&path).await, @"DB has schema 9999, and this fleetpush knows schemas up to 1; use a newer fleetpush");
+        execute(&path, "UPDATE _sqlx_migrations SET success = 0").await;
+        insta::assert_snapshot!(refusal(&path).await, @"DB has the old schema 0, this fleetpush needs 1; resume or run a push with it once, which updates it");
+    }
+
+    #[tokio::test]
+    async fn a_reader_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = sample::empty(folder.path()).await;
+        let mut reader = Reader::open(&path).await.unwrap();
+        let error = sqlx::query("DELETE FROM run")
+            .execute(&mut reader.connection)
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("readonly"), "{error}");
+    }
+}

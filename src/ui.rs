@@ -1,0 +1,11 @@
+//! What people and pipes see: stdout is data, stderr is progress and words.
+
+pub mod format;
+pub mod next;
+pub mod number;
+pub mod printer;
+pub mod progress;
+pub mod report;
+pub mod screen;
+pub mod summary;
+pub mod text;

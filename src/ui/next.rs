@@ -1,0 +1,198 @@
+//! The next command to type.
+
+use std::path::{Path, PathBuf};
+
+use crate::model::{Class, RunState};
+
+use super::report::{EndingLine, RunReport};
+
+/// Classes that `retry` sends again by default.
+const RETRIED: [Class; 4] = [
+    Class::Offline,
+    Class::Frequency,
+    Class::Quota,
+    Class::Transient,
+];
+
+/// Flags of this command that the next one needs as well.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Repeat {
+    /// `--db`, when it was given.
+    pub db: Option<PathBuf>,
+    /// `--simulate`, when it was given.
+    pub simulate: bool,
+}
+
+/// A command, and what it is good for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suggestion {
+    /// What to type.
+    pub command: String,
+    /// What it does here.
+    pub purpose: &'static str,
+}
+
+/// What may be typed next about a run, the most useful first; nothing when all went well.
+pub fn suggestions(report: &RunReport) -> Vec<Suggestion> {
+    let mut next = Vec::new();
+    let mut suggest = |command: &str, flags: &str, purpose| {
+        let mut words = format!("fleetpush {command} {}{flags}", quoted(&report.name));
+        if let Some(db) = &report.repeat.db {
+            words.extend([" --db ", &quoted_path(db)]);
+        }
+        if report.repeat.simulate {
+            words.push_str(" --simulate");
+        }
+        next.push(Suggestion {
+            command: words,
+            purpose,
+        });
+    };
+    match report.state {
+        RunState::Running => suggest("resume", "", "continue, if no push of it is under way"),
+        RunState::Stopped => suggest("resume", "", "continue"),
+        RunState::Aborted => suggest(
+            "resume",
+            " --override-abort",
+            "continue in spite of the failures",
+        ),
+        RunState::Complete | RunState::Cancelled => {}
+    }
+    match (report.counts.failed, report.counts.in_doubt) {
+        (0, 0) => {}
+        (_, 0) => suggest("results", " --state failed", "see what failed and why"),
+        (0, _) => suggest("results", " --state in_doubt", "see what is in doubt"),
+        (_, _) => suggest(
+            "results",
+            " --state failed,in_doubt",
+            "see what failed or is in doubt, and why",
+        ),
+    }
+    if report.state == RunState::Complete {
+        if report.endings.iter().any(is_retried) {
+            suggest("retry", "", "send again what may succeed now");
+        }
+        if report.counts.in_doubt > 0 {
+            suggest("retry", " --state in_doubt", "send again what is in doubt");
+        }
+    }
+    next
+}
+
+fn is_retried(ending: &EndingLine) -> bool {
+    ending.class.is_some_and(|class| RETRIED.contains(&class))
+}
+
+/// The text as one word of a POSIX shell.
+fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@%+,".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        text.into()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+fn quoted_path(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{Counts, TaskState},
+        ui::report::tests::report,
+    };
+
+    fn commands(report: &RunReport) -> Vec<String> {
+        suggestions(report)
+            .into_iter()
+            .map(|next| next.command)
+            .collect()
+    }
+
+    #[test]
+    fn a_run_gets_the_commands_that_help_it() {
+        let all_well = RunReport {
+            state: RunState::Complete,
+            counts: Counts {
+                tasks: 1,
+                accepted: 1,
+                ..Counts::default()
+            },
+            endings: Vec::new(),
+            ..report()
+        };
+        assert_eq!(commands(&all_well), Vec::<String>::new());
+        assert_eq!(
+            commands(&RunReport {
+                state: RunState::Stopped,
+                ..all_well.clone()
+            }),
+            ["fleetpush resume night-1"]
+        );
+        assert_eq!(
+            commands(&report()),
+            [
+                "fleetpush results night-1 --state failed,in_doubt",
+                "fleetpush retry night-1",
+                "fleetpush retry night-1 --state in_doubt"
+            ]
+        );
+        assert_eq!(
+            commands(&RunReport {
+                state: RunState::Aborted,
+                ..report()
+            }),
+            [
+                "fleetpush resume night-1 --override-abort",
+                "fleetpush results night-1 --state failed,in_doubt"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_a_plain_retry_would_leave_out_is_no_reason_to_suggest_it() {
+        let rejected = EndingLine {
+            state: TaskState::Failed,
+            class: Some(Class::Rejected),
+            code: Some(70091),
+            text: None,
+            tasks: 1,
+        };
+        let report = RunReport {
+            counts: Counts {
+                tasks: 1,
+                failed: 1,
+                ..Counts::default()
+            },
+            endings: vec![rejected],
+            ..report()
+        };
+        assert_eq!(
+            commands(&report),
+            ["fleetpush results night-1 --state failed"]
+        );
+    }
+
+    #[test]
+    fn flags_are_repeated_and_quoted() {
+        let report = RunReport {
+            name: "it's night".into(),
+            state: RunState::Cancelled,
+            repeat: Repeat {
+                db: Some("/data/my runs.db".into()),
+                simulate: true,
+            },
+            ..report()
+        };
+        assert_eq!(
+            commands(&report),
+            [
+                r"fleetpush results 'it'\''s night' --state failed,in_doubt --db '/data/my runs.db' --simulate"
+            ]
+        );
+        assert_eq!((quoted(""), quoted("$(x)")), ("''".into(), "'$(x)'".into()));
+    }
+}

@@ -1,0 +1,125 @@
+//! Numbers as people read them.
+
+use std::time::Duration;
+
+/// A count in groups of three: `1,234,567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A duration to its two largest units: `0.4 s`, `42 s`, `3 min 05 s`, `2 h 07 min`, `1 d 04 h`.
+pub fn duration(duration: Duration) -> String {
+    if duration < Duration::from_millis(9_950) {
+        return format!("{:.1} s", duration.as_secs_f64());
+    }
+    let seconds = duration.as_secs() + u64::from(duration.subsec_millis() >= 500);
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    if minutes == 0 {
+        format!("{seconds} s")
+    } else if hours == 0 {
+        format!("{minutes} min {:02} s", seconds % 60)
+    } else if days == 0 {
+        format!("{hours} h {:02} min", minutes % 60)
+    } else {
+        format!("{days} d {:02} h", hours % 24)
+    }
+}
+
+/// How often something happens in a second: `0.25`, `25.1`, `2,512`.
+pub fn rate(per_second: f64) -> String {
+    if per_second >= 99.95 {
+        grouped(per_second.round() as u64)
+    } else if per_second >= 9.995 {
+        format!("{per_second:.1}")
+    } else {
+        format!("{per_second:.2}")
+    }
+}
+
+/// A part in percent, rounded down, so that only everything is 100 %.
+pub fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "100 %".into();
+    }
+    format!("{} %", u128::from(part) * 100 / u128::from(whole))
+}
+
+/// `1 device`, `2,000 devices`: a count with its noun.
+pub fn counted(number: u64, noun: &str) -> String {
+    format!(
+        "{} {noun}{}",
+        grouped(number),
+        if number == 1 { "" } else { "s" }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_grouped() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+            (u64::MAX, "18,446,744,073,709,551,615"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+        assert_eq!(
+            (counted(1, "task"), counted(1500, "task")),
+            ("1 task".into(), "1,500 tasks".into())
+        );
+    }
+
+    #[test]
+    fn durations_have_two_units() {
+        for (milliseconds, text) in [
+            (0, "0.0 s"),
+            (9_949, "9.9 s"),
+            (9_950, "10 s"),
+            (59_499, "59 s"),
+            (59_500, "1 min 00 s"),
+            (185_000, "3 min 05 s"),
+            (3_599_500, "1 h 00 min"),
+            (7_620_000, "2 h 07 min"),
+            (100_800_000, "1 d 04 h"),
+        ] {
+            assert_eq!(duration(Duration::from_millis(milliseconds)), text);
+        }
+    }
+
+    #[test]
+    fn rates_keep_three_digits_or_so() {
+        for (number, text) in [
+            (0.0, "0.00"),
+            (0.254, "0.25"),
+            (9.994, "9.99"),
+            (9.996, "10.0"),
+            (99.96, "100"),
+            (2512.4, "2,512"),
+        ] {
+            assert_eq!(rate(number), text);
+        }
+    }
+
+    #[test]
+    fn only_everything_is_a_hundred_percent() {
+        assert_eq!(percent(999_999, 1_000_000), "99 %");
+        assert_eq!(
+            (percent(7, 7), percent(0, 0), percent(0, 7)),
+            ("100 %".into(), "100 %".into(), "0 %".into())
+        );
+        assert_eq!(percent(u64::MAX, u64::MAX), "100 %");
+    }
+}

@@ -1,0 +1,283 @@
+//! Hands out stdout for data and stderr for words.
+
+use std::{
+    io::{self, BufWriter, IsTerminal, Write},
+    sync::Arc,
+};
+
+use super::{screen::Screen, text::clean};
+
+/// Why data could not be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutputError {
+    /// Whoever read stdout has gone, as `head` does: a reason to stop writing, and no failure.
+    #[error("nobody reads stdout any more")]
+    Closed,
+    /// Writing failed for another reason.
+    #[error("cannot write to stdout")]
+    Io(#[source] io::Error),
+}
+
+impl From<io::Error> for OutputError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::Closed
+        } else {
+            Self::Io(error)
+        }
+    }
+}
+
+/// The result of writing data, with a reader who has gone taken as success.
+pub fn unless_closed(result: Result<(), OutputError>) -> Result<(), OutputError> {
+    match result {
+        Err(OutputError::Closed) => Ok(()),
+        other => other,
+    }
+}
+
+/// A terminal's properties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terminal {
+    /// Columns.
+    pub width: u16,
+    /// Whether colours are welcome: not with `NO_COLOR`, and not on a dumb terminal.
+    pub colour: bool,
+}
+
+/// Where a command prints to.
+#[derive(Clone)]
+pub struct Printer {
+    stdout: Arc<dyn Fn() -> Box<dyn Write + Send> + Send + Sync>,
+    stdout_terminal: Option<Terminal>,
+    stderr_terminal: bool,
+    screen: Screen,
+    quiet: bool,
+}
+
+impl Printer {
+    /// The process's own stdout and stderr. A quiet one says nothing but warnings.
+    pub fn new(quiet: bool) -> Self {
+        let colour = colour_is_welcome(|name| std::env::var_os(name));
+        let stdout_terminal = io::stdout().is_terminal().then(|| Terminal {
+            width: super::format::terminal_width(),
+            colour,
+        });
+        let stderr_terminal = io::stderr().is_terminal();
+        Self {
+            stdout: Arc::new(|| Box::new(io::stdout())),
+            stdout_terminal,
+            stderr_terminal,
+            screen: Screen::new(Box::new(io::stderr()), colour && stderr_terminal),
+            quiet,
+        }
+    }
+
+    /// A printer that keeps what is printed, on a terminal of these properties or on none.
+    #[cfg(test)]
+    pub(crate) fn captured(terminal: Option<Terminal>) -> (Self, Captured) {
+        let captured = Captured::default();
+        let out = captured.out.clone();
+        let printer = Self {
+            stdout: Arc::new(move || Box::new(out.clone())),
+            stdout_terminal: terminal,
+            stderr_terminal: false,
+            screen: Screen::new(Box::new(captured.err.clone()), false),
+            quiet: false,
+        };
+        (printer, captured)
+    }
+
+    /// A printer to whose stdout nobody listens.
+    #[cfg(test)]
+    pub(crate) fn closed() -> Self {
+        struct ClosedPipe;
+        impl Write for ClosedPipe {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+        }
+        Self {
+            stdout: Arc::new(|| Box::new(ClosedPipe)),
+            ..Self::captured(None).0
+        }
+    }
+
+    /// stdout, buffered; flush it at the end to learn whether all was written.
+    pub fn stdout(&self) -> Stdout {
+        Stdout {
+            sink: BufWriter::with_capacity(64 * 1024, (self.stdout)()),
+            terminal: self.stdout_terminal,
+        }
+    }
+
+    /// stderr, for the log and the progress.
+    pub fn screen(&self) -> &Screen {
+        &self.screen
+    }
+
+    /// Whether stderr is a terminal, on which a bar can be drawn.
+    pub fn stderr_is_terminal(&self) -> bool {
+        self.stderr_terminal
+    }
+
+    /// Whether only warnings are said.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Says something on stderr, unless quiet. Text from outside is made harmless; line breaks in `words` are not kept.
+    pub fn say(&self, words: &str) {
+        if !self.quiet {
+            self.screen.line(&clean(words));
+        }
+    }
+
+    /// Says something on stderr that must be known even when quiet.
+    pub fn warn(&self, words: &str) {
+        self.screen.line(&format!("warning: {}", clean(words)));
+    }
+
+    /// Prints a text of several lines on stderr, unless quiet. The caller has made it harmless.
+    pub fn block(&self, lines: &str) {
+        if !self.quiet {
+            self.screen.line(lines.trim_end_matches('\n'));
+        }
+    }
+}
+
+impl std::fmt::Debug for Printer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Printer")
+            .field("stdout_terminal", &self.stdout_terminal)
+            .field("screen", &self.screen)
+            .field("quiet", &self.quiet)
+            .finish_non_exhaustive()
+    }
+}
+
+/// stdout, as a command writes to it.
+pub struct Stdout {
+    sink: BufWriter<Box<dyn Write + Send>>,
+    terminal: Option<Terminal>,
+}
+
+impl Stdout {
+    /// The terminal that it is, if it is one.
+    pub fn terminal(&self) -> Option<Terminal> {
+        self.terminal
+    }
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.sink.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
+    }
+}
+
+impl std::fmt::Debug for Stdout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stdout")
+            .field("terminal", &self.terminal)
+            .finish_non_exhaustive()
+    }
+}
+
+/// <https://no-color.org>: any value but the empty one says no.
+fn colour_is_welcome(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> bool {
+    variable("NO_COLOR").is_none_or(|value| value.is_empty())
+        && variable("TERM").is_none_or(|value| value != "dumb")
+}
+
+/// What a captured printer has printed.
+#[cfg(test)]
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Captured {
+    out: Kept,
+    err: Kept,
+}
+
+#[cfg(test)]
+impl Captured {
+    pub(crate) fn stdout(&self) -> String {
+        self.out.text()
+    }
+
+    pub(crate) fn stderr(&self) -> String {
+        self.err.text()
+    }
+}
+
+#[cfg(test)]
+#[derive(Debug, Clone, Default)]
+struct Kept(Arc<std::sync::Mutex<Vec<u8>>>);
+
+#[cfg(test)]
+impl Kept {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+#[cfg(test)]
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_who_has_gone_is_told_from_a_failure() {
+        let mut stdout = Printer::closed().stdout();
+        let closed = writeln!(stdout, "row")
+            .and_then(|()| stdout.flush())
+            .map_err(OutputError::from);
+        assert!(matches!(closed, Err(OutputError::Closed)));
+        assert!(unless_closed(closed).is_ok());
+        let full = OutputError::from(io::Error::from(io::ErrorKind::StorageFull));
+        assert!(unless_closed(Err(full)).is_err());
+    }
+
+    #[test]
+    fn words_are_harmless_and_quiet_keeps_warnings() {
+        let (mut printer, captured) = Printer::captured(None);
+        printer.say("device \u{1b}[2J");
+        printer.quiet = true;
+        printer.say("nothing");
+        printer.block("nothing\n");
+        printer.warn("look out");
+        assert_eq!(captured.stderr(), "device \\u{1b}[2J\nwarning: look out\n");
+        assert_eq!(captured.stdout(), "");
+    }
+
+    #[test]
+    fn colours_are_left_out_when_unwelcome() {
+        let with = |pairs: &'static [(&'static str, &'static str)]| {
+            colour_is_welcome(move |name| {
+                pairs
+                    .iter()
+                    .find(|(key, _)| *key == name)
+                    .map(|(_, value)| value.into())
+            })
+        };
+        assert!(with(&[]) && with(&[("NO_COLOR", ""), ("TERM", "xterm")]));
+        assert!(!with(&[("NO_COLOR", "0")]) && !with(&[("TERM", "dumb")]));
+    }
+}

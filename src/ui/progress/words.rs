@@ -1,0 +1,259 @@
+//! The words of the progress: numbers in, text out.
+
+use std::time::Duration;
+
+use super::rate::Pace;
+use crate::{
+    engine::Event,
+    model::{Counts, Timestamp},
+    ui::number::{counted, duration, grouped, percent, rate},
+};
+
+/// Where a push stands at one moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Snapshot {
+    pub(super) counts: Counts,
+    /// Since the session began.
+    pub(super) elapsed: Duration,
+    pub(super) pace: Pace,
+    /// Until the last of the waiting tasks becomes due.
+    pub(super) latest_due: Option<Duration>,
+}
+
+impl Snapshot {
+    /// A line of its own, for where there is no bar.
+    pub(super) fn line(&self) -> String {
+        format!(
+            "{} · {} · {}",
+            self.position(),
+            self.standings(),
+            self.paces()
+        )
+    }
+
+    /// `250 of 1,000 (25 %), 3 min 05 s left`.
+    pub(super) fn position(&self) -> String {
+        let Counts { tasks, .. } = self.counts;
+        let ended = self.counts.ended();
+        let left = self.left().map_or_else(
+            || "time left unknown".into(),
+            |left| format!("{} left", duration(left)),
+        );
+        format!(
+            "{} of {} ({}), {left}",
+            grouped(ended),
+            grouped(tasks),
+            percent(ended, tasks)
+        )
+    }
+
+    /// `240 accepted · 10 failed · 5 snoozing · 16 in flight`.
+    pub(super) fn standings(&self) -> String {
+        let Counts {
+            accepted,
+            failed,
+            in_doubt,
+            snoozing,
+            in_flight,
+            ..
+        } = self.counts;
+        let mut parts = vec![
+            format!("{} accepted", grouped(accepted)),
+            format!("{} failed", grouped(failed)),
+        ];
+        if in_doubt > 0 {
+            parts.push(format!("{} in doubt", grouped(in_doubt)));
+        }
+        parts.push(format!("{} snoozing", grouped(snoozing)));
+        parts.push(format!("{} in flight", grouped(in_flight)));
+        parts.join(" · ")
+    }
+
+    /// `25.0 devices/s, 0.30 requests/s · 10 s elapsed`.
+    pub(super) fn paces(&self) -> String {
+        let Pace { devices, requests } = self.pace;
+        format!(
+            "{} devices/s, {} requests/s · {} elapsed",
+            rate(devices),
+            rate(requests),
+            duration(self.elapsed)
+        )
+    }
+
+    /// The time left: until all that is pending has gone out at this pace, and no shorter than until the last snooze ends.
+    fn left(&self) -> Option<Duration> {
+        let waiting = self.latest_due.unwrap_or(Duration::ZERO);
+        if self.counts.pending == 0 {
+            return Some(Duration::ZERO);
+        }
+        if self.pace.devices > 0.0 {
+            let sending =
+                Duration::try_from_secs_f64(self.counts.pending as f64 / self.pace.devices).ok()?;
+            return Some(sending.max(waiting));
+        }
+        // With nothing but snoozing devices left there is no pace, and no need of one.
+        (self.counts.snoozing == self.counts.pending).then_some(waiting)
+    }
+}
+
+/// What is said of an event that concerns the push as a whole.
+pub(super) fn event_words(event: &Event, now: Timestamp) -> Option<String> {
+    Some(match event {
+        Event::Progress { .. } => return None,
+        Event::Paused(pause) => format!(
+            "paused: {}; next try in {}, gives up in {}",
+            pause.reason,
+            duration(now.until(pause.probe_at)),
+            duration(now.until(pause.give_up_at))
+        ),
+        Event::Resumed { after } => format!(
+            "resumed: the platform answers again, after {}",
+            duration(*after)
+        ),
+        Event::RateLowered { rate: lowered } => {
+            format!(
+                "too many requests for the platform: rate lowered to {} requests/s",
+                rate(*lowered)
+            )
+        }
+        Event::ChunkSizeLowered { devices } => {
+            format!(
+                "the platform takes no more devices in one request: lowered to {}",
+                counted(u64::from(*devices), "device")
+            )
+        }
+        Event::PayloadEnded { code, what } => {
+            format!(
+                "the platform refuses {what} with code {code}: its other tasks fail unsent (see fleetpush codes {code})"
+            )
+        }
+        Event::TicketMissing { devices } => {
+            format!(
+                "the platform accepted {} without giving a ticket",
+                counted(u64::from(*devices), "command")
+            )
+        }
+        Event::Draining { requests, timeout } => format!(
+            "stopping: waiting up to {} for {} in flight; once more to leave at once",
+            duration(*timeout),
+            counted(u64::from(*requests), "request")
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Pause;
+
+    fn snapshot() -> Snapshot {
+        Snapshot {
+            counts: Counts {
+                tasks: 1_000_000,
+                accepted: 240_000,
+                failed: 9_000,
+                skipped: 1_000,
+                pending: 750_000,
+                snoozing: 56,
+                in_flight: 1_600,
+                in_doubt: 0,
+            },
+            elapsed: Duration::from_secs(100),
+            pace: Pace {
+                devices: 2500.0,
+                requests: 25.0,
+            },
+            latest_due: None,
+        }
+    }
+
+    #[test]
+    fn a_line_tells_everything() {
+        insta::assert_snapshot!(snapshot().line(), @"250,000 of 1,000,000 (25 %), 5 min 00 s left · 240,000 accepted · 9,000 failed · 56 snoozing · 1,600 in flight · 2,500 devices/s, 25.0 requests/s · 1 min 40 s elapsed");
+        let troubled = Snapshot {
+            counts: Counts {
+                in_doubt: 3,
+                ..snapshot().counts
+            },
+            pace: Pace::default(),
+            ..snapshot()
+        };
+        insta::assert_snapshot!(troubled.line(), @"250,003 of 1,000,000 (25 %), time left unknown · 240,000 accepted · 9,000 failed · 3 in doubt · 56 snoozing · 1,600 in flight · 0.00 devices/s, 0.00 requests/s · 1 min 40 s elapsed");
+    }
+
+    #[test]
+    fn the_time_left_counts_snoozes() {
+        let left = |pending, snoozing, devices, due: Option<u64>| {
+            Snapshot {
+                counts: Counts {
+                    pending,
+                    snoozing,
+                    ..Counts::default()
+                },
+                pace: Pace {
+                    devices,
+                    requests: 0.0,
+                },
+                latest_due: due.map(Duration::from_secs),
+                ..snapshot()
+            }
+            .left()
+            .map(|left| left.as_secs())
+        };
+        assert_eq!(left(1000, 0, 10.0, None), Some(100));
+        assert_eq!(
+            left(1000, 5, 10.0, Some(60)),
+            Some(100),
+            "the snoozes end while others are sent"
+        );
+        assert_eq!(
+            left(1000, 5, 10.0, Some(900)),
+            Some(900),
+            "the snoozes last longer than the rest"
+        );
+        assert_eq!(left(5, 5, 0.0, Some(42)), Some(42));
+        assert_eq!(left(6, 5, 0.0, Some(42)), None);
+        assert_eq!(left(0, 0, 0.0, None), Some(0));
+        assert_eq!(left(u64::MAX, 0, f64::MIN_POSITIVE, None), None);
+    }
+
+    #[test]
+    fn each_event_of_the_whole_push_has_its_line() {
+        let now = Timestamp(10_000);
+        let events = [
+            Event::Paused(Pause {
+                reason: "HTTP 503".into(),
+                probe_at: Timestamp(14_000),
+                give_up_at: Timestamp(1_810_000),
+            }),
+            Event::Resumed {
+                after: Duration::from_secs(75),
+            },
+            Event::RateLowered { rate: 12.5 },
+            Event::ChunkSizeLowered { devices: 50 },
+            Event::PayloadEnded {
+                code: 70091,
+                what: "payload 3 of product PK0001".into(),
+            },
+            Event::TicketMissing { devices: 1 },
+            Event::Draining {
+                requests: 16,
+                timeout: Duration::from_secs(30),
+            },
+        ];
+        let lines: Vec<_> = events
+            .iter()
+            .filter_map(|event| event_words(event, now))
+            .collect();
+        assert_eq!(lines.len(), events.len());
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        paused: HTTP 503; next try in 4.0 s, gives up in 30 min 00 s
+        resumed: the platform answers again, after 1 min 15 s
+        too many requests for the platform: rate lowered to 12.5 requests/s
+        the platform takes no more devices in one request: lowered to 50 devices
+        the platform refuses payload 3 of product PK0001 with code 70091: its other tasks fail unsent (see fleetpush codes 70091)
+        the platform accepted 1 command without giving a ticket
+        stopping: waiting up to 30 s for 16 requests in flight; once more to leave at once
+        ");
+    }
+}

@@ -1,0 +1,334 @@
+//! What is to be told of one run: shared by `status` and by the summary at the end of a push.
+
+mod json;
+
+use std::{fmt::Write as _, path::PathBuf};
+
+use super::{
+    next::{Repeat, Suggestion, suggestions},
+    number::{duration, grouped, rate},
+    text::clean,
+};
+use crate::model::{Class, Counts, RunId, RunState, TaskState, Timestamp};
+
+/// Everything that is told of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunReport {
+    /// The run's number.
+    pub number: RunId,
+    /// Its name.
+    pub name: String,
+    /// The manifest as it was named.
+    pub manifest: String,
+    /// The base URL, or the word `simulator`.
+    pub target: String,
+    /// The results database.
+    pub database: PathBuf,
+    /// The run's state.
+    pub state: RunState,
+    /// When it was staged.
+    pub created_at: Timestamp,
+    /// When it was first pushed.
+    pub started_at: Option<Timestamp>,
+    /// When it became complete or was cancelled.
+    pub finished_at: Option<Timestamp>,
+    /// How many tasks are in which state.
+    pub counts: Counts,
+    /// How tasks have ended; adds up to the counts of the end states.
+    pub endings: Vec<EndingLine>,
+    /// Sends that ended in doubt and were sent again, or will be.
+    pub resends_in_doubt: u64,
+    /// When the first waiting task becomes due.
+    pub next_due: Option<Timestamp>,
+    /// When the last waiting task becomes due.
+    pub latest_due: Option<Timestamp>,
+    /// Flags for the next command.
+    pub repeat: Repeat,
+}
+
+/// How many tasks ended in the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndingLine {
+    /// The state they ended in.
+    pub state: TaskState,
+    /// The class of the outcome.
+    pub class: Option<Class>,
+    /// The code that decided.
+    pub code: Option<i64>,
+    /// What the code means, when it is known.
+    pub text: Option<&'static str>,
+    /// How many tasks.
+    pub tasks: u64,
+}
+
+impl RunReport {
+    /// The whole report as a block of lines. `pace` is a line about duration and rates, which only the caller knows.
+    pub fn text(&self, pace: Option<&str>) -> String {
+        let mut out = String::new();
+        let mut row = |label: &str, text: &str| {
+            let _ = writeln!(out, "{}", format!("  {label:<9} {text}").trim_end());
+        };
+        row(
+            "manifest",
+            &format!("{} to {}", clean(&self.manifest), clean(&self.target)),
+        );
+        row("database", &clean(&self.database.to_string_lossy()));
+        if let Some(started) = self.started_at {
+            row("started", &started.to_string());
+        }
+        if let Some(finished) = self.finished_at {
+            row("finished", &finished.to_string());
+        }
+        if let Some(pace) = pace {
+            row("pace", pace);
+        }
+        let head = format!(
+            "run {} (number {}): {}\n",
+            clean(&self.name),
+            self.number,
+            self.state.name()
+        );
+        head + &out + "\n" + &self.counts_text() + &self.next_text()
+    }
+
+    fn counts_text(&self) -> String {
+        let width = grouped(self.counts.tasks).len();
+        let mut out = String::new();
+        let mut row = |label: &str, count: u64, remark: &str| {
+            let line = format!("  {label:<9} {:>width$}  {remark}", grouped(count));
+            let _ = writeln!(out, "{}", line.trim_end());
+        };
+        row("tasks", self.counts.tasks, "");
+        for (state, count) in [
+            (TaskState::Accepted, self.counts.accepted),
+            (TaskState::Failed, self.counts.failed),
+            (TaskState::InDoubt, self.counts.in_doubt),
+            (TaskState::Skipped, self.counts.skipped),
+        ] {
+            row(label(state), count, self.remark(state));
+            if matches!(state, TaskState::Failed | TaskState::InDoubt) {
+                for ending in self.endings.iter().filter(|ending| ending.state == state) {
+                    row("", ending.tasks, &ending.words());
+                }
+            }
+        }
+        row("pending", self.counts.pending, &self.pending_remark());
+        out
+    }
+
+    fn remark(&self, state: TaskState) -> &'static str {
+        match state {
+            TaskState::Accepted if self.counts.accepted > 0 => {
+                "accepted by the platform, not yet delivered to the device"
+            }
+            TaskState::Skipped if self.counts.skipped > 0 => "duplicates or cancelled",
+            _ => "",
+        }
+    }
+
+    fn pending_remark(&self) -> String {
+        let Counts {
+            pending,
+            snoozing,
+            in_flight,
+            ..
+        } = self.counts;
+        if pending == 0 {
+            return String::new();
+        }
+        let mut remark = format!(
+            "{} snoozing, {} in flight",
+            grouped(snoozing),
+            grouped(in_flight)
+        );
+        if let Some(next) = self.next_due {
+            let _ = write!(remark, ", next due {next}");
+        }
+        remark
+    }
+
+    fn next_text(&self) -> String {
+        let mut out = String::new();
+        if self.resends_in_doubt > 0 {
+            let _ = write!(
+                out,
+                "\n{} got no readable reply and may reach the device twice\n",
+                super::number::counted(self.resends_in_doubt, "send")
+            );
+        }
+        let next = suggestions(self);
+        let width = next
+            .iter()
+            .map(|next| next.command.len())
+            .max()
+            .unwrap_or(0);
+        if !next.is_empty() {
+            out.push_str("\nnext:\n");
+        }
+        for Suggestion { command, purpose } in next {
+            let _ = writeln!(out, "  {:<width$}  # {purpose}", clean(&command));
+        }
+        out
+    }
+}
+
+impl EndingLine {
+    /// `offline 61002  Device offline`.
+    fn words(&self) -> String {
+        let mut words = self.class.map_or("", Class::name).to_owned();
+        if let Some(code) = self.code {
+            let _ = write!(words, " {code}");
+        }
+        if let Some(text) = self.text {
+            let _ = write!(words, "  {text}");
+        }
+        words
+    }
+}
+
+fn label(state: TaskState) -> &'static str {
+    match state {
+        TaskState::InDoubt => "in doubt",
+        other => other.name(),
+    }
+}
+
+/// `3 min 05 s, 2,512 devices/s, 25.1 requests/s`.
+pub fn pace_words(took: std::time::Duration, devices: f64, requests: Option<f64>) -> String {
+    let mut words = format!("{}, {} devices/s", duration(took), rate(devices));
+    if let Some(requests) = requests {
+        let _ = write!(words, ", {} requests/s", rate(requests));
+    }
+    words
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A complete run with failures of two classes, and one task in doubt.
+    pub(in crate::ui) fn report() -> RunReport {
+        let ending = |state, class, code, text, tasks| EndingLine {
+            state,
+            class: Some(class),
+            code,
+            text,
+            tasks,
+        };
+        RunReport {
+            number: RunId(3),
+            name: "night-1".into(),
+            manifest: "night.csv".into(),
+            target: "https://iot-api.acceleronix.io".into(),
+            database: "/data/fleetpush.db".into(),
+            state: RunState::Complete,
+            created_at: Timestamp(1_795_374_000_123),
+            started_at: Some(Timestamp(1_795_374_001_123)),
+            finished_at: Some(Timestamp(1_795_374_186_123)),
+            counts: Counts {
+                tasks: 12_345,
+                accepted: 12_000,
+                failed: 301,
+                in_doubt: 4,
+                skipped: 40,
+                ..Counts::default()
+            },
+            endings: vec![
+                ending(
+                    TaskState::Accepted,
+                    Class::Accepted,
+                    Some(200),
+                    Some("OK"),
+                    12_000,
+                ),
+                ending(
+                    TaskState::Failed,
+                    Class::Offline,
+                    Some(61002),
+                    Some("Device offline"),
+                    300,
+                ),
+                ending(TaskState::Failed, Class::Rejected, Some(12), None, 1),
+                ending(TaskState::InDoubt, Class::InDoubt, None, None, 4),
+                EndingLine {
+                    state: TaskState::Skipped,
+                    class: None,
+                    code: None,
+                    text: None,
+                    tasks: 40,
+                },
+            ],
+            resends_in_doubt: 7,
+            next_due: None,
+            latest_due: None,
+            repeat: Repeat::default(),
+        }
+    }
+
+    #[test]
+    fn a_complete_run_is_told_whole() {
+        insta::assert_snapshot!(report().text(Some("3 min 05 s")), @r"
+        run night-1 (number 3): complete
+          manifest  night.csv to https://iot-api.acceleronix.io
+          database  /data/fleetpush.db
+          started   2026-11-22T19:00:01.123Z
+          finished  2026-11-22T19:03:06.123Z
+          pace      3 min 05 s
+
+          tasks     12,345
+          accepted  12,000  accepted by the platform, not yet delivered to the device
+          failed       301
+                       300  offline 61002  Device offline
+                         1  rejected 12
+          in doubt       4
+                         4  in_doubt
+          skipped       40  duplicates or cancelled
+          pending        0
+
+        7 sends got no readable reply and may reach the device twice
+
+        next:
+          fleetpush results night-1 --state failed,in_doubt  # see what failed or is in doubt, and why
+          fleetpush retry night-1                            # send again what may succeed now
+          fleetpush retry night-1 --state in_doubt           # send again what is in doubt
+        ");
+    }
+
+    #[test]
+    fn a_run_under_way_tells_what_it_waits_for() {
+        let report = RunReport {
+            name: "esc\u{1b}[2J".into(),
+            state: RunState::Running,
+            finished_at: None,
+            counts: Counts {
+                tasks: 10,
+                accepted: 2,
+                pending: 8,
+                snoozing: 3,
+                in_flight: 4,
+                ..Counts::default()
+            },
+            endings: Vec::new(),
+            resends_in_doubt: 0,
+            next_due: Some(Timestamp(1_795_374_200_000)),
+            latest_due: Some(Timestamp(1_795_374_300_000)),
+            ..report()
+        };
+        insta::assert_snapshot!(report.text(None), @r"
+        run esc\u{1b}[2J (number 3): running
+          manifest  night.csv to https://iot-api.acceleronix.io
+          database  /data/fleetpush.db
+          started   2026-11-22T19:00:01.123Z
+
+          tasks     10
+          accepted   2  accepted by the platform, not yet delivered to the device
+          failed     0
+          in doubt   0
+          skipped    0
+          pending    8  3 snoozing, 4 in flight, next due 2026-11-22T19:03:20.000Z
+
+        next:
+          fleetpush resume 'esc\u{1b}[2J'  # continue, if no push of it is under way
+        ");
+    }
+}

@@ -1,0 +1,146 @@
+//! A run's report for programs.
+
+use serde_json::{Value, json};
+
+use super::RunReport;
+use crate::{
+    model::{Class, Timestamp},
+    ui::next::suggestions,
+};
+
+/// The version of the JSON object. It changes when a key changes its meaning or goes away, not when one is added.
+const SCHEMA: u32 = 1;
+
+impl RunReport {
+    /// The report as one JSON object; times as the views give them.
+    ///
+    /// | key | value |
+    /// |---|---|
+    /// | `schema` | 1 |
+    /// | `run` | `number`, `name`, `manifest`, `target`, `database`, `state`, `created_at`, `started_at`, `finished_at` |
+    /// | `counts` | `tasks`, `accepted`, `failed`, `in_doubt`, `skipped`, `pending`, `snoozing`, `in_flight` |
+    /// | `endings` | an array of `state`, `class`, `code`, `text`, `tasks` |
+    /// | `resends_in_doubt` | sends without a readable reply that were sent again, or will be |
+    /// | `next_due`, `latest_due` | when the first and the last waiting task become due, or null |
+    /// | `next` | an array of commands that may be typed next |
+    pub fn json(&self) -> Value {
+        let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
+        let endings: Vec<Value> = self
+            .endings
+            .iter()
+            .map(|ending| {
+                json!({
+                    "state": ending.state.name(),
+                    "class": ending.class.map(Class::name),
+                    "code": ending.code,
+                    "text": ending.text,
+                    "tasks": ending.tasks,
+                })
+            })
+            .collect();
+        let next: Vec<String> = suggestions(self)
+            .into_iter()
+            .map(|next| next.command)
+            .collect();
+        json!({
+            "schema": SCHEMA,
+            "run": {
+                "number": self.number,
+                "name": self.name,
+                "manifest": self.manifest,
+                "target": self.target,
+                "database": self.database.to_string_lossy(),
+                "state": self.state.name(),
+                "created_at": self.created_at.to_string(),
+                "started_at": time(self.started_at),
+                "finished_at": time(self.finished_at),
+            },
+            "counts": self.counts,
+            "endings": endings,
+            "resends_in_doubt": self.resends_in_doubt,
+            "next_due": time(self.next_due),
+            "latest_due": time(self.latest_due),
+            "next": next,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ui::report::tests::report;
+
+    #[test]
+    fn the_object_is_the_documented_one() {
+        insta::assert_snapshot!(serde_json::to_string_pretty(&report().json()).unwrap(), @r#"
+        {
+          "schema": 1,
+          "run": {
+            "number": 3,
+            "name": "night-1",
+            "manifest": "night.csv",
+            "target": "https://iot-api.acceleronix.io",
+            "database": "/data/fleetpush.db",
+            "state": "complete",
+            "created_at": "2026-11-22T19:00:00.123Z",
+            "started_at": "2026-11-22T19:00:01.123Z",
+            "finished_at": "2026-11-22T19:03:06.123Z"
+          },
+          "counts": {
+            "tasks": 12345,
+            "accepted": 12000,
+            "failed": 301,
+            "in_doubt": 4,
+            "skipped": 40,
+            "pending": 0,
+            "snoozing": 0,
+            "in_flight": 0
+          },
+          "endings": [
+            {
+              "state": "accepted",
+              "class": "accepted",
+              "code": 200,
+              "text": "OK",
+              "tasks": 12000
+            },
+            {
+              "state": "failed",
+              "class": "offline",
+              "code": 61002,
+              "text": "Device offline",
+              "tasks": 300
+            },
+            {
+              "state": "failed",
+              "class": "rejected",
+              "code": 12,
+              "text": null,
+              "tasks": 1
+            },
+            {
+              "state": "in_doubt",
+              "class": "in_doubt",
+              "code": null,
+              "text": null,
+              "tasks": 4
+            },
+            {
+              "state": "skipped",
+              "class": null,
+              "code": null,
+              "text": null,
+              "tasks": 40
+            }
+          ],
+          "resends_in_doubt": 7,
+          "next_due": null,
+          "latest_due": null,
+          "next": [
+            "fleetpush results night-1 --state failed,in_doubt",
+            "fleetpush retry night-1",
+            "fleetpush retry night-1 --state in_doubt"
+          ]
+        }
+        "#);
+    }
+}

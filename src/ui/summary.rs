@@ -1,0 +1,243 @@
+//! The words at the end of a push: what this session did, and where the run stands now.
+//!
+//! As text it goes to stderr, since it is for people; with `--format json` it is one JSON object on stdout and nothing else is there.
+
+use std::{io::Write as _, time::Duration};
+
+use serde_json::json;
+
+use super::{
+    printer::{OutputError, Printer},
+    report::{RunReport, pace_words},
+    text::{clean, clean_json},
+};
+use crate::{engine::Stop, model::SummaryFormat};
+
+/// The end of a push.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// Where the run stands.
+    pub run: RunReport,
+    /// What this session did; none when there was nothing to do.
+    pub session: Option<Session>,
+}
+
+/// What one invocation did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Session {
+    /// Why it ended.
+    pub stop: Stop,
+    /// How long it took, staging left out.
+    pub took: Duration,
+    /// Tasks that ended in it.
+    pub ended: u64,
+    /// Requests that were answered or lost in it.
+    pub requests: u64,
+}
+
+impl Summary {
+    /// Prints the summary. A reader of stdout who has gone is told as [`OutputError::Closed`].
+    pub fn print(&self, printer: &Printer, format: SummaryFormat) -> Result<(), OutputError> {
+        match format {
+            SummaryFormat::Text => printer.block(&self.text()),
+            SummaryFormat::Json => {
+                let mut out = printer.stdout();
+                writeln!(out, "{}", clean_json(&self.json().to_string()))?;
+                out.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn text(&self) -> String {
+        let Some(session) = &self.session else {
+            return format!("nothing to send\n\n{}", self.run.text(None));
+        };
+        let (devices, requests) = session.rates();
+        let pace = pace_words(session.took, devices, Some(requests));
+        let mut text = self.run.text(Some(&pace));
+        if let Some((what, reason)) = stop_words(&session.stop) {
+            text = format!(
+                "{what}{}{}\n\n{text}",
+                if reason.is_empty() { "" } else { ": " },
+                clean(reason)
+            );
+        }
+        text
+    }
+
+    /// The object of [`RunReport::json`] and a key `session`: null when there was nothing to do, else an object of `stop` (`complete`,
+    /// `signal`, `outage`, `aborted`, `refused`), `reason` (text or null), `seconds`, `ended`, `requests`, `devices_per_second` and
+    /// `requests_per_second`.
+    fn json(&self) -> serde_json::Value {
+        let mut object = self.run.json();
+        object["session"] = self
+            .session
+            .as_ref()
+            .map_or(serde_json::Value::Null, |session| {
+                let (devices, requests) = session.rates();
+                let (stop, reason) = match &session.stop {
+                    Stop::Complete => ("complete", None),
+                    Stop::Signal => ("signal", None),
+                    Stop::Outage { reason } => ("outage", Some(reason)),
+                    Stop::Aborted { reason } => ("aborted", Some(reason)),
+                    Stop::Refused { reason } => ("refused", Some(reason)),
+                };
+                json!({
+                    "stop": stop,
+                    "reason": reason,
+                    "seconds": session.took.as_secs_f64(),
+                    "ended": session.ended,
+                    "requests": session.requests,
+                    "devices_per_second": devices,
+                    "requests_per_second": requests,
+                })
+            });
+        object
+    }
+}
+
+impl Session {
+    /// Devices and requests a second.
+    fn rates(&self) -> (f64, f64) {
+        let seconds = self.took.as_secs_f64().max(0.001);
+        (self.ended as f64 / seconds, self.requests as f64 / seconds)
+    }
+}
+
+/// What happened, and what was said of it, when the push did not come to its end.
+fn stop_words(stop: &Stop) -> Option<(&'static str, &str)> {
+    match stop {
+        Stop::Complete => None,
+        Stop::Signal => Some(("stopped on request; nothing is lost", "")),
+        Stop::Outage { reason } => {
+            Some(("stopped, because the platform stayed out of reach", reason))
+        }
+        Stop::Aborted { reason } => Some(("aborted, because too many tasks failed", reason)),
+        Stop::Refused { reason } => Some(("stopped, because the platform refused", reason)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{model::RunState, ui::report::tests::report};
+
+    fn summary(stop: Stop) -> Summary {
+        Summary {
+            run: report(),
+            session: Some(Session {
+                stop,
+                took: Duration::from_secs(50),
+                ended: 12_345,
+                requests: 125,
+            }),
+        }
+    }
+
+    fn printed(summary: &Summary, format: SummaryFormat) -> (String, String) {
+        let (printer, captured) = Printer::captured(None);
+        summary.print(&printer, format).unwrap();
+        (captured.stdout(), captured.stderr())
+    }
+
+    #[test]
+    fn text_goes_to_stderr() {
+        let (out, err) = printed(&summary(Stop::Complete), SummaryFormat::Text);
+        assert_eq!(out, "");
+        insta::assert_snapshot!(err, @r"
+        run night-1 (number 3): complete
+          manifest  night.csv to https://iot-api.acceleronix.io
+          database  /data/fleetpush.db
+          started   2026-11-22T19:00:01.123Z
+          finished  2026-11-22T19:03:06.123Z
+          pace      50 s, 247 devices/s, 2.50 requests/s
+
+          tasks     12,345
+          accepted  12,000  accepted by the platform, not yet delivered to the device
+          failed       301
+                       300  offline 61002  Device offline
+                         1  rejected 12
+          in doubt       4
+                         4  in_doubt
+          skipped       40  duplicates or cancelled
+          pending        0
+
+        7 sends got no readable reply and may reach the device twice
+
+        next:
+          fleetpush results night-1 --state failed,in_doubt  # see what failed or is in doubt, and why
+          fleetpush retry night-1                            # send again what may succeed now
+          fleetpush retry night-1 --state in_doubt           # send again what is in doubt
+        ");
+    }
+
+    #[test]
+    fn every_stop_is_explained() {
+        let first_lines: Vec<String> = [
+            Stop::Signal,
+            Stop::Outage {
+                reason: "connection refused".into(),
+            },
+            Stop::Aborted {
+                reason: "501 of 1,000 failed\u{1b}[2J".into(),
+            },
+            Stop::Refused {
+                reason: "code 91007, enable the API permission".into(),
+            },
+        ]
+        .into_iter()
+        .map(|stop| {
+            let mut summary = summary(stop);
+            summary.run.state = RunState::Stopped;
+            printed(&summary, SummaryFormat::Text)
+                .1
+                .lines()
+                .next()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+        insta::assert_snapshot!(first_lines.join("\n"), @r"
+        stopped on request; nothing is lost
+        stopped, because the platform stayed out of reach: connection refused
+        aborted, because too many tasks failed: 501 of 1,000 failed\u{1b}[2J
+        stopped, because the platform refused: code 91007, enable the API permission
+        ");
+    }
+
+    #[test]
+    fn a_push_that_had_nothing_to_do_says_so() {
+        let idle = Summary {
+            run: report(),
+            session: None,
+        };
+        assert!(
+            printed(&idle, SummaryFormat::Text)
+                .1
+                .starts_with("nothing to send\n\nrun night-1")
+        );
+        let (out, _) = printed(&idle, SummaryFormat::Json);
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&out).unwrap()["session"],
+            serde_json::Value::Null
+        );
+    }
+
+    #[test]
+    fn json_is_one_line_on_stdout() {
+        let (out, err) = printed(
+            &summary(Stop::Outage {
+                reason: "HTTP 503".into(),
+            }),
+            SummaryFormat::Json,
+        );
+        assert_eq!((out.lines().count(), err.as_str()), (1, ""));
+        let object: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(
+            (&object["schema"], &object["counts"]["failed"]),
+            (&json!(1), &json!(301))
+        );
+        insta::assert_snapshot!(object["session"].to_string(), @r#"{"stop":"outage","reason":"HTTP 503","seconds":50.0,"ended":12345,"requests":125,"devices_per_second":246.9,"requests_per_second":2.5}"#);
+    }
+}
