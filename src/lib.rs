@@ -12,4 +12,5 @@
 pub mod clock;
 pub mod engine;
 pub mod gateway;
+pub mod manifest;
 pub mod model;

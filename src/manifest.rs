@@ -1,0 +1,239 @@
+//! The manifest: reads what is to be sent to which device from CSV or JSONL, row by row and in bounded memory.
+//!
+//! A manifest is read twice. [`Manifest::open`] hashes its uncompressed bytes, because the hash is a part of a run's identity;
+//! [`Manifest::rows`] reads the rows and fails at the end when the bytes were others. What can be read only once, such as standard input, is
+//! copied to a temporary file. Everything here blocks.
+//!
+//! What a row may say:
+//!
+//! - An empty cell, and null in JSONL, is as good as absent. An empty line is no row, nor is a line of delimiters only.
+//! - Keys go out exactly as written, whatever characters they hold, but blanks around one are refused, and so is one that a spreadsheet
+//!   has turned into `8.6E+14`.
+//! - Either `data` or `service` with parameters, never both. What a row says wins over the [`Defaults`]; default parameters join the
+//!   row's own when both are for one service.
+//! - `is_cache` and `is_cover` are `true`, `false`, `1` or `0`.
+//! - A parameter in a CSV cell that begins with `[` or `{` is JSON, anything else is a scalar. In JSONL a string is always a scalar.
+//! - A wire string goes out unchanged; plain JSON in its place loses the blanks between its tokens and nothing else.
+//!
+//! Whether a row repeats the one before it is not asked here, and nor is how many bad rows are too many.
+
+mod cell;
+mod column;
+mod defaults;
+mod delimited;
+mod draft;
+mod encode;
+mod error;
+mod format;
+mod header;
+mod json;
+mod jsonl;
+mod labels;
+mod line;
+mod records;
+mod source;
+mod wire;
+
+use std::{
+    io::{self, BufRead, BufReader},
+    path::Path,
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::model::{Row, RowError};
+
+use self::{
+    delimited::Delimited,
+    encode::Encoder,
+    format::{Format, Name},
+    jsonl::Jsonl,
+    source::{Compression, Hash, Source, Stream, Verified},
+};
+
+pub use defaults::Defaults;
+pub use error::{Fault, ManifestError, Problem};
+
+/// The longest row, in bytes: room for a hundred thousand device keys in one line, and a bound for the memory of a row whose quote is
+/// never closed.
+const ROW_LIMIT: usize = 4 << 20;
+
+/// A manifest that can be read.
+#[derive(Debug)]
+pub struct Manifest {
+    name: Box<str>,
+    stem: Option<Box<str>>,
+    source: Source,
+    format: Format,
+    compression: Option<Compression>,
+    hash: Hash,
+    encoder: Encoder,
+}
+
+/// What a place in the manifest holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A good row for one device.
+    Row(Row),
+    /// A row that cannot be sent.
+    Bad(RowError),
+}
+
+impl Manifest {
+    /// Opens and hashes the manifest at `path`, which takes one reading of it; `-` is standard input.
+    ///
+    /// Fails when it cannot be read to its end, is a cut archive, or when `defaults` cannot be sent.
+    pub fn open(path: &Path, defaults: Defaults) -> Result<Self, ManifestError> {
+        let encoder = Encoder::new(defaults)?;
+        if path == Path::new("-") {
+            Self::from_reader("standard input", io::stdin().lock(), encoder)
+        } else {
+            Self::from_path(path, encoder)
+        }
+    }
+
+    /// The rows, from the first on.
+    pub fn rows(&self) -> Result<Rows, ManifestError> {
+        let reader = self.reader().map_err(|fault| fault.of(&self.name))?;
+        Ok(Rows {
+            file: self.name.clone(),
+            reader,
+            state: State::Fresh,
+        })
+    }
+
+    /// The manifest's name for messages: the path as given, or `standard input`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file's name without its folder and the extensions that we know, for the name of a run; none for standard input and pipes.
+    pub fn stem(&self) -> Option<&str> {
+        self.stem.as_deref()
+    }
+
+    /// The SHA-256 of the uncompressed bytes, in 64 lower-case hexadecimal digits.
+    pub fn sha256(&self) -> String {
+        source::hex(&self.hash)
+    }
+
+    fn from_path(path: &Path, encoder: Encoder) -> Result<Self, ManifestError> {
+        let file = path.display().to_string();
+        let name = Name::of(path);
+        let source = Source::of_path(path).map_err(|problem| Fault::whole(problem).of(&file))?;
+        // A pipe's name, such as /dev/fd/63, says nothing about what comes out of it.
+        let stem = (!source.is_spool()).then_some(name.stem);
+        Self::from_source(file, stem, source, name.format, name.compression, encoder)
+    }
+
+    fn from_reader(
+        name: &str,
+        input: impl io::Read,
+        encoder: Encoder,
+    ) -> Result<Self, ManifestError> {
+        let source = Source::spool(input).map_err(|problem| Fault::whole(problem).of(name))?;
+        Self::from_source(name.into(), None, source, None, None, encoder)
+    }
+
+    fn from_source(
+        name: String,
+        stem: Option<String>,
+        source: Source,
+        format: Option<Format>,
+        compression: Option<Compression>,
+        encoder: Encoder,
+    ) -> Result<Self, ManifestError> {
+        let examine = || {
+            let mut stream = source.open(compression)?;
+            let format = match format {
+                Some(format) => format,
+                None => Format::of_content(stream.fill_buf()?),
+            };
+            Ok((format, source::hash(stream)?))
+        };
+        let (format, hash) = examine().map_err(|problem| Fault::whole(problem).of(&name))?;
+        Ok(Self {
+            name: name.into(),
+            stem: stem.map(Into::into),
+            source,
+            format,
+            compression,
+            hash,
+            encoder,
+        })
+    }
+
+    fn reader(&self) -> Result<Reader, Fault> {
+        let stream = self.source.open(self.compression).map_err(Fault::whole)?;
+        let mut input =
+            BufReader::with_capacity(stream.capacity(), Verified::new(stream, self.hash));
+        format::skip_byte_order_mark(&mut input).map_err(Fault::whole)?;
+        let encoder = self.encoder.clone();
+        Ok(match self.format {
+            Format::Delimited(delimiter) => {
+                Reader::Delimited(Box::new(Delimited::new(input, delimiter, encoder)?))
+            }
+            Format::Jsonl => Reader::Jsonl(Jsonl::new(input, encoder)),
+        })
+    }
+}
+
+/// The entries of a manifest, in its order.
+///
+/// An error is final: the manifest as a whole is not to be used, rows that came before it included. The last thing to be found out is whether
+/// the file has changed, so nothing may be sent before the end.
+pub struct Rows {
+    file: Box<str>,
+    reader: Reader,
+    state: State,
+}
+
+/// How far a reading has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// No entry has been read.
+    Fresh,
+    Reading,
+    Ended,
+}
+
+enum Reader {
+    Delimited(Box<Delimited<BufReader<Verified<Stream>>>>),
+    Jsonl(Jsonl<BufReader<Verified<Stream>>>),
+}
+
+impl Iterator for Rows {
+    type Item = Result<Entry, ManifestError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.state == State::Ended {
+            return None;
+        }
+        let read = match &mut self.reader {
+            Reader::Delimited(reader) => reader.read(),
+            Reader::Jsonl(reader) => reader.read(),
+        };
+        let fault = match read {
+            Ok(Some(entry)) => {
+                self.state = State::Reading;
+                return Some(Ok(entry));
+            }
+            Ok(None) if self.state == State::Fresh => Fault::whole(Problem::NoRows),
+            Ok(None) => {
+                self.state = State::Ended;
+                return None;
+            }
+            Err(fault) => fault,
+        };
+        self.state = State::Ended;
+        Some(Err(fault.of(&self.file)))
+    }
+}
+
+/// What makes two pushes the same: the manifest's [`Manifest::sha256`], the [`Defaults::canonical`] flags, and the target (a base URL, or
+/// the word `simulator`). 64 lower-case hexadecimal digits.
+pub fn identity(sha256: &str, defaults_canonical: &str, target: &str) -> String {
+    // None of the parts can hold a line end, so no two triples give the same text.
+    let text = format!("{sha256}\n{defaults_canonical}\n{target}\n");
+    source::hex(&Sha256::digest(text))
+}

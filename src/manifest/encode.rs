@@ -1,0 +1,171 @@
+//! From a row's cells and the run-wide defaults to a payload.
+
+use std::borrow::Cow;
+
+use crate::model::Payload;
+
+use super::{
+    Defaults, ManifestError, cell,
+    column::Field,
+    defaults::flag,
+    draft::{Draft, Flaw},
+    json,
+    wire::{Command, Value},
+};
+
+/// Makes payloads of drafts.
+#[derive(Debug, Clone)]
+pub(super) struct Encoder {
+    defaults: Defaults,
+    /// The `data` of a row that has none of its own, and names no service.
+    data: Option<Box<str>>,
+}
+
+impl Encoder {
+    /// An encoder with these defaults, which are checked here once for all rows.
+    pub(super) fn new(defaults: Defaults) -> Result<Self, ManifestError> {
+        defaults.check()?;
+        // Encoding them now shows values without a wire form before any row is read, also when every row brings its own service.
+        let service = defaults.service.as_deref();
+        let mut command = Command::new(service.unwrap_or_default());
+        for (code, text) in &defaults.params {
+            let value = parameter_text(text)
+                .map_err(|reason| flag("--param", format!("`{code}` {reason}")))?;
+            command
+                .param(code, &value)
+                .map_err(|unfit| flag("--param", unfit.describe(code)))?;
+        }
+        let data = match &defaults.data {
+            Some(data) => Some(data.as_str().into()),
+            None => service.map(|_| command.finish()),
+        };
+        Ok(Self { defaults, data })
+    }
+
+    /// What a row asks for.
+    pub(super) fn payload(&self, draft: &Draft<'_>) -> Result<Payload, Flaw> {
+        let product_key = match draft.parsed(Field::ProductKey, |key| {
+            cell::check_key(key).map(|()| key.into())
+        })? {
+            Some(key) => key,
+            None => self.default_product_key()?,
+        };
+        let is_cache = draft.parsed(Field::IsCache, cell::flag)?;
+        let cache_time = draft.parsed(Field::CacheTime, cell::seconds)?;
+        // A row that switches the cache off does not want the default's time for it either.
+        let default_time = self.defaults.cache_time.filter(|_| is_cache != Some(false));
+        Ok(Payload {
+            product_key,
+            data: self.data(draft)?,
+            qos: draft.parsed(Field::Qos, cell::qos)?.or(self.defaults.qos),
+            is_cache: is_cache.or(default_time.map(|_| true)),
+            cache_time: cache_time.or(default_time),
+            is_cover: draft
+                .parsed(Field::IsCover, cell::flag)?
+                .or(self.defaults.cover.then_some(true)),
+            extend_para: extend_para(draft)?,
+        })
+    }
+
+    fn default_product_key(&self) -> Result<Box<str>, Flaw> {
+        match &self.defaults.product_key {
+            Some(key) => Ok(key.as_str().into()),
+            None => Err(Flaw::of(
+                Field::ProductKey,
+                "the row has no product key: fill the column `product_key` or give `--product-key`",
+            )),
+        }
+    }
+
+    fn data(&self, draft: &Draft<'_>) -> Result<Box<str>, Flaw> {
+        let service = draft.text(Field::Service)?;
+        match (draft.get(Field::Data), service, draft.params.is_empty()) {
+            (None, None, true) => self.data.clone().ok_or_else(|| {
+                Flaw::of_row(
+                    "the row has neither `data` nor `service`: fill one of them or give `--service` or `--data`",
+                )
+            }),
+            (Some(data), None, true) => own_data(data),
+            (Some(_), _, _) => Err(Flaw::of(
+                Field::Data,
+                "`data` excludes `service` and its parameters: leave one of them empty",
+            )),
+            (None, service, _) => self.command(service, draft),
+        }
+    }
+
+    /// The wire string of a row that names a service, parameters or both.
+    fn command(&self, service: Option<&str>, draft: &Draft<'_>) -> Result<Box<str>, Flaw> {
+        let default = self.defaults.service.as_deref();
+        let service = service.or(default).ok_or_else(|| {
+            Flaw::of(
+                Field::Service,
+                "the row has parameters and no service: fill the column `service` or give `--service`",
+            )
+        })?;
+        if service.is_empty() {
+            return Err(Flaw::of(Field::Service, "is empty"));
+        }
+        let defaults: &[_] = if default.is_none_or(|default| default == service) {
+            &self.defaults.params
+        } else {
+            &[]
+        };
+        let mut command = Command::new(service);
+        let mut add = |code: &str, value: &Value<'_>| {
+            command
+                .param(code, value)
+                .map_err(|unfit| Flaw::of_param(code, unfit.describe(code)))
+        };
+        for (code, text) in defaults {
+            if let Some(own) = draft.param(code) {
+                add(code, own)?;
+            } else {
+                let value = parameter_text(text).map_err(|reason| Flaw::of_param(code, reason))?;
+                add(code, &value)?;
+            }
+        }
+        for (code, value) in &draft.params {
+            if !defaults.iter().any(|(default, _)| default == code) {
+                add(code, value)?;
+            }
+        }
+        Ok(command.finish())
+    }
+}
+
+/// A parameter written as text, in a CSV cell or a flag: what begins with `[` or `{` is JSON, anything else is a scalar.
+pub(super) fn parameter_text(text: &str) -> Result<Value<'_>, String> {
+    if text.starts_with(['[', '{']) {
+        json::parse(text).map(Value::Json).map_err(|error| {
+            format!(
+                "begins like JSON and is not JSON: {}; this very text can be sent in `data`",
+                json::describe(&error)
+            )
+        })
+    } else {
+        Ok(Value::Text(Cow::Borrowed(text)))
+    }
+}
+
+fn own_data(data: &Value<'_>) -> Result<Box<str>, Flaw> {
+    match data {
+        Value::Text(text) => {
+            cell::wire_string(text).map_err(|reason| Flaw::of(Field::Data, reason))
+        }
+        Value::Json(raw) => Ok(json::compact(raw.get()).into()),
+    }
+}
+
+fn extend_para(draft: &Draft<'_>) -> Result<Option<Box<str>>, Flaw> {
+    draft
+        .get(Field::ExtendPara)
+        .map(|value| {
+            let text = match value {
+                Value::Text(text) => text,
+                Value::Json(raw) => raw.get(),
+            };
+            cell::object(text).map_err(|reason| Flaw::of(Field::ExtendPara, reason))
+        })
+        .transpose()
+}
