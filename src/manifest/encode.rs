@@ -169,3 +169,176 @@ fn extend_para(draft: &Draft<'_>) -> Result<Option<Box<str>>, Flaw> {
         })
         .transpose()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    fn draft<'a>(cells: &[(Field, &'a str)], params: &[(&'a str, &'a str)]) -> Draft<'a> {
+        let mut draft = Draft::default();
+        for (field, text) in cells {
+            draft.set(*field, Value::Text(Cow::Borrowed(text)));
+        }
+        for (code, text) in params {
+            let value = Value::Text(Cow::Borrowed(text));
+            draft.params.push((Cow::Borrowed(code), value));
+        }
+        draft
+    }
+
+    fn payload(defaults: &Defaults, draft: &Draft<'_>) -> Payload {
+        let encoder = Encoder::new(defaults.clone()).expect("good defaults");
+        encoder.payload(draft).expect("a good draft")
+    }
+
+    fn service_defaults() -> Defaults {
+        Defaults {
+            product_key: text("PK1"),
+            service: text("fuwu"),
+            params: vec![("a".into(), "1".into()), ("b".into(), "[2]".into())],
+            ..Defaults::default()
+        }
+    }
+
+    fn data(cells: &[(Field, &str)], params: &[(&str, &str)]) -> String {
+        payload(&service_defaults(), &draft(cells, params))
+            .data
+            .into()
+    }
+
+    #[test]
+    fn a_bare_key_gets_the_defaults() {
+        let defaults = Defaults {
+            qos: Some(2),
+            cache_time: Some(360),
+            cover: true,
+            ..service_defaults()
+        };
+        assert_eq!(
+            payload(&defaults, &Draft::default()),
+            Payload {
+                product_key: "PK1".into(),
+                data: r#"[{"fuwu":[{"a":"1"},{"b":[{"0":"2"}]}]}]"#.into(),
+                qos: Some(2),
+                is_cache: Some(true),
+                cache_time: Some(360),
+                is_cover: Some(true),
+                extend_para: None,
+            }
+        );
+        let defaults = Defaults {
+            product_key: text("PK1"),
+            data: text("[ 1 ]"),
+            ..Defaults::default()
+        };
+        assert_eq!(&*payload(&defaults, &Draft::default()).data, "[ 1 ]");
+    }
+
+    #[test]
+    fn a_rows_own_values_win() {
+        let defaults = Defaults {
+            qos: Some(2),
+            cache_time: Some(360),
+            cover: true,
+            ..service_defaults()
+        };
+        let own = draft(
+            &[
+                (Field::ProductKey, "PK2"),
+                (Field::Qos, "0"),
+                (Field::CacheTime, "5"),
+                (Field::IsCover, "false"),
+            ],
+            &[],
+        );
+        let payload = payload(&defaults, &own);
+        assert_eq!(&*payload.product_key, "PK2");
+        assert_eq!((payload.qos, payload.is_cover), (Some(0), Some(false)));
+        assert_eq!(
+            (payload.is_cache, payload.cache_time),
+            (Some(true), Some(5))
+        );
+    }
+
+    #[test]
+    fn a_row_that_switches_the_cache_off_gets_no_time_for_it() {
+        let defaults = Defaults {
+            cache_time: Some(360),
+            ..service_defaults()
+        };
+        let payload = payload(&defaults, &draft(&[(Field::IsCache, "false")], &[]));
+        assert_eq!((payload.is_cache, payload.cache_time), (Some(false), None));
+    }
+
+    #[test]
+    fn default_parameters_join_those_of_the_same_service_only() {
+        for (cells, params, expected) in [
+            (
+                &[][..],
+                &[("c", "3"), ("a", "9")][..],
+                r#"[{"fuwu":[{"a":"9"},{"b":[{"0":"2"}]},{"c":"3"}]}]"#,
+            ),
+            (
+                &[(Field::Service, "fuwu")],
+                &[],
+                r#"[{"fuwu":[{"a":"1"},{"b":[{"0":"2"}]}]}]"#,
+            ),
+            (
+                &[(Field::Service, "other")],
+                &[("c", "3")],
+                r#"[{"other":[{"c":"3"}]}]"#,
+            ),
+            (&[(Field::Data, "[7]")], &[], "[7]"),
+        ] {
+            assert_eq!(data(cells, params), expected);
+        }
+    }
+
+    #[test]
+    fn default_parameters_without_a_service_go_to_every_service() {
+        let defaults = Defaults {
+            service: None,
+            ..service_defaults()
+        };
+        let encoder = Encoder::new(defaults.clone()).expect("good defaults");
+        assert!(encoder.payload(&Draft::default()).is_err());
+        let named = draft(&[(Field::Service, "other")], &[]);
+        assert_eq!(
+            &*payload(&defaults, &named).data,
+            r#"[{"other":[{"a":"1"},{"b":[{"0":"2"}]}]}]"#
+        );
+    }
+
+    #[test]
+    fn a_default_wire_string_gives_way_to_a_rows_service() {
+        let defaults = Defaults {
+            product_key: text("PK1"),
+            data: text("[]"),
+            ..Defaults::default()
+        };
+        let named = draft(&[(Field::Service, "s")], &[("a", "1")]);
+        assert_eq!(&*payload(&defaults, &named).data, r#"[{"s":[{"a":"1"}]}]"#);
+        // Parameters alone do not say what they are for.
+        let encoder = Encoder::new(defaults).expect("good defaults");
+        assert!(encoder.payload(&draft(&[], &[("a", "1")])).is_err());
+    }
+
+    #[test]
+    fn default_parameters_without_a_wire_form_are_refused_at_once() {
+        for (value, expected) in [
+            ("[[1]]", "--param: `x[0]` is nested deeper"),
+            ("{\"a\":1", "--param: `x` begins like JSON and is not JSON"),
+        ] {
+            let defaults = Defaults {
+                params: vec![("x".into(), value.into())],
+                ..Defaults::default()
+            };
+            let error = Encoder::new(defaults).expect_err(value).to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+}

@@ -149,7 +149,7 @@ fn header_text(input: &mut impl BufRead) -> Result<(Vec<u8>, u64), Fault> {
         if blank {
             text.clear();
             line += 1;
-        } else if read == 0 || memchr_iter(b'"', &text).count() % 2 == 0 {
+        } else if read == 0 || memchr_iter(b'"', &text).count().is_multiple_of(2) {
             return Ok((text, line));
         }
     }

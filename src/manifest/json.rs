@@ -183,3 +183,77 @@ impl<'de> Visitor<'de> for Unique {
 fn twice<E: serde::de::Error>(key: &str) -> E {
     E::custom(format_args!("the key `{key}` stands twice in one object"))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_key_that_stands_twice_is_found_at_any_depth() {
+        for text in [
+            r#"{"a":1,"a":2}"#,
+            r#"[{"x":{"b":1,"c":2,"b":3}}]"#,
+            r#"{"a":1,"\u0061":2}"#,
+        ] {
+            let error = parse(text).expect_err(text).to_string();
+            assert!(error.contains("stands twice"), "{error}");
+        }
+        assert!(parse(r#"[{"a":1},{"a":{"a":2}}]"#).is_ok());
+    }
+
+    #[test]
+    fn entries_keep_order_and_text() {
+        let raw = parse(r#" {"z": 1.0 , "\u00e4":[ 1e5 ]} "#).expect("JSON");
+        let entries: Vec<_> = entries(raw)
+            .expect("an object")
+            .into_iter()
+            .map(|(key, raw)| (key.into_owned(), raw.get().to_owned()))
+            .collect();
+        assert_eq!(
+            entries,
+            [("z".into(), "1.0".into()), ("ä".into(), "[ 1e5 ]".into())]
+        );
+    }
+
+    #[test]
+    fn compacting_touches_nothing_inside_strings() {
+        assert_eq!(
+            compact("{ \"a b\" :\t[ 1.0,\r\n 1e5 ], \"\\\" \\\\\" : \" \" }"),
+            r#"{"a b":[1.0,1e5],"\" \\":" "}"#
+        );
+    }
+
+    #[test]
+    fn errors_name_the_character() {
+        let error = parse(r#"{"a":1 "b"}"#).expect_err("no JSON");
+        assert_eq!(describe(&error), "expected `,` or `}`, character 8");
+    }
+
+    #[test]
+    fn nesting_without_end_is_an_error_and_no_crash() {
+        assert!(parse(&"[".repeat(1 << 20)).is_err());
+        assert!(parse(&format!("{}{}", "[".repeat(4000), "]".repeat(4000))).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn strings_are_written_as_serde_json_writes_them(text in any::<String>()) {
+            let mut out = String::new();
+            push_string(&mut out, &text);
+            prop_assert_eq!(serde_json::from_str::<String>(&out).ok(), Some(text));
+        }
+
+        #[test]
+        fn arbitrary_text_is_read_or_refused(text in "[\\[\\]{}\":,0-9a-z\\\\ ]{0,40}|\\PC*") {
+            if let Ok(raw) = parse(&text) {
+                let compact = compact(raw.get());
+                prop_assert_eq!(
+                    serde_json::from_str::<serde_json::Value>(&compact).ok(),
+                    serde_json::from_str::<serde_json::Value>(&text).ok()
+                );
+            }
+        }
+    }
+}

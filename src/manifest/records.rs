@@ -186,3 +186,132 @@ fn has_stray_quote(raw: &[u8], delimiter: u8) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufReader;
+
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    type Read = Vec<(u64, Vec<String>)>;
+
+    fn read(bytes: &[u8]) -> Result<Read, String> {
+        // A tiny buffer puts its border into every place of a record.
+        let mut records = Records::new(BufReader::with_capacity(3, bytes), b',', 1);
+        let mut all = Vec::new();
+        while let Some(record) = records.read().map_err(|fault| fault.to_string())? {
+            let fields = record.iter().map(Into::into).collect();
+            all.push((record.line, fields));
+        }
+        Ok(all)
+    }
+
+    fn lines(text: &str) -> Vec<u64> {
+        let records = read(text.as_bytes()).expect(text);
+        records.into_iter().map(|(line, _)| line).collect()
+    }
+
+    #[test]
+    fn a_record_knows_the_line_on_which_it_begins() {
+        for (text, expected) in [
+            ("a\nb\nc\n", vec![1, 2, 3]),
+            ("a\r\nb\r\nc", vec![1, 2, 3]),
+            ("\n\na\r\n\r\n\nb\n", vec![3, 6]),
+            ("\"a\n1\",x\nb\n", vec![1, 3]),
+            ("\"a\r\n1\"\r\n\"b\n\n\"\r\nc", vec![1, 3, 6]),
+            ("", vec![]),
+            ("\n\n", vec![]),
+        ] {
+            assert_eq!(lines(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_is_a_fault() {
+        for text in ["a\nb,\"x\nc\n", "\"", "a\n\"b"] {
+            let fault = read(text.as_bytes()).expect_err(text);
+            assert!(fault.contains("never closed"), "{fault}");
+        }
+        assert_eq!(lines("a,\"b\""), [1]);
+    }
+
+    #[test]
+    fn rows_swallowed_by_a_stray_quote_are_a_fault() {
+        let text = "k,note\n1,\"left open\n2,plain\n3,\"quoted\"\n4,x\n";
+        assert_eq!(
+            read(text.as_bytes()),
+            Err(format!(", line 2: {}", Problem::StrayQuote))
+        );
+        // The same at the end of the file, where no line end follows.
+        assert!(read(b"1,\"a\n2,\"b").is_err_and(|fault| fault.contains(", line 1: ")));
+        for fine in [
+            "1,\"a \"\"b\"\"\nc\"\n",
+            "1,5\" pipe,\"a\nb\"\r\n",
+            "1,a\"b\n2,\"c\"d\n",
+            "\"\"\"\n\",x,\n",
+        ] {
+            assert!(read(fine.as_bytes()).is_ok(), "{fine:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_a_fault_with_line_and_field() {
+        for (bytes, field) in [
+            (&b"a,b\nc,d\xfc,e\n"[..], 2),
+            (b"a\n\xc3,x\n", 1),
+            (b"a\nb,\xc3,\xa4\n", 2),
+        ] {
+            let fault = read(bytes).expect_err("no text");
+            let place = format!(", line 2, column {field}: is not UTF-8");
+            assert!(fault.starts_with(&place), "{fault}");
+        }
+    }
+
+    #[test]
+    fn the_length_of_a_record_is_bounded() {
+        let text = format!("a\n\"{}", "x\n".repeat(ROW_LIMIT));
+        let mut records = Records::new(text.as_bytes(), b',', 1);
+        assert!(records.read().is_ok_and(|record| record.is_some()));
+        let fault = records.read().map(|_| ()).expect_err("a fault");
+        assert!(matches!(fault.problem, Problem::RowTooLong));
+        assert_eq!(fault.line, Some(2));
+        assert!(records.fields.len() <= 2 * ROW_LIMIT);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..200)) {
+            let _ = read(&bytes);
+        }
+
+        #[test]
+        fn what_looks_like_csv_is_read_or_refused(text in "[a\",\r\n]{0,60}") {
+            if let Ok(records) = read(text.as_bytes()) {
+                let lines: Vec<_> = records.iter().map(|(line, _)| *line).collect();
+                prop_assert!(lines.is_sorted());
+                // Only bare carriage returns put two records into one line.
+                if !text.contains('\r') {
+                    prop_assert!(lines.windows(2).all(|pair| pair[0] < pair[1]));
+                }
+            }
+        }
+
+        #[test]
+        fn any_text_comes_back(rows in vec(vec(any::<String>(), 3), 1..5)) {
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            let mut line = 1;
+            let mut expected = Vec::new();
+            for row in rows {
+                // A record of empty fields is written as `,,` and comes back as such.
+                writer.write_record(&row).expect("a vector takes everything");
+                let inside: usize = row.iter().map(|field| field.matches('\n').count()).sum();
+                expected.push((line, row));
+                line += 1 + inside as u64;
+            }
+            let bytes = writer.into_inner().expect("a vector takes everything");
+            prop_assert_eq!(read(&bytes), Ok(expected));
+        }
+    }
+}
