@@ -294,11 +294,11 @@ mod tests {
 
     /// Text that does not compress well, so that an archive can be cut in its middle.
     fn long_csv() -> String {
-        (0..2000_u32).fold(CSV.to_owned(), |mut text, n| {
+        let rows = (0..2000_u32).map(|n| {
             let key = n.wrapping_mul(2_654_435_761);
-            text.push_str(&format!("DK{key},PK{key},[{key}]\n"));
-            text
-        })
+            format!("DK{key},PK{key},[{key}]\n")
+        });
+        rows.fold(CSV.to_owned(), |text, row| text + &row)
     }
 
     #[test]

@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn parameters_become_a_command() {
         let header = "device_key,product_key,service,param.b,param.a,param.absent";
-        let cells = r#"DK1,PK1,fuwu,"[1,{""lo"":2}]x",," "#;
+        let cells = r#"DK1,PK1,fuwu,"[1,{""lo"":2}]x",,"#;
         assert!(bad(header, cells).contains("line 2, column param.b: begins like JSON"));
         let cells = r#"DK1,PK1,fuwu,"[{""lo"": 1.0}]",AA,"#;
         assert_eq!(

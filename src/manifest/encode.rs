@@ -174,10 +174,6 @@ fn extend_para(draft: &Draft<'_>) -> Result<Option<Box<str>>, Flaw> {
 mod tests {
     use super::*;
 
-    fn text(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
     fn draft<'a>(cells: &[(Field, &'a str)], params: &[(&'a str, &'a str)]) -> Draft<'a> {
         let mut draft = Draft::default();
         for (field, text) in cells {
@@ -197,8 +193,8 @@ mod tests {
 
     fn service_defaults() -> Defaults {
         Defaults {
-            product_key: text("PK1"),
-            service: text("fuwu"),
+            product_key: Some("PK1".into()),
+            service: Some("fuwu".into()),
             params: vec![("a".into(), "1".into()), ("b".into(), "[2]".into())],
             ..Defaults::default()
         }
@@ -231,8 +227,8 @@ mod tests {
             }
         );
         let defaults = Defaults {
-            product_key: text("PK1"),
-            data: text("[ 1 ]"),
+            product_key: Some("PK1".into()),
+            data: Some("[ 1 ]".into()),
             ..Defaults::default()
         };
         assert_eq!(&*payload(&defaults, &Draft::default()).data, "[ 1 ]");
@@ -316,8 +312,8 @@ mod tests {
     #[test]
     fn a_default_wire_string_gives_way_to_a_rows_service() {
         let defaults = Defaults {
-            product_key: text("PK1"),
-            data: text("[]"),
+            product_key: Some("PK1".into()),
+            data: Some("[]".into()),
             ..Defaults::default()
         };
         let named = draft(&[(Field::Service, "s")], &[("a", "1")]);

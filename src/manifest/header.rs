@@ -1,11 +1,12 @@
 //! The header of delimited text: which delimiter it uses and what its columns mean.
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     io::{self, BufRead},
 };
 
-use memchr::memchr_iter;
+use memchr::{memchr, memchr_iter};
 
 use super::{
     Fault, Problem, ROW_LIMIT,
@@ -34,12 +35,20 @@ impl Header {
     /// Reads the header line; `delimiter` is the one that the file's name tells, when it does.
     pub(super) fn read(input: &mut impl BufRead, delimiter: Option<u8>) -> Result<Self, Fault> {
         let (text, line) = header_text(input)?;
-        let delimiter = delimiter.unwrap_or_else(|| likeliest_delimiter(&text));
+        let delimiter = delimiter.unwrap_or_else(|| DELIMITERS[likeliest(&text).delimiter.0]);
         let mut records = Records::new(&text[..], delimiter, line);
         let Some(record) = records.read()? else {
             return Err(Fault::whole(Problem::Empty));
         };
         let names: Vec<Box<str>> = record.iter().map(|name| name.trim().into()).collect();
+        let mut header = Self {
+            delimiter,
+            line,
+            next_line: line + memchr_iter(b'\n', &text).count() as u64,
+            names,
+            device_key: 0,
+        };
+        header.device_key = header.check()?;
         if records.read()?.is_some() {
             return Err(Fault::at(
                 line,
@@ -48,15 +57,6 @@ impl Header {
                 ),
             ));
         }
-        let next_line = line + memchr_iter(b'\n', &text).count() as u64;
-        let mut header = Self {
-            delimiter,
-            line,
-            next_line,
-            names,
-            device_key: 0,
-        };
-        header.device_key = header.check()?;
         Ok(header)
     }
 
@@ -133,7 +133,9 @@ impl Header {
     }
 }
 
-/// The header's bytes with its line end, and the line on which it stands. Quoted names may hold line ends.
+/// The header's bytes with its line end, and the line on which it stands.
+///
+/// Quoted names may hold line ends, so a line with an open quote is continued, unless it makes sense as it is: `5" pipe` opens none.
 fn header_text(input: &mut impl BufRead) -> Result<(Vec<u8>, u64), Fault> {
     let (mut text, mut line) = (Vec::new(), 1);
     loop {
@@ -149,26 +151,42 @@ fn header_text(input: &mut impl BufRead) -> Result<(Vec<u8>, u64), Fault> {
         if blank {
             text.clear();
             line += 1;
-        } else if read == 0 || memchr_iter(b'"', &text).count().is_multiple_of(2) {
+            continue;
+        }
+        let closed = memchr_iter(b'"', &text).count().is_multiple_of(2);
+        let is_first_line = memchr(b'\n', &text).is_none_or(|end| end + 1 == text.len());
+        if closed || read == 0 || is_first_line && likeliest(&text).known > 0 {
             return Ok((text, line));
         }
     }
 }
 
-/// The delimiter under which the header has the most columns that we know, and then the most columns.
-fn likeliest_delimiter(text: &[u8]) -> u8 {
-    let score = |delimiter| match Records::new(text, delimiter, 1).read() {
-        Ok(Some(record)) => (known_columns(&record), record.len()),
-        _ => (0, 0),
-    };
-    let mut best = (DELIMITERS[0], score(DELIMITERS[0]));
-    for delimiter in DELIMITERS.into_iter().skip(1) {
-        let score = score(delimiter);
-        if score > best.1 {
-            best = (delimiter, score);
+/// How well a header reads under a delimiter; the order of the members is that of their weight.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Score {
+    /// Columns that we know.
+    known: usize,
+    columns: usize,
+    /// The likelier delimiter wins a draw.
+    delimiter: Reverse<usize>,
+}
+
+/// How the header reads best.
+fn likeliest(text: &[u8]) -> Score {
+    let score = |place: usize| {
+        let (known, columns) = match Records::new(text, DELIMITERS[place], 1).read() {
+            Ok(Some(record)) => (known_columns(&record), record.len()),
+            Ok(None) => (0, 0),
+            // What is wrong is better told than how it would read otherwise.
+            Err(_) => (0, usize::MAX),
+        };
+        Score {
+            known,
+            columns,
+            delimiter: Reverse(place),
         }
-    }
-    best.0
+    };
+    (1..DELIMITERS.len()).map(score).fold(score(0), Ord::max)
 }
 
 fn known_columns(record: &Record<'_>) -> usize {
@@ -198,6 +216,7 @@ mod tests {
             ("device_key\tsite", b'\t'),
             ("device_key", b','),
             ("\"note, with commas, many\";device_key\n", b';'),
+            ("device_key;5\" pipe;site\nDK1;x;y\n", b';'),
             ("site, or place;floor, or level;device_key;a\n", b';'),
         ] {
             assert_eq!(

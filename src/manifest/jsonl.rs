@@ -289,7 +289,7 @@ mod tests {
             ),
             (
                 r#"{"deviceKey":null,"data":[],"productKey":"P"}"#.into(),
-                "line 1, column device_key: the line names no device",
+                "line 1, column deviceKey: the line names no device",
             ),
             (
                 r#"{"devicekey":"D","data":[]}"#.into(),
