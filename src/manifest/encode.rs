@@ -1,0 +1,340 @@
+//! From a row's cells and the run-wide defaults to a payload.
+
+use std::borrow::Cow;
+
+use crate::model::Payload;
+
+use super::{
+    Defaults, ManifestError, cell,
+    column::Field,
+    defaults::flag,
+    draft::{Draft, Flaw},
+    json,
+    wire::{Command, Value},
+};
+
+/// Makes payloads of drafts.
+#[derive(Debug, Clone)]
+pub(super) struct Encoder {
+    defaults: Defaults,
+    /// The `data` of a row that has none of its own, and names no service.
+    data: Option<Box<str>>,
+}
+
+impl Encoder {
+    /// An encoder with these defaults, which are checked here once for all rows.
+    pub(super) fn new(defaults: Defaults) -> Result<Self, ManifestError> {
+        defaults.check()?;
+        // Encoding them now shows values without a wire form before any row is read, also when every row brings its own service.
+        let service = defaults.service.as_deref();
+        let mut command = Command::new(service.unwrap_or_default());
+        for (code, text) in &defaults.params {
+            let value = parameter_text(text)
+                .map_err(|reason| flag("--param", format!("`{code}` {reason}")))?;
+            command
+                .param(code, &value)
+                .map_err(|unfit| flag("--param", unfit.describe(code)))?;
+        }
+        let data = match &defaults.data {
+            Some(data) => Some(data.as_str().into()),
+            None => service.map(|_| command.finish()),
+        };
+        Ok(Self { defaults, data })
+    }
+
+    /// What a row asks for.
+    pub(super) fn payload(&self, draft: &Draft<'_>) -> Result<Payload, Flaw> {
+        let product_key = match draft.parsed(Field::ProductKey, |key| {
+            cell::check_key(key).map(|()| key.into())
+        })? {
+            Some(key) => key,
+            None => self.default_product_key()?,
+        };
+        let is_cache = draft.parsed(Field::IsCache, cell::flag)?;
+        let cache_time = draft.parsed(Field::CacheTime, cell::seconds)?;
+        // A row that switches the cache off does not want the default's time for it either.
+        let default_time = self.defaults.cache_time.filter(|_| is_cache != Some(false));
+        Ok(Payload {
+            product_key,
+            data: self.data(draft)?,
+            qos: draft.parsed(Field::Qos, cell::qos)?.or(self.defaults.qos),
+            is_cache: is_cache.or(default_time.map(|_| true)),
+            cache_time: cache_time.or(default_time),
+            is_cover: draft
+                .parsed(Field::IsCover, cell::flag)?
+                .or(self.defaults.cover.then_some(true)),
+            extend_para: extend_para(draft)?,
+        })
+    }
+
+    fn default_product_key(&self) -> Result<Box<str>, Flaw> {
+        match &self.defaults.product_key {
+            Some(key) => Ok(key.as_str().into()),
+            None => Err(Flaw::of(
+                Field::ProductKey,
+                "the row has no product key: fill the column `product_key` or give `--product-key`",
+            )),
+        }
+    }
+
+    fn data(&self, draft: &Draft<'_>) -> Result<Box<str>, Flaw> {
+        let service = draft.text(Field::Service)?;
+        match (draft.get(Field::Data), service, draft.params.is_empty()) {
+            (None, None, true) => self.data.clone().ok_or_else(|| {
+                Flaw::of_row(
+                    "the row has neither `data` nor `service`: fill one of them or give `--service` or `--data`",
+                )
+            }),
+            (Some(data), None, true) => own_data(data),
+            (Some(_), _, _) => Err(Flaw::of(
+                Field::Data,
+                "`data` excludes `service` and its parameters: leave one of them empty",
+            )),
+            (None, service, _) => self.command(service, draft),
+        }
+    }
+
+    /// The wire string of a row that names a service, parameters or both.
+    fn command(&self, service: Option<&str>, draft: &Draft<'_>) -> Result<Box<str>, Flaw> {
+        let default = self.defaults.service.as_deref();
+        let service = service.or(default).ok_or_else(|| {
+            Flaw::of(
+                Field::Service,
+                "the row has parameters and no service: fill the column `service` or give `--service`",
+            )
+        })?;
+        if service.is_empty() {
+            return Err(Flaw::of(Field::Service, "is empty"));
+        }
+        let defaults: &[_] = if default.is_none_or(|default| default == service) {
+            &self.defaults.params
+        } else {
+            &[]
+        };
+        let mut command = Command::new(service);
+        let mut add = |code: &str, value: &Value<'_>| {
+            command
+                .param(code, value)
+                .map_err(|unfit| Flaw::of_param(code, unfit.describe(code)))
+        };
+        for (code, text) in defaults {
+            if let Some(own) = draft.param(code) {
+                add(code, own)?;
+            } else {
+                let value = parameter_text(text).map_err(|reason| Flaw::of_param(code, reason))?;
+                add(code, &value)?;
+            }
+        }
+        for (code, value) in &draft.params {
+            if !defaults.iter().any(|(default, _)| default == code) {
+                add(code, value)?;
+            }
+        }
+        Ok(command.finish())
+    }
+}
+
+/// A parameter written as text, in a CSV cell or a flag: what begins with `[` or `{` is JSON, anything else is a scalar.
+pub(super) fn parameter_text(text: &str) -> Result<Value<'_>, String> {
+    if text.starts_with(['[', '{']) {
+        json::parse(text).map(Value::Json).map_err(|error| {
+            format!(
+                "begins like JSON and is not JSON: {}; this very text can be sent in `data`",
+                json::describe(&error)
+            )
+        })
+    } else {
+        Ok(Value::Text(Cow::Borrowed(text)))
+    }
+}
+
+fn own_data(data: &Value<'_>) -> Result<Box<str>, Flaw> {
+    match data {
+        Value::Text(text) => {
+            cell::wire_string(text).map_err(|reason| Flaw::of(Field::Data, reason))
+        }
+        Value::Json(raw) => Ok(json::compact(raw.get()).into()),
+    }
+}
+
+fn extend_para(draft: &Draft<'_>) -> Result<Option<Box<str>>, Flaw> {
+    draft
+        .get(Field::ExtendPara)
+        .map(|value| {
+            let text = match value {
+                Value::Text(text) => text,
+                Value::Json(raw) => raw.get(),
+            };
+            cell::object(text).map_err(|reason| Flaw::of(Field::ExtendPara, reason))
+        })
+        .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft<'a>(cells: &[(Field, &'a str)], params: &[(&'a str, &'a str)]) -> Draft<'a> {
+        let mut draft = Draft::default();
+        for (field, text) in cells {
+            draft.set(*field, Value::Text(Cow::Borrowed(text)));
+        }
+        for (code, text) in params {
+            let value = Value::Text(Cow::Borrowed(text));
+            draft.params.push((Cow::Borrowed(code), value));
+        }
+        draft
+    }
+
+    fn payload(defaults: &Defaults, draft: &Draft<'_>) -> Payload {
+        let encoder = Encoder::new(defaults.clone()).expect("good defaults");
+        encoder.payload(draft).expect("a good draft")
+    }
+
+    fn service_defaults() -> Defaults {
+        Defaults {
+            product_key: Some("PK1".into()),
+            service: Some("fuwu".into()),
+            params: vec![("a".into(), "1".into()), ("b".into(), "[2]".into())],
+            ..Defaults::default()
+        }
+    }
+
+    fn data(cells: &[(Field, &str)], params: &[(&str, &str)]) -> String {
+        payload(&service_defaults(), &draft(cells, params))
+            .data
+            .into()
+    }
+
+    #[test]
+    fn a_bare_key_gets_the_defaults() {
+        let defaults = Defaults {
+            qos: Some(2),
+            cache_time: Some(360),
+            cover: true,
+            ..service_defaults()
+        };
+        assert_eq!(
+            payload(&defaults, &Draft::default()),
+            Payload {
+                product_key: "PK1".into(),
+                data: r#"[{"fuwu":[{"a":"1"},{"b":[{"0":"2"}]}]}]"#.into(),
+                qos: Some(2),
+                is_cache: Some(true),
+                cache_time: Some(360),
+                is_cover: Some(true),
+                extend_para: None,
+            }
+        );
+        let defaults = Defaults {
+            product_key: Some("PK1".into()),
+            data: Some("[ 1 ]".into()),
+            ..Defaults::default()
+        };
+        assert_eq!(&*payload(&defaults, &Draft::default()).data, "[ 1 ]");
+    }
+
+    #[test]
+    fn a_rows_own_values_win() {
+        let defaults = Defaults {
+            qos: Some(2),
+            cache_time: Some(360),
+            cover: true,
+            ..service_defaults()
+        };
+        let own = draft(
+            &[
+                (Field::ProductKey, "PK2"),
+                (Field::Qos, "0"),
+                (Field::CacheTime, "5"),
+                (Field::IsCover, "false"),
+            ],
+            &[],
+        );
+        let payload = payload(&defaults, &own);
+        assert_eq!(&*payload.product_key, "PK2");
+        assert_eq!((payload.qos, payload.is_cover), (Some(0), Some(false)));
+        assert_eq!(
+            (payload.is_cache, payload.cache_time),
+            (Some(true), Some(5))
+        );
+    }
+
+    #[test]
+    fn a_row_that_switches_the_cache_off_gets_no_time_for_it() {
+        let defaults = Defaults {
+            cache_time: Some(360),
+            ..service_defaults()
+        };
+        let payload = payload(&defaults, &draft(&[(Field::IsCache, "false")], &[]));
+        assert_eq!((payload.is_cache, payload.cache_time), (Some(false), None));
+    }
+
+    #[test]
+    fn default_parameters_join_those_of_the_same_service_only() {
+        for (cells, params, expected) in [
+            (
+                &[][..],
+                &[("c", "3"), ("a", "9")][..],
+                r#"[{"fuwu":[{"a":"9"},{"b":[{"0":"2"}]},{"c":"3"}]}]"#,
+            ),
+            (
+                &[(Field::Service, "fuwu")],
+                &[],
+                r#"[{"fuwu":[{"a":"1"},{"b":[{"0":"2"}]}]}]"#,
+            ),
+            (
+                &[(Field::Service, "other")],
+                &[("c", "3")],
+                r#"[{"other":[{"c":"3"}]}]"#,
+            ),
+            (&[(Field::Data, "[7]")], &[], "[7]"),
+        ] {
+            assert_eq!(data(cells, params), expected);
+        }
+    }
+
+    #[test]
+    fn default_parameters_without_a_service_go_to_every_service() {
+        let defaults = Defaults {
+            service: None,
+            ..service_defaults()
+        };
+        let encoder = Encoder::new(defaults.clone()).expect("good defaults");
+        assert!(encoder.payload(&Draft::default()).is_err());
+        let named = draft(&[(Field::Service, "other")], &[]);
+        assert_eq!(
+            &*payload(&defaults, &named).data,
+            r#"[{"other":[{"a":"1"},{"b":[{"0":"2"}]}]}]"#
+        );
+    }
+
+    #[test]
+    fn a_default_wire_string_gives_way_to_a_rows_service() {
+        let defaults = Defaults {
+            product_key: Some("PK1".into()),
+            data: Some("[]".into()),
+            ..Defaults::default()
+        };
+        let named = draft(&[(Field::Service, "s")], &[("a", "1")]);
+        assert_eq!(&*payload(&defaults, &named).data, r#"[{"s":[{"a":"1"}]}]"#);
+        // Parameters alone do not say what they are for.
+        let encoder = Encoder::new(defaults).expect("good defaults");
+        assert!(encoder.payload(&draft(&[], &[("a", "1")])).is_err());
+    }
+
+    #[test]
+    fn default_parameters_without_a_wire_form_are_refused_at_once() {
+        for (value, expected) in [
+            ("[[1]]", "--param: `x[0]` is nested deeper"),
+            ("{\"a\":1", "--param: `x` begins like JSON and is not JSON"),
+        ] {
+            let defaults = Defaults {
+                params: vec![("x".into(), value.into())],
+                ..Defaults::default()
+            };
+            let error = Encoder::new(defaults).expect_err(value).to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+}

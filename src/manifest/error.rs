@@ -1,0 +1,142 @@
+//! What is wrong with a manifest as a whole, or with the flags that stand in for its columns. A single bad row is a
+//! [`RowError`](crate::model::RowError) instead.
+
+use std::{fmt, io};
+
+/// A manifest cannot be used; nothing of it may be sent. The exit code for it is 2.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// A flag that stands in for a column has a value that cannot be sent.
+    #[error("{flag}: {reason}")]
+    Flag {
+        /// The flag as typed, with its dashes.
+        flag: &'static str,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// The file is at fault.
+    #[error("{file}{fault}")]
+    File {
+        /// The file's name as given, or `standard input`.
+        file: Box<str>,
+        /// Where in the file, and what.
+        fault: Fault,
+    },
+}
+
+/// What is wrong with a file, and where.
+#[derive(Debug)]
+pub struct Fault {
+    /// The line, from 1, when the fault belongs to one.
+    pub line: Option<u64>,
+    /// The column or JSON field at fault, as the file spells it.
+    pub column: Option<Box<str>>,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+impl Fault {
+    /// A fault that belongs to no line.
+    pub(super) fn whole(problem: Problem) -> Self {
+        Self {
+            line: None,
+            column: None,
+            problem,
+        }
+    }
+
+    /// A fault of a line.
+    pub(super) fn at(line: u64, problem: Problem) -> Self {
+        Self {
+            line: Some(line),
+            column: None,
+            problem,
+        }
+    }
+
+    /// Names the file.
+    pub(super) fn of(self, file: &str) -> ManifestError {
+        ManifestError::File {
+            file: file.into(),
+            fault: self,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    /// Continues a file name: `, line 7, column note: …`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, ", line {line}")?;
+        }
+        if let Some(column) = &self.column {
+            write!(f, ", column {column}")?;
+        }
+        write!(f, ": {}", self.problem)
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::whole(error.into())
+    }
+}
+
+/// What makes a file unusable.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// The operating system or the decompressor refused.
+    #[error("cannot be read: {0}")]
+    Read(String),
+    /// It was to be kept for a second reading, and the disk refused.
+    #[error("cannot be kept in a temporary file: {0}; is there room in $TMPDIR?")]
+    Spool(String),
+    /// The compressed data stops before its end.
+    #[error("the archive is cut: its compressed data ends too early; make or fetch it again")]
+    Cut,
+    /// The name promises a compression that the content does not have.
+    #[error(
+        "is named like {0}, but its content is not; make or fetch it again, or name it for what it is"
+    )]
+    NotCompressed(&'static str),
+    /// Its bytes are not those that were hashed.
+    #[error("changed while it was being read; start again when nothing writes to it")]
+    Changed,
+    /// Its encoding is UTF-16.
+    #[error("is UTF-16; save it as UTF-8")]
+    Utf16,
+    /// Its encoding is not UTF-8.
+    #[error("is not UTF-8; save the file as UTF-8")]
+    NotUtf8,
+    /// It holds no byte but blanks.
+    #[error("is empty; a manifest without rows is taken for a mistake")]
+    Empty,
+    /// It holds a header and no row.
+    #[error("has no rows; a manifest without rows is taken for a mistake")]
+    NoRows,
+    /// A record is longer than any that makes sense.
+    #[error("the row is longer than {} MiB; is a quote left open?", super::ROW_LIMIT >> 20)]
+    RowTooLong,
+    /// A quoted field runs into the end of the file.
+    #[error("a quote is opened in this row and never closed")]
+    OpenQuote,
+    /// A closing quote in a row of several lines is followed by text, so that the field may have swallowed rows.
+    #[error(
+        "the row runs over several lines and has text after a closing quote; is a quote left open or not doubled?"
+    )]
+    StrayQuote,
+    /// The header, or a column of it, is not usable.
+    #[error("{0}")]
+    Header(String),
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        match error.downcast::<Self>() {
+            Ok(problem) => problem,
+            // Both decompressors report compressed data that stops early in this way.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Cut,
+            Err(error) => Self::Read(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Where a manifest's bytes come from: opened twice, decompressed, hashed, and compared with the first reading.
+
+use std::{
+    fmt::Write as _,
+    fs::File,
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use flate2::bufread::MultiGzDecoder;
+use sha2::{Digest, Sha256};
+
+use super::Problem;
+
+/// Large enough that a system call and a hash round are worth it.
+const BUFFER: usize = 128 * 1024;
+
+/// A SHA-256.
+pub(super) type Hash = [u8; 32];
+
+/// A stream of uncompressed bytes.
+pub(super) type Stream = BufReader<Box<dyn Read + Send>>;
+
+/// Something that can be read from the beginning more than once.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// A regular file.
+    File(PathBuf),
+    /// A copy of what could be read only once, in a file without a name that vanishes with the process.
+    Spool(Arc<Mutex<File>>),
+}
+
+impl Source {
+    /// The file at `path`; what is not a regular file, such as a pipe, is copied.
+    pub(super) fn of_path(path: &Path) -> Result<Self, Problem> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(Problem::Read("is a directory".into()));
+        }
+        if metadata.is_file() {
+            Ok(Self::File(path.to_owned()))
+        } else {
+            Self::spool(file)
+        }
+    }
+
+    /// A copy of `input`.
+    pub(super) fn spool(mut input: impl Read) -> Result<Self, Problem> {
+        let full = |error: io::Error| Problem::Spool(error.to_string());
+        let mut file = tempfile::tempfile().map_err(full)?;
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            match input.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(length) => file.write_all(&buffer[..length]).map_err(full)?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Self::Spool(Arc::new(Mutex::new(file))))
+    }
+
+    /// Whether it was copied.
+    pub(super) fn is_spool(&self) -> bool {
+        matches!(self, Self::Spool(_))
+    }
+
+    /// Its bytes, uncompressed.
+    ///
+    /// The content tells the compression; `promised` is the one that the name tells, and not to find it there is an error.
+    pub(super) fn open(&self, promised: Option<Compression>) -> Result<Stream, Problem> {
+        let raw: Box<dyn Read + Send> = match self {
+            Self::File(path) => Box::new(File::open(path)?),
+            Self::Spool(file) => Box::new(SpoolReader {
+                file: Arc::clone(file),
+                position: 0,
+            }),
+        };
+        let mut raw = BufReader::with_capacity(BUFFER, raw);
+        let found = Compression::of_content(raw.fill_buf()?);
+        if let Some(promised) = promised
+            && found != Some(promised)
+        {
+            return Err(Problem::NotCompressed(promised.name()));
+        }
+        let plain: Box<dyn Read + Send> = match found {
+            None => return Ok(raw),
+            Some(Compression::Gzip) => Box::new(MultiGzDecoder::new(raw)),
+            Some(Compression::Zstd) => Box::new(zstd::Decoder::with_buffer(raw)?),
+        };
+        Ok(BufReader::with_capacity(BUFFER, plain))
+    }
+}
+
+/// Reads a spool from a position of its own, so that readers do not disturb one another.
+struct SpoolReader {
+    file: Arc<Mutex<File>>,
+    position: u64,
+}
+
+impl Read for SpoolReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(self.position))?;
+        let length = file.read(buffer)?;
+        self.position += length as u64;
+        Ok(length)
+    }
+}
+
+/// How a file is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compression {
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    /// What a file's extension promises.
+    pub(super) fn of_extension(extension: &str) -> Option<Self> {
+        match extension {
+            "gz" => Some(Self::Gzip),
+            "zst" => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    fn of_content(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            // A frame of data, or a skippable one, with which archives of parallel compressors begin.
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
+/// Hashes all of a stream.
+pub(super) fn hash(mut stream: Stream) -> Result<Hash, Problem> {
+    let mut hasher = Sha256::new();
+    loop {
+        let bytes = stream.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(hasher.finalize().into());
+        }
+        hasher.update(bytes);
+        let length = bytes.len();
+        stream.consume(length);
+    }
+}
+
+/// Passes a stream on and fails at its end unless it had the hash expected.
+pub(super) struct Verified<R> {
+    inner: R,
+    hasher: Sha256,
+    expected: Hash,
+}
+
+impl<R> Verified<R> {
+    pub(super) fn new(inner: R, expected: Hash) -> Self {
+        Self {
+            inner,
+            hasher: Sha256::new(),
+            expected,
+        }
+    }
+}
+
+impl<R: Read> Read for Verified<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..length]);
+        let at_end = length == 0 && !buffer.is_empty();
+        if at_end && self.hasher.clone().finalize()[..] != self.expected {
+            return Err(io::Error::other(Problem::Changed));
+        }
+        Ok(length)
+    }
+}
+
+/// Lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "{byte:02x}");
+            out
+        })
+}
