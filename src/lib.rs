@@ -13,3 +13,4 @@ pub mod clock;
 pub mod engine;
 pub mod gateway;
 pub mod model;
+pub mod simulator;
