@@ -1,13 +1,336 @@
-//! The flags of the command that serves the simulator.
+//! The flags of `fleetpush simulator`.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use clap::Args;
+use serde::{Deserialize, de::IntoDeserializer as _};
 
-/// `fleetpush simulator`
-#[derive(Debug, Args)]
+use crate::simulator::{Fault, Limit, Oddity, Scenario, ScenarioError};
+
+const FAULT_HELP: &str = "\
+Share of requests that meet a fault, for example `reset_after=0.01`; can be repeated
+
+Names: reset_before, reset_after, cut, hang, hang_acted, request_timeout, too_many_requests, internal_error, internal_error_acted, \
+bad_gateway, bad_gateway_acted, unavailable, gateway_timeout, gateway_timeout_acted, service_exception, hub_unavailable, trickle, \
+oversized, wrong_type, not_json, dead_in_pool";
+
+const ODDITY_HELP: &str = "\
+Share of replies that are odd, for example `left_out=0.01`; can be repeated
+
+Names: left_out, doubled, stray, reordered, data_null, data_missing, data_object, code_text, ticket_number, ticket_null, msg_null, \
+msg_object";
+
+/// What the simulated platform is to be like. Shares are numbers from 0 to 1.
+#[derive(Debug, Clone, Args)]
 pub struct SimulatorArgs {
-    /// The address to listen on
-    #[arg(long, value_name = "ADDRESS")]
-    pub listen: Option<SocketAddr>,
+    /// Address to listen on; loopback only, port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8765", value_parser = loopback)]
+    pub listen: SocketAddr,
+
+    /// Scenario to start from, TOML or JSON; the other flags change it
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
+
+    /// Start from the scenario of `run --simulate` instead of a healthy platform
+    #[arg(long, conflicts_with = "scenario")]
+    pub demo: bool,
+
+    /// Number that all chance follows from; the same one gives the same fleet
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// Pause before each reply, in milliseconds
+    #[arg(long, value_name = "MS")]
+    pub latency: Option<u64>,
+
+    /// The most that chance adds to that pause, in milliseconds
+    #[arg(long, value_name = "MS")]
+    pub jitter: Option<u64>,
+
+    /// Share of devices that are offline (61002)
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub offline: Option<f64>,
+
+    /// Share of devices that are refused for good (61005)
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub rejected: Option<f64>,
+
+    /// Share of sends to a device that fail in passing (70000, 50000, 70095)
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub transient: Option<f64>,
+
+    /// Share of devices that make the platform refuse every request naming them, as a whole
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub poison: Option<f64>,
+
+    /// Messages that a device takes in a window of milliseconds before it answers 61007
+    #[arg(long, value_name = "N/MS", value_parser = limit)]
+    pub frequency: Option<Limit>,
+
+    /// Messages that a device takes in a window of milliseconds before it answers 61006
+    #[arg(long, value_name = "N/MS", value_parser = limit)]
+    pub quota: Option<Limit>,
+
+    /// Requests a second that are let through; others get HTTP 429
+    #[arg(long, value_name = "N")]
+    pub rate_limit: Option<f64>,
+
+    /// Text of `Retry-After` in a 429 or 503, sensible or not
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub retry_after: Option<String>,
+
+    /// Most devices that one request may carry
+    #[arg(long, value_name = "N")]
+    pub device_limit: Option<usize>,
+
+    /// Requests that a token is good for
+    #[arg(long, value_name = "N")]
+    pub token_requests: Option<u64>,
+
+    /// Time that a token is good for, in milliseconds
+    #[arg(long, value_name = "MS")]
+    pub token_lifetime: Option<u64>,
+
+    /// Share of requests that meet a fault, for example `reset_after=0.01`; can be repeated
+    #[arg(long, value_name = "NAME=SHARE", value_parser = named_share::<Fault>, long_help = FAULT_HELP)]
+    pub fault: Vec<(Fault, f64)>,
+
+    /// The same for logins and refreshes
+    #[arg(long, value_name = "NAME=SHARE", value_parser = named_share::<Fault>)]
+    pub login_fault: Vec<(Fault, f64)>,
+
+    /// Share of replies that are odd, for example `left_out=0.01`; can be repeated
+    #[arg(long, value_name = "NAME=SHARE", value_parser = named_share::<Oddity>, long_help = ODDITY_HELP)]
+    pub oddity: Vec<(Oddity, f64)>,
+
+    /// Count deliveries, but do not keep them
+    #[arg(long)]
+    pub no_ledger: bool,
+}
+
+impl SimulatorArgs {
+    /// The scenario that the flags describe.
+    pub fn scenario(&self) -> Result<Scenario, ScenarioError> {
+        // Taken apart in full, so that no flag is forgotten.
+        let Self {
+            listen: _,
+            scenario,
+            demo,
+            seed,
+            latency,
+            jitter,
+            offline,
+            rejected,
+            transient,
+            poison,
+            frequency,
+            quota,
+            rate_limit,
+            retry_after,
+            device_limit,
+            token_requests,
+            token_lifetime,
+            fault,
+            login_fault,
+            oddity,
+            no_ledger,
+        } = self;
+        let base = match scenario {
+            Some(path) => Scenario::read(path)?,
+            None if *demo => Scenario::demo(),
+            None => Scenario::default(),
+        };
+        let scenario = Scenario {
+            seed: seed.unwrap_or(base.seed),
+            latency_ms: latency.unwrap_or(base.latency_ms),
+            latency_jitter_ms: jitter.unwrap_or(base.latency_jitter_ms),
+            offline: offline.unwrap_or(base.offline),
+            rejected: rejected.unwrap_or(base.rejected),
+            transient: transient.unwrap_or(base.transient),
+            poison: poison.unwrap_or(base.poison),
+            frequency_limit: frequency.or(base.frequency_limit),
+            quota_limit: quota.or(base.quota_limit),
+            rate_limit: rate_limit.or(base.rate_limit),
+            retry_after: retry_after.clone().or(base.retry_after),
+            device_limit: device_limit.or(base.device_limit),
+            token_requests: token_requests.or(base.token_requests),
+            token_lifetime_ms: token_lifetime.or(base.token_lifetime_ms),
+            faults: with(base.faults, fault),
+            login_faults: with(base.login_faults, login_fault),
+            oddities: with(base.oddities, oddity),
+            ledger: base.ledger && !no_ledger,
+            ..base
+        };
+        scenario.validate()?;
+        Ok(scenario)
+    }
+}
+
+fn with<K: Ord + Copy>(mut base: BTreeMap<K, f64>, given: &[(K, f64)]) -> BTreeMap<K, f64> {
+    base.extend(given.iter().copied());
+    base
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let addr: SocketAddr = text
+        .parse()
+        .map_err(|_| "give an address and a port, such as 127.0.0.1:8765".to_owned())?;
+    if addr.ip().is_loopback() {
+        Ok(addr)
+    } else {
+        Err("the simulator listens on loopback only: use 127.0.0.1 or [::1]".to_owned())
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| "give a number from 0 to 1".to_owned())
+}
+
+fn limit(text: &str) -> Result<Limit, String> {
+    text.split_once('/')
+        .and_then(|(messages, window)| {
+            Some(Limit {
+                messages: messages.parse().ok()?,
+                window_ms: window.parse().ok()?,
+            })
+        })
+        .ok_or_else(|| "give messages and milliseconds, such as 1/2000".to_owned())
+}
+
+fn named_share<K: for<'de> Deserialize<'de>>(text: &str) -> Result<(K, f64), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or_else(|| "give a name and a share, such as name=0.01".to_owned())?;
+    let name = K::deserialize(name.into_deserializer())
+        .map_err(|error: serde::de::value::Error| error.to_string())?;
+    Ok((name, share(value)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Alone {
+        #[command(flatten)]
+        args: SimulatorArgs,
+    }
+
+    fn parse(flags: &str) -> Result<SimulatorArgs, clap::Error> {
+        let words = std::iter::once("simulator").chain(flags.split_whitespace());
+        Alone::try_parse_from(words).map(|alone| alone.args)
+    }
+
+    #[test]
+    fn no_flags_are_a_healthy_platform() {
+        let args = parse("").unwrap();
+        assert_eq!(args.listen, ([127, 0, 0, 1], 8765).into());
+        assert_eq!(args.scenario().unwrap(), Scenario::default());
+        assert_eq!(
+            parse("--demo").unwrap().scenario().unwrap(),
+            Scenario::demo()
+        );
+    }
+
+    #[test]
+    fn every_flag_arrives() {
+        let args = parse(
+            "--listen [::1]:0 --seed 1 --latency 2 --jitter 3 --offline 0.1 --rejected 0.2 --transient 0.3 --poison 0.4 --frequency 1/2000 \
+             --quota 2/3000 --rate-limit 30 --retry-after -7 --device-limit 50 --token-requests 15 --token-lifetime 4000 \
+             --fault cut=0.1 --fault hang=0.2 --login-fault bad_gateway=1 --oddity left_out=0.5 --no-ledger",
+        )
+        .unwrap();
+        assert!(args.listen.is_ipv6());
+        let expected = Scenario {
+            seed: 1,
+            latency_ms: 2,
+            latency_jitter_ms: 3,
+            offline: 0.1,
+            rejected: 0.2,
+            transient: 0.3,
+            poison: 0.4,
+            frequency_limit: Some(Limit {
+                messages: 1,
+                window_ms: 2000,
+            }),
+            quota_limit: Some(Limit {
+                messages: 2,
+                window_ms: 3000,
+            }),
+            rate_limit: Some(30.0),
+            retry_after: Some("-7".to_owned()),
+            device_limit: Some(50),
+            token_requests: Some(15),
+            token_lifetime_ms: Some(4000),
+            faults: BTreeMap::from([(Fault::Cut, 0.1), (Fault::Hang, 0.2)]),
+            login_faults: BTreeMap::from([(Fault::BadGateway, 1.0)]),
+            oddities: BTreeMap::from([(Oddity::LeftOut, 0.5)]),
+            ledger: false,
+            ..Scenario::default()
+        };
+        assert_eq!(args.scenario().unwrap(), expected);
+    }
+
+    #[test]
+    fn flags_change_the_file_and_leave_the_rest_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("night.toml");
+        std::fs::write(&path, "offline = 0.5\nseed = 9\n[faults]\ncut = 0.1\n").unwrap();
+        let flags = format!("--scenario {} --seed 1 --fault hang=0.2", path.display());
+        let expected = Scenario {
+            seed: 1,
+            offline: 0.5,
+            faults: BTreeMap::from([(Fault::Cut, 0.1), (Fault::Hang, 0.2)]),
+            ..Scenario::default()
+        };
+        assert_eq!(parse(&flags).unwrap().scenario().unwrap(), expected);
+    }
+
+    #[test]
+    fn mistakes_say_what_to_give_instead() {
+        for (flags, hint) in [
+            ("--listen 0.0.0.0:80", "127.0.0.1"),
+            ("--listen somewhere", "127.0.0.1:8765"),
+            ("--offline 5", "from 0 to 1"),
+            ("--offline NaN", "from 0 to 1"),
+            ("--frequency 5", "1/2000"),
+            ("--fault cut", "name=0.01"),
+            ("--fault kut=0.1", "reset_before"),
+            ("--oddity cut=0.1", "left_out"),
+            ("--demo --scenario x", "cannot be used with"),
+        ] {
+            let message = parse(flags).unwrap_err().to_string();
+            assert!(message.contains(hint), "{flags}: {message}");
+        }
+        let both = parse("--fault cut=0.6 --fault hang=0.6").unwrap();
+        assert!(matches!(
+            both.scenario(),
+            Err(ScenarioError::TooManyFaults { .. })
+        ));
+    }
+
+    #[test]
+    fn the_help_names_every_fault_and_oddity() {
+        let help = Alone::command().render_long_help().to_string();
+        // Serde's complaint about an unknown name lists the known ones.
+        let complaints = [
+            named_share::<Fault>("?=0").unwrap_err(),
+            named_share::<Oddity>("?=0").unwrap_err(),
+        ];
+        let names: Vec<&str> = complaints
+            .iter()
+            .flat_map(|complaint| complaint.split('`').skip(3).step_by(2))
+            .collect();
+        assert_eq!(names.len(), 21 + 12, "{names:?}");
+        let absent: Vec<&str> = names
+            .into_iter()
+            .filter(|&name| !help.contains(name))
+            .collect();
+        assert!(absent.is_empty(), "{absent:?}");
+    }
 }

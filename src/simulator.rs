@@ -1,0 +1,104 @@
+//! A simulator of the platform: its API over HTTP on loopback, with devices, limits and faults on demand, and a ledger of all that it
+//! has acted on.
+//!
+//! It is the other side of the wire, for `fleetpush simulator`, `run --simulate`, tests and benchmarks. It is written from the vendor's
+//! specification alone and shares no table or parser with the client, so that a misreading on one side is seen on the other.
+
+mod chance;
+mod codes;
+mod command;
+mod elements;
+mod ending;
+mod fleet;
+mod ledger;
+mod operator;
+mod platform;
+mod reply;
+mod scenario;
+mod send;
+mod server;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod wire;
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use tokio::{sync::oneshot, task::JoinHandle};
+
+pub use ledger::Delivery;
+pub use scenario::{AtFirst, AuthRefusal, Fault, Limit, Oddity, Outage, Scenario, ScenarioError};
+pub use stats::Stats;
+
+use platform::Platform;
+
+/// A simulator that is running. Dropping it closes its port and all its connections.
+pub struct Simulator {
+    addr: SocketAddr,
+    platform: Arc<Platform>,
+    // Dropping the sender is what stops the server.
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+impl Simulator {
+    /// Starts on the current Tokio runtime; port 0 takes a free one.
+    ///
+    /// Fails if the scenario cannot be played, if the address is not a loopback address, or if the port cannot be opened.
+    pub async fn start(addr: SocketAddr, scenario: Scenario) -> io::Result<Self> {
+        scenario
+            .validate()
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let listener = server::listen(addr).await?;
+        let addr = listener.local_addr()?;
+        let platform = Arc::new(Platform::new(scenario));
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(server::run(listener, addr, Arc::clone(&platform), stopped));
+        Ok(Self {
+            addr,
+            platform,
+            stop,
+            server,
+        })
+    }
+
+    /// The address that it listens on.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// What a client takes as base URL, without a slash at the end.
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Stops at once, as a crash would: whatever is being answered is cut off. The port is free when this returns.
+    pub async fn stop(self) {
+        drop(self.stop);
+        // The server ends in an error only when its runtime is being torn down, and then it has stopped too.
+        let _ = self.server.await;
+    }
+
+    /// Every command that it has acted on, in order; empty when the scenario keeps no ledger.
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.platform.ledger().deliveries(None)
+    }
+
+    /// What it has counted so far.
+    pub fn stats(&self) -> Stats {
+        self.platform.counters.lock().clone()
+    }
+
+    /// The scenario that it plays, without an outage that is over.
+    pub fn scenario(&self) -> Scenario {
+        self.platform.scenario()
+    }
+
+    /// Plays another scenario from now on. Tokens, limits in use, the ledger and the counts stay.
+    pub fn play(&self, scenario: Scenario) -> Result<(), ScenarioError> {
+        scenario.validate()?;
+        self.platform.play(scenario);
+        Ok(())
+    }
+}

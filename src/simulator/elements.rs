@@ -1,0 +1,340 @@
+//! The reply to a `sendServiceData`: the specification's "Response Example", and its oddities on demand.
+
+use serde::{Serialize, Serializer};
+
+use super::{
+    chance::{Chance, Question},
+    codes,
+    reply::Reply,
+    scenario::{Oddity, Scenario},
+};
+
+/// What the platform says of one device: a ticket, or the code of a refusal.
+pub(super) type Verdict = Result<u64, i64>;
+
+#[derive(Serialize)]
+struct Body<'a> {
+    code: Code,
+    msg: Words<'a>,
+    #[serde(skip_serializing_if = "Data::is_missing")]
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Data<'a> {
+    List(Vec<Element<'a>>),
+    Single(Element<'a>),
+    Null,
+    Missing,
+}
+
+impl Data<'_> {
+    fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing)
+    }
+}
+
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Element<'a> {
+    code: Code,
+    product_key: &'a str,
+    device_key: &'a str,
+    ticket: Ticket,
+    message: Option<&'static str>,
+}
+
+#[derive(Clone, Copy)]
+struct Code {
+    code: i64,
+    as_text: bool,
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.as_text {
+            serializer.collect_str(&self.code)
+        } else {
+            serializer.serialize_i64(self.code)
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Ticket {
+    None,
+    Text(u64),
+    Number(u64),
+}
+
+impl Serialize for Ticket {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::None => serializer.serialize_none(),
+            Self::Text(ticket) => serializer.collect_str(ticket),
+            Self::Number(ticket) => serializer.serialize_u64(*ticket),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Words<'a> {
+    Text(&'a str),
+    Null,
+    Object { content: &'a str },
+}
+
+/// What is odd about one reply.
+pub(super) struct Odd {
+    chance: Chance,
+    request: u64,
+    kinds: Vec<Oddity>,
+}
+
+impl Odd {
+    /// What chance has in store for the reply to this request.
+    pub(super) fn of(scenario: &Scenario, chance: Chance, request: u64) -> Self {
+        let kinds = scenario
+            .oddities
+            .iter()
+            .filter(|&(&oddity, &share)| chance.within(share, question(oddity), request))
+            .map(|(&oddity, _)| oddity)
+            .collect();
+        Self {
+            chance,
+            request,
+            kinds,
+        }
+    }
+
+    /// What it is.
+    pub(super) fn kinds(&self) -> &[Oddity] {
+        &self.kinds
+    }
+
+    fn is(&self, oddity: Oddity) -> bool {
+        self.kinds.contains(&oddity)
+    }
+
+    fn code(&self, code: i64) -> Code {
+        Code {
+            code,
+            as_text: self.is(Oddity::CodeText),
+        }
+    }
+
+    fn words<'a>(&self, text: &'a str) -> Words<'a> {
+        if self.is(Oddity::MsgNull) {
+            Words::Null
+        } else if self.is(Oddity::MsgObject) {
+            Words::Object { content: text }
+        } else {
+            Words::Text(text)
+        }
+    }
+
+    fn element<'a>(
+        &self,
+        product_key: &'a str,
+        device_key: &'a str,
+        verdict: Verdict,
+    ) -> Element<'a> {
+        match verdict {
+            Ok(ticket) => Element {
+                code: self.code(codes::OK),
+                product_key,
+                device_key,
+                ticket: if self.is(Oddity::TicketNull) {
+                    Ticket::None
+                } else if self.is(Oddity::TicketNumber) {
+                    Ticket::Number(ticket)
+                } else {
+                    Ticket::Text(ticket)
+                },
+                message: None,
+            },
+            Err(code) => Element {
+                code: self.code(code),
+                product_key,
+                device_key,
+                ticket: Ticket::None,
+                message: Some(codes::text(code)),
+            },
+        }
+    }
+
+    /// About half of `count` places, and never none.
+    fn some_of(&self, count: usize, question: Question) -> impl Fn(usize) -> bool {
+        let draw = self.chance.number(question, self.request);
+        let sure = usize::try_from(draw >> 32).unwrap_or(0) % count.max(1);
+        move |place| place == sure || draw.rotate_left(place as u32) & 1 == 1
+    }
+}
+
+fn question(oddity: Oddity) -> Question {
+    match oddity {
+        Oddity::LeftOut => Question::LeftOut,
+        Oddity::Doubled => Question::Doubled,
+        Oddity::Stray => Question::Stray,
+        Oddity::Reordered => Question::Reordered,
+        Oddity::DataNull => Question::DataNull,
+        Oddity::DataMissing => Question::DataMissing,
+        Oddity::DataObject => Question::DataObject,
+        Oddity::CodeText => Question::CodeText,
+        Oddity::TicketNumber => Question::TicketNumber,
+        Oddity::TicketNull => Question::TicketNull,
+        Oddity::MsgNull => Question::MsgNull,
+        Oddity::MsgObject => Question::MsgObject,
+    }
+}
+
+/// The refusal of a whole request.
+pub(super) fn refusal(code: i64, odd: &Odd) -> Reply {
+    Reply::json(&Body {
+        code: odd.code(code),
+        msg: odd.words(codes::text(code)),
+        data: Data::Null,
+    })
+}
+
+/// The reply that tells each device's verdict.
+pub(super) fn verdicts<'a>(
+    product_key: &'a str,
+    verdicts: impl Iterator<Item = (&'a str, Verdict)>,
+    odd: &Odd,
+) -> Reply {
+    let mut elements: Vec<Element<'a>> = verdicts
+        .map(|(device_key, verdict)| odd.element(product_key, device_key, verdict))
+        .collect();
+    if !odd.kinds.is_empty() {
+        disturb(&mut elements, product_key, odd);
+    }
+    let data = match elements.as_slice() {
+        _ if odd.is(Oddity::DataMissing) => Data::Missing,
+        _ if odd.is(Oddity::DataNull) => Data::Null,
+        [single] if odd.is(Oddity::DataObject) => Data::Single(*single),
+        _ => Data::List(elements),
+    };
+    Reply::json(&Body {
+        code: odd.code(codes::OK),
+        msg: odd.words(codes::text(codes::OK)),
+        data,
+    })
+}
+
+fn disturb<'a>(elements: &mut Vec<Element<'a>>, product_key: &'a str, odd: &Odd) {
+    if odd.is(Oddity::LeftOut) {
+        let left_out = odd.some_of(elements.len(), Question::LeftOutAt);
+        let mut place = 0..;
+        elements.retain(|_| !place.next().is_some_and(&left_out));
+    }
+    if odd.is(Oddity::Doubled) {
+        let doubled = odd.some_of(elements.len(), Question::DoubledAt);
+        *elements = elements
+            .iter()
+            .enumerate()
+            .flat_map(|(place, &element)| {
+                std::iter::repeat_n(element, if doubled(place) { 2 } else { 1 })
+            })
+            .collect();
+    }
+    if odd.is(Oddity::Stray) {
+        elements.push(odd.element(product_key, "STRAY0001", Ok(1_000_000_000_000_000_001)));
+    }
+    if odd.is(Oddity::Reordered) {
+        elements.reverse();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const TICKET: u64 = 1_335_004_867_605_954_560;
+
+    fn odd(kinds: &[Oddity], request: u64) -> Odd {
+        let scenario = Scenario {
+            oddities: kinds
+                .iter()
+                .map(|&kind| (kind, 1.0))
+                .collect::<BTreeMap<_, _>>(),
+            ..Scenario::default()
+        };
+        Odd::of(&scenario, Chance::new(3), request)
+    }
+
+    fn reply(devices: &[&str], kinds: &[Oddity], request: u64) -> Value {
+        let told = devices.iter().map(|&key| (key, Ok(TICKET)));
+        serde_json::from_slice(&verdicts("PK0001", told, &odd(kinds, request)).body).unwrap()
+    }
+
+    #[test]
+    fn the_reply_is_the_specifications_example_to_the_letter() {
+        let told = [("DK00001", Ok(TICKET))].into_iter();
+        let reply = verdicts("PK0001", told, &odd(&[], 1));
+        assert_eq!(
+            std::str::from_utf8(&reply.body).unwrap(),
+            r#"{"code":200,"msg":"","data":[{"code":200,"productKey":"PK0001","deviceKey":"DK00001","ticket":"1335004867605954560","message":null}]}"#
+        );
+    }
+
+    #[test]
+    fn refusals_carry_the_tables_text() {
+        let told = [("DK00001", Err(61002))].into_iter();
+        let reply: Value =
+            serde_json::from_slice(&verdicts("PK0001", told, &odd(&[], 1)).body).unwrap();
+        assert_eq!(
+            reply["data"][0],
+            json!({"code": 61002, "productKey": "PK0001", "deviceKey": "DK00001", "ticket": null, "message": "Device offline"})
+        );
+        let whole: Value = serde_json::from_slice(&refusal(50007, &odd(&[], 1)).body).unwrap();
+        let text = "The deviceID, productKey or deviceKey is empty";
+        assert_eq!(whole, json!({"code": 50007, "msg": text, "data": null}));
+    }
+
+    #[test]
+    fn each_oddity_is_what_it_says() {
+        let devices = ["A", "B", "C", "D"];
+        let keys = |reply: &Value| -> Vec<String> {
+            reply["data"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|element| element["deviceKey"].as_str().unwrap().to_owned())
+                .collect()
+        };
+        for request in 0..50 {
+            let told = |oddity| reply(&devices, &[oddity], request);
+            assert!(keys(&told(Oddity::LeftOut)).len() < 4);
+            let doubled = keys(&told(Oddity::Doubled));
+            assert!(
+                doubled.len() > 4
+                    && devices
+                        .iter()
+                        .all(|&key| doubled.iter().any(|one| one == key))
+            );
+            assert_eq!(
+                keys(&told(Oddity::Stray)),
+                ["A", "B", "C", "D", "STRAY0001"]
+            );
+            assert_eq!(keys(&told(Oddity::Reordered)), ["D", "C", "B", "A"]);
+        }
+        let told = |oddity| reply(&["A"], &[oddity], 1);
+        assert_eq!(told(Oddity::LeftOut)["data"], json!([]));
+        assert_eq!(told(Oddity::DataNull).get("data"), Some(&Value::Null));
+        assert_eq!(told(Oddity::DataMissing).get("data"), None);
+        assert_eq!(told(Oddity::DataObject)["data"]["deviceKey"], "A");
+        assert_eq!(told(Oddity::CodeText)["code"], "200");
+        assert_eq!(told(Oddity::CodeText)["data"][0]["code"], "200");
+        assert_eq!(told(Oddity::TicketNumber)["data"][0]["ticket"], TICKET);
+        assert_eq!(told(Oddity::TicketNull)["data"][0]["ticket"], Value::Null);
+        assert_eq!(told(Oddity::MsgNull)["msg"], Value::Null);
+        assert_eq!(told(Oddity::MsgObject)["msg"], json!({"content": ""}));
+    }
+}

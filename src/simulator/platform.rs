@@ -1,0 +1,284 @@
+//! The platform's state, and the way of a call through it.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::{Request, Response, StatusCode, body::Incoming, header, http::request::Parts};
+use tokio::sync::watch;
+
+use super::{
+    chance::{Chance, Question},
+    ending::{self, Dropped},
+    fleet::Fleet,
+    ledger::Ledger,
+    operator,
+    reply::{Reply, ReplyBody},
+    scenario::{Outage, Scenario},
+    send,
+    stats::Counters,
+    tokens::Tokens,
+    wire::Line,
+};
+use crate::{clock::Clock, model::Timestamp};
+
+const LOGIN: &str = "/v2/quecauth/accessKeyAuthrize/accessKeyLogin";
+const REFRESH: &str = "/v2/quecauth/accessKeyAuthrize/refreshToken";
+const SEND: &str = "/v2/deviceshadow/r3/openapi/dm/sendServiceData";
+
+/// The largest request body that is read, in bytes.
+const MAX_BODY: usize = 64 * 1024 * 1024;
+
+/// The simulated platform.
+pub(super) struct Platform {
+    clock: Clock,
+    playing: watch::Sender<Arc<Playing>>,
+    pub(super) counters: Counters,
+    pub(super) fleet: Fleet,
+    pub(super) tokens: Tokens,
+    pub(super) bucket: Mutex<Bucket>,
+    ledger: Mutex<Ledger>,
+    login_calls: AtomicU64,
+}
+
+/// The scenario that is being played.
+pub(super) struct Playing {
+    pub(super) scenario: Scenario,
+    pub(super) chance: Chance,
+    since: Timestamp,
+}
+
+impl Playing {
+    /// The outage at this moment.
+    pub(super) fn outage(&self, now: Timestamp) -> Outage {
+        if self.outage_left(now) == Some(Duration::ZERO) {
+            Outage::None
+        } else {
+            self.scenario.outage
+        }
+    }
+
+    /// How much of the outage's length is left, if it has one.
+    pub(super) fn outage_left(&self, now: Timestamp) -> Option<Duration> {
+        let length = Duration::from_millis(self.scenario.outage_ms?);
+        Some(now.until(self.since.after(length)))
+    }
+
+    /// How long a call takes.
+    pub(super) fn latency(&self, call: u64) -> Duration {
+        let share = self.chance.share(Question::Latency, call);
+        let jitter = self.scenario.latency_jitter_ms as f64 * share;
+        Duration::from_millis(self.scenario.latency_ms.saturating_add(jitter as u64))
+    }
+}
+
+/// A token bucket of requests.
+pub(super) struct Bucket {
+    tokens: f64,
+    filled_at: Timestamp,
+}
+
+impl Bucket {
+    /// Takes a token if there is one.
+    pub(super) fn take(&mut self, rate: f64, burst: f64, now: Timestamp) -> bool {
+        let refill = self.filled_at.until(now).as_secs_f64() * rate;
+        self.filled_at = now;
+        self.tokens = (self.tokens + refill).min(burst);
+        let enough = self.tokens >= 1.0;
+        if enough {
+            self.tokens -= 1.0;
+        }
+        enough
+    }
+}
+
+/// One call of a client.
+pub(super) struct Call {
+    pub(super) line: Line,
+    pub(super) playing: Arc<Playing>,
+    pub(super) now: Timestamp,
+    pub(super) head: Parts,
+    pub(super) body: Bytes,
+}
+
+impl Call {
+    pub(super) fn query(&self) -> &str {
+        self.head.uri.query().unwrap_or_default()
+    }
+
+    pub(super) fn header(&self, name: header::HeaderName) -> Option<&str> {
+        self.head.headers.get(name)?.to_str().ok()
+    }
+}
+
+impl Platform {
+    pub(super) fn new(scenario: Scenario) -> Self {
+        let clock = Clock::start();
+        let playing = Playing {
+            chance: Chance::new(scenario.seed),
+            scenario,
+            since: clock.now(),
+        };
+        Self {
+            bucket: Mutex::new(Bucket {
+                tokens: f64::MAX,
+                filled_at: clock.now(),
+            }),
+            clock,
+            playing: watch::Sender::new(Arc::new(playing)),
+            counters: Counters::default(),
+            fleet: Fleet::new(),
+            tokens: Tokens::default(),
+            ledger: Mutex::default(),
+            login_calls: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The ledger, held for a moment.
+    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is being played, with a view of changes.
+    pub(super) fn watch(&self) -> watch::Receiver<Arc<Playing>> {
+        self.playing.subscribe()
+    }
+
+    /// The scenario, without an outage that is over.
+    pub(super) fn scenario(&self) -> Scenario {
+        let playing = Arc::clone(&self.playing.borrow());
+        let mut scenario = playing.scenario.clone();
+        scenario.outage = playing.outage(self.now());
+        if scenario.outage == Outage::None {
+            scenario.outage_ms = None;
+        }
+        scenario
+    }
+
+    /// Plays another scenario from now on.
+    pub(super) fn play(&self, scenario: Scenario) {
+        self.playing.send_replace(Arc::new(Playing {
+            chance: Chance::new(scenario.seed),
+            scenario,
+            since: self.now(),
+        }));
+    }
+
+    /// Answers one call, or ends its connection.
+    pub(super) async fn serve(
+        &self,
+        line: Line,
+        request: Request<Incoming>,
+    ) -> Result<Response<ReplyBody>, Dropped> {
+        let (head, body) = request.into_parts();
+        let body = match Limited::new(body, MAX_BODY).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                let reply = Reply::html(StatusCode::PAYLOAD_TOO_LARGE);
+                return Ok(reply.into_response(ReplyBody::Whole));
+            }
+            Err(_) => return Err(Dropped),
+        };
+        let call = Call {
+            line,
+            playing: Arc::clone(&self.playing.borrow()),
+            now: self.now(),
+            head,
+            body,
+        };
+        if let Some(endpoint) = call.head.uri.path().strip_prefix("/__simulator/") {
+            call.line.spare();
+            let reply = operator::answer(self, &call, endpoint);
+            return Ok(reply.into_response(ReplyBody::Whole));
+        }
+        match call.head.uri.path() {
+            SEND => send::answer(self, &call).await,
+            LOGIN => self.log_in(&call, Tokens::log_in).await,
+            REFRESH => self.log_in(&call, Tokens::refresh).await,
+            _ => Ok(Reply::html(StatusCode::NOT_FOUND).into_response(ReplyBody::Whole)),
+        }
+    }
+
+    async fn log_in(
+        &self,
+        call: &Call,
+        answer: fn(&Tokens, &Counters, (&hyper::Method, &str), &Scenario, Timestamp) -> Reply,
+    ) -> Result<Response<ReplyBody>, Dropped> {
+        let playing = &call.playing;
+        let number = self.login_calls.fetch_add(1, Ordering::Relaxed) + 1;
+        let act = || {
+            let asked = (&call.head.method, call.query());
+            answer(
+                &self.tokens,
+                &self.counters,
+                asked,
+                &playing.scenario,
+                call.now,
+            )
+        };
+        if playing.outage(call.now) == Outage::Unavailable {
+            return Ok(ending::away(call));
+        }
+        let fault = playing.chance.alternative(
+            &playing.scenario.login_faults,
+            Question::LoginFault,
+            number,
+        );
+        if let Some(fault) = fault {
+            *self.counters.lock().faults.entry(fault).or_default() += 1;
+        }
+        ending::finish(call, number, fault, act).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_lets_a_burst_through_and_then_the_rate() {
+        let mut bucket = Bucket {
+            tokens: f64::MAX,
+            filled_at: Timestamp(0),
+        };
+        let mut taken = |at| bucket.take(10.0, 3.0, Timestamp(at));
+        let burst: Vec<bool> = (0..5).map(|_| taken(0)).collect();
+        assert_eq!(burst, [true, true, true, false, false]);
+        assert!(!taken(50));
+        assert!(taken(100));
+        assert!(!taken(150));
+        assert!(taken(220), "a fifth of a token is not lost");
+    }
+
+    #[test]
+    fn an_outage_with_a_length_ends_by_itself() {
+        let playing = |outage_ms| Playing {
+            scenario: Scenario {
+                outage: Outage::Unavailable,
+                outage_ms,
+                ..Scenario::default()
+            },
+            chance: Chance::new(0),
+            since: Timestamp(1000),
+        };
+        assert_eq!(
+            playing(Some(500)).outage(Timestamp(1499)),
+            Outage::Unavailable
+        );
+        assert_eq!(playing(Some(500)).outage(Timestamp(1500)), Outage::None);
+        assert_eq!(
+            playing(None).outage(Timestamp(i64::MAX)),
+            Outage::Unavailable
+        );
+    }
+}

@@ -1,0 +1,542 @@
+//! What the simulated platform is to be like: its devices, its limits and its faults.
+
+mod fault;
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+pub use fault::{Fault, Oddity};
+
+/// How the simulated platform behaves. The default is a healthy platform without latency or limits.
+///
+/// A share is a number from 0 to 1. Whatever is bound to a device follows from the seed and the device key alone; whatever is bound to a
+/// request follows from the seed and the request's number, counted from 1 in the order of arrival.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches, each a field of the scenario file"
+)]
+pub struct Scenario {
+    /// What all chance follows from.
+    pub seed: u64,
+
+    /// The pause between acting on a call and answering it, in milliseconds.
+    pub latency_ms: u64,
+    /// The most that chance adds to that pause, in milliseconds.
+    pub latency_jitter_ms: u64,
+
+    /// The share of devices that are offline (61002).
+    pub offline: f64,
+    /// The share of devices that are refused for good.
+    pub rejected: f64,
+    /// The codes that refused devices get; the device decides which.
+    pub rejected_codes: Vec<i64>,
+    /// The share of sends to a device that fail in passing.
+    pub transient: f64,
+    /// The codes of such failures; chance decides which.
+    pub transient_codes: Vec<i64>,
+    /// Devices whose first sends are refused as too frequent (61007).
+    pub frequency_at_first: AtFirst,
+    /// Devices whose first sends are refused because the quota is used up (61006).
+    pub quota_at_first: AtFirst,
+    /// How many messages a device takes before it answers 61007; no limit if absent.
+    pub frequency_limit: Option<Limit>,
+    /// How many messages a device takes before it answers 61006; no limit if absent.
+    pub quota_limit: Option<Limit>,
+
+    /// The share of devices that make the platform refuse every request that names them, as a whole.
+    pub poison: f64,
+    /// The top-level code of that refusal.
+    pub poison_code: i64,
+    /// Product keys that are refused whole (80005).
+    pub refused_products: Vec<String>,
+    /// Requests whose `data` contains this text are refused whole.
+    pub refused_data: Option<String>,
+    /// The top-level code of that refusal.
+    pub refused_data_code: i64,
+    /// The most devices that one request may carry; no limit if absent.
+    pub device_limit: Option<usize>,
+    /// The top-level code for a request with more.
+    pub device_limit_code: i64,
+    /// Every `sendServiceData` is refused with this top-level code.
+    pub refuse_code: Option<i64>,
+    /// Every `sendServiceData` is refused with this HTTP status; a 3xx points back at the same place.
+    pub refuse_status: Option<u16>,
+
+    /// How many `sendServiceData` a second are let through; others get HTTP 429. No limit if absent.
+    pub rate_limit: Option<f64>,
+    /// How many may come at once before that limit bites, in requests.
+    pub rate_burst: f64,
+    /// The text of `Retry-After` in a 429 or 503, sensible or not; left out if absent.
+    pub retry_after: Option<String>,
+
+    /// The AccessKey that may log in; any if absent.
+    pub access_key: Option<String>,
+    /// The AccessSecret that logins must be signed with; not checked if absent.
+    pub access_secret: Option<String>,
+    /// A token that is good without a login, with its `QJWT ` prefix.
+    pub ready_token: Option<String>,
+    /// Whether the AccessKey has been disabled: no login, no refresh, and no token is good any more.
+    pub access_key_disabled: bool,
+    /// How many `sendServiceData` a token is good for; any number if absent.
+    pub token_requests: Option<u64>,
+    /// How long a token is good, in milliseconds; for good if absent.
+    pub token_lifetime_ms: Option<u64>,
+    /// What a login says of that, in seconds, true or not.
+    pub expires_in: u64,
+    /// The age below which a refresh returns a token unchanged, in milliseconds.
+    pub refresh_after_ms: u64,
+    /// How a token is refused.
+    pub auth_refusal: AuthRefusal,
+    /// By how much the platform's clock is ahead of ours, in milliseconds.
+    pub clock_skew_ms: i64,
+
+    /// Whether the platform as a whole is away, and how.
+    pub outage: Outage,
+    /// How long the outage lasts from the moment at which this scenario is set, in milliseconds; until another is set if absent.
+    pub outage_ms: Option<u64>,
+
+    /// Shares of `sendServiceData` requests that meet a fault: one at most for each, so the shares add up to at most 1.
+    pub faults: BTreeMap<Fault, f64>,
+    /// The same for logins and refreshes.
+    pub login_faults: BTreeMap<Fault, f64>,
+    /// Shares of `sendServiceData` replies that are odd; a reply can be odd in several ways.
+    pub oddities: BTreeMap<Oddity, f64>,
+    /// Over how long a trickling reply is spread, in milliseconds.
+    pub trickle_ms: u64,
+    /// The size that an oversized reply is padded to, in bytes.
+    pub oversized_bytes: u64,
+    /// Whether replies are compressed for a client that accepts gzip.
+    pub gzip: bool,
+
+    /// Whether every delivery is kept, or only their number.
+    pub ledger: bool,
+    /// Whether devices that are in two requests at once are looked for.
+    pub watch_order: bool,
+}
+
+/// Devices that refuse their first sends.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AtFirst {
+    /// The share of devices that do.
+    pub share: f64,
+    /// How many sends each of them refuses.
+    pub sends: u32,
+}
+
+/// A limit of one device's messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// How many messages a window takes.
+    pub messages: u32,
+    /// The length of a window, which begins with its first message, in milliseconds.
+    pub window_ms: u64,
+}
+
+/// How a token is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthRefusal {
+    /// HTTP 200 with 91001 for a token that is missing or unknown, 91004 for one that has expired.
+    #[default]
+    Code,
+    /// HTTP 401.
+    Status,
+}
+
+/// Whether the platform as a whole is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outage {
+    /// It is there.
+    #[default]
+    None,
+    /// It answers every call with HTTP 503.
+    Unavailable,
+    /// Its port is closed, and so are all connections.
+    Closed,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            latency_ms: 0,
+            latency_jitter_ms: 0,
+            offline: 0.0,
+            rejected: 0.0,
+            rejected_codes: vec![61005],
+            transient: 0.0,
+            transient_codes: vec![70000, 50000, 70095],
+            frequency_at_first: AtFirst::default(),
+            quota_at_first: AtFirst::default(),
+            frequency_limit: None,
+            quota_limit: None,
+            poison: 0.0,
+            poison_code: 61005,
+            refused_products: Vec::new(),
+            refused_data: None,
+            refused_data_code: 70091,
+            device_limit: None,
+            device_limit_code: 50005,
+            refuse_code: None,
+            refuse_status: None,
+            rate_limit: None,
+            rate_burst: 5.0,
+            retry_after: None,
+            access_key: None,
+            access_secret: None,
+            ready_token: None,
+            access_key_disabled: false,
+            token_requests: None,
+            token_lifetime_ms: None,
+            expires_in: 86_400,
+            refresh_after_ms: 30 * 60 * 1000,
+            auth_refusal: AuthRefusal::default(),
+            clock_skew_ms: 0,
+            outage: Outage::default(),
+            outage_ms: None,
+            faults: BTreeMap::new(),
+            login_faults: BTreeMap::new(),
+            oddities: BTreeMap::new(),
+            trickle_ms: 10_000,
+            oversized_bytes: 100 * 1024 * 1024,
+            gzip: false,
+            ledger: true,
+            watch_order: true,
+        }
+    }
+}
+
+/// Why a scenario cannot be played.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// The file cannot be read.
+    #[error("cannot read the scenario {path}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The text is not a scenario: a syntax error, an unknown field, a value of the wrong type.
+    #[error("{path} is not a scenario: {reason}")]
+    Malformed {
+        /// The file.
+        path: String,
+        /// What the parser said.
+        reason: String,
+    },
+    /// A change that is not one: an unknown field, a value of the wrong type.
+    #[error("not a change of the scenario")]
+    Change(#[source] serde_json::Error),
+    /// A share outside 0 to 1.
+    #[error("scenario field {field} is {value}: a share is a number from 0 to 1")]
+    Share {
+        /// The field.
+        field: String,
+        /// What it was.
+        value: f64,
+    },
+    /// Shares of alternatives that add up to more than 1.
+    #[error(
+        "the shares of scenario field {field} add up to more than 1: a request meets one fault at most"
+    )]
+    TooManyFaults {
+        /// The field.
+        field: &'static str,
+    },
+    /// A list that must not be empty.
+    #[error("scenario field {field} is empty: give at least one code")]
+    NoCodes {
+        /// The field.
+        field: &'static str,
+    },
+    /// A number that makes no sense.
+    #[error("scenario field {field} must be {must}")]
+    OutOfRange {
+        /// The field.
+        field: &'static str,
+        /// What it must be.
+        must: &'static str,
+    },
+}
+
+impl Scenario {
+    /// The scenario of `run --simulate`: a fleet with a few per cent of each trouble that a real one has, over within three quarters of
+    /// a minute for a few hundred devices and default pauses (the quota's 30 s are the longest of them).
+    pub fn demo() -> Self {
+        Self {
+            seed: 61_007,
+            latency_ms: 60,
+            latency_jitter_ms: 60,
+            offline: 0.04,
+            rejected: 0.03,
+            rejected_codes: vec![61005, 70091, 70092],
+            transient: 0.03,
+            frequency_at_first: AtFirst {
+                share: 0.08,
+                sends: 2,
+            },
+            quota_at_first: AtFirst {
+                share: 0.02,
+                sends: 1,
+            },
+            faults: BTreeMap::from([(Fault::ServiceException, 0.03), (Fault::BadGateway, 0.02)]),
+            ..Self::default()
+        }
+    }
+
+    /// Reads a scenario from a file: JSON if its name ends in `.json`, else TOML.
+    pub fn read(path: &Path) -> Result<Self, ScenarioError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ScenarioError::Unreadable {
+            path: path.display().to_string(),
+            source,
+        })?;
+        let parsed = if path.extension().is_some_and(|end| end == "json") {
+            serde_json::from_str(&text).map_err(|error| error.to_string())
+        } else {
+            toml::from_str(&text).map_err(|error| error.to_string())
+        };
+        let scenario: Self = parsed.map_err(|reason| ScenarioError::Malformed {
+            path: path.display().to_string(),
+            reason: reason.trim_end().to_owned(),
+        })?;
+        scenario.validate()?;
+        Ok(scenario)
+    }
+
+    /// This scenario with a part of it replaced, as RFC 7396 (JSON merge patch) says: objects are merged, `null` brings back the default.
+    pub fn changed(&self, change: serde_json::Value) -> Result<Self, ScenarioError> {
+        let mut value = serde_json::to_value(self).map_err(ScenarioError::Change)?;
+        // Serde would read an array as the fields in their order.
+        let change: serde_json::Map<_, _> =
+            serde_json::from_value(change).map_err(ScenarioError::Change)?;
+        merge(&mut value, serde_json::Value::Object(change));
+        let scenario: Self = serde_json::from_value(value).map_err(ScenarioError::Change)?;
+        scenario.validate()?;
+        Ok(scenario)
+    }
+
+    /// Checks what the types leave open.
+    pub fn validate(&self) -> Result<(), ScenarioError> {
+        let single = [
+            ("offline", self.offline),
+            ("rejected", self.rejected),
+            ("transient", self.transient),
+            ("frequency_at_first.share", self.frequency_at_first.share),
+            ("quota_at_first.share", self.quota_at_first.share),
+            ("poison", self.poison),
+        ];
+        for (field, value) in single {
+            check_share(field, value)?;
+        }
+        check_map("oddities", &self.oddities)?;
+        for (field, faults) in [
+            ("faults", &self.faults),
+            ("login_faults", &self.login_faults),
+        ] {
+            check_map(field, faults)?;
+            // Ten shares of 0.1 add up to a little more than 1.
+            if faults.values().sum::<f64>() > 1.0 + 1e-9 {
+                return Err(ScenarioError::TooManyFaults { field });
+            }
+        }
+        for (field, codes) in [
+            ("rejected_codes", &self.rejected_codes),
+            ("transient_codes", &self.transient_codes),
+        ] {
+            if codes.is_empty() {
+                return Err(ScenarioError::NoCodes { field });
+            }
+        }
+        if self
+            .rate_limit
+            .is_some_and(|rate| !(rate.is_finite() && rate > 0.0))
+        {
+            return Err(ScenarioError::OutOfRange {
+                field: "rate_limit",
+                must: "above 0",
+            });
+        }
+        if !(self.rate_burst.is_finite() && self.rate_burst >= 1.0) {
+            return Err(ScenarioError::OutOfRange {
+                field: "rate_burst",
+                must: "at least 1",
+            });
+        }
+        if self
+            .refuse_status
+            .is_some_and(|status| !(300..600).contains(&status))
+        {
+            return Err(ScenarioError::OutOfRange {
+                field: "refuse_status",
+                must: "a status from 300 to 599",
+            });
+        }
+        let header_text = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        if self
+            .retry_after
+            .as_deref()
+            .is_some_and(|text| !header_text(text))
+        {
+            return Err(ScenarioError::OutOfRange {
+                field: "retry_after",
+                must: "printable ASCII text",
+            });
+        }
+        Ok(())
+    }
+}
+
+fn check_share(field: &str, value: f64) -> Result<(), ScenarioError> {
+    if (0.0..=1.0).contains(&value) {
+        Ok(())
+    } else {
+        Err(ScenarioError::Share {
+            field: field.to_owned(),
+            value,
+        })
+    }
+}
+
+fn check_map<K: std::fmt::Display>(
+    field: &str,
+    shares: &BTreeMap<K, f64>,
+) -> Result<(), ScenarioError> {
+    shares
+        .iter()
+        .try_for_each(|(key, &value)| check_share(&format!("{field}.{key}"), value))
+}
+
+/// RFC 7396, section 2.
+fn merge(target: &mut serde_json::Value, patch: serde_json::Value) {
+    let serde_json::Value::Object(patch) = patch else {
+        *target = patch;
+        return;
+    };
+    if !target.is_object() {
+        *target = serde_json::Value::Object(serde_json::Map::new());
+    }
+    let Some(members) = target.as_object_mut() else {
+        return;
+    };
+    for (name, value) in patch {
+        if value.is_null() {
+            members.shift_remove(&name);
+        } else {
+            merge(
+                members.entry(name).or_insert(serde_json::Value::Null),
+                value,
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_change_replaces_what_it_names_and_nothing_else() {
+        let before = Scenario {
+            latency_ms: 7,
+            frequency_limit: Some(Limit {
+                messages: 1,
+                window_ms: 2000,
+            }),
+            faults: BTreeMap::from([(Fault::Cut, 0.5), (Fault::Hang, 0.25)]),
+            ..Scenario::default()
+        };
+        let after = before
+            .changed(json!({"offline": 0.5, "faults": {"cut": null, "hang": 0.1}, "frequency_limit": {"messages": 3}}))
+            .unwrap();
+        assert_eq!(
+            after,
+            Scenario {
+                offline: 0.5,
+                frequency_limit: Some(Limit {
+                    messages: 3,
+                    window_ms: 2000
+                }),
+                faults: BTreeMap::from([(Fault::Hang, 0.1)]),
+                ..before
+            }
+        );
+        assert_eq!(
+            after.changed(json!({"frequency_limit": null, "latency_ms": null, "offline": null, "faults": null})).unwrap(),
+            Scenario::default()
+        );
+    }
+
+    #[test]
+    fn what_is_no_scenario_is_refused_with_its_field() {
+        let refused = |change| {
+            let error = Scenario::default().changed(change).unwrap_err();
+            match std::error::Error::source(&error) {
+                Some(source) => format!("{error}: {source}"),
+                None => error.to_string(),
+            }
+        };
+        for (change, named) in [
+            (json!({"offlin": 0.5}), "offlin"),
+            (json!({"offline": 1.5}), "offline"),
+            (json!({"offline": -0.1}), "offline"),
+            (json!({"faults": {"cut": 2}}), "faults.cut"),
+            (json!({"faults": {"cut": 0.6, "hang": 0.6}}), "add up"),
+            (json!({"faults": {"kut": 0.6}}), "kut"),
+            (json!({"oddities": {"doubled": -1}}), "oddities.doubled"),
+            (json!({"rejected_codes": []}), "rejected_codes"),
+            (json!({"transient_codes": []}), "transient_codes"),
+            (json!({"rate_limit": 0}), "rate_limit"),
+            (json!({"rate_burst": 0.5}), "rate_burst"),
+            (json!({"refuse_status": 200}), "refuse_status"),
+            (json!({"retry_after": "a\r\nb"}), "retry_after"),
+            (json!([]), "invalid type"),
+        ] {
+            let message = refused(change.clone());
+            assert!(message.contains(named), "{change}: {message}");
+        }
+    }
+
+    #[test]
+    fn toml_and_json_files_say_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let toml = folder.path().join("night.toml");
+        std::fs::write(&toml, "seed = 3\noffline = 0.5\nfrequency_limit = { messages = 1, window_ms = 2000 }\n[faults]\nreset_after = 1\n").unwrap();
+        let json = folder.path().join("night.json");
+        let expected = Scenario {
+            seed: 3,
+            offline: 0.5,
+            frequency_limit: Some(Limit {
+                messages: 1,
+                window_ms: 2000,
+            }),
+            faults: BTreeMap::from([(Fault::ResetAfter, 1.0)]),
+            ..Scenario::default()
+        };
+        std::fs::write(&json, serde_json::to_vec(&expected).unwrap()).unwrap();
+        assert_eq!(Scenario::read(&toml).unwrap(), expected);
+        assert_eq!(Scenario::read(&json).unwrap(), expected);
+
+        std::fs::write(&toml, "sed = 3").unwrap();
+        let message = Scenario::read(&toml).unwrap_err().to_string();
+        assert!(
+            message.contains("night.toml") && message.contains("sed"),
+            "{message}"
+        );
+        let absent = Scenario::read(&folder.path().join("absent.toml"));
+        assert!(matches!(absent, Err(ScenarioError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn the_demo_can_be_played() {
+        Scenario::demo().validate().unwrap();
+    }
+}

@@ -1,0 +1,271 @@
+//! `sendServiceData`: what the platform makes of one request.
+
+use std::sync::PoisonError;
+
+use hyper::{Method, Response, StatusCode, header};
+use url::form_urlencoded;
+
+use super::{
+    chance::{Question, hash, mix},
+    codes,
+    command::Command,
+    elements::{self, Odd, Verdict},
+    ending::{self, Dropped},
+    fleet::Device,
+    platform::{Call, Platform},
+    reply::{Reply, ReplyBody},
+    scenario::{AuthRefusal, Fault, Outage},
+};
+
+/// Answers one request, or ends its connection.
+pub(super) async fn answer(
+    platform: &Platform,
+    call: &Call,
+) -> Result<Response<ReplyBody>, Dropped> {
+    if call.head.method != Method::POST {
+        let reply = Reply::html(StatusCode::METHOD_NOT_ALLOWED).with(header::ALLOW, "POST");
+        return Ok(reply.into_response(ReplyBody::Whole));
+    }
+    let (number, _working) = platform.counters.begin();
+    let command = Command::parse(&call.body);
+    let devices = command.as_ref().map(devices_of).unwrap_or_default();
+    let busy = call
+        .playing
+        .scenario
+        .watch_order
+        .then(|| platform.fleet.enter(&devices));
+    if let Some(busy) = &busy
+        && busy.overlaps > 0
+    {
+        platform.counters.lock().overlaps += busy.overlaps;
+    }
+    let request = Received {
+        platform,
+        call,
+        number,
+        command,
+        devices: &devices,
+    };
+    // The devices stay busy until the reply is on its way: a client that has read it may send to them again at once.
+    ending::finish(call, number, request.fault(), || request.act()).await
+}
+
+fn devices_of(command: &Command<'_>) -> Vec<Device> {
+    let product = hash(&command.product_key);
+    command
+        .devices
+        .iter()
+        .map(|key| Device::new(product, &key.0))
+        .collect()
+}
+
+/// A request that has arrived whole.
+struct Received<'a> {
+    platform: &'a Platform,
+    call: &'a Call,
+    /// From 1, in the order of arrival.
+    number: u64,
+    /// What it asks for, or the code of its refusal.
+    command: Result<Command<'a>, i64>,
+    /// The command's devices, in its order; none if it is refused.
+    devices: &'a [Device],
+}
+
+impl Received<'_> {
+    /// What happens to it before the platform looks at it.
+    fn fault(&self) -> Option<Fault> {
+        let playing = &self.call.playing;
+        let scenario = &playing.scenario;
+        if playing.outage(self.call.now) == Outage::Unavailable {
+            return Some(Fault::Unavailable);
+        }
+        let over_limit = scenario.rate_limit.is_some_and(|rate| {
+            let mut bucket = self
+                .platform
+                .bucket
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            !bucket.take(rate, scenario.rate_burst, self.call.now)
+        });
+        if over_limit {
+            self.platform.counters.lock().too_many += 1;
+            return Some(Fault::TooManyRequests);
+        }
+        let fault = playing
+            .chance
+            .alternative(&scenario.faults, Question::Fault, self.number)?;
+        *self
+            .platform
+            .counters
+            .lock()
+            .faults
+            .entry(fault)
+            .or_default() += 1;
+        Some(fault)
+    }
+
+    /// Acts on it, as far as it passes the checks.
+    fn act(&self) -> Reply {
+        let playing = &self.call.playing;
+        let scenario = &playing.scenario;
+        if let Some(status) = scenario.refuse_status {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
+            let reply = Reply::html(status);
+            return if status.is_redirection() {
+                reply.with(header::LOCATION, &self.call.head.uri.to_string())
+            } else {
+                reply
+            };
+        }
+        let token = self.call.header(header::AUTHORIZATION);
+        if let Err(code) = self.platform.tokens.check(token, scenario, self.call.now) {
+            return match scenario.auth_refusal {
+                AuthRefusal::Code => self.refusal(code),
+                AuthRefusal::Status => Reply::html(StatusCode::UNAUTHORIZED),
+            };
+        }
+        if !self.is_json() {
+            return Reply::html(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        }
+        let command = match &self.command {
+            Ok(command) => command,
+            Err(code) => return self.refusal(*code),
+        };
+        match self.whole_refusal(command) {
+            Some(code) => self.refusal(code),
+            None => self.deliver(command),
+        }
+    }
+
+    fn is_json(&self) -> bool {
+        self.call
+            .header(header::CONTENT_TYPE)
+            .and_then(|value| value.split(';').next())
+            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    }
+
+    /// The code for which the request as a whole is refused, if it is.
+    fn whole_refusal(&self, command: &Command<'_>) -> Option<i64> {
+        let playing = &self.call.playing;
+        let scenario = &playing.scenario;
+        let is_poison = |device: &Device| {
+            playing
+                .chance
+                .within(scenario.poison, Question::Poison, device.fate)
+        };
+        let product = command.product_key.as_ref();
+        if scenario.refuse_code.is_some() {
+            scenario.refuse_code
+        } else if !has_known_language(self.call.query()) {
+            Some(codes::PARAMETER_CHECK)
+        } else if scenario
+            .device_limit
+            .is_some_and(|limit| command.devices.len() > limit)
+        {
+            Some(scenario.device_limit_code)
+        } else if scenario.refused_products.iter().any(|key| key == product) {
+            Some(codes::PRODUCT_REFUSED)
+        } else if scenario
+            .refused_data
+            .as_deref()
+            .is_some_and(|text| command.data.contains(text))
+        {
+            Some(scenario.refused_data_code)
+        } else if scenario.poison > 0.0 && self.devices.iter().any(is_poison) {
+            Some(scenario.poison_code)
+        } else {
+            None
+        }
+    }
+
+    /// Refuses the whole request.
+    fn refusal(&self, code: i64) -> Reply {
+        let mut stats = self.platform.counters.lock();
+        *stats.refused_requests.entry(code).or_default() += 1;
+        drop(stats);
+        elements::refusal(code, &self.odd())
+    }
+
+    /// Gives each device its verdict, and a ticket to those that take the command.
+    fn deliver(&self, command: &Command<'_>) -> Reply {
+        let verdicts: Vec<Result<(), i64>> = self
+            .devices
+            .iter()
+            .map(|&device| self.verdict(device))
+            .collect();
+        let keys = || command.devices.iter().map(|key| key.0.as_ref());
+        let taken: Vec<&str> = keys()
+            .zip(&verdicts)
+            .filter_map(|(key, verdict)| verdict.is_ok().then_some(key))
+            .collect();
+        let first_ticket = self.platform.ledger().record(
+            self.call.playing.scenario.ledger,
+            (self.number, self.call.now),
+            (&command.product_key, &command.data),
+            &taken,
+        );
+
+        let odd = self.odd();
+        let mut stats = self.platform.counters.lock();
+        stats.deliveries += taken.len() as u64;
+        if taken.len() < verdicts.len() {
+            for code in verdicts.iter().filter_map(|verdict| verdict.err()) {
+                *stats.refused_devices.entry(code).or_default() += 1;
+            }
+        }
+        for &kind in odd.kinds() {
+            *stats.oddities.entry(kind).or_default() += 1;
+        }
+        drop(stats);
+
+        let mut tickets = first_ticket..;
+        let told = keys().zip(verdicts).map(|(key, verdict)| {
+            let verdict: Verdict = verdict.map(|()| tickets.next().unwrap_or_default());
+            (key, verdict)
+        });
+        elements::verdicts(&command.product_key, told, &odd)
+    }
+
+    /// What one device says to it.
+    fn verdict(&self, device: Device) -> Result<(), i64> {
+        let playing = &self.call.playing;
+        let (scenario, chance) = (&playing.scenario, playing.chance);
+        if chance.within(scenario.offline, Question::Offline, device.fate) {
+            return Err(codes::OFFLINE);
+        }
+        let refused = |codes: &[i64], question, subject| {
+            Err(chance
+                .choose(codes, question, subject)
+                .unwrap_or(codes::SERVICE_EXCEPTION))
+        };
+        if chance.within(scenario.rejected, Question::Rejected, device.fate) {
+            return refused(
+                &scenario.rejected_codes,
+                Question::RejectedCode,
+                device.fate,
+            );
+        }
+        let send = mix(device.id ^ self.number);
+        if chance.within(scenario.transient, Question::Transient, send) {
+            return refused(&scenario.transient_codes, Question::TransientCode, send);
+        }
+        self.platform
+            .fleet
+            .admit(device, scenario, chance, self.call.now)
+    }
+
+    fn odd(&self) -> Odd {
+        Odd::of(
+            &self.call.playing.scenario,
+            self.call.playing.chance,
+            self.number,
+        )
+    }
+}
+
+/// The specification knows two languages, and takes CN when none is given.
+fn has_known_language(query: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| name == "language")
+        .all(|(_, value)| value == "CN" || value == "EN")
+}

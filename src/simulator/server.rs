@@ -1,0 +1,146 @@
+//! Sockets: the listener, its connections, and the outages in which it closes them.
+
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{oneshot, watch},
+    task::JoinSet,
+};
+
+use super::{
+    platform::{Platform, Playing},
+    scenario::Outage,
+    wire::Wire,
+};
+
+/// How long the server waits when it cannot open its port again or accept a connection: somebody else has taken the port, or all file
+/// descriptors.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves until the sender of `stop` is gone, and closes every connection then.
+pub(super) async fn run(
+    listener: TcpListener,
+    addr: SocketAddr,
+    platform: Arc<Platform>,
+    stop: oneshot::Receiver<()>,
+) {
+    let mut connections = JoinSet::new();
+    tokio::select! {
+        _ = stop => {}
+        () = accept(Some(listener), addr, platform, &mut connections) => {}
+    }
+    connections.shutdown().await;
+}
+
+/// Accepts connections for ever; closes the port, and opens it again, as outages begin and end.
+async fn accept(
+    mut listener: Option<TcpListener>,
+    addr: SocketAddr,
+    platform: Arc<Platform>,
+    connections: &mut JoinSet<()>,
+) {
+    let mut scenario = platform.watch();
+    loop {
+        let Some(open) = &listener else {
+            wait_until_over(&mut scenario, &platform).await;
+            match TcpListener::bind(addr).await {
+                Ok(opened) => listener = Some(opened),
+                Err(error) => {
+                    tracing::debug!(%addr, %error, "the simulator cannot open its port again yet");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+            continue;
+        };
+        tokio::select! {
+            accepted = open.accept() => match accepted {
+                Ok((stream, _)) => {
+                    platform.counters.lock().connections += 1;
+                    connections.spawn(connection(stream, Arc::clone(&platform)));
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "the simulator cannot accept a connection");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+            () = wait_until_closed(&mut scenario, &platform) => listener = None,
+        }
+    }
+}
+
+fn is_closed(playing: &Playing, platform: &Platform) -> bool {
+    playing.outage(platform.now()) == Outage::Closed
+}
+
+/// Waits for an outage that closes the port.
+async fn wait_until_closed(scenario: &mut watch::Receiver<Arc<Playing>>, platform: &Platform) {
+    // The sender lives as long as the platform, so there is always another scenario to wait for.
+    let _ = scenario
+        .wait_for(|playing| is_closed(playing, platform))
+        .await;
+}
+
+/// Waits for the end of that outage, which comes with another scenario or by itself.
+async fn wait_until_over(scenario: &mut watch::Receiver<Arc<Playing>>, platform: &Platform) {
+    loop {
+        let playing = Arc::clone(&scenario.borrow_and_update());
+        if !is_closed(&playing, platform) {
+            return;
+        }
+        match playing.outage_left(platform.now()) {
+            Some(left) => {
+                let _ = tokio::time::timeout(left, scenario.changed()).await;
+            }
+            None => {
+                let _ = scenario.changed().await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, platform: Arc<Platform>) {
+    // A reply is one write, which Nagle's algorithm would only hold back.
+    let _ = stream.set_nodelay(true);
+    let mut scenario = platform.watch();
+    let (wire, line) = Wire::new(stream);
+    let serve = {
+        let (platform, line) = (Arc::clone(&platform), line.clone());
+        service_fn(move |request| {
+            let (platform, line) = (Arc::clone(&platform), line.clone());
+            async move { platform.serve(line, request).await }
+        })
+    };
+    let mut connection = pin!(
+        http1::Builder::new()
+            .header_read_timeout(None)
+            .serve_connection(TokioIo::new(wire), serve)
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = wait_until_closed(&mut scenario, &platform) => {
+            if !line.is_spared() {
+                return;
+            }
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::trace!(%error, "a connection of the simulator ended early");
+    }
+}
+
+/// Opens the port. Only loopback: the simulator takes any credentials that it is not told to refuse.
+pub(super) async fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    if !addr.ip().is_loopback() {
+        let refusal = format!(
+            "the simulator listens on loopback only, and {addr} is not: use 127.0.0.1 or [::1]"
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, refusal));
+    }
+    TcpListener::bind(addr).await
+}

@@ -1,0 +1,154 @@
+//! The byte stream under a connection, with the power to end it in ways that a well-behaved server does not.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// How a connection is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Ending {
+    /// As HTTP would have it.
+    #[default]
+    Proper,
+    /// With a reset when it is closed.
+    Reset,
+    /// After this many more bytes have been written.
+    Cut(usize),
+    /// When what has been written is flushed.
+    HangUpAfterFlush,
+    /// Now.
+    HangUp,
+}
+
+/// What the calls of a connection know of it: a way to choose its end.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Line(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    ending: Mutex<Ending>,
+    spared: AtomicBool,
+}
+
+impl Line {
+    /// Resets the connection when it is closed, instead of closing it in order.
+    pub(super) fn reset(&self) {
+        *self.ending() = Ending::Reset;
+    }
+
+    /// Closes the connection after this many more bytes.
+    pub(super) fn cut_after(&self, bytes: usize) {
+        *self.ending() = Ending::Cut(bytes);
+    }
+
+    /// Closes the connection after the next reply, without announcing it.
+    pub(super) fn hang_up(&self) {
+        *self.ending() = Ending::HangUpAfterFlush;
+    }
+
+    /// Marks the connection as the operator's, whose call is answered even while the port closes.
+    pub(super) fn spare(&self) {
+        self.0.spared.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the connection is the operator's.
+    pub(super) fn is_spared(&self) -> bool {
+        self.0.spared.load(Ordering::Relaxed)
+    }
+
+    fn ending(&self) -> MutexGuard<'_, Ending> {
+        self.0.ending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's stream.
+pub(super) struct Wire {
+    stream: TcpStream,
+    line: Line,
+}
+
+impl Wire {
+    pub(super) fn new(stream: TcpStream) -> (Self, Line) {
+        let line = Line::default();
+        (
+            Self {
+                stream,
+                line: line.clone(),
+            },
+            line,
+        )
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if *self.line.ending() == Ending::Reset {
+            // With no time to linger the kernel throws away what is unsent and resets. A failure here leaves an orderly close, which a
+            // test of resets sees.
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if *self.line.ending() == Ending::HangUp {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let ending = *self.line.ending();
+        let Ending::Cut(left) = ending else {
+            return Pin::new(&mut self.stream).poll_write(cx, bytes);
+        };
+        if left == 0 {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let piece = &bytes[..left.min(bytes.len())];
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, piece))?;
+        *self.line.ending() = Ending::Cut(left - written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        let mut ending = self.line.ending();
+        if *ending == Ending::HangUpAfterFlush {
+            *ending = Ending::HangUp;
+            // The reader may be waiting on the socket already, and has to look again.
+            cx.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if *self.line.ending() == Ending::Reset {
+            // An orderly shutdown would tell the client more than a reset does.
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
