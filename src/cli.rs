@@ -19,6 +19,7 @@ mod values;
 
 use std::path::PathBuf;
 
+use crate::model::LogFormat;
 use clap::{
     ArgAction, Args, Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},

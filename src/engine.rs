@@ -14,6 +14,6 @@ mod sender;
 mod tests;
 mod writer;
 
-pub use event::{Event, Pause, Stop};
+pub use event::{Event, Pause, Pushed, Stop};
 pub use recovery::recover;
 pub use writer::{Context, Options, push};

@@ -17,10 +17,9 @@ mod wire;
 
 use std::{sync::Arc, time::Duration};
 
-pub use base_url::{BaseUrl, BaseUrlError, Region};
+pub use base_url::{BaseUrl, BaseUrlError};
 pub use credentials::Credentials;
 pub use platform::{Platform, PlatformOptions};
-pub use wire::Language;
 
 use crate::model::{Fate, Payload, Timestamp};
 

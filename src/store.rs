@@ -21,7 +21,7 @@ mod refusal;
 mod retry;
 mod run;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod stage;
 #[cfg(test)]
 mod views;
@@ -34,7 +34,9 @@ pub use journal::{Exchange, Finding, Journal, Tally, Wish};
 pub use lock::Owner;
 pub use open::Store;
 pub use plan::Plan;
-pub use query::{DueTimes, Ending, Filter, FindError, Pace, ResultPages, ResultRow, RunRow, Standing};
+pub use query::{
+    DueTimes, Ending, Filter, FindError, Pace, ResultPages, ResultRow, RunRow, Standing,
+};
 pub use reader::{ReadError, Reader};
 pub use record::{Next, Record, RequestEnd, Settlement};
 pub use refusal::Refused;

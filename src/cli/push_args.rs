@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{
-    keys, one_of,
-    query_args::SimulateArg,
+use super::{keys, one_of, query_args::SimulateArg};
+use crate::model::{
+    AbortIf, AfterFailure, InDoubt, Language, ProgressMode, Rate, Region, SummaryFormat,
 };
-use crate::model::{AbortIf, AfterFailure, InDoubt, Language, ProgressMode, Rate, Region, SummaryFormat};
 
 /// Everything that `run`, `resume` and `retry` share.
 #[derive(Debug, Args)]

@@ -2,11 +2,7 @@
 
 use clap::Args;
 
-use super::{
-    one_of,
-    push_args::PushArgs,
-    values,
-};
+use super::{one_of, push_args::PushArgs, values};
 use crate::model::{Class, RowFormat, RunState, ShownState, TaskState};
 
 /// `--simulate`

@@ -1,5 +1,7 @@
 //! `fleetpush check`: validate everything and show the plan; nothing is sent.
 
+use std::io::Write as _;
+
 use anyhow::Context;
 
 use super::{interrupt::Interrupt, stage};
@@ -7,7 +9,7 @@ use crate::{
     exit::{Exit, Failure},
     settings::Check as Settings,
     store::{NewRun, Store},
-    ui::{number, printer::Printer},
+    ui::{number, printer::Printer, text::clean},
 };
 
 /// Validates a manifest by staging it into a database that is thrown away, so that nothing a push would find goes unfound.
@@ -47,20 +49,33 @@ pub(super) async fn check(settings: Settings, printer: &Printer) -> Result<Exit,
     let time = match settings.pace.rate.per_second() {
         Some(rate) => format!(
             "at least {} at {rate} requests a second",
-            number::duration(std::time::Duration::from_secs_f64(plan.requests as f64 / rate))
+            number::duration(std::time::Duration::from_secs_f64(
+                plan.requests as f64 / rate
+            ))
         ),
         None => "as fast as the platform answers".to_owned(),
     };
-    printer.print_lines(&[
+    let lines = [
         format!("{file} can be pushed"),
         format!("  rows      {}", number::grouped(staged.run.tasks)),
         format!("  devices   {}", number::grouped(plan.devices)),
         format!("  products  {}", number::grouped(plan.products)),
         format!("  payloads  {}", number::grouped(plan.payloads)),
-        format!("  skipped   {} (same payload as the device's row before)", number::grouped(staged.duplicates)),
+        format!(
+            "  skipped   {} (same payload as the device's row before)",
+            number::grouped(staged.duplicates)
+        ),
         format!("  invalid   {}", number::grouped(staged.invalid)),
-        format!("  requests  {} of at most {chunk_size} devices", number::grouped(plan.requests)),
+        format!(
+            "  requests  {} of at most {chunk_size} devices",
+            number::grouped(plan.requests)
+        ),
         format!("  time      {time}"),
-    ])?;
-    Ok(Exit::Complete)
+    ];
+    let mut out = printer.stdout();
+    let written = lines
+        .iter()
+        .try_for_each(|line| writeln!(out, "{}", clean(line)))
+        .and_then(|()| out.flush());
+    Exit::Complete.after_output(written)
 }

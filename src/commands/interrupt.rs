@@ -32,7 +32,9 @@ impl Interrupt {
                     _ = hang_up.recv() => "SIGHUP",
                 };
                 if !*stop_sender.borrow() {
-                    printer.say(&format!("{name}: stopping in good order; once more leaves at once"));
+                    printer.say(&format!(
+                        "{name}: stopping in good order; once more leaves at once"
+                    ));
                 }
                 asked.send_replace(true);
             }

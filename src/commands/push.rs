@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::{interrupt::Interrupt, status, target};
 use crate::{
     clock::Clock,
-    engine::{self, Context, Options, Stop},
+    engine::{self, Context, Options, Pushed, Stop},
     exit::{Exit, Failure},
     model::{Counts, RunState},
     policy::Rules,
@@ -64,7 +64,7 @@ pub(super) async fn push(
     let after = journal.counts();
     // The display shows what led to an error, too.
     let _ = display.await;
-    let (stop, requests) = pushed?;
+    let Pushed { stop, requests } = pushed?;
     store.close().await?;
     if let Some(simulator) = connection.simulator {
         simulator.stop().await;
@@ -133,7 +133,7 @@ async fn summarize(
 /// The flags that the next command needs to find the same database.
 pub(super) fn repeat(database: &Database) -> Repeat {
     Repeat {
-        db: database.by_flag.then(|| database.path.clone()),
+        db: (!database.usual).then(|| database.path.clone()),
         simulate: database.simulated,
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     exit::{Exit, Failure},
+    model::Class,
     settings::Results as Settings,
     store::{Filter, Reader, ResultRow, RunRow},
     ui::{
@@ -87,24 +88,29 @@ fn print(run: &RunRow, row: &ResultRow, writer: &mut dyn RowWriter) -> Result<()
 mod tests {
     use super::*;
     use crate::{
-        model::TaskState,
-        store::{query::FindError, sample},
+        model::{RowFormat, ShownState},
+        settings::Database,
+        store::sample,
     };
 
-    fn query(db: &std::path::Path, format: RowFormat) -> ResultsQuery {
-        ResultsQuery {
-            db: db.into(),
+    fn query(db: &std::path::Path, format: RowFormat) -> Settings {
+        Settings {
             run: Some("north-1a2b3c4d".into()),
             format,
             states: Vec::new(),
             classes: Vec::new(),
-            code: None,
-            device: None,
+            codes: Vec::new(),
+            devices: Vec::new(),
             limit: None,
+            database: Database {
+                path: db.into(),
+                simulated: false,
+                usual: true,
+            },
         }
     }
 
-    async fn printed(query: ResultsQuery) -> String {
+    async fn printed(query: Settings) -> String {
         let (printer, captured) = Printer::captured(None);
         results(query, &printer).await.unwrap();
         captured.stdout()
@@ -136,8 +142,8 @@ mod tests {
     async fn failures_and_one_device_as_data() {
         let folder = tempfile::tempdir().unwrap();
         let db = sample::every_state(folder.path()).await;
-        let failed = ResultsQuery {
-            states: vec![Standing::Ended(TaskState::Failed)],
+        let failed = Settings {
+            states: vec![ShownState::Failed],
             ..query(&db, RowFormat::Csv)
         };
         insta::assert_snapshot!(printed(failed).await, @r#"
@@ -147,8 +153,8 @@ mod tests {
         1,north-1a2b3c4d,2,PK0001,DK02,failed,blocked,,line 13 of the same device failed,,0,,,2026-11-22T19:00:01.300Z,"[{""fuwu"":[{""raw1"":""AA""}]}]",
         1,north-1a2b3c4d,3,,,failed,invalid,,column device_key: is empty,,0,,,2026-11-22T19:00:00.123Z,,
         "#);
-        let device = ResultsQuery {
-            device: Some("DK01".into()),
+        let device = Settings {
+            devices: vec!["DK01".into()],
             limit: Some(1),
             ..query(&db, RowFormat::Jsonl)
         };
@@ -159,7 +165,7 @@ mod tests {
     async fn the_latest_run_is_meant_when_none_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let db = sample::every_state(folder.path()).await;
-        let text = printed(ResultsQuery {
+        let text = printed(Settings {
             run: None,
             ..query(&db, RowFormat::Csv)
         })
@@ -170,15 +176,12 @@ mod tests {
             "{text}"
         );
         let (printer, _) = Printer::captured(None);
-        let unknown = ResultsQuery {
+        let unknown = Settings {
             run: Some("nobody".into()),
             ..query(&db, RowFormat::Csv)
         };
-        let error = results(unknown, &printer).await.unwrap_err();
-        assert!(
-            matches!(error.downcast_ref(), Some(FindError::Unknown { .. })),
-            "{error}"
-        );
+        let failure = results(unknown, &printer).await.unwrap_err();
+        assert_eq!(failure.exit(), Exit::Usage);
     }
 
     #[tokio::test]
@@ -187,9 +190,9 @@ mod tests {
         let db = sample::alternating(folder.path(), 2500).await;
         for format in RowFormat::ALL {
             results(
-                ResultsQuery {
+                Settings {
                     run: None,
-                    ..query(&db, format)
+                    ..query(&db, *format)
                 },
                 &Printer::closed(),
             )

@@ -33,7 +33,15 @@ pub(super) async fn resume(settings: Settings, printer: &Printer) -> Result<Exit
         return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
     }
     printer.say(&format!("run '{}' continues", run.about.name));
-    push(store, run, &settings.push, &settings.database, &interrupt, printer).await
+    push(
+        store,
+        run,
+        &settings.push,
+        &settings.database,
+        &interrupt,
+        printer,
+    )
+    .await
 }
 
 /// The run of this name, or else of this number.
@@ -44,14 +52,15 @@ pub(super) async fn named(store: &mut Store, name: &str) -> Result<Run, Failure>
     {
         found = store.run_by_id(RunId(number)).await?;
     }
-    match found {
-        Some(run) => Ok(run),
-        None => Err(Failure::usage(anyhow!(
-            "there is no run '{name}' in {}: {}",
-            store.path().display(),
-            names(&store.all_runs().await?)
-        ))),
+    if let Some(run) = found {
+        return Ok(run);
     }
+    let runs = store.all_runs().await?;
+    Err(Failure::usage(anyhow!(
+        "there is no run '{name}' in {}: {}",
+        store.path().display(),
+        names(&runs)
+    )))
 }
 
 async fn only_unfinished(store: &mut Store) -> Result<Run, Failure> {

@@ -11,8 +11,7 @@ use super::{
     target,
 };
 use crate::{
-    clock,
-    engine,
+    clock, engine,
     exit::{Exit, Failure},
     settings::{Retry as Settings, Selection},
     store::{RetryFilter, RetryPlan, Store},
@@ -42,12 +41,18 @@ pub(super) async fn retry(settings: Settings, printer: &Printer) -> Result<Exit,
     let plan = store.plan_retry(&run, &filter).await?;
     let what = describe(plan);
     if settings.dry_run {
-        printer.say(&format!("run '{}': {what} would be sent again", run.about.name));
+        printer.say(&format!(
+            "run '{}': {what} would be sent again",
+            run.about.name
+        ));
         store.close().await?;
         return Ok(Exit::Complete);
     }
     if plan.chosen == 0 {
-        printer.say(&format!("run '{}': no task is chosen for a retry", run.about.name));
+        printer.say(&format!(
+            "run '{}': no task is chosen for a retry",
+            run.about.name
+        ));
         return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
     }
     if plan.chosen + plan.blocked > ASK_ABOVE && !settings.yes {
@@ -58,18 +63,34 @@ pub(super) async fn retry(settings: Settings, printer: &Printer) -> Result<Exit,
     let mut journal = store
         .journal(run.clone(), settings.push.recovery.after_failure)
         .await?;
-    engine::recover(&mut journal, settings.push.recovery.in_doubt, clock::wall_now()).await?;
+    engine::recover(
+        &mut journal,
+        settings.push.recovery.in_doubt,
+        clock::wall_now(),
+    )
+    .await?;
     store.retry(&run, &filter, clock::wall_now()).await?;
     printer.say(&format!("run '{}': {what} sent again", run.about.name));
     let run = named(&mut store, &run.about.name).await?;
-    push(store, run, &settings.push, &settings.database, &interrupt, printer).await
+    push(
+        store,
+        run,
+        &settings.push,
+        &settings.database,
+        &interrupt,
+        printer,
+    )
+    .await
 }
 
 fn describe(plan: RetryPlan) -> String {
     let chosen = counted(plan.chosen, "task");
     match plan.blocked {
         0 => chosen,
-        blocked => format!("{chosen}, and {} that they blocked,", counted(blocked, "task")),
+        blocked => format!(
+            "{chosen}, and {} that they blocked,",
+            counted(blocked, "task")
+        ),
     }
 }
 
@@ -94,6 +115,8 @@ async fn agree(what: &str) -> Result<(), Failure> {
     if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
         Ok(())
     } else {
-        Err(Failure::usage(anyhow!("not confirmed; nothing has been changed")))
+        Err(Failure::usage(anyhow!(
+            "not confirmed; nothing has been changed"
+        )))
     }
 }

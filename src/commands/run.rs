@@ -42,7 +42,15 @@ pub(super) async fn run(settings: Settings, printer: &Printer) -> Result<Exit, F
     match earlier(&mut store, &about, &settings).await? {
         Earlier::Continue(run) => {
             printer.say(&format!("run '{}' continues", run.about.name));
-            return push(store, run, &settings.push, &settings.database, &interrupt, printer).await;
+            return push(
+                store,
+                run,
+                &settings.push,
+                &settings.database,
+                &interrupt,
+                printer,
+            )
+            .await;
         }
         Earlier::Ended(run) => {
             return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
@@ -123,7 +131,11 @@ fn other_identity(run: &Run, about: &NewRun) -> Failure {
         &run.about.manifest_sha256,
         &about.manifest_sha256,
     );
-    differ("what the flags say of payloads", &run.about.defaults, &about.defaults);
+    differ(
+        "what the flags say of payloads",
+        &run.about.defaults,
+        &about.defaults,
+    );
     differ("the target", &run.about.base_url, &about.base_url);
     Failure::usage(anyhow!(
         "run '{}' is another push: {}; choose another name with --name",

@@ -38,7 +38,9 @@ pub(super) async fn runs(settings: Settings, printer: &Printer) -> Result<Exit, 
     let mut runs = reader.runs().await?;
     reader.close().await?;
     runs.retain(|run| settings.states.is_empty() || settings.states.contains(&run.state));
-    let most = settings.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let most = settings.limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    });
     let left_out = runs.len().saturating_sub(most);
     unless_closed(print(&runs[left_out..], settings.format, printer))?;
     Ok(Exit::Complete)
@@ -74,7 +76,20 @@ fn print(runs: &[RunRow], format: RowFormat, printer: &Printer) -> Result<(), Ou
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{reader::ReadError, sample};
+    use crate::{settings::Database, store::sample};
+
+    fn query(path: &std::path::Path, format: RowFormat) -> Settings {
+        Settings {
+            states: Vec::new(),
+            limit: None,
+            format,
+            database: Database {
+                path: path.into(),
+                simulated: false,
+                usual: true,
+            },
+        }
+    }
 
     #[tokio::test]
     async fn every_format_lists_every_run() {
@@ -83,15 +98,7 @@ mod tests {
         let mut texts = Vec::new();
         for format in RowFormat::ALL {
             let (printer, captured) = Printer::captured(None);
-            runs(
-                RunsQuery {
-                    db: db.clone(),
-                    format,
-                },
-                &printer,
-            )
-            .await
-            .unwrap();
+            runs(query(&db, *format), &printer).await.unwrap();
             texts.push(captured.stdout());
         }
         insta::assert_snapshot!(texts.join("\n"), @r#"
@@ -112,23 +119,11 @@ mod tests {
     async fn a_reader_who_has_gone_is_no_failure_and_a_missing_database_is_one() {
         let folder = tempfile::tempdir().unwrap();
         let db = sample::every_state(folder.path()).await;
-        runs(
-            RunsQuery {
-                db,
-                format: RowFormat::Csv,
-            },
-            &Printer::closed(),
-        )
-        .await
-        .unwrap();
-        let missing = RunsQuery {
-            db: folder.path().join("none.db"),
-            format: RowFormat::Csv,
-        };
-        let error = runs(missing, &Printer::closed()).await.unwrap_err();
-        assert!(
-            matches!(error.downcast_ref(), Some(ReadError::Missing(_))),
-            "{error}"
-        );
+        runs(query(&db, RowFormat::Csv), &Printer::closed())
+            .await
+            .unwrap();
+        let missing = query(&folder.path().join("none.db"), RowFormat::Csv);
+        let failure = runs(missing, &Printer::closed()).await.unwrap_err();
+        assert_eq!(failure.exit(), Exit::Usage);
     }
 }

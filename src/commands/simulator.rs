@@ -19,7 +19,7 @@ pub(super) async fn simulator(
 ) -> Result<Exit, Failure> {
     let scenario = arguments.scenario().map_err(Failure::usage)?;
     let interrupt = Interrupt::listen(printer)?;
-    let address = arguments.listen();
+    let address = arguments.listen;
     let simulator = Simulator::start(address, scenario)
         .await
         .with_context(|| format!("cannot listen on {address}"))

@@ -144,9 +144,15 @@ async fn store_rows(
 
 fn bad_rows(file: &str, bad: &[RowError]) -> String {
     let mut text = if bad.len() < MOST_ERRORS {
-        format!("{file}: {} cannot be sent; nothing has been sent", counted(bad.len()))
+        format!(
+            "{file}: {} cannot be sent; nothing has been sent",
+            counted(bad.len())
+        )
     } else {
-        format!("{file}: the first {} that cannot be sent; nothing has been sent", counted(bad.len()))
+        format!(
+            "{file}: the first {} that cannot be sent; nothing has been sent",
+            counted(bad.len())
+        )
     };
     for error in bad {
         // Writing to a string cannot fail.
@@ -177,7 +183,11 @@ fn unexpected(rows: u64, expected: Option<&RangeInclusive<u64>>) -> Option<Strin
 }
 
 /// The default name of a run: the manifest's stem and the beginning of its identity.
-pub(super) fn default_name(manifest: &Manifest, path: &Path, identity: &str) -> Result<String, Failure> {
+pub(super) fn default_name(
+    manifest: &Manifest,
+    path: &Path,
+    identity: &str,
+) -> Result<String, Failure> {
     let stem = manifest.stem().ok_or_else(|| {
         Failure::usage(anyhow!(
             "a run of {} has no name of its own: give one with --name",

@@ -34,11 +34,7 @@ pub(super) async fn status(settings: Settings, printer: &Printer) -> Result<Exit
     status_at(settings, printer, clock::wall_now()).await
 }
 
-async fn status_at(
-    settings: Settings,
-    printer: &Printer,
-    now: Timestamp,
-) -> Result<Exit, Failure> {
+async fn status_at(settings: Settings, printer: &Printer, now: Timestamp) -> Result<Exit, Failure> {
     let mut reader = Reader::open(&settings.database.path).await?;
     let run = reader.find_run(settings.run.as_deref()).await?;
     let pace = pace(&mut reader, &run, now).await?;
@@ -184,7 +180,7 @@ mod tests {
             database: Database {
                 path: db,
                 simulated: true,
-                by_flag: false,
+                usual: true,
             },
         };
         status_at(query, &printer, sample::at(30_000))

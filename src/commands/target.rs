@@ -22,7 +22,9 @@ pub(super) fn name(target: &Target) -> Result<String, Failure> {
             base_url,
             insecure_http,
             ..
-        } => BaseUrl::parse(base_url, *insecure_http)?.as_str().to_owned(),
+        } => BaseUrl::parse(base_url, *insecure_http)?
+            .as_str()
+            .to_owned(),
     })
 }
 
@@ -36,7 +38,11 @@ pub(super) fn must_be_of(run: &Run, target: &Target) -> Result<(), Failure> {
     Err(Failure::usage(anyhow::anyhow!(
         "run '{}' was made for {made_for}, and cannot go on at {name}; give {} instead",
         run.about.name,
-        if made_for == "simulator" { "--simulate".to_owned() } else { format!("--base-url {made_for}") },
+        if made_for == "simulator" {
+            "--simulate".to_owned()
+        } else {
+            format!("--base-url {made_for}")
+        },
     )))
 }
 

@@ -66,6 +66,15 @@ pub struct Pause {
     pub give_up_at: Timestamp,
 }
 
+/// How a push ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pushed {
+    /// Why it ended.
+    pub stop: Stop,
+    /// Requests answered or lost.
+    pub requests: u64,
+}
+
 /// Why a push ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Stop {

@@ -15,7 +15,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{
-    Event, Stop,
+    Event, Pushed, Stop,
     feeder::room,
     outage::Outage,
     recorder::{Settled, settle},
@@ -74,7 +74,7 @@ pub async fn push<G: Gateway>(
     journal: &mut Journal<'_>,
     options: &Options,
     context: Context<G>,
-) -> Result<Stop, StoreError> {
+) -> Result<Pushed, StoreError> {
     let clock = context.clock;
     let in_doubt = options.rules.in_doubt;
     journal.begin(clock.now()).await?;
@@ -85,7 +85,7 @@ pub async fn push<G: Gateway>(
             "claimed when the last push ended, and in doubt"
         );
     }
-    let stop = Writer::new(journal, options, context).run().await?;
+    let Pushed { stop, requests } = Writer::new(journal, options, context).run().await?;
     // What is still under way when the drain times out is in doubt, as after a crash.
     recover(journal, in_doubt, clock.now()).await?;
     let state = match &stop {
@@ -100,11 +100,12 @@ pub async fn push<G: Gateway>(
         state
     };
     journal.end(state, clock.now()).await?;
-    Ok(if state == RunState::Complete {
+    let stop = if state == RunState::Complete {
         Stop::Complete
     } else {
         stop
-    })
+    };
+    Ok(Pushed { stop, requests })
 }
 
 struct Writer<'j, 's> {
@@ -187,12 +188,15 @@ impl<'j, 's> Writer<'j, 's> {
         }
     }
 
-    async fn run(mut self) -> Result<Stop, StoreError> {
+    async fn run(mut self) -> Result<Pushed, StoreError> {
         let result = self.turns().await;
         // On an error too: nothing more is sent than what is on its way.
         self.senders.abort();
         let _ = self.senders.await;
-        result
+        Ok(Pushed {
+            stop: result?,
+            requests: self.requests,
+        })
     }
 
     async fn turns(&mut self) -> Result<Stop, StoreError> {

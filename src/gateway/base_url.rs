@@ -23,49 +23,9 @@ pub enum BaseUrlError {
     Extra,
     /// Plain HTTP to another machine.
     #[error(
-        "the base URL would send credentials to {0} in the clear: write https://, or allow it with insecure_http"
+        "the base URL would send credentials to {0} in the clear: write https://, or allow it with --insecure-http"
     )]
     Insecure(String),
-}
-
-/// A data centre of the platform.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Region {
-    /// The data centre in China.
-    China,
-    /// The data centre in Europe.
-    Europe,
-}
-
-impl Region {
-    /// Every data centre.
-    pub const ALL: [Self; 2] = [Self::China, Self::Europe];
-
-    /// The name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::China => "china",
-            Self::Europe => "europe",
-        }
-    }
-
-    /// The data centre of this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|region| region.name() == name)
-    }
-
-    /// Its base URL (platform notes, "Hosts").
-    #[expect(
-        clippy::missing_panics_doc,
-        reason = "a test parses both texts, so it does not"
-    )]
-    pub fn base_url(self) -> BaseUrl {
-        let text = match self {
-            Self::China => "https://iot-api.quectelcn.com",
-            Self::Europe => "https://iot-api.acceleronix.io",
-        };
-        BaseUrl(Url::parse(text).expect("the two texts above are URLs"))
-    }
 }
 
 /// The platform's base URL. Its text is canonical, since it is part of what makes two pushes the same: lower-case scheme and host, no
@@ -143,6 +103,7 @@ fn is_loopback(url: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Region;
 
     #[test]
     fn one_place_has_one_text() {
@@ -173,9 +134,8 @@ mod tests {
     #[test]
     fn the_regions_are_what_a_person_would_write() {
         for region in Region::ALL {
-            let url = region.base_url();
-            assert_eq!(BaseUrl::parse(url.as_str(), false), Ok(url));
-            assert_eq!(Region::from_name(region.name()), Some(region));
+            let url = BaseUrl::parse(region.base_url(), false).unwrap();
+            assert_eq!(url.as_str(), region.base_url());
         }
     }
 

@@ -6,7 +6,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use secrecy::ExposeSecret;
 
 use super::{
-    BaseUrl, Credentials, Delivery, Gateway, GatewayError, Language, Outgoing,
+    BaseUrl, Credentials, Delivery, Gateway, GatewayError, Outgoing,
     login::{self, Login},
     reply,
     session::{Session, Token},
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    model::{Answer, Fate, Unsent},
+    model::{Answer, Fate, Language, Unsent},
 };
 
 /// Where and how requests are sent.
@@ -40,7 +40,7 @@ impl PlatformOptions {
     pub fn new(base_url: BaseUrl) -> Self {
         Self {
             base_url,
-            language: Language::default(),
+            language: Language::En,
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             max_reply_bytes: 8 * 1024 * 1024,

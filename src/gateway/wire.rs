@@ -14,26 +14,6 @@ pub(super) const LOGIN_PATH: &str = "/v2/quecauth/accessKeyAuthrize/accessKeyLog
 /// The path of the token refresh (platform notes, "Authentication").
 pub(super) const REFRESH_PATH: &str = "/v2/quecauth/accessKeyAuthrize/refreshToken";
 
-/// The language of the platform's messages: the query parameter `language`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Language {
-    /// English.
-    #[default]
-    En,
-    /// Chinese, which the platform takes when nothing is said.
-    Cn,
-}
-
-impl Language {
-    /// The value of the query parameter.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::En => "EN",
-            Self::Cn => "CN",
-        }
-    }
-}
-
 /// The body of a `sendServiceData` request, in the field order of the specification's example. Absent fields are omitted, never null.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -15,8 +15,8 @@ pub struct Database {
     pub path: PathBuf,
     /// Whether it is the simulator's, and not a platform's.
     pub simulated: bool,
-    /// Whether the command line names it, so that the next command has to name it too.
-    pub by_flag: bool,
+    /// Whether it is where every command looks when nothing names another, so that the next one need not name it.
+    pub usual: bool,
 }
 
 impl Database {
@@ -33,6 +33,7 @@ impl Database {
         let named_by_flag = found
             .as_ref()
             .is_some_and(|found| found.origin == Origin::Flag);
+        let is_usual = found.is_none();
         let usual = match found {
             Some(found) => match found.origin {
                 // A path in a file is meant from that file's folder, wherever the command is started.
@@ -55,7 +56,7 @@ impl Database {
         Ok(Self {
             path,
             simulated,
-            by_flag: named_by_flag,
+            usual: is_usual,
         })
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::Parser;
 
 use super::*;
+use crate::model::ProgressMode;
 use crate::{
     cli::keys,
     model::{AbortIf, Class, TaskState},

@@ -369,7 +369,7 @@ impl Ledger {
                 query.bind(task.0).bind(request.0)
             })
             .await?;
-        sqlx::query("UPDATE run SET next_task = ? WHERE id = ? AND next_task <> ?1")
+        sqlx::query("UPDATE run SET next_task = ?1 WHERE id = ?2 AND next_task <> ?1")
             .bind(self.next_task)
             .bind(run.0)
             .execute(connection)

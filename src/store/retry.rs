@@ -119,7 +119,7 @@ async fn reopen(
         "INSERT INTO attempt (task_id, attempt, request_id, class, code, message, ticket) \
          SELECT o.task_id, o.attempts, o.request_id, o.class, o.code, o.message, o.ticket \
          FROM temp.reopened AS r JOIN outcome AS o ON o.task_id = r.task_id WHERE o.request_id IS NOT NULL ORDER BY o.task_id",
-        "UPDATE tally SET n = n - gone.n FROM ( \
+        "UPDATE tally SET n = tally.n - gone.n FROM ( \
              SELECT o.state, coalesce(o.class, 0) AS class, coalesce(o.code, 0) AS code, count(*) AS n \
              FROM temp.reopened AS r JOIN outcome AS o ON o.task_id = r.task_id GROUP BY 1, 2, 3 \
          ) AS gone WHERE tally.run_id = ?1 AND tally.state = gone.state AND tally.class = gone.class AND tally.code = gone.code",

@@ -154,7 +154,13 @@ mod tests {
 
     #[test]
     fn colours_appear_only_where_they_are_welcome() {
-        let on = |colour| written(RowFormat::Table, Some(Terminal { width: 80, colour }), &ROWS);
+        let on = |colour| {
+            written(
+                RowFormat::Table,
+                Some(Terminal { width: 80, colour }),
+                &ROWS,
+            )
+        };
         assert!(!on(false).contains('\u{1b}'));
         assert!(on(true).contains("\u{1b}[38;5;9mfailed"), "{:?}", on(true));
         assert!(!on(true).contains("[2J\n"));
@@ -204,7 +210,7 @@ mod tests {
     #[test]
     fn every_format_notices_a_reader_who_has_gone() {
         for format in RowFormat::ALL {
-            let mut writer = writer(format, COLUMNS, Printer::closed().stdout());
+            let mut writer = writer(*format, COLUMNS, Printer::closed().stdout());
             let result = ROWS
                 .iter()
                 .try_for_each(|row| writer.row(row))

@@ -85,8 +85,8 @@ pub async fn watch(
         ProgressMode::Auto => ProgressMode::Lines,
         chosen => chosen,
     };
-    let bar =
-        (mode == ProgressMode::Bar && !printer.is_quiet()).then(|| new_bar(ProgressDrawTarget::stderr()));
+    let bar = (mode == ProgressMode::Bar && !printer.is_quiet())
+        .then(|| new_bar(ProgressDrawTarget::stderr()));
     if let Some(bar) = &bar {
         update(bar, &session.snapshot(now()));
         printer.screen().show(bar.clone());
@@ -172,9 +172,13 @@ mod tests {
             sender.send(event).await.unwrap();
         }
         drop(sender);
-        watch(events, printer, ProgressMode::None, Counts::default(), || {
-            Timestamp(0)
-        })
+        watch(
+            events,
+            printer,
+            ProgressMode::None,
+            Counts::default(),
+            || Timestamp(0),
+        )
         .await;
         insta::assert_snapshot!(captured.stderr(), @r"
         paused: connection refused; next try in 2.0 s, gives up in 30 min 00 s

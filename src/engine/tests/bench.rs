@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     clock::Clock,
-    engine::{Context, Event, Options, Stop, push},
+    engine::{Context, Event, Options, Pushed, Stop, push},
     gateway::{Delivery, Gateway, Outgoing},
     model::{
         AbortIf, AfterFailure, Answer, Element, Fate, InDoubt, Payload, Row, Ticket, Timestamp,
@@ -241,8 +241,11 @@ impl Bench {
         store.run_by_name("test").await.unwrap().unwrap()
     }
 
-    /// Asks the push to stop.
-    pub(super) fn stop(&self) {
+    /// Asks the push to stop once the platform has seen so many requests.
+    pub(super) async fn stop_at(&self, requests: usize) {
+        while self.requests() < requests {
+            tokio::task::yield_now().await;
+        }
         self.stop.send_replace(true);
     }
 
@@ -260,7 +263,7 @@ impl Bench {
             events,
             stop: self.stop.subscribe(),
         };
-        let stop = push(&mut journal, &self.options, context).await.unwrap();
+        let Pushed { stop, .. } = push(&mut journal, &self.options, context).await.unwrap();
         let live = journal.counts();
         store.close().await.unwrap();
         let mut events = Vec::new();

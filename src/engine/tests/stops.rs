@@ -1,6 +1,6 @@
 //! Outages, refusals, signals and thresholds.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::*;
 use crate::{
@@ -120,18 +120,12 @@ async fn a_threshold_aborts_and_can_be_overridden() {
 
 #[tokio::test]
 async fn a_signal_drains_what_is_under_way_and_releases_the_rest() {
-    let bench = Arc::new(Bench::of(400, Box::new(|_, request| accepted(request))).await);
+    let bench = Bench::of(400, Box::new(|_, request| accepted(request))).await;
     bench.platform.hold.send_replace(true);
-    let pushing = tokio::spawn({
-        let bench = Arc::clone(&bench);
-        async move { bench.push().await }
+    let ((stop, _), ()) = tokio::join!(bench.push(), async {
+        bench.stop_at(4).await;
+        bench.platform.hold.send_replace(false);
     });
-    while bench.requests() < 4 {
-        tokio::task::yield_now().await;
-    }
-    bench.stop();
-    bench.platform.hold.send_replace(false);
-    let (stop, _) = pushing.await.unwrap();
     assert_eq!(stop, Stop::Signal);
     assert_eq!(
         bench
@@ -154,17 +148,9 @@ async fn a_signal_drains_what_is_under_way_and_releases_the_rest() {
 async fn what_outlasts_the_drain_is_in_doubt() {
     let mut bench = Bench::of(40, Box::new(|_, _| code(50000))).await;
     bench.options.drain_timeout = Duration::from_millis(50);
-    let bench = Arc::new(bench);
     bench.platform.hold.send_replace(true);
-    let pushing = tokio::spawn({
-        let bench = Arc::clone(&bench);
-        async move { bench.push().await }
-    });
-    while bench.requests() < 4 {
-        tokio::task::yield_now().await;
-    }
-    bench.stop();
-    assert_eq!(pushing.await.unwrap().0, Stop::Signal);
+    let ((stop, _), ()) = tokio::join!(bench.push(), bench.stop_at(4));
+    assert_eq!(stop, Stop::Signal);
     assert_eq!(
         bench
             .query("SELECT outcome, count(*) FROM attempts GROUP BY 1")
