@@ -11,6 +11,7 @@ mod elements;
 mod ending;
 mod fleet;
 mod ledger;
+mod login;
 mod operator;
 mod platform;
 mod reply;

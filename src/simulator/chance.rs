@@ -103,7 +103,8 @@ pub(super) fn mix(number: u64) -> u64 {
 /// A hash of a text that is the same on every machine and in every release.
 pub(super) fn hash(text: &str) -> u64 {
     let (words, rest) = text.as_bytes().as_chunks::<8>();
-    let mut state = text.len() as u64;
+    // Mixed, or the length of a short text could make up for a difference in its first byte.
+    let mut state = mix(text.len() as u64);
     for word in words {
         state = mix(state ^ u64::from_le_bytes(*word));
     }
@@ -172,6 +173,13 @@ mod tests {
             Chance::new(0).choose::<i64>(&[], Question::RejectedCode, 1),
             None
         );
+    }
+
+    #[test]
+    fn neither_padding_nor_length_hides_a_difference() {
+        assert_ne!(hash("a"), hash("a\0"));
+        assert_ne!(hash("a"), hash("b\0"));
+        assert_ne!(hash("12345678"), hash("12345678\0"));
     }
 
     proptest! {

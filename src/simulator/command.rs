@@ -7,7 +7,6 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::error::Category;
 
 use super::codes;
 
@@ -77,17 +76,13 @@ impl<'a> Command<'a> {
 
 /// Checks `data` against the specification's "data format": a list of objects with one member each, whose value is text or such a list.
 fn check_data(data: &str) -> Result<(), i64> {
-    let Err(error) = serde_json::from_str::<Items<true>>(data) else {
-        return Ok(());
-    };
-    // A wrong shape may stand before a mistake of JSON, which weighs more.
-    let is_json =
-        error.classify() == Category::Data && serde_json::from_str::<IgnoredAny>(data).is_ok();
-    Err(if is_json {
-        codes::DATA_SHAPE
+    if serde_json::from_str::<Items<true>>(data).is_ok() {
+        Ok(())
+    } else if serde_json::from_str::<IgnoredAny>(data).is_ok() {
+        Err(codes::DATA_SHAPE)
     } else {
-        codes::DATA_NOT_JSON
-    })
+        Err(codes::DATA_NOT_JSON)
+    }
 }
 
 /// A list of items. The outermost must have one; one inside may be empty, for a service without input.

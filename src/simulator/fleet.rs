@@ -221,6 +221,11 @@ mod tests {
         assert_eq!(fleet.enter(&[a, a]).overlaps, 1);
         let other_product = Device::new(hash("PK2"), "A");
         assert_eq!(fleet.enter(&[a, other_product]).overlaps, 0);
+        let mut shards = fleet.shards.iter().map(|shard| shard.lock().unwrap());
+        assert!(
+            shards.all(|shard| shard.busy.is_empty()),
+            "nothing is left behind"
+        );
     }
 
     #[test]

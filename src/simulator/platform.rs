@@ -197,7 +197,6 @@ impl Platform {
             body,
         };
         if let Some(endpoint) = call.head.uri.path().strip_prefix("/__simulator/") {
-            call.line.spare();
             let reply = operator::answer(self, &call, endpoint);
             return Ok(reply.into_response(ReplyBody::Whole));
         }

@@ -1,6 +1,6 @@
 //! Sockets: the listener, its connections, and the outages in which it closes them.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -107,27 +107,14 @@ async fn connection(stream: TcpStream, platform: Arc<Platform>) {
     let _ = stream.set_nodelay(true);
     let mut scenario = platform.watch();
     let (wire, line) = Wire::new(stream);
-    let serve = {
-        let (platform, line) = (Arc::clone(&platform), line.clone());
-        service_fn(move |request| {
-            let (platform, line) = (Arc::clone(&platform), line.clone());
-            async move { platform.serve(line, request).await }
-        })
-    };
-    let mut connection = pin!(
-        http1::Builder::new()
-            .header_read_timeout(None)
-            .serve_connection(TokioIo::new(wire), serve)
-    );
+    let serve = service_fn(|request| platform.serve(line.clone(), request));
+    let connection = http1::Builder::new()
+        .header_read_timeout(None)
+        .serve_connection(TokioIo::new(wire), serve);
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = wait_until_closed(&mut scenario, &platform) => {
-            if !line.is_spared() {
-                return;
-            }
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+        ended = connection => ended,
+        // The reply to the very call that closes the port is written in the same step, before this is looked at.
+        () = wait_until_closed(&mut scenario, &platform) => return,
     };
     if let Err(error) = ended {
         tracing::trace!(%error, "a connection of the simulator ended early");

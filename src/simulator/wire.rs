@@ -3,10 +3,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
 };
 
@@ -33,13 +30,7 @@ enum Ending {
 
 /// What the calls of a connection know of it: a way to choose its end.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Line(Arc<Shared>);
-
-#[derive(Debug, Default)]
-struct Shared {
-    ending: Mutex<Ending>,
-    spared: AtomicBool,
-}
+pub(super) struct Line(Arc<Mutex<Ending>>);
 
 impl Line {
     /// Resets the connection when it is closed, instead of closing it in order.
@@ -57,18 +48,8 @@ impl Line {
         *self.ending() = Ending::HangUpAfterFlush;
     }
 
-    /// Marks the connection as the operator's, whose call is answered even while the port closes.
-    pub(super) fn spare(&self) {
-        self.0.spared.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the connection is the operator's.
-    pub(super) fn is_spared(&self) -> bool {
-        self.0.spared.load(Ordering::Relaxed)
-    }
-
     fn ending(&self) -> MutexGuard<'_, Ending> {
-        self.0.ending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

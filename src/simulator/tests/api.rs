@@ -45,7 +45,7 @@ async fn a_command_is_taken_and_the_ledger_agrees_with_the_reply() {
         .call("GET /__simulator/deliveries?device=A", &[], "")
         .await
         .unwrap();
-    assert_eq!(one.body.iter().filter(|&&byte| byte == b'\n').count(), 2);
+    assert_eq!(std::str::from_utf8(&one.body).unwrap().lines().count(), 2);
 
     let stats = simulator.stats();
     assert_eq!((stats.requests, stats.deliveries), (2, 3));

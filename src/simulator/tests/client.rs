@@ -1,6 +1,6 @@
 //! A client small enough to be sure of.
 
-use std::{io, net::SocketAddr};
+use std::{fmt::Write as _, io, net::SocketAddr, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::{
@@ -31,6 +31,11 @@ impl Got {
             let (key, value) = line.split_once(": ")?;
             key.eq_ignore_ascii_case(name).then_some(value)
         })
+    }
+
+    /// The size of head and body together, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.head.len() + self.body.len()
     }
 
     pub(super) fn json(&self) -> Value {
@@ -84,20 +89,21 @@ impl Client {
             body.len()
         );
         for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
+            let _ = write!(request, "{name}: {value}\r\n");
         }
         if let Some(token) = &self.token {
-            request += &format!("authorization: {token}\r\n");
+            let _ = write!(request, "authorization: {token}\r\n");
         }
         request += "\r\n";
         request += body;
         self.stream.write_all(request.as_bytes()).await.unwrap();
     }
 
-    /// Reads whatever comes until the connection ends.
+    /// Reads whatever comes until the connection ends, which is to be soon.
     pub(super) async fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        self.stream.read_to_end(&mut bytes).await?;
+        let read = self.stream.read_to_end(&mut bytes);
+        tokio::time::timeout(Duration::from_secs(10), read).await??;
         Ok(bytes)
     }
 
