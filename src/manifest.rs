@@ -393,6 +393,29 @@ mod tests {
     }
 
     #[test]
+    fn the_samples_are_good_manifests() {
+        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
+        let list = Defaults {
+            product_key: Some("PK0001".into()),
+            service: Some("setMode".into()),
+            params: vec![("mode".into(), "1".into())],
+            ..Defaults::default()
+        };
+        for (name, defaults, expected) in [
+            ("fleet.csv", Defaults::default(), 319),
+            ("nested.jsonl", Defaults::default(), 29),
+            ("devices.csv", list, 12),
+        ] {
+            let manifest = Manifest::open(&samples.join(name), defaults).expect(name);
+            let entries: Vec<_> = manifest.rows().expect(name).map(Result::unwrap).collect();
+            for entry in &entries {
+                assert!(matches!(entry, Entry::Row(_)), "{name}: {entry:?}");
+            }
+            assert_eq!(entries.len(), expected, "{name}");
+        }
+    }
+
+    #[test]
     fn every_part_is_a_part_of_the_identity() {
         let sha = source::hex(&Sha256::digest(CSV));
         let flags = Defaults::default().canonical();
