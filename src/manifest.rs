@@ -31,6 +31,7 @@ mod jsonl;
 mod labels;
 mod line;
 mod records;
+mod rows;
 mod source;
 mod wire;
 
@@ -41,18 +42,18 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use crate::model::{Row, RowError};
-
 use self::{
     delimited::Delimited,
     encode::Encoder,
     format::{Format, Name},
     jsonl::Jsonl,
-    source::{Compression, Hash, Source, Stream, Verified},
+    rows::Reader,
+    source::{Compression, Hash, Source, Verified},
 };
 
 pub use defaults::Defaults;
 pub use error::{Fault, ManifestError, Problem};
+pub use rows::{Entry, Rows};
 
 /// The longest row, in bytes: room for a hundred thousand device keys in one line, and a bound for the memory of a row whose quote is
 /// never closed.
@@ -70,15 +71,6 @@ pub struct Manifest {
     encoder: Encoder,
 }
 
-/// What a place in the manifest holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry {
-    /// A good row for one device.
-    Row(Row),
-    /// A row that cannot be sent.
-    Bad(RowError),
-}
-
 impl Manifest {
     /// Opens and hashes the manifest at `path`, which takes one reading of it; `-` is standard input.
     ///
@@ -94,12 +86,9 @@ impl Manifest {
 
     /// The rows, from the first on.
     pub fn rows(&self) -> Result<Rows, ManifestError> {
-        let reader = self.reader().map_err(|fault| fault.of(&self.name))?;
-        Ok(Rows {
-            file: self.name.clone(),
-            reader,
-            state: State::Fresh,
-        })
+        self.read()
+            .map_err(|fault| fault.of(&self.name))
+            .map(|reader| Rows::new(&self.name, reader))
     }
 
     /// The manifest's name for messages: the path as given, or `standard input`.
@@ -163,7 +152,7 @@ impl Manifest {
         })
     }
 
-    fn reader(&self) -> Result<Reader, Fault> {
+    fn read(&self) -> Result<Reader, Fault> {
         let stream = self.source.open(self.compression).map_err(Fault::whole)?;
         let mut input =
             BufReader::with_capacity(stream.capacity(), Verified::new(stream, self.hash));
@@ -175,58 +164,6 @@ impl Manifest {
             }
             Format::Jsonl => Reader::Jsonl(Box::new(Jsonl::new(input, encoder))),
         })
-    }
-}
-
-/// The entries of a manifest, in its order.
-///
-/// An error is final: the manifest as a whole is not to be used, rows that came before it included. The last thing to be found out is whether
-/// the file has changed, so nothing may be sent before the end.
-pub struct Rows {
-    file: Box<str>,
-    reader: Reader,
-    state: State,
-}
-
-/// How far a reading has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// No entry has been read.
-    Fresh,
-    Reading,
-    Ended,
-}
-
-enum Reader {
-    Delimited(Box<Delimited<BufReader<Verified<Stream>>>>),
-    Jsonl(Box<Jsonl<BufReader<Verified<Stream>>>>),
-}
-
-impl Iterator for Rows {
-    type Item = Result<Entry, ManifestError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.state == State::Ended {
-            return None;
-        }
-        let read = match &mut self.reader {
-            Reader::Delimited(reader) => reader.read(),
-            Reader::Jsonl(reader) => reader.read(),
-        };
-        let fault = match read {
-            Ok(Some(entry)) => {
-                self.state = State::Reading;
-                return Some(Ok(entry));
-            }
-            Ok(None) if self.state == State::Fresh => Fault::whole(Problem::NoRows),
-            Ok(None) => {
-                self.state = State::Ended;
-                return None;
-            }
-            Err(fault) => fault,
-        };
-        self.state = State::Ended;
-        Some(Err(fault.of(&self.file)))
     }
 }
 
@@ -453,6 +390,29 @@ mod tests {
         let place = format!("{}, line 2, column device_key: ", path.display());
         assert!(error.to_string().starts_with(&place), "{error}");
         assert!(rows.next().is_none());
+    }
+
+    #[test]
+    fn the_samples_are_good_manifests() {
+        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
+        let list = Defaults {
+            product_key: Some("PK0001".into()),
+            service: Some("setMode".into()),
+            params: vec![("mode".into(), "1".into())],
+            ..Defaults::default()
+        };
+        for (name, defaults, expected) in [
+            ("fleet.csv", Defaults::default(), 319),
+            ("nested.jsonl", Defaults::default(), 29),
+            ("devices.csv", list, 12),
+        ] {
+            let manifest = Manifest::open(&samples.join(name), defaults).expect(name);
+            let entries: Vec<_> = manifest.rows().expect(name).map(Result::unwrap).collect();
+            for entry in &entries {
+                assert!(matches!(entry, Entry::Row(_)), "{name}: {entry:?}");
+            }
+            assert_eq!(entries.len(), expected, "{name}");
+        }
     }
 
     #[test]

@@ -1,0 +1,84 @@
+//! The one stream of entries that both formats give.
+
+use std::io::BufReader;
+
+use crate::model::{Row, RowError};
+
+use super::{
+    Fault, ManifestError, Problem,
+    delimited::Delimited,
+    jsonl::Jsonl,
+    source::{Stream, Verified},
+};
+
+/// What a place in the manifest holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A good row for one device.
+    Row(Row),
+    /// A row that cannot be sent.
+    Bad(RowError),
+}
+
+/// The entries of a manifest, in its order.
+///
+/// An error is final: the manifest as a whole is not to be used, rows that came before it included. The last thing to be found out is whether
+/// the file has changed, so nothing may be sent before the end.
+pub struct Rows {
+    file: Box<str>,
+    reader: Reader,
+    state: State,
+}
+
+/// How far a reading has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// No entry has been read.
+    Fresh,
+    Reading,
+    Ended,
+}
+
+/// The reader of the manifest's format.
+pub(super) enum Reader {
+    Delimited(Box<Delimited<BufReader<Verified<Stream>>>>),
+    Jsonl(Box<Jsonl<BufReader<Verified<Stream>>>>),
+}
+
+impl Rows {
+    pub(super) fn new(file: &str, reader: Reader) -> Self {
+        Self {
+            file: file.into(),
+            reader,
+            state: State::Fresh,
+        }
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<Entry, ManifestError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.state == State::Ended {
+            return None;
+        }
+        let read = match &mut self.reader {
+            Reader::Delimited(reader) => reader.read(),
+            Reader::Jsonl(reader) => reader.read(),
+        };
+        let fault = match read {
+            Ok(Some(entry)) => {
+                self.state = State::Reading;
+                return Some(Ok(entry));
+            }
+            Ok(None) if self.state == State::Fresh => Fault::whole(Problem::NoRows),
+            Ok(None) => {
+                self.state = State::Ended;
+                return None;
+            }
+            Err(fault) => fault,
+        };
+        self.state = State::Ended;
+        Some(Err(fault.of(&self.file)))
+    }
+}
