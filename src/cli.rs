@@ -83,7 +83,7 @@ pub enum Command {
     /// Explain the platform's codes and what fleetpush does about them
     Codes(CodesArgs),
     /// Serve the platform's API on this machine, with faults on demand
-    Simulator(SimulatorArgs),
+    Simulator(Box<SimulatorArgs>),
 }
 
 /// Flags that every command takes.

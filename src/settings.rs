@@ -66,7 +66,7 @@ pub enum Command {
     /// Explain codes.
     Codes(Codes),
     /// Serve the simulator.
-    Simulator(SimulatorArgs),
+    Simulator(Box<SimulatorArgs>),
 }
 
 /// Brings the command line, the environment and the config file together.

@@ -112,9 +112,8 @@ async fn earlier(
     Ok(match run.state {
         RunState::Running | RunState::Stopped => Earlier::Continue(run),
         RunState::Aborted if settings.push.recovery.override_abort => Earlier::Continue(run),
-        RunState::Aborted => Earlier::Ended(run),
         RunState::Complete | RunState::Cancelled if settings.again => Earlier::Again,
-        RunState::Complete | RunState::Cancelled => Earlier::Ended(run),
+        RunState::Aborted | RunState::Complete | RunState::Cancelled => Earlier::Ended(run),
     })
 }
 

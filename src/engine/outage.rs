@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn pauses_probes_ever_more_rarely_and_resumes() {
-        let mut outage = Outage::new(Duration::from_secs(1800));
+        let mut outage = Outage::new(Duration::from_mins(30));
         let pause = outage
             .out_of_reach(A, at(0), None, "refused".into())
             .unwrap();
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_probe_that_says_nothing_is_repeated() {
-        let mut outage = Outage::new(Duration::from_secs(1800));
+        let mut outage = Outage::new(Duration::from_mins(30));
         outage.out_of_reach(A, at(0), None, "refused".into());
         outage.probing(B);
         outage.silent(A, at(1));
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_platform_may_ask_for_a_longer_pause_within_reason() {
-        let mut outage = Outage::new(Duration::from_secs(1800));
+        let mut outage = Outage::new(Duration::from_mins(30));
         let asked = |seconds| Some(Duration::from_secs(seconds));
         let pause = outage
             .out_of_reach(A, at(0), asked(7), "503".into())
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn refusals_for_their_number_count_as_trouble_until_one_is_answered() {
-        let mut outage = Outage::new(Duration::from_secs(60));
+        let mut outage = Outage::new(Duration::from_mins(1));
         outage.throttled(A, at(5), "429".into());
         outage.throttled(B, at(9), "429 again".into());
         assert_eq!(outage.give_up(), Some((at(65), "429 again")));

@@ -81,41 +81,24 @@ pub fn judge(fate: &Fate, devices: usize) -> Judgement {
 }
 
 fn unsent_judgement(unsent: &Unsent, devices: usize) -> Judgement {
-    let (class, error, signal) = match unsent {
-        Unsent::Unreachable { error, retry_after } => (
+    let reason = unsent.error().to_owned();
+    let (class, signal) = match unsent {
+        Unsent::Unreachable { retry_after, .. } => (
             Class::Outage,
-            error,
             Signal::Outage {
                 retry_after: *retry_after,
-                reason: error.clone(),
+                reason,
             },
         ),
-        Unsent::Certificate { error } => (
-            Class::Refused,
-            error,
-            Signal::Stop {
-                reason: error.clone(),
-            },
-        ),
-        Unsent::Refused { error } => (
-            Class::Refused,
-            error,
-            Signal::Stop {
-                reason: error.clone(),
-            },
-        ),
-        Unsent::Credentials { error } => (
-            Class::Auth,
-            error,
-            Signal::Stop {
-                reason: error.clone(),
-            },
-        ),
+        Unsent::Certificate { .. } | Unsent::Refused { .. } => {
+            (Class::Refused, Signal::Stop { reason })
+        }
+        Unsent::Credentials { .. } => (Class::Auth, Signal::Stop { reason }),
     };
     let outcome = Outcome {
         class,
         code: None,
-        message: Some(error.as_str().into()),
+        message: Some(unsent.error().into()),
         ticket: None,
     };
     Judgement {

@@ -128,7 +128,10 @@ async fn attempts_run_out() {
     bench.options.rules.max_attempts = 2;
     assert_eq!(bench.push().await.0, Stop::Complete);
     assert_eq!(bench.states().await, ["failed|transient|2"]);
-    assert_eq!(bench.query("SELECT DISTINCT attempts FROM results").await, ["2"]);
+    assert_eq!(
+        bench.query("SELECT DISTINCT attempts FROM results").await,
+        ["2"]
+    );
 
     let mut bench = Bench::of(2, Box::new(|_, _| lost())).await;
     bench.options.rules.max_attempts = 2;
