@@ -20,6 +20,7 @@ use std::{sync::Arc, time::Duration};
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use credentials::Credentials;
 pub use platform::{Platform, PlatformOptions};
+pub use reply::read as read_reply;
 
 use crate::model::{Fate, Payload, Timestamp};
 

@@ -76,12 +76,24 @@ impl Manifest {
     ///
     /// Fails when it cannot be read to its end, is a cut archive, or when `defaults` cannot be sent.
     pub fn open(path: &Path, defaults: Defaults) -> Result<Self, ManifestError> {
-        let encoder = Encoder::new(defaults)?;
         if path == Path::new("-") {
-            Self::from_reader("standard input", io::stdin().lock(), encoder)
+            Self::from_reader("standard input", io::stdin().lock(), defaults)
         } else {
-            Self::from_path(path, encoder)
+            Self::from_path(path, Encoder::new(defaults)?)
         }
+    }
+
+    /// Keeps what comes out of `input` in an unnamed temporary file while hashing it; `name` is for messages.
+    ///
+    /// Fails as [`Manifest::open`] does.
+    pub fn from_reader(
+        name: &str,
+        input: impl io::Read,
+        defaults: Defaults,
+    ) -> Result<Self, ManifestError> {
+        let encoder = Encoder::new(defaults)?;
+        let source = Source::spool(input).map_err(|problem| Fault::whole(problem).of(name))?;
+        Self::from_source(name.into(), None, source, None, None, encoder)
     }
 
     /// The rows, from the first on.
@@ -113,15 +125,6 @@ impl Manifest {
         // A pipe's name, such as /dev/fd/63, says nothing about what comes out of it.
         let stem = (!source.is_spool()).then_some(name.stem);
         Self::from_source(file, stem, source, name.format, name.compression, encoder)
-    }
-
-    fn from_reader(
-        name: &str,
-        input: impl io::Read,
-        encoder: Encoder,
-    ) -> Result<Self, ManifestError> {
-        let source = Source::spool(input).map_err(|problem| Fault::whole(problem).of(name))?;
-        Self::from_source(name.into(), None, source, None, None, encoder)
     }
 
     fn from_source(
@@ -290,9 +293,8 @@ mod tests {
 
     #[test]
     fn standard_input_is_kept_and_can_be_read_again() {
-        let encoder = Encoder::new(Defaults::default()).expect("good defaults");
         for content in [CSV.as_bytes(), &gzip(CSV.as_bytes()), &zstd(CSV.as_bytes())] {
-            let manifest = Manifest::from_reader("standard input", content, encoder.clone());
+            let manifest = Manifest::from_reader("standard input", content, Defaults::default());
             let manifest = manifest.expect("a manifest");
             assert_eq!((manifest.name(), manifest.stem()), ("standard input", None));
             assert_eq!(manifest.sha256(), source::hex(&Sha256::digest(CSV)));

@@ -12,7 +12,7 @@ use crate::model::{Answer, Element, Ticket};
 ///
 /// A device's element is found by its key. What the reply says of a device twice is settled for acceptance, so that no ticket is lost;
 /// what it says of others is ignored, and logged. A body that is not one whole JSON object makes an answer that is not readable.
-pub(super) fn read(
+pub fn read(
     http_status: u16,
     retry_after: Option<Duration>,
     body: &[u8],
