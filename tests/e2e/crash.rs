@@ -141,11 +141,14 @@ impl Story {
 
     /// Kills until it has been enough, then lets the push end.
     fn survive(&mut self, toll: &mut Toll) {
+        let mut is_staged = false;
         for _ in 0..KILLS {
             let mut push = Push::start(self.push());
             let before = self.sim.stats();
             let after: u64 = self.random.random_range(1..30);
-            match self.random.random_range(0..8) {
+            // Staging is over soon, so it is aimed at until a push has got through it.
+            let moments = if is_staged { 8 } else { 2 };
+            match self.random.random_range(0..moments) {
                 // While it starts, stages or recovers.
                 0 => {}
                 1 => wait_for("the lock", || {
@@ -174,7 +177,8 @@ impl Story {
             }
             push.kill();
             toll.kills += 1;
-            toll.before_staged += usize::from(!self.is_staged());
+            is_staged = self.is_staged();
+            toll.before_staged += usize::from(!is_staged);
         }
         self.sim.play(self.calm.clone());
         let ended = Push::start(self.push()).ended();
@@ -186,7 +190,8 @@ impl Story {
     /// Whether there is a run; a reader must be able to tell, whatever the kill has left.
     fn is_staged(&self) -> bool {
         let ended = self.site.run(&["runs", "--format", "jsonl"]);
-        if ended.code == Some(2) && !self.site.path("push.db-wal").exists() {
+        if ended.code == Some(2) {
+            ended.says(&["no results database at"]);
             return false;
         }
         let runs = ended.expect(0).json_lines();

@@ -124,8 +124,7 @@ fn survives(trouble: Trouble, class: &str) {
     );
     wait_for("trouble", || {
         let stats = sim.stats();
-        let met =
-            stats.faults.values().sum::<u64>() + stats.oddities.values().sum::<u64>();
+        let met = stats.faults.values().sum::<u64>() + stats.oddities.values().sum::<u64>();
         (met >= 4 || push.has_ended()).then_some(())
     });
     sim.play(Scenario::default());
@@ -152,7 +151,8 @@ fn survives(trouble: Trouble, class: &str) {
 #[test]
 fn a_fleet_of_20000_survives_a_fault_in_every_fifth_request() {
     let share = 0.2 / (FAULTS.len() + 2) as f64;
-    let mut faults: BTreeMap<Fault, f64> = FAULTS.iter().map(|(fault, _)| (*fault, share)).collect();
+    let mut faults: BTreeMap<Fault, f64> =
+        FAULTS.iter().map(|(fault, _)| (*fault, share)).collect();
     // In the place of these two an element or all elements are missing.
     for fault in [Fault::Oversized, Fault::Trickle] {
         faults.remove(&fault);

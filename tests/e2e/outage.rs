@@ -17,7 +17,14 @@ fn a_platform_that_is_away_for_a_while_costs_no_device() {
         let site = Site::with(&devices(600));
         let push = site.start(
             &sim,
-            &["run", "fleet.csv", "--chunk-size", "5", "--concurrency", "4"],
+            &[
+                "run",
+                "fleet.csv",
+                "--chunk-size",
+                "5",
+                "--concurrency",
+                "4",
+            ],
         );
         sim.wait_for_requests(10);
         sim.play(Scenario {
@@ -163,7 +170,14 @@ fn a_revoked_key_stops_the_run_in_the_middle_and_keeps_its_tasks() {
     };
     let sim = Sim::start(slow.clone());
     let site = Site::with(&devices(400));
-    let args = ["run", "fleet.csv", "--chunk-size", "5", "--concurrency", "4"];
+    let args = [
+        "run",
+        "fleet.csv",
+        "--chunk-size",
+        "5",
+        "--concurrency",
+        "4",
+    ];
     let push = site.start(&sim, &args);
     sim.wait_for_requests(10);
     sim.play(Scenario {
@@ -212,6 +226,10 @@ fn a_throttled_device_waits_and_its_neighbours_do_not() {
     for delivery in &deliveries {
         let waited = Duration::from_millis((delivery.at_ms - first) as u64);
         let is_snoozed = snoozed.contains(delivery.device_key.as_str());
-        assert_eq!(waited >= Duration::from_millis(1900), is_snoozed, "{delivery:?}");
+        assert_eq!(
+            waited >= Duration::from_millis(1900),
+            is_snoozed,
+            "{delivery:?}"
+        );
     }
 }

@@ -15,7 +15,7 @@ pub(crate) use sim::Sim;
 pub(crate) use truth::agree;
 
 /// How long a test waits for anything before it calls it missing: far longer than a busy machine needs.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Looks again and again until `seen` gives something; fails the test when that never happens.
 pub(crate) fn wait_for<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
