@@ -27,15 +27,20 @@ pub(crate) struct Ended {
 }
 
 impl Push {
-    /// Starts it. Its output goes to files, since nobody reads it meanwhile.
+    /// Starts it without input.
     pub(crate) fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::null());
+        Self::start_with_input(command)
+    }
+
+    /// Starts it with the input that the command names. Its output goes to files, since nobody reads it meanwhile.
+    pub(crate) fn start_with_input(mut command: Command) -> Self {
         let file = || tempfile::tempfile().expect("a file can be made");
         let (stdout, stderr) = (file(), file());
         let copy = |file: &File| file.try_clone().expect("a file can be shared");
         let child = command
             .stdout(copy(&stdout))
             .stderr(copy(&stderr))
-            .stdin(Stdio::null())
             .spawn()
             .expect("the binary starts");
         Self {
