@@ -132,7 +132,7 @@ fn a_mistake_in_line_7_is_told_and_nothing_is_sent() {
     let sim = Sim::healthy();
     let lines: Vec<String> = (2..=9)
         .map(|line| {
-            let qos = if line == 7 { "9" } else { "1" };
+            let qos = if line == 7 { "high" } else { "1" };
             format!("DK{line:05},PK0001,fuwu,AA,{qos}")
         })
         .collect();
@@ -274,7 +274,7 @@ fn too_many_failures_abort_until_somebody_insists() {
 
     let requests = sim.stats().requests;
     site.push(&sim, &args).expect(4);
-    site.push(&sim, &["resume"]).expect(2);
+    site.push(&sim, &["resume"]).expect(4);
     assert_eq!(sim.stats().requests, requests, "it stays aborted");
 
     sim.play(Scenario::default());
