@@ -21,7 +21,7 @@ const NOT_A_DATABASE: &str = "26";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// There is nothing at the path.
+    /// There is nothing at the path, or a file without content.
     #[error("no results database at {}; push something first (fleetpush run), or name another with --db", .0.display())]
     Missing(PathBuf),
     /// The path is not that of a readable file.
@@ -126,13 +126,18 @@ impl Reader {
     }
 
     async fn check_schema(&mut self) -> Result<(), ReadError> {
-        let tables: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('_sqlx_migrations', 'run')",
+        let (ours, migrated, all): (i64, i64, i64) = sqlx::query_as(
+            "SELECT coalesce(sum(name = 'run'), 0), coalesce(sum(name = '_sqlx_migrations'), 0), count(*)
+             FROM sqlite_schema WHERE type = 'table'",
         )
         .fetch_one(&mut self.connection)
         .await
         .map_err(|error| self.failure(error))?;
-        if tables != 2 {
+        if all == migrated {
+            // The process that made the file ended before it made the tables.
+            return Err(ReadError::Missing(self.path.clone()));
+        }
+        if (ours, migrated) != (1, 1) {
             return Err(ReadError::NotOurs(self.path.clone()));
         }
         let found: i64 = sqlx::query_scalar(
@@ -227,12 +232,10 @@ mod tests {
             "these are notes, and more of them than SQLite's header has bytes: ".repeat(20),
         )
         .unwrap();
-        let empty = folder.path().join("empty.db");
-        std::fs::write(&empty, "").unwrap();
         let foreign = folder.path().join("foreign.db");
         std::fs::write(&foreign, "").unwrap();
         execute(&foreign, "CREATE TABLE run (id INTEGER)").await;
-        for path in [text.as_path(), &empty, &foreign, folder.path()] {
+        for path in [text.as_path(), &foreign, folder.path()] {
             assert!(
                 matches!(Reader::open(path).await, Err(ReadError::NotOurs(_))),
                 "{}",
@@ -240,6 +243,22 @@ mod tests {
             );
         }
         insta::assert_snapshot!(refusal(&text).await, @"DB is not a results database of fleetpush; name another with --db");
+    }
+
+    #[tokio::test]
+    async fn a_file_without_tables_is_no_database_yet() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("empty.db");
+        std::fs::write(&path, "").unwrap();
+        assert!(matches!(
+            Reader::open(&path).await,
+            Err(ReadError::Missing(_))
+        ));
+        execute(&path, "CREATE TABLE _sqlx_migrations (version INTEGER)").await;
+        assert!(matches!(
+            Reader::open(&path).await,
+            Err(ReadError::Missing(_))
+        ));
     }
 
     #[tokio::test]

@@ -85,7 +85,9 @@ pub struct ScreenWriter(Screen);
 
 impl Write for ScreenWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes).map(|()| bytes.len())
+        // An error would make the log's own report of it panic, and with it the push, when a terminal has been closed.
+        let _ = self.0.write(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1,0 +1,192 @@
+//! What can go wrong with one request, one fault at a time and all of them together: each costs time, and no device.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use fleetpush::simulator::{Fault, Oddity, Scenario};
+
+use crate::support::{Sim, Site, agree, devices, wait_for};
+
+/// A trouble of the platform, and what the attempts that meet it come to.
+#[derive(Debug, Clone, Copy)]
+enum Trouble {
+    Fault(Fault),
+    Oddity(Oddity),
+}
+
+/// Each fault alone, and the class of the attempts that meet it. Sent and without a readable reply is in doubt, whether the platform has
+/// acted or not: a client cannot tell.
+const FAULTS: [(Fault, &str); 21] = [
+    (Fault::ResetBefore, "in_doubt"),
+    (Fault::ResetAfter, "in_doubt"),
+    (Fault::Cut, "in_doubt"),
+    (Fault::Hang, "in_doubt"),
+    (Fault::HangActed, "in_doubt"),
+    (Fault::RequestTimeout, "in_doubt"),
+    (Fault::TooManyRequests, "outage"),
+    (Fault::InternalError, "in_doubt"),
+    (Fault::InternalErrorActed, "in_doubt"),
+    (Fault::BadGateway, "in_doubt"),
+    (Fault::BadGatewayActed, "in_doubt"),
+    (Fault::Unavailable, "outage"),
+    (Fault::GatewayTimeout, "in_doubt"),
+    (Fault::GatewayTimeoutActed, "in_doubt"),
+    (Fault::ServiceException, "transient"),
+    (Fault::HubUnavailable, "outage"),
+    (Fault::Trickle, "in_doubt"),
+    (Fault::Oversized, "in_doubt"),
+    // The reply is whole and readable, whatever it calls itself.
+    (Fault::WrongType, "accepted"),
+    (Fault::NotJson, "in_doubt"),
+    // The reply came before the connection died.
+    (Fault::DeadInPool, "accepted"),
+];
+
+/// The same for replies that are odd: only silence about a device is doubt.
+const ODDITIES: [(Oddity, &str); 12] = [
+    (Oddity::LeftOut, "in_doubt"),
+    (Oddity::Doubled, "accepted"),
+    (Oddity::Stray, "accepted"),
+    (Oddity::Reordered, "accepted"),
+    (Oddity::DataNull, "in_doubt"),
+    (Oddity::DataMissing, "in_doubt"),
+    (Oddity::DataObject, "accepted"),
+    (Oddity::CodeText, "accepted"),
+    (Oddity::TicketNumber, "accepted"),
+    (Oddity::TicketNull, "accepted"),
+    (Oddity::MsgNull, "accepted"),
+    (Oddity::MsgObject, "accepted"),
+];
+
+/// Cases at a time: they wait more than they work.
+const AT_ONCE: usize = 6;
+
+#[test]
+fn each_fault_alone_costs_no_device() {
+    let faults = FAULTS.map(|(fault, class)| (Trouble::Fault(fault), class));
+    let oddities = ODDITIES.map(|(oddity, class)| (Trouble::Oddity(oddity), class));
+    let cases: Vec<_> = faults.into_iter().chain(oddities).collect();
+    let next = AtomicUsize::new(0);
+    let failed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(&(trouble, class)) = cases.get(next.fetch_add(1, Ordering::Relaxed))
+                {
+                    // Every case is told, not the first failure alone.
+                    if std::panic::catch_unwind(|| survives(trouble, class)).is_err() {
+                        failed.lock().unwrap().push(trouble);
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+/// Half of the requests meet the trouble until it has been met often enough; then the platform is well.
+fn survives(trouble: Trouble, class: &str) {
+    let mut scenario = Scenario {
+        seed: 7,
+        latency_ms: 5,
+        trickle_ms: 60_000,
+        ..Scenario::default()
+    };
+    match trouble {
+        Trouble::Fault(fault) => scenario.faults.insert(fault, 0.5),
+        Trouble::Oddity(oddity) => scenario.oddities.insert(oddity, 0.5),
+    };
+    let sim = Sim::start(scenario);
+    let site = Site::with(&devices(200));
+    // Only a request for one device can be answered without an array.
+    let chunk = match trouble {
+        Trouble::Oddity(Oddity::DataObject) => "1",
+        _ => "10",
+    };
+    let mut push = site.start(
+        &sim,
+        &[
+            "run",
+            "fleet.csv",
+            "--chunk-size",
+            chunk,
+            "--concurrency",
+            "8",
+            "--request-timeout",
+            "1500ms",
+        ],
+    );
+    wait_for("trouble", || {
+        let stats = sim.stats();
+        let met = stats.faults.values().sum::<u64>() + stats.oddities.values().sum::<u64>();
+        (met >= 4 || push.has_ended()).then_some(())
+    });
+    sim.play(Scenario::default());
+    push.ended().expect(0);
+
+    let stats = sim.stats();
+    let met = stats.faults.values().sum::<u64>() + stats.oddities.values().sum::<u64>();
+    assert!(met >= 4, "{trouble:?} was met {met} times");
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert_eq!(journal.run().accepted, 200, "{trouble:?}");
+    let classes: BTreeSet<&str> = journal.outcomes().into_keys().collect();
+    // What travels on a connection that dies just then is lost with it.
+    let may_be_lost = matches!(trouble, Trouble::Fault(Fault::DeadInPool));
+    for &found in &classes {
+        assert!(
+            found == "accepted" || found == class || (may_be_lost && found == "in_doubt"),
+            "{trouble:?} came to {found}"
+        );
+    }
+    assert!(classes.contains(class), "{trouble:?}: {classes:?}");
+}
+
+#[test]
+fn a_fleet_of_20000_survives_a_fault_in_every_fifth_request() {
+    let share = 0.2 / (FAULTS.len() + 2) as f64;
+    let mut faults: BTreeMap<Fault, f64> =
+        FAULTS.iter().map(|(fault, _)| (*fault, share)).collect();
+    // In the place of these two an element or all elements are missing.
+    for fault in [Fault::Oversized, Fault::Trickle] {
+        faults.remove(&fault);
+    }
+    let oddities = [
+        (Oddity::LeftOut, 2.0 * share),
+        (Oddity::DataNull, 2.0 * share),
+    ];
+    let sim = Sim::start(Scenario {
+        seed: 20_000,
+        faults,
+        oddities: oddities.into(),
+        token_requests: Some(100),
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(20_000));
+    site.push(
+        &sim,
+        &[
+            "run",
+            "fleet.csv",
+            "--chunk-size",
+            "50",
+            "--max-attempts",
+            "20",
+            "--request-timeout",
+            "3s",
+        ],
+    )
+    .expect(0);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert_eq!(journal.run().accepted, 20_000);
+    let stats = sim.stats();
+    let met = stats.faults.values().sum::<u64>() + stats.oddities.values().sum::<u64>();
+    assert!(met * 6 >= stats.requests, "{stats:?}");
+}

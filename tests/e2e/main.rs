@@ -1,0 +1,12 @@
+//! The real binary, end to end: real processes, real SQLite files, and the simulated platform over real sockets. One file a topic.
+//!
+//! All topics are one test binary, so that the library is linked once; `cargo test --test e2e crash` runs one of them.
+
+mod crash;
+mod faults;
+mod order;
+mod outage;
+mod queries;
+mod run;
+mod signals;
+mod support;

@@ -1,0 +1,164 @@
+//! Several commands of one device go out in the order of the manifest, never two at a time, whatever happens to them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+
+use fleetpush::simulator::{AtFirst, Delivery, Fault, Oddity, Scenario};
+use rustix::process::Signal;
+
+use crate::support::{Sim, Site, agree};
+
+/// `steps` commands for each of `devices` devices; what is sent tells the step.
+fn steps(devices: u32, steps: u32) -> String {
+    let mut text = String::from("device_key,product_key,service,param.step\n");
+    for device in 1..=devices {
+        for step in 1..=steps {
+            writeln!(text, "DK{device:05},PK0001,fuwu,{step}").expect("a string takes all");
+        }
+    }
+    text
+}
+
+/// The step of a delivery.
+fn step(delivery: &Delivery) -> u32 {
+    delivery
+        .data
+        .chars()
+        .find_map(|letter| letter.to_digit(10))
+        .expect("the data tells the step")
+}
+
+/// The steps that reached each device, in order of arrival.
+fn arrivals(sim: &Sim) -> BTreeMap<String, Vec<u32>> {
+    let mut arrivals: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    for delivery in sim.deliveries() {
+        let step = step(&delivery);
+        arrivals.entry(delivery.device_key).or_default().push(step);
+    }
+    arrivals
+}
+
+#[test]
+fn order_holds_through_faults_snoozes_retries_and_resumes() {
+    let sim = Sim::start(Scenario {
+        seed: 11,
+        latency_ms: 5,
+        latency_jitter_ms: 30,
+        transient: 0.05,
+        frequency_at_first: AtFirst {
+            share: 0.2,
+            sends: 1,
+        },
+        faults: [
+            (Fault::ResetAfter, 0.03),
+            (Fault::BadGatewayActed, 0.03),
+            (Fault::ServiceException, 0.03),
+        ]
+        .into(),
+        oddities: [(Oddity::LeftOut, 0.03)].into(),
+        ..Scenario::default()
+    });
+    let site = Site::with(&steps(60, 4));
+    let args = [
+        "run",
+        "fleet.csv",
+        "--chunk-size",
+        "7",
+        "--max-attempts",
+        "50",
+    ];
+    for requests in [5, 20] {
+        let push = site.start(&sim, &args);
+        sim.wait_for_requests(requests);
+        push.signal(Signal::TERM);
+        push.ended().expect(3);
+        agree(&site.journal(), &sim);
+    }
+    site.push(&sim, &args).expect(0);
+
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert_eq!(journal.run().accepted, 240);
+    assert_eq!(sim.stats().overlaps, 0, "two in flight for one device");
+    let arrivals = arrivals(&sim);
+    assert_eq!(arrivals.len(), 60);
+    for (device, steps) in arrivals {
+        assert!(steps.is_sorted(), "{device}: {steps:?}");
+        let different: BTreeSet<u32> = steps.into_iter().collect();
+        assert_eq!(different, BTreeSet::from([1, 2, 3, 4]), "{device}");
+    }
+    let outcomes = journal.outcomes();
+    for met in ["frequency", "transient", "in_doubt"] {
+        assert!(outcomes.contains_key(met), "{outcomes:?}");
+    }
+}
+
+#[test]
+fn a_failure_blocks_what_comes_after_it_and_retry_takes_it_along() {
+    let offline = Scenario {
+        seed: 5,
+        offline: 0.3,
+        ..Scenario::default()
+    };
+    let sim = Sim::start(offline);
+    let site = Site::with(&steps(40, 3));
+    site.push(&sim, &["run", "fleet.csv", "--name", "steps"])
+        .expect(1);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    let away = journal
+        .tasks
+        .iter()
+        .filter(|task| task.class.as_deref() == Some("offline"))
+        .count();
+    assert!(away > 0);
+    let blocked: Vec<_> = journal
+        .tasks
+        .iter()
+        .filter(|task| task.class.as_deref() == Some("blocked"))
+        .collect();
+    assert_eq!(blocked.len(), 2 * away);
+    for task in blocked {
+        assert_eq!((task.state.as_str(), task.attempts), ("failed", 0));
+        assert_eq!(task.code, None, "no code was given for it");
+    }
+
+    sim.play(Scenario::default());
+    site.push(&sim, &["retry", "steps"]).expect(0);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert_eq!(journal.run().accepted, 120);
+    for (device, steps) in arrivals(&sim) {
+        assert_eq!(steps, [1, 2, 3], "{device}");
+    }
+}
+
+#[test]
+fn what_comes_after_a_failure_goes_out_when_that_is_asked_for() {
+    let sim = Sim::start(Scenario {
+        refused_data: Some(r#""step":"2""#.into()),
+        refused_data_code: 71028,
+        ..Scenario::default()
+    });
+    let site = Site::with(&steps(30, 3));
+    site.push(
+        &sim,
+        &[
+            "run",
+            "fleet.csv",
+            "--after-failure",
+            "continue",
+            "--abort-if",
+            "never",
+        ],
+    )
+    .expect(1);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert_eq!((journal.run().accepted, journal.run().failed), (60, 30));
+    for (device, steps) in arrivals(&sim) {
+        assert_eq!(steps, [1, 3], "{device}");
+    }
+}

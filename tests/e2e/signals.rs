@@ -1,0 +1,156 @@
+//! Signals and closed pipes: a stop in good order leaves nothing in doubt, and nobody has to watch a push.
+
+use std::{process::Stdio, time::Instant};
+
+use fleetpush::simulator::{Fault, Scenario};
+use rustix::process::Signal;
+
+use crate::support::{PATIENCE, Sim, Site, agree, devices, wait_for};
+
+const PUSH: [&str; 6] = [
+    "run",
+    "fleet.csv",
+    "--chunk-size",
+    "5",
+    "--concurrency",
+    "4",
+];
+
+fn slow(latency_ms: u64) -> Scenario {
+    Scenario {
+        latency_ms,
+        ..Scenario::default()
+    }
+}
+
+/// Takes sends, and never answers.
+fn deaf() -> Scenario {
+    Scenario {
+        faults: [(Fault::HangActed, 1.0)].into(),
+        ..Scenario::default()
+    }
+}
+
+#[test]
+fn a_signal_drains_and_the_next_push_continues() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let sim = Sim::start(slow(150));
+        let site = Site::with(&devices(300));
+        let push = site.start(&sim, &PUSH);
+        sim.wait_for_requests(5);
+        push.signal(signal);
+        push.ended()
+            .expect(3)
+            .says(&["stopping in good order", "fleetpush resume"]);
+
+        assert_eq!(sim.stats().concurrent, 0, "a request was abandoned");
+        let journal = site.journal();
+        agree(&journal, &sim);
+        let run = journal.run();
+        assert_eq!(run.state, "stopped");
+        assert!(run.accepted > 0 && run.pending > 0, "{run:?}");
+        assert_eq!((run.in_flight, run.in_doubt), (0, 0), "{run:?}");
+        assert_eq!(run.accepted as usize, sim.deliveries().len());
+        assert_eq!(journal.outcomes().len(), 1, "{:?}", journal.outcomes());
+
+        sim.play(Scenario::default());
+        site.push(&sim, &PUSH).expect(0);
+        agree(&site.journal(), &sim);
+        assert_eq!(sim.deliveries().len(), 300, "each device once");
+    }
+}
+
+#[test]
+fn a_second_signal_leaves_at_once_and_what_was_under_way_is_in_doubt() {
+    let sim = Sim::start(deaf());
+    let site = Site::with(&devices(20));
+    let push = site.start(&sim, &PUSH);
+    sim.wait_for_requests(4);
+    push.signal(Signal::TERM);
+    wait_for("the drain", || {
+        push.stderr()
+            .contains("once more leaves at once")
+            .then_some(())
+    });
+    let asked = Instant::now();
+    push.signal(Signal::TERM);
+    push.ended().expect(3);
+    assert!(asked.elapsed() < PATIENCE / 6, "it drained all the same");
+    assert_eq!(site.journal().run().in_flight, 20);
+
+    sim.play(Scenario::default());
+    site.push(&sim, &PUSH).expect(0);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert_eq!(journal.outcomes()["in_doubt"], 20);
+    assert_eq!(journal.run().accepted, 20);
+}
+
+#[test]
+fn a_drain_is_bounded() {
+    let sim = Sim::start(deaf());
+    let site = Site::with(&devices(100));
+    let mut args = PUSH.to_vec();
+    args.extend(["--drain-timeout", "200ms", "--in-doubt", "hold"]);
+    let push = site.start(&sim, &args);
+    sim.wait_for_requests(4);
+    push.signal(Signal::INT);
+    push.ended().expect(3);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    let run = journal.run();
+    // Four requests of five devices were under way; what had been claimed beyond them may or may not have been sent.
+    assert!(run.in_doubt >= 20 && run.pending > 0, "{run:?}");
+    assert_eq!((run.accepted, run.in_flight), (0, 0), "{run:?}");
+}
+
+#[test]
+fn a_signal_before_anything_is_sent_stops_too() {
+    let sim = Sim::start(Scenario {
+        login_faults: [(Fault::Hang, 1.0)].into(),
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(10));
+    let mut args = PUSH.to_vec();
+    args.extend(["--drain-timeout", "200ms"]);
+    let push = site.start(&sim, &args);
+    wait_for("the login", || {
+        (!sim.stats().faults.is_empty()).then_some(())
+    });
+    push.signal(Signal::INT);
+    push.ended().expect(3);
+    agree(&site.journal(), &sim);
+    assert_eq!(sim.stats().requests, 0);
+}
+
+#[test]
+fn a_closed_terminal_does_not_abort_a_push() {
+    let sim = Sim::start(slow(50));
+    let site = Site::with(&devices(100));
+    let mut command = site.push_command(
+        &sim,
+        &[
+            "run",
+            "fleet.csv",
+            "--chunk-size",
+            "5",
+            "--progress",
+            "lines",
+            "--format",
+            "json",
+            "-vv",
+        ],
+    );
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    let status = wait_for("the end", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert_eq!(journal.run().accepted, 100);
+}

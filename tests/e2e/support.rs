@@ -1,0 +1,30 @@
+//! What the topics share: a folder with a database, the binary as a process, a simulated platform, and the truth about both.
+
+mod fleet;
+mod journal;
+mod process;
+mod sim;
+mod truth;
+
+use std::time::{Duration, Instant};
+
+pub(crate) use fleet::{DATA, Site, devices};
+pub(crate) use journal::{Attempt, Journal, Task};
+pub(crate) use process::{Ended, Push};
+pub(crate) use sim::Sim;
+pub(crate) use truth::agree;
+
+/// How long a test waits for anything before it calls it missing: far longer than a busy machine needs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Looks again and again until `seen` gives something; fails the test when that never happens.
+pub(crate) fn wait_for<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = seen() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

@@ -1,0 +1,113 @@
+//! A folder of its own for each test: manifests, the database, and the environment of the processes that work on them.
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use tempfile::TempDir;
+
+use super::{
+    journal::Journal,
+    process::{Ended, Push},
+    sim::Sim,
+};
+
+/// The wire string that the manifests of these tests carry.
+pub(crate) const DATA: &str = r#"[{"fuwu":[{"raw1":"AA"}]}]"#;
+
+/// A manifest of `count` devices, `DK00001` and so on, with one payload.
+pub(crate) fn devices(count: usize) -> String {
+    let mut text = String::from("device_key,product_key,service,param.raw1\n");
+    for number in 1..=count {
+        writeln!(text, "DK{number:05},PK0001,fuwu,AA").expect("a string takes all");
+    }
+    text
+}
+
+/// A folder that goes when the test ends.
+pub(crate) struct Site {
+    folder: TempDir,
+}
+
+impl Site {
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a folder can be made"),
+        }
+    }
+
+    /// One with a manifest, `fleet.csv`.
+    pub(crate) fn with(manifest: &str) -> Self {
+        let site = Self::new();
+        site.write("fleet.csv", manifest);
+        site
+    }
+
+    /// A path in the folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Where the folder is.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file.
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), content).expect("the file can be written");
+    }
+
+    /// The binary on this folder's database, in an environment where nothing of the machine's is set.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fleetpush"));
+        command
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .env("XDG_CONFIG_HOME", self.path("config"))
+            .env("XDG_STATE_HOME", self.path("state"))
+            .env("TMPDIR", self.folder.path())
+            .env("FLEETPUSH_ACCESS_KEY", "key")
+            .env("FLEETPUSH_ACCESS_SECRET", "secret")
+            .args(args)
+            .arg("--db")
+            .arg(self.path("push.db"));
+        command
+    }
+
+    /// The same for a command that sends: to the simulated platform, as fast as it takes.
+    pub(crate) fn push_command(&self, sim: &Sim, args: &[&str]) -> Command {
+        let mut command = self.command(args);
+        command.args(["--base-url", sim.base_url()]);
+        for (flag, value) in [("--rate", "unlimited"), ("--progress", "none")] {
+            if !args.contains(&flag) {
+                command.args([flag, value]);
+            }
+        }
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Ended {
+        Push::start(self.command(args)).ended()
+    }
+
+    /// Runs a command that sends to its end.
+    pub(crate) fn push(&self, sim: &Sim, args: &[&str]) -> Ended {
+        self.start(sim, args).ended()
+    }
+
+    /// Starts a command that sends.
+    pub(crate) fn start(&self, sim: &Sim, args: &[&str]) -> Push {
+        Push::start(self.push_command(sim, args))
+    }
+
+    /// What the database says now.
+    pub(crate) fn journal(&self) -> Journal {
+        Journal::read(&self.path("push.db"))
+    }
+}

@@ -1,0 +1,71 @@
+//! The simulated platform, in the test's process: its ledger and its counts are at hand, and its scenario can change.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use fleetpush::simulator::{Delivery, Scenario, Simulator, Stats};
+use tokio::runtime::{Builder, Runtime};
+
+use super::wait_for;
+
+/// A simulated platform with threads of its own.
+pub(crate) struct Sim {
+    // Before the runtime, which it needs to stop.
+    simulator: Simulator,
+    _runtime: Runtime,
+    base_url: String,
+}
+
+impl Sim {
+    /// Starts one on a free port.
+    pub(crate) fn start(scenario: Scenario) -> Self {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime can be made");
+        let simulator = runtime
+            .block_on(Simulator::start(
+                SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+                scenario,
+            ))
+            .expect("the simulator starts");
+        Self {
+            base_url: simulator.base_url(),
+            simulator,
+            _runtime: runtime,
+        }
+    }
+
+    /// One without faults.
+    pub(crate) fn healthy() -> Self {
+        Self::start(Scenario::default())
+    }
+
+    pub(crate) fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// What it has counted so far.
+    pub(crate) fn stats(&self) -> Stats {
+        self.simulator.stats()
+    }
+
+    /// All that it has acted on.
+    pub(crate) fn deliveries(&self) -> Vec<Delivery> {
+        self.simulator.deliveries()
+    }
+
+    /// Plays another scenario from now on.
+    pub(crate) fn play(&self, scenario: Scenario) {
+        self.simulator
+            .play(scenario)
+            .expect("the scenario can be played");
+    }
+
+    /// Waits until this many sends have arrived, since the beginning.
+    pub(crate) fn wait_for_requests(&self, requests: u64) {
+        wait_for("requests", || {
+            (self.stats().requests >= requests).then_some(())
+        });
+    }
+}
