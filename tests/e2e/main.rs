@@ -3,10 +3,13 @@
 //! All topics are one test binary, so that the library is linked once; `cargo test --test e2e crash` runs one of them.
 
 mod crash;
+mod database;
 mod faults;
+mod hostile;
 mod order;
 mod outage;
 mod queries;
 mod run;
+mod secrets;
 mod signals;
 mod support;
