@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
 };
@@ -9,7 +10,7 @@ use std::{
 use assert_cmd::Command;
 use fleetpush::simulator::{Oddity, Scenario, Simulator};
 use sqlx::{
-    AssertSqlSafe, Column as _, Connection as _, Executor as _, Row as _, SqliteConnection,
+    AssertSqlSafe, Connection as _, Executor as _, Row as _, SqliteConnection,
     sqlite::SqliteConnectOptions,
 };
 
@@ -93,7 +94,12 @@ async fn pushed() -> (tempfile::TempDir, SqliteConnection) {
 fn push(folder: &Path, base_url: &str, payload: &str) {
     let mut manifest = String::from("device_key,product_key,service,param.text,site\n");
     for device in 0..40 {
-        manifest += &format!("D{device:02},PK,setName,{payload},site {}\n", device % 3);
+        writeln!(
+            manifest,
+            "D{device:02},PK,setName,{payload},site {}",
+            device % 3
+        )
+        .expect("text takes text");
     }
     std::fs::write(folder.join("fleet.csv"), manifest).expect("a manifest");
     Command::cargo_bin("fleetpush")
@@ -133,7 +139,7 @@ async fn every_query_answers() {
             .await
             .unwrap_or_else(|error| panic!("{error}: {query}"));
         let row = rows.first().unwrap_or_else(|| panic!("no row: {query}"));
-        let columns: Vec<&str> = row.columns().iter().map(|column| column.name()).collect();
+        let columns: Vec<&str> = row.columns().iter().map(sqlx::Column::name).collect();
         assert_eq!(columns.join(" "), documented, "{query}");
     }
 }
