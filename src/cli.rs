@@ -30,7 +30,7 @@ pub use self::{
     push_args::{PaceArgs, PushArgs, RecoveryArgs, TargetArgs},
     query_args::{
         CancelArgs, CodesArgs, ResultsArgs, ResumeArgs, RetryArgs, RunsArgs, SimulateArg,
-        StatusArgs,
+        SimulatedArg, StatusArgs,
     },
     simulator_args::SimulatorArgs,
 };

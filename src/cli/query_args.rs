@@ -13,6 +13,14 @@ pub struct SimulateArg {
     pub simulate: bool,
 }
 
+/// `--simulate` of a command that only looks into a database
+#[derive(Debug, Clone, Copy, Args)]
+pub struct SimulatedArg {
+    /// Look into the database of simulated runs, simulated.db
+    #[arg(long)]
+    pub simulate: bool,
+}
+
 /// `fleetpush resume`
 #[derive(Debug, Args)]
 pub struct ResumeArgs {
@@ -61,7 +69,7 @@ pub struct CancelArgs {
     pub run: String,
     /// In the simulator's database.
     #[command(flatten)]
-    pub simulate: SimulateArg,
+    pub simulate: SimulatedArg,
 }
 
 /// `fleetpush runs`
@@ -78,7 +86,7 @@ pub struct RunsArgs {
     pub format: Option<RowFormat>,
     /// In the simulator's database.
     #[command(flatten)]
-    pub simulate: SimulateArg,
+    pub simulate: SimulatedArg,
 }
 
 /// `fleetpush status`
@@ -92,7 +100,7 @@ pub struct StatusArgs {
     pub format: Option<RowFormat>,
     /// In the simulator's database.
     #[command(flatten)]
-    pub simulate: SimulateArg,
+    pub simulate: SimulatedArg,
 }
 
 /// `fleetpush results`
@@ -121,7 +129,7 @@ pub struct ResultsArgs {
     pub format: Option<RowFormat>,
     /// In the simulator's database.
     #[command(flatten)]
-    pub simulate: SimulateArg,
+    pub simulate: SimulatedArg,
 }
 
 /// `fleetpush codes`

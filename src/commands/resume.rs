@@ -69,7 +69,9 @@ async fn only_unfinished(store: &mut Store) -> Result<Run, Failure> {
     let path = store.path().display();
     match unfinished.len() {
         1 => Ok(unfinished.remove(0)),
-        0 => Err(Failure::usage(anyhow!("no run in {path} is unfinished"))),
+        0 => Err(Failure::usage(anyhow!(
+            "no run in {path} is unfinished; fleetpush run starts one"
+        ))),
         _ => Err(Failure::usage(anyhow!(
             "several runs in {path} are unfinished, name one of them: {}",
             names(&unfinished)

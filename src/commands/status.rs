@@ -205,8 +205,8 @@ mod tests {
           failed     4
                      1  offline 61002  Device offline
                      1  rejected 70091  The value is not a member of the enumeration
-                     1  blocked
-                     1  invalid
+                     1  blocked  not sent: an earlier task of the device did not succeed
+                     1  invalid  not sent: a bad row of the manifest
           in doubt   1
                      1  in_doubt
           skipped    1  duplicates or cancelled

@@ -418,7 +418,7 @@ fn the_sample_config_is_valid_in_each_profile() {
     let sample = include_str!("../../samples/fleetpush.toml");
     for (profile, expected) in [
         ("europe", "https://iot-api.acceleronix.io"),
-        ("bench", "http://127.0.0.1:8080"),
+        ("bench", "http://127.0.0.1:8765"),
     ] {
         let invocation = Invocation::run(true)
             .config(sample)

@@ -37,7 +37,7 @@ pub enum StoreError {
         reason: String,
     },
     /// A statement failed. Nothing of its transaction is in the database.
-    #[error("the results database failed")]
+    #[error("the results database failed; remove the cause, then start the same command again")]
     Sql(#[from] sqlx::Error),
     /// The database contradicts itself.
     #[error("the results database is damaged: {0}")]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::model::{Class, RunState};
+use crate::model::{Class, Region, RunState};
 
 use super::report::{EndingLine, RunReport};
 
@@ -37,6 +37,10 @@ pub fn suggestions(report: &RunReport) -> Vec<Suggestion> {
     let mut next = Vec::new();
     let mut suggest = |command: &str, flags: &str, purpose| {
         let mut words = format!("fleetpush {command} {}{flags}", quoted(&report.name));
+        // A command that sends has to be told the platform again; where a variable or the config file names it, that does no harm.
+        if matches!(command, "resume" | "retry") && !report.repeat.simulate {
+            words.push_str(&target_flag(&report.target));
+        }
         if let Some(db) = &report.repeat.db {
             words.extend([" --db ", &quoted_path(db)]);
         }
@@ -81,6 +85,17 @@ pub fn suggestions(report: &RunReport) -> Vec<Suggestion> {
 
 fn is_retried(ending: &EndingLine) -> bool {
     ending.class.is_some_and(|class| RETRIED.contains(&class))
+}
+
+/// The flag that names the platform of a run.
+fn target_flag(base_url: &str) -> String {
+    let region = Region::ALL
+        .iter()
+        .find(|region| region.base_url() == base_url);
+    match region {
+        Some(region) => format!(" --region {}", region.name()),
+        None => format!(" --base-url {}", quoted(base_url)),
+    }
 }
 
 /// The text as one word of a POSIX shell.
@@ -130,14 +145,14 @@ mod tests {
                 state: RunState::Stopped,
                 ..all_well.clone()
             }),
-            ["fleetpush resume night-1"]
+            ["fleetpush resume night-1 --region europe"]
         );
         assert_eq!(
             commands(&report()),
             [
                 "fleetpush results night-1 --state failed,in_doubt",
-                "fleetpush retry night-1",
-                "fleetpush retry night-1 --state in_doubt"
+                "fleetpush retry night-1 --region europe",
+                "fleetpush retry night-1 --state in_doubt --region europe"
             ]
         );
         assert_eq!(
@@ -146,7 +161,7 @@ mod tests {
                 ..report()
             }),
             [
-                "fleetpush resume night-1 --override-abort",
+                "fleetpush resume night-1 --override-abort --region europe",
                 "fleetpush results night-1 --state failed,in_doubt"
             ]
         );
@@ -173,6 +188,20 @@ mod tests {
         assert_eq!(
             commands(&report),
             ["fleetpush results night-1 --state failed"]
+        );
+    }
+
+    #[test]
+    fn a_platform_of_no_region_is_named_by_its_url() {
+        let report = RunReport {
+            target: "https://iot.example".into(),
+            state: RunState::Stopped,
+            counts: Counts::default(),
+            ..report()
+        };
+        assert_eq!(
+            commands(&report),
+            ["fleetpush resume night-1 --base-url https://iot.example"]
         );
     }
 

@@ -179,7 +179,13 @@ impl EndingLine {
         if let Some(code) = self.code {
             let _ = write!(words, " {code}");
         }
-        if let Some(text) = self.text {
+        // A task that was never sent has no code to explain it.
+        let unsent = match self.class {
+            Some(Class::Blocked) => Some("not sent: an earlier task of the device did not succeed"),
+            Some(Class::Invalid) => Some("not sent: a bad row of the manifest"),
+            _ => None,
+        };
+        if let Some(text) = self.text.or(unsent.filter(|_| self.code.is_none())) {
             let _ = write!(words, "  {text}");
         }
         words
@@ -288,9 +294,9 @@ pub(super) mod tests {
         7 sends got no readable reply and may reach the device twice
 
         next:
-          fleetpush results night-1 --state failed,in_doubt  # see what failed or is in doubt, and why
-          fleetpush retry night-1                            # send again what may succeed now
-          fleetpush retry night-1 --state in_doubt           # send again what is in doubt
+          fleetpush results night-1 --state failed,in_doubt         # see what failed or is in doubt, and why
+          fleetpush retry night-1 --region europe                   # send again what may succeed now
+          fleetpush retry night-1 --state in_doubt --region europe  # send again what is in doubt
         ");
     }
 
@@ -328,7 +334,7 @@ pub(super) mod tests {
           pending    8  3 snoozing, 4 in flight, next due 2026-11-22T19:03:20.000Z
 
         next:
-          fleetpush resume 'esc\u{1b}[2J'  # continue, if no push of it is under way
+          fleetpush resume 'esc\u{1b}[2J' --region europe  # continue, if no push of it is under way
         ");
     }
 }

@@ -166,9 +166,9 @@ mod tests {
         7 sends got no readable reply and may reach the device twice
 
         next:
-          fleetpush results night-1 --state failed,in_doubt  # see what failed or is in doubt, and why
-          fleetpush retry night-1                            # send again what may succeed now
-          fleetpush retry night-1 --state in_doubt           # send again what is in doubt
+          fleetpush results night-1 --state failed,in_doubt         # see what failed or is in doubt, and why
+          fleetpush retry night-1 --region europe                   # send again what may succeed now
+          fleetpush retry night-1 --state in_doubt --region europe  # send again what is in doubt
         ");
     }
 

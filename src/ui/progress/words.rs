@@ -134,7 +134,7 @@ pub(super) fn event_words(event: &Event, now: Timestamp) -> Option<String> {
             )
         }
         Event::Draining { requests, timeout } => format!(
-            "stopping: waiting up to {} for {} in flight; once more to leave at once",
+            "stopping: waiting up to {} for {} in flight",
             duration(*timeout),
             counted(u64::from(*requests), "request")
         ),
@@ -253,7 +253,7 @@ mod tests {
         the platform takes no more devices in one request: lowered to 50 devices
         the platform refuses payload 3 of product PK0001 with code 70091: its other tasks fail unsent (see fleetpush codes 70091)
         the platform accepted 1 command without giving a ticket
-        stopping: waiting up to 30 s for 16 requests in flight; once more to leave at once
+        stopping: waiting up to 30 s for 16 requests in flight
         ");
     }
 }

@@ -137,8 +137,8 @@ mod tests {
           "latest_due": null,
           "next": [
             "fleetpush results night-1 --state failed,in_doubt",
-            "fleetpush retry night-1",
-            "fleetpush retry night-1 --state in_doubt"
+            "fleetpush retry night-1 --region europe",
+            "fleetpush retry night-1 --state in_doubt --region europe"
           ]
         }
         "#);
