@@ -5,7 +5,7 @@ use rand::Rng;
 use crate::{
     gateway::Delivery,
     model::{Class, Fate, History, Timestamp},
-    policy::{self, Basis, Disposition, Rules, Signal, codes},
+    policy::{self, Basis, Disposition, Judged, Rules, Signal, codes},
     store::{Claim, Next, Refused, RequestEnd, Settlement},
 };
 
@@ -27,9 +27,6 @@ pub(super) fn settle(
     random: &mut impl Rng,
 ) -> Settled {
     let judgement = policy::judge(&delivery.fate, claim.members.len());
-    let refused_as_a_whole = |judged: &policy::Judged| {
-        judged.basis == Basis::Request && judged.outcome.class == Class::Rejected
-    };
     let refused = judgement
         .devices
         .iter()
@@ -37,9 +34,12 @@ pub(super) fn settle(
         .count();
     // A code for several devices says nothing of any one of them: the request is split until each stands alone.
     let split = refused > 0 && claim.members.len() > 1;
-    let passed = match (refused, &judgement.signal) {
-        (0, Signal::Reached) => Some(true),
-        (0, _) => None,
+    let answered_one_by_one = judgement
+        .devices
+        .iter()
+        .all(|device| device.basis == Basis::Element);
+    let passed = match refused {
+        0 => answered_one_by_one.then_some(true),
         _ => Some(false),
     };
     let refusal = judgement
@@ -114,6 +114,16 @@ pub(super) fn settle(
         signal: judgement.signal,
         without_ticket,
     }
+}
+
+/// Whether a code for the whole request says that one of its devices is at fault, and not which one. That a device is offline or
+/// throttled is no more true of its neighbours than that it is refused.
+fn refused_as_a_whole(judged: &Judged) -> bool {
+    judged.basis == Basis::Request
+        && matches!(
+            judged.outcome.class,
+            Class::Rejected | Class::Offline | Class::Frequency | Class::Quota
+        )
 }
 
 /// What a code for a whole request is about, when that is more than the devices of the request.

@@ -208,9 +208,10 @@ impl Stager<'_> {
 
     /// Leaves no run behind.
     pub async fn abandon(self) -> Result<(), StoreError> {
-        sqlx::query("COMMIT")
+        // After a full disk the transaction is gone already; what matters is what follows.
+        let _ = sqlx::query("ROLLBACK")
             .execute(&mut self.store.connection)
-            .await?;
+            .await;
         self.store.discard_staging().await
     }
 
@@ -267,8 +268,7 @@ async fn regroup(
         "INSERT INTO task (id, payload_id, line, device_key, labels, held) \
          SELECT ?2 - 1 + l.id, t.payload_id, t.line, t.device_key, t.labels, t.held FROM layout AS l JOIN task AS t ON t.id = l.old \
          ORDER BY l.id",
-        "UPDATE outcome SET task_id = (SELECT ?2 - 1 + l.id FROM layout AS l WHERE l.old = outcome.task_id) \
-         WHERE task_id >= ?1 AND task_id < ?2",
+        "UPDATE outcome SET task_id = ?2 - 1 + l.id FROM layout AS l WHERE outcome.task_id = l.old",
         "DELETE FROM task WHERE id >= ?1 AND id < ?2",
         "DROP TABLE layout",
     ] {
