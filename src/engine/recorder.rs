@@ -1,6 +1,6 @@
 //! What a request's fate means for its tasks: a pure function, from a claim and a delivery to what is recorded.
 
-use rand::Rng;
+use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use crate::{
     gateway::Delivery,
@@ -48,6 +48,8 @@ pub(super) fn settle(
         .filter(|_| refused == claim.members.len())
         .and_then(|device| device.outcome.code)
         .and_then(|code| Some((refused_scope(code)?, code)));
+    // What failed together pauses equally long, or jitter would scatter a chunk into requests of one device each.
+    let shared = random.next_u64();
     let mut without_ticket = 0;
     let mut split_off = 0;
     let tasks = claim
@@ -70,8 +72,15 @@ pub(super) fn settle(
             }
             let accepted = judged.outcome.class == Class::Accepted;
             without_ticket += u32::from(accepted && judged.outcome.ticket.is_none());
-            let (disposition, history) =
-                policy::dispose(&judged.outcome, member.history, now, rules, random);
+            let (disposition, history) = match judged.basis {
+                Basis::Element => {
+                    policy::dispose(&judged.outcome, member.history, now, rules, random)
+                }
+                Basis::Request => {
+                    let mut same = SmallRng::seed_from_u64(shared);
+                    policy::dispose(&judged.outcome, member.history, now, rules, &mut same)
+                }
+            };
             let next = match disposition {
                 Disposition::End(state) => Next::End(state),
                 Disposition::Again { due_at } => Next::Again {

@@ -8,7 +8,7 @@ use std::{
 use rand::rngs::SmallRng;
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinHandle,
+    task::JoinSet,
     time::Instant,
 };
 use tracing::{debug, warn};
@@ -51,7 +51,8 @@ struct Writer<'j, 's> {
     gate: watch::Sender<Gate>,
     jobs: mpsc::Sender<Job>,
     reports: mpsc::Receiver<Report>,
-    senders: JoinHandle<()>,
+    /// Ends with the writer, whatever ends that.
+    senders: JoinSet<()>,
     /// Claims that no sender has begun to send.
     waiting: HashMap<RequestId, Claim>,
     /// Claims that may have reached the platform, and have not been reported back.
@@ -84,7 +85,8 @@ impl<'j, 's> Writer<'j, 's> {
         // Each of them is reported at most twice.
         let (reports_in, reports) = mpsc::channel(2 * places);
         let (gate, gate_out) = watch::channel(Gate::Open);
-        let senders = tokio::spawn(sender::run(
+        let mut senders = JoinSet::new();
+        senders.spawn(sender::run(
             context.gateway,
             Arc::clone(&pacer),
             jobs_out,
@@ -123,7 +125,7 @@ impl<'j, 's> Writer<'j, 's> {
     async fn run(mut self) -> Result<Pushed, StoreError> {
         let result = self.turns().await;
         // On an error too: nothing more is sent than what is on its way.
-        self.senders.abort();
+        self.senders.abort_all();
         self.join_senders().await;
         let stop = result?;
         self.close_books().await?;
@@ -193,7 +195,7 @@ impl<'j, 's> Writer<'j, 's> {
 
     /// Waits for the end of the senders. A panic of theirs is carried on, since without them a push would wait for ever.
     async fn join_senders(&mut self) {
-        if let Err(error) = (&mut self.senders).await
+        if let Some(Err(error)) = self.senders.join_next().await
             && error.is_panic()
         {
             std::panic::resume_unwind(error.into_panic());

@@ -105,17 +105,21 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<Vec<Ended>, StoreError> {
         let ids: Vec<i64> = ended.iter().map(|task| task.task.0).collect();
-        // A task that is retried may have a next one that has ended or is due on its own account.
+        // After a retry the task that waits need not be the very next one: those between may have ended before.
         let rows = sqlx::query(
-            "SELECT f.previous_id, f.task_id, t.payload_id, p.line, \
-             (SELECT coalesce(max(a.attempt), 0) FROM attempt AS a WHERE a.task_id = f.task_id) AS sends \
-             FROM json_each(?) AS j \
-             JOIN follower AS f ON f.previous_id = j.value \
-             JOIN task AS t ON t.id = f.task_id \
-             JOIN task AS p ON p.id = f.previous_id \
-             WHERE NOT EXISTS (SELECT 1 FROM outcome WHERE task_id = f.task_id) \
-             AND NOT EXISTS (SELECT 1 FROM due WHERE task_id = f.task_id) \
-             ORDER BY f.task_id",
+            "WITH RECURSIVE later (previous_id, task_id) AS ( \
+                 SELECT f.previous_id, f.task_id FROM json_each(?) AS j JOIN follower AS f ON f.previous_id = j.value \
+                 UNION ALL \
+                 SELECT l.previous_id, f.task_id FROM later AS l JOIN follower AS f ON f.previous_id = l.task_id \
+                 WHERE EXISTS (SELECT 1 FROM outcome WHERE task_id = l.task_id) \
+             ) \
+             SELECT l.previous_id, l.task_id, t.payload_id, p.line, \
+             (SELECT coalesce(max(a.attempt), 0) FROM attempt AS a WHERE a.task_id = l.task_id) AS sends \
+             FROM later AS l \
+             JOIN task AS t ON t.id = l.task_id \
+             JOIN task AS p ON p.id = l.previous_id \
+             WHERE NOT EXISTS (SELECT 1 FROM outcome WHERE task_id = l.task_id) \
+             ORDER BY l.task_id",
         )
         .bind(serde_json::json!(ids).to_string())
         .fetch_all(&mut *connection)
