@@ -111,14 +111,12 @@ impl Ahead {
         tasks: usize,
     ) -> Result<(), StoreError> {
         let most = tasks.clamp(READ_LEAST, READ_MOST);
-        let rows = sqlx::query(
-            "SELECT id, payload_id, device_key FROM task WHERE id >= ? AND id < ? AND held = 0 ORDER BY id LIMIT ?",
-        )
-        .bind(self.next)
-        .bind(end.0)
-        .bind(most as i64)
-        .fetch_all(connection)
-        .await?;
+        let rows = sqlx::query(FIRST_TASKS)
+            .bind(self.next)
+            .bind(end.0)
+            .bind(most as i64)
+            .fetch_all(connection)
+            .await?;
         self.exhausted = rows.len() < most;
         for row in rows {
             let task: i64 = row.try_get(0)?;
@@ -144,6 +142,14 @@ impl Ahead {
         Some((payload, self.tasks.drain(..size).collect()))
     }
 }
+
+/// Tasks that are due, the earliest first; those of one bundle or payload together.
+pub(super) const DUE_TASKS: &str = "SELECT d.task_id, d.payload_id, d.bundle_id, d.class, d.sends, d.attempts, d.throttles, d.snoozed_ms, d.offline_retries, \
+     t.device_key \
+     FROM due AS d JOIN task AS t ON t.id = d.task_id \
+     WHERE d.run_id = ? AND d.due_at <= ? ORDER BY d.due_at, d.bundle_id, d.payload_id LIMIT ?";
+/// First sends, in the order in which they are laid out.
+pub(super) const FIRST_TASKS: &str = "SELECT id, payload_id, device_key FROM task WHERE id >= ? AND id < ? AND held = 0 ORDER BY id LIMIT ?";
 
 const REQUEST: Bulk = Bulk {
     head: "INSERT INTO request (id, run_id, payload_id, bundle_id, first_task, end_task, devices, claimed_at) VALUES",
@@ -202,17 +208,12 @@ impl Ledger {
         most: usize,
     ) -> Result<(Vec<Claim>, bool), StoreError> {
         let limit = (most * chunk_size).min(MOST_DUE.max(chunk_size));
-        let rows = sqlx::query(
-            "SELECT d.task_id, d.payload_id, d.bundle_id, d.class, d.sends, d.attempts, d.throttles, d.snoozed_ms, d.offline_retries, \
-             t.device_key \
-             FROM due AS d JOIN task AS t ON t.id = d.task_id \
-             WHERE d.run_id = ? AND d.due_at <= ? ORDER BY d.due_at, d.bundle_id, d.payload_id LIMIT ?",
-        )
-        .bind(self.run.id.0)
-        .bind(wish.now.0)
-        .bind(limit as i64)
-        .fetch_all(&mut *connection)
-        .await?;
+        let rows = sqlx::query(DUE_TASKS)
+            .bind(self.run.id.0)
+            .bind(wish.now.0)
+            .bind(limit as i64)
+            .fetch_all(&mut *connection)
+            .await?;
         let read = rows.len();
         let tasks = rows
             .iter()

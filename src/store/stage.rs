@@ -10,6 +10,8 @@ use crate::model::{PayloadId, Row, RowError, RunId, Timestamp};
 
 mod group;
 mod order;
+#[cfg(test)]
+mod tests;
 
 use group::{Grouper, Pending};
 
@@ -53,6 +55,22 @@ pub struct Staged {
     pub invalid: u64,
 }
 
+/// What staging keeps in memory, at most.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Digests of payloads, before the database is asked instead.
+    payloads: usize,
+    /// Bytes of rows that wait for their neighbours.
+    waiting: usize,
+}
+
+impl Limits {
+    const USUAL: Self = Self {
+        payloads: 50_000,
+        waiting: 8 << 20,
+    };
+}
+
 impl Store {
     /// Begins to stage a run; chunks are laid out for `chunk_size` devices.
     pub async fn stage(
@@ -60,6 +78,17 @@ impl Store {
         about: &NewRun,
         chunk_size: u32,
         now: Timestamp,
+    ) -> Result<Stager<'_>, StoreError> {
+        self.stage_within(about, chunk_size, now, Limits::USUAL)
+            .await
+    }
+
+    async fn stage_within(
+        &mut self,
+        about: &NewRun,
+        chunk_size: u32,
+        now: Timestamp,
+        limits: Limits,
     ) -> Result<Stager<'_>, StoreError> {
         self.discard_staging().await?;
         let first_task: i64 = sqlx::query_scalar("SELECT coalesce(max(end_task), 1) FROM run")
@@ -86,7 +115,7 @@ impl Store {
             _ => error.into(),
         })?;
         let run = RunId(inserted.last_insert_rowid());
-        let interner = Interner::new(&mut self.connection, run).await?;
+        let interner = Interner::new(&mut self.connection, run, limits.payloads).await?;
         sqlx::query("BEGIN IMMEDIATE")
             .execute(&mut self.connection)
             .await?;
@@ -95,7 +124,7 @@ impl Store {
             run,
             name: about.name.clone(),
             interner,
-            grouper: Grouper::new(chunk_size),
+            grouper: Grouper::new(chunk_size, limits.waiting),
             first_task,
             next_task: first_task,
             uncommitted: 0,
