@@ -259,11 +259,12 @@ mod tests {
         }
     }
 
-    fn element(code: i64) -> Option<Element> {
-        Some(Element {
+    fn elements(codes: &[Option<i64>]) -> Vec<Option<Element>> {
+        let element = |code| Element {
             code: Some(code),
             ..Element::default()
-        })
+        };
+        codes.iter().map(|code| code.map(element)).collect()
     }
 
     /// The class and code of every device, which are the same for a whole request, and the signal.
@@ -353,7 +354,7 @@ mod tests {
     #[test]
     fn the_elements_code_stands_nearest() {
         let mut reply = answer(200, Some(50005));
-        reply.elements = vec![element(200), element(61007), None];
+        reply.elements = elements(&[Some(200), Some(61007), None]);
         let Judgement { devices, signal } = judge(&Fate::Answered(reply), 3);
         let seen: Vec<_> = devices
             .iter()
@@ -374,7 +375,7 @@ mod tests {
     fn a_reply_with_an_element_for_each_device_says_that_the_platform_is_there() {
         for code in [91005, 70000, 429] {
             let mut reply = answer(200, Some(code));
-            reply.elements = vec![element(200)];
+            reply.elements = elements(&[Some(200)]);
             assert_eq!(judge(&Fate::Answered(reply), 1).signal, Signal::Reached);
         }
     }
@@ -383,13 +384,13 @@ mod tests {
     fn codes_of_the_account_are_about_the_device_in_an_element() {
         for code in [401, 403, 404, 91001, 91004, 91005, 91006, 91007] {
             let mut reply = answer(200, Some(200));
-            reply.elements = vec![element(code)];
+            reply.elements = elements(&[Some(code)]);
             let Judgement { devices, signal } = judge(&Fate::Answered(reply), 1);
             assert_eq!(devices[0].outcome.class, Class::Rejected, "{code}");
             assert_eq!(signal, Signal::Reached, "{code}");
         }
         let mut reply = answer(200, Some(200));
-        reply.elements = vec![element(70000)];
+        reply.elements = elements(&[Some(70000)]);
         let judged = judge(&Fate::Answered(reply), 1);
         assert_eq!(judged.devices[0].outcome.class, Class::Transient);
     }
@@ -421,7 +422,7 @@ mod tests {
     #[test]
     fn fewer_elements_than_devices_leave_the_others_in_doubt() {
         let mut reply = answer(200, Some(200));
-        reply.elements = vec![element(200)];
+        reply.elements = elements(&[Some(200)]);
         let Judgement { devices, signal } = judge(&Fate::Answered(reply), 2);
         assert_eq!(devices[0].outcome.class, Class::Accepted);
         assert_eq!(devices[1].outcome.class, Class::InDoubt);

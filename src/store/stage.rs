@@ -15,9 +15,6 @@ mod tests;
 
 use group::{Grouper, Pending};
 
-/// Tasks in one transaction.
-const COMMIT_EVERY: u64 = 100_000;
-
 const INVALID: Bulk = Bulk {
     head: "INSERT INTO outcome (task_id, state, class, message, attempts, finished_at) VALUES",
     row: "(?, 2, 12, ?, 0, ?)",
@@ -41,6 +38,7 @@ pub struct Stager<'s> {
     first_task: i64,
     next_task: i64,
     uncommitted: u64,
+    transaction: u64,
     invalid: u64,
 }
 
@@ -62,12 +60,15 @@ struct Limits {
     payloads: usize,
     /// Bytes of rows that wait for their neighbours.
     waiting: usize,
+    /// Tasks in one transaction.
+    transaction: u64,
 }
 
 impl Limits {
     const USUAL: Self = Self {
         payloads: 50_000,
         waiting: 8 << 20,
+        transaction: 100_000,
     };
 }
 
@@ -128,6 +129,7 @@ impl Store {
             first_task,
             next_task: first_task,
             uncommitted: 0,
+            transaction: limits.transaction,
             invalid: 0,
         })
     }
@@ -265,7 +267,7 @@ impl Stager<'_> {
             bound
         })
         .await?;
-        if self.uncommitted >= COMMIT_EVERY {
+        if self.uncommitted >= self.transaction {
             self.uncommitted = 0;
             for statement in ["COMMIT", "BEGIN IMMEDIATE"] {
                 sqlx::query(statement)

@@ -58,9 +58,16 @@ async fn an_interrupted_staging_leaves_nothing_behind() {
     let folder = TempDir::new().unwrap();
     for abandoned in [false, true] {
         let mut store = open(folder.path()).await;
-        let mut stager = store.stage(&about("cut"), 10, Timestamp(1)).await.unwrap();
-        // So many that some of them have been committed.
-        for batch in 0..105_u64 {
+        let hasty = Limits {
+            transaction: 1000,
+            waiting: 1000,
+            ..Limits::USUAL
+        };
+        let mut stager = store
+            .stage_within(&about("cut"), 10, Timestamp(1), hasty)
+            .await
+            .unwrap();
+        for batch in 0..5_u64 {
             let rows = (0..1000)
                 .map(|i| batch * 1000 + i)
                 .map(|i| row(i, "PK", &format!("DK{i}"), "[1]"))
@@ -113,6 +120,7 @@ async fn payloads_that_take_turns_fill_chunks_and_keep_invalid_rows() {
     let tight = Limits {
         payloads: 7,
         waiting: 1000,
+        transaction: 100,
     };
     // An earlier run, so that ids do not begin at 1.
     let mut stager = store
@@ -207,9 +215,9 @@ async fn the_product_makes_the_device_and_only_the_row_before_makes_a_duplicate(
         ])
         .await
         .unwrap();
-    let staged = stager.finish(Timestamp(1)).await.unwrap();
-    assert_eq!(staged.duplicates, 2);
-    assert!(staged.run.ordered);
+    let done = stager.finish(Timestamp(1)).await.unwrap();
+    assert_eq!(done.duplicates, 2);
+    assert!(done.run.ordered);
     let followers: Vec<(i64, i64)> = sqlx::query_as(
         "SELECT p.line, t.line FROM follower AS f JOIN task AS p ON p.id = f.previous_id JOIN task AS t ON t.id = f.task_id \
          ORDER BY 1",
