@@ -267,3 +267,32 @@ async fn a_failed_retry_blocks_what_waits_behind_tasks_that_were_done() {
         ]
     );
 }
+
+#[tokio::test]
+async fn what_may_have_been_acted_on_is_in_doubt_after_a_cancel() {
+    use crate::model::Timestamp;
+    let script = |n, request: &crate::gateway::Outgoing| {
+        if n == 0 { lost() } else { accepted(request) }
+    };
+    let mut bench = Bench::of(20, Box::new(script)).await;
+    bench.options.concurrency = 1;
+    // Stopped while the first request's tasks wait to be sent again.
+    let ((stop, _), ()) = tokio::join!(bench.push(), bench.stop_at(1));
+    assert_eq!(stop, crate::engine::Stop::Signal);
+    let mut store = bench.store().await;
+    let run = bench.run(&mut store).await;
+    let mut journal = store.journal(run, AfterFailure::Block).await.unwrap();
+    assert_eq!(journal.cancel(Timestamp(9)).await.unwrap(), 20);
+    store.close().await.unwrap();
+    assert_eq!(
+        bench.states().await,
+        ["in_doubt|in_doubt|10", "skipped||10"]
+    );
+    assert_eq!(
+        bench
+            .query("SELECT DISTINCT attempts FROM results WHERE state = 'in_doubt'")
+            .await,
+        ["1"]
+    );
+    bench.check().await;
+}

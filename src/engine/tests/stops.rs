@@ -168,7 +168,11 @@ async fn what_no_sender_had_begun_when_the_drain_timed_out_is_released() {
     let mut bench = Bench::of(200, Box::new(|_, request| accepted(request))).await;
     bench.options.drain_timeout = Duration::from_millis(50);
     bench.platform.hold.send_replace(true);
-    let ((stop, _), ()) = tokio::join!(bench.push(), bench.stop_at(4));
+    let ((stop, _), ()) = tokio::join!(bench.push(), async {
+        // Twice as many are claimed as can be under way.
+        while bench.query("SELECT count(*) FROM request").await != ["8"] {}
+        bench.stop_at(4).await;
+    });
     assert_eq!(stop, Stop::Signal);
     assert_eq!(
         bench
