@@ -232,7 +232,7 @@ SELECT
     CASE WHEN o.task_id IS NOT NULL THEN o.code ELSE a.code END AS code,
     CASE WHEN o.task_id IS NOT NULL THEN o.message ELSE a.message END AS message,
     CAST(o.ticket AS TEXT) AS ticket,
-    coalesce(o.attempts, d.sends, 0) AS attempts,
+    coalesce(o.attempts, d.sends, (SELECT max(attempt) FROM attempt WHERE task_id = t.id), 0) AS attempts,
     coalesce(o.request_id, d.request_id, a.request_id) AS request_id,
     strftime('%Y-%m-%dT%H:%M:%fZ', d.due_at / 1000.0, 'unixepoch') AS due_at,
     strftime('%Y-%m-%dT%H:%M:%fZ', o.finished_at / 1000.0, 'unixepoch') AS finished_at,

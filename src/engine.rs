@@ -7,6 +7,7 @@
 mod event;
 mod feeder;
 mod outage;
+mod push;
 mod recorder;
 mod recovery;
 mod sender;
@@ -15,5 +16,5 @@ mod tests;
 mod writer;
 
 pub use event::{Event, Pause, Pushed, Stop};
+pub use push::{Context, Options, push};
 pub use recovery::recover;
-pub use writer::{Context, Options, push};

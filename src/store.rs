@@ -24,6 +24,8 @@ mod run;
 pub(crate) mod sample;
 mod stage;
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 mod views;
 
 use open::MIGRATOR;

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     clock, engine,
     exit::{Exit, Failure},
+    model::RunState,
     settings::{Retry as Settings, Selection},
     store::{RetryFilter, RetryPlan, Store},
     ui::{number::counted, printer::Printer},
@@ -51,6 +52,13 @@ pub(super) async fn retry(settings: Settings, printer: &Printer) -> Result<Exit,
     if plan.chosen == 0 {
         printer.say(&format!(
             "run '{}': no task is chosen for a retry",
+            run.about.name
+        ));
+        return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
+    }
+    if run.state == RunState::Aborted && !settings.push.recovery.override_abort {
+        printer.say(&format!(
+            "run '{}' is aborted; see why, then retry with --override-abort",
             run.about.name
         ));
         return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;

@@ -103,11 +103,12 @@ async fn earlier(
     about: &NewRun,
     settings: &Settings,
 ) -> Result<Earlier, Failure> {
+    let of_this_name = store.run_by_name(&about.name).await?;
+    if let Some(other) = of_this_name.filter(|run| run.about.identity != about.identity) {
+        return Err(other_identity(&other, about));
+    }
     let Some(run) = store.run_by_identity(&about.identity).await? else {
-        return match store.run_by_name(&about.name).await? {
-            None => Ok(Earlier::None),
-            Some(other) => Err(other_identity(&other, about)),
-        };
+        return Ok(Earlier::None);
     };
     Ok(match run.state {
         RunState::Running | RunState::Stopped => Earlier::Continue(run),

@@ -27,7 +27,7 @@ pub(super) struct Job {
 #[derive(Debug)]
 pub(super) enum Report {
     /// The send begins: from now on the request may reach the platform.
-    Started,
+    Started(RequestId),
     /// The send is over.
     Done {
         request: RequestId,
@@ -93,7 +93,7 @@ async fn send<G: Gateway>(
         let _ = reports.send(Report::Returned(request)).await;
         return;
     }
-    let _ = reports.send(Report::Started).await;
+    let _ = reports.send(Report::Started(request)).await;
     let started = Instant::now();
     let delivery = gateway.send(job.outgoing).await;
     let _ = reports

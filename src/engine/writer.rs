@@ -3,109 +3,41 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
-    time::Duration,
 };
 
 use rand::rngs::SmallRng;
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinHandle,
+    task::JoinSet,
     time::Instant,
 };
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::{
-    Event, Pushed, Stop,
+    Context, Event, Options, Pushed, Stop,
     feeder::room,
     outage::Outage,
     recorder::{Settled, settle},
-    recovery::recover,
     sender::{self, Gate, Job, Report},
 };
 use crate::{
     clock::Clock,
     gateway::{Gateway, Outgoing},
-    model::{AbortIf, RequestId, RunState, Timestamp},
-    policy::{self, Rules, Signal},
+    model::{RequestId, Timestamp},
+    policy::{self, Signal},
     store::{Claim, Exchange, Finding, Journal, Record, RequestEnd, StoreError, Tally, Wish},
     throttle::Pacer,
 };
 
-/// How a run is pushed.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// `--chunk-size`: devices in one request.
-    pub chunk_size: u32,
-    /// `--concurrency`: requests in flight.
-    pub concurrency: usize,
-    /// `--rate`: requests a second; `None` for no ceiling.
-    pub rate: Option<f64>,
-    /// What follows from outcomes.
-    pub rules: Rules,
-    /// `--max-outage`.
-    pub max_outage: Duration,
-    /// `--drain-timeout`.
-    pub drain_timeout: Duration,
-    /// `--abort-if`.
-    pub abort_if: AbortIf,
-    /// `--override-abort`: what had failed before this push does not count.
-    pub override_abort: bool,
-}
-
-/// What a push needs of the world around it.
-#[derive(Debug)]
-pub struct Context<G> {
-    /// The platform.
-    pub gateway: Arc<G>,
-    /// The time.
-    pub clock: Clock,
-    /// The random source of pauses.
-    pub random: SmallRng,
-    /// Where events go.
-    pub events: mpsc::Sender<Event>,
-    /// Becomes true when the push is to stop.
-    pub stop: watch::Receiver<bool>,
-}
-
-/// Pushes a run until it is complete or something stops it, and notes in the journal how it ended.
+/// Claims, hands out and records until the run is complete or something stops it.
 ///
-/// An error means that the journal failed: sending stops at once, and what is on the disk stays right, as after a crash.
-pub async fn push<G: Gateway>(
+/// What is still under way then is left without an end, as after a crash.
+pub(super) async fn write<G: Gateway>(
     journal: &mut Journal<'_>,
     options: &Options,
     context: Context<G>,
 ) -> Result<Pushed, StoreError> {
-    let clock = context.clock;
-    let in_doubt = options.rules.in_doubt;
-    journal.begin(clock.now()).await?;
-    let found = recover(journal, in_doubt, clock.now()).await?;
-    if found > 0 {
-        info!(
-            tasks = found,
-            "claimed when the last push ended, and in doubt"
-        );
-    }
-    let Pushed { stop, requests } = Writer::new(journal, options, context).run().await?;
-    // What is still under way when the drain times out is in doubt, as after a crash.
-    recover(journal, in_doubt, clock.now()).await?;
-    let state = match &stop {
-        Stop::Complete => RunState::Complete,
-        Stop::Aborted { .. } => RunState::Aborted,
-        Stop::Signal | Stop::Outage { .. } | Stop::Refused { .. } => RunState::Stopped,
-    };
-    // The last task may have ended while a stop was under way.
-    let state = if journal.counts().pending == 0 {
-        RunState::Complete
-    } else {
-        state
-    };
-    journal.end(state, clock.now()).await?;
-    let stop = if state == RunState::Complete {
-        Stop::Complete
-    } else {
-        stop
-    };
-    Ok(Pushed { stop, requests })
+    Writer::new(journal, options, context).run().await
 }
 
 struct Writer<'j, 's> {
@@ -119,11 +51,12 @@ struct Writer<'j, 's> {
     gate: watch::Sender<Gate>,
     jobs: mpsc::Sender<Job>,
     reports: mpsc::Receiver<Report>,
-    senders: JoinHandle<()>,
-    /// Claims that have not been reported back.
-    outstanding: HashMap<RequestId, Claim>,
-    /// How many of them no sender has begun to send.
-    unsent: usize,
+    /// Ends with the writer, whatever ends that.
+    senders: JoinSet<()>,
+    /// Claims that no sender has begun to send.
+    waiting: HashMap<RequestId, Claim>,
+    /// Claims that may have reached the platform, and have not been reported back.
+    under_way: HashMap<RequestId, Claim>,
     outage: Outage,
     /// What had ended before, as far as it does not count towards the threshold.
     forgiven: BTreeMap<Tally, u64>,
@@ -152,7 +85,8 @@ impl<'j, 's> Writer<'j, 's> {
         // Each of them is reported at most twice.
         let (reports_in, reports) = mpsc::channel(2 * places);
         let (gate, gate_out) = watch::channel(Gate::Open);
-        let senders = tokio::spawn(sender::run(
+        let mut senders = JoinSet::new();
+        senders.spawn(sender::run(
             context.gateway,
             Arc::clone(&pacer),
             jobs_out,
@@ -177,8 +111,8 @@ impl<'j, 's> Writer<'j, 's> {
             jobs,
             reports,
             senders,
-            outstanding: HashMap::new(),
-            unsent: 0,
+            waiting: HashMap::new(),
+            under_way: HashMap::new(),
             outage: Outage::new(options.max_outage),
             forgiven,
             stopping: None,
@@ -191,10 +125,12 @@ impl<'j, 's> Writer<'j, 's> {
     async fn run(mut self) -> Result<Pushed, StoreError> {
         let result = self.turns().await;
         // On an error too: nothing more is sent than what is on its way.
-        self.senders.abort();
-        let _ = self.senders.await;
+        self.senders.abort_all();
+        self.join_senders().await;
+        let stop = result?;
+        self.close_books().await?;
         Ok(Pushed {
-            stop: result?,
+            stop,
             requests: self.requests,
         })
     }
@@ -205,19 +141,16 @@ impl<'j, 's> Writer<'j, 's> {
         let mut stop = self.stop.clone();
         self.tell_progress();
         loop {
+            // Before anything is claimed: the signal may have come while the run was staged.
+            self.stop_if_due().await;
             let now = self.clock.now();
             let wanted = self.wanted(now);
             if wanted > 0 || !records.is_empty() {
                 self.exchange(std::mem::take(&mut records), wanted, now)
                     .await?;
             }
-            if self.outstanding.is_empty() {
-                if let Some(stopping) = &self.stopping {
-                    return Ok(stopping.why.clone());
-                }
-                if self.journal.counts().pending == 0 {
-                    return Ok(Stop::Complete);
-                }
+            if let Some(stop) = self.ended() {
+                return Ok(stop);
             }
             // With something left to claim the loop goes on at once, unless reports are needed to make room.
             let now = self.clock.now();
@@ -228,32 +161,61 @@ impl<'j, 's> Writer<'j, 's> {
             } else {
                 let wake = self.wake(now);
                 tokio::select! {
-                    _ = self.reports.recv_many(&mut reports, 1024) => {}
+                    received = self.reports.recv_many(&mut reports, 1024) => {
+                        if received == 0 {
+                            self.join_senders().await;
+                        }
+                    }
                     () = sleep_until(wake) => {}
                     Ok(_) = stop.wait_for(|stop| *stop), if self.stopping.is_none() => {}
                 }
-            }
-            self.stop_if_due().await;
-            if self
-                .stopping
-                .as_ref()
-                .is_some_and(|stopping| stopping.deadline <= Instant::now())
-            {
-                warn!(
-                    requests = self.outstanding.len(),
-                    "the drain timed out; what is under way is in doubt"
-                );
-                self.exchange(std::mem::take(&mut records), 0, self.clock.now())
-                    .await?;
-                return Ok(self
-                    .stopping
-                    .take()
-                    .map_or(Stop::Signal, |stopping| stopping.why));
             }
             for report in reports.drain(..) {
                 records.extend(self.take(report).await);
             }
         }
+    }
+
+    /// Why the push is over, if it is.
+    fn ended(&self) -> Option<Stop> {
+        let nothing_out = self.waiting.is_empty() && self.under_way.is_empty();
+        match &self.stopping {
+            Some(stopping) if nothing_out => Some(stopping.why.clone()),
+            Some(stopping) if stopping.deadline <= Instant::now() => {
+                warn!(
+                    requests = self.under_way.len(),
+                    "the drain timed out; what is under way is in doubt"
+                );
+                Some(stopping.why.clone())
+            }
+            None if nothing_out && self.journal.counts().pending == 0 => Some(Stop::Complete),
+            _ => None,
+        }
+    }
+
+    /// Waits for the end of the senders. A panic of theirs is carried on, since without them a push would wait for ever.
+    async fn join_senders(&mut self) {
+        if let Some(Err(error)) = self.senders.join_next().await
+            && error.is_panic()
+        {
+            std::panic::resume_unwind(error.into_panic());
+        }
+    }
+
+    /// Records what came back while the senders were being stopped, and releases what none of them had begun.
+    async fn close_books(&mut self) -> Result<(), StoreError> {
+        let mut records = Vec::new();
+        while let Ok(report) = self.reports.try_recv() {
+            records.extend(self.take(report).await);
+        }
+        records.extend(self.waiting.drain().map(|(_, claim)| Record {
+            claim,
+            end: RequestEnd::Released,
+        }));
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.exchange(records, 0, self.clock.now()).await
     }
 
     /// How many requests to claim now.
@@ -262,13 +224,13 @@ impl<'j, 's> Writer<'j, 's> {
         if self.stopping.is_some() || !anything {
             0
         } else if self.outage.is_paused() {
-            usize::from(self.outage.wants_probe(now) && self.unsent == 0)
+            usize::from(self.outage.wants_probe(now) && self.waiting.is_empty())
         } else {
             room(
                 self.options.concurrency,
                 self.pacer.rate(),
-                self.unsent,
-                self.outstanding.len(),
+                self.waiting.len(),
+                self.waiting.len() + self.under_way.len(),
             )
         }
     }
@@ -365,9 +327,8 @@ impl<'j, 's> Writer<'j, 's> {
             },
             probe,
         };
-        self.unsent += 1;
-        self.outstanding.insert(claim.request, claim);
-        // There is a place for every claim. If the senders are gone nonetheless, the claim is in doubt like any other without an end.
+        self.waiting.insert(claim.request, claim);
+        // There is a place for every claim; that the senders are gone is noticed when their reports are waited for.
         if let Err(error) = self.jobs.try_send(job) {
             warn!(%error, "a claimed request could not be handed to a sender");
         }
@@ -376,14 +337,14 @@ impl<'j, 's> Writer<'j, 's> {
     /// Takes a report, and gives what is to be recorded of it.
     async fn take(&mut self, report: Report) -> Option<Record> {
         match report {
-            Report::Started => {
-                self.unsent -= 1;
+            Report::Started(request) => {
+                let claim = self.waiting.remove(&request)?;
+                self.under_way.insert(request, claim);
                 None
             }
             Report::Returned(request) => {
-                self.unsent -= 1;
                 self.outage.silent(request, self.clock.now());
-                let claim = self.outstanding.remove(&request)?;
+                let claim = self.waiting.remove(&request)?;
                 Some(Record {
                     claim,
                     end: RequestEnd::Released,
@@ -394,7 +355,7 @@ impl<'j, 's> Writer<'j, 's> {
                 started,
                 delivery,
             } => {
-                let claim = self.outstanding.remove(&request)?;
+                let claim = self.under_way.remove(&request)?;
                 let now = self.clock.now();
                 let Settled {
                     end,
@@ -476,7 +437,7 @@ impl<'j, 's> Writer<'j, 's> {
             deadline: Instant::now() + timeout,
         });
         self.set_gate(Gate::Closed);
-        let requests = (self.outstanding.len() - self.unsent) as u32;
+        let requests = self.under_way.len() as u32;
         if requests > 0 {
             self.tell(Event::Draining { requests, timeout }).await;
         }

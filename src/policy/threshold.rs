@@ -4,14 +4,15 @@ use crate::model::{AbortIf, Class, TaskState};
 
 /// What was counted, when `abort_if` is met by these ended tasks; `None` when the run may go on.
 ///
-/// Offline and blocked tasks are no sign of a bad payload and do not count as failed; skipped ones have not been pushed at all.
+/// Offline and blocked tasks are no sign of a bad payload and do not count as failed. Skipped ones have not been pushed at all, nor have
+/// invalid ones, which were recorded because `--skip-invalid` asks to go on without them.
 pub fn crossed(
     abort_if: AbortIf,
     ended: impl Iterator<Item = (TaskState, Option<Class>, u64)>,
 ) -> Option<String> {
     let (mut failed, mut all) = (0, 0);
     for (state, class, n) in ended {
-        if state == TaskState::Skipped {
+        if state == TaskState::Skipped || class == Some(Class::Invalid) {
             continue;
         }
         all += n;
@@ -30,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offline_blocked_and_skipped_devices_are_no_failures() {
+    fn offline_blocked_invalid_and_skipped_devices_are_no_failures() {
         let abort_if = "failed>10%,min=100".parse().unwrap();
         let ended = |failed| {
             [
@@ -39,6 +40,7 @@ mod tests {
                 (TaskState::Failed, Some(Class::Blocked), 5),
                 (TaskState::InDoubt, Some(Class::InDoubt), 5),
                 (TaskState::Skipped, None, 1000),
+                (TaskState::Failed, Some(Class::Invalid), 1000),
                 (TaskState::Failed, Some(Class::Rejected), failed),
             ]
             .into_iter()

@@ -1,10 +1,6 @@
 //! Claiming: which tasks go out next, and in which requests.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
@@ -16,6 +12,15 @@ use super::{
     record::is_snooze,
 };
 use crate::model::{BundleId, Class, History, Payload, PayloadId, RequestId, TaskId, TaskState};
+
+mod ahead;
+mod chunk;
+
+pub(super) use ahead::Ahead;
+#[cfg(test)]
+pub(super) use ahead::FIRST_TASKS;
+use ahead::READ_MOST;
+use chunk::chunks;
 
 /// A request to be sent, and its members. On the disk before anybody sees it.
 #[derive(Debug)]
@@ -48,6 +53,17 @@ pub struct Member {
 }
 
 impl Member {
+    /// A member of a first send.
+    pub(crate) fn never_sent(task: TaskId, device_key: Arc<str>) -> Self {
+        Self {
+            task,
+            device_key,
+            history: History::default(),
+            class: None,
+            was_due: false,
+        }
+    }
+
     /// A member, from a row with its columns of `due`.
     pub(super) fn read(row: &SqliteRow, was_due: bool) -> Result<Self, StoreError> {
         let class: Option<u8> = row.try_get("class")?;
@@ -74,77 +90,11 @@ impl Member {
 
 /// Tasks read from `due` for one claim, at most, however large chunks are.
 const MOST_DUE: usize = 8192;
-/// Tasks read ahead for first sends: at least this many …
-const READ_LEAST: usize = 256;
-/// … and at most this many.
-const READ_MOST: usize = 8192;
-
-/// First sends, read ahead of their claim. Tasks never change, so that what has been read stays true.
-#[derive(Debug)]
-pub(super) struct Ahead {
-    tasks: VecDeque<First>,
-    /// Where to read on.
-    next: i64,
-    exhausted: bool,
-}
-
-#[derive(Debug)]
-struct First {
-    task: TaskId,
-    payload: PayloadId,
-    device_key: Arc<str>,
-}
-
-impl Ahead {
-    pub(super) fn from(next: i64) -> Self {
-        Self {
-            tasks: VecDeque::new(),
-            next,
-            exhausted: false,
-        }
-    }
-
-    async fn read(
-        &mut self,
-        connection: &mut SqliteConnection,
-        end: TaskId,
-        tasks: usize,
-    ) -> Result<(), StoreError> {
-        let most = tasks.clamp(READ_LEAST, READ_MOST);
-        let rows = sqlx::query(
-            "SELECT id, payload_id, device_key FROM task WHERE id >= ? AND id < ? AND held = 0 ORDER BY id LIMIT ?",
-        )
-        .bind(self.next)
-        .bind(end.0)
-        .bind(most as i64)
-        .fetch_all(connection)
-        .await?;
-        self.exhausted = rows.len() < most;
-        for row in rows {
-            let task: i64 = row.try_get(0)?;
-            self.next = task + 1;
-            self.tasks.push_back(First {
-                task: TaskId(task),
-                payload: PayloadId(row.try_get(1)?),
-                device_key: row.try_get::<&str, _>(2)?.into(),
-            });
-        }
-        Ok(())
-    }
-
-    /// The tasks at the front that share a payload, at most `most`.
-    fn take_chunk(&mut self, most: usize) -> Option<(PayloadId, Vec<First>)> {
-        let payload = self.tasks.front()?.payload;
-        let size = self
-            .tasks
-            .iter()
-            .take(most)
-            .take_while(|task| task.payload == payload)
-            .count();
-        Some((payload, self.tasks.drain(..size).collect()))
-    }
-}
-
+/// Tasks that are due, the earliest first; those of one bundle or payload together.
+pub(super) const DUE_TASKS: &str = "SELECT d.task_id, d.payload_id, d.bundle_id, d.class, d.sends, d.attempts, d.throttles, d.snoozed_ms, d.offline_retries, \
+     t.device_key \
+     FROM due AS d JOIN task AS t ON t.id = d.task_id \
+     WHERE d.run_id = ? AND d.due_at <= ? ORDER BY d.due_at, d.bundle_id, d.payload_id LIMIT ?";
 const REQUEST: Bulk = Bulk {
     head: "INSERT INTO request (id, run_id, payload_id, bundle_id, first_task, end_task, devices, claimed_at) VALUES",
     row: "(?,?,?,?,?,?,?,?)",
@@ -171,7 +121,7 @@ impl Ledger {
             .chunk_size
             .min(self.run.chunk_limit.unwrap_or(u32::MAX))
             .max(1) as usize;
-        let first_sends_left = !self.ahead.exhausted || !self.ahead.tasks.is_empty();
+        let first_sends_left = !self.ahead.is_empty();
         let for_due = if first_sends_left {
             self.odd_is_due = !self.odd_is_due;
             if self.odd_is_due {
@@ -202,17 +152,12 @@ impl Ledger {
         most: usize,
     ) -> Result<(Vec<Claim>, bool), StoreError> {
         let limit = (most * chunk_size).min(MOST_DUE.max(chunk_size));
-        let rows = sqlx::query(
-            "SELECT d.task_id, d.payload_id, d.bundle_id, d.class, d.sends, d.attempts, d.throttles, d.snoozed_ms, d.offline_retries, \
-             t.device_key \
-             FROM due AS d JOIN task AS t ON t.id = d.task_id \
-             WHERE d.run_id = ? AND d.due_at <= ? ORDER BY d.due_at, d.bundle_id, d.payload_id LIMIT ?",
-        )
-        .bind(self.run.id.0)
-        .bind(wish.now.0)
-        .bind(limit as i64)
-        .fetch_all(&mut *connection)
-        .await?;
+        let rows = sqlx::query(DUE_TASKS)
+            .bind(self.run.id.0)
+            .bind(wish.now.0)
+            .bind(limit as i64)
+            .fetch_all(&mut *connection)
+            .await?;
         let read = rows.len();
         let tasks = rows
             .iter()
@@ -251,7 +196,7 @@ impl Ledger {
         // Tasks of a refused payload end here unsent; no more of them in one transaction than are read at once.
         let mut looked_at = 0;
         while claims.len() < full && looked_at < READ_MOST {
-            if self.ahead.tasks.len() < chunk_size && !self.ahead.exhausted {
+            if self.ahead.len() < chunk_size && !self.ahead.is_exhausted() {
                 let wanted = (full - claims.len()) * chunk_size;
                 self.ahead
                     .read(connection, self.run.end_task, wanted.max(chunk_size))
@@ -264,13 +209,7 @@ impl Ledger {
             looked_at += tasks.len();
             let members: Vec<Member> = tasks
                 .into_iter()
-                .map(|first| Member {
-                    task: first.task,
-                    device_key: first.device_key,
-                    history: History::default(),
-                    class: None,
-                    was_due: false,
-                })
+                .map(|first| Member::never_sent(first.task, first.device_key))
                 .collect();
             if let Some(last) = members.last() {
                 self.next_task = last.task.0 + 1;
@@ -280,7 +219,7 @@ impl Ledger {
                     .await?,
             );
         }
-        Ok(!self.ahead.exhausted || !self.ahead.tasks.is_empty())
+        Ok(!self.ahead.is_empty())
     }
 
     /// Makes a request of these tasks, or ends them when their payload is refused as such.
@@ -375,69 +314,5 @@ impl Ledger {
             .execute(connection)
             .await?;
         Ok(())
-    }
-}
-
-/// Makes at most `most` chunks of at most `size` tasks each; tasks of one chunk agree in their key. Tasks that fit into none are left out.
-/// Chunks come in the order of their first tasks.
-fn chunks<K: Copy + Eq + std::hash::Hash, T>(
-    tasks: Vec<(K, T)>,
-    size: usize,
-    most: usize,
-) -> Vec<(K, Vec<T>)> {
-    let mut chunks: Vec<(K, Vec<T>)> = Vec::new();
-    let mut open: HashMap<K, usize> = HashMap::new();
-    for (key, task) in tasks {
-        match open.get(&key) {
-            Some(&at) if chunks[at].1.len() < size => chunks[at].1.push(task),
-            _ if chunks.len() < most => {
-                open.insert(key, chunks.len());
-                chunks.push((key, vec![task]));
-            }
-            _ => {}
-        }
-    }
-    chunks
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn chunking_loses_and_repeats_nothing(keys in prop::collection::vec(0_u8..6, 0..300), size in 1_usize..40) {
-            let tasks: Vec<(u8, usize)> = keys.iter().copied().zip(0..).collect();
-            let made = chunks(tasks.clone(), size, usize::MAX);
-            let mut of_key: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
-            for (key, chunk) in &made {
-                prop_assert!((1..=size).contains(&chunk.len()));
-                of_key.entry(*key).or_default().extend(chunk);
-            }
-            let mut expected: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
-            for (key, task) in tasks {
-                expected.entry(key).or_default().push(task);
-            }
-            // Every task once, in its order within the key, and in no more chunks than needed.
-            prop_assert_eq!(&of_key, &expected);
-            let needed: usize = expected.values().map(|tasks| tasks.len().div_ceil(size)).sum();
-            prop_assert_eq!(made.len(), needed);
-        }
-
-        #[test]
-        fn a_limit_on_chunks_leaves_the_latest_out(keys in prop::collection::vec(0_u8..6, 0..300), size in 1_usize..40, most in 0_usize..9) {
-            let tasks: Vec<(u8, usize)> = keys.iter().copied().zip(0..).collect();
-            let all = chunks(tasks.clone(), size, usize::MAX);
-            let some = chunks(tasks, size, most);
-            prop_assert_eq!(some.len(), all.len().min(most));
-            for (key, chunk) in some {
-                let begins = |(other, tasks): &&(u8, Vec<usize>)| *other == key && tasks[0] == chunk[0];
-                prop_assert_eq!(&chunk, &all.iter().find(begins).unwrap().1);
-            }
-        }
     }
 }

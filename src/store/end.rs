@@ -46,6 +46,21 @@ const ADD_TO_TALLY: Bulk = Bulk {
     tail: "ON CONFLICT DO UPDATE SET n = n + excluded.n",
 };
 
+/// The tasks that wait for those of a list. After a retry that need not be the very next ones: those between may have ended before.
+pub(super) const NEXT_TASKS: &str = "WITH RECURSIVE later (previous_id, task_id) AS ( \
+         SELECT f.previous_id, f.task_id FROM json_each(?) AS j JOIN follower AS f ON f.previous_id = j.value \
+         UNION ALL \
+         SELECT l.previous_id, f.task_id FROM later AS l JOIN follower AS f ON f.previous_id = l.task_id \
+         WHERE EXISTS (SELECT 1 FROM outcome WHERE task_id = l.task_id) \
+     ) \
+     SELECT l.previous_id, l.task_id, t.payload_id, p.line, \
+     (SELECT coalesce(max(a.attempt), 0) FROM attempt AS a WHERE a.task_id = l.task_id) AS sends \
+     FROM later AS l \
+     JOIN task AS t ON t.id = l.task_id \
+     JOIN task AS p ON p.id = l.previous_id \
+     WHERE NOT EXISTS (SELECT 1 FROM outcome WHERE task_id = l.task_id) \
+     ORDER BY l.task_id";
+
 impl Ledger {
     /// Ends these tasks; a device's next task becomes due, or ends too when it is blocked.
     pub(super) async fn end_tasks(
@@ -105,21 +120,10 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<Vec<Ended>, StoreError> {
         let ids: Vec<i64> = ended.iter().map(|task| task.task.0).collect();
-        // A task that is retried may have a next one that has ended or is due on its own account.
-        let rows = sqlx::query(
-            "SELECT f.previous_id, f.task_id, t.payload_id, p.line, \
-             (SELECT coalesce(max(a.attempt), 0) FROM attempt AS a WHERE a.task_id = f.task_id) AS sends \
-             FROM json_each(?) AS j \
-             JOIN follower AS f ON f.previous_id = j.value \
-             JOIN task AS t ON t.id = f.task_id \
-             JOIN task AS p ON p.id = f.previous_id \
-             WHERE NOT EXISTS (SELECT 1 FROM outcome WHERE task_id = f.task_id) \
-             AND NOT EXISTS (SELECT 1 FROM due WHERE task_id = f.task_id) \
-             ORDER BY f.task_id",
-        )
-        .bind(serde_json::json!(ids).to_string())
-        .fetch_all(&mut *connection)
-        .await?;
+        let rows = sqlx::query(NEXT_TASKS)
+            .bind(serde_json::json!(ids).to_string())
+            .fetch_all(&mut *connection)
+            .await?;
         let mut due = Vec::new();
         let mut blocked = Vec::new();
         for row in rows {

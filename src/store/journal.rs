@@ -88,6 +88,10 @@ pub enum Finding {
     },
 }
 
+/// When the next waiting task of a run becomes due.
+pub(super) const NEXT_DUE: &str =
+    "SELECT min(due_at) FROM due WHERE run_id = ? AND due_at IS NOT NULL";
+
 impl Store {
     /// Begins to push a run.
     pub async fn journal(
@@ -182,12 +186,10 @@ impl Journal<'_> {
             .await?;
         (exchange.claims, exchange.more) = self.ledger.claim(&mut transaction, wish).await?;
         self.ledger.save_tally(&mut transaction).await?;
-        let next_due: Option<i64> = sqlx::query_scalar(
-            "SELECT min(due_at) FROM due WHERE run_id = ? AND due_at IS NOT NULL",
-        )
-        .bind(self.ledger.run.id.0)
-        .fetch_one(&mut *transaction)
-        .await?;
+        let next_due: Option<i64> = sqlx::query_scalar(NEXT_DUE)
+            .bind(self.ledger.run.id.0)
+            .fetch_one(&mut *transaction)
+            .await?;
         exchange.next_due = next_due.map(Timestamp);
         transaction.commit().await?;
         Ok(exchange)

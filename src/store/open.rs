@@ -37,6 +37,12 @@ impl Store {
     /// each commit, and since commits are made for groups of requests, no throughput that could be measured.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         create_private(path)?;
+        // Whatever link it was reached by, so that no two owners take different locks.
+        let path = &path.canonicalize().map_err(|source| StoreError::File {
+            action: "open",
+            path: path.to_owned(),
+            source,
+        })?;
         let lock = Lock::take(path)?;
         let opened = |error: &dyn std::fmt::Display| StoreError::Open {
             path: path.to_owned(),

@@ -13,8 +13,8 @@ use crate::model::{Payload, PayloadId, RunId};
 
 /// The most payloads that are kept in memory at a time.
 const CACHED: usize = 512;
-/// The most digests that staging remembers before it asks the database instead.
-const REMEMBERED: usize = 50_000;
+/// The most accepted payloads that are known by heart; any other is marked once more, which changes nothing.
+const ACCEPTED_KNOWN: usize = 50_000;
 
 /// Payloads that were used of late.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ impl PayloadCache {
         ACCEPTED
             .run(connection, &new, |query, id| query.bind(id.0))
             .await?;
-        if self.accepted.len() + new.len() > REMEMBERED {
+        if self.accepted.len() + new.len() > ACCEPTED_KNOWN {
             self.accepted.clear();
         }
         self.accepted.extend(new);
@@ -91,6 +91,8 @@ pub(super) struct Interner {
     run: RunId,
     next_id: i64,
     known: HashMap<PayloadDigest, PayloadId>,
+    /// The most digests that are remembered before the database is asked instead.
+    most: usize,
     /// Whether `known` has forgotten some, so that an unknown digest may be in the database.
     forgetful: bool,
 }
@@ -99,6 +101,7 @@ impl Interner {
     pub(super) async fn new(
         connection: &mut SqliteConnection,
         run: RunId,
+        most: usize,
     ) -> Result<Self, StoreError> {
         let next_id = sqlx::query_scalar("SELECT coalesce(max(id), 0) + 1 FROM payload")
             .fetch_one(connection)
@@ -107,6 +110,7 @@ impl Interner {
             run,
             next_id,
             known: HashMap::new(),
+            most,
             forgetful: false,
         })
     }
@@ -117,7 +121,7 @@ impl Interner {
         connection: &mut SqliteConnection,
         payloads: &[&Payload],
     ) -> Result<Vec<PayloadId>, StoreError> {
-        if self.known.len() > REMEMBERED {
+        if self.known.len() > self.most {
             self.known.clear();
             self.forgetful = true;
         }

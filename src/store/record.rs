@@ -154,7 +154,9 @@ impl Ledger {
                     ..
                 } => {
                     if let (Some(bundle), Some(passed)) = (claim.bundle, passed) {
-                        let limit = self.bundle_answered(connection, bundle, passed).await?;
+                        let limit = self
+                            .bundle_answered(connection, bundle, claim.members.len(), passed)
+                            .await?;
                         findings.extend(limit.map(Finding::ChunkLimit));
                     }
                     if let Some((refused, code)) = refused {

@@ -76,18 +76,22 @@ impl Refusals {
 }
 
 impl Ledger {
-    /// Notes whether a bundle was refused as a whole. Gives the device limit when both halves of a request have now passed.
+    /// Notes whether a bundle was refused as a whole; a part of one that passes says nothing of the whole. Gives the device limit when both halves of a request have now passed.
     pub(super) async fn bundle_answered(
         &mut self,
         connection: &mut SqliteConnection,
         bundle: BundleId,
+        devices: usize,
         passed: bool,
     ) -> Result<Option<u32>, StoreError> {
-        sqlx::query("UPDATE bundle SET passed = ? WHERE id = ? AND passed IS NULL")
-            .bind(passed)
-            .bind(bundle.0)
-            .execute(&mut *connection)
-            .await?;
+        sqlx::query(
+            "UPDATE bundle SET passed = ?1 WHERE id = ?2 AND passed IS NULL AND (NOT ?1 OR devices = ?3)",
+        )
+        .bind(passed)
+        .bind(bundle.0)
+        .bind(devices as i64)
+        .execute(&mut *connection)
+        .await?;
         if !passed {
             return Ok(None);
         }

@@ -99,10 +99,12 @@ async fn choose(
         "INSERT OR IGNORE INTO temp.reopened (task_id, blocked) \
          WITH RECURSIVE later (task_id) AS ( \
              SELECT f.task_id FROM temp.reopened AS r JOIN follower AS f ON f.previous_id = r.task_id \
+             JOIN outcome AS o ON o.task_id = f.task_id WHERE o.state = 2 AND o.class = 11 \
              UNION \
              SELECT f.task_id FROM later AS l JOIN follower AS f ON f.previous_id = l.task_id \
+             JOIN outcome AS o ON o.task_id = f.task_id WHERE o.state = 2 AND o.class = 11 \
          ) \
-         SELECT l.task_id, 1 FROM later AS l JOIN outcome AS o ON o.task_id = l.task_id WHERE o.state = 2 AND o.class = 11",
+         SELECT task_id, 1 FROM later",
     )
     .execute(connection)
     .await?
@@ -124,12 +126,26 @@ async fn reopen(
              FROM temp.reopened AS r JOIN outcome AS o ON o.task_id = r.task_id GROUP BY 1, 2, 3 \
          ) AS gone WHERE tally.run_id = ?1 AND tally.state = gone.state AND tally.class = gone.class AND tally.code = gone.code",
         "DELETE FROM outcome WHERE task_id IN (SELECT task_id FROM temp.reopened)",
-        // A task whose predecessor has been opened too waits for it, as it did the first time.
+        // Of a device's tasks one is under way at a time: one that an earlier retry has made due waits again.
+        "DELETE FROM due WHERE task_id IN ( \
+             WITH RECURSIVE later (task_id) AS ( \
+                 SELECT f.task_id FROM temp.reopened AS r JOIN follower AS f ON f.previous_id = r.task_id \
+                 UNION \
+                 SELECT f.task_id FROM later AS l JOIN follower AS f ON f.previous_id = l.task_id \
+             ) \
+             SELECT task_id FROM later)",
+        // A task waits as long as any earlier one of its device has not ended, as it did the first time.
         "INSERT INTO due (task_id, run_id, payload_id, due_at, sends) \
          SELECT t.id, ?1, t.payload_id, ?2, (SELECT coalesce(max(a.attempt), 0) FROM attempt AS a WHERE a.task_id = t.id) \
          FROM temp.reopened AS r JOIN task AS t ON t.id = r.task_id \
-         LEFT JOIN follower AS f ON f.task_id = t.id \
-         WHERE f.previous_id IS NULL OR EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = f.previous_id) ORDER BY t.id",
+         WHERE NOT EXISTS ( \
+             WITH RECURSIVE earlier (task_id) AS ( \
+                 SELECT f.previous_id FROM follower AS f WHERE f.task_id = t.id \
+                 UNION ALL \
+                 SELECT f.previous_id FROM earlier AS e JOIN follower AS f ON f.task_id = e.task_id \
+             ) \
+             SELECT 1 FROM earlier AS e WHERE NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = e.task_id) \
+         ) ORDER BY t.id",
         // Whoever retries a refused payload expects the platform to have changed its mind.
         "DELETE FROM refusal WHERE run_id = ?1",
         "UPDATE run SET state = 'running', finished_at = NULL WHERE id = ?1",

@@ -10,11 +10,10 @@ use crate::model::{PayloadId, Row, RowError, RunId, Timestamp};
 
 mod group;
 mod order;
+#[cfg(test)]
+mod tests;
 
 use group::{Grouper, Pending};
-
-/// Tasks in one transaction.
-const COMMIT_EVERY: u64 = 100_000;
 
 const INVALID: Bulk = Bulk {
     head: "INSERT INTO outcome (task_id, state, class, message, attempts, finished_at) VALUES",
@@ -39,6 +38,7 @@ pub struct Stager<'s> {
     first_task: i64,
     next_task: i64,
     uncommitted: u64,
+    transaction: u64,
     invalid: u64,
 }
 
@@ -53,6 +53,25 @@ pub struct Staged {
     pub invalid: u64,
 }
 
+/// What staging keeps in memory, at most.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Digests of payloads, before the database is asked instead.
+    payloads: usize,
+    /// Bytes of rows that wait for their neighbours.
+    waiting: usize,
+    /// Tasks in one transaction.
+    transaction: u64,
+}
+
+impl Limits {
+    const USUAL: Self = Self {
+        payloads: 50_000,
+        waiting: 8 << 20,
+        transaction: 100_000,
+    };
+}
+
 impl Store {
     /// Begins to stage a run; chunks are laid out for `chunk_size` devices.
     pub async fn stage(
@@ -60,6 +79,17 @@ impl Store {
         about: &NewRun,
         chunk_size: u32,
         now: Timestamp,
+    ) -> Result<Stager<'_>, StoreError> {
+        self.stage_within(about, chunk_size, now, Limits::USUAL)
+            .await
+    }
+
+    async fn stage_within(
+        &mut self,
+        about: &NewRun,
+        chunk_size: u32,
+        now: Timestamp,
+        limits: Limits,
     ) -> Result<Stager<'_>, StoreError> {
         self.discard_staging().await?;
         let first_task: i64 = sqlx::query_scalar("SELECT coalesce(max(end_task), 1) FROM run")
@@ -86,7 +116,7 @@ impl Store {
             _ => error.into(),
         })?;
         let run = RunId(inserted.last_insert_rowid());
-        let interner = Interner::new(&mut self.connection, run).await?;
+        let interner = Interner::new(&mut self.connection, run, limits.payloads).await?;
         sqlx::query("BEGIN IMMEDIATE")
             .execute(&mut self.connection)
             .await?;
@@ -95,10 +125,11 @@ impl Store {
             run,
             name: about.name.clone(),
             interner,
-            grouper: Grouper::new(chunk_size),
+            grouper: Grouper::new(chunk_size, limits.waiting),
             first_task,
             next_task: first_task,
             uncommitted: 0,
+            transaction: limits.transaction,
             invalid: 0,
         })
     }
@@ -208,9 +239,10 @@ impl Stager<'_> {
 
     /// Leaves no run behind.
     pub async fn abandon(self) -> Result<(), StoreError> {
-        sqlx::query("COMMIT")
+        // After a full disk the transaction is gone already; what matters is what follows.
+        let _ = sqlx::query("ROLLBACK")
             .execute(&mut self.store.connection)
-            .await?;
+            .await;
         self.store.discard_staging().await
     }
 
@@ -235,7 +267,7 @@ impl Stager<'_> {
             bound
         })
         .await?;
-        if self.uncommitted >= COMMIT_EVERY {
+        if self.uncommitted >= self.transaction {
             self.uncommitted = 0;
             for statement in ["COMMIT", "BEGIN IMMEDIATE"] {
                 sqlx::query(statement)
@@ -267,8 +299,7 @@ async fn regroup(
         "INSERT INTO task (id, payload_id, line, device_key, labels, held) \
          SELECT ?2 - 1 + l.id, t.payload_id, t.line, t.device_key, t.labels, t.held FROM layout AS l JOIN task AS t ON t.id = l.old \
          ORDER BY l.id",
-        "UPDATE outcome SET task_id = (SELECT ?2 - 1 + l.id FROM layout AS l WHERE l.old = outcome.task_id) \
-         WHERE task_id >= ?1 AND task_id < ?2",
+        "UPDATE outcome SET task_id = ?2 - 1 + l.id FROM layout AS l WHERE outcome.task_id = l.old",
         "DELETE FROM task WHERE id >= ?1 AND id < ?2",
         "DROP TABLE layout",
     ] {

@@ -49,6 +49,23 @@ struct State {
     sizes: Vec<usize>,
 }
 
+/// A request that is under way until it is answered or its sender dies.
+struct UnderWay<'p> {
+    platform: &'p Platform,
+    keys: Vec<(String, String)>,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        // A test that has failed already poisons the lock.
+        if let Ok(mut state) = self.platform.state.lock() {
+            for key in &self.keys {
+                state.under_way.remove(key);
+            }
+        }
+    }
+}
+
 impl Gateway for Platform {
     async fn send(&self, request: Outgoing) -> Delivery {
         let n = self.requests.fetch_add(1, Ordering::SeqCst);
@@ -57,6 +74,10 @@ impl Gateway for Platform {
             .iter()
             .map(|device| (request.payload.product_key.to_string(), device.to_string()))
             .collect();
+        let _under_way = UnderWay {
+            platform: self,
+            keys: keys.clone(),
+        };
         {
             let mut state = self.state.lock().unwrap();
             state.sizes.push(keys.len());
@@ -90,9 +111,6 @@ impl Gateway for Platform {
                         .push(ticket);
                 }
             }
-        }
-        for key in &keys {
-            state.under_way.remove(key);
         }
         Delivery {
             sent_at: Timestamp(1_763_838_149_123),
@@ -305,6 +323,20 @@ impl Bench {
         (stop, events)
     }
 
+    /// Pushes until `crash` is over, and then drops everything as a process does that is killed. Gives why the push ended, if it did.
+    pub(super) async fn push_until(&self, crash: impl Future<Output = ()>) -> Option<Stop> {
+        let ended = tokio::select! {
+            (stop, _) = self.push() => Some(stop),
+            () = crash => None,
+        };
+        // The last connection to close takes the log with it; until then a commit may still be on its way.
+        let log = self.folder.path().join("test.db-wal");
+        while ended.is_none() && log.exists() {
+            tokio::task::yield_now().await;
+        }
+        ended
+    }
+
     pub(super) async fn connection(&self) -> SqliteConnection {
         SqliteConnection::connect(&format!("sqlite:{}", self.path().display()))
             .await
@@ -395,7 +427,7 @@ impl Bench {
         }
         let broken = self.query("PRAGMA foreign_key_check").await;
         assert!(broken.is_empty(), "foreign keys are broken");
-        // Every ticket that the database has was given, and every one that was given is there.
+        // Every ticket that the database has was given; every one that was given is there, or its request had no end.
         let recorded: HashSet<String> = self
             .query("SELECT device_key || '|' || ticket FROM attempts WHERE ticket IS NOT NULL")
             .await
@@ -414,6 +446,22 @@ impl Bench {
                     .map(move |ticket| format!("{device}|{ticket}"))
             })
             .collect();
-        assert_eq!(recorded, given, "tickets");
+        let invented: Vec<_> = recorded.difference(&given).collect();
+        assert!(invented.is_empty(), "tickets never given: {invented:?}");
+        let mut lost: HashMap<&str, usize> = HashMap::new();
+        for ticket in given.difference(&recorded) {
+            let device = ticket.split('|').next().unwrap();
+            *lost.entry(device).or_default() += 1;
+        }
+        let in_doubt = self
+            .query("SELECT device_key FROM attempts WHERE outcome = 'in_doubt' AND message LIKE 'no reply was recorded%'")
+            .await;
+        for (device, tickets) in lost {
+            let doubts = in_doubt.iter().filter(|key| *key == device).count();
+            assert!(
+                tickets <= doubts,
+                "{tickets} tickets of {device} are lost, and {doubts} sends in doubt"
+            );
+        }
     }
 }

@@ -152,3 +152,147 @@ async fn a_cancelled_run_skips_what_is_pending() {
     );
     bench.check().await;
 }
+
+fn everything(states: &[crate::model::TaskState]) -> crate::store::RetryFilter {
+    crate::store::RetryFilter {
+        states: states.to_vec(),
+        classes: vec![],
+        codes: vec![],
+        devices: vec![],
+    }
+}
+
+#[tokio::test]
+async fn a_retry_of_several_tasks_of_a_device_keeps_their_order() {
+    use crate::model::{TaskState, Timestamp};
+    // The first and the third are the same payload, and could stand in one request.
+    let rows = [("A", "1"), ("A", "2"), ("A", "1"), ("A", "3"), ("B", "1")];
+    let script = |n, request: &crate::gateway::Outgoing| {
+        let data = request.payload.data.to_string();
+        elements(request, move |device| {
+            Some(if n < 4 && device == "A" && data != "2" {
+                61002
+            } else {
+                200
+            })
+        })
+    };
+    let mut bench = Bench::new(&rows, Box::new(script)).await;
+    bench.after_failure = AfterFailure::Continue;
+    bench.options.concurrency = 1;
+    assert_eq!(bench.push().await.0, Stop::Complete);
+    assert_eq!(
+        bench.states().await,
+        ["accepted|accepted|2", "failed|offline|3"]
+    );
+    let sent_before = bench.sent().len();
+
+    let mut store = bench.store().await;
+    let run = bench.run(&mut store).await;
+    let plan = store
+        .retry(&run, &everything(&[TaskState::Failed]), Timestamp(5))
+        .await
+        .unwrap();
+    assert_eq!((plan.chosen, plan.blocked), (3, 0));
+    store.close().await.unwrap();
+    // Those that wait have been sent before, and the results say so.
+    bench.check().await;
+    assert_eq!(bench.push().await.0, Stop::Complete);
+    assert_eq!(bench.states().await, ["accepted|accepted|5"]);
+    let again: Vec<String> = bench.sent()[sent_before..]
+        .iter()
+        .map(|(_, data)| data.clone())
+        .collect();
+    assert_eq!(again, ["1", "1", "3"]);
+}
+
+#[tokio::test]
+async fn a_second_retry_of_an_earlier_task_goes_first() {
+    use crate::model::{TaskState, Timestamp};
+    let rows = [("A", "1"), ("A", "2"), ("A", "1")];
+    let script = |n, request: &crate::gateway::Outgoing| {
+        elements(request, move |_| {
+            Some(match n {
+                0 => 61002,
+                2 => 61005,
+                _ => 200,
+            })
+        })
+    };
+    let mut bench = Bench::new(&rows, Box::new(script)).await;
+    bench.after_failure = AfterFailure::Continue;
+    assert_eq!(bench.push().await.0, Stop::Complete);
+    let mut store = bench.store().await;
+    let run = bench.run(&mut store).await;
+    // The later one first, and the earlier one while it still waits to be sent.
+    for code in [61005, 61002] {
+        let mut filter = everything(&[TaskState::Failed]);
+        filter.codes = vec![code];
+        let plan = store.retry(&run, &filter, Timestamp(5)).await.unwrap();
+        assert_eq!(plan.chosen, 1);
+    }
+    store.close().await.unwrap();
+    assert_eq!(bench.push().await.0, Stop::Complete);
+    assert_eq!(bench.states().await, ["accepted|accepted|3"]);
+    assert_eq!(bench.sizes(), [1; 5]);
+}
+
+#[tokio::test]
+async fn a_failed_retry_blocks_what_waits_behind_tasks_that_were_done() {
+    use crate::model::{TaskState, Timestamp};
+    let rows = [("A", "1"), ("A", "2"), ("A", "3")];
+    let script = |n, request: &crate::gateway::Outgoing| {
+        elements(request, move |_| Some(if n == 1 { 200 } else { 61002 }))
+    };
+    let mut bench = Bench::new(&rows, Box::new(script)).await;
+    bench.after_failure = AfterFailure::Continue;
+    assert_eq!(bench.push().await.0, Stop::Complete);
+    let mut store = bench.store().await;
+    let run = bench.run(&mut store).await;
+    store
+        .retry(&run, &everything(&[TaskState::Failed]), Timestamp(5))
+        .await
+        .unwrap();
+    store.close().await.unwrap();
+    bench.after_failure = AfterFailure::Block;
+    assert_eq!(bench.push().await.0, Stop::Complete);
+    assert_eq!(
+        bench
+            .query("SELECT line, state, class, message, attempts FROM results ORDER BY line")
+            .await,
+        [
+            "2|failed|offline|Device offline|2",
+            "3|accepted|accepted||1",
+            "4|failed|blocked|not sent: the device's task of line 2 ended as failed|1",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_may_have_been_acted_on_is_in_doubt_after_a_cancel() {
+    use crate::model::Timestamp;
+    let script = |n, request: &crate::gateway::Outgoing| {
+        if n == 0 { lost() } else { accepted(request) }
+    };
+    let mut bench = Bench::of(20, Box::new(script)).await;
+    bench.options.concurrency = 1;
+    // Stopped while the first request's tasks wait to be sent again.
+    let ((stop, _), ()) = tokio::join!(bench.push(), bench.stop_at(1));
+    assert_eq!(stop, crate::engine::Stop::Signal);
+    let mut store = bench.store().await;
+    let run = bench.run(&mut store).await;
+    let mut journal = store.journal(run, AfterFailure::Block).await.unwrap();
+    assert_eq!(journal.cancel(Timestamp(9)).await.unwrap(), 20);
+    store.close().await.unwrap();
+    assert_eq!(
+        bench.states().await,
+        ["in_doubt|in_doubt|10", "skipped||10"]
+    );
+    assert_eq!(
+        bench
+            .query("SELECT DISTINCT attempts FROM results WHERE state = 'in_doubt'")
+            .await,
+        ["1"]
+    );
+    bench.check().await;
+}

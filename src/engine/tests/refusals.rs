@@ -138,3 +138,45 @@ async fn halves_are_never_merged() {
     let sizes: HashSet<usize> = bench.sizes().into_iter().collect();
     assert_eq!(sizes, HashSet::from([32, 16, 8, 4, 2, 1]));
 }
+
+#[tokio::test]
+async fn a_half_that_fails_in_passing_has_not_passed() {
+    let script: Script = Box::new(|n, request: &Outgoing| {
+        let culprit = request.devices.iter().any(|device| &**device == "DK00007");
+        match n {
+            1 | 2 if culprit => code(50000),
+            _ if culprit => code(50005),
+            _ => accepted(request),
+        }
+    });
+    let bench = Bench::of(10, script).await;
+    let (stop, events) = bench.push().await;
+    assert_eq!(stop, Stop::Complete);
+    assert_eq!(
+        bench.states().await,
+        ["accepted|accepted|9", "failed|rejected|1"]
+    );
+    assert!(
+        !events
+            .iter()
+            .any(|event| matches!(event, Event::ChunkSizeLowered { .. })),
+        "one device is at fault, not the number of devices"
+    );
+}
+
+#[tokio::test]
+async fn a_code_of_one_device_for_a_whole_request_does_not_fail_its_neighbours() {
+    for (with, class) in [(61002, "offline"), (61006, "quota"), (61007, "frequency")] {
+        let mut bench = Bench::of(16, refuse(&["DK00005"], with)).await;
+        bench.options.chunk_size = 16;
+        bench.options.rules.max_snooze = std::time::Duration::from_secs(1);
+        assert_eq!(bench.push().await.0, Stop::Complete);
+        assert_eq!(
+            bench.states().await,
+            [
+                "accepted|accepted|15".to_owned(),
+                format!("failed|{class}|1")
+            ]
+        );
+    }
+}

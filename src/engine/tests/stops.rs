@@ -162,3 +162,66 @@ async fn what_outlasts_the_drain_is_in_doubt() {
         ["40|0"]
     );
 }
+
+#[tokio::test]
+async fn what_no_sender_had_begun_when_the_drain_timed_out_is_released() {
+    let mut bench = Bench::of(200, Box::new(|_, request| accepted(request))).await;
+    bench.options.drain_timeout = Duration::from_millis(50);
+    bench.platform.hold.send_replace(true);
+    let ((stop, _), ()) = tokio::join!(bench.push(), async {
+        // Twice as many are claimed as can be under way.
+        while bench.query("SELECT count(*) FROM request").await != ["8"] {}
+        bench.stop_at(4).await;
+    });
+    assert_eq!(stop, Stop::Signal);
+    assert_eq!(
+        bench
+            .query("SELECT outcome, count(*) FROM attempts GROUP BY 1")
+            .await,
+        ["in_doubt|40"]
+    );
+    assert_eq!(
+        bench
+            .query("SELECT count(*) > 0 FROM request WHERE released = 1")
+            .await,
+        ["1"]
+    );
+}
+
+#[tokio::test]
+async fn a_stop_asked_for_before_the_start_sends_nothing() {
+    let bench = Bench::of(50, Box::new(|_, request| accepted(request))).await;
+    let ((stop, _), ()) = tokio::join!(bench.push(), bench.stop_at(0));
+    assert_eq!(stop, Stop::Signal);
+    assert_eq!(bench.requests(), 0);
+    assert_eq!(
+        bench.query("SELECT state, pending FROM runs").await,
+        ["stopped|50"]
+    );
+}
+
+#[tokio::test]
+#[should_panic(expected = "a fault in the gateway")]
+async fn a_panic_of_the_senders_ends_the_push() {
+    let bench = Bench::of(200, Box::new(|_, _| panic!("a fault in the gateway"))).await;
+    bench.push().await;
+}
+
+#[tokio::test]
+async fn a_probe_that_is_lost_is_followed_by_another() {
+    let script: Script = Box::new(|n, request: &Outgoing| match n {
+        0 => unreachable(),
+        1 => lost(),
+        _ => accepted(request),
+    });
+    let mut bench = Bench::of(20, script).await;
+    bench.options.concurrency = 1;
+    let (stop, events) = bench.push().await;
+    assert_eq!(stop, Stop::Complete);
+    assert_eq!(bench.states().await, ["accepted|accepted|20"]);
+    assert!(
+        events
+            .iter()
+            .any(|event| matches!(event, Event::Resumed { .. }))
+    );
+}

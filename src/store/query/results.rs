@@ -148,7 +148,7 @@ SELECT
     CASE WHEN o.task_id IS NOT NULL THEN o.code ELSE a.code END AS code,
     CASE WHEN o.task_id IS NOT NULL THEN o.message ELSE a.message END AS message,
     CAST(o.ticket AS TEXT) AS ticket,
-    coalesce(o.attempts, d.sends, 0) AS attempts,
+    coalesce(o.attempts, d.sends, (SELECT max(attempt) FROM attempt WHERE task_id = t.id), 0) AS attempts,
     coalesce(o.request_id, d.request_id, a.request_id) AS request_id,
     d.due_at, o.finished_at, p.data, t.labels
 FROM json_each(?1) AS j

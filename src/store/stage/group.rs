@@ -21,8 +21,6 @@ impl Pending {
     }
 }
 
-/// The most memory that waiting rows may take, in bytes.
-const BUDGET: usize = 8 << 20;
 /// Rows of one payload that are written together, about; always whole chunks.
 const GROUP: usize = 4096;
 
@@ -33,16 +31,19 @@ pub(super) struct Grouper {
     /// The payload that was pushed last: the only group that can have become too large.
     last: Option<PayloadId>,
     weight: usize,
+    /// The most memory that waiting rows may take, in bytes.
+    budget: usize,
     chunk_size: usize,
     fragmented: bool,
 }
 
 impl Grouper {
-    pub(super) fn new(chunk_size: u32) -> Self {
+    pub(super) fn new(chunk_size: u32, budget: usize) -> Self {
         Self {
             groups: HashMap::new(),
             last: None,
             weight: 0,
+            budget,
             chunk_size: chunk_size.max(1) as usize,
             fragmented: false,
         }
@@ -66,7 +67,7 @@ impl Grouper {
         {
             return self.take(last, whole_chunks);
         }
-        if self.weight <= BUDGET {
+        if self.weight <= self.budget {
             return None;
         }
         let (&largest, group) = self.groups.iter().max_by_key(|(_, group)| group.len())?;
@@ -128,7 +129,7 @@ mod tests {
             size in 1_usize..100_000,
             chunk in 1_u32..50,
         ) {
-            let mut grouper = Grouper::new(chunk);
+            let mut grouper = Grouper::new(chunk, 8 << 20);
             let mut out: BTreeMap<PayloadId, Vec<u64>> = BTreeMap::new();
             let mut expected = out.clone();
             let mut keep = |(payload, group): (PayloadId, Vec<Pending>)| {
@@ -142,7 +143,7 @@ mod tests {
                     prop_assert!(grouper.fragmented || group.1.len() % chunk as usize == 0);
                     keep(group);
                 }
-                prop_assert!(grouper.weight <= BUDGET);
+                prop_assert!(grouper.weight <= grouper.budget);
             }
             while let Some(group) = grouper.rest() {
                 keep(group);

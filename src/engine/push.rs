@@ -1,0 +1,93 @@
+//! A push from its beginning to its end: what a crash has left is settled, the writer does its work, and the journal learns how it ended.
+
+use std::{sync::Arc, time::Duration};
+
+use rand::rngs::SmallRng;
+use tokio::sync::{mpsc, watch};
+use tracing::info;
+
+use super::{Event, Pushed, Stop, recovery::recover, writer::write};
+use crate::{
+    clock::Clock,
+    gateway::Gateway,
+    model::{AbortIf, RunState},
+    policy::Rules,
+    store::{Journal, StoreError},
+};
+
+/// How a run is pushed.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// `--chunk-size`: devices in one request.
+    pub chunk_size: u32,
+    /// `--concurrency`: requests in flight.
+    pub concurrency: usize,
+    /// `--rate`: requests a second; `None` for no ceiling.
+    pub rate: Option<f64>,
+    /// What follows from outcomes.
+    pub rules: Rules,
+    /// `--max-outage`.
+    pub max_outage: Duration,
+    /// `--drain-timeout`.
+    pub drain_timeout: Duration,
+    /// `--abort-if`.
+    pub abort_if: AbortIf,
+    /// `--override-abort`: what had failed before this push does not count.
+    pub override_abort: bool,
+}
+
+/// What a push needs of the world around it.
+#[derive(Debug)]
+pub struct Context<G> {
+    /// The platform.
+    pub gateway: Arc<G>,
+    /// The time.
+    pub clock: Clock,
+    /// The random source of pauses.
+    pub random: SmallRng,
+    /// Where events go.
+    pub events: mpsc::Sender<Event>,
+    /// Becomes true when the push is to stop.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Pushes a run until it is complete or something stops it, and notes in the journal how it ended.
+///
+/// An error means that the journal failed: sending stops at once, and what is on the disk stays right, as after a crash.
+pub async fn push<G: Gateway>(
+    journal: &mut Journal<'_>,
+    options: &Options,
+    context: Context<G>,
+) -> Result<Pushed, StoreError> {
+    let clock = context.clock;
+    let in_doubt = options.rules.in_doubt;
+    journal.begin(clock.now()).await?;
+    let found = recover(journal, in_doubt, clock.now()).await?;
+    if found > 0 {
+        info!(
+            tasks = found,
+            "claimed when the last push ended, and in doubt"
+        );
+    }
+    let Pushed { stop, requests } = write(journal, options, context).await?;
+    // What is still under way when the drain times out is in doubt, as after a crash.
+    recover(journal, in_doubt, clock.now()).await?;
+    let state = match &stop {
+        Stop::Complete => RunState::Complete,
+        Stop::Aborted { .. } => RunState::Aborted,
+        Stop::Signal | Stop::Outage { .. } | Stop::Refused { .. } => RunState::Stopped,
+    };
+    // The last task may have ended while a stop was under way.
+    let state = if journal.counts().pending == 0 {
+        RunState::Complete
+    } else {
+        state
+    };
+    journal.end(state, clock.now()).await?;
+    let stop = if state == RunState::Complete {
+        Stop::Complete
+    } else {
+        stop
+    };
+    Ok(Pushed { stop, requests })
+}

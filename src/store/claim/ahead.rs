@@ -1,0 +1,98 @@
+//! First sends, read ahead of their claim in batches.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use sqlx::{Row, SqliteConnection};
+
+use crate::{
+    model::{PayloadId, TaskId},
+    store::StoreError,
+};
+
+/// First sends, in the order in which they are laid out.
+pub(in crate::store) const FIRST_TASKS: &str = "SELECT id, payload_id, device_key FROM task WHERE id >= ? AND id < ? AND held = 0 ORDER BY id LIMIT ?";
+
+/// Tasks read ahead for first sends: at least this many …
+const READ_LEAST: usize = 256;
+/// … and at most this many.
+pub(super) const READ_MOST: usize = 8192;
+
+/// First sends, read ahead of their claim. Tasks never change, so that what has been read stays true.
+#[derive(Debug)]
+pub(in crate::store) struct Ahead {
+    tasks: VecDeque<First>,
+    /// Where to read on.
+    next: i64,
+    exhausted: bool,
+}
+
+/// A task that has never been sent.
+#[derive(Debug)]
+pub(super) struct First {
+    pub(super) task: TaskId,
+    pub(super) payload: PayloadId,
+    pub(super) device_key: Arc<str>,
+}
+
+impl Ahead {
+    pub(in crate::store) fn from(next: i64) -> Self {
+        Self {
+            tasks: VecDeque::new(),
+            next,
+            exhausted: false,
+        }
+    }
+
+    pub(super) async fn read(
+        &mut self,
+        connection: &mut SqliteConnection,
+        end: TaskId,
+        tasks: usize,
+    ) -> Result<(), StoreError> {
+        let most = tasks.clamp(READ_LEAST, READ_MOST);
+        let rows = sqlx::query(FIRST_TASKS)
+            .bind(self.next)
+            .bind(end.0)
+            .bind(most as i64)
+            .fetch_all(connection)
+            .await?;
+        self.exhausted = rows.len() < most;
+        for row in rows {
+            let task: i64 = row.try_get(0)?;
+            self.next = task + 1;
+            self.tasks.push_back(First {
+                task: TaskId(task),
+                payload: PayloadId(row.try_get(1)?),
+                device_key: row.try_get::<&str, _>(2)?.into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// How many tasks have been read and not been taken.
+    pub(super) fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Whether the database has no more of them.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.exhausted
+    }
+
+    /// Whether none is left, neither here nor in the database.
+    pub(super) fn is_empty(&self) -> bool {
+        self.exhausted && self.tasks.is_empty()
+    }
+
+    /// The tasks at the front that share a payload, at most `most`.
+    pub(super) fn take_chunk(&mut self, most: usize) -> Option<(PayloadId, Vec<First>)> {
+        let payload = self.tasks.front()?.payload;
+        let size = self
+            .tasks
+            .iter()
+            .take(most)
+            .take_while(|task| task.payload == payload)
+            .count();
+        Some((payload, self.tasks.drain(..size).collect()))
+    }
+}

@@ -1,0 +1,82 @@
+//! Opening a database.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+};
+
+use tempfile::TempDir;
+
+use crate::store::{Store, StoreError};
+
+#[tokio::test]
+async fn a_new_database_is_for_its_owners_eyes_alone() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("deep/er/test.db");
+    let store = Store::open(&path).await.unwrap();
+    for name in ["test.db", "test.db-wal", "test.db.lock"] {
+        let mode = fs::metadata(path.with_file_name(name))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_has_one_owner_whatever_link_it_is_reached_by() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("test.db");
+    let link = folder.path().join("link.db");
+    let first = Store::open(&path).await.unwrap();
+    symlink(&path, &link).unwrap();
+    for other in [&path, &link] {
+        let error = Store::open(other).await.unwrap_err();
+        assert!(matches!(error, StoreError::Owned { .. }), "{error}");
+    }
+    drop(first);
+    Store::open(&link).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("test.db");
+    let mut store = Store::open(&path).await.unwrap();
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'later', 1, x'00', 0)",
+    )
+    .execute(&mut store.connection)
+    .await
+    .unwrap();
+    store.close().await.unwrap();
+    let error = Store::open(&path).await.unwrap_err().to_string();
+    assert!(error.contains("newer fleetpush"), "{error}");
+    assert!(error.contains("test.db"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("test.db");
+    let text = "device_key,data\nDK1,[1]\n".repeat(100);
+    fs::write(&path, &text).unwrap();
+    let error = Store::open(&path).await.unwrap_err();
+    assert!(matches!(error, StoreError::Open { .. }), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
+
+#[tokio::test]
+async fn a_place_that_cannot_be_written_is_named() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    // A file where a folder should be, and a folder where the file should be.
+    for path in [file.join("test.db"), folder.path().to_owned()] {
+        let error = Store::open(&path).await.unwrap_err();
+        assert!(matches!(error, StoreError::File { .. }), "{error}");
+        let named = error.to_string();
+        assert!(named.contains(&*folder.path().to_string_lossy()), "{named}");
+    }
+}
