@@ -23,6 +23,20 @@ pub struct Repeat {
     pub simulate: bool,
 }
 
+impl Repeat {
+    /// What to type for a command about the run of this name.
+    pub fn command(&self, command: &str, run: &str, flags: &str) -> String {
+        let mut words = format!("fleetpush {command} {}{flags}", quoted(run));
+        if let Some(db) = &self.db {
+            words.extend([" --db ", &quoted_path(db)]);
+        }
+        if self.simulate {
+            words.push_str(" --simulate");
+        }
+        words
+    }
+}
+
 /// A command, and what it is good for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suggestion {
@@ -36,15 +50,8 @@ pub struct Suggestion {
 pub fn suggestions(report: &RunReport) -> Vec<Suggestion> {
     let mut next = Vec::new();
     let mut suggest = |command: &str, flags: &str, purpose| {
-        let mut words = format!("fleetpush {command} {}{flags}", quoted(&report.name));
-        if let Some(db) = &report.repeat.db {
-            words.extend([" --db ", &quoted_path(db)]);
-        }
-        if report.repeat.simulate {
-            words.push_str(" --simulate");
-        }
         next.push(Suggestion {
-            command: words,
+            command: report.repeat.command(command, &report.name, flags),
             purpose,
         });
     };
