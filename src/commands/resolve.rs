@@ -116,9 +116,7 @@ pub(super) async fn resolve(settings: Settings, printer: &Printer) -> Result<Exi
             Exit::Stopped
         }
         Stop::Signal => Exit::Stopped,
-        Stop::Complete | Stop::Aborted { .. } => {
-            standing(&mut store, run, &settings.push).await?
-        }
+        Stop::Complete | Stop::Aborted { .. } => standing(&mut store, run, &settings.push).await?,
     };
     store.close().await?;
     Ok(exit)

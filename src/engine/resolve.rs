@@ -151,12 +151,11 @@ impl<'s, H: Historian> Resolver<'s, H> {
 /// The ticket that the evidence gives a task.
 fn adoption(resolved: &Resolved) -> Option<Adoption> {
     let Ok(Evidence {
-        verdict:
-            Verdict::Adopt {
-                ticket,
-                sent_at,
-                by,
-            },
+        verdict: Verdict::Adopt {
+            ticket,
+            sent_at,
+            by,
+        },
         ..
     }) = &resolved.found
     else {
@@ -259,7 +258,11 @@ impl<H: Historian> Asker<H> {
                 return Err(Stop::Outage { reason });
             }
             failed += 1;
-            tracing::warn!(reason, ?pause, "the platform does not answer, and is asked again");
+            tracing::warn!(
+                reason,
+                ?pause,
+                "the platform does not answer, and is asked again"
+            );
             tokio::select! {
                 () = self.stopped() => return Err(Stop::Signal),
                 () = tokio::time::sleep(pause) => {}

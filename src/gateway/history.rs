@@ -199,7 +199,10 @@ mod tests {
         };
         let query = inquiry.query();
         assert_eq!(
-            query.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>(),
+            query
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect::<Vec<_>>(),
             [
                 ("productKey", "PK"),
                 ("deviceKey", "A&B"),

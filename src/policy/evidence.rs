@@ -284,7 +284,11 @@ mod tests {
         assert_eq!(
             verdict(
                 &doubt,
-                &[other("7", 101_000), entry("8", 102_000), entry("9", 200_000)]
+                &[
+                    other("7", 101_000),
+                    entry("8", 102_000),
+                    entry("9", 200_000)
+                ]
             ),
             adopts("8", 102_000, Match::TimeAndData)
         );
@@ -352,10 +356,7 @@ mod tests {
     fn a_recorded_ticket_is_no_candidate() {
         let mut doubt = doubt();
         doubt.recorded.extend(Ticket::new("8"));
-        assert_eq!(
-            verdict(&doubt, &[entry("8", 102_000)]),
-            Verdict::NoneFound
-        );
+        assert_eq!(verdict(&doubt, &[entry("8", 102_000)]), Verdict::NoneFound);
         assert_eq!(
             verdict(&doubt, &[entry("8", 102_000), untold("9", 103_000)]),
             adopts("9", 103_000, Match::TimeAlone)
@@ -373,10 +374,7 @@ mod tests {
             doubt
         };
         let entries = [entry("8", 102_000)];
-        assert_eq!(
-            verdict(&rival(104_000, DATA), &entries),
-            Verdict::Contested
-        );
+        assert_eq!(verdict(&rival(104_000, DATA), &entries), Verdict::Contested);
         let adopted = adopts("8", 102_000, Match::TimeAndData);
         assert_eq!(verdict(&rival(104_000, "[]"), &entries), adopted);
         assert_eq!(verdict(&rival(108_000, DATA), &entries), adopted);
@@ -432,10 +430,7 @@ mod tests {
             cut: false,
         };
         let evidence = weigh(&doubt, trace, TOLERANCE);
-        assert_eq!(
-            evidence.verdict,
-            adopts("8", 132_000, Match::TimeAndData)
-        );
+        assert_eq!(evidence.verdict, adopts("8", 132_000, Match::TimeAndData));
         let sends: Vec<usize> = evidence.entries.iter().map(|entry| entry.send).collect();
         assert_eq!(sends, [1, 2]);
     }

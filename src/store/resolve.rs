@@ -179,7 +179,10 @@ async fn complete(
         .bind(&run.about.base_url)
         .fetch_all(connection)
         .await?;
-    doubt.recorded = recorded.iter().filter_map(|text| Ticket::new(text)).collect();
+    doubt.recorded = recorded
+        .iter()
+        .filter_map(|text| Ticket::new(text))
+        .collect();
     Ok(())
 }
 

@@ -260,7 +260,10 @@ async fn pages_are_followed_but_not_for_ever() {
         let asked = bench.asked();
         asked.iter().filter(|(key, _)| key == device).count()
     };
-    assert_eq!((pages_of("DK06"), pages_of("DK07")), (3, MOST_PAGES as usize));
+    assert_eq!(
+        (pages_of("DK06"), pages_of("DK07")),
+        (3, MOST_PAGES as usize)
+    );
 }
 
 #[tokio::test]

@@ -60,18 +60,9 @@ async fn a_task_in_doubt_has_all_its_sends_in_doubt() {
         .iter()
         .map(|send| (send.attempt, send.window))
         .collect();
-    assert_eq!(
-        sends,
-        [(1, window(1077, 1177)), (2, window(5077, 15_077))]
-    );
+    assert_eq!(sends, [(1, window(1077, 1177)), (2, window(5077, 15_077))]);
     assert!(doubt.rivals.is_empty() && doubt.recorded.is_empty());
-    assert!(
-        store
-            .doubts(&run, doubt.task, 10)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(store.doubts(&run, doubt.task, 10).await.unwrap().is_empty());
     assert_eq!(store.resends_in_doubt(&run).await.unwrap(), 1);
 }
 
