@@ -25,7 +25,7 @@ pub use self::{
     logging::{Level, Logging},
     manifest::{Check, DefaultData, ManifestDefaults, ManifestInput, Run},
     push::{Pace, Push, Recovery, Target, Timeouts},
-    query::{Cancel, Codes, Resolve, Results, Resume, Retry, Runs, Selection, Status},
+    query::{Cancel, Codes, Resolution, Results, Resume, Retry, Runs, Selection, Status},
     source::Origin,
 };
 pub use crate::cli::SimulatorArgs;
@@ -54,7 +54,7 @@ pub enum Command {
     /// Send failed tasks again.
     Retry(Box<Retry>),
     /// Ask what became of tasks in doubt.
-    Resolve(Box<Resolve>),
+    Resolve(Box<Resolution>),
     /// End a run.
     Cancel(Cancel),
     /// Validate a manifest.
@@ -96,7 +96,7 @@ pub fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
             Command::Retry(Box::new(Retry::resolve(*args, db, quiet, &sources)?))
         }
         cli::Command::Resolve(args) => {
-            Command::Resolve(Box::new(Resolve::resolve(*args, db, quiet, &sources)?))
+            Command::Resolve(Box::new(Resolution::resolve(*args, db, quiet, &sources)?))
         }
         cli::Command::Cancel(args) => Command::Cancel(Cancel::resolve(args, db, &sources)?),
         cli::Command::Check(args) => Command::Check(Check::resolve(*args, &sources)?),

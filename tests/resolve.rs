@@ -1,7 +1,13 @@
 //! `fleetpush resolve` against the simulator: what the platform's history proves becomes accepted, and nothing else does.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that cannot do its work fails the test"
+)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     path::PathBuf,
     process::Output,
 };
@@ -35,9 +41,11 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let mut manifest = "product_key,device_key,data\n".to_owned();
         for (device, value) in rows {
-            manifest += &format!(
-                "PK1,{device},\"[{{\"\"fuwu\"\":[{{\"\"raw1\"\":\"\"{value}\"\"}}]}}]\"\n"
-            );
+            writeln!(
+                manifest,
+                r#"PK1,{device},"[{{""fuwu"":[{{""raw1"":""{value}""}}]}}]""#
+            )
+            .unwrap();
         }
         std::fs::write(folder.path().join("fleet.csv"), manifest).unwrap();
         let simulator = Simulator::start(([127, 0, 0, 1], 0).into(), scenario)

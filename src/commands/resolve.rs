@@ -14,7 +14,7 @@ use crate::{
     exit::{Exit, Failure},
     model::Ticket,
     policy::{Match, Verdict, Weighed},
-    settings::Resolve as Settings,
+    settings::Resolution as Settings,
     store::Store,
     ui::{
         format::{Column, RowWriter, Value, writer},

@@ -54,7 +54,7 @@ pub struct Selection {
 
 /// `fleetpush resolve`
 #[derive(Debug, Clone)]
-pub struct Resolve {
+pub struct Resolution {
     /// The run's name.
     pub run: String,
     /// Whether only to show what is found.
@@ -216,7 +216,7 @@ impl Selection {
     }
 }
 
-impl Resolve {
+impl Resolution {
     pub(super) fn resolve(
         args: ResolveArgs,
         db: Option<PathBuf>,
