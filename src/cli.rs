@@ -29,8 +29,8 @@ pub use self::{
     manifest_args::{CheckArgs, ManifestArgs, RunArgs},
     push_args::{PaceArgs, PushArgs, RecoveryArgs, TargetArgs},
     query_args::{
-        CancelArgs, CodesArgs, ResultsArgs, ResumeArgs, RetryArgs, RunsArgs, SimulateArg,
-        SimulatedArg, StatusArgs,
+        CancelArgs, CodesArgs, ResolveArgs, ResultsArgs, ResumeArgs, RetryArgs, RunsArgs,
+        SimulateArg, SimulatedArg, StatusArgs,
     },
     simulator_args::SimulatorArgs,
 };
@@ -70,6 +70,14 @@ pub enum Command {
     ///
     /// Without a filter: failed tasks of the classes offline, frequency, quota and transient.
     Retry(Box<RetryArgs>),
+    /// Ask the platform what became of a run's tasks in doubt, and accept those that its records prove
+    ///
+    /// For each task that ended in doubt, asks for what the platform has sent to the device around the task's sends, and prints every
+    /// entry found. A task becomes accepted, with the entry's ticket, when exactly one entry matches by time and data, and no other
+    /// command to the device can have made it. With several matches or none it stays in doubt: an entry can appear late, so ask again
+    /// later, or send again with `retry --state in_doubt`. Commands that were blocked by a task in doubt stay failed when it becomes
+    /// accepted, and `retry --class blocked` sends them. Tasks that wait to be sent again are left to `resume`.
+    Resolve(Box<ResolveArgs>),
     /// End a run: its pending tasks become skipped
     Cancel(CancelArgs),
     /// Validate a manifest and show the plan; sends nothing

@@ -5,6 +5,7 @@ mod check;
 mod codes;
 mod interrupt;
 mod push;
+mod resolve;
 mod results;
 mod resume;
 mod retry;
@@ -30,6 +31,7 @@ pub async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failur
         Command::Run(settings) => run::run(*settings, printer).await,
         Command::Resume(settings) => resume::resume(*settings, printer).await,
         Command::Retry(settings) => retry::retry(*settings, printer).await,
+        Command::Resolve(settings) => resolve::resolve(*settings, printer).await,
         Command::Cancel(settings) => cancel::cancel(settings, printer).await,
         Command::Check(settings) => check::check(settings, printer).await,
         Command::Runs(settings) => runs::runs(settings, printer).await,

@@ -3,6 +3,8 @@
 //! One writer, [`push`], owns the journal: it hands out claims and records what the senders report, in one transaction after the other.
 //! What it decides, it decides by pure parts: `recorder` says what a reply means for the tasks, `feeder` how much to claim, `outage` whether
 //! the platform is there. Senders know neither SQL nor a rule. The engine prints nothing; it tells what happens by [`Event`]s.
+//!
+//! [`Resolver`] is the other way to end a doubt: not by sending again, but by asking the platform what it has sent.
 
 mod event;
 mod feeder;
@@ -10,6 +12,7 @@ mod outage;
 mod push;
 mod recorder;
 mod recovery;
+mod resolve;
 mod sender;
 #[cfg(test)]
 mod tests;
@@ -18,3 +21,4 @@ mod writer;
 pub use event::{Event, Pause, Pushed, Stop};
 pub use push::{Context, Options, push};
 pub use recovery::recover;
+pub use resolve::{Batch, ResolveOptions, Resolved, Resolver};

@@ -1,10 +1,12 @@
-//! The platform, seen from the engine: one call that sends one request and says what became of it.
+//! The platform, seen from the engine: one call that sends one request and says what became of it, and one that asks what was sent.
 //!
-//! [`Gateway`] is the crate's one trait at a boundary, because tests need another platform; [`Platform`] is the real one. How an answer
-//! is judged, and what follows, is not decided here.
+//! [`Gateway`] and [`Historian`] are the crate's traits at a boundary, because tests need another platform; [`Platform`] is the real one.
+//! They are two, since whoever pushes does not ask, and whoever asks does not push. How an answer is judged, and what follows, is not
+//! decided here.
 
 mod base_url;
 mod credentials;
+mod history;
 mod lenient;
 mod login;
 mod platform;
@@ -19,6 +21,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use credentials::Credentials;
+pub use history::{Inquiry, Page, Told};
 pub use platform::{Platform, PlatformOptions};
 pub use reply::read as read_reply;
 
@@ -48,6 +51,12 @@ pub struct Delivery {
 pub trait Gateway: Send + Sync + 'static {
     /// Sends one request, once: no retry of any kind happens behind this call.
     fn send(&self, request: Outgoing) -> impl Future<Output = Delivery> + Send;
+}
+
+/// Tells what a platform has sent.
+pub trait Historian: Send + Sync + 'static {
+    /// Asks for one page of a device's history, once: no retry of any kind happens behind this call.
+    fn history(&self, inquiry: Inquiry<'_>) -> impl Future<Output = Told> + Send;
 }
 
 /// Why a gateway cannot be set up.

@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O, and nothing here imports another module of the crate.
 
+mod doubt;
 mod fate;
 mod history;
 mod ids;
@@ -13,6 +14,7 @@ mod ticket;
 mod time;
 mod words;
 
+pub use doubt::{Doubt, DoubtfulSend, Downlink, Rival, Trace, Window};
 pub use fate::{Answer, Element, Fate, Unsent};
 pub use history::History;
 pub use ids::{BundleId, PayloadId, RequestId, RunId, TaskId};

@@ -4,9 +4,11 @@
 
 pub mod codes;
 mod disposition;
+mod evidence;
 mod judgement;
 mod threshold;
 
 pub use disposition::{Disposition, Rules, after_crash, dispose, next_slot, probe_delay};
+pub use evidence::{Evidence, Match, Verdict, Weighed, spans, weigh};
 pub use judgement::{Basis, Judged, Judgement, Signal, judge};
 pub use threshold::crossed;

@@ -25,7 +25,7 @@ pub use self::{
     logging::{Level, Logging},
     manifest::{Check, DefaultData, ManifestDefaults, ManifestInput, Run},
     push::{Pace, Push, Recovery, Target, Timeouts},
-    query::{Cancel, Codes, Results, Resume, Retry, Runs, Selection, Status},
+    query::{Cancel, Codes, Resolution, Results, Resume, Retry, Runs, Selection, Status},
     source::Origin,
 };
 pub use crate::cli::SimulatorArgs;
@@ -53,6 +53,8 @@ pub enum Command {
     Resume(Box<Resume>),
     /// Send failed tasks again.
     Retry(Box<Retry>),
+    /// Ask what became of tasks in doubt.
+    Resolve(Box<Resolution>),
     /// End a run.
     Cancel(Cancel),
     /// Validate a manifest.
@@ -92,6 +94,9 @@ pub fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
         }
         cli::Command::Retry(args) => {
             Command::Retry(Box::new(Retry::resolve(*args, db, quiet, &sources)?))
+        }
+        cli::Command::Resolve(args) => {
+            Command::Resolve(Box::new(Resolution::resolve(*args, db, quiet, &sources)?))
         }
         cli::Command::Cancel(args) => Command::Cancel(Cancel::resolve(args, db, &sources)?),
         cli::Command::Check(args) => Command::Check(Check::resolve(*args, &sources)?),

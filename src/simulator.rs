@@ -10,6 +10,7 @@ mod command;
 mod elements;
 mod ending;
 mod fleet;
+mod history;
 mod ledger;
 mod login;
 mod operator;

@@ -18,6 +18,7 @@ mod reader;
 mod record;
 mod recover;
 mod refusal;
+mod resolve;
 mod retry;
 mod run;
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub use query::{
 pub use reader::{ReadError, Reader};
 pub use record::{Next, Record, RequestEnd, Settlement};
 pub use refusal::Refused;
+pub use resolve::Adoption;
 pub use retry::{RetryFilter, RetryPlan};
 pub use run::{NewRun, Run};
 pub use stage::{Staged, Stager};

@@ -75,7 +75,7 @@ pub struct PaceArgs {
 }
 
 /// What follows when something fails.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Copy, Default, Args)]
 #[command(next_help_heading = "Failures")]
 pub struct RecoveryArgs {
     /// The most attempts for each device, the first included, 1 to 1000; pauses for throttling and outages use up none

@@ -1,9 +1,15 @@
 //! The flags of the commands that work on runs in the results database.
 
+use std::time::Duration;
+
 use clap::Args;
 
-use super::{one_of, push_args::PushArgs, values};
-use crate::model::{Class, RowFormat, RunState, ShownState, TaskState};
+use super::{
+    keys, one_of,
+    push_args::{PushArgs, TargetArgs},
+    values,
+};
+use crate::model::{Class, Rate, RowFormat, RunState, ShownState, TaskState};
 
 /// `--simulate`
 #[derive(Debug, Clone, Copy, Args)]
@@ -59,6 +65,41 @@ pub struct RetryArgs {
     /// How to push.
     #[command(flatten)]
     pub push: PushArgs,
+}
+
+/// `fleetpush resolve`
+#[derive(Debug, Args)]
+pub struct ResolveArgs {
+    /// The run's name
+    #[arg(value_parser = values::run_name)]
+    pub run: String,
+    /// Show the evidence, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How far the platform's clock may be from this machine's, with the time that a command waits within the platform: entries of a
+    /// device's history match a send from so long before it until so long after its end, up to 24h [default: 1m]
+    #[arg(long, value_name = "DURATION", value_parser = tolerance)]
+    pub tolerance: Option<Duration>,
+    /// The form of the rows on stdout [default: table]
+    #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(RowFormat::ALL, RowFormat::name))]
+    pub format: Option<RowFormat>,
+    /// The platform that is asked.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// The most questions in flight at a time, 1 to 1024 [default: 16] [env: FLEETPUSH_CONCURRENCY]
+    #[arg(long, value_name = "REQUESTS", help_heading = PACE, value_parser = keys::CONCURRENCY.key.parse)]
+    pub concurrency: Option<u32>,
+    /// The most questions a second: a number such as 25 or 0.5, or unlimited [default: 25] [env: FLEETPUSH_RATE]
+    #[arg(long, value_name = "RATE", help_heading = PACE, value_parser = keys::RATE.key.parse)]
+    pub rate: Option<Rate>,
+    /// The longest outage of the platform that is waited for, up to 168h; then the command stops, exit code 3 [default: 30m]
+    /// [env: FLEETPUSH_MAX_OUTAGE]
+    #[arg(long, value_name = "DURATION", help_heading = PACE, value_parser = keys::MAX_OUTAGE.key.parse)]
+    pub max_outage: Option<Duration>,
+}
+
+fn tolerance(text: &str) -> Result<Duration, String> {
+    values::duration(text, Duration::ZERO, Duration::from_hours(24))
 }
 
 /// `fleetpush cancel`
@@ -143,5 +184,6 @@ pub struct CodesArgs {
     pub format: Option<RowFormat>,
 }
 
+const PACE: &str = "Pace";
 const FILTERS: &str = "Filters";
 const OUTPUT: &str = "Output";

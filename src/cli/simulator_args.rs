@@ -103,7 +103,15 @@ pub struct SimulatorArgs {
     #[arg(long, value_name = "NAME=SHARE", value_parser = named_share::<Oddity>, long_help = ODDITY_HELP)]
     pub oddity: Vec<(Oddity, f64)>,
 
-    /// Count deliveries, but do not keep them
+    /// Time after which a delivery appears in its device's history, in milliseconds
+    #[arg(long, value_name = "MS")]
+    pub history_lag: Option<u64>,
+
+    /// Share of deliveries that never appear in their device's history
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub history_gap: Option<f64>,
+
+    /// Count deliveries, but do not keep them; a device's history is then empty
     #[arg(long)]
     pub no_ledger: bool,
 }
@@ -133,6 +141,8 @@ impl SimulatorArgs {
             fault,
             login_fault,
             oddity,
+            history_lag,
+            history_gap,
             no_ledger,
         } = self;
         let base = match scenario {
@@ -158,6 +168,8 @@ impl SimulatorArgs {
             faults: with(base.faults, fault),
             login_faults: with(base.login_faults, login_fault),
             oddities: with(base.oddities, oddity),
+            history_lag_ms: history_lag.unwrap_or(base.history_lag_ms),
+            history_gap: history_gap.unwrap_or(base.history_gap),
             ledger: base.ledger && !no_ledger,
             ..base
         };
@@ -242,7 +254,7 @@ mod tests {
         let args = parse(
             "--listen [::1]:0 --seed 1 --latency 2 --jitter 3 --offline 0.1 --rejected 0.2 --transient 0.3 --poison 0.4 --frequency 1/2000 \
              --quota 2/3000 --rate-limit 30 --retry-after -7 --device-limit 50 --token-requests 15 --token-lifetime 4000 \
-             --fault cut=0.1 --fault hang=0.2 --login-fault bad_gateway=1 --oddity left_out=0.5 --no-ledger",
+             --fault cut=0.1 --fault hang=0.2 --login-fault bad_gateway=1 --oddity left_out=0.5 --history-lag 5 --history-gap 0.6 --no-ledger",
         )
         .unwrap();
         assert!(args.listen.is_ipv6());
@@ -270,6 +282,8 @@ mod tests {
             faults: BTreeMap::from([(Fault::Cut, 0.1), (Fault::Hang, 0.2)]),
             login_faults: BTreeMap::from([(Fault::BadGateway, 1.0)]),
             oddities: BTreeMap::from([(Oddity::LeftOut, 0.5)]),
+            history_lag_ms: 5,
+            history_gap: 0.6,
             ledger: false,
             ..Scenario::default()
         };

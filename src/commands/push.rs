@@ -93,7 +93,19 @@ pub(super) async fn nothing_to_do(
     printer: &Printer,
 ) -> Result<Exit, Failure> {
     let name = run.about.name.clone();
-    let exit = match run.state {
+    let exit = standing(&mut store, run, settings).await?;
+    store.close().await?;
+    summarize(&name, None, settings, database, printer).await?;
+    Ok(exit)
+}
+
+/// The exit code that tells how a run stands.
+pub(super) async fn standing(
+    store: &mut Store,
+    run: Run,
+    settings: &Push,
+) -> Result<Exit, Failure> {
+    Ok(match run.state {
         RunState::Complete => {
             let journal = store.journal(run, settings.recovery.after_failure).await?;
             complete(&journal.counts())
@@ -101,10 +113,7 @@ pub(super) async fn nothing_to_do(
         RunState::Cancelled => Exit::Failures,
         RunState::Aborted => Exit::Aborted,
         RunState::Running | RunState::Stopped => Exit::Stopped,
-    };
-    store.close().await?;
-    summarize(&name, None, settings, database, printer).await?;
-    Ok(exit)
+    })
 }
 
 /// The exit code of a run that is complete.

@@ -32,6 +32,17 @@ pub(super) enum Field {
     AccessToken,
     ExpiresIn,
     ExpireIn,
+    #[serde(rename = "sendTime")]
+    SendTime,
+    #[serde(rename = "sendStatus")]
+    SendStatus,
+    #[serde(rename = "sendData")]
+    SendData,
+    Kv,
+    Content,
+    Pages,
+    #[serde(rename = "pageSize")]
+    PageSize,
     #[serde(other)]
     Other,
 }

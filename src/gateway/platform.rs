@@ -6,11 +6,12 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use secrecy::ExposeSecret;
 
 use super::{
-    BaseUrl, Credentials, Delivery, Gateway, GatewayError, Outgoing,
+    BaseUrl, Credentials, Delivery, Gateway, GatewayError, Historian, Inquiry, Outgoing, Told,
+    history,
     login::{self, Login},
     reply,
     session::{Session, Token},
-    transport::{Failure, Limits, Roots, Transport},
+    transport::{Failure, Limits, Reply, Roots, Transport},
     wire,
 };
 use crate::{
@@ -55,6 +56,7 @@ pub struct Platform {
     transport: Transport,
     session: Session,
     send_url: reqwest::Url,
+    language: Language,
     clock: Clock,
 }
 
@@ -98,6 +100,7 @@ impl Platform {
             transport,
             session,
             send_url,
+            language: options.language,
             clock,
         })
     }
@@ -111,26 +114,51 @@ impl Platform {
             .body(body);
         match self.transport.exchange(post).await {
             Ok(reply) => {
-                let mut answer = reply::read(reply.status, reply.retry_after, &reply.body, request);
-                if answer.message.is_none() {
-                    answer.message = reply
-                        .location
-                        .map(|location| format!("redirects to {location}").into());
-                }
-                self.learn(token, &mut answer);
-                Fate::Answered(answer)
+                let answer = reply::read(reply.status, reply.retry_after, &reply.body, request);
+                Fate::Answered(self.heed(token, answer, &reply))
             }
-            Err(Failure::Unsendable(error)) => Fate::Unsent(Unsent::Refused { error }),
-            Err(Failure::Unreachable(error)) => Fate::Unsent(Unsent::Unreachable {
-                error,
-                retry_after: None,
-            }),
-            Err(Failure::Certificate(error)) => Fate::Unsent(Unsent::Certificate { error }),
-            Err(Failure::Lost { status, error }) => Fate::Lost {
-                http_status: status,
-                error,
-            },
+            Err(failure) => failure.into(),
         }
+    }
+
+    async fn ask(&self, token: &Token, inquiry: Inquiry<'_>) -> Told {
+        let query = inquiry.query();
+        let mut query: Vec<(&str, &str)> = query
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        query.push(("language", self.language.name()));
+        let url = self
+            .transport
+            .base_url()
+            .endpoint(history::HISTORY_PATH, &query);
+        let get = self
+            .transport
+            .get(url)
+            .header(AUTHORIZATION, token.authorization.clone());
+        let reply = match self.transport.exchange(get).await {
+            Ok(reply) => reply,
+            Err(failure) => return Told::Nothing(failure.into()),
+        };
+        let answer = reply::read_whole(reply.status, reply.retry_after, &reply.body);
+        let answer = self.heed(token, answer, &reply);
+        if answer.code == Some(200) && (200..300).contains(&reply.status) {
+            Told::Page(history::read(&reply.body, inquiry.page))
+        } else {
+            Told::Nothing(Fate::Answered(answer))
+        }
+    }
+
+    /// Completes an answer by what its reply says outside the body, and tells the session of it.
+    fn heed(&self, token: &Token, mut answer: Answer, reply: &Reply) -> Answer {
+        if answer.message.is_none() {
+            answer.message = reply
+                .location
+                .as_ref()
+                .map(|location| format!("redirects to {location}").into());
+        }
+        self.learn(token, &mut answer);
+        answer
     }
 
     /// Tells the session what an answer says of the token it was asked with.
@@ -173,6 +201,32 @@ impl Gateway for Platform {
             sent_at,
             latency: start.elapsed(),
             fate,
+        }
+    }
+}
+
+impl Historian for Platform {
+    async fn history(&self, inquiry: Inquiry<'_>) -> Told {
+        match self.session.token(self.clock.now()).await {
+            Ok(token) => self.ask(&token, inquiry).await,
+            Err(unsent) => Told::Nothing(Fate::Unsent(unsent)),
+        }
+    }
+}
+
+impl From<Failure> for Fate {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Unsendable(error) => Self::Unsent(Unsent::Refused { error }),
+            Failure::Unreachable(error) => Self::Unsent(Unsent::Unreachable {
+                error,
+                retry_after: None,
+            }),
+            Failure::Certificate(error) => Self::Unsent(Unsent::Certificate { error }),
+            Failure::Lost { status, error } => Self::Lost {
+                http_status: status,
+                error,
+            },
         }
     }
 }

@@ -20,25 +20,7 @@ pub fn read(
 ) -> Answer {
     // A message in another encoding must not cost the codes and tickets that stand beside it.
     let text = String::from_utf8_lossy(body);
-    let (mut code, mut msg, mut message, mut data) = (None, None, None, None);
-    let readable = lenient::fields(
-        text.trim_start_matches('\u{feff}'),
-        |key, value| match key {
-            Field::Code => code = code.or_else(|| lenient::integer(value)),
-            Field::Msg => msg = msg.take().or_else(|| lenient::message(value)),
-            Field::Message => message = message.take().or_else(|| lenient::message(value)),
-            Field::Data => data = Some(value),
-            _ => {}
-        },
-    );
-    if !readable {
-        return Answer {
-            http_status,
-            retry_after,
-            elements: vec![None; request.devices.len()],
-            ..Answer::default()
-        };
-    }
+    let (answer, data) = top(http_status, retry_after, &text);
     let mut found = Found::new(request);
     if let Some(data) = data {
         found.take_all(data);
@@ -52,13 +34,44 @@ pub fn read(
         );
     }
     Answer {
+        elements: found.elements,
+        ..answer
+    }
+}
+
+/// Reads a reply that speaks of no device, or whose devices are somebody else's to read.
+pub(super) fn read_whole(http_status: u16, retry_after: Option<Duration>, body: &[u8]) -> Answer {
+    top(http_status, retry_after, &String::from_utf8_lossy(body)).0
+}
+
+/// What stands at the top of a reply, and its `data`.
+fn top(http_status: u16, retry_after: Option<Duration>, body: &str) -> (Answer, Option<&str>) {
+    let (mut code, mut msg, mut message, mut data) = (None, None, None, None);
+    let readable = lenient::fields(
+        body.trim_start_matches('\u{feff}'),
+        |key, value| match key {
+            Field::Code => code = code.or_else(|| lenient::integer(value)),
+            Field::Msg => msg = msg.take().or_else(|| lenient::message(value)),
+            Field::Message => message = message.take().or_else(|| lenient::message(value)),
+            Field::Data => data = Some(value),
+            _ => {}
+        },
+    );
+    let unread = Answer {
         http_status,
+        retry_after,
+        ..Answer::default()
+    };
+    if !readable {
+        return (unread, None);
+    }
+    let answer = Answer {
         readable,
         code,
         message: msg.or(message),
-        elements: found.elements,
-        retry_after,
-    }
+        ..unread
+    };
+    (answer, data)
 }
 
 /// The elements of a reply, put in the order of the devices.

@@ -1,10 +1,13 @@
 //! Which runs and tasks, for the commands that work on the results database.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use super::{Database, Error, Push, source::Sources};
 use crate::{
-    cli::{CancelArgs, CodesArgs, ResultsArgs, ResumeArgs, RetryArgs, RunsArgs, StatusArgs},
+    cli::{
+        CancelArgs, CodesArgs, PaceArgs, PushArgs, RecoveryArgs, ResolveArgs, ResultsArgs,
+        ResumeArgs, RetryArgs, RunsArgs, StatusArgs,
+    },
     model::{Class, RowFormat, RunState, ShownState, TaskState},
 };
 
@@ -48,6 +51,27 @@ pub struct Selection {
     /// Their device keys.
     pub devices: Vec<String>,
 }
+
+/// `fleetpush resolve`
+#[derive(Debug, Clone)]
+pub struct Resolution {
+    /// The run's name.
+    pub run: String,
+    /// Whether only to show what is found.
+    pub dry_run: bool,
+    /// How far the platform's clock may be from ours.
+    pub tolerance: Duration,
+    /// The form of the rows.
+    pub format: RowFormat,
+    /// Where and how fast to ask: as a push to the same platform would go.
+    pub push: Push,
+    /// The results database.
+    pub database: Database,
+}
+
+/// The platform wants a login's clock within ten minutes, but machines that push keep time to the second as a rule; what is left is for
+/// the way of a command through the platform. A wider window finds no more of them and makes more of them ambiguous.
+const TOLERANCE: Duration = Duration::from_mins(1);
 
 /// `fleetpush cancel`
 #[derive(Debug, Clone)]
@@ -189,6 +213,49 @@ impl Selection {
             codes,
             devices,
         }
+    }
+}
+
+impl Resolution {
+    pub(super) fn resolve(
+        args: ResolveArgs,
+        db: Option<PathBuf>,
+        quiet: bool,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Error> {
+        let ResolveArgs {
+            run,
+            dry_run,
+            tolerance,
+            format,
+            target,
+            concurrency,
+            rate,
+            max_outage,
+        } = args;
+        let simulated = target.simulate.simulate;
+        let push = PushArgs {
+            target,
+            pace: PaceArgs {
+                chunk_size: None,
+                concurrency,
+                rate,
+            },
+            recovery: RecoveryArgs {
+                max_outage,
+                ..RecoveryArgs::default()
+            },
+            format: None,
+            progress: None,
+        };
+        Ok(Self {
+            run,
+            dry_run,
+            tolerance: tolerance.unwrap_or(TOLERANCE),
+            format: format.unwrap_or(RowFormat::Table),
+            push: Push::resolve(push, quiet, sources)?,
+            database: Database::resolve(db, simulated, sources)?,
+        })
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) enum Question {
     TicketNull,
     MsgNull,
     MsgObject,
+    HistoryGap,
 }
 
 /// The source of a scenario's chance.

@@ -123,7 +123,8 @@ fn page(fault: Fault, call: &Call) -> Option<Reply> {
     })
 }
 
-fn whole(code: i64) -> Reply {
+/// A refusal of the whole call.
+pub(super) fn whole(code: i64) -> Reply {
     Reply::json(&json!({"code": code, "msg": codes::text(code), "data": null}))
 }
 

@@ -17,6 +17,7 @@ use super::{
     chance::{Chance, Question},
     ending::{self, Dropped},
     fleet::Fleet,
+    history,
     ledger::Ledger,
     operator,
     reply::{Reply, ReplyBody},
@@ -31,6 +32,7 @@ use crate::{clock::Clock, model::Timestamp};
 const LOGIN: &str = "/v2/quecauth/accessKeyAuthrize/accessKeyLogin";
 const REFRESH: &str = "/v2/quecauth/accessKeyAuthrize/refreshToken";
 const SEND: &str = "/v2/deviceshadow/r3/openapi/dm/sendServiceData";
+const HISTORY: &str = "/v2/quecdatastorage/r1/openapi/device/data/history";
 
 /// The largest request body that is read, in bytes.
 const MAX_BODY: usize = 64 * 1024 * 1024;
@@ -42,7 +44,7 @@ pub(super) struct Platform {
     pub(super) counters: Counters,
     pub(super) fleet: Fleet,
     pub(super) tokens: Tokens,
-    pub(super) bucket: Mutex<Bucket>,
+    bucket: Mutex<Bucket>,
     ledger: Mutex<Ledger>,
     login_calls: AtomicU64,
 }
@@ -79,14 +81,14 @@ impl Playing {
 }
 
 /// A token bucket of requests.
-pub(super) struct Bucket {
+struct Bucket {
     tokens: f64,
     filled_at: Timestamp,
 }
 
 impl Bucket {
     /// Takes a token if there is one.
-    pub(super) fn take(&mut self, rate: f64, burst: f64, now: Timestamp) -> bool {
+    fn take(&mut self, rate: f64, burst: f64, now: Timestamp) -> bool {
         let refill = self.filled_at.until(now).as_secs_f64() * rate;
         self.filled_at = now;
         self.tokens = (self.tokens + refill).min(burst);
@@ -202,10 +204,24 @@ impl Platform {
         }
         match call.head.uri.path() {
             SEND => send::answer(self, &call).await,
+            HISTORY => history::answer(self, &call).await,
             LOGIN => self.log_in(&call, Tokens::log_in).await,
             REFRESH => self.log_in(&call, Tokens::refresh).await,
             _ => Ok(Reply::html(StatusCode::NOT_FOUND).into_response(ReplyBody::Whole)),
         }
+    }
+
+    /// Whether the rate limit lets one more call through; counts it if not.
+    pub(super) fn lets_through(&self, call: &Call) -> bool {
+        let scenario = &call.playing.scenario;
+        let passes = scenario.rate_limit.is_none_or(|rate| {
+            let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+            bucket.take(rate, scenario.rate_burst, call.now)
+        });
+        if !passes {
+            self.counters.lock().too_many += 1;
+        }
+        passes
     }
 
     async fn log_in(

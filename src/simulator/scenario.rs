@@ -113,6 +113,11 @@ pub struct Scenario {
     /// Whether replies are compressed for a client that accepts gzip.
     pub gzip: bool,
 
+    /// How long a delivery takes to appear in its device's history, in milliseconds.
+    pub history_lag_ms: u64,
+    /// The share of deliveries that never appear there.
+    pub history_gap: f64,
+
     /// Whether every delivery is kept, or only their number.
     pub ledger: bool,
     /// Whether devices that are in two requests at once are looked for.
@@ -208,6 +213,8 @@ impl Default for Scenario {
             trickle_ms: 10_000,
             oversized_bytes: 100 * 1024 * 1024,
             gzip: false,
+            history_lag_ms: 0,
+            history_gap: 0.0,
             ledger: true,
             watch_order: true,
         }

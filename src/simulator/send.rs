@@ -1,7 +1,5 @@
 //! `sendServiceData`: what the platform makes of one request.
 
-use std::sync::PoisonError;
-
 use hyper::{Method, Response, StatusCode, header};
 use url::form_urlencoded;
 
@@ -79,16 +77,7 @@ impl Received<'_> {
         if playing.outage(self.call.now) == Outage::Unavailable {
             return Some(Fault::Unavailable);
         }
-        let over_limit = scenario.rate_limit.is_some_and(|rate| {
-            let mut bucket = self
-                .platform
-                .bucket
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            !bucket.take(rate, scenario.rate_burst, self.call.now)
-        });
-        if over_limit {
-            self.platform.counters.lock().too_many += 1;
+        if !self.platform.lets_through(self.call) {
             return Some(Fault::TooManyRequests);
         }
         let fault = playing
@@ -264,7 +253,7 @@ impl Received<'_> {
 }
 
 /// The specification knows two languages, and takes CN when none is given.
-fn has_known_language(query: &str) -> bool {
+pub(super) fn has_known_language(query: &str) -> bool {
     form_urlencoded::parse(query.as_bytes())
         .filter(|(name, _)| name == "language")
         .all(|(_, value)| value == "CN" || value == "EN")

@@ -16,6 +16,8 @@ pub struct Stats {
     pub connections: u64,
     /// `sendServiceData` requests that have arrived, whatever became of them.
     pub requests: u64,
+    /// Questions about a device's history that have arrived, one for each page.
+    pub histories: u64,
     /// Commands acted on, one for each device.
     pub deliveries: u64,
     /// Logins that gave a token.

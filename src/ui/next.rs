@@ -23,6 +23,24 @@ pub struct Repeat {
     pub simulate: bool,
 }
 
+impl Repeat {
+    /// What to type for a command about the run of this name, which goes to this target.
+    pub fn command(&self, command: &str, run: &str, target: &str, flags: &str) -> String {
+        let mut words = format!("fleetpush {command} {}{flags}", quoted(run));
+        // A command that asks the platform has to be told it again; where a variable or the config file names it, that does no harm.
+        if matches!(command, "resume" | "retry" | "resolve") && !self.simulate {
+            words.push_str(&target_flag(target));
+        }
+        if let Some(db) = &self.db {
+            words.extend([" --db ", &quoted_path(db)]);
+        }
+        if self.simulate {
+            words.push_str(" --simulate");
+        }
+        words
+    }
+}
+
 /// A command, and what it is good for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suggestion {
@@ -36,19 +54,10 @@ pub struct Suggestion {
 pub fn suggestions(report: &RunReport) -> Vec<Suggestion> {
     let mut next = Vec::new();
     let mut suggest = |command: &str, flags: &str, purpose| {
-        let mut words = format!("fleetpush {command} {}{flags}", quoted(&report.name));
-        // A command that sends has to be told the platform again; where a variable or the config file names it, that does no harm.
-        if matches!(command, "resume" | "retry") && !report.repeat.simulate {
-            words.push_str(&target_flag(&report.target));
-        }
-        if let Some(db) = &report.repeat.db {
-            words.extend([" --db ", &quoted_path(db)]);
-        }
-        if report.repeat.simulate {
-            words.push_str(" --simulate");
-        }
         next.push(Suggestion {
-            command: words,
+            command: report
+                .repeat
+                .command(command, &report.name, &report.target, flags),
             purpose,
         });
     };
@@ -77,6 +86,14 @@ pub fn suggestions(report: &RunReport) -> Vec<Suggestion> {
             suggest("retry", "", "send again what may succeed now");
         }
         if report.counts.in_doubt > 0 {
+            // The simulator inside the process has forgotten what it was sent.
+            if !report.repeat.simulate {
+                suggest(
+                    "resolve",
+                    "",
+                    "look for what is in doubt in the devices' histories",
+                );
+            }
             suggest("retry", " --state in_doubt", "send again what is in doubt");
         }
     }

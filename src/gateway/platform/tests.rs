@@ -3,7 +3,7 @@ use futures::future::join_all;
 use super::*;
 use crate::{
     gateway::testing::{Act, Seen, Server, outgoing},
-    model::{Element, Ticket},
+    model::{Element, Ticket, Timestamp, Window},
 };
 
 const ACCEPTED: &str = r#"{"code":200,"msg":"","data":[{"code":200,"productKey":"PK0001","deviceKey":"A","ticket":"1335004867605954560","message":null}]}"#;
@@ -330,5 +330,70 @@ fn only_what_comes_from_behind_the_check_proves_a_token() {
         (answer(200, Some(91001), &[None]), Some(Verdict::Refused)),
     ] {
         assert_eq!(verdict(&answer), expected, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_question_is_what_the_notes_say_and_its_answer_a_page() {
+    let server = server(|_| {
+        Act::ok(r#"{"code":"200","msg":null,"data":[{"ticket":1335004867605954561,"sendStatus":1,"sendTime":"5"}]}"#)
+    })
+    .await;
+    let told = platform(&server, key()).history(inquiry()).await;
+    let Told::Page(page) = told else {
+        panic!("{told:?}")
+    };
+    assert_eq!(page.downlinks[0].ticket, Ticket::new("1335004867605954561"));
+    let seen = &server.seen()[1];
+    assert!(
+        seen.head.starts_with(
+            "GET /v2/quecdatastorage/r1/openapi/device/data/history?productKey=PK&deviceKey=A%20B&beginDateTimp=1&endDateTimp=2\
+             &direction=2&pageNum=1&pageSize=100&language=CN HTTP/1.1\r\n"
+        ),
+        "{}",
+        seen.head
+    );
+    assert_eq!(seen.header("authorization"), Some("QJWT t1"));
+}
+
+#[tokio::test]
+async fn a_question_without_a_page_tells_why() {
+    for (status, body) in [
+        ("502 Bad", r#"{"code":200,"data":[]}"#),
+        ("200 OK", r#"{"code":61005,"msg":"Unauthorized device"}"#),
+        ("200 OK", "<html>"),
+    ] {
+        let server = server(move |_| Act::reply(status, &[], body)).await;
+        let told = platform(&server, ready()).history(inquiry()).await;
+        assert!(
+            matches!(told, Told::Nothing(Fate::Answered(_))),
+            "{status} {body}: {told:?}"
+        );
+    }
+    let server = server(|seen| match seen.header("authorization") {
+        Some("QJWT t2") => Act::ok(r#"{"code":200,"data":null}"#),
+        _ => Act::ok(r#"{"code":91004,"msg":"Token incorrect"}"#),
+    })
+    .await;
+    let platform = platform(&server, key());
+    assert!(matches!(
+        platform.history(inquiry()).await,
+        Told::Nothing(Fate::Answered(Answer {
+            code: Some(91004),
+            ..
+        }))
+    ));
+    assert!(matches!(platform.history(inquiry()).await, Told::Page(_)));
+}
+
+fn inquiry() -> Inquiry<'static> {
+    Inquiry {
+        product_key: "PK",
+        device_key: "A B",
+        window: Window {
+            from: Timestamp(1),
+            to: Timestamp(2),
+        },
+        page: 1,
     }
 }

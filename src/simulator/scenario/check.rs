@@ -68,6 +68,7 @@ impl Scenario {
             ("frequency_at_first.share", self.frequency_at_first.share),
             ("quota_at_first.share", self.quota_at_first.share),
             ("poison", self.poison),
+            ("history_gap", self.history_gap),
         ];
         for (field, value) in single {
             check_share(field, value)?;

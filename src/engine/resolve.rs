@@ -1,0 +1,346 @@
+//! Resolves tasks in doubt by the platform's own history, a batch at a time: reads them, asks, weighs what is told, and records what it
+//! proves before anybody hears of it.
+//!
+//! Only tasks that have ended in doubt are asked about. Those that wait to be sent again are the push's affair: a ticket found for one of
+//! them would have to stop a send that may be under way.
+//!
+//! A question changes nothing at the platform, so a lost one is asked again. Questions go out at the pace of a push.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt as _, stream};
+use tokio::{sync::watch, time::Instant};
+
+use super::Stop;
+use crate::{
+    clock::Clock,
+    gateway::{Historian, Inquiry, Page, Told},
+    model::{Class, Doubt, Fate, TaskId, Trace},
+    policy::{self, Evidence, Match, Signal, Verdict},
+    store::{Adoption, Run, Store, StoreError},
+    throttle::Pacer,
+};
+
+/// Tasks that are asked about before anything is recorded.
+const BATCH: u32 = 128;
+/// Pages of one device's history that are read for one stretch of time.
+const MOST_PAGES: u32 = 20;
+
+/// How to ask.
+#[derive(Debug, Clone, Copy)]
+pub struct ResolveOptions {
+    /// Questions at a time, at least 1.
+    pub concurrency: usize,
+    /// The most questions a second, if there is a limit.
+    pub rate: Option<f64>,
+    /// How far the platform's clock may be from ours, with the time that a command waits within the platform.
+    pub tolerance: Duration,
+    /// The longest that a question is repeated because the platform does not answer.
+    pub max_outage: Duration,
+    /// Whether to record nothing.
+    pub dry_run: bool,
+}
+
+/// Resolves the tasks in doubt of one run.
+#[derive(Debug)]
+pub struct Resolver<'s, H> {
+    store: &'s mut Store,
+    run: Run,
+    asker: Asker<H>,
+    options: ResolveOptions,
+    clock: Clock,
+    /// The last task that was asked about.
+    after: TaskId,
+    stopped: Option<Stop>,
+}
+
+/// One task in doubt, and what was found.
+#[derive(Debug)]
+pub struct Resolved {
+    /// The task.
+    pub doubt: Doubt,
+    /// What was found, or why the platform tells nothing of this device.
+    pub found: Result<Evidence, String>,
+}
+
+/// What a batch came to. All that was adopted is on the disk.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The tasks, in the order of their ids.
+    pub resolved: Vec<Resolved>,
+    /// How many of them are accepted now.
+    pub adopted: u64,
+    /// Later tasks of their devices that were blocked by them, and stay so.
+    pub blocked: u64,
+}
+
+impl<'s, H: Historian> Resolver<'s, H> {
+    /// Begins with the run's first task in doubt.
+    pub fn new(
+        store: &'s mut Store,
+        run: Run,
+        historian: Arc<H>,
+        options: ResolveOptions,
+        clock: Clock,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            store,
+            run,
+            asker: Asker {
+                historian,
+                pacer: Pacer::new(options.rate),
+                max_outage: options.max_outage,
+                stop,
+            },
+            options,
+            clock,
+            after: TaskId(0),
+            stopped: None,
+        }
+    }
+
+    /// Asks about the next tasks in doubt and records what that proves; `None` when there are no more, or when something has stopped it.
+    pub async fn next_batch(&mut self) -> Result<Option<Batch>, StoreError> {
+        if self.stopped.is_some() {
+            return Ok(None);
+        }
+        let doubts = self.store.doubts(&self.run, self.after, BATCH).await?;
+        if doubts.is_empty() {
+            self.stopped = Some(Stop::Complete);
+            return Ok(None);
+        }
+        let mut batch = Batch::default();
+        let (asker, tolerance) = (&self.asker, self.options.tolerance);
+        let mut answers = stream::iter(doubts)
+            .map(|doubt| async move {
+                let found = asker.ask(&doubt, tolerance).await?;
+                Ok(Resolved { doubt, found })
+            })
+            .buffered(self.options.concurrency);
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(resolved) => {
+                    self.after = resolved.doubt.task;
+                    batch.resolved.push(resolved);
+                }
+                Err(stop) => {
+                    self.stopped = Some(stop);
+                    break;
+                }
+            }
+        }
+        drop(answers);
+        let adoptions: Vec<Adoption> = batch.resolved.iter().filter_map(adoption).collect();
+        batch.adopted = adoptions.len() as u64;
+        if !adoptions.is_empty() && !self.options.dry_run {
+            batch.blocked = self
+                .store
+                .adopt(&self.run, &adoptions, self.clock.now())
+                .await?;
+        }
+        Ok(Some(batch))
+    }
+
+    /// Why it ended: once no batch is left.
+    pub fn stop(&self) -> Stop {
+        self.stopped.clone().unwrap_or(Stop::Complete)
+    }
+}
+
+/// The ticket that the evidence gives a task.
+fn adoption(resolved: &Resolved) -> Option<Adoption> {
+    let Ok(Evidence {
+        verdict: Verdict::Adopt {
+            ticket,
+            sent_at,
+            by,
+        },
+        ..
+    }) = &resolved.found
+    else {
+        return None;
+    };
+    let by = match by {
+        Match::TimeAlone => ", matched by its time alone",
+        _ => "",
+    };
+    Some(Adoption {
+        task: resolved.doubt.task,
+        ticket: ticket.clone(),
+        message: format!("adopted from the device's history: sent at {sent_at}{by}").into(),
+    })
+}
+
+/// Asks, at a pace, and again when the platform does not answer.
+#[derive(Debug)]
+struct Asker<H> {
+    historian: Arc<H>,
+    pacer: Pacer,
+    max_outage: Duration,
+    stop: watch::Receiver<bool>,
+}
+
+impl<H: Historian> Asker<H> {
+    /// What the platform tells of a task's device around the task's sends; the inner error is the platform's refusal to tell it.
+    async fn ask(
+        &self,
+        doubt: &Doubt,
+        tolerance: Duration,
+    ) -> Result<Result<Evidence, String>, Stop> {
+        let mut trace = Trace::default();
+        for window in policy::spans(doubt, tolerance) {
+            for page in 1.. {
+                let inquiry = Inquiry {
+                    product_key: &doubt.product_key,
+                    device_key: &doubt.device_key,
+                    window,
+                    page,
+                };
+                match self.page(inquiry).await? {
+                    Ok(told) => {
+                        trace.downlinks.extend(told.downlinks);
+                        if !told.more {
+                            break;
+                        }
+                    }
+                    Err(refusal) => return Ok(Err(refusal)),
+                }
+                if page == MOST_PAGES {
+                    trace.cut = true;
+                    break;
+                }
+            }
+        }
+        Ok(Ok(policy::weigh(doubt, trace, tolerance)))
+    }
+
+    /// One page of a device's history, or the platform's refusal to tell it.
+    async fn page(&self, inquiry: Inquiry<'_>) -> Result<Result<Page, String>, Stop> {
+        let mut trouble: Option<Instant> = None;
+        let mut failed = 0;
+        loop {
+            let ask = async {
+                self.pacer.token().await;
+                (Instant::now(), self.historian.history(inquiry).await)
+            };
+            // An answer that nobody waits for is no loss.
+            let (asked_at, told) = tokio::select! {
+                biased;
+                () = self.stopped() => return Err(Stop::Signal),
+                asked = ask => asked,
+            };
+            let fate = match told {
+                Told::Page(page) => return Ok(Ok(page)),
+                Told::Nothing(fate) => fate,
+            };
+            let (retry_after, reason) = match what_follows(&fate) {
+                Next::Give(refusal) => return Ok(Err(refusal)),
+                Next::Stop(stop) => return Err(stop),
+                // The next token is another one, and the session ends it when that is refused, too.
+                Next::AtOnce => continue,
+                Next::Slower {
+                    retry_after,
+                    reason,
+                } => {
+                    let hold = retry_after.map(|asked| policy::probe_delay(0, Some(asked)));
+                    self.pacer.lower(asked_at, hold);
+                    (retry_after, reason)
+                }
+                Next::Later {
+                    retry_after,
+                    reason,
+                } => (retry_after, reason),
+            };
+            let since = *trouble.get_or_insert(asked_at);
+            let pause = policy::probe_delay(failed, retry_after);
+            if since.elapsed() + pause > self.max_outage {
+                return Err(Stop::Outage { reason });
+            }
+            failed += 1;
+            tracing::warn!(
+                reason,
+                ?pause,
+                "the platform does not answer, and is asked again"
+            );
+            tokio::select! {
+                () = self.stopped() => return Err(Stop::Signal),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Waits for somebody to ask for a stop.
+    async fn stopped(&self) {
+        let mut stop = self.stop.clone();
+        if stop.wait_for(|asked| *asked).await.is_err() {
+            // Nobody is left who could.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// What follows when there is no page.
+enum Next {
+    /// The platform does not tell of this device.
+    Give(String),
+    /// Nothing can be asked any more.
+    Stop(Stop),
+    /// Ask again with another token.
+    AtOnce,
+    /// Ask again, and less often from now on.
+    Slower {
+        retry_after: Option<Duration>,
+        reason: String,
+    },
+    /// Ask again after a while.
+    Later {
+        retry_after: Option<Duration>,
+        reason: String,
+    },
+}
+
+/// Judges a question without an answer as a send to one device would be.
+fn what_follows(fate: &Fate) -> Next {
+    let judgement = policy::judge(fate, 1);
+    let outcome = judgement.devices.into_iter().next().map(|one| one.outcome);
+    let (class, code, message) = match outcome {
+        Some(outcome) => (Some(outcome.class), outcome.code, outcome.message),
+        None => (None, None, None),
+    };
+    let words = message.map_or_else(|| "no reason given".to_owned(), String::from);
+    match judgement.signal {
+        Signal::Stop { reason } => Next::Stop(Stop::Refused { reason }),
+        Signal::Throttled {
+            retry_after,
+            reason,
+        } => Next::Slower {
+            retry_after,
+            reason,
+        },
+        Signal::Outage {
+            retry_after,
+            reason,
+        } => Next::Later {
+            retry_after,
+            reason,
+        },
+        Signal::Silent if class == Some(Class::Auth) => Next::AtOnce,
+        Signal::Silent => Next::Later {
+            retry_after: None,
+            reason: words,
+        },
+        // The platform failed in passing.
+        Signal::Reached if class == Some(Class::Transient) => Next::Later {
+            retry_after: None,
+            reason: words,
+        },
+        Signal::Reached => Next::Give(match code {
+            Some(code) => format!("{words} (code {code})"),
+            None => words,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! Tasks in doubt, and what the platform's own history says of their devices: the two sides that `resolve` holds against each other.
+
+use std::{collections::HashSet, time::Duration};
+
+use super::{TaskId, Ticket, Timestamp};
+
+/// A stretch of time, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Its beginning.
+    pub from: Timestamp,
+    /// Its end.
+    pub to: Timestamp,
+}
+
+impl Window {
+    /// This window, longer at both ends.
+    #[must_use]
+    pub fn widened(self, by: Duration) -> Self {
+        let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        Self {
+            from: Timestamp(self.from.0.saturating_sub(ms)),
+            to: self.to.after(by),
+        }
+    }
+
+    /// Whether `time` lies in it.
+    pub fn contains(self, time: Timestamp) -> bool {
+        self.from <= time && time <= self.to
+    }
+}
+
+/// A send of which nobody knows what became.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoubtfulSend {
+    /// Which send of its task it was, from 1.
+    pub attempt: u32,
+    /// From the beginning of the send to the end of its reply, or to when it was given up, on our clock.
+    pub window: Window,
+}
+
+/// Another send to the same device that may have made an entry of its history: in doubt too, under way, or accepted without a ticket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rival {
+    /// When it was sent, on our clock.
+    pub window: Window,
+    /// What it carried.
+    pub data: Box<str>,
+}
+
+/// A task that ended in doubt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// The task.
+    pub task: TaskId,
+    /// Its line in the manifest.
+    pub line: i64,
+    /// Its product.
+    pub product_key: Box<str>,
+    /// Its device.
+    pub device_key: Box<str>,
+    /// What was sent, as it went out.
+    pub data: Box<str>,
+    /// Its sends in doubt, in their order; at least one.
+    pub sends: Vec<DoubtfulSend>,
+    /// Other sends to its device that may have made an entry.
+    pub rivals: Vec<Rival>,
+    /// The tickets of the device that are recorded already.
+    pub recorded: HashSet<Ticket>,
+}
+
+/// What the platform says that it sent to a device: one entry of the device's history (platform notes, "Delivery of a command").
+///
+/// Every field may be missing, since the vendor documents the entries by an example alone.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Downlink {
+    /// `ticket`.
+    pub ticket: Option<Ticket>,
+    /// `sendTime`, on the platform's clock.
+    pub sent_at: Option<Timestamp>,
+    /// `sendStatus`: 0 not sent, 1 sent, -1 failed.
+    pub status: Option<i64>,
+    /// What was sent, as JSON; `None` when the entry does not tell it in a form that can be compared.
+    pub data: Option<serde_json::Value>,
+}
+
+/// What the platform told of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Trace {
+    /// The entries, in the order in which they came.
+    pub downlinks: Vec<Downlink>,
+    /// Whether these are surely not all: there were more pages than are read.
+    pub cut: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_has_both_its_ends_and_never_wraps() {
+        let window = Window {
+            from: Timestamp(1000),
+            to: Timestamp(2000),
+        };
+        let wide = window.widened(Duration::from_millis(1));
+        assert!(wide.contains(Timestamp(999)) && wide.contains(Timestamp(2001)));
+        assert!(!wide.contains(Timestamp(998)) && !wide.contains(Timestamp(2002)));
+        let all = window.widened(Duration::MAX);
+        assert!(all.contains(Timestamp(i64::MAX)) && all.contains(Timestamp(0)));
+    }
+}

@@ -1,0 +1,262 @@
+//! Tasks in doubt: what is known of their sends, and the tickets that the device's history has for them.
+
+use std::{collections::HashSet, time::Duration};
+
+use serde_json::json;
+use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
+
+use super::{Run, Store, StoreError, end::bind_ticket};
+use crate::model::{Doubt, DoubtfulSend, Rival, TaskId, Ticket, Timestamp, Window};
+
+/// How long after its claim a request may have been sent whose process ended before it noted when: claims are made for the next moment,
+/// but a request waits for its turn and its reply.
+const UNNOTED: Duration = Duration::from_mins(2);
+
+/// A ticket found for a task in doubt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adoption {
+    /// The task.
+    pub task: TaskId,
+    /// Its ticket.
+    pub ticket: Ticket,
+    /// How it was found: the message of the task's last attempt from now on.
+    pub message: Box<str>,
+}
+
+/// The tasks of one device, in every run that went to the same platform.
+macro_rules! of_device {
+    ($rest:literal) => {
+        concat!(
+            "WITH mine (task_id, data) AS ( \
+                 SELECT t.id, p.data FROM run AS r \
+                 JOIN device_task AS d ON d.run_id = r.id AND d.device_key = ?1 \
+                 JOIN task AS t ON t.id = d.task_id \
+                 JOIN payload AS p ON p.id = t.payload_id AND p.product_key = ?2 \
+                 WHERE r.base_url = ?3 AND r.state <> 'staging' \
+             ) ",
+            $rest
+        )
+    };
+}
+
+/// Sends that may have made an entry of the device's history which no recorded ticket explains: in doubt, accepted without a ticket, or
+/// claimed by a request that has no end.
+const UNEXPLAINED: &str = of_device!(
+    "SELECT m.task_id, m.data, a.attempt, a.class, q.claimed_at, q.sent_at, q.latency_ms, q.finished_at \
+     FROM mine AS m JOIN attempt AS a ON a.task_id = m.task_id JOIN request AS q ON q.id = a.request_id \
+     WHERE a.class = 6 OR (a.class = 1 AND a.ticket IS NULL) \
+     UNION ALL \
+     SELECT m.task_id, m.data, o.attempts, o.class, q.claimed_at, q.sent_at, q.latency_ms, q.finished_at \
+     FROM mine AS m JOIN outcome AS o ON o.task_id = m.task_id JOIN request AS q ON q.id = o.request_id \
+     WHERE o.class = 6 OR (o.class = 1 AND o.ticket IS NULL) \
+     UNION ALL \
+     SELECT m.task_id, m.data, d.sends + 1, NULL, q.claimed_at, q.sent_at, q.latency_ms, q.finished_at \
+     FROM mine AS m JOIN due AS d ON d.task_id = m.task_id JOIN request AS q ON q.id = d.request_id \
+     UNION ALL \
+     SELECT m.task_id, m.data, 1, NULL, q.claimed_at, q.sent_at, q.latency_ms, q.finished_at \
+     FROM mine AS m JOIN task AS t ON t.id = m.task_id AND t.held = 0 \
+     JOIN request AS q ON q.finished_at IS NULL AND q.first_task <= t.id AND q.end_task > t.id \
+     ORDER BY 1, 3"
+);
+
+const RECORDED: &str = of_device!(
+    "SELECT CAST(a.ticket AS TEXT) FROM mine AS m JOIN attempt AS a ON a.task_id = m.task_id WHERE a.ticket IS NOT NULL \
+     UNION ALL \
+     SELECT CAST(o.ticket AS TEXT) FROM mine AS m JOIN outcome AS o ON o.task_id = m.task_id WHERE o.ticket IS NOT NULL"
+);
+
+impl Store {
+    /// The tasks of a run that ended in doubt, those after `after` in the order of their ids, at most `most`.
+    pub async fn doubts(
+        &mut self,
+        run: &Run,
+        after: TaskId,
+        most: u32,
+    ) -> Result<Vec<Doubt>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT o.task_id, t.line, t.device_key, p.product_key, p.data \
+             FROM outcome AS o JOIN task AS t ON t.id = o.task_id JOIN payload AS p ON p.id = t.payload_id \
+             WHERE o.task_id > ? AND o.task_id >= ? AND o.task_id < ? AND o.state = 3 ORDER BY o.task_id LIMIT ?",
+        )
+        .bind(after.0)
+        .bind(run.first_task.0)
+        .bind(run.end_task.0)
+        .bind(most)
+        .fetch_all(&mut self.connection)
+        .await?;
+        let mut doubts = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut doubt = Doubt {
+                task: TaskId(row.try_get("task_id")?),
+                line: row.try_get("line")?,
+                product_key: row.try_get::<&str, _>("product_key")?.into(),
+                device_key: row.try_get::<&str, _>("device_key")?.into(),
+                data: row.try_get::<&str, _>("data")?.into(),
+                sends: Vec::new(),
+                rivals: Vec::new(),
+                recorded: HashSet::new(),
+            };
+            complete(&mut self.connection, run, &mut doubt).await?;
+            doubts.push(doubt);
+        }
+        Ok(doubts)
+    }
+
+    /// How many tasks of a run wait to be sent again after a send in doubt.
+    pub async fn resends_in_doubt(&mut self, run: &Run) -> Result<u64, StoreError> {
+        let n: i64 = sqlx::query_scalar("SELECT count(*) FROM due WHERE run_id = ? AND class = 6")
+            .bind(run.id.0)
+            .fetch_one(&mut self.connection)
+            .await?;
+        Ok(n.unsigned_abs())
+    }
+
+    /// Makes tasks in doubt accepted, all of them or none. Gives how many later tasks of their devices stay failed because these blocked
+    /// them.
+    pub async fn adopt(
+        &mut self,
+        run: &Run,
+        adoptions: &[Adoption],
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        for adoption in adoptions {
+            accept(&mut transaction, run, adoption, now).await?;
+        }
+        let tasks: Vec<i64> = adoptions.iter().map(|adoption| adoption.task.0).collect();
+        let blocked: i64 = sqlx::query_scalar(
+            "WITH RECURSIVE later (task_id) AS ( \
+                 SELECT f.task_id FROM json_each(?) AS j JOIN follower AS f ON f.previous_id = j.value \
+                 UNION \
+                 SELECT f.task_id FROM later AS l JOIN outcome AS o ON o.task_id = l.task_id AND o.class = 11 \
+                 JOIN follower AS f ON f.previous_id = l.task_id \
+             ) \
+             SELECT count(*) FROM later AS l JOIN outcome AS o ON o.task_id = l.task_id WHERE o.class = 11",
+        )
+        .bind(json!(tasks).to_string())
+        .fetch_one(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(blocked.unsigned_abs())
+    }
+}
+
+/// Adds what the database knows of the device's sends.
+async fn complete(
+    connection: &mut SqliteConnection,
+    run: &Run,
+    doubt: &mut Doubt,
+) -> Result<(), StoreError> {
+    let rows = sqlx::query(UNEXPLAINED)
+        .bind(&*doubt.device_key)
+        .bind(&*doubt.product_key)
+        .bind(&run.about.base_url)
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in rows {
+        let window = window(&row)?;
+        if row.try_get::<i64, _>("task_id")? == doubt.task.0 {
+            doubt.sends.push(DoubtfulSend {
+                attempt: row.try_get("attempt")?,
+                window,
+            });
+        } else {
+            doubt.rivals.push(Rival {
+                window,
+                data: row.try_get::<&str, _>("data")?.into(),
+            });
+        }
+    }
+    if doubt.sends.is_empty() {
+        return Err(StoreError::Damaged(format!(
+            "the task of line {} ended in doubt and was never sent",
+            doubt.line
+        )));
+    }
+    let recorded: Vec<String> = sqlx::query_scalar(RECORDED)
+        .bind(&*doubt.device_key)
+        .bind(&*doubt.product_key)
+        .bind(&run.about.base_url)
+        .fetch_all(connection)
+        .await?;
+    doubt.recorded = recorded
+        .iter()
+        .filter_map(|text| Ticket::new(text))
+        .collect();
+    Ok(())
+}
+
+/// From the beginning of a send to its end, as far as they were noted.
+fn window(row: &SqliteRow) -> Result<Window, StoreError> {
+    let claimed_at = Timestamp(row.try_get("claimed_at")?);
+    let sent_at: Option<i64> = row.try_get("sent_at")?;
+    let latency: Option<i64> = row.try_get("latency_ms")?;
+    let finished_at: Option<i64> = row.try_get("finished_at")?;
+    Ok(match (sent_at.map(Timestamp), latency) {
+        (Some(from), Some(ms)) => Window {
+            from,
+            to: from.after(Duration::from_millis(ms.unsigned_abs())),
+        },
+        (sent_at, _) => {
+            let from = sent_at.unwrap_or(claimed_at);
+            let latest = from.after(UNNOTED);
+            // A process that crashed noted an end only when it was started again, maybe days later.
+            let to = finished_at.map_or(latest, |end| Timestamp(end).clamp(from, latest));
+            Window { from, to }
+        }
+    })
+}
+
+async fn accept(
+    connection: &mut SqliteConnection,
+    run: &Run,
+    adoption: &Adoption,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let task = adoption.task.0;
+    let code: Option<Option<i64>> =
+        sqlx::query_scalar("SELECT code FROM outcome WHERE task_id = ? AND state = 3")
+            .bind(task)
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some(code) = code else {
+        return Err(StoreError::Damaged(
+            "a task is no longer in doubt that was a moment ago".to_owned(),
+        ));
+    };
+    // No reply gave a code, so the accepted task has none.
+    bind_ticket(
+        sqlx::query(
+            "UPDATE outcome SET ticket = ?, state = 1, class = 1, code = NULL, message = ?, finished_at = ? WHERE task_id = ?",
+        ),
+        Some(&adoption.ticket),
+    )
+    .bind(adoption.message.to_string())
+    .bind(now.0)
+    .bind(task)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "UPDATE payload SET accepted = 1 WHERE id = (SELECT payload_id FROM task WHERE id = ?)",
+    )
+    .bind(task)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "UPDATE tally SET n = n - 1 WHERE run_id = ? AND state = 3 AND class = 6 AND code = ?",
+    )
+    .bind(run.id.0)
+    .bind(code.unwrap_or_default())
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "INSERT INTO tally (run_id, state, class, code, n) VALUES (?, 1, 1, 0, 1) ON CONFLICT DO UPDATE SET n = n + 1",
+    )
+    .bind(run.id.0)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
