@@ -17,6 +17,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// SQLite's result code `SQLITE_NOTADB`.
 const NOT_A_DATABASE: &str = "26";
 
+/// SQLite's result code `SQLITE_READONLY_ROLLBACK`: a rollback journal is left that only a writer may play back. Ours log ahead of
+/// writing, so only a process that ended in the moment of making the database leaves one.
+const HALF_MADE: &str = "776";
+
 /// Why a results database cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -182,13 +186,13 @@ fn failure(path: &Path, error: sqlx::Error) -> ReadError {
     let code = error
         .as_database_error()
         .and_then(sqlx::error::DatabaseError::code);
-    if code.as_deref() == Some(NOT_A_DATABASE) {
-        ReadError::NotOurs(path.into())
-    } else {
-        ReadError::Sqlite {
+    match code.as_deref() {
+        Some(NOT_A_DATABASE) => ReadError::NotOurs(path.into()),
+        Some(HALF_MADE) => ReadError::Missing(path.into()),
+        _ => ReadError::Sqlite {
             path: path.into(),
             source: error,
-        }
+        },
     }
 }
 

@@ -146,8 +146,8 @@ impl Story {
             let mut push = Push::start(self.push());
             let before = self.sim.stats();
             let after: u64 = self.random.random_range(1..30);
-            // Staging is over soon, so it is aimed at until a push has got through it.
-            let moments = if is_staged { 8 } else { 2 };
+            // A fleet is staged once, so that is aimed at until a push has got through it.
+            let moments = if is_staged { 8 } else { 4 };
             match self.random.random_range(0..moments) {
                 // While it starts, stages or recovers.
                 0 => {}

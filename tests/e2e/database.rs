@@ -1,173 +1,159 @@
-//! A results database that is full, foreign, newer, broken, or held by a reader.
+//! The results database in a bad state, or in use by somebody else.
 
-use std::process::Command;
+use std::os::unix::fs::PermissionsExt as _;
 
-use sqlx::{Connection, SqliteConnection};
+use fleetpush::simulator::Scenario;
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, sqlite::SqliteConnectOptions};
 
-use crate::support::{Push, Sim, Site, agree, devices};
-
-/// Runs statements on the site's database.
-fn execute(site: &Site, statements: &'static str) {
-    let url = format!("sqlite:{}", site.path("push.db").display());
-    block_on(async {
-        let mut connection = SqliteConnection::connect(&url).await.expect("the database");
-        sqlx::raw_sql(statements)
-            .execute(&mut connection)
-            .await
-            .expect("the statements");
-        connection.close().await.expect("the database closes");
-    });
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime can be made")
-        .block_on(future)
-}
+use crate::support::{Sim, Site, agree, devices};
 
 #[test]
-fn a_full_disk_stops_at_once_and_loses_nothing() {
+fn what_is_no_database_of_ours_is_left_alone() {
     let sim = Sim::healthy();
-    let site = Site::with(&devices(20_000));
-    let mut tried = 0;
-    // The file may grow by so many blocks of 512 bytes and no more, as on a disk that is full: while staging, and while pushing.
-    for blocks in [300, 1_000, 2_000, 4_000, 6_000] {
-        let push = site.push_command(&sim, &["run", "fleet.csv", "--chunk-size", "10"]);
-        let mut limited = Command::new("sh");
-        limited
-            .arg("-c")
-            .arg(format!(
-                "trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\""
-            ))
-            .arg(push.get_program())
-            .args(push.get_args())
-            .current_dir(site.folder());
-        for (name, value) in push.get_envs() {
-            match value {
-                Some(value) => limited.env(name, value),
-                None => limited.env_remove(name),
-            };
-        }
-        let ended = Push::start(limited).ended();
-        if ended.code == Some(6) {
-            tried += 1;
-            assert!(ended.stderr.contains("database"), "{}", ended.stderr);
-        }
-    }
-    assert!(tried >= 4, "only {tried} limits were met");
-    // With space again it goes on, and everything that was delivered is known or in doubt.
-    site.push(&sim, &["run", "fleet.csv", "--chunk-size", "10"])
-        .expect(0);
-    agree(&site.journal(), &sim);
-}
-
-#[test]
-fn a_reader_that_holds_the_database_does_not_stop_a_push() {
-    let sim = Sim::healthy();
-    let site = Site::with(&devices(2_000));
-    site.push(&sim, &["run", "fleet.csv", "--name", "first"])
-        .expect(0);
-    let url = format!("sqlite:{}", site.path("push.db").display());
-    block_on(async {
-        let mut connection = SqliteConnection::connect(&url).await.expect("the database");
-        let mut reading = connection.begin().await.expect("a transaction");
-        let before: i64 = sqlx::query_scalar("SELECT count(*) FROM results")
-            .fetch_one(&mut *reading)
-            .await
-            .expect("a count");
-        site.push(&sim, &["run", "fleet.csv", "--again", "--name", "first"])
-            .expect(0);
-        let still: i64 = sqlx::query_scalar("SELECT count(*) FROM results")
-            .fetch_one(&mut *reading)
-            .await
-            .expect("a count");
-        assert_eq!(
-            (before, still),
-            (2_000, 2_000),
-            "the reader sees one moment"
-        );
-    });
-    assert_eq!(site.journal().tasks.len(), 4_000);
-}
-
-#[test]
-fn a_newer_schema_is_refused_by_name() {
-    let sim = Sim::healthy();
-    let site = Site::with(&devices(5));
-    site.push(&sim, &["run", "fleet.csv"]).expect(0);
-    execute(
-        &site,
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (999, 'later', 1, x'00', 0)",
-    );
-    for command in [&["run", "fleet.csv"][..], &["resume"]] {
-        site.push(&sim, command)
-            .expect(6)
-            .says(&["push.db", "newer"]);
-    }
-    site.run(&["results"]).expect(6).says(&["push.db", "newer"]);
-}
-
-#[test]
-fn what_is_no_database_is_left_alone() {
-    let sim = Sim::healthy();
-    let site = Site::with(&devices(5));
-    let foreign = "this is a letter, and not a database\n".repeat(100);
-    site.write("push.db", &foreign);
+    let site = Site::with(&devices(3));
+    let notes = "these are notes, and no database; ".repeat(100);
+    site.write("push.db", &notes);
     site.push(&sim, &["run", "fleet.csv"])
         .expect(6)
         .says(&["push.db"]);
-    site.run(&["results"]).expect(6).says(&["push.db"]);
-    let left = std::fs::read_to_string(site.path("push.db")).expect("the file");
-    assert_eq!(left, foreign);
+    assert_eq!(
+        std::fs::read_to_string(site.path("push.db")).unwrap(),
+        notes
+    );
+    site.run(&["runs"]).expect(6).says(&["push.db", "--db"]);
     assert_eq!(sim.stats().requests, 0);
 }
 
 #[test]
-fn a_broken_page_is_noticed_and_told() {
+fn a_database_of_a_later_version_is_left_alone() {
     let sim = Sim::healthy();
-    let site = Site::with(&devices(3_000));
+    let site = Site::with(&devices(3));
     site.push(&sim, &["run", "fleet.csv"]).expect(0);
-    let path = site.path("push.db");
-    let mut bytes = std::fs::read(&path).expect("the database");
-    // The schema stays whole, the rest is noise.
-    for byte in &mut bytes[4096 * 20..] {
-        *byte = 0xa5;
+    let database = site.path("push.db");
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let mut connection = SqliteConnectOptions::new()
+            .filename(database)
+            .connect()
+            .await
+            .unwrap();
+        connection
+            .execute("UPDATE _sqlx_migrations SET version = 9999")
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+    });
+    for args in [&["run", "fleet.csv"][..], &["resume"]] {
+        site.push(&sim, args).expect(6).says(&["newer", "push.db"]);
     }
-    std::fs::write(&path, bytes).expect("the database");
-    let requests = sim.stats().requests;
-    site.push(&sim, &["run", "fleet.csv", "--again"]).expect(6);
-    site.run(&["results"]).expect(6);
-    assert_eq!(sim.stats().requests, requests, "nothing was sent");
+    site.run(&["runs"]).expect(6).says(&["newer", "push.db"]);
+    assert_eq!(sim.deliveries().len(), 3);
 }
 
 #[test]
-fn a_folder_that_cannot_be_made_is_named() {
+fn a_folder_in_its_place_is_told() {
     let sim = Sim::healthy();
-    let site = Site::with(&devices(5));
-    let mut command = site.push_command(&sim, &["run", "fleet.csv"]);
-    let under_a_file = site.path("fleet.csv").join("push.db");
-    command = {
-        let mut other = Command::new(command.get_program());
-        let args: Vec<_> = command
-            .get_args()
-            .map(|arg| {
-                if arg == site.path("push.db").as_os_str() {
-                    under_a_file.as_os_str()
-                } else {
-                    arg
-                }
-            })
-            .map(ToOwned::to_owned)
-            .collect();
-        other.args(args).current_dir(site.folder());
-        for (name, value) in command.get_envs() {
-            if let Some(value) = value {
-                other.env(name, value);
-            }
+    let site = Site::with(&devices(3));
+    std::fs::create_dir(site.path("push.db")).unwrap();
+    site.push(&sim, &["run", "fleet.csv"])
+        .expect(6)
+        .says(&["push.db"]);
+    site.run(&["runs"]).expect(6).says(&["push.db"]);
+    assert_eq!(sim.stats().requests, 0);
+}
+
+#[test]
+fn a_reader_that_stays_does_not_hold_up_a_push() {
+    let sim = Sim::start(Scenario {
+        latency_ms: 20,
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(200));
+    let push = site.start(
+        &sim,
+        &[
+            "run",
+            "fleet.csv",
+            "--chunk-size",
+            "5",
+            "--concurrency",
+            "4",
+        ],
+    );
+    sim.wait_for_requests(5);
+    let database = site.path("push.db");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let count = "SELECT count(*) FROM attempts";
+    let (mut reader, before) = runtime.block_on(async {
+        let mut reader = SqliteConnectOptions::new()
+            .filename(database)
+            .read_only(true)
+            .connect()
+            .await
+            .unwrap();
+        reader.execute("BEGIN").await.unwrap();
+        let before: i64 = sqlx::query_scalar(count)
+            .fetch_one(&mut reader)
+            .await
+            .unwrap();
+        (reader, before)
+    });
+    push.ended().expect(0);
+    let after: i64 = runtime.block_on(async {
+        let after = sqlx::query_scalar(count)
+            .fetch_one(&mut reader)
+            .await
+            .unwrap();
+        reader.close().await.unwrap();
+        after
+    });
+    assert_eq!(before, after, "the reader has seen one moment");
+    assert!(before < 200);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert_eq!(journal.run().accepted, 200);
+}
+
+#[test]
+fn secrets_stay_out_of_the_log_and_of_the_database() {
+    let sim = Sim::start(Scenario {
+        token_requests: Some(3),
+        transient: 0.2,
+        offline: 0.2,
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(40));
+    let mut command = site.push_command(
+        &sim,
+        &[
+            "run",
+            "fleet.csv",
+            "--chunk-size",
+            "4",
+            "--max-attempts",
+            "20",
+        ],
+    );
+    command
+        .env("FLEETPUSH_ACCESS_KEY", "access-key-of-the-test")
+        .env("FLEETPUSH_ACCESS_SECRET", "hush-hush-hush")
+        .env("FLEETPUSH_LOG", "trace");
+    let ended = crate::support::Push::start(command).ended().expect(1);
+    let database: Vec<u8> = ["push.db", "push.db.lock"]
+        .iter()
+        .flat_map(|name| std::fs::read(site.path(name)).unwrap())
+        .collect();
+    let database = String::from_utf8_lossy(&database);
+    assert!(
+        ended.stderr.len() > 10_000,
+        "the log is not at its most talkative"
+    );
+    for text in [ended.stderr.as_str(), &ended.stdout, &database] {
+        for secret in ["hush-hush-hush", "QJWT", "sign_method=", "password="] {
+            assert!(!text.contains(secret), "{secret} is told");
         }
-        other
-    };
-    Push::start(command).ended().expect(6).says(&["fleet.csv"]);
+    }
+    let mode = std::fs::metadata(site.path("push.db.lock"))
+        .unwrap()
+        .permissions();
+    assert_eq!(mode.mode() & 0o077, 0);
 }

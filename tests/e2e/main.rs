@@ -4,6 +4,7 @@
 
 mod crash;
 mod database;
+mod disk;
 mod faults;
 mod hostile;
 mod order;

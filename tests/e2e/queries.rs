@@ -34,7 +34,7 @@ fn count(journal: &Journal, class: &str) -> usize {
 /// The device keys of listed results.
 fn keys(rows: &[Value]) -> BTreeSet<&str> {
     rows.iter()
-        .map(|row| row["device_key"].as_str().unwrap())
+        .map(|row| row["device_key"].as_str().expect("a row has a key"))
         .collect()
 }
 
@@ -65,7 +65,7 @@ fn results_are_the_view_in_every_form() {
     let columns: Vec<String> = reader.headers().unwrap().iter().map(Into::into).collect();
     let documented = "run name line product_key device_key state class code message ticket attempts request_id due_at finished_at data labels";
     assert_eq!(columns, documented.split(' ').collect::<Vec<_>>());
-    assert_eq!(reader.records().filter(Result::is_ok).count(), 200);
+    assert_eq!(reader.records().flatten().count(), 200);
     let table = list(&["--limit", "3"]).stdout;
     assert!(
         table.contains("DK00001") && table.contains("TICKET"),
@@ -145,13 +145,13 @@ fn a_check_shows_the_plan_and_leaves_nothing() {
     site.run(&["check", "bad.csv"])
         .expect(2)
         .says(&["bad.csv", "line 2", "data"]);
-    let left: Vec<_> = std::fs::read_dir(site.folder())
+    let left: BTreeSet<_> = std::fs::read_dir(site.folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     assert_eq!(
-        BTreeSet::from_iter(left.iter().map(String::as_str)),
-        BTreeSet::from(["bad.csv", "fleet.csv"])
+        left,
+        BTreeSet::from(["bad.csv".to_owned(), "fleet.csv".to_owned()])
     );
 }
 

@@ -22,7 +22,8 @@ fn rejecting(share: f64) -> Scenario {
 /// Runs a command that reads `input`.
 fn piped(site: &Site, mut command: Command, input: &str) -> Ended {
     site.write("input", input);
-    command.stdin(std::fs::File::open(site.path("input")).unwrap());
+    let input = std::fs::File::open(site.path("input")).expect("the file is there");
+    command.stdin(input);
     Push::start_with_input(command).ended()
 }
 

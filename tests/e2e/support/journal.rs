@@ -50,7 +50,8 @@ pub(crate) struct Attempt {
     pub(crate) run: i64,
     pub(crate) line: i64,
     pub(crate) device_key: String,
-    pub(crate) attempt: i64,
+    #[sqlx(rename = "attempt")]
+    pub(crate) number: i64,
     pub(crate) outcome: String,
     pub(crate) code: Option<i64>,
     pub(crate) ticket: Option<String>,
@@ -80,15 +81,6 @@ impl Journal {
             *outcomes.entry(attempt.outcome.as_str()).or_default() += 1;
         }
         outcomes
-    }
-
-    /// How many tasks are in which state.
-    pub(crate) fn states(&self) -> BTreeMap<&str, i64> {
-        let mut states = BTreeMap::new();
-        for task in &self.tasks {
-            *states.entry(task.state.as_str()).or_default() += 1;
-        }
-        states
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn agree(journal: &Journal, sim: &Sim) {
     for task in &journal.tasks {
         let attempts = attempts.get(&key(task)).map_or(&[][..], Vec::as_slice);
         assert_eq!(task.attempts, attempts.len() as i64, "{task:?}");
-        let numbers: Vec<i64> = attempts.iter().map(|attempt| attempt.attempt).collect();
+        let numbers: Vec<i64> = attempts.iter().map(|attempt| attempt.number).collect();
         assert_eq!(
             numbers,
             (1..=task.attempts).collect::<Vec<_>>(),
