@@ -169,6 +169,7 @@ mod tests {
             [
                 "fleetpush results night-1 --state failed,in_doubt",
                 "fleetpush retry night-1 --region europe",
+                "fleetpush resolve night-1 --region europe",
                 "fleetpush retry night-1 --state in_doubt --region europe"
             ]
         );

@@ -168,6 +168,7 @@ mod tests {
         next:
           fleetpush results night-1 --state failed,in_doubt         # see what failed or is in doubt, and why
           fleetpush retry night-1 --region europe                   # send again what may succeed now
+          fleetpush resolve night-1 --region europe                 # look for what is in doubt in the devices' histories
           fleetpush retry night-1 --state in_doubt --region europe  # send again what is in doubt
         ");
     }

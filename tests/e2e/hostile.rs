@@ -33,19 +33,19 @@ fn keys() -> Vec<String> {
 }
 
 fn manifest() -> String {
-    keys()
-        .iter()
-        .map(|key| {
-            let line = json!({
-                "device_key": key,
-                "product_key": "PK\u{1b}[1m",
-                "service": "fuwu",
-                "params": {"raw1": format!("value of {key}")},
-                "labels": {"site": format!("label of {key}")},
-            });
-            format!("{line}\n")
-        })
-        .collect()
+    let mut text = String::new();
+    for key in keys() {
+        let line = json!({
+            "device_key": key,
+            "product_key": "PK\u{1b}[1m",
+            "service": "fuwu",
+            "params": {"raw1": format!("value of {key}")},
+            "labels": {"site": format!("label of {key}")},
+        });
+        text.push_str(&line.to_string());
+        text.push('\n');
+    }
+    text
 }
 
 #[test]

@@ -138,6 +138,7 @@ mod tests {
           "next": [
             "fleetpush results night-1 --state failed,in_doubt",
             "fleetpush retry night-1 --region europe",
+            "fleetpush resolve night-1 --region europe",
             "fleetpush retry night-1 --state in_doubt --region europe"
           ]
         }
