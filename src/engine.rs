@@ -1,6 +1,6 @@
 //! Pushes one run: claims tasks, sends them, records what came back.
 //!
-//! One writer, [`push`], owns the journal: it hands out claims and records what the senders report, in one transaction after the other.
+//! One writer, [`push()`], owns the journal: it hands out claims and records what the senders report, in one transaction after the other.
 //! What it decides, it decides by pure parts: `recorder` says what a reply means for the tasks, `feeder` how much to claim, `outage` whether
 //! the platform is there. Senders know neither SQL nor a rule. The engine prints nothing; it tells what happens by [`Event`]s.
 //!
