@@ -10,6 +10,7 @@ fmt:
 lint:
     cargo fmt --all --check
     cargo clippy --all-targets --locked -- -D warnings
+    .ci/deny
 
 # Run the tests
 test:

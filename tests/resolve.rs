@@ -366,7 +366,7 @@ async fn what_a_doubt_has_blocked_stays_failed_until_a_retry() {
     assert_eq!(code, 1);
     assert!(
         said.contains("blocked by them, and failed as before: 2 tasks")
-            && said.contains("fleetpush retry night --class blocked --db "),
+            && said.contains("fleetpush retry night --class blocked --base-url http://127.0.0.1:"),
         "{said}"
     );
     assert_eq!(
