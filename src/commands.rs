@@ -16,6 +16,7 @@ mod stage;
 mod status;
 mod target;
 
+use self::interrupt::Interrupt;
 use crate::{
     exit::{Exit, Failure},
     gateway::{BaseUrlError, GatewayError},
@@ -28,17 +29,61 @@ use crate::{
 /// Does what was asked, and gives the exit code.
 pub async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failure> {
     match command {
-        Command::Run(settings) => run::run(*settings, printer).await,
-        Command::Resume(settings) => resume::resume(*settings, printer).await,
-        Command::Retry(settings) => retry::retry(*settings, printer).await,
-        Command::Resolve(settings) => resolve::resolve(*settings, printer).await,
+        Command::Run(settings) => {
+            stoppable(printer, async |interrupt| {
+                run::run(*settings, interrupt, printer).await
+            })
+            .await
+        }
+        Command::Resume(settings) => {
+            stoppable(printer, async |interrupt| {
+                resume::resume(*settings, interrupt, printer).await
+            })
+            .await
+        }
+        Command::Retry(settings) => {
+            stoppable(printer, async |interrupt| {
+                retry::retry(*settings, interrupt, printer).await
+            })
+            .await
+        }
+        Command::Resolve(settings) => {
+            stoppable(printer, async |interrupt| {
+                resolve::resolve(*settings, interrupt, printer).await
+            })
+            .await
+        }
+        Command::Check(settings) => {
+            stoppable(printer, async |interrupt| {
+                check::check(settings, interrupt, printer).await
+            })
+            .await
+        }
+        Command::Simulator(arguments) => {
+            stoppable(printer, async |interrupt| {
+                simulator::simulator(&arguments, interrupt, printer).await
+            })
+            .await
+        }
+        // These have nothing to bring in order: a signal ends them as it ends any process.
         Command::Cancel(settings) => cancel::cancel(settings, printer).await,
-        Command::Check(settings) => check::check(settings, printer).await,
         Command::Runs(settings) => runs::runs(settings, printer).await,
         Command::Status(settings) => status::status(settings, printer).await,
         Command::Results(settings) => results::results(settings, printer).await,
         Command::Codes(settings) => codes::codes(&settings, printer),
-        Command::Simulator(arguments) => simulator::simulator(&arguments, printer).await,
+    }
+}
+
+/// Works until the work is done or a second signal comes, whatever the work is waiting for. The database is then as after a crash, which
+/// the next start puts right.
+async fn stoppable(
+    printer: &Printer,
+    work: impl AsyncFnOnce(&Interrupt) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    let interrupt = Interrupt::listen(printer)?;
+    tokio::select! {
+        exit = work(&interrupt) => exit,
+        () = interrupt.left() => Ok(Exit::Stopped),
     }
 }
 

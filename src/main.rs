@@ -36,5 +36,7 @@ fn start(cli: Cli) -> Result<Exit, Failure> {
     let exit = runtime.block_on(commands::execute(settings.command, &printer));
     // A command that has ended has saved what counts; a thread that still waits for something must not hold the process.
     runtime.shutdown_background();
+    // What went wrong is reported after all that has been said before.
+    printer.screen().finish();
     exit
 }

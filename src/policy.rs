@@ -8,7 +8,9 @@ mod evidence;
 mod judgement;
 mod threshold;
 
-pub use disposition::{Disposition, Rules, after_crash, dispose, next_slot, probe_delay};
+pub use disposition::{
+    Disposition, Rules, after_crash, dispose, longest_pause, next_slot, probe_delay,
+};
 pub use evidence::{Evidence, Match, Verdict, Weighed, spans, weigh};
 pub use judgement::{Basis, Judged, Judgement, Signal, judge};
 pub use threshold::crossed;

@@ -1,5 +1,6 @@
 //! What people and pipes see: stdout is data, stderr is progress and words.
 
+mod aside;
 pub mod format;
 pub mod next;
 pub mod number;

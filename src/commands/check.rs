@@ -13,9 +13,12 @@ use crate::{
 };
 
 /// Validates a manifest by staging it into a database that is thrown away, so that nothing a push would find goes unfound.
-pub(super) async fn check(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
-    let interrupt = Interrupt::listen(printer)?;
-    let Some(manifest) = stage::open(&settings.input, &interrupt).await? else {
+pub(super) async fn check(
+    settings: Settings,
+    interrupt: &Interrupt,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
+    let Some(manifest) = stage::open(&settings.input, interrupt).await? else {
         return Ok(Exit::Stopped);
     };
     let folder = tempfile::tempdir()
@@ -38,7 +41,7 @@ pub(super) async fn check(settings: Settings, printer: &Printer) -> Result<Exit,
         &about,
         chunk_size,
         &settings.input,
-        &interrupt,
+        interrupt,
     )
     .await?;
     let Some(staged) = staged else {

@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// Events that may wait for the display; the engine does not wait for more than that.
+/// Events that may wait for the display; the engine waits for none of them to be shown.
 const EVENTS: usize = 1024;
 
 /// Pushes a run until it is complete or something stops it, and prints the summary.
@@ -56,11 +56,7 @@ pub(super) async fn push(
         stop: interrupt.stop(),
     };
     let started = clock.now();
-    let pushed = tokio::select! {
-        pushed = engine::push(&mut journal, &options, context) => pushed,
-        // What is under way is in doubt, as after a crash: the journal says so at the next start.
-        () = interrupt.left() => return Ok(Exit::Stopped),
-    };
+    let pushed = engine::push(&mut journal, &options, context).await;
     let after = journal.counts();
     // The display shows what led to an error, too.
     let _ = display.await;

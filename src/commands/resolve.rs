@@ -46,8 +46,11 @@ struct Sum {
 }
 
 /// Asks about the tasks in doubt of a run.
-pub(super) async fn resolve(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
-    let interrupt = Interrupt::listen(printer)?;
+pub(super) async fn resolve(
+    settings: Settings,
+    interrupt: &Interrupt,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
     let mut store = Store::open(&settings.database.path).await?;
     let run = named(&mut store, &settings.run).await?;
     target::must_be_of(&run, &settings.push.target)?;

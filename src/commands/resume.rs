@@ -16,8 +16,11 @@ use crate::{
 };
 
 /// Continues a run.
-pub(super) async fn resume(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
-    let interrupt = Interrupt::listen(printer)?;
+pub(super) async fn resume(
+    settings: Settings,
+    interrupt: &Interrupt,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
     let mut store = Store::open(&settings.database.path).await?;
     let run = match &settings.run {
         Some(name) => named(&mut store, name).await?,
@@ -38,7 +41,7 @@ pub(super) async fn resume(settings: Settings, printer: &Printer) -> Result<Exit
         run,
         &settings.push,
         &settings.database,
-        &interrupt,
+        interrupt,
         printer,
     )
     .await

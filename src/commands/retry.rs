@@ -23,7 +23,11 @@ use crate::{
 const ASK_ABOVE: u64 = 1000;
 
 /// Sends ended tasks again.
-pub(super) async fn retry(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
+pub(super) async fn retry(
+    settings: Settings,
+    interrupt: &Interrupt,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
     let mut store = Store::open(&settings.database.path).await?;
     let run = named(&mut store, &settings.run).await?;
     target::must_be_of(&run, &settings.push.target)?;
@@ -64,9 +68,11 @@ pub(super) async fn retry(settings: Settings, printer: &Printer) -> Result<Exit,
         return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
     }
     if plan.chosen + plan.blocked > ASK_ABOVE && !settings.yes {
-        agree(&what).await?;
+        tokio::select! {
+            agreed = agree(&what) => agreed?,
+            () = interrupt.stopped() => return Ok(Exit::Stopped),
+        }
     }
-    let interrupt = Interrupt::listen(printer)?;
     // What a crash has left behind is recorded first, so that nothing of it is opened twice.
     let mut journal = store
         .journal(run.clone(), settings.push.recovery.after_failure)
@@ -85,7 +91,7 @@ pub(super) async fn retry(settings: Settings, printer: &Printer) -> Result<Exit,
         run,
         &settings.push,
         &settings.database,
-        &interrupt,
+        interrupt,
         printer,
     )
     .await

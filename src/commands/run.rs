@@ -17,10 +17,13 @@ use crate::{
 };
 
 /// Pushes a manifest.
-pub(super) async fn run(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
-    let interrupt = Interrupt::listen(printer)?;
+pub(super) async fn run(
+    settings: Settings,
+    interrupt: &Interrupt,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
     let target = target::name(&settings.push.target)?;
-    let Some(manifest) = stage::open(&settings.input, &interrupt).await? else {
+    let Some(manifest) = stage::open(&settings.input, interrupt).await? else {
         return Ok(Exit::Stopped);
     };
     let defaults = stage::defaults(&settings.input.defaults).canonical();
@@ -47,7 +50,7 @@ pub(super) async fn run(settings: Settings, printer: &Printer) -> Result<Exit, F
                 run,
                 &settings.push,
                 &settings.database,
-                &interrupt,
+                interrupt,
                 printer,
             )
             .await;
@@ -64,7 +67,7 @@ pub(super) async fn run(settings: Settings, printer: &Printer) -> Result<Exit, F
         &about,
         settings.push.pace.chunk_size,
         &settings.input,
-        &interrupt,
+        interrupt,
     )
     .await?;
     let Some(staged) = staged else {
@@ -80,7 +83,7 @@ pub(super) async fn run(settings: Settings, printer: &Printer) -> Result<Exit, F
         staged.run,
         &settings.push,
         &settings.database,
-        &interrupt,
+        interrupt,
         printer,
     )
     .await

@@ -15,10 +15,10 @@ use crate::{
 /// Serves the simulator. Prints its base URL on stdout once it listens, for a script to read.
 pub(super) async fn simulator(
     arguments: &SimulatorArgs,
+    interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
     let scenario = arguments.scenario().map_err(Failure::usage)?;
-    let interrupt = Interrupt::listen(printer)?;
     let address = arguments.listen;
     let simulator = Simulator::start(address, scenario)
         .await

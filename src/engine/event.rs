@@ -1,5 +1,7 @@
-//! What the engine tells the outside, and the only way out of it. Events are sent after the commit that they speak of, so nothing that
-//! is shown can be lost.
+//! What the engine tells the outside, and the only way out of it. What is said of requests and their tasks is said after the commit that
+//! records them, so that nothing that is shown can be lost.
+//!
+//! The engine never waits for a listener: one that does not keep up misses events, and a later [`Event::Progress`] tells the counts.
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use crate::{
     clock::Clock,
     gateway::Gateway,
     model::{AbortIf, RunState},
-    policy::Rules,
+    policy::{self, Rules},
     store::{Journal, StoreError},
 };
 
@@ -61,7 +61,12 @@ pub async fn push<G: Gateway>(
 ) -> Result<Pushed, StoreError> {
     let clock = context.clock;
     let in_doubt = options.rules.in_doubt;
-    journal.begin(clock.now()).await?;
+    let now = clock.now();
+    journal.begin(now).await?;
+    // Times on the disk are those of an earlier process's wall clock, which may have been ahead of this one.
+    journal
+        .clamp_due(now.after(policy::longest_pause(&options.rules)))
+        .await?;
     let found = recover(journal, in_doubt, clock.now()).await?;
     if found > 0 {
         info!(

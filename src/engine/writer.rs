@@ -46,6 +46,8 @@ struct Writer<'j, 's> {
     clock: Clock,
     random: SmallRng,
     events: mpsc::Sender<Event>,
+    /// What has been learnt and is told after the next commit.
+    news: Vec<Event>,
     stop: watch::Receiver<bool>,
     pacer: Arc<Pacer>,
     gate: watch::Sender<Gate>,
@@ -105,6 +107,7 @@ impl<'j, 's> Writer<'j, 's> {
             clock: context.clock,
             random: context.random,
             events: context.events,
+            news: Vec::new(),
             stop: context.stop,
             pacer,
             gate,
@@ -142,13 +145,15 @@ impl<'j, 's> Writer<'j, 's> {
         self.tell_progress();
         loop {
             // Before anything is claimed: the signal may have come while the run was staged.
-            self.stop_if_due().await;
+            self.stop_if_due();
             let now = self.clock.now();
             let wanted = self.wanted(now);
             if wanted > 0 || !records.is_empty() {
                 self.exchange(std::mem::take(&mut records), wanted, now)
                     .await?;
             }
+            // What is not of a request, as the beginning of a stop, waits for no commit.
+            self.tell_news();
             if let Some(stop) = self.ended() {
                 return Ok(stop);
             }
@@ -171,7 +176,7 @@ impl<'j, 's> Writer<'j, 's> {
                 }
             }
             for report in reports.drain(..) {
-                records.extend(self.take(report).await);
+                records.extend(self.take(report));
             }
         }
     }
@@ -206,7 +211,7 @@ impl<'j, 's> Writer<'j, 's> {
     async fn close_books(&mut self) -> Result<(), StoreError> {
         let mut records = Vec::new();
         while let Ok(report) = self.reports.try_recv() {
-            records.extend(self.take(report).await);
+            records.extend(self.take(report));
         }
         records.extend(self.waiting.drain().map(|(_, claim)| Record {
             claim,
@@ -258,9 +263,9 @@ impl<'j, 's> Writer<'j, 's> {
     }
 
     /// Begins to stop when a signal has asked for it, or when an outage has lasted too long.
-    async fn stop_if_due(&mut self) {
+    fn stop_if_due(&mut self) {
         if *self.stop.borrow() {
-            self.begin_stop(Stop::Signal).await;
+            self.begin_stop(Stop::Signal);
         }
         let now = self.clock.now();
         let late = self
@@ -269,7 +274,7 @@ impl<'j, 's> Writer<'j, 's> {
             .filter(|(at, _)| *at <= now)
             .map(|(_, reason)| reason.to_owned());
         if let Some(reason) = late {
-            self.begin_stop(Stop::Outage { reason }).await;
+            self.begin_stop(Stop::Outage { reason });
         }
     }
 
@@ -303,10 +308,11 @@ impl<'j, 's> Writer<'j, 's> {
                 Finding::ChunkLimit(devices) => Event::ChunkSizeLowered { devices },
                 Finding::Ended { code, what } => Event::PayloadEnded { code, what },
             };
-            self.tell(event).await;
+            self.news.push(event);
         }
         self.tell_progress();
-        self.abort_if_crossed().await;
+        self.tell_news();
+        self.abort_if_crossed();
         Ok(())
     }
 
@@ -335,7 +341,7 @@ impl<'j, 's> Writer<'j, 's> {
     }
 
     /// Takes a report, and gives what is to be recorded of it.
-    async fn take(&mut self, report: Report) -> Option<Record> {
+    fn take(&mut self, report: Report) -> Option<Record> {
         match report {
             Report::Started(request) => {
                 let claim = self.waiting.remove(&request)?;
@@ -372,21 +378,21 @@ impl<'j, 's> Writer<'j, 's> {
                 debug!(%request, devices = claim.members.len(), ?signal, latency = ?delivery.latency, "request ended");
                 if without_ticket > 0 {
                     let devices = without_ticket;
-                    self.tell(Event::TicketMissing { devices }).await;
+                    self.news.push(Event::TicketMissing { devices });
                 }
-                self.heed(request, started, signal, now).await;
+                self.heed(request, started, signal, now);
                 Some(Record { claim, end })
             }
         }
     }
 
     /// What a request says of the platform as a whole.
-    async fn heed(&mut self, request: RequestId, started: Instant, signal: Signal, now: Timestamp) {
+    fn heed(&mut self, request: RequestId, started: Instant, signal: Signal, now: Timestamp) {
         match signal {
             Signal::Reached => {
                 if let Some(after) = self.outage.reached(now) {
                     self.set_gate(Gate::Open);
-                    self.tell(Event::Resumed { after }).await;
+                    self.news.push(Event::Resumed { after });
                 }
             }
             Signal::Silent => self.outage.silent(request, now),
@@ -397,7 +403,7 @@ impl<'j, 's> Writer<'j, 's> {
                 self.outage.throttled(request, now, reason);
                 let hold = retry_after.map(|asked| policy::probe_delay(0, Some(asked)));
                 if let Some(rate) = self.pacer.lower(started, hold) {
-                    self.tell(Event::RateLowered { rate }).await;
+                    self.news.push(Event::RateLowered { rate });
                 }
             }
             Signal::Outage {
@@ -406,14 +412,14 @@ impl<'j, 's> Writer<'j, 's> {
             } => {
                 if let Some(pause) = self.outage.out_of_reach(request, now, retry_after, reason) {
                     self.set_gate(Gate::ProbesOnly);
-                    self.tell(Event::Paused(pause)).await;
+                    self.news.push(Event::Paused(pause));
                 }
             }
-            Signal::Stop { reason } => self.begin_stop(Stop::Refused { reason }).await,
+            Signal::Stop { reason } => self.begin_stop(Stop::Refused { reason }),
         }
     }
 
-    async fn abort_if_crossed(&mut self) {
+    fn abort_if_crossed(&mut self) {
         if self.stopping.is_some() {
             return;
         }
@@ -422,12 +428,12 @@ impl<'j, 's> Writer<'j, 's> {
             (key.state, key.class, n.saturating_sub(forgiven))
         });
         if let Some(reason) = policy::crossed(self.options.abort_if, ended) {
-            self.begin_stop(Stop::Aborted { reason }).await;
+            self.begin_stop(Stop::Aborted { reason });
         }
     }
 
     /// Begins to stop: nothing new is claimed, what no sender has begun comes back, what is under way is waited for.
-    async fn begin_stop(&mut self, why: Stop) {
+    fn begin_stop(&mut self, why: Stop) {
         if self.stopping.is_some() {
             return;
         }
@@ -439,7 +445,7 @@ impl<'j, 's> Writer<'j, 's> {
         self.set_gate(Gate::Closed);
         let requests = self.under_way.len() as u32;
         if requests > 0 {
-            self.tell(Event::Draining { requests, timeout }).await;
+            self.news.push(Event::Draining { requests, timeout });
         }
     }
 
@@ -451,18 +457,28 @@ impl<'j, 's> Writer<'j, 's> {
     }
 
     fn tell_progress(&self) {
-        let event = Event::Progress {
+        // The next one tells more; what is told once has the other half of the channel to itself.
+        if 2 * self.events.capacity() < self.events.max_capacity() {
+            return;
+        }
+        self.tell(Event::Progress {
             counts: self.journal.counts(),
             requests: self.requests,
             latest_due: self.journal.latest_due(),
-        };
-        // The next one tells more; a push does not wait for its display.
-        let _ = self.events.try_send(event);
+        });
     }
 
-    async fn tell(&self, event: Event) {
-        // Whoever listened may have gone; the push goes on.
-        let _ = self.events.send(event).await;
+    fn tell_news(&mut self) {
+        for event in std::mem::take(&mut self.news) {
+            self.tell(event);
+        }
+    }
+
+    /// A push never waits for its display: whoever listened may have gone, or may be stuck at a terminal that nobody reads.
+    fn tell(&self, event: Event) {
+        if let Err(error) = self.events.try_send(event) {
+            debug!(%error, "an event was not heard");
+        }
     }
 }
 

@@ -36,6 +36,11 @@ pub enum Disposition {
 /// The least step in which retries become due, so that they come together and chunks refill.
 const SLOT_MS: i64 = 250;
 
+/// The longest pause that is planned for a throttled device, before jitter.
+const LONGEST_SNOOZE: Duration = Duration::from_mins(15);
+/// The share of a snooze that chance adds at most.
+const SNOOZE_JITTER: f64 = 0.1;
+
 /// What follows from `outcome` for a task whose sends before this one were `history`. Gives the history with this send in it.
 pub fn dispose(
     outcome: &Outcome,
@@ -58,10 +63,10 @@ pub fn dispose(
             let (first, most) = if outcome.class == Class::Frequency {
                 (Duration::from_secs(2), Duration::from_mins(1))
             } else {
-                (Duration::from_secs(30), Duration::from_mins(15))
+                (Duration::from_secs(30), LONGEST_SNOOZE)
             };
             let base = doubled(first, history.throttles, most);
-            let pause = base + base.mul_f64(random.random_range(0.0..0.1));
+            let pause = base + base.mul_f64(random.random_range(0.0..SNOOZE_JITTER));
             next.throttles += 1;
             next.snoozed += pause;
             if next.snoozed > rules.max_snooze {
@@ -130,6 +135,14 @@ pub fn probe_delay(failed: u32, retry_after: Option<Duration>) -> Duration {
         Some(asked) => asked.clamp(Duration::from_secs(1), Duration::from_mins(5)),
         None => doubled(Duration::from_secs(1), failed, Duration::from_mins(1)),
     }
+}
+
+/// The longest pause between two sends of a task that these rules plan. A task that is due later than that from now was put off by a
+/// clock that was ahead, or by rules that no longer hold.
+pub fn longest_pause(rules: &Rules) -> Duration {
+    // Every other pause is shorter than a quota's.
+    let snooze = LONGEST_SNOOZE + LONGEST_SNOOZE.mul_f64(SNOOZE_JITTER);
+    snooze.max(rules.offline_delay) + Duration::from_millis(SLOT_MS.unsigned_abs())
 }
 
 /// The beginning of the first slot that is not before `time`.
@@ -314,6 +327,21 @@ mod tests {
         assert_eq!(probe_delay(0, Some(seconds(301))), seconds(300));
     }
 
+    #[test]
+    fn the_longest_pause_follows_the_rules() {
+        let patient = Rules {
+            offline_delay: Duration::from_hours(12),
+            ..RULES
+        };
+        let longest = longest_pause(&patient);
+        assert!(longest > Duration::from_hours(12) && longest < Duration::from_secs(43_201));
+        let hasty = Rules {
+            offline_delay: Duration::ZERO,
+            ..RULES
+        };
+        assert!(longest_pause(&hasty) < Duration::from_mins(17));
+    }
+
     proptest! {
         #[test]
         fn snoozes_double_to_their_cap_and_lengthen_by_a_tenth_at_most(throttles in 0_u32..40, quota: bool, seed: u64) {
@@ -333,6 +361,23 @@ mod tests {
             let history = History { snoozed: Duration::from_secs(snoozed), ..History::default() };
             let (again, next) = after(Class::Frequency, history, &RULES, seed);
             prop_assert_eq!(again.is_some(), next.snoozed <= RULES.max_snooze);
+        }
+
+        #[test]
+        fn nothing_is_put_off_beyond_the_longest_pause(
+            class in prop::sample::select(&Class::ALL[..]), spent in 0_u32..40, offline_delay in 0_u64..100_000, seed: u64,
+        ) {
+            let rules = Rules {
+                max_attempts: 100,
+                max_snooze: Duration::from_hours(1000),
+                retry_offline: 100,
+                offline_delay: Duration::from_secs(offline_delay),
+                ..RULES
+            };
+            let history = History { sends: spent, attempts: spent, throttles: spent, ..History::default() };
+            if let Some(pause) = after(class, history, &rules, seed).0 {
+                prop_assert!(pause <= longest_pause(&rules), "{pause:?}");
+            }
         }
 
         #[test]

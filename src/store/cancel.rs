@@ -6,8 +6,8 @@ use super::{Journal, StoreError};
 use crate::model::{RunState, Timestamp};
 
 impl Journal<'_> {
-    /// Ends every pending task as skipped, but those whose last send is in doubt: they end in doubt, since nobody knows whether they were
-    /// acted on. Gives how many ended. Claims without an end must have been recorded before.
+    /// Ends every pending task as skipped, but those of which any send is in doubt: they end in doubt, since nobody knows whether they
+    /// were acted on, and skipped would say that they were not. Gives how many ended. Claims without an end must have been recorded before.
     pub async fn cancel(&mut self, now: Timestamp) -> Result<u64, StoreError> {
         let (store, ledger) = self.parts();
         let run = &ledger.run;
@@ -30,6 +30,20 @@ impl Journal<'_> {
         .bind(run.id.0)
         .execute(&mut *transaction)
         .await?;
+        // The last send has an outcome of its own, which stays among the attempts.
+        let in_doubt_earlier = sqlx::query(
+            "INSERT INTO outcome (task_id, state, class, message, attempts, finished_at) \
+             SELECT a.task_id, 3, 6, 'cancelled; an earlier send is in doubt', \
+             (SELECT max(l.attempt) FROM attempt AS l WHERE l.task_id = a.task_id), ? \
+             FROM attempt AS a WHERE a.class = 6 AND a.task_id >= ? AND a.task_id < ? \
+             AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = a.task_id) GROUP BY a.task_id ORDER BY a.task_id",
+        )
+        .bind(now.0)
+        .bind(run.first_task.0)
+        .bind(run.end_task.0)
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
         let skipped = sqlx::query(
             "INSERT INTO outcome (task_id, state, message, attempts, finished_at) \
              SELECT t.id, 4, 'cancelled', (SELECT coalesce(max(a.attempt), 0) FROM attempt AS a WHERE a.task_id = t.id), ? FROM task AS t \
@@ -64,6 +78,6 @@ impl Journal<'_> {
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        Ok(in_doubt + skipped)
+        Ok(in_doubt + in_doubt_earlier + skipped)
     }
 }

@@ -200,6 +200,19 @@ impl Journal<'_> {
         self.store.set_running(self.ledger.run.id, now).await
     }
 
+    /// Brings forward what is due later than `latest`; gives how many tasks that concerns.
+    pub async fn clamp_due(&mut self, latest: Timestamp) -> Result<u64, StoreError> {
+        let ledger = &mut self.ledger;
+        let clamped = sqlx::query("UPDATE due SET due_at = ?2 WHERE run_id = ?1 AND due_at > ?2")
+            .bind(ledger.run.id.0)
+            .bind(latest.0)
+            .execute(&mut self.store.connection)
+            .await?
+            .rows_affected();
+        ledger.latest_due = ledger.latest_due.map(|due| due.min(latest));
+        Ok(clamped)
+    }
+
     /// Notes how the push ended.
     pub async fn end(&mut self, state: RunState, now: Timestamp) -> Result<(), StoreError> {
         self.store.set_state(self.ledger.run.id, state, now).await

@@ -66,7 +66,10 @@ const RECORDED: &str = of_device!(
 );
 
 impl Store {
-    /// The tasks of a run that ended in doubt, those after `after` in the order of their ids, at most `most`.
+    /// The tasks of a run that ended in doubt with their last send, those after `after` in the order of their ids, at most `most`.
+    ///
+    /// What was cancelled between an earlier send in doubt and the next one is not among them: an acceptance stands for a task's last
+    /// send, and that one has failed.
     pub async fn doubts(
         &mut self,
         run: &Run,
@@ -76,7 +79,7 @@ impl Store {
         let rows = sqlx::query(
             "SELECT o.task_id, t.line, t.device_key, p.product_key, p.data \
              FROM outcome AS o JOIN task AS t ON t.id = o.task_id JOIN payload AS p ON p.id = t.payload_id \
-             WHERE o.task_id > ? AND o.task_id >= ? AND o.task_id < ? AND o.state = 3 ORDER BY o.task_id LIMIT ?",
+             WHERE o.task_id > ? AND o.task_id >= ? AND o.task_id < ? AND o.state = 3 AND o.request_id IS NOT NULL ORDER BY o.task_id LIMIT ?",
         )
         .bind(after.0)
         .bind(run.first_task.0)

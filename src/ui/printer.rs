@@ -69,7 +69,7 @@ impl Printer {
             stdout: Arc::new(|| Box::new(io::stdout())),
             stdout_terminal,
             stderr_terminal,
-            screen: Screen::new(Box::new(io::stderr()), colour && stderr_terminal),
+            screen: Screen::of_process(stderr_terminal, colour && stderr_terminal),
             quiet,
         }
     }

@@ -8,6 +8,8 @@ use std::{
 use indicatif::ProgressBar;
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::aside::{Aside, Written};
+
 /// A handle of stderr. Clones are the same screen; while a bar stands on it, it is taken away for each line that is written.
 ///
 /// It is also the writer of the log: `tracing_subscriber::fmt().with_writer(screen)`.
@@ -19,14 +21,44 @@ pub struct Screen {
 
 struct Shared {
     sink: Box<dyn Write + Send>,
+    /// Tells when what the sink was given has been written, if it writes aside.
+    written: Option<Written>,
     bar: Option<ProgressBar>,
 }
 
 impl Screen {
     pub(super) fn new(sink: Box<dyn Write + Send>, colour: bool) -> Self {
         Self {
-            shared: Arc::new(Mutex::new(Shared { sink, bar: None })),
+            shared: Arc::new(Mutex::new(Shared {
+                sink,
+                written: None,
+                bar: None,
+            })),
             colour,
+        }
+    }
+
+    /// The process's stderr. What is no terminal is written to aside: it may be a pipe that nobody reads. A terminal is not, since a bar
+    /// on it has to know when a line has been written.
+    pub(super) fn of_process(terminal: bool, colour: bool) -> Self {
+        if !terminal && let Ok((aside, written)) = Aside::new(io::stderr()) {
+            let screen = Self::new(Box::new(aside), colour);
+            screen.lock().written = Some(written);
+            return screen;
+        }
+        Self::new(Box::new(io::stderr()), colour)
+    }
+
+    /// Waits until what was written has left the process, as long as somebody takes it. Nothing can be written afterwards.
+    pub fn finish(&self) {
+        let (sink, written) = {
+            let mut shared = self.lock();
+            let sink = std::mem::replace(&mut shared.sink, Box::new(io::sink()));
+            (sink, shared.written.take())
+        };
+        drop(sink);
+        if let Some(written) = written {
+            written.wait();
         }
     }
 
@@ -54,7 +86,7 @@ impl Screen {
 
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
         let mut shared = self.lock();
-        let Shared { sink, bar } = &mut *shared;
+        let Shared { sink, bar, .. } = &mut *shared;
         let mut write = || {
             sink.write_all(bytes)?;
             sink.flush()

@@ -13,4 +13,6 @@ mod queries;
 mod run;
 mod secrets;
 mod signals;
+mod splitting;
+mod standstill;
 mod support;

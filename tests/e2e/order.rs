@@ -162,3 +162,59 @@ fn what_comes_after_a_failure_goes_out_when_that_is_asked_for() {
         assert_eq!(steps, [1, 3], "{device}");
     }
 }
+
+#[test]
+fn a_doubt_that_is_held_blocks_what_comes_after_it_and_retry_takes_both_along() {
+    let sim = Sim::start(Scenario {
+        seed: 2,
+        faults: [(Fault::ResetAfter, 0.3), (Fault::BadGateway, 0.2)].into(),
+        ..Scenario::default()
+    });
+    let site = Site::with(&steps(30, 3));
+    site.push(
+        &sim,
+        &[
+            "run",
+            "fleet.csv",
+            "--name",
+            "steps",
+            "--chunk-size",
+            "5",
+            "--in-doubt",
+            "hold",
+        ],
+    )
+    .expect(1);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    let of = |class: &str| {
+        journal
+            .tasks
+            .iter()
+            .filter(|task| task.class.as_deref() == Some(class))
+            .count()
+    };
+    let (held, blocked) = (of("in_doubt"), of("blocked"));
+    assert!(held > 0 && blocked > 0, "{held} held, {blocked} blocked");
+    assert_eq!(journal.run().accepted as usize, 90 - held - blocked);
+    // Each step that may have been acted on came once, and nothing after it.
+    for (device, steps) in arrivals(&sim) {
+        assert!(
+            steps.is_sorted_by(|one, next| one < next),
+            "{device}: {steps:?}"
+        );
+    }
+
+    sim.play(Scenario::default());
+    site.push(&sim, &["retry", "steps", "--state", "in_doubt"])
+        .expect(0);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert_eq!(journal.run().accepted, 90);
+    for (device, steps) in arrivals(&sim) {
+        assert!(steps.is_sorted(), "{device}: {steps:?}");
+        let different: BTreeSet<u32> = steps.into_iter().collect();
+        assert_eq!(different, BTreeSet::from([1, 2, 3]), "{device}");
+    }
+    assert_eq!(sim.stats().overlaps, 0, "two in flight for one device");
+}

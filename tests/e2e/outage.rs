@@ -233,3 +233,54 @@ fn a_throttled_device_waits_and_its_neighbours_do_not() {
         );
     }
 }
+
+#[test]
+fn an_absurd_retry_after_stalls_nothing() {
+    // A number of seconds beyond reason is held to five minutes, too long for a test: see `policy` and `engine::outage`.
+    let absurd = [
+        "-5",
+        "soon",
+        "",
+        "0",
+        "99999999999999999999999999",
+        "Thu, 01 Jan 1970 00:00:00 GMT",
+    ];
+    std::thread::scope(|scope| {
+        for retry_after in absurd {
+            scope.spawn(move || {
+                let slow = Scenario {
+                    latency_ms: 10,
+                    ..Scenario::default()
+                };
+                let sim = Sim::start(slow.clone());
+                let site = Site::with(&devices(100));
+                let args = [
+                    "run",
+                    "fleet.csv",
+                    "--chunk-size",
+                    "5",
+                    "--concurrency",
+                    "2",
+                    "--max-attempts",
+                    "1",
+                    "--max-outage",
+                    "60s",
+                ];
+                let push = site.start(&sim, &args);
+                sim.wait_for_requests(3);
+                sim.play(Scenario {
+                    outage: Outage::Unavailable,
+                    outage_ms: Some(300),
+                    rate_limit: Some(20.0),
+                    rate_burst: 1.0,
+                    retry_after: Some(retry_after.to_owned()),
+                    ..slow
+                });
+                push.ended().expect(0);
+                let journal = site.journal();
+                agree(&journal, &sim);
+                assert_eq!(journal.run().accepted, 100, "{retry_after}");
+            });
+        }
+    });
+}

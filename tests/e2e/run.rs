@@ -276,7 +276,12 @@ fn too_many_failures_abort_until_somebody_insists() {
     let requests = sim.stats().requests;
     site.push(&sim, &args).expect(4);
     site.push(&sim, &["resume"]).expect(4);
+    let name = journal.run().name.as_str();
+    site.push(&sim, &["retry", name, "--class", "rejected"])
+        .expect(4)
+        .says(&["aborted", "--override-abort"]);
     assert_eq!(sim.stats().requests, requests, "it stays aborted");
+    assert_eq!(site.journal().attempts.len(), journal.attempts.len());
 
     sim.play(Scenario::default());
     args.push("--override-abort");
@@ -376,4 +381,26 @@ fn a_simulator_of_its_own_tells_its_address() {
     simulator.wait().unwrap();
     ended.expect(0);
     assert_eq!(site.journal().run().accepted, 5);
+}
+
+#[test]
+fn a_name_of_another_push_is_refused_also_to_one_that_has_its_own() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(3));
+    site.write("other.csv", devices(4));
+    site.push(&sim, &["run", "fleet.csv", "--name", "night"])
+        .expect(0);
+    site.push(&sim, &["run", "other.csv", "--name", "day"])
+        .expect(0);
+    let requests = sim.stats().requests;
+    // The push that is known as 'day' asks to be 'night'.
+    for again in [&[][..], &["--again"]] {
+        let mut args = vec!["run", "other.csv", "--name", "night"];
+        args.extend(again);
+        site.push(&sim, &args)
+            .expect(2)
+            .says(&["'night' is another push", "SHA-256"]);
+    }
+    assert_eq!(sim.stats().requests, requests);
+    assert_eq!(site.journal().runs.len(), 2);
 }

@@ -1,9 +1,13 @@
 //! Signals and closed pipes: a stop in good order leaves nothing in doubt, and nobody has to watch a push.
 
-use std::{process::Stdio, time::Instant};
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use fleetpush::simulator::{Fault, Scenario};
 use rustix::process::Signal;
+use sqlx::{ConnectOptions, Connection, Executor, sqlite::SqliteConnectOptions};
 
 use crate::support::{PATIENCE, Sim, Site, agree, devices, wait_for};
 
@@ -153,4 +157,43 @@ fn a_closed_terminal_does_not_abort_a_push() {
     let journal = site.journal();
     agree(&journal, &sim);
     assert_eq!(journal.run().accepted, 100);
+}
+
+#[test]
+fn a_second_signal_leaves_at_once_whatever_is_waited_for() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(10));
+    site.push(&sim, &["run", "fleet.csv"]).expect(0);
+    // Somebody else writes to the database, so that the next command waits before it has begun to push.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let writer = runtime.block_on(async {
+        let mut writer = SqliteConnectOptions::new()
+            .filename(site.path("push.db"))
+            .connect()
+            .await
+            .unwrap();
+        writer.execute("BEGIN IMMEDIATE").await.unwrap();
+        writer
+    });
+    let mut push = site.start(&sim, &["run", "fleet.csv", "--again"]);
+    wait_for("the database to be opened", || {
+        push.stderr().contains("results go to").then_some(())
+    });
+    push.signal(Signal::TERM);
+    wait_for("the first signal", || {
+        push.stderr()
+            .contains("once more leaves at once")
+            .then_some(())
+    });
+    assert!(!push.has_ended(), "it waits for the database");
+    let asked = Instant::now();
+    push.signal(Signal::TERM);
+    push.ended().expect(3);
+    assert!(
+        asked.elapsed() < Duration::from_secs(5),
+        "it waited all the same"
+    );
+    runtime.block_on(writer.close()).unwrap();
+    site.push(&sim, &["run", "fleet.csv", "--again"]).expect(0);
+    agree(&site.journal(), &sim);
 }

@@ -171,6 +171,8 @@ pub(super) struct Bench {
     pub(super) platform: Arc<Platform>,
     pub(super) options: Options,
     pub(super) after_failure: AfterFailure,
+    /// Events that may wait; nobody takes one before the push is over.
+    pub(super) places_for_events: usize,
     stop: watch::Sender<bool>,
 }
 
@@ -202,6 +204,7 @@ impl Bench {
                 override_abort: false,
             },
             after_failure: AfterFailure::Block,
+            places_for_events: 10_000,
             stop: watch::channel(false).0,
         };
         let mut store = bench.store().await;
@@ -272,7 +275,7 @@ impl Bench {
         self.stop.send_replace(false);
         let mut store = self.store().await;
         let run = self.run(&mut store).await;
-        let (events, mut heard) = mpsc::channel(10_000);
+        let (events, mut heard) = mpsc::channel(self.places_for_events);
         let mut journal = store.journal(run, self.after_failure).await.unwrap();
         let context = Context {
             gateway: Arc::clone(&self.platform),
@@ -335,6 +338,12 @@ impl Bench {
             tokio::task::yield_now().await;
         }
         ended
+    }
+
+    /// Changes the database behind everybody's back.
+    pub(super) async fn tamper(&self, sql: &'static str) {
+        let mut connection = self.connection().await;
+        sqlx::query(sql).execute(&mut connection).await.unwrap();
     }
 
     pub(super) async fn connection(&self) -> SqliteConnection {

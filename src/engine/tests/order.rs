@@ -296,3 +296,40 @@ async fn what_may_have_been_acted_on_is_in_doubt_after_a_cancel() {
     );
     bench.check().await;
 }
+
+#[tokio::test]
+async fn a_doubt_before_the_last_send_outlives_a_cancel() {
+    use crate::model::Timestamp;
+    // In doubt, then a failure that is known to have changed nothing.
+    let script = |n, request: &crate::gateway::Outgoing| match n {
+        0 => lost(),
+        1 => code(50000),
+        _ => accepted(request),
+    };
+    let mut bench = Bench::of(10, Box::new(script)).await;
+    bench.options.concurrency = 1;
+    let ((stop, _), ()) = tokio::join!(bench.push(), bench.stop_at(2));
+    assert_eq!(stop, Stop::Signal);
+    let mut store = bench.store().await;
+    let run = bench.run(&mut store).await;
+    let mut journal = store
+        .journal(run.clone(), AfterFailure::Block)
+        .await
+        .unwrap();
+    assert_eq!(journal.cancel(Timestamp(9)).await.unwrap(), 10);
+    // What was in doubt with an earlier send cannot be settled by one ticket of the last.
+    let doubts = store
+        .doubts(&run, crate::model::TaskId(0), 100)
+        .await
+        .unwrap();
+    assert!(doubts.is_empty(), "{doubts:?}");
+    store.close().await.unwrap();
+    assert_eq!(bench.states().await, ["in_doubt|in_doubt|10"]);
+    assert_eq!(
+        bench
+            .query("SELECT DISTINCT attempt, outcome FROM attempts ORDER BY 1")
+            .await,
+        ["1|in_doubt", "2|transient"]
+    );
+    bench.check().await;
+}

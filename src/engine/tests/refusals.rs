@@ -1,12 +1,26 @@
 //! Requests that are refused as a whole.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use super::*;
 use crate::{
     engine::{Event, Stop},
     gateway::Outgoing,
+    model::{TaskState, Timestamp},
+    store::RetryFilter,
 };
+
+fn ended_a_payload(events: &[Event]) -> bool {
+    events
+        .iter()
+        .any(|event| matches!(event, Event::PayloadEnded { .. }))
+}
 
 fn refuse(culprits: &'static [&'static str], with: i64) -> Script {
     Box::new(move |_, request: &Outgoing| {
@@ -179,4 +193,88 @@ async fn a_code_of_one_device_for_a_whole_request_does_not_fail_its_neighbours()
             ]
         );
     }
+}
+
+#[tokio::test]
+async fn a_payload_that_one_device_has_accepted_is_never_ended() {
+    let script: Script = Box::new(|n, request: &Outgoing| {
+        if n == 0 {
+            accepted(request)
+        } else {
+            code(70091)
+        }
+    });
+    let mut bench = Bench::of(40, script).await;
+    bench.options.concurrency = 1;
+    let (stop, events) = bench.push().await;
+    assert_eq!(stop, Stop::Complete);
+    assert!(!ended_a_payload(&events));
+    assert_eq!(
+        bench.states().await,
+        ["accepted|accepted|10", "failed|rejected|30"]
+    );
+    // Each of the 30 was refused by itself.
+    assert_eq!(
+        bench
+            .query("SELECT count(*) FROM results WHERE message LIKE 'not sent%'")
+            .await,
+        ["0"]
+    );
+    assert_eq!(bench.query("SELECT accepted FROM payload").await, ["1"]);
+}
+
+#[tokio::test]
+async fn a_payload_ends_at_20_devices_in_2_requests_and_not_before() {
+    // Devices, in one request, and whether their refusal ends the payload.
+    for (devices, chunk_size, ends) in [
+        (19, 10, false),
+        (20, 10, true),
+        (19, 19, false),
+        (20, 20, true),
+    ] {
+        let mut bench = Bench::of(devices, Box::new(|_, _| code(70091))).await;
+        bench.options.chunk_size = chunk_size;
+        bench.options.concurrency = 1;
+        let (stop, events) = bench.push().await;
+        assert_eq!(stop, Stop::Complete);
+        assert_eq!(
+            ended_a_payload(&events),
+            ends,
+            "{devices} devices in requests of {chunk_size}"
+        );
+        assert_eq!(bench.states().await, [format!("failed|rejected|{devices}")]);
+    }
+}
+
+#[tokio::test]
+async fn a_retried_payload_is_sent_again() {
+    let changed_its_mind = Arc::new(AtomicBool::new(false));
+    let mind = Arc::clone(&changed_its_mind);
+    let script: Script = Box::new(move |_, request: &Outgoing| {
+        if mind.load(Ordering::SeqCst) {
+            accepted(request)
+        } else {
+            code(70091)
+        }
+    });
+    let bench = Bench::of(100, script).await;
+    let (stop, events) = bench.push().await;
+    assert_eq!(stop, Stop::Complete);
+    assert!(ended_a_payload(&events));
+    assert_eq!(bench.states().await, ["failed|rejected|100"]);
+
+    changed_its_mind.store(true, Ordering::SeqCst);
+    let everything = RetryFilter {
+        states: vec![TaskState::Failed],
+        classes: vec![],
+        codes: vec![],
+        devices: vec![],
+    };
+    let mut store = bench.store().await;
+    let run = bench.run(&mut store).await;
+    let plan = store.retry(&run, &everything, Timestamp(5)).await.unwrap();
+    assert_eq!(plan.chosen, 100);
+    store.close().await.unwrap();
+    assert_eq!(bench.push().await.0, Stop::Complete);
+    assert_eq!(bench.states().await, ["accepted|accepted|100"]);
 }

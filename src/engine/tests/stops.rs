@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
+    clock::Clock,
     engine::{Event, Stop},
     gateway::Outgoing,
-    model::{Answer, Fate, Unsent},
+    model::{Answer, Fate, Timestamp, Unsent},
 };
 
 fn unreachable() -> Fate {
@@ -224,4 +225,87 @@ async fn a_probe_that_is_lost_is_followed_by_another() {
             .iter()
             .any(|event| matches!(event, Event::Resumed { .. }))
     );
+}
+
+#[tokio::test]
+async fn refusals_for_their_number_that_never_end_are_an_outage() {
+    let script: Script = Box::new(|_, _| {
+        Fate::Answered(Answer {
+            http_status: 429,
+            ..Answer::default()
+        })
+    });
+    let mut bench = Bench::of(100, script).await;
+    bench.options.max_outage = Duration::from_millis(300);
+    let push = tokio::time::timeout(Duration::from_mins(1), bench.push());
+    let (stop, _) = push.await.expect("a push gives up");
+    assert!(matches!(stop, Stop::Outage { .. }), "{stop:?}");
+    assert_eq!(
+        bench.query("SELECT state, pending, failed FROM runs").await,
+        ["stopped|100|0"]
+    );
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_puts_nothing_off_for_long() {
+    let script: Script = Box::new(|_, _| lost());
+    let mut bench = Bench::of(20, script).await;
+    bench.options.concurrency = 2;
+    let ((stop, _), ()) = tokio::join!(bench.push(), bench.stop_at(2));
+    assert_eq!(stop, Stop::Signal);
+    // One as by a wall clock that was an hour ahead, one as by one that was a day ahead.
+    bench
+        .tamper(
+            "UPDATE due SET due_at = due_at + CASE WHEN task_id % 2 THEN 3600000 ELSE 86400000 END",
+        )
+        .await;
+    let ((stop, events), ()) = tokio::join!(bench.push(), bench.stop_at(0));
+    assert_eq!(stop, Stop::Signal);
+    let in_half_an_hour = Clock::start().now().after(Duration::from_mins(31));
+    let due = bench.query("SELECT due_at FROM due").await;
+    assert_eq!(due.len(), 20);
+    for due_at in due {
+        assert!(
+            Timestamp(due_at.parse().unwrap()) < in_half_an_hour,
+            "{due_at}"
+        );
+    }
+    // What is shown does not wait for a day either.
+    for event in events {
+        if let Event::Progress { latest_due, .. } = event {
+            assert!(latest_due.unwrap() < in_half_an_hour);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_told_of_requests_has_been_recorded() {
+    // 201 is an acceptance too, and the scripted platform gives it no ticket.
+    let script: Script = Box::new(|n, request: &Outgoing| match n {
+        0 => unreachable(),
+        _ => elements(request, |_| Some(201)),
+    });
+    let bench = Bench::of(10, script).await;
+    let (stop, events) = bench.push().await;
+    assert_eq!(stop, Stop::Complete);
+    let place = |what: &dyn Fn(&Event) -> bool| events.iter().position(what).unwrap();
+    let recorded =
+        place(&|event| matches!(event, Event::Progress { counts, .. } if counts.accepted == 10));
+    assert!(recorded < place(&|event| matches!(event, Event::TicketMissing { devices: 10 })));
+    assert!(recorded < place(&|event| matches!(event, Event::Resumed { .. })));
+    let answered = place(
+        &|event| matches!(event, Event::Progress { requests: 1, counts, .. } if counts.in_flight == 0),
+    );
+    assert!(answered < place(&|event| matches!(event, Event::Paused(_))));
+}
+
+#[tokio::test]
+async fn a_display_that_is_stuck_holds_up_no_push() {
+    // Every reply is worth telling of.
+    let script: Script = Box::new(|_, request: &Outgoing| elements(request, |_| Some(201)));
+    let mut bench = Bench::of(100, script).await;
+    bench.places_for_events = 2;
+    let push = tokio::time::timeout(Duration::from_mins(1), bench.push());
+    let (stop, _) = push.await.expect("nobody has to listen");
+    assert_eq!(stop, Stop::Complete);
 }

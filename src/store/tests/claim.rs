@@ -1,0 +1,201 @@
+//! Claims: how first sends and repeated ones share them, and that the parts of a request that was split stay apart.
+
+use tempfile::TempDir;
+
+use crate::{
+    model::{
+        AfterFailure, Class, History, Outcome, Payload, Row, TaskId, TaskState, Ticket, Timestamp,
+    },
+    store::{Claim, Journal, NewRun, Next, Record, RequestEnd, Settlement, Store, Wish},
+};
+
+const NOW: Timestamp = Timestamp(1_000);
+
+/// A store with a run of so many devices and one payload.
+async fn staged(folder: &TempDir, devices: u64) -> Store {
+    let mut store = Store::open(&folder.path().join("test.db")).await.unwrap();
+    let about = NewRun {
+        name: "test".into(),
+        manifest: "test.csv".into(),
+        manifest_sha256: "0".repeat(64),
+        defaults: "{}".into(),
+        base_url: "simulator".into(),
+        identity: "1".repeat(64),
+    };
+    let mut stager = store.stage(&about, 10, NOW).await.unwrap();
+    let rows = (0..devices)
+        .map(|n| Row {
+            line: n + 2,
+            device_key: format!("DK{n:05}").into(),
+            payload: Payload {
+                product_key: "PK".into(),
+                data: "[1]".into(),
+                qos: None,
+                is_cache: None,
+                cache_time: None,
+                is_cover: None,
+                extend_para: None,
+            },
+            labels: None,
+        })
+        .collect();
+    stager.rows(rows).await.unwrap();
+    stager.finish(NOW).await.unwrap();
+    store
+}
+
+async fn journal(store: &mut Store) -> Journal<'_> {
+    let run = store.run_by_name("test").await.unwrap().unwrap();
+    store.journal(run, AfterFailure::Block).await.unwrap()
+}
+
+fn wish(requests: usize, chunk_size: u32) -> Wish {
+    Wish {
+        requests,
+        chunk_size,
+        now: NOW,
+    }
+}
+
+/// A claim that came back, and what follows for its n-th member.
+fn back(claim: Claim, next: impl Fn(usize) -> Next) -> Record {
+    let tasks = claim
+        .members
+        .iter()
+        .enumerate()
+        .map(|(n, member)| {
+            let next = next(n);
+            let is_accepted = next == Next::End(TaskState::Accepted);
+            Settlement {
+                outcome: Outcome {
+                    class: if is_accepted {
+                        Class::Accepted
+                    } else {
+                        Class::Transient
+                    },
+                    code: None,
+                    message: None,
+                    ticket: Ticket::new("1").filter(|_| is_accepted),
+                },
+                history: History {
+                    sends: member.history.sends + 1,
+                    ..member.history
+                },
+                next,
+            }
+        })
+        .collect();
+    Record {
+        claim,
+        end: RequestEnd::Sent {
+            sent_at: Some(NOW),
+            finished_at: NOW,
+            latency: None,
+            http_status: Some(200),
+            code: None,
+            message: None,
+            error: None,
+            passed: None,
+            refused: None,
+            tasks,
+        },
+    }
+}
+
+const AGAIN: Next = Next::Again {
+    due_at: NOW,
+    keep_bundle: true,
+};
+
+/// Of these claims, how many are first sends, and how many are not.
+fn shares(claims: &[Claim]) -> (usize, usize) {
+    let first = claims
+        .iter()
+        .filter(|claim| claim.members[0].history.sends == 0)
+        .count();
+    (first, claims.len() - first)
+}
+
+#[tokio::test]
+async fn due_tasks_and_first_sends_share_each_claim_by_halves() {
+    let folder = TempDir::new().unwrap();
+    let mut store = staged(&folder, 4000).await;
+    let mut journal = journal(&mut store).await;
+    let claims = journal
+        .exchange(vec![], wish(200, 10))
+        .await
+        .unwrap()
+        .claims;
+    assert_eq!(shares(&claims), (200, 0));
+    // 2,000 tasks are due now, and 2,000 have never been sent.
+    let records = claims
+        .into_iter()
+        .map(|claim| back(claim, |_| AGAIN))
+        .collect();
+    journal.exchange(records, wish(0, 10)).await.unwrap();
+    for _ in 0..3 {
+        let claims = journal.exchange(vec![], wish(8, 10)).await.unwrap().claims;
+        assert_eq!(shares(&claims), (4, 4));
+    }
+    // Of three requests the odd one goes to each of them in turn, and so does a single one.
+    for most in [3, 1] {
+        let mut total = (0, 0);
+        for _ in 0..10 {
+            let claims = journal
+                .exchange(vec![], wish(most, 10))
+                .await
+                .unwrap()
+                .claims;
+            let (first, due) = shares(&claims);
+            assert!(due <= most.div_ceil(2), "{due} of {most}");
+            total = (total.0 + first, total.1 + due);
+        }
+        assert_eq!(total, (5 * most, 5 * most), "in claims of {most}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_due_gets_all_when_no_first_send_is_left_and_the_other_way_round() {
+    let folder = TempDir::new().unwrap();
+    let mut store = staged(&folder, 80).await;
+    let mut journal = journal(&mut store).await;
+    let claims = journal.exchange(vec![], wish(8, 10)).await.unwrap().claims;
+    assert_eq!(shares(&claims), (8, 0), "nothing else is due");
+    let records = claims
+        .into_iter()
+        .map(|claim| back(claim, |_| AGAIN))
+        .collect();
+    let claims = journal.exchange(records, wish(8, 10)).await.unwrap().claims;
+    assert_eq!(shares(&claims), (0, 8), "nothing else is left");
+}
+
+#[tokio::test]
+async fn parts_of_a_split_request_stay_apart_whatever_becomes_of_them() {
+    let folder = TempDir::new().unwrap();
+    let mut store = staged(&folder, 8).await;
+    let mut journal = journal(&mut store).await;
+    let mut claims = journal.exchange(vec![], wish(4, 100)).await.unwrap().claims;
+    assert_eq!(claims.len(), 1);
+    let whole = claims.remove(0);
+    let tasks =
+        |claim: &Claim| -> Vec<TaskId> { claim.members.iter().map(|member| member.task).collect() };
+    let halves: Vec<Vec<TaskId>> = tasks(&whole).chunks(4).map(<[_]>::to_vec).collect();
+    let split = back(whole, |n| Next::Split {
+        second_half: n >= 4,
+    });
+    let mut records = vec![split];
+    // Both are due at the same time, and a request has room for both; a failure in passing changes nothing of that.
+    for _ in 0..3 {
+        let claims = journal
+            .exchange(records, wish(4, 100))
+            .await
+            .unwrap()
+            .claims;
+        let found: Vec<Vec<TaskId>> = claims.iter().map(tasks).collect();
+        assert_eq!(found, halves);
+        records = claims
+            .into_iter()
+            .map(|claim| back(claim, |_| AGAIN))
+            .collect();
+    }
+}

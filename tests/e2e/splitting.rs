@@ -1,0 +1,104 @@
+//! Requests that are refused as a whole: what is at fault is found at a bounded price, and the others pay nothing.
+
+use fleetpush::simulator::Scenario;
+use rustix::process::Signal;
+
+use crate::support::{Sim, Site, agree, devices, wait_for};
+
+#[test]
+fn poisonous_devices_are_found_at_the_price_that_is_promised() {
+    const CHUNK: usize = 100;
+    let sim = Sim::start(Scenario {
+        seed: 4,
+        poison: 0.02,
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(4 * CHUNK));
+    // A budget of one attempt: an innocent device that a split cost an attempt would fail.
+    site.push(
+        &sim,
+        &[
+            "run",
+            "fleet.csv",
+            "--chunk-size",
+            "100",
+            "--max-attempts",
+            "1",
+            "--abort-if",
+            "never",
+        ],
+    )
+    .expect(1);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    let mut bound = 0.0;
+    let mut culprits = 0;
+    for chunk in journal.tasks.chunks(CHUNK) {
+        let failed = chunk.iter().filter(|task| task.state == "failed").count();
+        culprits += failed;
+        let k = failed as f64;
+        bound += 1.0 + 2.0 * k * (CHUNK as f64).log2().ceil() + k;
+    }
+    assert!(
+        culprits >= 2,
+        "{culprits} culprits are no test of splitting"
+    );
+    let stats = sim.stats();
+    assert!(stats.requests as f64 <= bound, "{stats:?}");
+    for task in &journal.tasks {
+        let told = (task.state.as_str(), task.code);
+        let is_culprit = told == ("failed", Some(61005));
+        assert!(is_culprit || task.state == "accepted", "{task:?}");
+    }
+    assert_eq!(sim.deliveries().len(), 4 * CHUNK - culprits);
+    assert_eq!(
+        stats.refused_requests.keys().collect::<Vec<_>>(),
+        [&61005],
+        "{stats:?}"
+    );
+}
+
+#[test]
+fn a_limit_of_devices_is_found_and_kept_after_a_resume() {
+    let sim = Sim::start(Scenario {
+        latency_ms: 50,
+        device_limit: Some(30),
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(2000));
+    let args = [
+        "run",
+        "fleet.csv",
+        "--chunk-size",
+        "100",
+        "--concurrency",
+        "1",
+        "--max-attempts",
+        "1",
+    ];
+    let push = site.start(&sim, &args);
+    wait_for("the limit", || {
+        push.stderr()
+            .contains("lowered to 25 devices")
+            .then_some(())
+    });
+    push.signal(Signal::TERM);
+    push.ended().expect(3);
+    agree(&site.journal(), &sim);
+    let before = sim.stats();
+    assert!(before.refused_requests[&50005] > 0, "{before:?}");
+
+    sim.play(Scenario {
+        device_limit: Some(30),
+        ..Scenario::default()
+    });
+    site.push(&sim, &args).expect(0);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert_eq!(journal.run().accepted, 2000);
+    assert_eq!(sim.deliveries().len(), 2000, "each device once");
+    let after = sim.stats();
+    // What had been split before the stop may still be tried in its larger part.
+    let refused = after.refused_requests[&50005] - before.refused_requests[&50005];
+    assert!(refused <= 2, "the limit was forgotten: {after:?}");
+}
