@@ -87,10 +87,6 @@ pub enum Command {
     /// Show what a run has come to, by state and code
     Status(StatusArgs),
     /// List what happened to each device of a run
-    ///
-    /// Rows come as they are kept, which is as they are sent: those of one payload together, and not by line. Failed ones and those in
-    /// doubt come by class and code when --state or --class asks for them, the most frequent first. To have them by line, sort CSV, or
-    /// query the view `results` with ORDER BY line.
     Results(ResultsArgs),
     /// Explain the platform's codes and what fleetpush does about them
     Codes(CodesArgs),
