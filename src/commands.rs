@@ -1,5 +1,6 @@
 //! One file for each command: it opens what the command needs, does or asks it, and tells how it went.
 
+mod bad_rows;
 mod cancel;
 mod check;
 mod codes;

@@ -40,3 +40,8 @@ Examples:
   fleetpush run fleet.csv --region europe
   fleetpush run keys.csv --region china --product-key PK0001 --service fuwu --param raw1=AA
   zcat fleet.jsonl.gz | fleetpush run - --name night --region europe --rate 10";
+
+/// What follows the flags of `results`.
+pub(super) const RESULTS_EPILOGUE: &str = "\
+Rows come grouped as they are sent, not by line. To have them by line, sort them, or query the view
+`results` of the database with ORDER BY line.";

@@ -8,6 +8,7 @@ use super::{
     push_args::{PaceArgs, PushArgs},
     values,
 };
+use crate::model::Payload;
 
 /// `fleetpush run`
 #[derive(Debug, Args)]
@@ -62,7 +63,7 @@ pub struct ManifestArgs {
     #[arg(long, value_name = "CODE=VALUE", help_heading = PAYLOAD, requires = "service", value_parser = values::parameter)]
     pub param: Vec<(String, String)>,
     /// The QoS level of rows that give none, 0 to 2 [default: left out, the platform takes 1]
-    #[arg(long, value_name = "LEVEL", help_heading = PAYLOAD, value_parser = |text: &str| values::whole(text, 0, 2))]
+    #[arg(long, value_name = "LEVEL", help_heading = PAYLOAD, value_parser = |text: &str| values::whole(text, *Payload::QOS.start(), *Payload::QOS.end()))]
     pub qos: Option<i32>,
     /// How long the platform keeps a command for a device that is offline (isCache and cacheTime), at least 1 [default: left out,
     /// the platform keeps none]

@@ -101,7 +101,7 @@ pub struct RecoveryArgs {
     /// [env: FLEETPUSH_AFTER_FAILURE]
     #[arg(long, value_name = "CHOICE", value_parser = one_of(AfterFailure::ALL, AfterFailure::name))]
     pub after_failure: Option<AfterFailure>,
-    /// Abort when more than this share of the devices that have ended failed, offline and blocked ones left out, once `min` devices
+    /// Abort when more than this share of the tasks that have ended failed, offline and blocked ones left out, once `min` tasks
     /// have ended (500 when left out); or never [default: failed>10%,min=500] [env: FLEETPUSH_ABORT_IF]
     #[arg(long, value_name = "CONDITION", value_parser = keys::ABORT_IF.key.parse)]
     pub abort_if: Option<AbortIf>,

@@ -146,6 +146,7 @@ pub struct StatusArgs {
 
 /// `fleetpush results`
 #[derive(Debug, Args)]
+#[command(after_help = super::help::RESULTS_EPILOGUE)]
 pub struct ResultsArgs {
     /// The run's name [default: the latest run]
     #[arg(value_parser = values::run_name)]

@@ -1,6 +1,6 @@
 //! `fleetpush check`: validate everything and show the plan; nothing is sent.
 
-use std::io::Write as _;
+use std::{io::Write as _, time::Duration};
 
 use anyhow::Context;
 
@@ -49,15 +49,12 @@ pub(super) async fn check(
     };
     let plan = store.plan(&staged.run, chunk_size).await?;
     store.close().await?;
-    let time = match settings.pace.rate.per_second() {
-        Some(rate) => format!(
-            "at least {} at {rate} requests a second",
-            number::duration(std::time::Duration::from_secs_f64(
-                plan.requests as f64 / rate
-            ))
-        ),
-        None => "as fast as the platform answers".to_owned(),
-    };
+    let sent = staged.run.tasks - staged.duplicates - staged.invalid;
+    let time = time(
+        plan.requests,
+        settings.pace.rate.per_second(),
+        sent.saturating_sub(plan.devices),
+    );
     let lines = [
         format!("{file} can be pushed"),
         format!("  rows      {}", number::grouped(staged.run.tasks)),
@@ -81,4 +78,52 @@ pub(super) async fn check(
         .try_for_each(|line| writeln!(out, "{}", clean(line)))
         .and_then(|()| out.flush());
     Exit::Complete.after_output(written)
+}
+
+/// The least time that a push takes. `following` tasks wait for an earlier one of their device.
+fn time(requests: u64, rate: Option<f64>, following: u64) -> String {
+    let least = match rate {
+        Some(rate) => {
+            let sending = Duration::from_secs_f64(requests as f64 / rate);
+            let words = if sending < Duration::from_secs(1) {
+                "less than 1 s".to_owned()
+            } else {
+                format!("at least {}", number::duration(sending))
+            };
+            format!("{words} at {rate} requests a second")
+        }
+        None => "as fast as the platform answers".to_owned(),
+    };
+    match following {
+        0 => format!("{least}, throttling not counted"),
+        n => format!(
+            "{least}, throttling not counted, nor that {} for an earlier one of the same device",
+            if n == 1 {
+                "1 row waits".to_owned()
+            } else {
+                format!("{} rows wait", number::grouped(n))
+            }
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_says_what_it_leaves_out() {
+        let told = [
+            time(10, Some(25.0), 0),
+            time(250, Some(25.0), 1),
+            time(90_000, Some(25.0), 2000),
+            time(90_000, None, 0),
+        ];
+        insta::assert_snapshot!(told.join("\n"), @r"
+        less than 1 s at 25 requests a second, throttling not counted
+        at least 10 s at 25 requests a second, throttling not counted, nor that 1 row waits for an earlier one of the same device
+        at least 1 h 00 min at 25 requests a second, throttling not counted, nor that 2,000 rows wait for an earlier one of the same device
+        as fast as the platform answers, throttling not counted
+        ");
+    }
 }

@@ -138,7 +138,9 @@ async fn summarize(
 /// The flags that the next command needs to find the same database.
 pub(super) fn repeat(database: &Database) -> Repeat {
     Repeat {
-        db: (!database.usual).then(|| database.path.clone()),
+        // Absolute, since the next command may be typed in another folder; a path without one is told as it was given.
+        db: (!database.usual)
+            .then(|| std::path::absolute(&database.path).unwrap_or_else(|_| database.path.clone())),
         simulate: database.simulated,
     }
 }

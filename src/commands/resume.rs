@@ -11,7 +11,7 @@ use crate::{
     exit::{Exit, Failure},
     model::{RunId, RunState},
     settings::Resume as Settings,
-    store::{Run, Store},
+    store::{FindError, Run, Store},
     ui::printer::Printer,
 };
 
@@ -59,11 +59,8 @@ pub(super) async fn named(store: &mut Store, name: &str) -> Result<Run, Failure>
         return Ok(run);
     }
     let runs = store.all_runs().await?;
-    Err(Failure::usage(anyhow!(
-        "there is no run '{name}' in {}: {}",
-        store.path().display(),
-        names(&runs)
-    )))
+    let names = runs.into_iter().rev().map(|run| run.about.name).collect();
+    Err(FindError::among(store.path(), names, name).into())
 }
 
 async fn only_unfinished(store: &mut Store) -> Result<Run, Failure> {
@@ -85,9 +82,6 @@ async fn only_unfinished(store: &mut Store) -> Result<Run, Failure> {
 /// The latest of these runs by name.
 fn names(runs: &[Run]) -> String {
     const MOST: usize = 10;
-    if runs.is_empty() {
-        return "it has no run at all".to_owned();
-    }
     let names: Vec<&str> = runs
         .iter()
         .rev()

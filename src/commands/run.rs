@@ -41,9 +41,10 @@ pub(super) async fn run(
         identity,
     };
     let mut store = Store::open(&settings.database.path).await?;
-    printer.say(&format!("results go to {}", store.path().display()));
+    let results = format!("results go to {}", store.path().display());
     match earlier(&mut store, &about, &settings).await? {
         Earlier::Continue(run) => {
+            printer.say(&results);
             printer.say(&format!("run '{}' continues", run.about.name));
             return push(
                 store,
@@ -74,6 +75,7 @@ pub(super) async fn run(
         printer.say("stopped before anything was staged; nothing has been sent");
         return Ok(Exit::Stopped);
     };
+    printer.say(&results);
     printer.say(&format!(
         "run '{}': {} tasks, {} of them duplicates, {} invalid",
         staged.run.about.name, staged.run.tasks, staged.duplicates, staged.invalid

@@ -1,11 +1,11 @@
 //! Staging a manifest: its rows are read on a thread of their own and stored as they come.
 
-use std::{fmt::Write as _, ops::RangeInclusive, path::Path};
+use std::{ops::RangeInclusive, path::Path};
 
 use anyhow::anyhow;
 use tokio::sync::mpsc;
 
-use super::interrupt::Interrupt;
+use super::{bad_rows::BadRows, interrupt::Interrupt};
 use crate::{
     clock,
     exit::Failure,
@@ -19,8 +19,6 @@ use crate::{
 const BATCH: usize = 1000;
 /// Batches that may wait.
 const WAITING: usize = 4;
-/// Bad rows that are told at once.
-const MOST_ERRORS: usize = 20;
 
 /// Opens a manifest, which takes one reading of it. `None` when a signal came meanwhile.
 pub(super) async fn open(
@@ -107,7 +105,8 @@ async fn store_rows(
     file: &str,
     interrupt: &Interrupt,
 ) -> Result<Stored, Failure> {
-    let mut bad = Vec::new();
+    let mut bad = BadRows::default();
+    let mut whole = true;
     let mut rows = 0;
     loop {
         let batch = tokio::select! {
@@ -128,8 +127,8 @@ async fn store_rows(
                 stager.invalid(&[error], clock::wall_now()).await?;
             }
             Some(Batch::Bad(error)) => {
-                bad.push(error);
-                if bad.len() == MOST_ERRORS {
+                whole = bad.add(error);
+                if !whole {
                     break;
                 }
             }
@@ -138,34 +137,7 @@ async fn store_rows(
     if bad.is_empty() {
         Ok(Stored::All(rows))
     } else {
-        Err(Failure::usage(anyhow!(bad_rows(file, &bad))))
-    }
-}
-
-fn bad_rows(file: &str, bad: &[RowError]) -> String {
-    let mut text = if bad.len() < MOST_ERRORS {
-        format!(
-            "{file}: {} cannot be sent; nothing has been sent",
-            counted(bad.len())
-        )
-    } else {
-        format!(
-            "{file}: the first {} that cannot be sent; nothing has been sent",
-            counted(bad.len())
-        )
-    };
-    for error in bad {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "\n{file}: {error}");
-    }
-    text.push_str("\ncorrect them, or record them as failed and go on with --skip-invalid");
-    text
-}
-
-fn counted(rows: usize) -> String {
-    match rows {
-        1 => "1 row".to_owned(),
-        n => format!("{n} rows"),
+        Err(Failure::usage(anyhow!(bad.text(file, whole))))
     }
 }
 

@@ -121,17 +121,14 @@ impl Login {
                     .map(Duration::from_secs),
             });
         }
-        let said = msg.or(message).or(detail).unwrap_or_else(|| {
-            if readable {
-                "no token in the reply"
-            } else {
-                "the reply is not a JSON object"
-            }
-            .into()
-        });
-        let said = secrets.iter().fold(said.into_string(), |said, secret| {
-            said.replace(secret, "[…]")
-        });
+        // Only the platform's words can hold a secret; in ours, a short one would blot out letters.
+        let said = match msg.or(message).or(detail) {
+            Some(said) => secrets.iter().fold(said.into_string(), |said, secret| {
+                said.replace(secret, "[…]")
+            }),
+            None if readable => "no token in the reply".to_owned(),
+            None => "the reply is not a JSON object".to_owned(),
+        };
         Err(self.refusal(reply, code, &said))
     }
 

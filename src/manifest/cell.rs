@@ -1,6 +1,7 @@
 //! The text of a cell as the type that its column asks for. A reason for refusing it says what is wrong and the way out.
 
 use super::json;
+use crate::model::Payload;
 
 /// Whether a device or product key can be sent as it stands.
 ///
@@ -40,8 +41,11 @@ fn is_spreadsheet_float(key: &str) -> bool {
 
 /// `qos`.
 pub(super) fn qos(text: &str) -> Result<i32, String> {
+    let (least, most) = (Payload::QOS.start(), Payload::QOS.end());
     text.parse()
-        .map_err(|_| format!("{text:?} is not a whole number"))
+        .ok()
+        .filter(|level| Payload::QOS.contains(level))
+        .ok_or_else(|| format!("{text:?} is not a whole number from {least} to {most}"))
 }
 
 /// `is_cache` and `is_cover`: `true`, `false`, `1` or `0`; spreadsheets write the words in capitals.
@@ -147,9 +151,13 @@ mod tests {
 
     #[test]
     fn numbers_and_flags() {
-        assert_eq!(qos("2"), Ok(2));
-        assert!(qos("1.0").is_err());
-        assert!(qos("2147483648").is_err());
+        assert_eq!((qos("0"), qos("2")), (Ok(0), Ok(2)));
+        for text in ["-1", "3", "1.0", "2147483648"] {
+            assert_eq!(
+                qos(text),
+                Err(format!("{text:?} is not a whole number from 0 to 2"))
+            );
+        }
         assert_eq!(seconds("0"), Ok(0));
         assert!(seconds("-1").is_err());
         assert!(seconds("10m").is_err());

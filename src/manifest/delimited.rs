@@ -315,7 +315,7 @@ mod tests {
             ),
             (
                 "DK1,PK1,[],,,one,,,",
-                "line 2, column qos: \"one\" is not a whole number",
+                "line 2, column qos: \"one\" is not a whole number from 0 to 2",
             ),
             (
                 "DK1,PK1,[],,,,yes,,",

@@ -319,7 +319,7 @@ mod tests {
             (with(r#""data":"""#), "line 1, column data: is not JSON"),
             (
                 with(r#""data":[],"qos":1.5"#),
-                "line 1, column qos: \"1.5\" is not a whole number",
+                "line 1, column qos: \"1.5\" is not a whole number from 0 to 2",
             ),
             (
                 with(r#""data":[],"isCache":[]"#),

@@ -1,5 +1,7 @@
 //! What a manifest row asks for.
 
+use std::ops::RangeInclusive;
+
 /// What a request carries besides its devices (specification, "Request Parameters"). Absent fields are omitted from the request, never null.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Payload {
@@ -7,7 +9,7 @@ pub struct Payload {
     pub product_key: Box<str>,
     /// `data`: the wire string, for example `[{"fuwu":[{"raw1":"AA"}]}]`.
     pub data: Box<str>,
-    /// `qos`; the platform takes 1 when it is absent.
+    /// `qos`, one of [`QOS`](Self::QOS); the platform takes 1 when it is absent.
     pub qos: Option<i32>,
     /// `isCache`: keep the command for a device that is offline; the platform takes false when it is absent.
     pub is_cache: Option<bool>,
@@ -43,6 +45,12 @@ pub struct RowError {
     pub device_key: Box<str>,
     /// What is wrong and what to do: lower case, no full stop.
     pub reason: Box<str>,
+}
+
+impl Payload {
+    /// The levels that `qos` may have. The specification only says that it is a whole number; these are all that MQTT, from which the
+    /// word comes, knows, and anything else is taken for a slip.
+    pub const QOS: RangeInclusive<i32> = 0..=2;
 }
 
 impl std::fmt::Display for RowError {

@@ -23,7 +23,7 @@ pub fn crossed(
     }
     abort_if
         .is_met(failed, all)
-        .then(|| format!("{failed} of {all} ended devices failed (--abort-if '{abort_if}')"))
+        .then(|| format!("{failed} of {all} ended tasks failed (--abort-if '{abort_if}')"))
 }
 
 #[cfg(test)]
@@ -48,7 +48,7 @@ mod tests {
         assert_eq!(crossed(abort_if, ended(10)), None);
         assert_eq!(
             crossed(abort_if, ended(11)).unwrap(),
-            "11 of 101 ended devices failed (--abort-if 'failed>10%,min=100')"
+            "11 of 101 ended tasks failed (--abort-if 'failed>10%,min=100')"
         );
         assert_eq!(crossed(AbortIf::Never, ended(5000)), None);
     }

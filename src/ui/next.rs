@@ -1,6 +1,11 @@
 //! The next command to type.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use url::{Host, Url};
 
 use crate::model::{Class, Region, RunState};
 
@@ -28,16 +33,22 @@ impl Repeat {
     pub fn command(&self, command: &str, run: &str, target: &str, flags: &str) -> String {
         let mut words = format!("fleetpush {command} {}{flags}", quoted(run));
         // A command that asks the platform has to be told it again; where a variable or the config file names it, that does no harm.
-        if matches!(command, "resume" | "retry" | "resolve") && !self.simulate {
+        let simulated = self.is_simulated(target);
+        if matches!(command, "resume" | "retry" | "resolve") && !simulated {
             words.push_str(&target_flag(target));
         }
         if let Some(db) = &self.db {
             words.extend([" --db ", &quoted_path(db)]);
         }
-        if self.simulate {
+        if simulated {
             words.push_str(" --simulate");
         }
         words
+    }
+
+    /// Whether the run is one against the simulator inside the process, also when its database was found by `--db` alone.
+    fn is_simulated(&self, target: &str) -> bool {
+        self.simulate || target == "simulator"
     }
 }
 
@@ -87,7 +98,7 @@ pub fn suggestions(report: &RunReport) -> Vec<Suggestion> {
         }
         if report.counts.in_doubt > 0 {
             // The simulator inside the process has forgotten what it was sent.
-            if !report.repeat.simulate {
+            if !report.repeat.is_simulated(&report.target) {
                 suggest(
                     "resolve",
                     "",
@@ -111,8 +122,25 @@ fn target_flag(base_url: &str) -> String {
         .find(|region| region.base_url() == base_url);
     match region {
         Some(region) => format!(" --region {}", region.name()),
+        None if is_insecure(base_url) => {
+            format!(" --base-url {} --insecure-http", quoted(base_url))
+        }
         None => format!(" --base-url {}", quoted(base_url)),
     }
+}
+
+/// Whether the URL is only taken with `--insecure-http`: a plain one that leaves this machine.
+fn is_insecure(base_url: &str) -> bool {
+    let Ok(url) = Url::parse(base_url) else {
+        return false;
+    };
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name.trim_end_matches('.') == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical().is_loopback(),
+        None => false,
+    };
+    url.scheme() == "http" && !loopback
 }
 
 /// The text as one word of a POSIX shell.
@@ -221,6 +249,42 @@ mod tests {
             commands(&report),
             ["fleetpush resume night-1 --base-url https://iot.example"]
         );
+    }
+
+    #[test]
+    fn a_plain_url_is_insecure_unless_it_stays_on_this_machine() {
+        let flags = |url| target_flag(url);
+        assert_eq!(
+            flags("http://iot.example:8080"),
+            " --base-url http://iot.example:8080 --insecure-http"
+        );
+        for url in [
+            "http://127.0.0.1:8765",
+            "http://[::1]:8765",
+            "http://localhost:8765",
+            "https://iot.example",
+        ] {
+            assert!(!flags(url).contains("--insecure-http"), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_simulated_run_stays_simulated_when_its_database_was_named() {
+        let report = RunReport {
+            target: "simulator".into(),
+            repeat: Repeat {
+                db: Some("/data/simulated.db".into()),
+                simulate: false,
+            },
+            ..report()
+        };
+        let commands = commands(&report);
+        assert!(!commands.is_empty());
+        for command in commands {
+            assert!(command.ends_with(" --simulate"), "{command}");
+            assert!(!command.contains("--base-url"), "{command}");
+            assert!(!command.contains("resolve"), "{command}");
+        }
     }
 
     #[test]

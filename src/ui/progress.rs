@@ -24,6 +24,9 @@ use crate::{
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
+/// How often a line is written when nothing has changed, as in an outage: a sign of life, and no flood in a log.
+const SAME_LINE_EVERY: Duration = Duration::from_mins(1);
+
 /// How often the bar is brought up to date when nothing happens: its clock goes on.
 const BAR_EVERY: Duration = Duration::from_secs(1);
 
@@ -71,6 +74,25 @@ impl Session {
     }
 }
 
+/// Which lines are worth writing.
+#[derive(Default)]
+struct Lines {
+    last: Option<(Counts, Timestamp)>,
+}
+
+impl Lines {
+    /// Whether these counts are to be written now; if so, they are taken for written.
+    fn is_due(&mut self, counts: Counts, now: Timestamp) -> bool {
+        let same = self
+            .last
+            .is_some_and(|(told, at)| told == counts && at.until(now) < SAME_LINE_EVERY);
+        if !same {
+            self.last = Some((counts, now));
+        }
+        !same
+    }
+}
+
 /// Shows events until their channel closes. `counts` is where the run stands at the beginning: rates are of this session alone.
 pub async fn watch(
     mut events: Receiver<Event>,
@@ -92,6 +114,7 @@ pub async fn watch(
         printer.screen().show(bar.clone());
     }
     let every = if bar.is_some() { BAR_EVERY } else { LINE_EVERY };
+    let mut lines = Lines::default();
     let mut ticks = interval_at(Instant::now() + every, every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -103,8 +126,9 @@ pub async fn watch(
                 }
             }
             _ = ticks.tick(), if mode != ProgressMode::None => {
-                if mode == ProgressMode::Lines {
-                    printer.say(&session.snapshot(now()).line());
+                let now = now();
+                if mode == ProgressMode::Lines && lines.is_due(session.counts, now) {
+                    printer.say(&session.snapshot(now).line());
                 }
             }
         }
@@ -184,6 +208,18 @@ mod tests {
         paused: connection refused; next try in 2.0 s, gives up in 30 min 00 s
         resumed: the platform answers again, after 20 s
         ");
+    }
+
+    #[test]
+    fn a_line_that_says_nothing_new_is_written_once_a_minute() {
+        let mut lines = Lines::default();
+        let standing = counts(10, 0, 0);
+        let due: Vec<i64> = (0..=130)
+            .step_by(5)
+            .filter(|second| lines.is_due(standing, Timestamp(second * 1000)))
+            .collect();
+        assert_eq!(due, [0, 60, 120]);
+        assert!(lines.is_due(counts(11, 0, 0), Timestamp(131_000)));
     }
 
     #[test]

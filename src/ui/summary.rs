@@ -114,7 +114,7 @@ fn stop_words(stop: &Stop) -> Option<(&'static str, &str)> {
             Some(("stopped, because the platform stayed out of reach", reason))
         }
         Stop::Aborted { reason } => Some(("aborted, because too many tasks failed", reason)),
-        Stop::Refused { reason } => Some(("stopped, because the platform refused", reason)),
+        Stop::Refused { reason } => Some(("stopped until this is corrected", reason)),
     }
 }
 
@@ -184,7 +184,7 @@ mod tests {
                 reason: "501 of 1,000 failed\u{1b}[2J".into(),
             },
             Stop::Refused {
-                reason: "code 91007, enable the API permission".into(),
+                reason: "https://iot.example refuses the login: no such key (code 90047)".into(),
             },
         ]
         .into_iter()
@@ -203,7 +203,7 @@ mod tests {
         stopped on request; nothing is lost
         stopped, because the platform stayed out of reach: connection refused
         aborted, because too many tasks failed: 501 of 1,000 failed\u{1b}[2J
-        stopped, because the platform refused: code 91007, enable the API permission
+        stopped until this is corrected: https://iot.example refuses the login: no such key (code 90047)
         ");
     }
 

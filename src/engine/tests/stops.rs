@@ -109,7 +109,7 @@ async fn a_threshold_aborts_and_can_be_overridden() {
     assert_eq!(
         stop,
         Stop::Aborted {
-            reason: "20 of 20 ended devices failed (--abort-if 'failed>10%,min=20')".into()
+            reason: "20 of 20 ended tasks failed (--abort-if 'failed>10%,min=20')".into()
         }
     );
     assert_eq!(bench.query("SELECT state FROM runs").await, ["aborted"]);

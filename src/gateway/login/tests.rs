@@ -225,3 +225,14 @@ async fn nothing_secret_comes_back_in_an_error() {
         "{text}"
     );
 }
+
+#[tokio::test]
+async fn a_short_key_blots_nothing_out_of_our_own_words() {
+    let server = Server::start(|_, _| Act::ok("<html>")).await;
+    let login = Login {
+        access_key: "a".into(),
+        ..login(&server)
+    };
+    let text = format!("{:?}", login.login().await.map(|_| ()).unwrap_err());
+    assert!(text.contains("the reply is not a JSON object"), "{text}");
+}

@@ -1,5 +1,7 @@
 //! Finds runs, and counts their tasks.
 
+use std::path::Path;
+
 use crate::{
     model::{Counts, RunId, RunState, Timestamp},
     store::reader::{ReadError, Reader},
@@ -29,6 +31,26 @@ pub enum FindError {
     /// The database cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+}
+
+impl FindError {
+    /// What to say of a run that is not among the `names` in the database at `path`.
+    pub fn among(path: &Path, names: Vec<String>, wanted: &str) -> Self {
+        if names.is_empty() {
+            return Self::NoRun(path.into());
+        }
+        let mut near: Vec<(f64, String)> = names
+            .into_iter()
+            .map(|name| (strsim::jaro_winkler(&name, wanted), name))
+            .filter(|(resemblance, _)| *resemblance >= RESEMBLANCE)
+            .collect();
+        near.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        near.truncate(OFFERED);
+        Self::Unknown {
+            wanted: wanted.into(),
+            near: near.into_iter().map(|(_, name)| name).collect(),
+        }
+    }
 }
 
 fn did_you_mean(near: &[String]) -> String {
@@ -120,20 +142,7 @@ impl Reader {
                 .fetch_all(&mut self.connection)
                 .await
                 .map_err(|error| self.failure(error))?;
-        if names.is_empty() {
-            return Ok(FindError::NoRun(self.path().into()));
-        }
-        let mut near: Vec<(f64, String)> = names
-            .into_iter()
-            .map(|name| (strsim::jaro_winkler(&name, wanted), name))
-            .filter(|(resemblance, _)| *resemblance >= RESEMBLANCE)
-            .collect();
-        near.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-        near.truncate(OFFERED);
-        Ok(FindError::Unknown {
-            wanted: wanted.into(),
-            near: near.into_iter().map(|(_, name)| name).collect(),
-        })
+        Ok(FindError::among(self.path(), names, wanted))
     }
 
     fn run_row(&self, raw: RawRun) -> Result<RunRow, ReadError> {

@@ -1,0 +1,148 @@
+//! The bad rows of a manifest as they are told: rows that are wrong in the same way share a line, so that every line tells another thing.
+
+use std::fmt::Write as _;
+
+use crate::model::RowError;
+
+/// Mistakes that are told at once.
+const MOST_MISTAKES: usize = 20;
+
+/// The bad rows that have been found.
+#[derive(Debug, Default)]
+pub(super) struct BadRows {
+    mistakes: Vec<Mistake>,
+    rows: u64,
+    last_line: Option<u64>,
+}
+
+/// A mistake where it stands first.
+#[derive(Debug)]
+struct Mistake {
+    first: RowError,
+    /// Rows after the first that have it, too.
+    more: u64,
+    last_line: u64,
+}
+
+impl BadRows {
+    /// Whether none has been found.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Takes in the next bad row; rows come in the order of their lines. False when there are too many different mistakes to tell, and
+    /// looking for more is in vain.
+    pub(super) fn add(&mut self, error: RowError) -> bool {
+        let line = error.line;
+        let full = self.mistakes.len() == MOST_MISTAKES;
+        let known = self.mistakes.iter_mut().find(|mistake| {
+            mistake.first.column == error.column && mistake.first.reason == error.reason
+        });
+        match known {
+            Some(mistake) => {
+                // A JSONL line with many devices is one line to correct.
+                mistake.more += u64::from(mistake.last_line != line);
+                mistake.last_line = line;
+            }
+            None if full => return false,
+            None => self.mistakes.push(Mistake {
+                first: error,
+                more: 0,
+                last_line: line,
+            }),
+        }
+        self.rows += u64::from(self.last_line != Some(line));
+        self.last_line = Some(line);
+        true
+    }
+
+    /// What is told of them; `whole` is false when there are more.
+    pub(super) fn text(&self, file: &str, whole: bool) -> String {
+        let rows = rows(self.rows);
+        let mut text = if whole {
+            format!("{file}: {rows} cannot be sent; nothing has been sent")
+        } else {
+            format!(
+                "{file}: the first {MOST_MISTAKES} different mistakes, in {rows}; nothing has been sent"
+            )
+        };
+        for Mistake { first, more, .. } in &self.mistakes {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "\n{first}");
+            if *more > 0 {
+                let _ = write!(text, " (and {more} more {})", noun(*more));
+            }
+        }
+        text.push_str("\ncorrect them, or record them as failed and go on with --skip-invalid");
+        text
+    }
+}
+
+fn rows(count: u64) -> String {
+    format!("{count} {}", noun(count))
+}
+
+fn noun(count: u64) -> &'static str {
+    if count == 1 { "row" } else { "rows" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(line: u64, column: &str, reason: &str) -> RowError {
+        RowError {
+            line,
+            column: Some(column.into()),
+            device_key: format!("D{line}").into(),
+            reason: reason.into(),
+        }
+    }
+
+    #[test]
+    fn rows_that_are_wrong_in_the_same_way_share_a_line() {
+        let mut bad = BadRows::default();
+        assert!(bad.is_empty());
+        for line in 7..=18 {
+            assert!(bad.add(error(
+                line,
+                "qos",
+                "\"9\" is not a whole number from 0 to 2"
+            )));
+        }
+        assert!(bad.add(error(19, "device_key", "is empty")));
+        insta::assert_snapshot!(bad.text("fleet.csv", true), @r#"
+        fleet.csv: 13 rows cannot be sent; nothing has been sent
+        line 7, column qos: "9" is not a whole number from 0 to 2 (and 11 more rows)
+        line 19, column device_key: is empty
+        correct them, or record them as failed and go on with --skip-invalid
+        "#);
+    }
+
+    #[test]
+    fn a_line_with_many_devices_is_one_row() {
+        let mut bad = BadRows::default();
+        for _ in 0..500 {
+            bad.add(error(3, "qos", "is wrong"));
+        }
+        let text = bad.text("fleet.jsonl", true);
+        assert!(text.starts_with("fleet.jsonl: 1 row cannot"), "{text}");
+        assert!(!text.contains("more"), "{text}");
+    }
+
+    #[test]
+    fn it_ends_with_one_mistake_too_many_and_not_before() {
+        let mut bad = BadRows::default();
+        for line in 1..=20 {
+            assert!(bad.add(error(line, "qos", &format!("reason {line}"))));
+        }
+        assert!(bad.add(error(21, "qos", "reason 1")), "a known mistake");
+        assert!(!bad.add(error(22, "qos", "reason 21")));
+        let text = bad.text("fleet.csv", false);
+        assert!(
+            text.starts_with("fleet.csv: the first 20 different mistakes, in 21 rows;"),
+            "{text}"
+        );
+        assert_eq!(text.lines().count(), 22);
+    }
+}
