@@ -177,7 +177,10 @@ fn a_second_signal_leaves_at_once_whatever_is_waited_for() {
     });
     let mut push = site.start(&sim, &["run", "fleet.csv", "--again"]);
     wait_for("the database to be opened", || {
-        push.stderr().contains("results go to").then_some(())
+        let owner = std::fs::read_to_string(site.path("push.db.lock")).unwrap_or_default();
+        owner
+            .starts_with(&format!("pid {} ", push.pid()))
+            .then_some(())
     });
     push.signal(Signal::TERM);
     wait_for("the first signal", || {
