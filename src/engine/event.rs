@@ -14,7 +14,7 @@ pub enum Event {
     Progress {
         /// How many tasks are in which state.
         counts: Counts,
-        /// Requests answered or lost in this session.
+        /// Requests answered or lost in this push.
         requests: u64,
         /// The latest time at which a waiting task becomes due.
         latest_due: Option<Timestamp>,

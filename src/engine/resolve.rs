@@ -325,7 +325,7 @@ fn what_follows(fate: &Fate) -> Next {
             retry_after,
             reason,
         },
-        Signal::Silent if class == Some(Class::Auth) => Next::AtOnce,
+        Signal::Reached if class == Some(Class::Auth) => Next::AtOnce,
         Signal::Silent => Next::Later {
             retry_after: None,
             reason: words,

@@ -35,9 +35,9 @@ pub enum Basis {
 /// What a request's fate says of the platform as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
-    /// The platform answered: it is there, and knows us.
+    /// The platform answered: it is there. That it refused the token is an answer too; a platform that was away may have forgotten it.
     Reached,
-    /// Nothing can be said: the request was lost on its way, or the token was refused.
+    /// Nothing can be said: the request was lost on its way.
     Silent,
     /// Too many requests: the rate has to drop.
     Throttled {
@@ -226,7 +226,7 @@ fn whole_signal(answer: &Answer, whole: &Outcome) -> Signal {
             reason: reason(),
         },
         Class::Refused => Signal::Stop { reason: reason() },
-        Class::InDoubt | Class::Auth => Signal::Silent,
+        Class::InDoubt => Signal::Silent,
         _ => Signal::Reached,
     }
 }
@@ -314,10 +314,10 @@ mod tests {
             (200, Some(61002), Offline, Some(61002), "reached"),
             (200, Some(70026), Offline, Some(70026), "reached"),
             (200, Some(70065), Offline, Some(70065), "reached"),
-            (401, None, Auth, Some(401), "silent"),
-            (200, Some(401), Auth, Some(401), "silent"),
-            (200, Some(91001), Auth, Some(91001), "silent"),
-            (200, Some(91004), Auth, Some(91004), "silent"),
+            (401, None, Auth, Some(401), "reached"),
+            (200, Some(401), Auth, Some(401), "reached"),
+            (200, Some(91001), Auth, Some(91001), "reached"),
+            (200, Some(91004), Auth, Some(91004), "reached"),
             (302, None, Refused, Some(302), "stop"),
             (403, None, Refused, Some(403), "stop"),
             (404, None, Refused, Some(404), "stop"),
@@ -333,13 +333,13 @@ mod tests {
             (400, None, Rejected, Some(400), "reached"),
             // A known code tells more than the status …
             (500, Some(50000), Transient, Some(50000), "reached"),
-            (400, Some(91004), Auth, Some(91004), "silent"),
+            (400, Some(91004), Auth, Some(91004), "reached"),
             (503, Some(61002), Offline, Some(61002), "reached"),
             // … and the status more than an unknown one, which may be a proxy's.
             (500, Some(12345), InDoubt, Some(500), "silent"),
             (503, Some(12345), Outage, Some(503), "outage"),
             (403, Some(12345), Refused, Some(403), "stop"),
-            (401, Some(12345), Auth, Some(401), "silent"),
+            (401, Some(12345), Auth, Some(401), "reached"),
             (422, Some(12345), Rejected, Some(12345), "reached"),
         ] {
             let (got_class, got_code, got_signal) = whole(answer(status, code));

@@ -1,4 +1,4 @@
-//! The words at the end of a push: what this session did, and where the run stands now.
+//! The words at the end of a push: what this push did, and where the run stands now.
 //!
 //! As text it goes to stderr, since it is for people; with `--format json` it is one JSON object on stdout and nothing else is there.
 
@@ -18,7 +18,7 @@ use crate::{engine::Stop, model::SummaryFormat};
 pub struct Summary {
     /// Where the run stands.
     pub run: RunReport,
-    /// What this session did; none when there was nothing to do.
+    /// What this push did; none when there was nothing to do.
     pub session: Option<Session>,
 }
 

@@ -40,6 +40,32 @@ async fn an_outage_pauses_the_run_and_costs_no_device() {
 }
 
 #[tokio::test]
+async fn a_platform_that_comes_back_without_its_tokens_is_back() {
+    let script: Script = Box::new(|n, request: &Outgoing| match n {
+        1 => unreachable(),
+        2..6 => code(91001),
+        _ => accepted(request),
+    });
+    let mut bench = Bench::of(200, script).await;
+    bench.options.concurrency = 1;
+    bench.options.rules.max_attempts = 1;
+    let (stop, events) = bench.push().await;
+    assert_eq!(stop, Stop::Complete);
+    assert_eq!(bench.states().await, ["accepted|accepted|200"]);
+    let resumed = events
+        .iter()
+        .filter(|event| matches!(event, Event::Resumed { .. }));
+    // The first refusal of the token ends the pause; had it not, each of them would have doubled the wait for the next probe.
+    assert!(
+        resumed.clone().all(
+            |event| matches!(event, Event::Resumed { after } if *after < Duration::from_secs(2))
+        ),
+        "{events:?}"
+    );
+    assert_eq!(resumed.count(), 1);
+}
+
+#[tokio::test]
 async fn an_outage_that_lasts_stops_the_run_with_its_tasks_pending() {
     let mut bench = Bench::of(100, Box::new(|_, _| unreachable())).await;
     bench.options.max_outage = Duration::from_millis(200);
