@@ -84,6 +84,7 @@ pub(crate) fn reply(bytes: &[u8]) {
             extend_para: None,
         }),
         devices: ["DK00001", "DK00002", "\u{202e}\"\\"].map(Arc::from).into(),
+        not_after: None,
     };
     let answer = read_reply(200, None, bytes, &request);
     assert_eq!(answer.elements.len(), request.devices.len());

@@ -1,8 +1,45 @@
 //! The one place that reads the wall clock.
+//!
+//! A test of the binary gives the process another time with [`TEST_NOW`]: its wall clock starts there and runs on.
 
-use std::time::Instant;
+use std::{sync::OnceLock, time::Instant};
 
 use crate::model::Timestamp;
+
+/// The variable with which a test sets the wall clock of a process: RFC 3339, `2026-03-29T00:59:58Z`.
+pub const TEST_NOW: &str = "FLEETPUSH_TEST_NOW";
+
+/// The clock that stands in for the wall, when a test has set one.
+static WALL: OnceLock<Clock> = OnceLock::new();
+
+/// [`TEST_NOW`] is no time.
+#[derive(Debug, thiserror::Error)]
+#[error("{TEST_NOW}={text:?} is no time: write for example 2026-03-29T00:59:58Z, or remove it")]
+pub struct TestNowError {
+    text: String,
+}
+
+/// Looks whether a test has set the wall clock, and if so, starts it there and gives the time. To be called once, before anything reads
+/// the time.
+pub fn begin() -> Result<Option<Timestamp>, TestNowError> {
+    let Some(text) = std::env::var_os(TEST_NOW).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let start = test_now(&text.to_string_lossy())?;
+    let clock = WALL.get_or_init(|| Clock {
+        start,
+        since: Instant::now(),
+    });
+    Ok(Some(clock.start))
+}
+
+fn test_now(text: &str) -> Result<Timestamp, TestNowError> {
+    text.parse()
+        .map(|time: jiff::Timestamp| Timestamp(time.as_millisecond()))
+        .map_err(|_| TestNowError {
+            text: text.to_owned(),
+        })
+}
 
 /// A clock that reads the wall once and then follows the monotonic clock, so that a wall clock that jumps or goes back neither stalls
 /// a snooze nor makes the engine spin.
@@ -29,6 +66,12 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         self.start.after(self.since.elapsed())
     }
+
+    /// Whether `end` has come by this clock or by the wall. For what must not happen after a certain hour: a machine that sleeps stops
+    /// this clock, and a wall that is set back would put the hour off.
+    pub fn has_passed(&self, end: Timestamp) -> bool {
+        self.now() >= end || wall_now() >= end
+    }
 }
 
 /// The wall clock's present time.
@@ -37,7 +80,10 @@ impl Clock {
     reason = "this is the place that the rule names"
 )]
 pub fn wall_now() -> Timestamp {
-    Timestamp(jiff::Timestamp::now().as_millisecond())
+    match WALL.get() {
+        Some(clock) => clock.now(),
+        None => Timestamp(jiff::Timestamp::now().as_millisecond()),
+    }
 }
 
 #[cfg(test)]
@@ -55,6 +101,35 @@ mod tests {
         };
         let Timestamp(passed) = clock.now();
         assert!((0..60_000).contains(&passed), "{passed} ms have passed");
+    }
+
+    #[test]
+    fn an_hour_has_passed_when_either_clock_says_so() {
+        let behind = Clock {
+            start: Timestamp(0),
+            since: Instant::now(),
+        };
+        let wall = wall_now();
+        let hour = Duration::from_hours(1);
+        assert!(behind.has_passed(wall), "by the wall");
+        let ahead = Clock {
+            start: wall.after(2 * hour),
+            since: Instant::now(),
+        };
+        assert!(ahead.has_passed(wall.after(hour)), "by the clock");
+        assert!(!behind.has_passed(wall.after(hour)));
+    }
+
+    #[test]
+    fn a_test_sets_a_time_or_learns_what_to_write() {
+        assert_eq!(
+            test_now("1970-01-01T00:00:01.5Z").unwrap(),
+            Timestamp(1_500)
+        );
+        assert_eq!(
+            test_now("yesterday").unwrap_err().to_string(),
+            "FLEETPUSH_TEST_NOW=\"yesterday\" is no time: write for example 2026-03-29T00:59:58Z, or remove it"
+        );
     }
 
     #[test]

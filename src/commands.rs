@@ -4,6 +4,7 @@ mod bad_rows;
 mod cancel;
 mod check;
 mod codes;
+mod hours;
 mod interrupt;
 mod push;
 mod resolve;

@@ -34,6 +34,8 @@ pub struct Outgoing {
     pub payload: Arc<Payload>,
     /// The device keys, each once.
     pub devices: Vec<Arc<str>>,
+    /// The time from which on it must not be sent, if there is one.
+    pub not_after: Option<Timestamp>,
 }
 
 /// What became of one request, and when.
@@ -49,7 +51,8 @@ pub struct Delivery {
 
 /// Sends requests to a platform.
 pub trait Gateway: Send + Sync + 'static {
-    /// Sends one request, once: no retry of any kind happens behind this call.
+    /// Sends one request, once: no retry of any kind happens behind this call. A request whose time is over when it could go out is
+    /// not sent ([`Unsent::Late`](crate::model::Unsent::Late)).
     fn send(&self, request: Outgoing) -> impl Future<Output = Delivery> + Send;
 }
 

@@ -7,7 +7,7 @@
 //! main → cli, commands, exit          commands → settings, manifest, engine, store, gateway, ui
 //! engine → store, gateway (trait), policy, throttle, model        store, gateway, manifest, policy → model
 //! ui → engine events                  model, throttle → nothing of this crate
-//! main → settings, logging            settings → cli, model                logging → settings, clock
+//! main → settings, logging, clock     settings → cli, model, clock         logging → settings, clock
 //! ```
 
 pub mod cli;

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Parser;
 use fleetpush::{
     cli::Cli,
-    commands,
+    clock, commands,
     exit::{Exit, Failure},
     logging,
     settings::{self, Environment, Level},
@@ -23,12 +23,19 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> Result<Exit, Failure> {
+    let set_by_a_test = clock::begin().map_err(Failure::usage)?;
     let settings = settings::resolve(cli, &Environment::of_process()).map_err(Failure::usage)?;
     let printer = Printer::new(settings.logging.level == Level::Errors);
     // The log shares the terminal with the progress.
     logging::init(&settings.logging, printer.screen().clone()).map_err(Failure::usage)?;
     for warning in settings.warnings {
         tracing::warn!("{warning}");
+    }
+    if let Some(start) = set_by_a_test {
+        tracing::warn!(
+            "{} is set: this process takes {start} for the time at its start",
+            clock::TEST_NOW
+        );
     }
     let runtime = tokio::runtime::Runtime::new()
         .context("cannot start the runtime")

@@ -1,6 +1,6 @@
 //! The words of the domain as types: what a payload is, what a send can come to, which states a task can be in.
 //!
-//! Nothing here does I/O, and nothing here imports another module of the crate.
+//! Nothing here does I/O, but for the look-up of a time zone that somebody names, and nothing here imports another module of the crate.
 
 mod doubt;
 mod fate;
@@ -9,6 +9,7 @@ mod ids;
 mod options;
 mod outcome;
 mod payload;
+mod schedule;
 mod state;
 mod ticket;
 mod time;
@@ -21,6 +22,7 @@ pub use ids::{BundleId, PayloadId, RequestId, RunId, TaskId};
 pub use options::{AbortIf, AfterFailure, InDoubt, Language, OptionError, Percent, Rate, Region};
 pub use outcome::{Class, Outcome};
 pub use payload::{Payload, Row, RowError};
+pub use schedule::{DailyWindow, Deadline, Hours, RepeatAfter, Schedule, SendWindow, Until};
 pub use state::{Counts, RunState, TaskState};
 pub use ticket::Ticket;
 pub use time::Timestamp;

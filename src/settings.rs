@@ -23,7 +23,7 @@ pub use self::{
     environment::Environment,
     error::Error,
     logging::{Level, Logging},
-    manifest::{Check, DefaultData, ManifestDefaults, ManifestInput, Run},
+    manifest::{Check, DefaultData, ManifestDefaults, ManifestInput, OtherVersions, Run},
     push::{Pace, Push, Recovery, Target, Timeouts},
     query::{Cancel, Codes, Resolution, Results, Resume, Retry, Runs, Selection, Status},
     source::Origin,

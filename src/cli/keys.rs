@@ -7,7 +7,10 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     cli::values,
-    model::{AbortIf, AfterFailure, InDoubt, Language, LogFormat, ProgressMode, Rate, Region},
+    model::{
+        AbortIf, AfterFailure, InDoubt, Language, LogFormat, ProgressMode, Rate, Region,
+        RepeatAfter, SendWindow, Until,
+    },
 };
 
 /// A setting without a default.
@@ -106,6 +109,12 @@ keys! {
         RETRY_OFFLINE: u32 = "retry-offline", "0", |text| values::whole(text, 0, 1000);
         /// How long to wait before an offline device is tried again.
         OFFLINE_DELAY: Duration = "offline-delay", "30m", |text| values::duration(text, SECOND, WEEK);
+        /// Until when a push sends.
+        UNTIL: Until = "until", "never", read;
+        /// The hours of the day in which a push sends.
+        WINDOW: SendWindow = "window", "always", read;
+        /// How long after its end a push is made anew.
+        REPEAT_AFTER: RepeatAfter = "repeat-after", "never", read;
         /// How progress is shown.
         PROGRESS: ProgressMode = "progress", "auto", read;
     }

@@ -5,10 +5,11 @@ use std::{ops::RangeInclusive, path::PathBuf};
 use clap::Args;
 
 use super::{
+    keys,
     push_args::{PaceArgs, PushArgs},
     values,
 };
-use crate::model::Payload;
+use crate::model::{Payload, RepeatAfter};
 
 /// `fleetpush run`
 #[derive(Debug, Args)]
@@ -23,6 +24,16 @@ pub struct RunArgs {
     /// Push once more what is already complete, as a new run NAME-2
     #[arg(long)]
     pub again: bool,
+    /// Push once more what has been complete or cancelled for so long, as a new run NAME-2: for the same manifest every night. Less
+    /// than the time from the end of one night's push to the start of the next [default: never] [env: FLEETPUSH_REPEAT_AFTER]
+    #[arg(long, value_name = "DURATION", help_heading = "Schedule", value_parser = keys::REPEAT_AFTER.key.parse)]
+    pub repeat_after: Option<RepeatAfter>,
+    /// Cancel unfinished runs of other versions of this manifest, and push this one
+    #[arg(long)]
+    pub supersede: bool,
+    /// Push this version of the manifest beside unfinished runs of other versions
+    #[arg(long, conflicts_with = "supersede")]
+    pub alongside: bool,
     /// How to push.
     #[command(flatten)]
     pub push: PushArgs,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{keys, one_of, query_args::SimulateArg};
+use super::{keys, one_of, query_args::SimulateArg, schedule_args::ScheduleArgs};
 use crate::model::{
     AbortIf, AfterFailure, InDoubt, Language, ProgressMode, Rate, Region, SummaryFormat,
 };
@@ -21,6 +21,9 @@ pub struct PushArgs {
     /// What follows when something fails.
     #[command(flatten)]
     pub recovery: RecoveryArgs,
+    /// When it may send.
+    #[command(flatten)]
+    pub schedule: ScheduleArgs,
     /// The form of the summary on stdout [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = one_of(SummaryFormat::ALL, SummaryFormat::name))]
     pub format: Option<SummaryFormat>,

@@ -8,7 +8,7 @@ use crate::{
     exit::{Exit, Failure},
     model::{AfterFailure, InDoubt},
     settings::Cancel as Settings,
-    store::Store,
+    store::{Run, Store},
     ui::{number::counted, printer::Printer},
 };
 
@@ -23,15 +23,20 @@ pub(super) async fn cancel(settings: Settings, printer: &Printer) -> Result<Exit
             run.state.name()
         )));
     }
-    let now = clock::wall_now();
-    let mut journal = store.journal(run, AfterFailure::Block).await?;
-    // What may have been sent is not skipped: it ends in doubt.
-    engine::recover(&mut journal, InDoubt::Hold, now).await?;
-    let ended = journal.cancel(now).await?;
+    let ended = end(&mut store, run).await?;
     store.close().await?;
     printer.say(&format!(
         "run '{name}' is cancelled: {} will not be sent",
         counted(ended, "pending task")
     ));
     Ok(Exit::Complete)
+}
+
+/// Ends an unfinished run; gives how many of its tasks were pending.
+pub(super) async fn end(store: &mut Store, run: Run) -> Result<u64, Failure> {
+    let now = clock::wall_now();
+    let mut journal = store.journal(run, AfterFailure::Block).await?;
+    // What may have been sent is not skipped: it ends in doubt.
+    engine::recover(&mut journal, InDoubt::Hold, now).await?;
+    Ok(journal.cancel(now).await?)
 }

@@ -28,6 +28,7 @@ pub(super) async fn check(
     let about = NewRun {
         name: "check".to_owned(),
         manifest: manifest.name().to_owned(),
+        manifest_path: None,
         manifest_sha256: manifest.sha256(),
         defaults: stage::defaults(&settings.input.defaults).canonical(),
         base_url: "simulator".to_owned(),

@@ -10,7 +10,7 @@ use crate::{
     clock::Clock,
     engine::{self, Context, Options, Pushed, Stop},
     exit::{Exit, Failure},
-    model::{Counts, RunState},
+    model::{Counts, Deadline, RunState},
     policy::Rules,
     settings::{Database, Push},
     store::{Reader, Run, Store},
@@ -25,15 +25,19 @@ use crate::{
 /// Events that may wait for the display; the engine waits for none of them to be shown.
 const EVENTS: usize = 1024;
 
-/// Pushes a run until it is complete or something stops it, and prints the summary.
+/// Pushes a run until it is complete or something stops it, at the latest the deadline, and prints the summary.
 pub(super) async fn push(
     mut store: Store,
     run: Run,
+    deadline: Option<Deadline>,
     settings: &Push,
     database: &Database,
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
+    if let Some(deadline) = &deadline {
+        printer.say(&format!("sends until {}", deadline.what));
+    }
     let clock = Clock::start();
     let connection = target::connect(settings, clock).await?;
     let name = run.about.name.clone();
@@ -54,6 +58,7 @@ pub(super) async fn push(
         random: SmallRng::from_rng(&mut rand::rng()),
         events,
         stop: interrupt.stop(),
+        deadline,
     };
     let started = clock.now();
     let pushed = engine::push(&mut journal, &options, context).await;
@@ -74,7 +79,7 @@ pub(super) async fn push(
     summarize(&name, Some(session), settings, database, printer).await?;
     Ok(match stop {
         Stop::Complete => complete(&after),
-        Stop::Signal | Stop::Outage { .. } => Exit::Stopped,
+        Stop::Signal | Stop::Deadline { .. } | Stop::Outage { .. } => Exit::Stopped,
         Stop::Aborted { .. } => Exit::Aborted,
         Stop::Refused { .. } => Exit::Refused,
     })

@@ -118,7 +118,7 @@ pub(super) async fn resolve(
             ));
             Exit::Stopped
         }
-        Stop::Signal => Exit::Stopped,
+        Stop::Signal | Stop::Deadline { .. } => Exit::Stopped,
         Stop::Complete | Stop::Aborted { .. } => standing(&mut store, run, &settings.push).await?,
     };
     store.close().await?;

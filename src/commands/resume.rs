@@ -3,13 +3,14 @@
 use anyhow::anyhow;
 
 use super::{
+    hours::{closed, hours},
     interrupt::Interrupt,
     push::{nothing_to_do, push},
     target,
 };
 use crate::{
     exit::{Exit, Failure},
-    model::{RunId, RunState},
+    model::{Hours, RunId, RunState},
     settings::Resume as Settings,
     store::{FindError, Run, Store},
     ui::printer::Printer,
@@ -35,10 +36,15 @@ pub(super) async fn resume(
     if !goes_on {
         return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
     }
+    let deadline = match hours(&settings.push.schedule)? {
+        Hours::Open(deadline) => deadline,
+        Hours::Closed(why) => return closed(store, &why, printer).await,
+    };
     printer.say(&format!("run '{}' continues", run.about.name));
     push(
         store,
         run,
+        deadline,
         &settings.push,
         &settings.database,
         interrupt,

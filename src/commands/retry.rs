@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write as _};
 use anyhow::anyhow;
 
 use super::{
+    hours::{closed, hours},
     interrupt::Interrupt,
     push::{nothing_to_do, push},
     resume::named,
@@ -13,7 +14,7 @@ use super::{
 use crate::{
     clock, engine,
     exit::{Exit, Failure},
-    model::RunState,
+    model::{Hours, RunState},
     settings::{Retry as Settings, Selection},
     store::{RetryFilter, RetryPlan, Store},
     ui::{number::counted, printer::Printer},
@@ -67,6 +68,10 @@ pub(super) async fn retry(
         ));
         return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
     }
+    let deadline = match hours(&settings.push.schedule)? {
+        Hours::Open(deadline) => deadline,
+        Hours::Closed(why) => return closed(store, &why, printer).await,
+    };
     if plan.chosen + plan.blocked > ASK_ABOVE && !settings.yes {
         tokio::select! {
             agreed = agree(&what) => agreed?,
@@ -89,6 +94,7 @@ pub(super) async fn retry(
     push(
         store,
         run,
+        deadline,
         &settings.push,
         &settings.database,
         interrupt,

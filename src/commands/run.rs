@@ -1,18 +1,27 @@
 //! `fleetpush run`: stage, then resume. The same push again continues, or says that it is complete.
 
+mod decision;
+mod owned;
+mod versions;
+
+use std::path::Path;
+
 use anyhow::anyhow;
 
+use self::decision::{Decision, Earlier, Wish, decide};
 use super::{
+    hours::{closed, hours},
     interrupt::Interrupt,
     push::{nothing_to_do, push},
     stage, target,
 };
 use crate::{
+    clock,
     exit::{Exit, Failure},
-    manifest,
-    model::RunState,
-    settings::Run as Settings,
-    store::{NewRun, Run, Store},
+    manifest::{self, Manifest},
+    model::Hours,
+    settings::{OtherVersions, Run as Settings},
+    store::{NewRun, Run, Staged, Store},
     ui::printer::Printer,
 };
 
@@ -22,67 +31,98 @@ pub(super) async fn run(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
+    let hours = hours(&settings.push.schedule)?;
     let target = target::name(&settings.push.target)?;
     let Some(manifest) = stage::open(&settings.input, interrupt).await? else {
         return Ok(Exit::Stopped);
     };
-    let defaults = stage::defaults(&settings.input.defaults).canonical();
-    let identity = manifest::identity(&manifest.sha256(), &defaults, &target);
-    let name = match &settings.name {
-        Some(name) => name.clone(),
-        None => stage::default_name(&manifest, &settings.input.path, &identity)?,
+    let mut about = about(&manifest, &settings, target)?;
+    let mut store = match Store::open(&settings.database.path).await {
+        Ok(store) => store,
+        Err(error) => return Err(owned::explain(error, &settings.database.path, &about).await),
     };
-    let mut about = NewRun {
-        name,
-        manifest: manifest.name().to_owned(),
-        manifest_sha256: manifest.sha256(),
-        defaults,
-        base_url: target,
-        identity,
-    };
-    let mut store = Store::open(&settings.database.path).await?;
-    let results = format!("results go to {}", store.path().display());
-    match earlier(&mut store, &about, &settings).await? {
-        Earlier::Continue(run) => {
-            printer.say(&results);
-            printer.say(&format!("run '{}' continues", run.about.name));
-            return push(
-                store,
-                run,
-                &settings.push,
-                &settings.database,
-                interrupt,
-                printer,
-            )
-            .await;
-        }
-        Earlier::Ended(run) => {
-            return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
-        }
-        Earlier::None => {}
-        Earlier::Again => about.name = store.free_name(&about.name).await?,
+    let earlier = store.run_by_identity(&about.identity).await?;
+    let others = versions::unfinished(&mut store, &about).await?;
+    let decision = decide(
+        earlier.as_ref().map(|run| Earlier {
+            state: run.state,
+            finished_at: run.finished_at,
+        }),
+        !others.is_empty(),
+        Wish {
+            again: settings.again,
+            override_abort: settings.push.recovery.override_abort,
+            repeat_after: settings.repeat_after,
+            other_versions: settings.other_versions,
+        },
+        clock::wall_now(),
+    );
+    if decision == Decision::Undecided {
+        return Err(versions::in_the_way(&store, &others, &about).await?);
     }
-    let staged = stage::stage(
+    must_own_name(
         &mut store,
-        manifest,
         &about,
-        settings.push.pace.chunk_size,
-        &settings.input,
-        interrupt,
+        earlier.as_ref(),
+        settings.other_versions,
     )
     .await?;
-    let Some(staged) = staged else {
-        printer.say("stopped before anything was staged; nothing has been sent");
-        return Ok(Exit::Stopped);
+    let earlier = match (decision, earlier) {
+        (Decision::Nothing { anew_at }, Some(run)) => {
+            if let Some(at) = anew_at {
+                printer.say(&format!(
+                    "run '{}' has ended, and is pushed anew from {at} on (--repeat-after {})",
+                    run.about.name, settings.repeat_after
+                ));
+            }
+            return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
+        }
+        (Decision::Continue, earlier) => earlier,
+        _ => None,
     };
-    printer.say(&results);
-    printer.say(&format!(
-        "run '{}': {} tasks, {} of them duplicates, {} invalid",
-        staged.run.about.name, staged.run.tasks, staged.duplicates, staged.invalid
-    ));
+    let deadline = match hours {
+        Hours::Open(deadline) => deadline,
+        Hours::Closed(why) => return closed(store, &why, printer).await,
+    };
+    let results = format!("results go to {}", store.path().display());
+    let run = if let Some(run) = earlier {
+        printer.say(&results);
+        printer.say(&format!("run '{}' continues", run.about.name));
+        run
+    } else {
+        about.name = store.free_name(&about.name).await?;
+        let staged = stage::stage(
+            &mut store,
+            manifest,
+            &about,
+            settings.push.pace.chunk_size,
+            &settings.input,
+            interrupt,
+        )
+        .await?;
+        let Some(Staged {
+            run,
+            duplicates,
+            invalid,
+        }) = staged
+        else {
+            printer.say("stopped before anything was staged; nothing has been sent");
+            return Ok(Exit::Stopped);
+        };
+        printer.say(&results);
+        printer.say(&format!(
+            "run '{}': {} tasks, {duplicates} of them duplicates, {invalid} invalid",
+            run.about.name, run.tasks
+        ));
+        run
+    };
+    if settings.other_versions == OtherVersions::Supersede {
+        versions::supersede(&mut store, others, printer).await?;
+    }
     push(
         store,
-        staged.run,
+        run,
+        deadline,
         &settings.push,
         &settings.database,
         interrupt,
@@ -91,39 +131,54 @@ pub(super) async fn run(
     .await
 }
 
-/// What the database knows of this push.
-enum Earlier {
-    /// Nothing.
-    None,
-    /// It is unfinished.
-    Continue(Run),
-    /// It has ended, or is aborted, and nothing is to be sent.
-    Ended(Run),
-    /// It has ended, and is to be pushed anew.
-    Again,
-}
-
-async fn earlier(
-    store: &mut Store,
-    about: &NewRun,
-    settings: &Settings,
-) -> Result<Earlier, Failure> {
-    let of_this_name = store.run_by_name(&about.name).await?;
-    if let Some(other) = of_this_name.filter(|run| run.about.identity != about.identity) {
-        return Err(other_identity(&other, about));
-    }
-    let Some(run) = store.run_by_identity(&about.identity).await? else {
-        return Ok(Earlier::None);
+/// What this push is, by the name that is asked for.
+fn about(manifest: &Manifest, settings: &Settings, target: String) -> Result<NewRun, Failure> {
+    let defaults = stage::defaults(&settings.input.defaults).canonical();
+    let identity = manifest::identity(&manifest.sha256(), &defaults, &target);
+    let name = match &settings.name {
+        Some(name) => name.clone(),
+        None => stage::default_name(manifest, &settings.input.path, &identity)?,
     };
-    Ok(match run.state {
-        RunState::Running | RunState::Stopped => Earlier::Continue(run),
-        RunState::Aborted if settings.push.recovery.override_abort => Earlier::Continue(run),
-        RunState::Complete | RunState::Cancelled if settings.again => Earlier::Again,
-        RunState::Aborted | RunState::Complete | RunState::Cancelled => Earlier::Ended(run),
+    Ok(NewRun {
+        name,
+        manifest: manifest.name().to_owned(),
+        // The path of a pipe says nothing of what comes out of it.
+        manifest_path: manifest.stem().map(|_| absolute(&settings.input.path)),
+        manifest_sha256: manifest.sha256(),
+        defaults,
+        base_url: target,
+        identity,
     })
 }
 
-/// A name stands for one push: what differs from the one that has it.
+/// The path from the root. Links are not followed: `current.csv` is the same manifest whatever it leads to tonight.
+fn absolute(path: &Path) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.to_string_lossy().into_owned()
+}
+
+/// A name stands for one push. Only versions of one manifest share it, when they have been allowed to follow one another: as NAME,
+/// NAME-2, …
+async fn must_own_name(
+    store: &mut Store,
+    about: &NewRun,
+    earlier: Option<&Run>,
+    other_versions: OtherVersions,
+) -> Result<(), Failure> {
+    let of_this_name = store.run_by_name(&about.name).await?;
+    let Some(other) = of_this_name.filter(|run| run.about.identity != about.identity) else {
+        return Ok(());
+    };
+    let follows = other_versions != OtherVersions::Refuse
+        || earlier.is_some_and(|run| versions::is_named(&run.about.name, &about.name));
+    if follows && versions::is_other_version(&other.about, about) {
+        Ok(())
+    } else {
+        Err(other_identity(&other, about))
+    }
+}
+
+/// What differs from the push that has the name.
 fn other_identity(run: &Run, about: &NewRun) -> Failure {
     let mut differences = Vec::new();
     let mut differ = |what: &str, then: &str, now: &str| {

@@ -84,6 +84,11 @@ pub enum Stop {
     Complete,
     /// A signal asked for it.
     Signal,
+    /// The time came from which on nothing is to be sent.
+    Deadline {
+        /// What came to its end, for a person.
+        reason: String,
+    },
     /// An outage lasted longer than `--max-outage`.
     Outage {
         /// What the platform or the network said last.

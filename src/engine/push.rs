@@ -10,7 +10,7 @@ use super::{Event, Pushed, Stop, recovery::recover, writer::write};
 use crate::{
     clock::Clock,
     gateway::Gateway,
-    model::{AbortIf, RunState},
+    model::{AbortIf, Deadline, RunState},
     policy::{self, Rules},
     store::{Journal, StoreError},
 };
@@ -49,6 +49,8 @@ pub struct Context<G> {
     pub events: mpsc::Sender<Event>,
     /// Becomes true when the push is to stop.
     pub stop: watch::Receiver<bool>,
+    /// The time from which on nothing is sent, if there is one; the push stops then.
+    pub deadline: Option<Deadline>,
 }
 
 /// Pushes a run until it is complete or something stops it, and notes in the journal how it ended.
@@ -80,7 +82,9 @@ pub async fn push<G: Gateway>(
     let state = match &stop {
         Stop::Complete => RunState::Complete,
         Stop::Aborted { .. } => RunState::Aborted,
-        Stop::Signal | Stop::Outage { .. } | Stop::Refused { .. } => RunState::Stopped,
+        Stop::Signal | Stop::Deadline { .. } | Stop::Outage { .. } | Stop::Refused { .. } => {
+            RunState::Stopped
+        }
     };
     // The last task may have ended while a stop was under way.
     let state = if journal.counts().pending == 0 {

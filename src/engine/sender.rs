@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{
     gateway::{Delivery, Gateway, Outgoing},
-    model::RequestId,
+    model::{Fate, RequestId, Unsent},
     throttle::Pacer,
 };
 
@@ -34,7 +34,7 @@ pub(super) enum Report {
         started: Instant,
         delivery: Delivery,
     },
-    /// The request was not sent, since the gate closed before it.
+    /// The request was not sent, since the gate closed before it, or its time was over.
     Returned(RequestId),
 }
 
@@ -96,11 +96,14 @@ async fn send<G: Gateway>(
     let _ = reports.send(Report::Started(request)).await;
     let started = Instant::now();
     let delivery = gateway.send(job.outgoing).await;
-    let _ = reports
-        .send(Report::Done {
+    let report = if delivery.fate == Fate::Unsent(Unsent::Late) {
+        Report::Returned(request)
+    } else {
+        Report::Done {
             request,
             started,
             delivery,
-        })
-        .await;
+        }
+    };
+    let _ = reports.send(report).await;
 }

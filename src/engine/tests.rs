@@ -2,6 +2,7 @@
 
 mod bench;
 mod chaos;
+mod deadline;
 mod order;
 mod outcomes;
 mod refusals;

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     clock::Clock,
     gateway::{Gateway, Outgoing},
-    model::{RequestId, Timestamp},
+    model::{Deadline, RequestId, Timestamp},
     policy::{self, Signal},
     store::{Claim, Exchange, Finding, Journal, Record, RequestEnd, StoreError, Tally, Wish},
     throttle::Pacer,
@@ -49,6 +49,7 @@ struct Writer<'j, 's> {
     /// What has been learnt and is told after the next commit.
     news: Vec<Event>,
     stop: watch::Receiver<bool>,
+    deadline: Option<Deadline>,
     pacer: Arc<Pacer>,
     gate: watch::Sender<Gate>,
     jobs: mpsc::Sender<Job>,
@@ -109,6 +110,7 @@ impl<'j, 's> Writer<'j, 's> {
             events: context.events,
             news: Vec::new(),
             stop: context.stop,
+            deadline: context.deadline,
             pacer,
             gate,
             jobs,
@@ -252,9 +254,11 @@ impl<'j, 's> Writer<'j, 's> {
             None => self.next_due.filter(|due| *due > now),
         };
         let give_up = self.outage.give_up().map(|(at, _)| at);
+        let end = self.deadline.as_ref().map(|deadline| deadline.at);
         [
             next_claim.filter(|at| *at > now),
             give_up.filter(|at| *at > now),
+            end.filter(|at| *at > now),
         ]
         .into_iter()
         .flatten()
@@ -262,10 +266,16 @@ impl<'j, 's> Writer<'j, 's> {
         .map(later)
     }
 
-    /// Begins to stop when a signal has asked for it, or when an outage has lasted too long.
+    /// Begins to stop when a signal has asked for it, when the deadline has come, or when an outage has lasted too long.
     fn stop_if_due(&mut self) {
         if *self.stop.borrow() {
             self.begin_stop(Stop::Signal);
+        }
+        let over = self
+            .deadline
+            .take_if(|deadline| self.clock.has_passed(deadline.at));
+        if let Some(Deadline { what: reason, .. }) = over {
+            self.begin_stop(Stop::Deadline { reason });
         }
         let now = self.clock.now();
         let late = self
@@ -330,6 +340,7 @@ impl<'j, 's> Writer<'j, 's> {
                     .iter()
                     .map(|member| Arc::clone(&member.device_key))
                     .collect(),
+                not_after: self.deadline.as_ref().map(|deadline| deadline.at),
             },
             probe,
         };
@@ -350,7 +361,10 @@ impl<'j, 's> Writer<'j, 's> {
             }
             Report::Returned(request) => {
                 self.outage.silent(request, self.clock.now());
-                let claim = self.waiting.remove(&request)?;
+                let claim = self
+                    .waiting
+                    .remove(&request)
+                    .or_else(|| self.under_way.remove(&request))?;
                 Some(Record {
                     claim,
                     end: RequestEnd::Released,

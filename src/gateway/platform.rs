@@ -186,6 +186,14 @@ impl Gateway for Platform {
         let mut sent_at = self.clock.now();
         let mut start = Instant::now();
         let fate = match (wire::encode(&request), self.session.token(sent_at).await) {
+            // The wait for a token, or for a place among the senders, may have been long.
+            (Ok(_), Ok(_))
+                if request
+                    .not_after
+                    .is_some_and(|end| self.clock.has_passed(end)) =>
+            {
+                Fate::Unsent(Unsent::Late)
+            }
             (Ok(body), Ok(token)) => {
                 // The wait for a token is none of the request's.
                 sent_at = self.clock.now();

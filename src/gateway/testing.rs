@@ -219,6 +219,7 @@ pub(super) fn outgoing(devices: &[&str]) -> Outgoing {
             extend_para: None,
         }),
         devices: devices.iter().map(|&device| device.into()).collect(),
+        not_after: None,
     }
 }
 

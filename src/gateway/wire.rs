@@ -70,6 +70,7 @@ mod tests {
         Outgoing {
             payload: Arc::new(payload),
             devices: devices.iter().map(|&device| device.into()).collect(),
+            not_after: None,
         }
     }
 

@@ -45,6 +45,8 @@ pub enum Unsent {
         /// What went wrong and what to do.
         error: String,
     },
+    /// The time from which on it must not be sent had come.
+    Late,
 }
 
 /// A reply that arrived whole.
@@ -83,6 +85,7 @@ impl Unsent {
             | Self::Certificate { error }
             | Self::Credentials { error }
             | Self::Refused { error } => error,
+            Self::Late => "its time was over before it could be sent",
         }
     }
 }

@@ -94,6 +94,8 @@ fn unsent_judgement(unsent: &Unsent, devices: usize) -> Judgement {
             (Class::Refused, Signal::Stop { reason })
         }
         Unsent::Credentials { .. } => (Class::Auth, Signal::Stop { reason }),
+        // Says nothing of the platform, and uses no attempt.
+        Unsent::Late => (Class::Outage, Signal::Silent),
     };
     let outcome = Outcome {
         class,

@@ -9,7 +9,7 @@ use std::{
 use etcetera::BaseStrategy;
 
 use super::{Error, credentials, nearest::did_you_mean};
-use crate::cli::keys;
+use crate::{cli::keys, clock};
 
 /// The variable that names the config file.
 pub(super) const CONFIG: &str = "FLEETPUSH_CONFIG";
@@ -118,7 +118,7 @@ impl Environment {
             settings
                 .iter()
                 .map(String::as_str)
-                .chain([CONFIG, PROFILE, LOG])
+                .chain([CONFIG, PROFILE, LOG, clock::TEST_NOW])
                 .chain(credentials::VARIABLES.iter().copied())
         };
         self.variables
@@ -145,6 +145,7 @@ mod tests {
             ("FLEETPUSH_RATE", "1"),
             ("FLEETPUSH_TOKEN_FILE", "token"),
             ("FLEETPUSH_LOG", "debug"),
+            ("FLEETPUSH_TEST_NOW", "2026-03-29T00:59:58Z"),
             ("PATH", "/bin"),
         ]);
         assert_eq!(

@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::{Database, Error, Pace, Push, source::Sources};
-use crate::cli::{CheckArgs, ManifestArgs, RunArgs};
+use crate::{
+    cli::{CheckArgs, ManifestArgs, RunArgs, keys},
+    model::RepeatAfter,
+};
 
 /// `fleetpush run`
 #[derive(Debug, Clone)]
@@ -19,10 +22,25 @@ pub struct Run {
     pub name: Option<String>,
     /// Whether to push once more what is already complete.
     pub again: bool,
+    /// How long after its end a push is made anew.
+    pub repeat_after: RepeatAfter,
+    /// What becomes of unfinished runs of other versions of the manifest.
+    pub other_versions: OtherVersions,
     /// How to push.
     pub push: Push,
     /// The results database.
     pub database: Database,
+}
+
+/// What becomes of unfinished runs of other versions of the same manifest when this one is pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherVersions {
+    /// Nothing: this one is not pushed.
+    Refuse,
+    /// They are cancelled.
+    Supersede,
+    /// Nothing: this one is pushed beside them.
+    Alongside,
 }
 
 /// `fleetpush check`
@@ -87,6 +105,9 @@ impl Run {
             manifest,
             name,
             again,
+            repeat_after,
+            supersede,
+            alongside,
             push,
         } = args;
         let simulated = push.target.simulate.simulate;
@@ -98,6 +119,12 @@ impl Run {
             input,
             name,
             again,
+            repeat_after: sources.get(&keys::REPEAT_AFTER, repeat_after)?,
+            other_versions: match (supersede, alongside) {
+                (true, _) => OtherVersions::Supersede,
+                (false, true) => OtherVersions::Alongside,
+                (false, false) => OtherVersions::Refuse,
+            },
             push: Push::resolve(push, quiet, sources)?,
             database: Database::resolve(db, simulated, sources)?,
         })

@@ -7,8 +7,11 @@ use super::{
     source::{Found, Origin, Sources},
 };
 use crate::{
-    cli::{PaceArgs, PushArgs, RecoveryArgs, TargetArgs, keys},
-    model::{AbortIf, AfterFailure, InDoubt, Language, ProgressMode, Rate, Region, SummaryFormat},
+    cli::{PaceArgs, PushArgs, RecoveryArgs, ScheduleArgs, TargetArgs, keys},
+    model::{
+        AbortIf, AfterFailure, InDoubt, Language, ProgressMode, Rate, Region, Schedule,
+        SummaryFormat,
+    },
 };
 
 /// Everything that `run`, `resume` and `retry` share.
@@ -24,6 +27,8 @@ pub struct Push {
     pub pace: Pace,
     /// What follows when something fails.
     pub recovery: Recovery,
+    /// When it may send.
+    pub schedule: Schedule,
     /// The form of the summary.
     pub summary_format: SummaryFormat,
     /// How progress is shown.
@@ -101,9 +106,11 @@ impl Push {
             target,
             pace,
             recovery,
+            schedule,
             format,
             progress,
         } = args;
+        let ScheduleArgs { until, window } = schedule;
         let TargetArgs {
             region,
             base_url,
@@ -132,6 +139,10 @@ impl Push {
             },
             pace: Pace::resolve(pace, sources)?,
             recovery: Recovery::resolve(recovery, sources)?,
+            schedule: Schedule {
+                until: sources.get(&keys::UNTIL, until)?,
+                window: sources.get(&keys::WINDOW, window)?,
+            },
             summary_format: format.unwrap_or(SummaryFormat::Text),
             progress: match progress {
                 Found { value, origin } if !quiet || origin == Origin::Flag => value,

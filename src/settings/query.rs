@@ -6,7 +6,7 @@ use super::{Database, Error, Push, source::Sources};
 use crate::{
     cli::{
         CancelArgs, CodesArgs, PaceArgs, PushArgs, RecoveryArgs, ResolveArgs, ResultsArgs,
-        ResumeArgs, RetryArgs, RunsArgs, StatusArgs,
+        ResumeArgs, RetryArgs, RunsArgs, ScheduleArgs, StatusArgs,
     },
     model::{Class, RowFormat, RunState, ShownState, TaskState},
 };
@@ -245,6 +245,7 @@ impl Resolution {
                 max_outage,
                 ..RecoveryArgs::default()
             },
+            schedule: ScheduleArgs::default(),
             format: None,
             progress: None,
         };

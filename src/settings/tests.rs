@@ -33,6 +33,9 @@ const OTHERS: &[(&str, &str)] = &[
     ("abort-if", "never"),
     ("retry-offline", "2"),
     ("offline-delay", "5m"),
+    ("until", "05:00"),
+    ("window", "22:00-05:00 Europe/Oslo"),
+    ("repeat-after", "20h"),
     ("progress", "lines"),
 ];
 

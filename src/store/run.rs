@@ -12,6 +12,8 @@ pub struct NewRun {
     pub name: String,
     /// The manifest, as given on the command line.
     pub manifest: String,
+    /// The absolute path of the manifest's file; none for a stream, and for runs that were staged before it was kept.
+    pub manifest_path: Option<String>,
     /// SHA-256 of the uncompressed manifest, in hex.
     pub manifest_sha256: String,
     /// The flags that change payloads, as canonical JSON.
@@ -31,6 +33,8 @@ pub struct Run {
     pub about: NewRun,
     /// Its state.
     pub state: RunState,
+    /// When it became complete or was cancelled.
+    pub finished_at: Option<Timestamp>,
     /// How many tasks it has.
     pub tasks: u64,
     /// Its tasks are the ids from this one …
@@ -43,8 +47,8 @@ pub struct Run {
     pub chunk_limit: Option<u32>,
 }
 
-const SELECT: &str = "SELECT id, name, manifest, manifest_sha256, defaults, base_url, identity, state, tasks, first_task, end_task, \
-     ordered, chunk_limit FROM run";
+const SELECT: &str = "SELECT id, name, manifest, manifest_path, manifest_sha256, defaults, base_url, identity, state, finished_at, tasks, \
+     first_task, end_task, ordered, chunk_limit FROM run";
 
 impl Store {
     /// The run of this name.
@@ -141,6 +145,7 @@ fn read(row: &SqliteRow) -> Result<Run, StoreError> {
         about: NewRun {
             name: row.try_get("name")?,
             manifest: row.try_get("manifest")?,
+            manifest_path: row.try_get("manifest_path")?,
             manifest_sha256: row.try_get("manifest_sha256")?,
             defaults: row.try_get("defaults")?,
             base_url: row.try_get("base_url")?,
@@ -148,6 +153,7 @@ fn read(row: &SqliteRow) -> Result<Run, StoreError> {
         },
         state: RunState::from_name(&state)
             .ok_or_else(|| StoreError::Damaged(format!("a run has the state '{state}'")))?,
+        finished_at: row.try_get::<Option<i64>, _>("finished_at")?.map(Timestamp),
         tasks: row.try_get::<i64, _>("tasks")?.unsigned_abs(),
         first_task: TaskId(row.try_get("first_task")?),
         end_task: TaskId(row.try_get("end_task")?),

@@ -97,7 +97,7 @@ impl Store {
             .await?;
         let inserted = sqlx::query(
             "INSERT INTO run (name, manifest, manifest_sha256, defaults, base_url, identity, state, created_at, first_task, next_task, \
-             end_task) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'staging', ?7, ?8, ?8, ?8)",
+             end_task, manifest_path) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'staging', ?7, ?8, ?8, ?8, ?9)",
         )
         .bind(&about.name)
         .bind(&about.manifest)
@@ -107,6 +107,7 @@ impl Store {
         .bind(&about.identity)
         .bind(now.0)
         .bind(first_task)
+        .bind(&about.manifest_path)
         .execute(&mut self.connection)
         .await
         .map_err(|error| match error.as_database_error() {

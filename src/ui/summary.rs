@@ -67,7 +67,7 @@ impl Summary {
     }
 
     /// The object of [`RunReport::json`] and a key `session`: null when there was nothing to do, else an object of `stop` (`complete`,
-    /// `signal`, `outage`, `aborted`, `refused`), `reason` (text or null), `seconds`, `ended`, `requests`, `devices_per_second` and
+    /// `signal`, `deadline`, `outage`, `aborted`, `refused`), `reason` (text or null), `seconds`, `ended`, `requests`, `devices_per_second` and
     /// `requests_per_second`.
     fn json(&self) -> serde_json::Value {
         let mut object = self.run.json();
@@ -79,6 +79,7 @@ impl Summary {
                 let (stop, reason) = match &session.stop {
                     Stop::Complete => ("complete", None),
                     Stop::Signal => ("signal", None),
+                    Stop::Deadline { reason } => ("deadline", Some(reason)),
                     Stop::Outage { reason } => ("outage", Some(reason)),
                     Stop::Aborted { reason } => ("aborted", Some(reason)),
                     Stop::Refused { reason } => ("refused", Some(reason)),
@@ -110,6 +111,10 @@ fn stop_words(stop: &Stop) -> Option<(&'static str, &str)> {
     match stop {
         Stop::Complete => None,
         Stop::Signal => Some(("stopped on request; nothing is lost", "")),
+        Stop::Deadline { reason } => Some((
+            "stopped at the end of its time; the next start continues",
+            reason,
+        )),
         Stop::Outage { reason } => {
             Some(("stopped, because the platform stayed out of reach", reason))
         }
@@ -177,6 +182,9 @@ mod tests {
     fn every_stop_is_explained() {
         let first_lines: Vec<String> = [
             Stop::Signal,
+            Stop::Deadline {
+                reason: "2026-11-23T05:00:00+00:00[UTC], --until 6h".into(),
+            },
             Stop::Outage {
                 reason: "connection refused".into(),
             },
@@ -201,6 +209,7 @@ mod tests {
         .collect();
         insta::assert_snapshot!(first_lines.join("\n"), @r"
         stopped on request; nothing is lost
+        stopped at the end of its time; the next start continues: 2026-11-23T05:00:00+00:00[UTC], --until 6h
         stopped, because the platform stayed out of reach: connection refused
         aborted, because too many tasks failed: 501 of 1,000 failed\u{1b}[2J
         stopped until this is corrected: https://iot.example refuses the login: no such key (code 90047)

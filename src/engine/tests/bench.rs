@@ -20,7 +20,8 @@ use crate::{
     engine::{Context, Event, Options, Pushed, Stop, push},
     gateway::{Delivery, Gateway, Outgoing},
     model::{
-        AbortIf, AfterFailure, Answer, Element, Fate, InDoubt, Payload, Row, Ticket, Timestamp,
+        AbortIf, AfterFailure, Answer, Deadline, Element, Fate, InDoubt, Payload, Row, Ticket,
+        Timestamp,
     },
     policy::Rules,
     store::{NewRun, Run, Store},
@@ -174,6 +175,7 @@ pub(super) struct Bench {
     /// Events that may wait; nobody takes one before the push is over.
     pub(super) places_for_events: usize,
     stop: watch::Sender<bool>,
+    pub(super) deadline: Option<Deadline>,
 }
 
 impl Bench {
@@ -206,11 +208,13 @@ impl Bench {
             after_failure: AfterFailure::Block,
             places_for_events: 10_000,
             stop: watch::channel(false).0,
+            deadline: None,
         };
         let mut store = bench.store().await;
         let about = NewRun {
             name: "test".into(),
             manifest: "test.csv".into(),
+            manifest_path: None,
             manifest_sha256: "0".repeat(64),
             defaults: "{}".into(),
             base_url: "http://127.0.0.1:1".into(),
@@ -283,6 +287,7 @@ impl Bench {
             random: SmallRng::seed_from_u64(7),
             events,
             stop: self.stop.subscribe(),
+            deadline: self.deadline.clone(),
         };
         let Pushed { stop, .. } = push(&mut journal, &self.options, context).await.unwrap();
         let live = journal.counts();

@@ -12,6 +12,7 @@ fn about(name: &str) -> NewRun {
     NewRun {
         name: name.into(),
         manifest: "test.csv".into(),
+        manifest_path: None,
         manifest_sha256: "0".repeat(64),
         defaults: "{}".into(),
         base_url: "simulator".into(),

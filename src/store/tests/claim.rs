@@ -17,6 +17,7 @@ async fn staged(folder: &TempDir, devices: u64) -> Store {
     let about = NewRun {
         name: "test".into(),
         manifest: "test.csv".into(),
+        manifest_path: None,
         manifest_sha256: "0".repeat(64),
         defaults: "{}".into(),
         base_url: "simulator".into(),

@@ -1,0 +1,20 @@
+//! The flags that say when a push may send.
+
+use clap::Args;
+
+use super::keys;
+use crate::model::{SendWindow, Until};
+
+/// When a push may send.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Schedule")]
+pub struct ScheduleArgs {
+    /// Send until then: a time of day such as 05:00 or '05:00 Europe/Oslo', a date and time, or a duration such as 6h. Then the run
+    /// waits for what is in flight and stops, exit code 3; the next start continues [default: never] [env: FLEETPUSH_UNTIL]
+    #[arg(long, value_name = "TIME|DURATION", value_parser = keys::UNTIL.key.parse)]
+    pub until: Option<Until>,
+    /// Send in these hours of the day only, in the system's time zone or the one named: '22:00-05:00 Europe/Oslo'. When they end the
+    /// run stops as with --until; outside them nothing is staged or sent, exit code 3 [default: always] [env: FLEETPUSH_WINDOW]
+    #[arg(long, value_name = "FROM-TO [ZONE]", value_parser = keys::WINDOW.key.parse)]
+    pub window: Option<SendWindow>,
+}

@@ -1,0 +1,186 @@
+//! What follows from what the database knows of a push. No I/O.
+
+use crate::{
+    model::{RepeatAfter, RunState, Timestamp},
+    settings::OtherVersions,
+};
+
+/// The latest run of the same push.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Earlier {
+    pub(super) state: RunState,
+    /// When it became complete or was cancelled.
+    pub(super) finished_at: Option<Timestamp>,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wish {
+    /// `--again`
+    pub(super) again: bool,
+    /// `--override-abort`
+    pub(super) override_abort: bool,
+    /// `--repeat-after`
+    pub(super) repeat_after: RepeatAfter,
+    /// `--supersede` or `--alongside`
+    pub(super) other_versions: OtherVersions,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Stage it as a new run.
+    Stage,
+    /// Continue the earlier run.
+    Continue,
+    /// Send nothing. An aborted run waits for somebody to look at it; one that has ended is pushed anew at that time, if ever.
+    Nothing { anew_at: Option<Timestamp> },
+    /// Stage and send nothing: runs of other versions of the manifest are unfinished, and nobody has said what becomes of them.
+    Undecided,
+}
+
+/// Decides; `others` is whether runs of other versions of the manifest are unfinished.
+///
+/// They stand in the way of a new run only. One that exists has been allowed beside them, or was staged by a `--supersede` that a crash
+/// kept from cancelling them.
+pub(super) fn decide(
+    earlier: Option<Earlier>,
+    others: bool,
+    wish: Wish,
+    now: Timestamp,
+) -> Decision {
+    let stage = if others && wish.other_versions == OtherVersions::Refuse {
+        Decision::Undecided
+    } else {
+        Decision::Stage
+    };
+    let Some(Earlier { state, finished_at }) = earlier else {
+        return stage;
+    };
+    match state {
+        RunState::Running | RunState::Stopped => Decision::Continue,
+        RunState::Aborted if wish.override_abort => Decision::Continue,
+        RunState::Aborted => Decision::Nothing { anew_at: None },
+        RunState::Complete | RunState::Cancelled if wish.again => stage,
+        // Whoever cancels tonight's push has not cancelled tomorrow's.
+        RunState::Complete | RunState::Cancelled => {
+            match finished_at.and_then(|finished| wish.repeat_after.from(finished)) {
+                Some(at) if at <= now => stage,
+                anew_at => Decision::Nothing { anew_at },
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use OtherVersions::{Alongside, Refuse, Supersede};
+    use RunState::{Aborted, Cancelled, Complete, Running, Stopped};
+
+    use super::*;
+
+    const FINISHED: Timestamp = Timestamp(1_000_000);
+    /// An hour, in milliseconds.
+    const HOUR: i64 = 3_600_000;
+
+    const PLAIN: Wish = Wish {
+        again: false,
+        override_abort: false,
+        repeat_after: RepeatAfter::NEVER,
+        other_versions: Refuse,
+    };
+
+    fn after(state: RunState, others: bool, wish: Wish, hours: i64) -> Decision {
+        let finished_at = (!state.is_unfinished()).then_some(FINISHED);
+        let now = Timestamp(FINISHED.0 + hours * HOUR);
+        decide(Some(Earlier { state, finished_at }), others, wish, now)
+    }
+
+    #[test]
+    fn a_rerun_is_right_in_every_state() {
+        let nothing = Decision::Nothing { anew_at: None };
+        let again = Wish {
+            again: true,
+            ..PLAIN
+        };
+        let insist = Wish {
+            override_abort: true,
+            ..PLAIN
+        };
+        for (state, plainly, asked_again, insisting) in [
+            (
+                Running,
+                Decision::Continue,
+                Decision::Continue,
+                Decision::Continue,
+            ),
+            (
+                Stopped,
+                Decision::Continue,
+                Decision::Continue,
+                Decision::Continue,
+            ),
+            (Aborted, nothing, nothing, Decision::Continue),
+            (Cancelled, nothing, Decision::Stage, nothing),
+            (Complete, nothing, Decision::Stage, nothing),
+        ] {
+            for (wish, expected) in [(PLAIN, plainly), (again, asked_again), (insist, insisting)] {
+                assert_eq!(after(state, false, wish, 1), expected, "{state:?} {wish:?}");
+            }
+        }
+        assert_eq!(decide(None, false, PLAIN, FINISHED), Decision::Stage);
+    }
+
+    #[test]
+    fn what_has_ended_is_repeated_after_its_time_and_not_before() {
+        let nightly = Wish {
+            repeat_after: "20h".parse().unwrap(),
+            ..PLAIN
+        };
+        let later = Decision::Nothing {
+            anew_at: Some(Timestamp(FINISHED.0 + 20 * HOUR)),
+        };
+        for state in [Complete, Cancelled] {
+            assert_eq!(after(state, false, nightly, 0), later, "{state:?}");
+            assert_eq!(after(state, false, nightly, 19), later, "{state:?}");
+            assert_eq!(
+                after(state, false, nightly, 20),
+                Decision::Stage,
+                "{state:?}"
+            );
+            // By a clock that has been set back it has only just ended.
+            assert_eq!(after(state, false, nightly, -5), later, "{state:?}");
+        }
+        for state in [Running, Stopped] {
+            assert_eq!(after(state, false, nightly, 99), Decision::Continue);
+        }
+        assert_eq!(
+            after(Aborted, false, nightly, 99),
+            Decision::Nothing { anew_at: None },
+            "somebody has to look at it"
+        );
+    }
+
+    #[test]
+    fn other_versions_stand_in_the_way_of_a_new_run_alone() {
+        let with = |other_versions| Wish {
+            other_versions,
+            repeat_after: "20h".parse().unwrap(),
+            ..PLAIN
+        };
+        let first = |wish| decide(None, true, wish, FINISHED);
+        assert_eq!(first(with(Refuse)), Decision::Undecided);
+        assert_eq!(first(with(Supersede)), Decision::Stage);
+        assert_eq!(first(with(Alongside)), Decision::Stage);
+        assert_eq!(after(Complete, true, with(Refuse), 20), Decision::Undecided);
+        assert_eq!(after(Complete, true, with(Supersede), 20), Decision::Stage);
+        for other_versions in [Refuse, Supersede, Alongside] {
+            let wish = with(other_versions);
+            assert_eq!(after(Stopped, true, wish, 20), Decision::Continue);
+            assert!(matches!(
+                after(Complete, true, wish, 1),
+                Decision::Nothing { .. }
+            ));
+        }
+    }
+}

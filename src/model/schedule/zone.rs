@@ -1,0 +1,92 @@
+//! The clocks of time zones: when they show a time, also in the nights in which they are set.
+
+use jiff::{
+    Unit, Zoned,
+    civil::{DateTime, Time},
+    tz::{AmbiguousOffset, TimeZone},
+};
+
+use crate::model::{OptionError, Timestamp};
+
+/// What stands before the name of a zone, and the zone, when one is named: `05:00 Europe/Oslo`.
+pub(super) fn split_zone(text: &str) -> Result<(&str, Option<TimeZone>), OptionError> {
+    let named = text
+        .rsplit_once(char::is_whitespace)
+        .filter(|(_, zone)| zone.starts_with(|first: char| first.is_ascii_alphabetic()));
+    let Some((rest, name)) = named else {
+        return Ok((text, None));
+    };
+    let zone = TimeZone::get(name).map_err(|_| {
+        OptionError(format!(
+            "no time zone is called {name:?}: write a name of the time zone database, for example Europe/Oslo or UTC"
+        ))
+    })?;
+    Ok((rest.trim_end(), Some(zone)))
+}
+
+/// A blank and the name of the zone, or nothing.
+pub(super) fn zone_suffix(zone: Option<&TimeZone>) -> String {
+    zone.and_then(TimeZone::iana_name)
+        .map(|name| format!(" {name}"))
+        .unwrap_or_default()
+}
+
+/// A time of day, `05:00` or `05:00:30`. Not what else the library takes for one, such as a date with a time.
+pub(super) fn time_of_day(text: &str) -> Option<Time> {
+    let plain = |byte: u8| byte.is_ascii_digit() || byte == b':';
+    if !matches!(text.len(), 5 | 8) || !text.bytes().all(plain) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// A time of day as [`time_of_day`] reads it.
+pub(super) fn time_text(time: Time) -> String {
+    let format = if time.second() == 0 {
+        "%H:%M"
+    } else {
+        "%H:%M:%S"
+    };
+    time.strftime(format).to_string()
+}
+
+/// The moments at which the clock of `zone` comes to `time`: one as a rule, two when the hour is repeated, and when it is left out, the
+/// one at which the clock jumps past it.
+pub(super) fn moments(zone: &TimeZone, time: DateTime) -> Vec<Timestamp> {
+    let ambiguous = zone.to_ambiguous_timestamp(time);
+    let kind = ambiguous.offset();
+    // Only times outside the years that the library knows have none.
+    let (Ok(earlier), Ok(later)) = (ambiguous.earlier(), ambiguous.later()) else {
+        return Vec::new();
+    };
+    match kind {
+        AmbiguousOffset::Unambiguous { .. } => vec![from_jiff(earlier)],
+        AmbiguousOffset::Fold { .. } => vec![from_jiff(earlier), from_jiff(later)],
+        AmbiguousOffset::Gap { .. } => zone
+            .following(earlier)
+            .take(1)
+            .map(|jump| from_jiff(jump.timestamp()))
+            .collect(),
+    }
+}
+
+/// The moment as the clock of `zone` shows it.
+pub(super) fn zoned(moment: Timestamp, zone: &TimeZone) -> Zoned {
+    jiff::Timestamp::from_millisecond(moment.0)
+        .unwrap_or(if moment.0 < 0 {
+            jiff::Timestamp::MIN
+        } else {
+            jiff::Timestamp::MAX
+        })
+        .to_zoned(zone.clone())
+}
+
+/// The moment for a person, to the second and with its zone: `2026-11-23T05:00:00+01:00[Europe/Oslo]`.
+pub(super) fn shown(moment: Timestamp, zone: &TimeZone) -> String {
+    let zoned = zoned(moment, zone);
+    zoned.round(Unit::Second).unwrap_or(zoned).to_string()
+}
+
+pub(super) fn from_jiff(moment: jiff::Timestamp) -> Timestamp {
+    Timestamp(moment.as_millisecond())
+}
