@@ -186,19 +186,17 @@ impl Gateway for Platform {
         let mut sent_at = self.clock.now();
         let mut start = Instant::now();
         let fate = match (wire::encode(&request), self.session.token(sent_at).await) {
-            // The wait for a token, or for a place among the senders, may have been long.
-            (Ok(_), Ok(_))
-                if request
-                    .not_after
-                    .is_some_and(|end| self.clock.has_passed(end)) =>
-            {
-                Fate::Unsent(Unsent::Late)
-            }
             (Ok(body), Ok(token)) => {
                 // The wait for a token is none of the request's.
                 sent_at = self.clock.now();
                 start = Instant::now();
-                self.post(&token, body, &request).await
+                // But it may have been long.
+                let not_after = request.not_after;
+                if not_after.is_some_and(|end| self.clock.has_passed(end)) {
+                    Fate::Unsent(Unsent::Late)
+                } else {
+                    self.post(&token, body, &request).await
+                }
             }
             (_, Err(unsent)) => Fate::Unsent(unsent),
             (Err(error), Ok(_)) => Fate::Unsent(Unsent::Refused {

@@ -4,6 +4,7 @@ mod fleet;
 mod journal;
 mod process;
 mod sim;
+mod time;
 mod truth;
 
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ pub(crate) use fleet::{DATA, Site, devices};
 pub(crate) use journal::{Attempt, Journal, Task};
 pub(crate) use process::{Ended, Push};
 pub(crate) use sim::Sim;
+pub(crate) use time::{clock_at, push_at};
 pub(crate) use truth::agree;
 
 /// How long a test waits for anything before it calls it missing: far longer than a busy machine needs.

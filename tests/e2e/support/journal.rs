@@ -55,6 +55,7 @@ pub(crate) struct Attempt {
     pub(crate) outcome: String,
     pub(crate) code: Option<i64>,
     pub(crate) ticket: Option<String>,
+    pub(crate) sent_at: String,
 }
 
 impl Journal {
