@@ -3,7 +3,7 @@
 use jiff::{
     Unit, Zoned,
     civil::{DateTime, Time},
-    tz::{AmbiguousOffset, TimeZone},
+    tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase},
 };
 
 use crate::model::{OptionError, Timestamp};
@@ -16,11 +16,14 @@ pub(super) fn split_zone(text: &str) -> Result<(&str, Option<TimeZone>), OptionE
     let Some((rest, name)) = named else {
         return Ok((text, None));
     };
-    let zone = TimeZone::get(name).map_err(|_| {
-        OptionError(format!(
-            "no time zone is called {name:?}: write a name of the time zone database, for example Europe/Oslo or UTC"
-        ))
-    })?;
+    // The system's database may be missing, as in a small container, or be there and lack the zone.
+    let zone = TimeZone::get(name)
+        .or_else(|_| TimeZoneDatabase::bundled().get(name))
+        .map_err(|_| {
+            OptionError(format!(
+                "no time zone is called {name:?}: write a name of the time zone database, for example Europe/Oslo or UTC"
+            ))
+        })?;
     Ok((rest.trim_end(), Some(zone)))
 }
 
