@@ -38,6 +38,7 @@ front: `rate = 10`. Secrets are never taken from a flag or from the config file.
 pub(super) const RUN_EPILOGUE: &str = "\
 Examples:
   fleetpush run fleet.csv --region europe
+  fleetpush run fleet.csv --region europe --window '22:00-05:00 Europe/Oslo' --repeat-after 12h
   fleetpush run keys.csv --region china --product-key PK0001 --service fuwu --param raw1=AA
   zcat fleet.jsonl.gz | fleetpush run - --name night --region europe --rate 10";
 

@@ -5,9 +5,10 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
 };
 
+use sqlx::{ConnectOptions, Connection, migrate::Migrator, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, open::MIGRATOR};
 
 #[tokio::test]
 async fn a_new_database_is_for_its_owners_eyes_alone() {
@@ -54,6 +55,36 @@ async fn a_newer_schema_is_refused() {
     let error = Store::open(&path).await.unwrap_err().to_string();
     assert!(error.contains("newer fleetpush"), "{error}");
     assert!(error.contains("test.db"), "{error}");
+}
+
+#[tokio::test]
+async fn a_run_of_the_first_schema_knows_no_path() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("test.db");
+    let mut connection = SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(true)
+        .connect()
+        .await
+        .unwrap();
+    let first = MIGRATOR.iter().take(1).cloned().collect();
+    Migrator::with_migrations(first)
+        .run(&mut connection)
+        .await
+        .unwrap();
+    sqlx::query(
+        "INSERT INTO run (name, manifest, manifest_sha256, defaults, base_url, identity, state, created_at) \
+         VALUES ('old', 'fleet.csv', '', '{}', 'simulator', 'a', 'stopped', 1)",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    connection.close().await.unwrap();
+
+    let mut store = Store::open(&path).await.unwrap();
+    let run = store.run_by_name("old").await.unwrap().unwrap();
+    assert_eq!(run.about.manifest, "fleet.csv");
+    assert_eq!(run.about.manifest_path, None);
 }
 
 #[tokio::test]
