@@ -36,7 +36,7 @@ pub(super) async fn run(
     let Some(manifest) = stage::open(&settings.input, interrupt).await? else {
         return Ok(Exit::Stopped);
     };
-    let mut about = about(&manifest, &settings, target)?;
+    let about = about(&manifest, &settings, target)?;
     let mut store = match Store::open(&settings.database.path).await {
         Ok(store) => store,
         Err(error) => return Err(owned::explain(error, &settings.database.path, &about).await),
@@ -84,37 +84,17 @@ pub(super) async fn run(
         Hours::Open(deadline) => deadline,
         Hours::Closed(why) => return closed(store, &why, printer).await,
     };
-    let results = format!("results go to {}", store.path().display());
-    let run = if let Some(run) = earlier {
-        printer.say(&results);
-        printer.say(&format!("run '{}' continues", run.about.name));
-        run
-    } else {
-        about.name = store.free_name(&about.name).await?;
-        let staged = stage::stage(
-            &mut store,
-            manifest,
-            &about,
-            settings.push.pace.chunk_size,
-            &settings.input,
-            interrupt,
-        )
-        .await?;
-        let Some(Staged {
-            run,
-            duplicates,
-            invalid,
-        }) = staged
-        else {
-            printer.say("stopped before anything was staged; nothing has been sent");
-            return Ok(Exit::Stopped);
-        };
-        printer.say(&results);
-        printer.say(&format!(
-            "run '{}': {} tasks, {duplicates} of them duplicates, {invalid} invalid",
-            run.about.name, run.tasks
-        ));
-        run
+    let run = match earlier {
+        Some(run) => {
+            say_where(&store, printer);
+            printer.say(&format!("run '{}' continues", run.about.name));
+            run
+        }
+        None => match stage_anew(&mut store, manifest, about, &settings, interrupt, printer).await?
+        {
+            Some(run) => run,
+            None => return Ok(Exit::Stopped),
+        },
     };
     if settings.other_versions == OtherVersions::Supersede {
         versions::supersede(&mut store, others, printer).await?;
@@ -129,6 +109,40 @@ pub(super) async fn run(
         printer,
     )
     .await
+}
+
+/// Stages the push as a new run, under the first free name; `None` when a signal came meanwhile.
+async fn stage_anew(
+    store: &mut Store,
+    manifest: Manifest,
+    mut about: NewRun,
+    settings: &Settings,
+    interrupt: &Interrupt,
+    printer: &Printer,
+) -> Result<Option<Run>, Failure> {
+    about.name = store.free_name(&about.name).await?;
+    let chunk_size = settings.push.pace.chunk_size;
+    let input = &settings.input;
+    let staged = stage::stage(store, manifest, &about, chunk_size, input, interrupt).await?;
+    let Some(Staged {
+        run,
+        duplicates,
+        invalid,
+    }) = staged
+    else {
+        printer.say("stopped before anything was staged; nothing has been sent");
+        return Ok(None);
+    };
+    say_where(store, printer);
+    printer.say(&format!(
+        "run '{}': {} tasks, {duplicates} of them duplicates, {invalid} invalid",
+        run.about.name, run.tasks
+    ));
+    Ok(Some(run))
+}
+
+fn say_where(store: &Store, printer: &Printer) {
+    printer.say(&format!("results go to {}", store.path().display()));
 }
 
 /// What this push is, by the name that is asked for.

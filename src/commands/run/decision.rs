@@ -163,19 +163,25 @@ mod tests {
 
     #[test]
     fn other_versions_stand_in_the_way_of_a_new_run_alone() {
-        let with = |other_versions| Wish {
+        let nightly = |other_versions| Wish {
             other_versions,
             repeat_after: "20h".parse().unwrap(),
             ..PLAIN
         };
         let first = |wish| decide(None, true, wish, FINISHED);
-        assert_eq!(first(with(Refuse)), Decision::Undecided);
-        assert_eq!(first(with(Supersede)), Decision::Stage);
-        assert_eq!(first(with(Alongside)), Decision::Stage);
-        assert_eq!(after(Complete, true, with(Refuse), 20), Decision::Undecided);
-        assert_eq!(after(Complete, true, with(Supersede), 20), Decision::Stage);
+        assert_eq!(first(nightly(Refuse)), Decision::Undecided);
+        assert_eq!(first(nightly(Supersede)), Decision::Stage);
+        assert_eq!(first(nightly(Alongside)), Decision::Stage);
+        assert_eq!(
+            after(Complete, true, nightly(Refuse), 20),
+            Decision::Undecided
+        );
+        assert_eq!(
+            after(Complete, true, nightly(Supersede), 20),
+            Decision::Stage
+        );
         for other_versions in [Refuse, Supersede, Alongside] {
-            let wish = with(other_versions);
+            let wish = nightly(other_versions);
             assert_eq!(after(Stopped, true, wish, 20), Decision::Continue);
             assert!(matches!(
                 after(Complete, true, wish, 1),
