@@ -10,11 +10,15 @@ use std::{
 
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
+use tempfile::SpooledTempFile;
 
 use super::Problem;
 
 /// Large enough that a system call and a hash round are worth it.
 const BUFFER: usize = 128 * 1024;
+
+/// The largest copy that is kept in memory, in bytes.
+const IN_MEMORY: usize = 1 << 20;
 
 /// A SHA-256.
 pub(super) type Hash = [u8; 32];
@@ -27,8 +31,9 @@ pub(super) type Stream = BufReader<Box<dyn Read + Send>>;
 pub(super) enum Source {
     /// A regular file.
     File(PathBuf),
-    /// A copy of what could be read only once, in a file without a name that vanishes with the process.
-    Spool(Arc<Mutex<File>>),
+    /// A copy of what could be read only once: in memory as long as it is small, then in a file without a name that vanishes with the
+    /// process.
+    Spool(Arc<Mutex<SpooledTempFile>>),
 }
 
 impl Source {
@@ -49,7 +54,7 @@ impl Source {
     /// A copy of `input`.
     pub(super) fn spool(mut input: impl Read) -> Result<Self, Problem> {
         let full = |error: io::Error| Problem::Spool(error.to_string());
-        let mut file = tempfile::tempfile().map_err(full)?;
+        let mut file = tempfile::spooled_tempfile(IN_MEMORY);
         let mut buffer = vec![0; BUFFER];
         loop {
             match input.read(&mut buffer) {
@@ -96,7 +101,7 @@ impl Source {
 
 /// Reads a spool from a position of its own, so that readers do not disturb one another.
 struct SpoolReader {
-    file: Arc<Mutex<File>>,
+    file: Arc<Mutex<SpooledTempFile>>,
     position: u64,
 }
 

@@ -2,6 +2,7 @@
 //! time, a push under way included.
 
 use std::{
+    borrow::Cow,
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -20,6 +21,10 @@ const NOT_A_DATABASE: &str = "26";
 /// SQLite's result code `SQLITE_READONLY_ROLLBACK`: a rollback journal is left that only a writer may play back. Ours log ahead of
 /// writing, so only a process that ended in the moment of making the database leaves one.
 const HALF_MADE: &str = "776";
+
+/// SQLite's result code `SQLITE_READONLY_DIRECTORY`: beside the database there is no file of the write-ahead log, and its folder does
+/// not let the reader make one.
+const READ_ONLY_FOLDER: &str = "1544";
 
 /// Why a results database cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -100,9 +105,22 @@ impl Reader {
                 });
             }
         }
+        match Self::connect(path, false).await {
+            Err(ReadError::Sqlite { source, .. })
+                if code(&source).as_deref() == Some(READ_ONLY_FOLDER) =>
+            {
+                // Nobody pushes, or the log would be there: the file alone is whole.
+                Self::connect(path, true).await
+            }
+            other => other,
+        }
+    }
+
+    async fn connect(path: &Path, immutable: bool) -> Result<Self, ReadError> {
         let connection = SqliteConnectOptions::new()
             .filename(path)
             .read_only(true)
+            .immutable(immutable)
             .busy_timeout(BUSY_TIMEOUT)
             .connect()
             .await
@@ -182,11 +200,14 @@ impl Reader {
     }
 }
 
-fn failure(path: &Path, error: sqlx::Error) -> ReadError {
-    let code = error
+fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error
         .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code);
-    match code.as_deref() {
+        .and_then(sqlx::error::DatabaseError::code)
+}
+
+fn failure(path: &Path, error: sqlx::Error) -> ReadError {
+    match code(&error).as_deref() {
         Some(NOT_A_DATABASE) => ReadError::NotOurs(path.into()),
         Some(HALF_MADE) => ReadError::Missing(path.into()),
         _ => ReadError::Sqlite {

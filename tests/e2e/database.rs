@@ -1,6 +1,6 @@
 //! The results database in a bad state, or in use by somebody else.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::{fs::PermissionsExt, process::CommandExt as _};
 
 use fleetpush::simulator::Scenario;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, sqlite::SqliteConnectOptions};
@@ -156,4 +156,62 @@ fn secrets_stay_out_of_the_log_and_of_the_database() {
         .unwrap()
         .permissions();
     assert_eq!(mode.mode() & 0o077, 0);
+}
+
+/// A file, and a folder, that another user may only read.
+#[test]
+fn what_may_only_be_read_is_read_and_never_written() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(3));
+    site.push(&sim, &["run", "fleet.csv"]).expect(0);
+    let binary = site.path("fleetpush");
+    std::fs::copy(env!("CARGO_BIN_EXE_fleetpush"), &binary).unwrap();
+    let mode = |name: &str, mode| {
+        std::fs::set_permissions(site.path(name), PermissionsExt::from_mode(mode)).unwrap();
+    };
+    // Nothing binds the superuser, who therefore becomes somebody else; anybody else is bound as the owner.
+    let as_reader = |push: std::process::Command| {
+        let mut command = std::process::Command::new(&binary);
+        command.args(push.get_args()).current_dir(site.folder());
+        for (name, value) in push.get_envs() {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        if rustix::process::geteuid().is_root() {
+            command.uid(65534).gid(65534);
+        }
+        crate::support::Push::start(command).ended()
+    };
+    let refused = || {
+        for args in [&["run", "fleet.csv"][..], &["resume"]] {
+            as_reader(site.push_command(&sim, args))
+                .expect(6)
+                .says(&["push.db", "ermission denied"]);
+        }
+    };
+    let read = || {
+        let ended = as_reader(site.command(&["results", "--format", "csv"])).expect(0);
+        assert_eq!(ended.stdout.lines().count(), 4, "{}", ended.stdout);
+    };
+
+    // What the last reader of the push has left behind, being no writer.
+    let remove_log = || {
+        for name in ["push.db-wal", "push.db-shm"] {
+            let _ = std::fs::remove_file(site.path(name));
+        }
+    };
+    remove_log();
+    mode("push.db", 0o444);
+    mode("", 0o777);
+    refused();
+    read();
+    remove_log();
+    mode("", 0o555);
+    refused();
+    read();
+    mode("push.db", 0o666);
+    refused();
+    mode("", 0o755);
+    assert_eq!(sim.stats().requests, 1, "nothing was sent");
 }
