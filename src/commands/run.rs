@@ -43,32 +43,10 @@ pub(super) async fn run(
     };
     let earlier = store.run_by_identity(&about.identity).await?;
     let others = versions::unfinished(&mut store, &about).await?;
-    let decision = decide(
-        earlier.as_ref().map(|run| Earlier {
-            state: run.state,
-            finished_at: run.finished_at,
-        }),
-        !others.is_empty(),
-        Wish {
-            again: settings.again,
-            override_abort: settings.push.recovery.override_abort,
-            repeat_after: settings.repeat_after,
-            other_versions: settings.other_versions,
-        },
-        clock::wall_now(),
-    );
-    if decision == Decision::Undecided {
-        return Err(versions::in_the_way(&store, &others, &about).await?);
-    }
-    must_own_name(
-        &mut store,
-        &about,
-        earlier.as_ref(),
-        settings.other_versions,
-    )
-    .await?;
-    let earlier = match (decision, earlier) {
-        (Decision::Nothing { anew_at }, Some(run)) => {
+    must_own_name(&mut store, &about, earlier.as_ref(), &settings).await?;
+    let earlier = match decision(earlier, &others, &settings) {
+        Decision::Undecided => return Err(versions::in_the_way(&store, &others, &about).await?),
+        Decision::Nothing { run, anew_at } => {
             if let Some(at) = anew_at {
                 printer.say(&format!(
                     "run '{}' has ended, and is pushed anew from {at} on (--repeat-after {})",
@@ -77,8 +55,8 @@ pub(super) async fn run(
             }
             return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
         }
-        (Decision::Continue, earlier) => earlier,
-        _ => None,
+        Decision::Continue(run) => Some(run),
+        Decision::Stage => None,
     };
     let deadline = match hours {
         Hours::Open(deadline) => deadline,
@@ -109,6 +87,21 @@ pub(super) async fn run(
         printer,
     )
     .await
+}
+
+fn decision(earlier: Option<Run>, others: &[Run], settings: &Settings) -> Decision<Run> {
+    let earlier = earlier.map(|run| Earlier {
+        state: run.state,
+        finished_at: run.finished_at,
+        run,
+    });
+    let wish = Wish {
+        again: settings.again,
+        override_abort: settings.push.recovery.override_abort,
+        repeat_after: settings.repeat_after,
+        other_versions: settings.other_versions,
+    };
+    decide(earlier, !others.is_empty(), wish, clock::wall_now())
 }
 
 /// Stages the push as a new run, under the first free name; `None` when a signal came meanwhile.
@@ -177,14 +170,17 @@ async fn must_own_name(
     store: &mut Store,
     about: &NewRun,
     earlier: Option<&Run>,
-    other_versions: OtherVersions,
+    settings: &Settings,
 ) -> Result<(), Failure> {
     let of_this_name = store.run_by_name(&about.name).await?;
     let Some(other) = of_this_name.filter(|run| run.about.identity != about.identity) else {
         return Ok(());
     };
-    let follows = other_versions != OtherVersions::Refuse
-        || earlier.is_some_and(|run| versions::is_named(&run.about.name, &about.name));
+    let follows = match earlier {
+        Some(run) => versions::is_named(&run.about.name, &about.name),
+        // Whether an unfinished one may be followed is decided, and explained, where all unfinished versions are.
+        None => other.state.is_unfinished() || settings.other_versions != OtherVersions::Refuse,
+    };
     if follows && versions::is_other_version(&other.about, about) {
         Ok(())
     } else {

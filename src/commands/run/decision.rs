@@ -7,7 +7,8 @@ use crate::{
 
 /// The latest run of the same push.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Earlier {
+pub(super) struct Earlier<R> {
+    pub(super) run: R,
     pub(super) state: RunState,
     /// When it became complete or was cancelled.
     pub(super) finished_at: Option<Timestamp>,
@@ -28,13 +29,13 @@ pub(super) struct Wish {
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decision {
+pub(super) enum Decision<R> {
     /// Stage it as a new run.
     Stage,
     /// Continue the earlier run.
-    Continue,
+    Continue(R),
     /// Send nothing. An aborted run waits for somebody to look at it; one that has ended is pushed anew at that time, if ever.
-    Nothing { anew_at: Option<Timestamp> },
+    Nothing { run: R, anew_at: Option<Timestamp> },
     /// Stage and send nothing: runs of other versions of the manifest are unfinished, and nobody has said what becomes of them.
     Undecided,
 }
@@ -43,30 +44,35 @@ pub(super) enum Decision {
 ///
 /// They stand in the way of a new run only. One that exists has been allowed beside them, or was staged by a `--supersede` that a crash
 /// kept from cancelling them.
-pub(super) fn decide(
-    earlier: Option<Earlier>,
+pub(super) fn decide<R>(
+    earlier: Option<Earlier<R>>,
     others: bool,
     wish: Wish,
     now: Timestamp,
-) -> Decision {
+) -> Decision<R> {
     let stage = if others && wish.other_versions == OtherVersions::Refuse {
         Decision::Undecided
     } else {
         Decision::Stage
     };
-    let Some(Earlier { state, finished_at }) = earlier else {
+    let Some(Earlier {
+        run,
+        state,
+        finished_at,
+    }) = earlier
+    else {
         return stage;
     };
     match state {
-        RunState::Running | RunState::Stopped => Decision::Continue,
-        RunState::Aborted if wish.override_abort => Decision::Continue,
-        RunState::Aborted => Decision::Nothing { anew_at: None },
+        RunState::Running | RunState::Stopped => Decision::Continue(run),
+        RunState::Aborted if wish.override_abort => Decision::Continue(run),
+        RunState::Aborted => Decision::Nothing { run, anew_at: None },
         RunState::Complete | RunState::Cancelled if wish.again => stage,
         // Whoever cancels tonight's push has not cancelled tomorrow's.
         RunState::Complete | RunState::Cancelled => {
             match finished_at.and_then(|finished| wish.repeat_after.from(finished)) {
                 Some(at) if at <= now => stage,
-                anew_at => Decision::Nothing { anew_at },
+                anew_at => Decision::Nothing { run, anew_at },
             }
         }
     }
@@ -83,6 +89,12 @@ mod tests {
     /// An hour, in milliseconds.
     const HOUR: i64 = 3_600_000;
 
+    const CONTINUE: Decision<()> = Decision::Continue(());
+    const NOTHING: Decision<()> = Decision::Nothing {
+        run: (),
+        anew_at: None,
+    };
+
     const PLAIN: Wish = Wish {
         again: false,
         override_abort: false,
@@ -90,15 +102,19 @@ mod tests {
         other_versions: Refuse,
     };
 
-    fn after(state: RunState, others: bool, wish: Wish, hours: i64) -> Decision {
+    fn after(state: RunState, others: bool, wish: Wish, hours: i64) -> Decision<()> {
         let finished_at = (!state.is_unfinished()).then_some(FINISHED);
         let now = Timestamp(FINISHED.0 + hours * HOUR);
-        decide(Some(Earlier { state, finished_at }), others, wish, now)
+        let earlier = Earlier {
+            run: (),
+            state,
+            finished_at,
+        };
+        decide(Some(earlier), others, wish, now)
     }
 
     #[test]
     fn a_rerun_is_right_in_every_state() {
-        let nothing = Decision::Nothing { anew_at: None };
         let again = Wish {
             again: true,
             ..PLAIN
@@ -108,27 +124,17 @@ mod tests {
             ..PLAIN
         };
         for (state, plainly, asked_again, insisting) in [
-            (
-                Running,
-                Decision::Continue,
-                Decision::Continue,
-                Decision::Continue,
-            ),
-            (
-                Stopped,
-                Decision::Continue,
-                Decision::Continue,
-                Decision::Continue,
-            ),
-            (Aborted, nothing, nothing, Decision::Continue),
-            (Cancelled, nothing, Decision::Stage, nothing),
-            (Complete, nothing, Decision::Stage, nothing),
+            (Running, CONTINUE, CONTINUE, CONTINUE),
+            (Stopped, CONTINUE, CONTINUE, CONTINUE),
+            (Aborted, NOTHING, NOTHING, CONTINUE),
+            (Cancelled, NOTHING, Decision::Stage, NOTHING),
+            (Complete, NOTHING, Decision::Stage, NOTHING),
         ] {
             for (wish, expected) in [(PLAIN, plainly), (again, asked_again), (insist, insisting)] {
                 assert_eq!(after(state, false, wish, 1), expected, "{state:?} {wish:?}");
             }
         }
-        assert_eq!(decide(None, false, PLAIN, FINISHED), Decision::Stage);
+        assert_eq!(decide::<()>(None, false, PLAIN, FINISHED), Decision::Stage);
     }
 
     #[test]
@@ -138,6 +144,7 @@ mod tests {
             ..PLAIN
         };
         let later = Decision::Nothing {
+            run: (),
             anew_at: Some(Timestamp(FINISHED.0 + 20 * HOUR)),
         };
         for state in [Complete, Cancelled] {
@@ -152,11 +159,11 @@ mod tests {
             assert_eq!(after(state, false, nightly, -5), later, "{state:?}");
         }
         for state in [Running, Stopped] {
-            assert_eq!(after(state, false, nightly, 99), Decision::Continue);
+            assert_eq!(after(state, false, nightly, 99), CONTINUE);
         }
         assert_eq!(
             after(Aborted, false, nightly, 99),
-            Decision::Nothing { anew_at: None },
+            NOTHING,
             "somebody has to look at it"
         );
     }
@@ -168,7 +175,7 @@ mod tests {
             repeat_after: "20h".parse().unwrap(),
             ..PLAIN
         };
-        let first = |wish| decide(None, true, wish, FINISHED);
+        let first = |wish| decide::<()>(None, true, wish, FINISHED);
         assert_eq!(first(nightly(Refuse)), Decision::Undecided);
         assert_eq!(first(nightly(Supersede)), Decision::Stage);
         assert_eq!(first(nightly(Alongside)), Decision::Stage);
@@ -182,7 +189,7 @@ mod tests {
         );
         for other_versions in [Refuse, Supersede, Alongside] {
             let wish = nightly(other_versions);
-            assert_eq!(after(Stopped, true, wish, 20), Decision::Continue);
+            assert_eq!(after(Stopped, true, wish, 20), CONTINUE);
             assert!(matches!(
                 after(Complete, true, wish, 1),
                 Decision::Nothing { .. }
