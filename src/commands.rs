@@ -4,7 +4,9 @@ mod bad_rows;
 mod cancel;
 mod check;
 mod codes;
+mod config;
 mod interrupt;
+mod manual;
 mod push;
 mod resolve;
 mod results;
@@ -72,6 +74,9 @@ pub async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failur
         Command::Status(settings) => status::status(settings, printer).await,
         Command::Results(settings) => results::results(settings, printer).await,
         Command::Codes(settings) => codes::codes(&settings, printer),
+        Command::Show(settings) => config::show(&settings, printer),
+        Command::Completions(args) => manual::completions(args, printer),
+        Command::Man(args) => manual::man(&args, printer),
     }
 }
 

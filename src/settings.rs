@@ -13,22 +13,24 @@ mod manifest;
 mod nearest;
 mod push;
 mod query;
+mod show;
 mod source;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
     credentials::{Credentials, CredentialsError},
-    database::Database,
+    database::{Database, SIMULATED},
     environment::Environment,
     error::Error,
     logging::{Level, Logging},
     manifest::{Check, DefaultData, ManifestDefaults, ManifestInput, Run},
     push::{Pace, Push, Recovery, Target, Timeouts},
     query::{Cancel, Codes, Resolution, Results, Resume, Retry, Runs, Selection, Status},
+    show::{Shown, ShownValue, Show},
     source::Origin,
 };
-pub use crate::cli::SimulatorArgs;
+pub use crate::cli::{CompletionsArgs, ManArgs, SimulatorArgs};
 
 use self::source::Sources;
 use crate::cli::{self, Cli, GlobalArgs};
@@ -69,6 +71,12 @@ pub enum Command {
     Codes(Codes),
     /// Serve the simulator.
     Simulator(Box<SimulatorArgs>),
+    /// Show the settings.
+    Show(Show),
+    /// Print completions.
+    Completions(CompletionsArgs),
+    /// Print the manual.
+    Man(ManArgs),
 }
 
 /// Brings the command line, the environment and the config file together.
@@ -84,6 +92,10 @@ pub fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
         verbose,
         log_format,
     } = global;
+    let chosen = show::Chosen {
+        config: config.is_some(),
+        profile: profile.is_some(),
+    };
     let sources = Sources::load(environment, config, profile)?;
     let command = match command {
         cli::Command::Run(args) => {
@@ -105,6 +117,12 @@ pub fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
         cli::Command::Results(args) => Command::Results(Results::resolve(args, db, &sources)?),
         cli::Command::Codes(args) => Command::Codes(Codes::resolve(args)),
         cli::Command::Simulator(args) => Command::Simulator(args),
+        cli::Command::Config(args) => {
+            let cli::ConfigCommand::Show(args) = args.command;
+            Command::Show(Show::resolve(args, db, log_format, chosen, &sources)?)
+        }
+        cli::Command::Completions(args) => Command::Completions(args),
+        cli::Command::Man(args) => Command::Man(args),
     };
     Ok(Settings {
         command,

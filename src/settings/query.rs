@@ -247,6 +247,7 @@ impl Resolution {
             },
             format: None,
             progress: None,
+            metrics_file: None,
         };
         Ok(Self {
             run,
