@@ -33,7 +33,10 @@ pub use self::{
 pub use crate::cli::{CompletionsArgs, ManArgs, SimulatorArgs};
 
 use self::source::Sources;
-use crate::cli::{self, Cli, GlobalArgs};
+use crate::{
+    cli::{self, Cli, GlobalArgs, keys},
+    model::LogFormat,
+};
 
 /// Everything that an invocation needs to know.
 #[derive(Debug)]
@@ -77,6 +80,18 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Print the manual.
     Man(ManArgs),
+}
+
+/// The form of log lines as far as flag and variable ask for one: for an error that comes before the settings are known.
+pub fn asked_log_format(cli: &Cli, environment: &Environment) -> LogFormat {
+    let variable = || {
+        let text = environment.text(&keys::variable(keys::LOG_FORMAT.key.name));
+        text.ok().flatten()?.parse().ok()
+    };
+    cli.global
+        .log_format
+        .or_else(variable)
+        .unwrap_or(LogFormat::Text)
 }
 
 /// Brings the command line, the environment and the config file together.
