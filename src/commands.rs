@@ -170,7 +170,11 @@ impl From<FindError> for Failure {
         match error {
             FindError::Read(error) => error.into(),
             FindError::Unknown { ref path, .. } => {
-                let flag = if is_simulated(path) { " --simulate" } else { "" };
+                let flag = if is_simulated(path) {
+                    " --simulate"
+                } else {
+                    ""
+                };
                 Self::usage(anyhow!("{error}; fleetpush runs{flag} lists them"))
             }
             _ => Self::usage(error),

@@ -27,7 +27,7 @@ pub use self::{
     manifest::{Check, DefaultData, ManifestDefaults, ManifestInput, Run},
     push::{Pace, Push, Recovery, Target, Timeouts},
     query::{Cancel, Codes, Resolution, Results, Resume, Retry, Runs, Selection, Status},
-    show::{Shown, ShownValue, Show},
+    show::{Show, Shown, ShownValue},
     source::Origin,
 };
 pub use crate::cli::{CompletionsArgs, ManArgs, SimulatorArgs};

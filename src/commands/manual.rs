@@ -24,12 +24,7 @@ pub(super) fn completions(args: CompletionsArgs, printer: &Printer) -> Result<Ex
 pub(super) fn man(args: &ManArgs, printer: &Printer) -> Result<Exit, Failure> {
     if let Some(folder) = &args.out {
         cli::manuals(folder)
-            .with_context(|| {
-                format!(
-                    "--out: cannot write manual pages to {}",
-                    folder.display()
-                )
-            })
+            .with_context(|| format!("--out: cannot write manual pages to {}", folder.display()))
             .map_err(Failure::usage)?;
         printer.say(&format!("manual pages are in {}", folder.display()));
         return Ok(Exit::Complete);

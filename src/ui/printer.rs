@@ -5,7 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{monitor::Monitor, screen::Screen, text::{clean, clean_json}};
+use super::{
+    monitor::Monitor,
+    screen::Screen,
+    text::{clean, clean_json},
+};
 use crate::{clock, model::LogFormat};
 
 /// Why data could not be written.

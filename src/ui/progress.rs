@@ -118,8 +118,8 @@ pub async fn watch(
         ProgressMode::Auto => ProgressMode::Lines,
         chosen => chosen,
     };
-    let bar = (mode == ProgressMode::Bar && !printer.is_quiet())
-        .then(|| new_bar(draw_target(&printer)));
+    let bar =
+        (mode == ProgressMode::Bar && !printer.is_quiet()).then(|| new_bar(draw_target(&printer)));
     if let Some(bar) = &bar {
         update(bar, &session.snapshot(now()));
         printer.screen().show(bar.clone());

@@ -86,7 +86,8 @@ impl MetricsFile {
             .suffix(".tmp")
             .tempfile_in(folder)?;
         // Whatever the umask of the process takes away.
-        file.as_file().set_permissions(Permissions::from_mode(MODE))?;
+        file.as_file()
+            .set_permissions(Permissions::from_mode(MODE))?;
         Ok(file)
     }
 

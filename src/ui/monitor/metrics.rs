@@ -232,7 +232,51 @@ mod tests {
 
     #[test]
     fn the_file_is_one_of_the_format() {
-        insta::assert_snapshot!(render(&status(), "fleet"), @"");
+        let version = format!("version=\"{}\"", env!("CARGO_PKG_VERSION"));
+        let text = render(&status(), "fleet").replace(&version, "version=\"VERSION\"");
+        insta::assert_snapshot!(text, @r#"
+        # HELP fleetpush_build_info The version of fleetpush that wrote this file.
+        # TYPE fleetpush_build_info gauge
+        fleetpush_build_info{push="fleet",version="VERSION"} 1
+        # HELP fleetpush_run_info The run that was pushed last.
+        # TYPE fleetpush_run_info gauge
+        fleetpush_run_info{push="fleet",run="night \"1\"",manifest="C:\\night\n.csv",target="https://iot.example"} 1
+        # HELP fleetpush_tasks Tasks of the run by state; all states together are the rows of the manifest.
+        # TYPE fleetpush_tasks gauge
+        fleetpush_tasks{push="fleet",state="accepted"} 60
+        fleetpush_tasks{push="fleet",state="failed"} 5
+        fleetpush_tasks{push="fleet",state="in_doubt"} 1
+        fleetpush_tasks{push="fleet",state="skipped"} 4
+        fleetpush_tasks{push="fleet",state="pending"} 20
+        fleetpush_tasks{push="fleet",state="in_flight"} 10
+        # HELP fleetpush_tasks_snoozing Pending tasks that wait because the platform throttled their device.
+        # TYPE fleetpush_tasks_snoozing gauge
+        fleetpush_tasks_snoozing{push="fleet"} 3
+        # HELP fleetpush_pushing Whether a push was under way when this file was written.
+        # TYPE fleetpush_pushing gauge
+        fleetpush_pushing{push="fleet"} 1
+        # HELP fleetpush_paused Whether the push waited for the platform to answer again when this file was written.
+        # TYPE fleetpush_paused gauge
+        fleetpush_paused{push="fleet"} 0
+        # HELP fleetpush_requests_total Requests of the last push that were answered or lost.
+        # TYPE fleetpush_requests_total counter
+        fleetpush_requests_total{push="fleet"} 7
+        # HELP fleetpush_outages_total How often the last push began to wait for the platform to answer again.
+        # TYPE fleetpush_outages_total counter
+        fleetpush_outages_total{push="fleet"} 0
+        # HELP fleetpush_start_timestamp_seconds When the last command was started.
+        # TYPE fleetpush_start_timestamp_seconds gauge
+        fleetpush_start_timestamp_seconds{push="fleet"} 1763838149.123
+        # HELP fleetpush_last_exit_code The exit code of the last command that has ended.
+        # TYPE fleetpush_last_exit_code gauge
+        fleetpush_last_exit_code{push="fleet"} 1
+        # HELP fleetpush_last_exit_timestamp_seconds When the last command that has ended did so.
+        # TYPE fleetpush_last_exit_timestamp_seconds gauge
+        fleetpush_last_exit_timestamp_seconds{push="fleet"} 1763800000.000
+        # HELP fleetpush_last_success_timestamp_seconds When a command last ended with exit code 0.
+        # TYPE fleetpush_last_success_timestamp_seconds gauge
+        fleetpush_last_success_timestamp_seconds{push="fleet"} 1763700000.123
+        "#);
     }
 
     #[test]

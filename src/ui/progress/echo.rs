@@ -70,7 +70,12 @@ mod tests {
         bar.set_prefix("5 of 10");
         bar.set_message("5 accepted\n1.0 devices/s");
         bar.tick();
-        assert_eq!(screen.contents().lines().count(), 3, "{}", screen.contents());
+        assert_eq!(
+            screen.contents().lines().count(),
+            3,
+            "{}",
+            screen.contents()
+        );
         screen.write_str("^C").unwrap();
         bar.suspend(|| screen.write_line("stopping").unwrap());
         bar.finish_and_clear();
