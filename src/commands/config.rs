@@ -34,11 +34,10 @@ fn print(settings: &Show, printer: &Printer) -> Result<(), OutputError> {
             ShownValue::Text(text) => Value::Foreign(text),
             ShownValue::Secret => Value::Own(SECRET.into()),
         };
-        let origin = origin(shown);
         writer.row(&[
             Value::Own(shown.name.as_str().into()),
             value,
-            Value::foreign(origin.as_deref()),
+            Value::own(origin(shown)),
             Value::foreign(place.as_deref()),
         ])?;
     }

@@ -13,6 +13,7 @@ mod order;
 mod outage;
 mod queries;
 mod run;
+mod samples;
 mod secrets;
 mod service;
 mod signals;
