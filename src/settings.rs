@@ -134,7 +134,13 @@ pub fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
         cli::Command::Simulator(args) => Command::Simulator(args),
         cli::Command::Config(args) => {
             let cli::ConfigCommand::Show(args) = args.command;
-            Command::Show(Show::resolve(args, db, log_format, chosen, &sources)?)
+            Command::Show(Show::resolve(
+                args,
+                db.as_deref(),
+                log_format,
+                chosen,
+                &sources,
+            )?)
         }
         cli::Command::Completions(args) => Command::Completions(args),
         cli::Command::Man(args) => Command::Man(args),

@@ -1,6 +1,6 @@
 //! Every setting with its value and where it stands, for `fleetpush config show`.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::{
     Database, Error, Origin,
@@ -60,7 +60,7 @@ impl Show {
     /// Finds every setting and checks its text. Of a credential only its variable is looked at.
     pub(super) fn resolve(
         args: ConfigShowArgs,
-        db: Option<PathBuf>,
+        db: Option<&Path>,
         log_format: Option<LogFormat>,
         chosen: Chosen,
         sources: &Sources<'_>,
@@ -82,7 +82,7 @@ impl Show {
         ];
         for described in keys::ALL {
             let flag = if described.name == keys::DB.name {
-                db.as_ref().map(|path| path.display().to_string())
+                db.map(|path| path.display().to_string())
             } else if described.name == keys::LOG_FORMAT.key.name {
                 log_format.map(|format| format.to_string())
             } else {
@@ -91,7 +91,7 @@ impl Show {
             let mut shown = setting(described, flag, sources)?;
             if described.name == keys::DB.name {
                 // The file itself: without a setting it has a place all the same, and in a file it is meant from that file's folder.
-                let path = Database::resolve(db.clone(), false, sources)?.path;
+                let path = Database::resolve(db.map(Path::to_owned), false, sources)?.path;
                 shown.value = ShownValue::Text(path.display().to_string());
             }
             settings.push(shown);

@@ -26,7 +26,7 @@ fn check(value: &Value, schema: &Value, root: &Value, at: &str, problems: &mut V
             "type" if !types(wanted).contains(&type_of(value)) => problem("wrong type"),
             "const" if value != wanted => problem("another value"),
             "enum" if !wanted.as_array().expect("a list").contains(value) => {
-                problem("no such word")
+                problem("no such word");
             }
             "minimum" if value.as_f64() < wanted.as_f64() => problem("too small"),
             "format" => {
