@@ -142,7 +142,7 @@ fn the_watchdog_is_fed_in_idleness_too() {
     let manager = Manager::listen(&site);
     let mut command = manager.service(site.push_command(&sim, &PUSH));
     command
-        .args(["--drain-timeout", "0s"])
+        .args(["--drain-timeout", "0s", "--request-timeout", "1h"])
         .env("WATCHDOG_USEC", "4000000");
     let push = Push::start(command);
     sim.wait_for_requests(2);
