@@ -91,7 +91,8 @@ impl FromArgMatches for GivenSettings {
             } else {
                 let typed = matches.get_raw(id).into_iter().flatten();
                 let typed: Vec<_> = typed.map(|text| text.to_string_lossy()).collect();
-                typed.join(" ")
+                // A flag that may be repeated is, in a variable and in the file, one text of several parts.
+                typed.join(";")
             };
             self.0.insert(name, text);
         }
