@@ -2,6 +2,9 @@
 
 use std::process::{Command, Stdio};
 
+use clap::Parser as _;
+use fleetpush::cli::Cli;
+
 use crate::support::{Push, Site};
 
 const SERVICE: &str = include_str!("../../samples/systemd/fleetpush.service");
@@ -90,4 +93,64 @@ fn the_units_are_ones_that_systemd_understands() {
     assert_eq!(of_service("SuccessExitStatus"), ["3"]);
     assert_eq!(of_service("Restart"), ["on-abnormal"]);
     assert!(of_service("RestartPreventExitStatus")[0].contains('7'));
+}
+
+/// The commands that the samples start, each as its words.
+fn started() -> Vec<Vec<String>> {
+    let of_units = ["ExecStartPre", "ExecStart"]
+        .into_iter()
+        .flat_map(of_service);
+    let of_units = of_units.map(|line| {
+        let line = line.trim_start_matches('-').replace("%%", "%");
+        words(line.strip_prefix(INSTALLED).expect("it starts the binary"))
+    });
+    let of_cron = CRON
+        .lines()
+        .filter_map(|line| line.split_once(" fleetpush  fleetpush "))
+        .map(|(_, command)| {
+            let end = command.find(" >>").unwrap_or(command.len());
+            words(&command[..end].replace(r"\%", "%"))
+        });
+    let of_cronjob = CRONJOB
+        .split("args:\n")
+        .nth(1)
+        .expect("there are arguments")
+        .lines()
+        .map_while(|line| line.trim().strip_prefix("- "))
+        .map(|word| word.trim_matches('"').to_owned());
+    of_units
+        .chain(of_cron)
+        .chain([of_cronjob.collect()])
+        .collect()
+}
+
+/// The words of a command line with single quotes.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (index, part) in line.split('\'').enumerate() {
+        if index % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(str::to_owned));
+        }
+    }
+    words
+}
+
+#[test]
+fn what_the_samples_start_is_understood() {
+    let started = started();
+    assert_eq!(started.len(), 5, "{started:?}");
+    let problems: Vec<String> = started
+        .into_iter()
+        .filter_map(|command| {
+            let command = std::iter::once("fleetpush".to_owned()).chain(command);
+            let error = Cli::try_parse_from(command.clone()).err()?;
+            Some(format!(
+                "{}: {error}",
+                command.collect::<Vec<_>>().join(" ")
+            ))
+        })
+        .collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
