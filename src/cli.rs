@@ -14,6 +14,7 @@ pub mod keys;
 mod manifest_args;
 mod push_args;
 mod query_args;
+mod rollout_args;
 mod simulator_args;
 mod values;
 
@@ -32,6 +33,7 @@ pub use self::{
         CancelArgs, CodesArgs, ResolveArgs, ResultsArgs, ResumeArgs, RetryArgs, RunsArgs,
         SimulateArg, SimulatedArg, StatusArgs,
     },
+    rollout_args::RolloutArgs,
     simulator_args::SimulatorArgs,
 };
 

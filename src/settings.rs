@@ -13,6 +13,7 @@ mod manifest;
 mod nearest;
 mod push;
 mod query;
+mod rollout;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub use self::{
     manifest::{Check, DefaultData, ManifestDefaults, ManifestInput, Run},
     push::{Pace, Push, Recovery, Target, Timeouts},
     query::{Cancel, Codes, Resolution, Results, Resume, Retry, Runs, Selection, Status},
+    rollout::Rollout,
     source::Origin,
 };
 pub use crate::cli::SimulatorArgs;

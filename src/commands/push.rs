@@ -8,10 +8,10 @@ use tokio::sync::mpsc;
 use super::{interrupt::Interrupt, status, target};
 use crate::{
     clock::Clock,
-    engine::{self, Context, Options, Pushed, Stop},
+    engine::{self, Context, Options, Pushed, RolloutOptions, Stop},
     exit::{Exit, Failure},
-    model::{Counts, RunState},
-    policy::Rules,
+    model::{RunState, Tolerance},
+    policy::{self, Ended, Rules},
     settings::{Database, Push},
     store::{Reader, Run, Store},
     ui::{
@@ -60,7 +60,11 @@ pub(super) async fn push(
     let after = journal.counts();
     // The display shows what led to an error, too.
     let _ = display.await;
-    let Pushed { stop, requests } = pushed?;
+    let Pushed {
+        stop,
+        requests,
+        phase,
+    } = pushed?;
     store.close().await?;
     if let Some(simulator) = connection.simulator {
         simulator.stop().await;
@@ -70,11 +74,12 @@ pub(super) async fn push(
         ended: after.ended() - before.ended(),
         requests,
         stop: stop.clone(),
+        phase,
     };
-    summarize(&name, Some(session), settings, database, printer).await?;
+    let tolerance = summarize(&name, Some(session), settings, database, printer).await?;
     Ok(match stop {
-        Stop::Complete => complete(&after),
-        Stop::Signal | Stop::Outage { .. } => Exit::Stopped,
+        Stop::Complete => complete(&tolerance),
+        Stop::Signal | Stop::Outage { .. } | Stop::Canary { .. } => Exit::Stopped,
         Stop::Aborted { .. } => Exit::Aborted,
         Stop::Refused { .. } => Exit::Refused,
     })
@@ -104,7 +109,11 @@ pub(super) async fn standing(
     Ok(match run.state {
         RunState::Complete => {
             let journal = store.journal(run, settings.recovery.after_failure).await?;
-            complete(&journal.counts())
+            let ended: Vec<Ended> = journal
+                .tally()
+                .map(|(key, n)| (key.state, key.class, n))
+                .collect();
+            complete(&policy::tolerance(&settings.recovery.tolerate, &ended))
         }
         RunState::Cancelled => Exit::Failures,
         RunState::Aborted => Exit::Aborted,
@@ -113,8 +122,8 @@ pub(super) async fn standing(
 }
 
 /// The exit code of a run that is complete.
-fn complete(counts: &Counts) -> Exit {
-    if counts.failed + counts.in_doubt == 0 {
+fn complete(tolerance: &Tolerance) -> Exit {
+    if tolerance.is_kept() {
         Exit::Complete
     } else {
         Exit::Failures
@@ -127,12 +136,23 @@ async fn summarize(
     settings: &Push,
     database: &Database,
     printer: &Printer,
-) -> Result<(), Failure> {
+) -> Result<Tolerance, Failure> {
     let mut reader = Reader::open(&database.path).await?;
     let run = status::report(&mut reader, name, repeat(database)).await?;
     reader.close().await?;
-    unless_closed(Summary { run, session }.print(printer, settings.summary_format))?;
-    Ok(())
+    let ended: Vec<Ended> = run
+        .endings
+        .iter()
+        .map(|ending| (ending.state, ending.class, ending.tasks))
+        .collect();
+    let tolerance = policy::tolerance(&settings.recovery.tolerate, &ended);
+    let summary = Summary {
+        tolerance: (run.state == RunState::Complete).then(|| tolerance.clone()),
+        run,
+        session,
+    };
+    unless_closed(summary.print(printer, settings.summary_format))?;
+    Ok(tolerance)
 }
 
 /// The flags that the next command needs to find the same database.
@@ -151,6 +171,11 @@ fn options(settings: &Push) -> Options {
         chunk_size: settings.pace.chunk_size,
         concurrency: settings.pace.concurrency as usize,
         rate: settings.pace.rate.per_second(),
+        rollout: RolloutOptions {
+            canary: settings.rollout.canary,
+            canary_pause: settings.rollout.canary_pause,
+            ramp: settings.rollout.ramp,
+        },
         rules: Rules {
             max_attempts: recovery.max_attempts,
             max_snooze: recovery.max_snooze,
@@ -160,7 +185,7 @@ fn options(settings: &Push) -> Options {
         },
         max_outage: recovery.max_outage,
         drain_timeout: recovery.drain_timeout,
-        abort_if: recovery.abort_if,
+        abort_if: recovery.abort_if.clone(),
         override_abort: recovery.override_abort,
     }
 }

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Database, Error, Pace, Push, source::Sources};
+use super::{Database, Error, Pace, Push, Rollout, source::Sources};
 use crate::cli::{CheckArgs, ManifestArgs, RunArgs};
 
 /// `fleetpush run`
@@ -32,6 +32,8 @@ pub struct Check {
     pub input: ManifestInput,
     /// What the plan reckons with.
     pub pace: Pace,
+    /// How the push would begin.
+    pub rollout: Rollout,
 }
 
 /// A manifest, and how to take it.
@@ -106,10 +108,15 @@ impl Run {
 
 impl Check {
     pub(super) fn resolve(args: CheckArgs, sources: &Sources<'_>) -> Result<Self, Error> {
-        let CheckArgs { manifest, pace } = args;
+        let CheckArgs {
+            manifest,
+            pace,
+            rollout,
+        } = args;
         Ok(Self {
             input: ManifestInput::resolve(manifest)?,
             pace: Pace::resolve(pace, sources)?,
+            rollout: Rollout::resolve(rollout, sources)?,
         })
     }
 }

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use super::{
-    Credentials, Error,
+    Credentials, Error, Rollout,
     source::{Found, Origin, Sources},
 };
 use crate::{
     cli::{PaceArgs, PushArgs, RecoveryArgs, TargetArgs, keys},
-    model::{AbortIf, AfterFailure, InDoubt, Language, ProgressMode, Rate, Region, SummaryFormat},
+    model::{
+        AbortIf, AfterFailure, InDoubt, Language, ProgressMode, Rate, Region, SummaryFormat,
+        Tolerate,
+    },
 };
 
 /// Everything that `run`, `resume` and `retry` share.
@@ -22,6 +25,8 @@ pub struct Push {
     pub timeouts: Timeouts,
     /// How fast it goes.
     pub pace: Pace,
+    /// How it begins.
+    pub rollout: Rollout,
     /// What follows when something fails.
     pub recovery: Recovery,
     /// The form of the summary.
@@ -67,7 +72,7 @@ pub struct Pace {
 }
 
 /// What follows when something fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovery {
     /// The most attempts of one task, the first included, at least 1.
     pub max_attempts: u32,
@@ -85,6 +90,8 @@ pub struct Recovery {
     pub abort_if: AbortIf,
     /// Whether a run that was aborted goes on.
     pub override_abort: bool,
+    /// What a complete run may have come to and still count as a success.
+    pub tolerate: Tolerate,
     /// How often an offline device is tried again.
     pub retry_offline: u32,
     /// How long to wait before an offline device is tried again.
@@ -100,6 +107,7 @@ impl Push {
         let PushArgs {
             target,
             pace,
+            rollout,
             recovery,
             format,
             progress,
@@ -131,6 +139,7 @@ impl Push {
                 request: sources.get(&keys::REQUEST_TIMEOUT, request_timeout)?,
             },
             pace: Pace::resolve(pace, sources)?,
+            rollout: Rollout::resolve(rollout, sources)?,
             recovery: Recovery::resolve(recovery, sources)?,
             summary_format: format.unwrap_or(SummaryFormat::Text),
             progress: match progress {
@@ -192,6 +201,7 @@ impl Recovery {
             after_failure,
             abort_if,
             override_abort,
+            tolerate,
             retry_offline,
             offline_delay,
         } = args;
@@ -202,8 +212,9 @@ impl Recovery {
             drain_timeout: sources.get(&keys::DRAIN_TIMEOUT, drain_timeout)?,
             in_doubt: sources.get(&keys::IN_DOUBT, in_doubt)?,
             after_failure: sources.get(&keys::AFTER_FAILURE, after_failure)?,
-            abort_if: sources.get(&keys::ABORT_IF, abort_if)?,
+            abort_if: sources.get_repeated(&keys::ABORT_IF, &abort_if)?,
             override_abort,
+            tolerate: sources.get_repeated(&keys::TOLERATE, &tolerate)?,
             retry_offline: sources.get(&keys::RETRY_OFFLINE, retry_offline)?,
             offline_delay: sources.get(&keys::OFFLINE_DELAY, offline_delay)?,
         })

@@ -1,6 +1,7 @@
 //! Shows how a push gets on, from the engine's events, until they end.
 
 mod rate;
+mod rollout;
 mod words;
 
 use std::time::Duration;
@@ -13,11 +14,12 @@ use tokio::{
 
 use self::{
     rate::Window,
+    rollout::phase_after,
     words::{Snapshot, event_words},
 };
 use super::printer::Printer;
 use crate::{
-    engine::Event,
+    engine::{Event, Phase},
     model::{Counts, ProgressMode, Timestamp},
 };
 
@@ -36,6 +38,7 @@ struct Session {
     counts: Counts,
     latest_due: Option<Timestamp>,
     window: Window,
+    phase: Phase,
 }
 
 impl Session {
@@ -45,6 +48,7 @@ impl Session {
             counts,
             latest_due: None,
             window: Window::new(started, counts.ended()),
+            phase: Phase::Rest,
         }
     }
 
@@ -61,6 +65,9 @@ impl Session {
             self.window.add(now, counts.ended(), requests);
             return None;
         }
+        if let Event::Rollout(step) = event {
+            self.phase = phase_after(step).unwrap_or(self.phase);
+        }
         event_words(event, now)
     }
 
@@ -69,6 +76,7 @@ impl Session {
             counts: self.counts,
             elapsed: self.started.until(now),
             pace: self.window.pace(now),
+            phase: self.phase,
             latest_due: self.latest_due.map(|due| now.until(due)),
         }
     }

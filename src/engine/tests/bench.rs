@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     clock::Clock,
-    engine::{Context, Event, Options, Pushed, Stop, push},
+    engine::{Context, Event, Options, Pushed, RolloutOptions, Stop, push},
     gateway::{Delivery, Gateway, Outgoing},
     model::{
         AbortIf, AfterFailure, Answer, Element, Fate, InDoubt, Payload, Row, Ticket, Timestamp,
@@ -191,6 +191,7 @@ impl Bench {
                 chunk_size: 10,
                 concurrency: 4,
                 rate: None,
+                rollout: RolloutOptions::default(),
                 rules: Rules {
                     max_attempts: 5,
                     max_snooze: Duration::from_hours(1),
@@ -200,7 +201,7 @@ impl Bench {
                 },
                 max_outage: Duration::from_mins(30),
                 drain_timeout: Duration::from_secs(30),
-                abort_if: AbortIf::Never,
+                abort_if: AbortIf::NEVER,
                 override_abort: false,
             },
             after_failure: AfterFailure::Block,
