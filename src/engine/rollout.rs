@@ -186,7 +186,8 @@ fn went(canary: OpenCanary, journal: &Journal<'_>) -> String {
 /// How many tasks ended as which class, accepted ones first. Rows that are wrong were never part of the canary.
 fn by_class(journal: &Journal<'_>) -> Vec<(&'static str, u64)> {
     let mut classes: Vec<(&'static str, u64)> = Vec::new();
-    for (key, tasks) in journal.tally() {
+    // What a retry has opened again leaves a zero behind.
+    for (key, tasks) in journal.tally().filter(|(_, tasks)| *tasks > 0) {
         let Some(class) = key.class.filter(|class| *class != Class::Invalid) else {
             continue;
         };

@@ -5,6 +5,7 @@ mod chaos;
 mod order;
 mod outcomes;
 mod refusals;
+mod rollout;
 mod stops;
 
 use bench::{Bench, Script, accepted, code, elements, lost, reply};

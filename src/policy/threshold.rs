@@ -132,12 +132,12 @@ mod tests {
 
     #[test]
     fn a_canary_is_judged_however_small_it_is() {
-        let conditions = "failed>9%,min=5000;rejected>10";
+        let conditions = "failed>9.5%,min=5000;rejected>10";
         assert_eq!(crossed_by(conditions, 9, Sample::Canary), None);
         assert_eq!(crossed_by(conditions, 10, Sample::Fleet), None);
         assert_eq!(
             crossed_by(conditions, 10, Sample::Canary).unwrap(),
-            "10 of 100 ended tasks failed (--abort-if 'failed>9%,min=5000', with min=1 for a canary)"
+            "10 of 100 ended tasks failed (--abort-if 'failed>9.5%,min=5000', with min=1 for a canary)"
         );
         assert_eq!(
             crossed_by("rejected>10", 11, Sample::Canary).unwrap(),

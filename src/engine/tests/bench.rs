@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     clock::Clock,
-    engine::{Context, Event, Options, Pushed, RolloutOptions, Stop, push},
+    engine::{Context, Event, Options, Phase, Pushed, RolloutOptions, Stop, push},
     gateway::{Delivery, Gateway, Outgoing},
     model::{
         AbortIf, AfterFailure, Answer, Element, Fate, InDoubt, Payload, Row, Ticket, Timestamp,
@@ -174,6 +174,8 @@ pub(super) struct Bench {
     /// Events that may wait; nobody takes one before the push is over.
     pub(super) places_for_events: usize,
     stop: watch::Sender<bool>,
+    /// The phase in which the last push ended.
+    phase: Mutex<Phase>,
 }
 
 impl Bench {
@@ -207,6 +209,7 @@ impl Bench {
             after_failure: AfterFailure::Block,
             places_for_events: 10_000,
             stop: watch::channel(false).0,
+            phase: Mutex::new(Phase::Rest),
         };
         let mut store = bench.store().await;
         let about = NewRun {
@@ -285,7 +288,8 @@ impl Bench {
             events,
             stop: self.stop.subscribe(),
         };
-        let Pushed { stop, .. } = push(&mut journal, &self.options, context).await.unwrap();
+        let Pushed { stop, phase, .. } = push(&mut journal, &self.options, context).await.unwrap();
+        *self.phase.lock().unwrap() = phase;
         let live = journal.counts();
         store.close().await.unwrap();
         let mut events = Vec::new();
@@ -381,6 +385,11 @@ impl Bench {
             "SELECT state, coalesce(class, ''), count(*) FROM results GROUP BY 1, 2 ORDER BY 1, 2",
         )
         .await
+    }
+
+    /// The phase in which the last push ended.
+    pub(super) fn phase(&self) -> Phase {
+        *self.phase.lock().unwrap()
     }
 
     /// Requests that the platform has seen.

@@ -11,6 +11,7 @@ const HOT: &[(&str, &str)] = &[
     ("claiming first sends", crate::store::claim::FIRST_TASKS),
     ("a device's next task", crate::store::end::NEXT_TASKS),
     ("when something is due", crate::store::journal::NEXT_DUE),
+    ("what is left of a canary", crate::store::canary::LEFT),
 ];
 
 #[tokio::test]
