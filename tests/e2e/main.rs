@@ -10,6 +10,7 @@ mod hostile;
 mod order;
 mod outage;
 mod queries;
+mod rollout;
 mod run;
 mod secrets;
 mod signals;

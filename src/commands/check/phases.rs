@@ -86,7 +86,8 @@ impl Phases {
         if let Some(words) = ramp_words(&steps) {
             lines.push(words);
         }
-        if let Some((tasks, ceiling)) = rest.filter(|_| !lines.is_empty()) {
+        let is_careful = self.canary.is_some() || self.ramp.is_some();
+        if let Some((tasks, ceiling)) = rest.filter(|_| is_careful) {
             let most = ceiling.map_or_else(
                 || "as fast as the platform answers".to_owned(),
                 |ceiling| format!("at most {} requests/s", rate(ceiling)),
