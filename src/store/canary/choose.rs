@@ -1,8 +1,9 @@
 //! Which devices are the canary.
 //!
 //! The run's ids are cut into equal parts, and one task of each is drawn: tasks of a payload stand side by side, so that every payload
-//! of some size is met, and a run of ten million tasks costs as many look-ups as one of a hundred thousand. Of the drawn ones each
-//! product gives one as far as they suffice, and the rest in proportion. A product with fewer devices than a part has tasks may be missed.
+//! of some size is met, and a run of ten million tasks costs as many look-ups as one of ten thousand. Of the drawn ones each product
+//! gives one as far as the canary suffices, and the rest in proportion. Up to [`PARTS`] tasks all are drawn; in a larger run a product
+//! may be missed that has less than one task in [`PARTS`].
 
 use sqlx::SqliteConnection;
 
@@ -12,9 +13,9 @@ use crate::{
 };
 
 /// Parts that the ids are cut into, at least, if there are as many ids.
-const PARTS: u64 = 16_384;
-/// Tasks that are drawn for each device that is wanted, so that there is a choice.
-const DRAWN_FOR_EACH: u64 = 8;
+const PARTS: u64 = 8192;
+/// How much smaller the parts become when too few tasks were drawn, since many are held back.
+const FINER: u64 = 4;
 /// Draws that are made at a time.
 const BATCH: usize = 4096;
 
@@ -79,7 +80,8 @@ async fn draw_enough(
     seed: u64,
 ) -> Result<(), StoreError> {
     let ids = (run.end_task.0 - run.first_task.0).unsigned_abs();
-    let mut parts = PARTS.max(wanted.saturating_mul(DRAWN_FOR_EACH)).min(ids);
+    // A few more than are wanted, so that products can be evened out.
+    let mut parts = PARTS.max(wanted + wanted / 4).min(ids);
     loop {
         draw(connection, run, parts, seed).await?;
         let drawn: i64 = sqlx::query_scalar("SELECT count(*) FROM temp.drawn")
@@ -88,7 +90,7 @@ async fn draw_enough(
         if drawn.unsigned_abs() >= wanted || parts == ids {
             return Ok(());
         }
-        parts = parts.saturating_mul(DRAWN_FOR_EACH).min(ids);
+        parts = parts.saturating_mul(FINER).min(ids);
         sqlx::query("DELETE FROM temp.drawn")
             .execute(&mut *connection)
             .await?;

@@ -127,6 +127,29 @@ async fn a_seed_chooses_the_same_devices_each_time() {
 }
 
 #[tokio::test]
+async fn a_large_run_is_drawn_from_and_not_read_through() {
+    // More tasks than parts, and so many of them followers that most parts yield nothing: it is drawn again, from finer parts.
+    let folder = TempDir::new().unwrap();
+    let rows = products(&[("A", 4000), ("B", 1000)]);
+    let rows = rows.flat_map(|(product, device, _)| {
+        ["[1]", "[2]", "[3]", "[4]"].map(|data| (product.clone(), device.clone(), data.to_owned()))
+    });
+    let mut store = staged(&folder, rows).await;
+    let run = store.run_by_name("test").await.unwrap().unwrap();
+    assert_eq!(run.tasks, 20_000);
+    choose(&mut store, "4500", 1).await;
+    let of = by_product(&mut store).await;
+    assert_eq!(of["A"] + of["B"], 4500);
+    let folder = TempDir::new().unwrap();
+    let mut store = staged(&folder, products(&[("A", 16_000), ("B", 4000)])).await;
+    choose(&mut store, "50", 1).await;
+    assert_eq!(
+        by_product(&mut store).await,
+        BTreeMap::from([("A".to_owned(), 40), ("B".to_owned(), 10)])
+    );
+}
+
+#[tokio::test]
 async fn a_choice_is_made_once() {
     let folder = TempDir::new().unwrap();
     let mut store = staged(&folder, products(&[("A", 100)])).await;
