@@ -78,8 +78,8 @@ pub async fn push<G: Gateway>(
             "claimed when the last push ended, and in doubt"
         );
     }
-    let step = choose_canary(journal, &options.rollout, &mut context.random, clock.now()).await?;
-    if let Some(step) = step {
+    let chosen = choose_canary(journal, &options.rollout, &mut context.random, clock.now()).await?;
+    if let Some(step) = chosen {
         // Nobody has to listen.
         let _ = context.events.try_send(Event::Rollout(step));
     }

@@ -291,6 +291,7 @@ impl Bench {
         let Pushed { stop, phase, .. } = push(&mut journal, &self.options, context).await.unwrap();
         *self.phase.lock().unwrap() = phase;
         let live = journal.counts();
+        let canary = journal.canary();
         store.close().await.unwrap();
         let mut events = Vec::new();
         while let Ok(event) = heard.try_recv() {
@@ -327,6 +328,10 @@ impl Bench {
             of_live, counted,
             "the counts in memory are those of the database"
         );
+        if let Some(canary) = canary {
+            let due = self.query("SELECT count(*) FROM due").await;
+            assert_eq!(due, [canary.left.to_string()], "what is left of the canary");
+        }
         self.check().await;
         (stop, events)
     }
@@ -422,6 +427,11 @@ impl Bench {
             (
                 "an ended task that is due",
                 "SELECT task_id FROM due JOIN outcome USING (task_id)",
+            ),
+            (
+                "a first send before the canary had passed",
+                "SELECT q.id FROM request AS q JOIN canary AS c ON c.run_id = q.run_id \
+                 WHERE q.first_task IS NOT NULL AND (c.passed_at IS NULL OR q.claimed_at < c.passed_at)",
             ),
             (
                 "a request without an end",

@@ -327,12 +327,12 @@ async fn a_ramp_rises_with_acceptances_to_the_rate_and_goes_on_where_it_was() {
         "{:?}",
         begun.elapsed()
     );
-    let step = |accepted, ceiling, is_top| RolloutStep::Ramp {
+    let at = |accepted, ceiling, is_top| RolloutStep::Ramp {
         accepted,
         ceiling: Some(ceiling),
         is_top,
     };
-    assert_eq!(steps(&first), [step(0, 20.0, false), step(30, 80.0, false)]);
+    assert_eq!(steps(&first), [at(0, 20.0, false), at(30, 80.0, false)]);
     let accepted = bench.query("SELECT accepted FROM runs").await[0]
         .parse()
         .unwrap();
@@ -342,9 +342,9 @@ async fn a_ramp_rises_with_acceptances_to_the_rate_and_goes_on_where_it_was() {
     assert_eq!(
         steps(&second),
         [
-            step(accepted, 80.0, false),
-            step(60, 320.0, false),
-            step(90, 500.0, true)
+            at(accepted, 80.0, false),
+            at(60, 320.0, false),
+            at(90, 500.0, true)
         ]
     );
 }

@@ -147,7 +147,7 @@ impl Draw {
     }
 }
 
-/// The finalizer of SplitMix64 (Steele, Lea and Flood 2014, variant 13): numbers that are the same on every machine, and look random.
+/// The finalizer of `SplitMix64` (Steele, Lea and Flood 2014, variant 13): numbers that are the same on every machine, and look random.
 fn mix(number: u64) -> u64 {
     let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -25,13 +25,12 @@ pub(super) fn phase_after(step: &RolloutStep) -> Option<Phase> {
         RolloutStep::CanaryGoesOn { ended, devices } | RolloutStep::Canary { ended, devices } => {
             Some(Phase::Canary { ended, devices })
         }
-        RolloutStep::CanaryPassed { .. } => Some(Phase::Rest),
         RolloutStep::Ramp {
             ceiling: Some(ceiling),
             is_top: false,
             ..
         } => Some(Phase::Ramp { ceiling }),
-        RolloutStep::Ramp { .. } => Some(Phase::Rest),
+        RolloutStep::CanaryPassed { .. } | RolloutStep::Ramp { .. } => Some(Phase::Rest),
         RolloutStep::CanaryOfAll { .. } | RolloutStep::CanaryTooLate => None,
     }
 }
