@@ -74,6 +74,13 @@ pub async fn push<G: Gateway>(
             "claimed when the last push ended, and in doubt"
         );
     }
+    let left_alone = journal.leave_alone(clock.now()).await?;
+    if left_alone > 0 {
+        info!(
+            tasks = left_alone,
+            "their devices were throttled of late, and are left alone until their pauses end"
+        );
+    }
     let Pushed { stop, requests } = write(journal, options, context).await?;
     // What is still under way when the drain times out is in doubt, as after a crash.
     recover(journal, in_doubt, clock.now()).await?;
