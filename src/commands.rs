@@ -4,7 +4,9 @@ mod bad_rows;
 mod cancel;
 mod check;
 mod codes;
+mod confirm;
 mod interrupt;
+mod prune;
 mod push;
 mod resolve;
 mod results;
@@ -14,6 +16,7 @@ mod run;
 mod runs;
 mod simulator;
 mod stage;
+mod stale;
 mod status;
 mod target;
 
@@ -68,6 +71,7 @@ pub async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failur
         }
         // These have nothing to bring in order: a signal ends them as it ends any process.
         Command::Cancel(settings) => cancel::cancel(settings, printer).await,
+        Command::Prune(settings) => prune::prune(settings, printer).await,
         Command::Runs(settings) => runs::runs(settings, printer).await,
         Command::Status(settings) => status::status(settings, printer).await,
         Command::Results(settings) => results::results(settings, printer).await,

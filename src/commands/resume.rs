@@ -5,7 +5,7 @@ use anyhow::anyhow;
 use super::{
     interrupt::Interrupt,
     push::{nothing_to_do, push},
-    target,
+    stale, target,
 };
 use crate::{
     exit::{Exit, Failure},
@@ -34,6 +34,18 @@ pub(super) async fn resume(
     };
     if !goes_on {
         return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
+    }
+    if !stale::guard(
+        &mut store,
+        &run,
+        None,
+        settings.push.allow_stale,
+        interrupt,
+        printer,
+    )
+    .await?
+    {
+        return Ok(Exit::Stopped);
     }
     printer.say(&format!("run '{}' continues", run.about.name));
     push(

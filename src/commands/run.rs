@@ -5,14 +5,14 @@ use anyhow::anyhow;
 use super::{
     interrupt::Interrupt,
     push::{nothing_to_do, push},
-    stage, target,
+    stage, stale, target,
 };
 use crate::{
     exit::{Exit, Failure},
     manifest,
     model::RunState,
     settings::Run as Settings,
-    store::{NewRun, Run, Store},
+    store::{NewRun, PrunedRun, Run, Store},
     ui::printer::Printer,
 };
 
@@ -44,6 +44,18 @@ pub(super) async fn run(
     let results = format!("results go to {}", store.path().display());
     match earlier(&mut store, &about, &settings).await? {
         Earlier::Continue(run) => {
+            if !stale::guard(
+                &mut store,
+                &run,
+                None,
+                settings.push.allow_stale,
+                interrupt,
+                printer,
+            )
+            .await?
+            {
+                return Ok(Exit::Stopped);
+            }
             printer.say(&results);
             printer.say(&format!("run '{}' continues", run.about.name));
             return push(
@@ -58,6 +70,10 @@ pub(super) async fn run(
         }
         Earlier::Ended(run) => {
             return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
+        }
+        Earlier::Pruned(run) => {
+            store.close().await?;
+            return Ok(pruned(&run, printer));
         }
         Earlier::None => {}
         Earlier::Again => about.name = store.free_name(&about.name).await?,
@@ -99,6 +115,8 @@ enum Earlier {
     Continue(Run),
     /// It has ended, or is aborted, and nothing is to be sent.
     Ended(Run),
+    /// It had ended, and its run has been deleted since.
+    Pruned(PrunedRun),
     /// It has ended, and is to be pushed anew.
     Again,
 }
@@ -113,7 +131,11 @@ async fn earlier(
         return Err(other_identity(&other, about));
     }
     let Some(run) = store.run_by_identity(&about.identity).await? else {
-        return Ok(Earlier::None);
+        return Ok(match store.pruned_by_identity(&about.identity).await? {
+            Some(_) if settings.again => Earlier::Again,
+            Some(run) => Earlier::Pruned(run),
+            None => Earlier::None,
+        });
     };
     Ok(match run.state {
         RunState::Running | RunState::Stopped => Earlier::Continue(run),
@@ -121,6 +143,21 @@ async fn earlier(
         RunState::Complete | RunState::Cancelled if settings.again => Earlier::Again,
         RunState::Aborted | RunState::Complete | RunState::Cancelled => Earlier::Ended(run),
     })
+}
+
+/// Tells that a push has ended of which nothing else is known any more.
+fn pruned(run: &PrunedRun, printer: &Printer) -> Exit {
+    printer.say(&format!(
+        "run '{}' is {} since {} and has been pruned; nothing is sent, unless --again pushes it anew",
+        run.name,
+        run.state.name(),
+        run.finished_at,
+    ));
+    if run.state == RunState::Complete && run.unsuccessful == 0 {
+        Exit::Complete
+    } else {
+        Exit::Failures
+    }
 }
 
 /// A name stands for one push: what differs from the one that has it.

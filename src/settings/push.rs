@@ -24,6 +24,8 @@ pub struct Push {
     pub pace: Pace,
     /// What follows when something fails.
     pub recovery: Recovery,
+    /// Whether what is older than what a device has accepted since goes out without a question.
+    pub allow_stale: bool,
     /// The form of the summary.
     pub summary_format: SummaryFormat,
     /// How progress is shown.
@@ -101,6 +103,7 @@ impl Push {
             target,
             pace,
             recovery,
+            allow_stale,
             format,
             progress,
         } = args;
@@ -132,6 +135,7 @@ impl Push {
             },
             pace: Pace::resolve(pace, sources)?,
             recovery: Recovery::resolve(recovery, sources)?,
+            allow_stale,
             summary_format: format.unwrap_or(SummaryFormat::Text),
             progress: match progress {
                 Found { value, origin } if !quiet || origin == Origin::Flag => value,

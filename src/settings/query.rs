@@ -245,6 +245,7 @@ impl Resolution {
                 max_outage,
                 ..RecoveryArgs::default()
             },
+            allow_stale: false,
             format: None,
             progress: None,
         };

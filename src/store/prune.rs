@@ -11,6 +11,9 @@ use sqlx::{Connection, Row as _, SqliteConnection};
 use super::{Store, StoreError};
 use crate::model::{RunId, RunState, Timestamp};
 
+#[cfg(test)]
+mod tests;
+
 /// Tasks or requests that go in one transaction: some megabytes of log, and a moment for whoever waits.
 const PIECE: i64 = 20_000;
 /// Pages that go back to the file system in one transaction: 20 MiB.
@@ -322,11 +325,13 @@ async fn delete_device_tasks(
 ) -> Result<(), StoreError> {
     loop {
         let last = device_after(connection, run, "").await?;
-        sqlx::query("DELETE FROM device_task WHERE run_id = ?1 AND (?2 IS NULL OR device_key <= ?2)")
-            .bind(run)
-            .bind(&last)
-            .execute(&mut *connection)
-            .await?;
+        sqlx::query(
+            "DELETE FROM device_task WHERE run_id = ?1 AND (?2 IS NULL OR device_key <= ?2)",
+        )
+        .bind(run)
+        .bind(&last)
+        .execute(&mut *connection)
+        .await?;
         if last.is_none() {
             return Ok(());
         }

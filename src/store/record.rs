@@ -290,12 +290,8 @@ impl Rows {
         now: Timestamp,
     ) {
         for (member, settlement) in claim.members.into_iter().zip(tasks) {
-            self.throttles.extend(Throttle::of(
-                &claim.payload,
-                &member,
-                &settlement,
-                now,
-            ));
+            self.throttles
+                .extend(Throttle::of(&claim.payload, &member, &settlement, now));
             let Settlement {
                 outcome,
                 history,

@@ -4,6 +4,9 @@ use sqlx::Connection;
 
 use super::{RetryFilter, Run, Store, StoreError, retry};
 
+#[cfg(test)]
+mod tests;
+
 /// Tasks of a run that would undo what a younger run has delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stale {

@@ -13,6 +13,9 @@ use super::{
 };
 use crate::model::{Class, Payload, TaskId, Timestamp};
 
+#[cfg(test)]
+mod tests;
+
 /// A throttled reply, as it is remembered of its device.
 #[derive(Debug)]
 pub(super) struct Throttle {

@@ -1,0 +1,65 @@
+//! The view `devices`: one row for each product, device and service.
+
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+
+use crate::store::{reader::Reader, sample};
+
+/// The rows of the view over the sample with these statements.
+async fn shown(changes: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = sample::every_state(folder.path()).await;
+    let mut writer = SqliteConnection::connect(&format!("sqlite://{}", path.display()))
+        .await
+        .unwrap();
+    sqlx::raw_sql(AssertSqlSafe(changes.to_owned()))
+        .execute(&mut writer)
+        .await
+        .unwrap();
+    writer.close().await.unwrap();
+    let mut reader = Reader::open(&path).await.unwrap();
+    let rows: Vec<String> = sqlx::query_scalar(
+        "SELECT concat_ws(' | ', product_key, device_key, ifnull(service, '-'), ifnull(run, '-'), ifnull(name, '-'), \
+         ifnull(line, '-'), ifnull(ticket, '-'), ifnull(accepted_at, '-'), ifnull(last_throttle_at, '-')) \
+         FROM devices ORDER BY product_key, device_key, service",
+    )
+    .fetch_all(&mut reader.connection)
+    .await
+    .unwrap();
+    rows.join("\n")
+}
+
+#[tokio::test]
+async fn a_device_shows_what_it_accepted_last_and_when_it_was_throttled_last() {
+    let changes = "UPDATE payload SET product_key = 'PK0001' WHERE id = 2; \
+         INSERT INTO device_throttle VALUES ('DK07', 'PK0001', 2, 1795374015200, 1795374045123), \
+             ('DK15', 'PK0001', 3, 1795374015200, 1795374045123)";
+    insta::assert_snapshot!(shown(changes).await, @"");
+}
+
+#[tokio::test]
+async fn the_service_is_what_the_data_calls() {
+    for (data, services) in [
+        (r#"[{"fuwu":[{"raw1":"AA"}]}]"#, "fuwu"),
+        (r#"[{"a":[]},{"b":[1]}]"#, "a b"),
+        (r#"[{"a":[],"b":[]}]"#, "a b"),
+        (r#"[7,{"a":1}]"#, "a"),
+        (r#"[{}]"#, "-"),
+        ("[]", "-"),
+        ("[1]", "-"),
+        (r#"{"fuwu":{"raw1":1}}"#, "-"),
+        (r#""fuwu""#, "-"),
+        ("fuwu", "-"),
+        (r#"[{"fuwu":"#, "-"),
+        ("", "-"),
+    ] {
+        let changes =
+            format!("UPDATE payload SET data = '{data}'; DELETE FROM outcome WHERE task_id = 15");
+        let text = shown(&changes).await;
+        let of_one: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("PK0002 | DK01"))
+            .map(|line| line.split(" | ").nth(2).unwrap())
+            .collect();
+        assert_eq!(of_one.join(" "), services, "{data}");
+    }
+}
