@@ -4,11 +4,13 @@
 
 mod crash;
 mod database;
+mod devices;
 mod disk;
 mod faults;
 mod hostile;
 mod order;
 mod outage;
+mod prune;
 mod queries;
 mod run;
 mod secrets;

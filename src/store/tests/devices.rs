@@ -33,7 +33,11 @@ async fn a_device_shows_what_it_accepted_last_and_when_it_was_throttled_last() {
     let changes = "UPDATE payload SET product_key = 'PK0001' WHERE id = 2; \
          INSERT INTO device_throttle VALUES ('DK07', 'PK0001', 2, 1795374015200, 1795374045123), \
              ('DK15', 'PK0001', 3, 1795374015200, 1795374045123)";
-    insta::assert_snapshot!(shown(changes).await, @"");
+    insta::assert_snapshot!(shown(changes).await, @r"
+    PK0001 | DK01 | fuwu | 2 | 1 | 2 | T-007 | 2026-11-22T19:00:51.300Z | -
+    PK0001 | DK07 | - | - | - | - | - | - | 2026-11-22T19:00:15.200Z
+    PK0001 | DK15 | fuwu | 2 | 1 | 3 | - | 2026-11-22T19:00:51.300Z | 2026-11-22T19:00:15.200Z
+    ");
 }
 
 #[tokio::test]
