@@ -27,8 +27,8 @@ fn text(bytes: Vec<u8>) -> String {
 fn help_of_every_command() {
     insta::assert_snapshot!("fleetpush", help(&["--help"]));
     for command in [
-        "run", "resume", "retry", "resolve", "cancel", "check", "runs", "status", "results",
-        "codes",
+        "run", "resume", "retry", "resolve", "cancel", "check", "prune", "runs", "status",
+        "results", "codes",
     ] {
         insta::assert_snapshot!(command, help(&[command, "--help"]));
     }

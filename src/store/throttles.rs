@@ -128,14 +128,15 @@ pub(super) const EARLY_FIRST: &str = to_be_left_alone!(
     "AND t.held = 0 AND t.id >= ?3"
 );
 
-/// Tasks that are due before the pause of their device ends. Not materialised, each throttled device would be held against each task.
+/// Tasks that are due before the pause of their device ends. Not materialised, each throttled device would be held against each task;
+/// without the sign, all of `due` would be read.
 pub(super) const EARLY_DUE: &str = concat!(
     "WITH early (id, until) AS MATERIALIZED (",
     to_be_left_alone!(
         "SELECT t.id, h.until",
         "CROSS JOIN due AS w ON w.task_id = t.id AND w.due_at < h.until"
     ),
-    ") UPDATE due SET due_at = early.until FROM early WHERE due.task_id = early.id"
+    ") UPDATE due SET due_at = early.until FROM early WHERE due.task_id = +early.id"
 );
 
 impl Journal<'_> {
