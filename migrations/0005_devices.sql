@@ -1,6 +1,8 @@
 -- What is known of devices across runs: what they accepted last, when they were throttled last; and what is left of runs that were pruned.
 
--- The last throttled reply (61006 or 61007) of each device. Written with the reply, so that no other push walks into the same quota.
+-- The last throttled reply (61006 or 61007) of each device. Written with the reply, so that no other push walks into the same quota: when one
+-- begins, tasks of devices that are still to be left alone leave the first sends (`task.held` becomes 1) for a row in `due`, with the class
+-- of the throttle though they have not been sent.
 CREATE TABLE device_throttle (
     device_key   TEXT NOT NULL,
     product_key  TEXT NOT NULL,

@@ -1,9 +1,11 @@
 //! Deleting old runs.
 
+use std::time::Duration;
+
 use fleetpush::simulator::Scenario;
 use rustix::process::Signal;
 
-use crate::support::{Sim, Site, agree, devices};
+use crate::support::{Push, Sim, Site, agree, devices};
 
 /// A database of three runs that are complete, `a`, `b` and `c`, each of its own manifest and devices.
 fn three_runs(sim: &Sim) -> Site {
@@ -105,4 +107,33 @@ fn an_unfinished_run_stays_and_goes_on() {
     let journal = site.journal();
     agree(&journal, &sim);
     assert_eq!(journal.run().accepted, 200);
+}
+
+#[test]
+fn killed_at_any_moment_it_leaves_each_run_whole_or_gone() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(3000));
+    site.write("last.csv", devices(30));
+    site.push(&sim, &["run", "fleet.csv", "--name", "fleet"])
+        .expect(0);
+    site.push(&sim, &["run", "last.csv", "--name", "last"])
+        .expect(0);
+    let whole = std::fs::read(site.path("push.db")).unwrap();
+    let args = ["prune", "--keep", "1"];
+    for milliseconds in [2, 5, 8, 12, 16, 22, 30, 45] {
+        site.write("push.db", &whole);
+        let prune = Push::start(site.command(&args));
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        prune.kill();
+        let journal = site.journal();
+        let tasks: i64 = journal.runs.iter().map(|run| run.tasks).sum();
+        assert_eq!(journal.tasks.len() as i64, tasks);
+        assert_eq!(journal.attempts.len() as i64, tasks);
+        site.run(&args).expect(0);
+        assert_eq!(names(&site), ["last"]);
+        assert_eq!(site.journal().attempts.len(), 30);
+        for log in ["push.db-wal", "push.db-shm"] {
+            let _ = std::fs::remove_file(site.path(log));
+        }
+    }
 }

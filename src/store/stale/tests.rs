@@ -117,6 +117,19 @@ async fn a_younger_run_that_was_not_accepted_makes_nothing_stale() {
 }
 
 #[tokio::test]
+async fn what_an_older_run_has_delivered_makes_nothing_stale() {
+    let (_folder, mut store) = store().await;
+    let old = staged(&mut store, "old", &[("DK1", "fuwu")], NOW).await;
+    let middle = staged(&mut store, "middle", &THREE, NOW).await;
+    let new = staged(&mut store, "new", &[("DK2", "fuwu")], NOW).await;
+    push(&mut store, &new, 1, NOW, accepted).await;
+    push(&mut store, &old, 1, NOW, accepted).await;
+    store.prune(old.id).await.unwrap();
+    let stale = store.stale(&middle, None).await.unwrap().unwrap();
+    assert_eq!((stale.devices, stale.example.as_str()), (1, "DK2"));
+}
+
+#[tokio::test]
 async fn a_retry_is_stale_for_what_it_would_send_again() {
     let (_folder, mut store) = store().await;
     let old = staged(&mut store, "old", &THREE, NOW).await;

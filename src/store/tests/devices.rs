@@ -2,7 +2,10 @@
 
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use crate::store::{reader::Reader, sample};
+use crate::{
+    model::Timestamp,
+    store::{reader::Reader, sample},
+};
 
 /// The rows of the view over the sample with these statements.
 async fn shown(changes: &str) -> String {
@@ -66,4 +69,36 @@ async fn the_service_is_what_the_data_calls() {
             .collect();
         assert_eq!(of_one.join(" "), services, "{data}");
     }
+}
+
+#[tokio::test]
+async fn throttles_that_an_earlier_version_has_recorded_are_remembered() {
+    let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+    for script in [
+        include_str!("../../../migrations/0001_initial.sql"),
+        sample::EVERY_STATE,
+        "UPDATE outcome SET class = 3, code = 61006 WHERE task_id = 2",
+        include_str!("../../../migrations/0005_devices.sql"),
+    ] {
+        sqlx::raw_sql(script)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+    let remembered: Vec<(String, String, i64, i64, i64)> =
+        sqlx::query_as("SELECT * FROM device_throttle")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    let row = |device: &str, class, at: Timestamp| {
+        (device.to_owned(), "PK0001".to_owned(), class, at.0, at.0)
+    };
+    // The last of its two throttles.
+    assert_eq!(
+        remembered,
+        [
+            row("DK02", 3, Timestamp(1_795_374_001_300)),
+            row("DK07", 2, Timestamp(1_795_374_015_200))
+        ]
+    );
 }

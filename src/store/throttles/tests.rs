@@ -62,7 +62,12 @@ fn two_throttled(device: &str) -> (Class, Next) {
 async fn a_throttled_reply_is_remembered_with_the_pause_that_was_planned() {
     let (_folder, mut store) = store().await;
     let run = staged(&mut store, "first", &DEVICES, NOW).await;
-    push(&mut store, &run, 1, NOW, two_throttled).await;
+    push(&mut store, &run, 1, NOW, |device| match device {
+        // Said of a whole request, which is split to find out of whom it is true.
+        "DK4" => (Class::Quota, Next::Split { second_half: false }),
+        other => two_throttled(other),
+    })
+    .await;
     let expected = |device: &str, class, until: Timestamp| {
         (device.to_owned(), "PK".to_owned(), class, NOW.0, until.0)
     };
