@@ -21,7 +21,7 @@ fn manifest(devices: usize, service: &str, value: &str) -> String {
 fn devices_of(site: &Site, sql: &'static str) -> BTreeSet<String> {
     let path = site.path("push.db");
     let rows: Vec<String> = tokio::runtime::Runtime::new()
-        .unwrap()
+        .expect("a runtime can be made")
         .block_on(async {
             let mut reader = SqliteConnectOptions::new()
                 .filename(path)
