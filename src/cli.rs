@@ -14,6 +14,7 @@ mod generate;
 mod help;
 pub mod keys;
 mod manifest_args;
+mod prune_args;
 mod push_args;
 mod query_args;
 mod rollout_args;
@@ -33,6 +34,7 @@ pub use self::{
     config_args::{ConfigArgs, ConfigCommand, ConfigShowArgs, GivenSettings},
     generate::{CompletionsArgs, ManArgs, completions, manual, manuals},
     manifest_args::{CheckArgs, ManifestArgs, RunArgs},
+    prune_args::PruneArgs,
     push_args::{PaceArgs, PushArgs, RecoveryArgs, TargetArgs},
     query_args::{
         CancelArgs, CodesArgs, ResolveArgs, ResultsArgs, ResumeArgs, RetryArgs, RunsArgs,
@@ -90,6 +92,12 @@ pub enum Command {
     Cancel(CancelArgs),
     /// Validate a manifest and show the plan; sends nothing
     Check(Box<CheckArgs>),
+    /// Delete old runs that have ended, and give their space back
+    ///
+    /// Deletes runs that are complete or cancelled, with their tasks, requests and results; with both conditions, those that meet both.
+    /// An unfinished run stays, however old. What each device accepted last is kept for the view `devices` and against stale sends, and
+    /// a push whose run is deleted stays ended: the same push again sends nothing, unless `--again` is given.
+    Prune(PruneArgs),
     /// List the runs
     Runs(RunsArgs),
     /// Show what a run has come to, by state and code

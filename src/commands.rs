@@ -5,10 +5,12 @@ mod cancel;
 mod check;
 mod codes;
 mod config;
+mod confirm;
 mod hours;
 mod interrupt;
 mod listeners;
 mod manual;
+mod prune;
 mod push;
 mod resolve;
 mod results;
@@ -18,6 +20,7 @@ mod run;
 mod runs;
 mod simulator;
 mod stage;
+mod stale;
 mod status;
 mod target;
 
@@ -88,6 +91,7 @@ pub async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failur
         }
         // These have nothing to bring in order: a signal ends them as it ends any process.
         Command::Cancel(settings) => cancel::cancel(settings, printer).await,
+        Command::Prune(settings) => prune::prune(settings, printer).await,
         Command::Runs(settings) => runs::runs(settings, printer).await,
         Command::Status(settings) => status::status(settings, printer).await,
         Command::Results(settings) => results::results(settings, printer).await,

@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O, but for the look-up of a time zone that somebody names, and nothing here imports another module of the crate.
 
+mod age;
 mod doubt;
 mod fate;
 mod history;
@@ -19,6 +20,7 @@ mod time;
 mod tolerance;
 mod words;
 
+pub use age::Age;
 pub use doubt::{Doubt, DoubtfulSend, Downlink, Rival, Trace, Window};
 pub use fate::{Answer, Element, Fate, Unsent};
 pub use history::History;

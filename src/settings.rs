@@ -11,6 +11,7 @@ mod file;
 mod logging;
 mod manifest;
 mod nearest;
+mod prune;
 mod push;
 mod query;
 mod rollout;
@@ -26,6 +27,7 @@ pub use self::{
     error::Error,
     logging::{Level, Logging},
     manifest::{Check, DefaultData, ManifestDefaults, ManifestInput, OtherVersions, Run},
+    prune::Prune,
     push::{Pace, Push, Recovery, Target, Timeouts},
     query::{Cancel, Codes, Resolution, Results, Resume, Retry, Runs, Selection, Status},
     rollout::Rollout,
@@ -66,6 +68,8 @@ pub enum Command {
     Cancel(Cancel),
     /// Validate a manifest.
     Check(Check),
+    /// Delete old runs.
+    Prune(Prune),
     /// List the runs.
     Runs(Runs),
     /// Show what a run has come to.
@@ -129,6 +133,7 @@ pub fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
         }
         cli::Command::Cancel(args) => Command::Cancel(Cancel::resolve(args, db, &sources)?),
         cli::Command::Check(args) => Command::Check(Check::resolve(*args, &sources)?),
+        cli::Command::Prune(args) => Command::Prune(Prune::resolve(args, db, &sources)?),
         cli::Command::Runs(args) => Command::Runs(Runs::resolve(args, db, &sources)?),
         cli::Command::Status(args) => Command::Status(Status::resolve(args, db, &sources)?),
         cli::Command::Results(args) => Command::Results(Results::resolve(args, db, &sources)?),

@@ -14,6 +14,7 @@ mod lock;
 mod open;
 mod payload;
 mod plan;
+mod prune;
 mod query;
 mod reader;
 mod record;
@@ -25,8 +26,10 @@ mod run;
 #[cfg(test)]
 pub(crate) mod sample;
 mod stage;
+mod stale;
 #[cfg(test)]
 mod tests;
+mod throttles;
 #[cfg(test)]
 mod views;
 
@@ -39,6 +42,7 @@ pub use journal::{Exchange, Finding, Journal, Tally, Wish};
 pub use lock::Owner;
 pub use open::Store;
 pub use plan::Plan;
+pub use prune::{Prunable, PruneRule, PrunedRun};
 pub use query::{
     DueTimes, Ending, Filter, FindError, Pace, ResultPages, ResultRow, RunRow, Standing,
 };
@@ -49,3 +53,4 @@ pub use resolve::Adoption;
 pub use retry::{RetryFilter, RetryPlan};
 pub use run::{NewRun, Run};
 pub use stage::{Staged, Stager};
+pub use stale::Stale;

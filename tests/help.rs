@@ -33,6 +33,7 @@ fn help_of_every_command() {
         "resolve",
         "cancel",
         "check",
+        "prune",
         "runs",
         "status",
         "results",

@@ -29,6 +29,9 @@ pub struct PushArgs {
     /// When it may send.
     #[command(flatten)]
     pub schedule: ScheduleArgs,
+    /// Send also what is older than what a device has accepted since from another run, without asking
+    #[arg(long)]
+    pub allow_stale: bool,
     /// The form of the summary on stdout [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = one_of(SummaryFormat::ALL, SummaryFormat::name))]
     pub format: Option<SummaryFormat>,

@@ -6,7 +6,7 @@ use super::{
     hours::{closed, hours},
     interrupt::Interrupt,
     push::{nothing_to_do, push},
-    target,
+    stale, target,
 };
 use crate::{
     exit::{Exit, Failure},
@@ -40,6 +40,18 @@ pub(super) async fn resume(
         Hours::Open(deadline) => deadline,
         Hours::Closed(why) => return closed(store, &why, printer).await,
     };
+    if !stale::guard(
+        &mut store,
+        &run,
+        None,
+        settings.push.allow_stale,
+        interrupt,
+        printer,
+    )
+    .await?
+    {
+        return Ok(Exit::Stopped);
+    }
     printer.say(&format!("run '{}' continues", run.about.name));
     push(
         store,

@@ -1,15 +1,14 @@
 //! `fleetpush retry`: send failed tasks again, with a fresh budget of attempts.
 
-use std::io::{self, IsTerminal, Write as _};
-
 use anyhow::anyhow;
 
 use super::{
+    confirm::confirm,
     hours::{closed, hours},
     interrupt::Interrupt,
     push::{nothing_to_do, push},
     resume::named,
-    target,
+    stale, target,
 };
 use crate::{
     clock, engine,
@@ -78,6 +77,18 @@ pub(super) async fn retry(
             () = interrupt.stopped() => return Ok(Exit::Stopped),
         }
     }
+    if !stale::guard(
+        &mut store,
+        &run,
+        Some(&filter),
+        settings.push.allow_stale,
+        interrupt,
+        printer,
+    )
+    .await?
+    {
+        return Ok(Exit::Stopped);
+    }
     // What a crash has left behind is recorded first, so that nothing of it is opened twice.
     let mut journal = store
         .journal(run.clone(), settings.push.recovery.after_failure)
@@ -115,28 +126,13 @@ fn describe(plan: RetryPlan) -> String {
 }
 
 async fn agree(what: &str) -> Result<(), Failure> {
-    if !io::stdin().is_terminal() {
-        return Err(Failure::usage(anyhow!(
-            "{what} would be sent again; say so with --yes"
-        )));
-    }
-    let question = format!("{what} will be sent again; go on? [y/N] ");
-    let answer = tokio::task::spawn_blocking(move || {
-        let mut stderr = io::stderr();
-        stderr.write_all(question.as_bytes())?;
-        stderr.flush()?;
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer)?;
-        io::Result::Ok(answer)
-    })
-    .await
-    .map_err(Failure::usage)?
-    .map_err(Failure::usage)?;
-    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
-        Ok(())
-    } else {
-        Err(Failure::usage(anyhow!(
+    match confirm(format!("{what} will be sent again; go on?")).await? {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::usage(anyhow!(
             "not confirmed; nothing has been changed"
-        )))
+        ))),
+        None => Err(Failure::usage(anyhow!(
+            "{what} would be sent again; say so with --yes"
+        ))),
     }
 }

@@ -13,15 +13,15 @@ use super::{
     hours::{closed, hours},
     interrupt::Interrupt,
     push::{nothing_to_do, push},
-    stage, target,
+    stage, stale, target,
 };
 use crate::{
     clock,
     exit::{Exit, Failure},
     manifest::{self, Manifest},
-    model::Hours,
+    model::{Hours, RunState, Timestamp},
     settings::{OtherVersions, Run as Settings},
-    store::{NewRun, Run, Staged, Store},
+    store::{NewRun, PrunedRun, Run, Staged, Store},
     ui::printer::Printer,
 };
 
@@ -44,15 +44,29 @@ pub(super) async fn run(
     let earlier = store.run_by_identity(&about.identity).await?;
     let others = versions::unfinished(&mut store, &about).await?;
     must_own_name(&mut store, &about, earlier.as_ref(), &settings).await?;
+    if earlier.is_none()
+        && let Some(run) = store.pruned_by_identity(&about.identity).await?
+    {
+        let earlier = Earlier {
+            state: run.state,
+            finished_at: Some(run.finished_at),
+            run,
+        };
+        if let Decision::Nothing { run, anew_at } = decision(Some(earlier), &others, &settings) {
+            say_when(&run.name, anew_at, &settings, printer);
+            store.close().await?;
+            return Ok(pruned(&run, printer));
+        }
+    }
+    let earlier = earlier.map(|run| Earlier {
+        state: run.state,
+        finished_at: run.finished_at,
+        run,
+    });
     let earlier = match decision(earlier, &others, &settings) {
         Decision::Undecided => return Err(versions::in_the_way(&store, &others, &about).await?),
         Decision::Nothing { run, anew_at } => {
-            if let Some(at) = anew_at {
-                printer.say(&format!(
-                    "run '{}' has ended, and is pushed anew from {at} on (--repeat-after {})",
-                    run.about.name, settings.repeat_after
-                ));
-            }
+            say_when(&run.about.name, anew_at, &settings, printer);
             return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
         }
         Decision::Continue(run) => Some(run),
@@ -64,6 +78,10 @@ pub(super) async fn run(
     };
     let run = match earlier {
         Some(run) => {
+            let allow = settings.push.allow_stale;
+            if !stale::guard(&mut store, &run, None, allow, interrupt, printer).await? {
+                return Ok(Exit::Stopped);
+            }
             say_where(&store, printer);
             printer.say(&format!("run '{}' continues", run.about.name));
             run
@@ -89,12 +107,7 @@ pub(super) async fn run(
     .await
 }
 
-fn decision(earlier: Option<Run>, others: &[Run], settings: &Settings) -> Decision<Run> {
-    let earlier = earlier.map(|run| Earlier {
-        state: run.state,
-        finished_at: run.finished_at,
-        run,
-    });
+fn decision<R>(earlier: Option<Earlier<R>>, others: &[Run], settings: &Settings) -> Decision<R> {
     let wish = Wish {
         again: settings.again,
         override_abort: settings.push.recovery.override_abort,
@@ -102,6 +115,16 @@ fn decision(earlier: Option<Run>, others: &[Run], settings: &Settings) -> Decisi
         other_versions: settings.other_versions,
     };
     decide(earlier, !others.is_empty(), wish, clock::wall_now())
+}
+
+/// Says when a push that has ended is pushed anew, if ever.
+fn say_when(name: &str, anew_at: Option<Timestamp>, settings: &Settings, printer: &Printer) {
+    if let Some(at) = anew_at {
+        printer.say(&format!(
+            "run '{name}' has ended, and is pushed anew from {at} on (--repeat-after {})",
+            settings.repeat_after
+        ));
+    }
 }
 
 /// Stages the push as a new run, under the first free name; `None` when a signal came meanwhile.
@@ -156,6 +179,21 @@ fn about(manifest: &Manifest, settings: &Settings, target: String) -> Result<New
         base_url: target,
         identity,
     })
+}
+
+/// Tells that a push has ended of which nothing else is known any more.
+fn pruned(run: &PrunedRun, printer: &Printer) -> Exit {
+    printer.say(&format!(
+        "run '{}' is {} since {} and has been pruned; nothing is sent, unless --again pushes it anew",
+        run.name,
+        run.state.name(),
+        run.finished_at,
+    ));
+    if run.state == RunState::Complete && run.unsuccessful == 0 {
+        Exit::Complete
+    } else {
+        Exit::Failures
+    }
 }
 
 /// The path from the root. Links are not followed: `current.csv` is the same manifest whatever it leads to tonight.

@@ -85,6 +85,13 @@ pub async fn push<G: Gateway>(
         // Nobody has to listen.
         let _ = context.events.try_send(Event::Rollout(step));
     }
+    let left_alone = journal.leave_alone(clock.now()).await?;
+    if left_alone > 0 {
+        info!(
+            tasks = left_alone,
+            "their devices were throttled of late, and are left alone until their pauses end"
+        );
+    }
     let Pushed {
         stop,
         requests,

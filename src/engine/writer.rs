@@ -478,6 +478,7 @@ impl<'j, 's> Writer<'j, 's> {
                     Verdict::Stop(why) => self.begin_stop(why),
                     Verdict::GoOn { went } => {
                         self.journal.pass_canary(now).await?;
+                        self.journal.leave_alone(now).await?;
                         self.more = true;
                         let steps = [RolloutStep::CanaryPassed { went }]
                             .into_iter()

@@ -31,6 +31,8 @@ pub struct Push {
     pub recovery: Recovery,
     /// When it may send.
     pub schedule: Schedule,
+    /// Whether what is older than what a device has accepted since goes out without a question.
+    pub allow_stale: bool,
     /// The form of the summary.
     pub summary_format: SummaryFormat,
     /// How progress is shown.
@@ -114,6 +116,7 @@ impl Push {
             rollout,
             recovery,
             schedule,
+            allow_stale,
             format,
             progress,
             metrics_file,
@@ -157,6 +160,7 @@ impl Push {
                 until: sources.get(&keys::UNTIL, until)?,
                 window: sources.get(&keys::WINDOW, window)?,
             },
+            allow_stale,
             summary_format: format.unwrap_or(SummaryFormat::Text),
             progress: match progress {
                 Found { value, origin } if !quiet || origin == Origin::Flag => value,

@@ -247,6 +247,7 @@ impl Resolution {
                 ..RecoveryArgs::default()
             },
             schedule: ScheduleArgs::default(),
+            allow_stale: false,
             format: None,
             progress: None,
             metrics_file: None,

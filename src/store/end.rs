@@ -6,7 +6,8 @@ use super::{
     StoreError,
     bulk::{Binding, Bulk},
     journal::{Ledger, Tally},
-    record::Due,
+    record::{Due, is_snooze},
+    throttles,
 };
 use crate::model::{
     AfterFailure, Class, History, PayloadId, RequestId, TaskId, TaskState, Ticket, Timestamp,
@@ -170,6 +171,9 @@ impl Ledger {
                     history,
                 });
             }
+        }
+        if ended.iter().any(|task| is_snooze(task.class)) {
+            throttles::put_off(connection, &mut due, now).await?;
         }
         self.make_due(connection, &due).await?;
         self.canary.follow(due.len());

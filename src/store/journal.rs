@@ -106,9 +106,11 @@ impl Store {
             .bind(run.id.0)
             .fetch_one(&mut *connection)
             .await?;
-        let next_request: i64 = sqlx::query_scalar("SELECT coalesce(max(id), 0) + 1 FROM request")
-            .fetch_one(&mut *connection)
-            .await?;
+        let next_request: i64 = sqlx::query_scalar(
+            "SELECT max(coalesce((SELECT max(id) FROM request), 0), coalesce((SELECT max(last_request) FROM pruned_run), 0)) + 1",
+        )
+        .fetch_one(&mut *connection)
+        .await?;
         let (snoozing, in_flight, latest_due): (i64, i64, Option<i64>) = sqlx::query_as(
             "SELECT \
              (SELECT count(*) FROM due WHERE run_id = ?1 AND due_at IS NOT NULL AND class IN (2, 3)), \

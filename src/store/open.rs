@@ -9,7 +9,7 @@ use std::{
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection,
     migrate::{MigrateError, Migrator},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
 use super::{StoreError, lock::Lock};
@@ -50,6 +50,8 @@ impl Store {
         };
         let mut connection = SqliteConnectOptions::new()
             .filename(path)
+            // Takes effect in a new database alone. Without it, what `prune` deletes stays in the file.
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
@@ -77,6 +79,7 @@ impl Store {
             path: path.to_owned(),
             _lock: lock,
         };
+        store.finish_pruning().await?;
         store.discard_staging().await?;
         Ok(store)
     }

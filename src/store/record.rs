@@ -9,6 +9,7 @@ use super::{
     bulk::Bulk,
     end::{Ended, bind_ticket},
     journal::Ledger,
+    throttles::{self, Throttle},
 };
 use crate::model::{
     BundleId, Class, History, Outcome, PayloadId, RequestId, TaskId, TaskState, Timestamp,
@@ -172,6 +173,7 @@ impl Ledger {
             mut earlier,
             mut due,
             ended,
+            throttles,
         } = rows;
         earlier.sort_unstable_by_key(|attempt| attempt.task);
         ATTEMPT
@@ -186,6 +188,7 @@ impl Ledger {
                 bind_ticket(query, attempt.outcome.ticket.as_ref())
             })
             .await?;
+        throttles::remember(connection, throttles, now).await?;
         due.sort_unstable_by_key(|due| due.task);
         self.make_due(connection, &due).await?;
         self.end_tasks(connection, ended, now).await
@@ -255,6 +258,7 @@ struct Rows {
     earlier: Vec<Attempt>,
     due: Vec<Due>,
     ended: Vec<Ended>,
+    throttles: Vec<Throttle>,
 }
 
 /// A send that was not a task's last one.
@@ -286,6 +290,8 @@ impl Rows {
         now: Timestamp,
     ) {
         for (member, settlement) in claim.members.into_iter().zip(tasks) {
+            self.throttles
+                .extend(Throttle::of(&claim.payload, &member, &settlement, now));
             let Settlement {
                 outcome,
                 history,

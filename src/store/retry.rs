@@ -61,17 +61,23 @@ impl Store {
     }
 }
 
+/// Makes the table `reopened`, empty.
+pub(super) async fn choose_none(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query(
+        "CREATE TEMP TABLE reopened (task_id INTEGER PRIMARY KEY, blocked INTEGER NOT NULL)",
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Fills the table `reopened` with the tasks that the filter chooses, and those that they block.
-async fn choose(
+pub(super) async fn choose(
     connection: &mut SqliteConnection,
     run: &Run,
     filter: &RetryFilter,
 ) -> Result<RetryPlan, StoreError> {
-    sqlx::query(
-        "CREATE TEMP TABLE reopened (task_id INTEGER PRIMARY KEY, blocked INTEGER NOT NULL)",
-    )
-    .execute(&mut *connection)
-    .await?;
+    choose_none(connection).await?;
     let states: Vec<u8> = filter.states.iter().map(|state| *state as u8).collect();
     let classes: Vec<u8> = filter.classes.iter().map(|class| *class as u8).collect();
     let chosen = sqlx::query(

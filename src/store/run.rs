@@ -100,7 +100,8 @@ impl Store {
     pub async fn free_name(&mut self, name: &str) -> Result<String, StoreError> {
         let mut candidate = name.to_owned();
         for n in 2.. {
-            if self.run_by_name(&candidate).await?.is_none() {
+            if self.run_by_name(&candidate).await?.is_none() && !self.was_pruned(&candidate).await?
+            {
                 break;
             }
             candidate = format!("{name}-{n}");

@@ -67,7 +67,7 @@ async fn with_rows(folder: &Path, rows: &'static str) -> PathBuf {
 }
 
 /// Times are `START` and so many milliseconds. Lines run against the ids, since tasks are laid out by payload.
-const EVERY_STATE: &str = r#"
+pub(super) const EVERY_STATE: &str = r#"
 INSERT INTO run (id, name, manifest, manifest_sha256, defaults, base_url, identity, state, created_at, started_at, finished_at,
                  tasks, first_task, end_task, next_task, ordered) VALUES
     (1, 'north-1a2b3c4d', 'north.csv', '00ff', '{}', 'https://iot-api.acceleronix.io', '1a2b3c4d', 'running',

@@ -92,12 +92,16 @@ impl Store {
         limits: Limits,
     ) -> Result<Stager<'_>, StoreError> {
         self.discard_staging().await?;
-        let first_task: i64 = sqlx::query_scalar("SELECT coalesce(max(end_task), 1) FROM run")
-            .fetch_one(&mut self.connection)
-            .await?;
-        let inserted = sqlx::query(
-            "INSERT INTO run (name, manifest, manifest_sha256, defaults, base_url, identity, state, created_at, first_task, next_task, \
-             end_task, manifest_path) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'staging', ?7, ?8, ?8, ?8, ?9)",
+        // Above every run that is or was: numbers are never given again.
+        let (number, first_task): (i64, i64) = sqlx::query_as(
+            "SELECT coalesce(max(id), 0) + 1, coalesce(max(end_task), 1) \
+             FROM (SELECT id, end_task FROM run UNION ALL SELECT id, end_task FROM pruned_run)",
+        )
+        .fetch_one(&mut self.connection)
+        .await?;
+        sqlx::query(
+            "INSERT INTO run (id, name, manifest, manifest_sha256, defaults, base_url, identity, state, created_at, first_task, next_task, \
+             end_task, manifest_path) VALUES (?10, ?1, ?2, ?3, ?4, ?5, ?6, 'staging', ?7, ?8, ?8, ?8, ?9)",
         )
         .bind(&about.name)
         .bind(&about.manifest)
@@ -108,6 +112,7 @@ impl Store {
         .bind(now.0)
         .bind(first_task)
         .bind(&about.manifest_path)
+        .bind(number)
         .execute(&mut self.connection)
         .await
         .map_err(|error| match error.as_database_error() {
@@ -116,7 +121,7 @@ impl Store {
             }
             _ => error.into(),
         })?;
-        let run = RunId(inserted.last_insert_rowid());
+        let run = RunId(number);
         let interner = Interner::new(&mut self.connection, run, limits.payloads).await?;
         sqlx::query("BEGIN IMMEDIATE")
             .execute(&mut self.connection)

@@ -2,6 +2,8 @@
 
 mod canary;
 mod claim;
+mod devices;
 mod open;
 mod plans;
+pub(super) mod pushed;
 mod schema;

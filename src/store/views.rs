@@ -1,4 +1,4 @@
-//! Holds the four views to what is promised of them: they are a public interface.
+//! Holds the views to what is promised of them: they are a public interface.
 
 use sqlx::{Row, SqliteConnection};
 
@@ -61,6 +61,10 @@ async fn the_columns_are_the_documented_ones() {
         (
             "attempts",
             "run, name, line, product_key, device_key, request_id, attempt, outcome, code, message, ticket, sent_at, latency_ms",
+        ),
+        (
+            "devices",
+            "product_key, device_key, service, run, name, line, ticket, accepted_at, last_throttle_at",
         ),
         (
             "requests",

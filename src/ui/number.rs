@@ -61,6 +61,23 @@ pub fn counted(number: u64, noun: &str) -> String {
     )
 }
 
+/// A number of bytes, in the units of file systems: `812 bytes`, `4.1 kB`, `226 MB`, `1.3 GB`.
+pub fn bytes(number: u64) -> String {
+    let mut shown = number as f64;
+    let mut units = ["kB", "MB", "GB", "TB"].into_iter();
+    let mut unit = None;
+    while shown >= 999.5 {
+        let Some(larger) = units.next() else { break };
+        shown /= 1000.0;
+        unit = Some(larger);
+    }
+    match unit {
+        None => counted(number, "byte"),
+        Some(unit) if shown >= 9.95 => format!("{shown:.0} {unit}"),
+        Some(unit) => format!("{shown:.1} {unit}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +97,24 @@ mod tests {
             (counted(1, "task"), counted(1500, "task")),
             ("1 task".into(), "1,500 tasks".into())
         );
+    }
+
+    #[test]
+    fn bytes_keep_two_digits_or_more() {
+        for (number, text) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (999, "999 bytes"),
+            (1000, "1.0 kB"),
+            (9_949, "9.9 kB"),
+            (9_950, "10 kB"),
+            (999_499, "999 kB"),
+            (999_500, "1.0 MB"),
+            (226_400_000, "226 MB"),
+            (1_320_247_296, "1.3 GB"),
+        ] {
+            assert_eq!(bytes(number), text);
+        }
     }
 
     #[test]

@@ -5,12 +5,14 @@
 mod configuration;
 mod crash;
 mod database;
+mod devices;
 mod disk;
 mod faults;
 mod hostile;
 mod metrics;
 mod order;
 mod outage;
+mod prune;
 mod queries;
 mod rollout;
 mod run;

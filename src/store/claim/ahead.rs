@@ -17,7 +17,8 @@ const READ_LEAST: usize = 256;
 /// … and at most this many.
 pub(super) const READ_MOST: usize = 8192;
 
-/// First sends, read ahead of their claim. Tasks never change, so that what has been read stays true.
+/// First sends, read ahead of their claim. Tasks leave the first sends before the first of these reads or never, so that what has been
+/// read stays true.
 #[derive(Debug)]
 pub(in crate::store) struct Ahead {
     tasks: VecDeque<First>,

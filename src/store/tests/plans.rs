@@ -1,6 +1,6 @@
 //! How the statements of every exchange find their rows: by a key, however large the run. A scan would cost the whole table each time.
 
-use sqlx::{ConnectOptions, Row, sqlite::SqliteConnectOptions};
+use sqlx::{ConnectOptions, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 use crate::store::sample;
@@ -14,6 +14,69 @@ const HOT: &[(&str, &str)] = &[
     ("what is left of a canary", crate::store::canary::LEFT),
 ];
 
+/// Statements about devices, whatever the number of tasks: what they may scan grows with the runs, with the memory of throttles, or with
+/// the services of one payload.
+const OF_DEVICES: &[(&str, &str)] = &[
+    (
+        "the view of one device",
+        "SELECT * FROM devices WHERE device_key = ?",
+    ),
+    (
+        "devices of first sends to be left alone",
+        crate::store::throttles::EARLY_FIRST,
+    ),
+    (
+        "devices of due tasks to be left alone",
+        crate::store::throttles::EARLY_DUE,
+    ),
+    ("stale tasks", crate::store::stale::STALE),
+];
+
+#[tokio::test]
+async fn devices_are_found_by_their_keys() {
+    let folder = TempDir::new().unwrap();
+    let path = sample::every_state(folder.path()).await;
+    let mut connection = SqliteConnectOptions::new()
+        .filename(&path)
+        .connect()
+        .await
+        .unwrap();
+    sqlx::query("CREATE TEMP TABLE reopened (task_id INTEGER PRIMARY KEY)")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    for (what, sql) in OF_DEVICES {
+        let plan = plan(&mut connection, sql).await;
+        for step in &plan {
+            let table = step.strip_prefix("SCAN ").unwrap_or_default();
+            let small = ["r", "h"].contains(&table)
+                || table.contains("VIRTUAL TABLE")
+                || plan.iter().any(|other| {
+                    // What a part of the statement has made.
+                    other == &format!("CO-ROUTINE {table}")
+                        || other == &format!("MATERIALIZE {table}")
+                });
+            assert!(!step.starts_with("SCAN") || small, "{what}: {plan:#?}");
+        }
+        assert!(
+            plan.iter()
+                .any(|step| step
+                    .starts_with("SEARCH d USING PRIMARY KEY (run_id=? AND device_key=?")),
+            "{what}: {plan:#?}"
+        );
+    }
+}
+
+async fn plan(connection: &mut SqliteConnection, sql: &str) -> Vec<String> {
+    sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
+        .fetch_all(connection)
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.get("detail"))
+        .collect()
+}
+
 #[tokio::test]
 async fn nothing_in_an_exchange_scans_a_table() {
     let folder = TempDir::new().unwrap();
@@ -24,14 +87,7 @@ async fn nothing_in_an_exchange_scans_a_table() {
         .await
         .unwrap();
     for (what, sql) in HOT {
-        let plan: Vec<String> =
-            sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
-                .fetch_all(&mut connection)
-                .await
-                .unwrap()
-                .iter()
-                .map(|row| row.get("detail"))
-                .collect();
+        let plan = plan(&mut connection, sql).await;
         for step in &plan {
             // The list that was given, what a recursion has found so far, and a row of constants are small.
             let small = ["SCAN j", "SCAN l", "SCAN CONSTANT ROW"]

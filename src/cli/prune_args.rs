@@ -1,0 +1,24 @@
+//! The flags of `prune`.
+
+use clap::Args;
+
+use super::{query_args::SimulatedArg, values};
+use crate::model::Age;
+
+/// `fleetpush prune`
+#[derive(Debug, Clone, Copy, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true).args(["older_than", "keep"]))]
+pub struct PruneArgs {
+    /// Only runs that ended longer ago than this, for example 90d, 12w or 36h; this or --keep is required
+    #[arg(long, value_name = "AGE")]
+    pub older_than: Option<Age>,
+    /// Keep the latest runs that have ended, so many, however old they are; this or --older-than is required
+    #[arg(long, value_name = "N", value_parser = values::number::<u64>)]
+    pub keep: Option<u64>,
+    /// Say which runs would be deleted, and delete nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// In the simulator's database.
+    #[command(flatten)]
+    pub simulate: SimulatedArg,
+}

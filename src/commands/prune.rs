@@ -1,0 +1,64 @@
+//! `fleetpush prune`: delete old runs, and give their space back.
+
+use tracing::warn;
+
+use crate::{
+    clock,
+    exit::{Exit, Failure},
+    model::Timestamp,
+    settings::Prune as Settings,
+    store::{Prunable, PruneRule, Store},
+    ui::{
+        number::{bytes, counted},
+        printer::Printer,
+    },
+};
+
+/// Deletes the runs that the settings choose.
+pub(super) async fn prune(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
+    let mut store = Store::open(&settings.database.path).await?;
+    let Timestamp(now) = clock::wall_now();
+    let rule = PruneRule {
+        ended_before: settings
+            .older_than
+            .map(|age| Timestamp(now - age.duration().as_millis() as i64)),
+        keep: settings.keep,
+    };
+    let runs = store.prunable(rule).await?;
+    let tasks = counted(runs.iter().map(|run| run.tasks).sum(), "task");
+    let all = counted(runs.len() as u64, "run");
+    if settings.dry_run || runs.is_empty() {
+        for run in &runs {
+            printer.say(&format!("{} would be deleted", about(run)));
+        }
+        printer.say(&format!("{all} with {tasks} would be deleted"));
+        store.close().await?;
+        return Ok(Exit::Complete);
+    }
+    let before = store.size()?;
+    for run in &runs {
+        store.prune(run.id).await?;
+        printer.say(&format!("{} is deleted", about(run)));
+    }
+    if let Err(error) = store.give_back().await {
+        // The runs are gone all the same, and what comes next fills their place.
+        warn!(%error, "the space could not be given back to the file system; later runs use it");
+    }
+    let after = store.size()?;
+    store.close().await?;
+    printer.say(&format!(
+        "{all} with {tasks} deleted; {} given back, the database has {} now",
+        bytes(before.saturating_sub(after)),
+        bytes(after),
+    ));
+    Ok(Exit::Complete)
+}
+
+fn about(run: &Prunable) -> String {
+    format!(
+        "run '{}' ({}, ended {})",
+        run.name,
+        counted(run.tasks, "task"),
+        run.finished_at
+    )
+}

@@ -1,0 +1,40 @@
+//! Which runs to delete.
+
+use std::path::PathBuf;
+
+use super::{Database, Error, source::Sources};
+use crate::{cli::PruneArgs, model::Age};
+
+/// `fleetpush prune`: runs that have ended and meet each condition that is given; at least one is.
+#[derive(Debug, Clone)]
+pub struct Prune {
+    /// Only runs that ended longer ago.
+    pub older_than: Option<Age>,
+    /// Not the latest of those that have ended, so many.
+    pub keep: Option<u64>,
+    /// Whether only to say which.
+    pub dry_run: bool,
+    /// The results database.
+    pub database: Database,
+}
+
+impl Prune {
+    pub(super) fn resolve(
+        args: PruneArgs,
+        db: Option<PathBuf>,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Error> {
+        let PruneArgs {
+            older_than,
+            keep,
+            dry_run,
+            simulate,
+        } = args;
+        Ok(Self {
+            older_than,
+            keep,
+            dry_run,
+            database: Database::resolve(db, simulate.simulate, sources)?,
+        })
+    }
+}

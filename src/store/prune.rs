@@ -1,0 +1,405 @@
+//! Deleting runs that have ended, and giving their space back.
+//!
+//! A run goes in three steps, each of which may be interrupted: what its devices accepted last is copied to `device_past`; one transaction
+//! takes the row of `run` away, without which no view shows anything of it, and puts one into `pruned_run`; then everything that belonged
+//! to it is deleted piece by piece. What an interruption leaves of the last step is deleted when the database is next opened.
+
+use std::path::PathBuf;
+
+use sqlx::{Connection, Row as _, SqliteConnection};
+
+use super::{Store, StoreError};
+use crate::model::{RunId, RunState, Timestamp};
+
+#[cfg(test)]
+mod tests;
+
+/// Tasks or requests that go in one transaction: some megabytes of log, and a moment for whoever waits.
+const PIECE: i64 = 20_000;
+/// Pages that go back to the file system in one transaction: 20 MiB.
+const PAGES: i64 = 5_000;
+
+/// Rows that a run has by the ids of its tasks, children first.
+const BY_TASK: [&str; 5] = [
+    "DELETE FROM outcome WHERE task_id >= ? AND task_id < ?",
+    "DELETE FROM attempt WHERE task_id >= ? AND task_id < ?",
+    "DELETE FROM due WHERE task_id >= ? AND task_id < ?",
+    "DELETE FROM follower WHERE previous_id >= ? AND previous_id < ?",
+    "DELETE FROM task WHERE id >= ? AND id < ?",
+];
+
+/// Few rows each, by the number of the run.
+const BY_RUN: [&str; 3] = [
+    "DELETE FROM bundle WHERE run_id = ?",
+    "DELETE FROM refusal WHERE run_id = ?",
+    "DELETE FROM tally WHERE run_id = ?",
+];
+
+/// Which of the runs that have ended are to go. With both conditions, those that meet both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PruneRule {
+    /// Only runs that ended before this time.
+    pub ended_before: Option<Timestamp>,
+    /// Not the latest ones, so many.
+    pub keep: Option<u64>,
+}
+
+/// A run that may go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prunable {
+    /// Its number.
+    pub id: RunId,
+    /// Its name.
+    pub name: String,
+    /// How many tasks it has.
+    pub tasks: u64,
+    /// When it ended.
+    pub finished_at: Timestamp,
+}
+
+/// A run that is no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrunedRun {
+    /// Its name.
+    pub name: String,
+    /// How it had ended.
+    pub state: RunState,
+    /// How many of its tasks had failed or were in doubt.
+    pub unsuccessful: u64,
+    /// When it had ended.
+    pub finished_at: Timestamp,
+}
+
+impl Store {
+    /// The runs that this rule lets go, the oldest first. An unfinished run is never among them.
+    pub async fn prunable(&mut self, rule: PruneRule) -> Result<Vec<Prunable>, StoreError> {
+        sqlx::query(
+            "SELECT id, name, tasks, finished_at FROM ( \
+                 SELECT id, name, tasks, finished_at, row_number() OVER (ORDER BY id DESC) AS place FROM run \
+                 WHERE state IN ('cancelled', 'complete') \
+             ) WHERE (?1 IS NULL OR finished_at < ?1) AND (?2 IS NULL OR place > ?2) ORDER BY id",
+        )
+        .bind(rule.ended_before.map(|time| time.0))
+        .bind(rule.keep.map(|keep| i64::try_from(keep).unwrap_or(i64::MAX)))
+        .fetch_all(&mut self.connection)
+        .await?
+        .iter()
+        .map(|row| {
+            Ok(Prunable {
+                id: RunId(row.try_get("id")?),
+                name: row.try_get("name")?,
+                tasks: row.try_get::<i64, _>("tasks")?.unsigned_abs(),
+                finished_at: Timestamp(row.try_get("finished_at")?),
+            })
+        })
+        .collect()
+    }
+
+    /// Deletes a run that has ended, and all that belongs to it.
+    pub async fn prune(&mut self, run: RunId) -> Result<(), StoreError> {
+        keep_last_acceptances(&mut self.connection, run).await?;
+        self.without_foreign_keys().await?;
+        forget(&mut self.connection, run).await?;
+        self.finish_pruning().await
+    }
+
+    /// Deletes what is left of runs that are no more.
+    pub(super) async fn finish_pruning(&mut self) -> Result<(), StoreError> {
+        let left: Vec<(i64, i64, i64)> = sqlx::query_as(
+            "SELECT id, first_task, end_task FROM pruned_run WHERE deleted = 0 ORDER BY id",
+        )
+        .fetch_all(&mut self.connection)
+        .await?;
+        if !left.is_empty() {
+            self.without_foreign_keys().await?;
+        }
+        for (run, first, end) in left {
+            delete_tasks(&mut self.connection, first, end).await?;
+            delete_device_tasks(&mut self.connection, run).await?;
+            delete_requests(&mut self.connection, run).await?;
+            delete_payloads(&mut self.connection, run).await?;
+            delete_the_rest(&mut self.connection, run).await?;
+        }
+        sqlx::query("PRAGMA foreign_keys = ON")
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    /// The latest run of this identity that is no more.
+    pub async fn pruned_by_identity(
+        &mut self,
+        identity: &str,
+    ) -> Result<Option<PrunedRun>, StoreError> {
+        let row = sqlx::query(
+            "SELECT name, state, unsuccessful, finished_at FROM pruned_run WHERE identity = ? ORDER BY id DESC LIMIT 1",
+        )
+        .bind(identity)
+        .fetch_optional(&mut self.connection)
+        .await?;
+        row.map(|row| {
+            let state: String = row.try_get("state")?;
+            Ok(PrunedRun {
+                name: row.try_get("name")?,
+                state: RunState::from_name(&state).ok_or_else(|| {
+                    StoreError::Damaged(format!("a pruned run has the state '{state}'"))
+                })?,
+                unsuccessful: row.try_get::<i64, _>("unsuccessful")?.unsigned_abs(),
+                finished_at: Timestamp(row.try_get("finished_at")?),
+            })
+        })
+        .transpose()
+    }
+
+    /// Whether a run of this name is no more.
+    pub(super) async fn was_pruned(&mut self, name: &str) -> Result<bool, StoreError> {
+        Ok(
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pruned_run WHERE name = ?)")
+                .bind(name)
+                .fetch_one(&mut self.connection)
+                .await?,
+        )
+    }
+
+    /// How many bytes the database takes on the disk, its log included.
+    pub fn size(&self) -> Result<u64, StoreError> {
+        let mut log = self.path.as_os_str().to_owned();
+        log.push("-wal");
+        let mut size = 0;
+        for path in [self.path.clone(), PathBuf::from(log)] {
+            match std::fs::metadata(&path) {
+                Ok(file) => size += file.len(),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(source) => {
+                    return Err(StoreError::File {
+                        action: "look at",
+                        path,
+                        source,
+                    });
+                }
+            }
+        }
+        Ok(size)
+    }
+
+    /// Gives the space of what has been deleted back to the file system.
+    ///
+    /// Piece by piece, with no more room than a piece takes, and as good as done if it is interrupted. Only the database of a version that
+    /// did not yet prune has to be written anew, once: that takes as much room again as it has content.
+    pub async fn give_back(&mut self) -> Result<(), StoreError> {
+        let connection = &mut self.connection;
+        let is_incremental = |mode: i64| mode == 2;
+        if is_incremental(number(connection, "PRAGMA auto_vacuum").await?) {
+            let mut free = number(connection, "PRAGMA freelist_count").await?;
+            while free > 0 {
+                sqlx::query(sqlx::AssertSqlSafe(format!(
+                    "PRAGMA incremental_vacuum({PAGES})"
+                )))
+                .execute(&mut *connection)
+                .await?;
+                let left = number(connection, "PRAGMA freelist_count").await?;
+                if left >= free {
+                    break;
+                }
+                free = left;
+            }
+        } else {
+            for statement in ["PRAGMA auto_vacuum = INCREMENTAL", "VACUUM"] {
+                sqlx::query(statement).execute(&mut *connection).await?;
+            }
+        }
+        // The file shrinks when the log is moved into it. A reader may hold that up; then the next one to close the database does it.
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&mut *connection)
+            .await?;
+        Ok(())
+    }
+
+    /// Stops checking that no row refers to a deleted one: it would search whole tables, and whatever refers to a run goes with it.
+    async fn without_foreign_keys(&mut self) -> Result<(), StoreError> {
+        sqlx::query("PRAGMA foreign_keys = OFF")
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+}
+
+async fn number(connection: &mut SqliteConnection, sql: &'static str) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(sql).fetch_one(connection).await
+}
+
+/// Notes what each device accepted last in this run, in the order of the keys, which is that of `device_past`. A run stays as it is, and
+/// to note it again changes nothing.
+async fn keep_last_acceptances(
+    connection: &mut SqliteConnection,
+    run: RunId,
+) -> Result<(), StoreError> {
+    let mut after = String::new();
+    loop {
+        let last = device_after(connection, run.0, &after).await?;
+        sqlx::query(
+            "INSERT INTO device_past (device_key, product_key, service, run_id, line, ticket, accepted_at) \
+             SELECT d.device_key, s.product_key, coalesce(s.service, ''), ?1, t.line, o.ticket, o.finished_at \
+             FROM device_task AS d \
+             CROSS JOIN outcome AS o ON o.task_id = d.task_id AND o.state = 1 \
+             CROSS JOIN task AS t ON t.id = d.task_id \
+             CROSS JOIN payload_service AS s ON s.payload_id = t.payload_id \
+             WHERE d.run_id = ?1 AND d.device_key > ?2 AND (?3 IS NULL OR d.device_key <= ?3) \
+             ON CONFLICT DO UPDATE SET run_id = excluded.run_id, line = excluded.line, ticket = excluded.ticket, \
+             accepted_at = excluded.accepted_at WHERE excluded.accepted_at >= device_past.accepted_at",
+        )
+        .bind(run.0)
+        .bind(&after)
+        .bind(&last)
+        .execute(&mut *connection)
+        .await?;
+        match last {
+            Some(last) => after = last,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// The device a piece beyond this one in the index of a run, if there are so many.
+async fn device_after(
+    connection: &mut SqliteConnection,
+    run: i64,
+    after: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT device_key FROM device_task WHERE run_id = ? AND device_key > ? ORDER BY device_key LIMIT 1 OFFSET ?",
+    )
+    .bind(run)
+    .bind(after)
+    .bind(PIECE)
+    .fetch_optional(connection)
+    .await
+}
+
+/// Takes the run out of sight.
+async fn forget(connection: &mut SqliteConnection, run: RunId) -> Result<(), StoreError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let moved = sqlx::query(
+        "INSERT INTO pruned_run (id, name, base_url, identity, state, unsuccessful, finished_at, first_task, end_task, last_request) \
+         SELECT id, name, base_url, identity, state, \
+         (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = run.id AND state IN (2, 3)), \
+         finished_at, first_task, end_task, (SELECT coalesce(max(id), 0) FROM request) \
+         FROM run WHERE id = ? AND state IN ('cancelled', 'complete')",
+    )
+    .bind(run.0)
+    .execute(&mut *transaction)
+    .await?
+    .rows_affected();
+    if moved > 0 {
+        sqlx::query("DELETE FROM run WHERE id = ?")
+            .bind(run.0)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn delete_tasks(
+    connection: &mut SqliteConnection,
+    first: i64,
+    end: i64,
+) -> Result<(), StoreError> {
+    for from in (first..end).step_by(PIECE as usize) {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        for statement in BY_TASK {
+            sqlx::query(statement)
+                .bind(from)
+                .bind(end.min(from + PIECE))
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+    }
+    Ok(())
+}
+
+async fn delete_device_tasks(
+    connection: &mut SqliteConnection,
+    run: i64,
+) -> Result<(), StoreError> {
+    loop {
+        let last = device_after(connection, run, "").await?;
+        sqlx::query(
+            "DELETE FROM device_task WHERE run_id = ?1 AND (?2 IS NULL OR device_key <= ?2)",
+        )
+        .bind(run)
+        .bind(&last)
+        .execute(&mut *connection)
+        .await?;
+        if last.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Requests have no index of runs, so that their ends are found by reading them once.
+async fn delete_requests(connection: &mut SqliteConnection, run: i64) -> Result<(), StoreError> {
+    let ends = sqlx::query_as("SELECT min(id), max(id) FROM request WHERE run_id = ?")
+        .bind(run)
+        .fetch_one(&mut *connection)
+        .await?;
+    delete_between(
+        connection,
+        run,
+        ends,
+        "DELETE FROM request WHERE run_id = ? AND id >= ? AND id < ?",
+    )
+    .await
+}
+
+async fn delete_payloads(connection: &mut SqliteConnection, run: i64) -> Result<(), StoreError> {
+    let ends = sqlx::query_as("SELECT min(id), max(id) FROM payload WHERE run_id = ?")
+        .bind(run)
+        .fetch_one(&mut *connection)
+        .await?;
+    // The sign keeps the plan from the index of runs, which it would search from end to end for each piece.
+    delete_between(
+        connection,
+        run,
+        ends,
+        "DELETE FROM payload WHERE +run_id = ? AND id >= ? AND id < ?",
+    )
+    .await
+}
+
+/// Deletes rows by their ids from the first to the last, if there are any.
+async fn delete_between(
+    connection: &mut SqliteConnection,
+    run: i64,
+    ends: (Option<i64>, Option<i64>),
+    statement: &'static str,
+) -> Result<(), StoreError> {
+    let (Some(first), Some(last)) = ends else {
+        return Ok(());
+    };
+    for from in (first..=last).step_by(PIECE as usize) {
+        sqlx::query(statement)
+            .bind(run)
+            .bind(from)
+            .bind(from + PIECE)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn delete_the_rest(connection: &mut SqliteConnection, run: i64) -> Result<(), StoreError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    for statement in BY_RUN
+        .into_iter()
+        .chain(["UPDATE pruned_run SET deleted = 1 WHERE id = ?"])
+    {
+        sqlx::query(statement)
+            .bind(run)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}

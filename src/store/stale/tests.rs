@@ -1,0 +1,153 @@
+//! What is older than what was delivered since, and what is not.
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    model::{Class, TaskState, Timestamp},
+    store::{
+        Next,
+        tests::pushed::{accepted, push, staged},
+    },
+};
+
+const NOW: Timestamp = Timestamp(1_000_000);
+
+const THREE: [(&str, &str); 3] = [("DK1", "fuwu"), ("DK2", "fuwu"), ("DK3", "fuwu")];
+
+async fn store() -> (TempDir, Store) {
+    let folder = TempDir::new().unwrap();
+    let store = Store::open(&folder.path().join("test.db")).await.unwrap();
+    (folder, store)
+}
+
+fn rejected(_: &str) -> (Class, Next) {
+    (Class::Rejected, Next::End(TaskState::Failed))
+}
+
+fn all_failed() -> RetryFilter {
+    RetryFilter {
+        states: vec![TaskState::Failed],
+        classes: vec![],
+        codes: vec![],
+        devices: vec![],
+    }
+}
+
+#[tokio::test]
+async fn what_a_younger_run_has_delivered_makes_pending_tasks_stale() {
+    let (_folder, mut store) = store().await;
+    let old = staged(&mut store, "old", &THREE, NOW).await;
+    assert_eq!(store.stale(&old, None).await.unwrap(), None);
+    let new = staged(
+        &mut store,
+        "new",
+        &[("DK2", "fuwu"), ("DK3", "fuwu"), ("DK9", "fuwu")],
+        NOW,
+    )
+    .await;
+    assert_eq!(store.stale(&old, None).await.unwrap(), None, "not yet");
+    push(&mut store, &new, 1, NOW, accepted).await;
+    let stale = Stale {
+        devices: 2,
+        example: "DK2".to_owned(),
+        newer: "new".to_owned(),
+    };
+    assert_eq!(store.stale(&old, None).await.unwrap(), Some(stale.clone()));
+    // Of two runs side by side only the older one is stale, also when it has delivered last.
+    assert_eq!(store.stale(&new, None).await.unwrap(), None);
+    // What a younger run has delivered stays delivered when it is pruned.
+    store.prune(new.id).await.unwrap();
+    assert_eq!(store.stale(&old, None).await.unwrap(), Some(stale));
+    // What has ended is no longer to be sent.
+    push(&mut store, &old, 1, NOW, accepted).await;
+    assert_eq!(store.stale(&old, None).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn another_service_product_or_platform_is_another_matter() {
+    let (_folder, mut store) = store().await;
+    let old = staged(&mut store, "old", &THREE, NOW).await;
+    let other = staged(&mut store, "other", &[("DK1", "reboot")], NOW).await;
+    push(&mut store, &other, 1, NOW, accepted).await;
+    assert_eq!(store.stale(&old, None).await.unwrap(), None, "service");
+    let same = staged(&mut store, "same", &THREE, NOW).await;
+    push(&mut store, &same, 1, NOW, accepted).await;
+    for (what, sql, back) in [
+        (
+            "platform",
+            "UPDATE run SET base_url = 'https://elsewhere.test' WHERE name = 'same'",
+            "UPDATE run SET base_url = 'simulator' WHERE name = 'same'",
+        ),
+        (
+            "product",
+            "UPDATE payload SET product_key = 'OTHER' WHERE run_id = 3",
+            "UPDATE payload SET product_key = 'PK' WHERE run_id = 3",
+        ),
+    ] {
+        sqlx::query(sql)
+            .execute(&mut store.connection)
+            .await
+            .unwrap();
+        assert_eq!(store.stale(&old, None).await.unwrap(), None, "{what}");
+        sqlx::query(back)
+            .execute(&mut store.connection)
+            .await
+            .unwrap();
+    }
+    let stale = store.stale(&old, None).await.unwrap().unwrap();
+    assert_eq!(stale.devices, 3);
+}
+
+#[tokio::test]
+async fn a_younger_run_that_was_not_accepted_makes_nothing_stale() {
+    let (_folder, mut store) = store().await;
+    let old = staged(&mut store, "old", &THREE, NOW).await;
+    let new = staged(&mut store, "new", &THREE, NOW).await;
+    push(&mut store, &new, 1, NOW, |device| {
+        if device == "DK1" {
+            accepted(device)
+        } else {
+            rejected(device)
+        }
+    })
+    .await;
+    let stale = store.stale(&old, None).await.unwrap().unwrap();
+    assert_eq!((stale.devices, stale.example.as_str()), (1, "DK1"));
+}
+
+#[tokio::test]
+async fn what_an_older_run_has_delivered_makes_nothing_stale() {
+    let (_folder, mut store) = store().await;
+    let old = staged(&mut store, "old", &[("DK1", "fuwu")], NOW).await;
+    let middle = staged(&mut store, "middle", &THREE, NOW).await;
+    let new = staged(&mut store, "new", &[("DK2", "fuwu")], NOW).await;
+    push(&mut store, &new, 1, NOW, accepted).await;
+    push(&mut store, &old, 1, NOW, accepted).await;
+    store.prune(old.id).await.unwrap();
+    let stale = store.stale(&middle, None).await.unwrap().unwrap();
+    assert_eq!((stale.devices, stale.example.as_str()), (1, "DK2"));
+}
+
+#[tokio::test]
+async fn a_retry_is_stale_for_what_it_would_send_again() {
+    let (_folder, mut store) = store().await;
+    let old = staged(&mut store, "old", &THREE, NOW).await;
+    push(&mut store, &old, 1, NOW, rejected).await;
+    let new = staged(&mut store, "new", &THREE[..2], NOW).await;
+    push(&mut store, &new, 1, NOW, accepted).await;
+    assert_eq!(store.stale(&old, None).await.unwrap(), None);
+    let stale = store.stale(&old, Some(&all_failed())).await.unwrap();
+    assert_eq!(stale.unwrap().devices, 2);
+    let only_the_third = RetryFilter {
+        devices: vec!["DK3".to_owned()],
+        ..all_failed()
+    };
+    assert_eq!(
+        store.stale(&old, Some(&only_the_third)).await.unwrap(),
+        None
+    );
+    // It has changed nothing.
+    let plan = store.plan_retry(&old, &all_failed()).await.unwrap();
+    assert_eq!(plan.chosen, 3);
+}

@@ -1,0 +1,132 @@
+//! Runs that are staged and pushed by hand, a request at a time.
+
+use crate::{
+    model::{
+        AfterFailure, Class, History, Outcome, Payload, Row, RunState, TaskState, Ticket, Timestamp,
+    },
+    store::{Claim, NewRun, Next, Record, RequestEnd, Run, Settlement, Store, Wish},
+};
+
+/// Stages a run at the simulator: for each device its key and the service that it is to call. The product is PK.
+pub(in crate::store) async fn staged(
+    store: &mut Store,
+    name: &str,
+    devices: &[(&str, &str)],
+    now: Timestamp,
+) -> Run {
+    let about = NewRun {
+        name: name.into(),
+        manifest: "test.csv".into(),
+        manifest_sha256: "0".repeat(64),
+        defaults: "{}".into(),
+        base_url: "simulator".into(),
+        manifest_path: None,
+        identity: format!("identity of {name}"),
+    };
+    let mut stager = store.stage(&about, 10, now).await.unwrap();
+    let rows = devices
+        .iter()
+        .zip(2..)
+        .map(|((device_key, service), line)| Row {
+            line,
+            device_key: (*device_key).into(),
+            payload: Payload {
+                product_key: "PK".into(),
+                data: format!(r#"[{{"{service}":[{{"run":"{name}"}}]}}]"#).into(),
+                qos: None,
+                is_cache: None,
+                cache_time: None,
+                is_cover: None,
+                extend_para: None,
+            },
+            labels: None,
+        })
+        .collect();
+    stager.rows(rows).await.unwrap();
+    stager.finish(now).await.unwrap().run
+}
+
+/// Sends at most so many requests of ten devices, each of which ends as `ends`; gives the keys of the devices. The run is complete when
+/// nothing is left, else stopped.
+pub(in crate::store) async fn push(
+    store: &mut Store,
+    run: &Run,
+    requests: usize,
+    now: Timestamp,
+    ends: impl Fn(&str) -> (Class, Next),
+) -> Vec<String> {
+    let mut journal = store
+        .journal(run.clone(), AfterFailure::Block)
+        .await
+        .unwrap();
+    journal.begin(now).await.unwrap();
+    journal.leave_alone(now).await.unwrap();
+    let mut wish = Wish {
+        requests,
+        chunk_size: 10,
+        now,
+    };
+    let claims = journal.exchange(vec![], wish).await.unwrap().claims;
+    let devices = claims
+        .iter()
+        .flat_map(|claim| &claim.members)
+        .map(|member| member.device_key.to_string())
+        .collect();
+    let records = claims
+        .into_iter()
+        .map(|claim| back(claim, now, &ends))
+        .collect();
+    wish.requests = 0;
+    journal.exchange(records, wish).await.unwrap();
+    let state = match journal.counts().pending {
+        0 => RunState::Complete,
+        _ => RunState::Stopped,
+    };
+    journal.end(state, now).await.unwrap();
+    devices
+}
+
+/// Every device accepts.
+pub(in crate::store) fn accepted(_: &str) -> (Class, Next) {
+    (Class::Accepted, Next::End(TaskState::Accepted))
+}
+
+/// A reply to a claim.
+fn back(claim: Claim, now: Timestamp, ends: impl Fn(&str) -> (Class, Next)) -> Record {
+    let tasks = claim
+        .members
+        .iter()
+        .map(|member| {
+            let (class, next) = ends(&member.device_key);
+            Settlement {
+                outcome: Outcome {
+                    class,
+                    code: None,
+                    message: None,
+                    ticket: Ticket::new(&format!("T{}", claim.request))
+                        .filter(|_| class == Class::Accepted),
+                },
+                history: History {
+                    sends: member.history.sends + 1,
+                    ..member.history
+                },
+                next,
+            }
+        })
+        .collect();
+    Record {
+        claim,
+        end: RequestEnd::Sent {
+            sent_at: Some(now),
+            finished_at: now,
+            latency: None,
+            http_status: Some(200),
+            code: Some(200),
+            message: None,
+            error: None,
+            passed: None,
+            refused: None,
+            tasks,
+        },
+    }
+}

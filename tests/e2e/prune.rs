@@ -1,0 +1,139 @@
+//! Deleting old runs.
+
+use std::time::Duration;
+
+use fleetpush::simulator::Scenario;
+use rustix::process::Signal;
+
+use crate::support::{Push, Sim, Site, agree, devices};
+
+/// A database of three runs that are complete, `a`, `b` and `c`, each of its own manifest and devices.
+fn three_runs(sim: &Sim) -> Site {
+    let site = Site::new();
+    for name in ["a", "b", "c"] {
+        let file = format!("{name}.csv");
+        site.write(
+            &file,
+            devices(300).replace("DK", &name.to_uppercase().repeat(2)),
+        );
+        site.push(sim, &["run", &file, "--name", name]).expect(0);
+    }
+    site
+}
+
+fn names(site: &Site) -> Vec<String> {
+    let journal = site.journal();
+    journal.runs.into_iter().map(|run| run.name).collect()
+}
+
+#[test]
+fn it_deletes_what_it_was_asked_to_and_tells_what_that_was() {
+    let sim = Sim::healthy();
+    let site = three_runs(&sim);
+    site.run(&["prune"])
+        .expect(2)
+        .says(&["--older-than", "--keep"]);
+    site.run(&["prune", "--older-than", "90"])
+        .expect(2)
+        .says(&["90d"]);
+    site.run(&["prune", "--keep", "1", "--dry-run"])
+        .expect(0)
+        .says(&[
+            "run 'a' (300 tasks, ended ",
+            "would be deleted",
+            "2 runs with 600 tasks would be deleted",
+        ]);
+    site.run(&["prune", "--older-than", "1d", "--keep", "1"])
+        .expect(0)
+        .says(&["0 runs with 0 tasks would be deleted"]);
+    assert_eq!(names(&site), ["a", "b", "c"]);
+    let before = std::fs::metadata(site.path("push.db")).unwrap().len();
+    site.run(&["prune", "--older-than", "0s", "--keep", "1"])
+        .expect(0)
+        .says(&[
+            "run 'a' (300 tasks, ended ",
+            "2 runs with 600 tasks deleted; ",
+            "given back",
+        ]);
+    let after = std::fs::metadata(site.path("push.db")).unwrap().len();
+    assert!(after < before, "{before} and then {after}");
+    let journal = site.journal();
+    assert_eq!(journal.runs.len(), 1);
+    assert_eq!(journal.tasks.len(), 300);
+    assert!(journal.tasks.iter().all(|task| task.run == 3));
+    site.run(&["runs"]).expect(0);
+    site.run(&["results", "a"]).expect(2);
+}
+
+#[test]
+fn a_push_whose_run_was_pruned_stays_complete_and_can_be_pushed_anew() {
+    let sim = Sim::healthy();
+    let site = three_runs(&sim);
+    site.run(&["prune", "--keep", "0"]).expect(0);
+    assert!(names(&site).is_empty());
+    site.push(&sim, &["run", "a.csv"]).expect(0).says(&[
+        "run 'a' is complete since",
+        "pruned",
+        "--again",
+    ]);
+    assert_eq!(sim.deliveries().len(), 900);
+    site.push(&sim, &["run", "a.csv", "--name", "a", "--again"])
+        .expect(0);
+    assert_eq!(names(&site), ["a-2"]);
+    assert_eq!(sim.deliveries().len(), 1200);
+    let journal = site.journal();
+    assert!(journal.tasks.iter().all(|task| task.run == 4));
+}
+
+#[test]
+fn an_unfinished_run_stays_and_goes_on() {
+    let sim = Sim::start(Scenario {
+        latency_ms: 20,
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(200));
+    let args = ["run", "fleet.csv", "--name", "fleet", "--chunk-size", "5"];
+    let push = site.start(&sim, &args);
+    sim.wait_for_requests(3);
+    site.run(&["prune", "--keep", "0"])
+        .expect(7)
+        .says(&["owned by another process"]);
+    push.signal(Signal::TERM);
+    push.ended().expect(3);
+    site.run(&["prune", "--keep", "0"])
+        .expect(0)
+        .says(&["0 runs"]);
+    site.push(&sim, &args).expect(0);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert_eq!(journal.run().accepted, 200);
+}
+
+#[test]
+fn killed_at_any_moment_it_leaves_each_run_whole_or_gone() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(3000));
+    site.write("last.csv", devices(30));
+    site.push(&sim, &["run", "fleet.csv", "--name", "fleet"])
+        .expect(0);
+    site.push(&sim, &["run", "last.csv", "--name", "last"])
+        .expect(0);
+    let whole = std::fs::read(site.path("push.db")).unwrap();
+    let args = ["prune", "--keep", "1"];
+    for milliseconds in [2, 8, 16, 28, 45] {
+        site.write("push.db", &whole);
+        let prune = Push::start(site.command(&args));
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        prune.kill();
+        let journal = site.journal();
+        let tasks: i64 = journal.runs.iter().map(|run| run.tasks).sum();
+        assert_eq!(journal.tasks.len() as i64, tasks);
+        assert_eq!(journal.attempts.len() as i64, tasks);
+        site.run(&args).expect(0);
+        assert_eq!(names(&site), ["last"]);
+        assert_eq!(site.journal().attempts.len(), 30);
+        for log in ["push.db-wal", "push.db-shm"] {
+            let _ = std::fs::remove_file(site.path(log));
+        }
+    }
+}
