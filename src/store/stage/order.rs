@@ -59,6 +59,7 @@ async fn hold_back(
     run: RunId,
     now: Timestamp,
 ) -> Result<Order, sqlx::Error> {
+    // The cross join keeps SQLite from reading all repeated devices anew for every row, which it prefers for want of statistics.
     // A device is a product and a key. A row that repeats the payload of the row before it is a duplicate, whether or not that one is.
     sqlx::query(
         "CREATE TEMP TABLE sequence AS \
@@ -67,7 +68,7 @@ async fn hold_back(
          FROM ( \
              SELECT t.id, t.line, t.payload_id, p.product_key, t.device_key \
              FROM temp.repeated AS r \
-             JOIN device_task AS d ON d.run_id = ? AND d.device_key = r.device_key \
+             CROSS JOIN device_task AS d ON d.run_id = ? AND d.device_key = r.device_key \
              JOIN task AS t ON t.id = d.task_id \
              JOIN payload AS p ON p.id = t.payload_id \
          ) \

@@ -7,7 +7,7 @@ use sqlx::Row as _;
 use tempfile::TempDir;
 
 use crate::{
-    model::{AfterFailure, Payload, Row, Timestamp},
+    model::{AfterFailure, Payload, Row, RowError, Timestamp},
     store::{Choice, NewRun, Store},
 };
 
@@ -15,6 +15,15 @@ const NOW: Timestamp = Timestamp(1_000);
 
 /// A store with a run of these rows: a product, a device and the data.
 async fn staged(folder: &TempDir, rows: impl Iterator<Item = (String, String, String)>) -> Store {
+    staged_with_invalid(folder, rows, 0).await
+}
+
+/// The same, with so many bad rows beside them.
+async fn staged_with_invalid(
+    folder: &TempDir,
+    rows: impl Iterator<Item = (String, String, String)>,
+    invalid: u64,
+) -> Store {
     let mut store = Store::open(&folder.path().join("test.db")).await.unwrap();
     let about = NewRun {
         name: "test".into(),
@@ -44,6 +53,15 @@ async fn staged(folder: &TempDir, rows: impl Iterator<Item = (String, String, St
         })
         .collect();
     stager.rows(rows).await.unwrap();
+    let bad: Vec<RowError> = (0..invalid)
+        .map(|n| RowError {
+            line: 1_000_000 + n,
+            column: None,
+            device_key: "".into(),
+            reason: "bad".into(),
+        })
+        .collect();
+    stager.invalid(&bad, NOW).await.unwrap();
     stager.finish(NOW).await.unwrap();
     store
 }
@@ -129,18 +147,13 @@ async fn a_seed_chooses_the_same_devices_each_time() {
 
 #[tokio::test]
 async fn a_large_run_is_drawn_from_and_not_read_through() {
-    // More tasks than parts, and so many of them followers that most parts yield nothing: it is drawn again, from finer parts.
+    // More tasks than parts, and most of them held back, so that too few are drawn: then again, from finer parts.
     let folder = TempDir::new().unwrap();
-    let rows = products(&[("A", 4000), ("B", 1000)]);
-    let rows = rows.flat_map(|(product, device, _)| {
-        ["[1]", "[2]", "[3]", "[4]"].map(|data| (product.clone(), device.clone(), data.to_owned()))
-    });
-    let mut store = staged(&folder, rows).await;
-    let run = store.run_by_name("test").await.unwrap().unwrap();
-    assert_eq!(run.tasks, 20_000);
-    choose(&mut store, "4500", 1).await;
+    let sizes = [("A", 1600), ("B", 400)];
+    let mut store = staged_with_invalid(&folder, products(&sizes), 18_000).await;
+    choose(&mut store, "1500", 1).await;
     let of = by_product(&mut store).await;
-    assert_eq!(of["A"] + of["B"], 4500);
+    assert_eq!(of["A"] + of["B"], 1500);
     let folder = TempDir::new().unwrap();
     let mut store = staged(&folder, products(&[("A", 16_000), ("B", 4000)])).await;
     choose(&mut store, "50", 1).await;
