@@ -24,6 +24,7 @@ mod retry;
 mod run;
 #[cfg(test)]
 pub(crate) mod sample;
+mod space;
 mod stage;
 mod stale;
 #[cfg(test)]
