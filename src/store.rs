@@ -25,6 +25,7 @@ mod retry;
 mod run;
 #[cfg(test)]
 pub(crate) mod sample;
+mod space;
 mod stage;
 mod stale;
 #[cfg(test)]

@@ -1,10 +1,8 @@
-//! Deleting runs that have ended, and giving their space back.
+//! Deleting runs that have ended. Their space goes back to the file system in `space`.
 //!
 //! A run goes in three steps, each of which may be interrupted: what its devices accepted last is copied to `device_past`; one transaction
 //! takes the row of `run` away, without which no view shows anything of it, and puts one into `pruned_run`; then everything that belonged
 //! to it is deleted piece by piece. What an interruption leaves of the last step is deleted when the database is next opened.
-
-use std::path::PathBuf;
 
 use sqlx::{Connection, Row as _, SqliteConnection};
 
@@ -16,8 +14,6 @@ mod tests;
 
 /// Tasks or requests that go in one transaction: some megabytes of log, and a moment for whoever waits.
 const PIECE: i64 = 20_000;
-/// Pages that go back to the file system in one transaction: 20 MiB.
-const PAGES: i64 = 5_000;
 
 /// Rows that a run has by the ids of its tasks, children first.
 const BY_TASK: [&str; 5] = [
@@ -161,60 +157,6 @@ impl Store {
         )
     }
 
-    /// How many bytes the database takes on the disk, its log included.
-    pub fn size(&self) -> Result<u64, StoreError> {
-        let mut log = self.path.as_os_str().to_owned();
-        log.push("-wal");
-        let mut size = 0;
-        for path in [self.path.clone(), PathBuf::from(log)] {
-            match std::fs::metadata(&path) {
-                Ok(file) => size += file.len(),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(source) => {
-                    return Err(StoreError::File {
-                        action: "look at",
-                        path,
-                        source,
-                    });
-                }
-            }
-        }
-        Ok(size)
-    }
-
-    /// Gives the space of what has been deleted back to the file system.
-    ///
-    /// Piece by piece, with no more room than a piece takes, and as good as done if it is interrupted. Only the database of a version that
-    /// did not yet prune has to be written anew, once: that takes as much room again as it has content.
-    pub async fn give_back(&mut self) -> Result<(), StoreError> {
-        let connection = &mut self.connection;
-        let is_incremental = |mode: i64| mode == 2;
-        if is_incremental(number(connection, "PRAGMA auto_vacuum").await?) {
-            let mut free = number(connection, "PRAGMA freelist_count").await?;
-            while free > 0 {
-                sqlx::query(sqlx::AssertSqlSafe(format!(
-                    "PRAGMA incremental_vacuum({PAGES})"
-                )))
-                .execute(&mut *connection)
-                .await?;
-                let left = number(connection, "PRAGMA freelist_count").await?;
-                if left >= free {
-                    break;
-                }
-                free = left;
-            }
-        } else {
-            for statement in ["PRAGMA auto_vacuum = INCREMENTAL", "VACUUM"] {
-                sqlx::query(statement).execute(&mut *connection).await?;
-            }
-        }
-        // The file shrinks when the log is moved into it. A reader may hold that up; then the next one to close the database does it.
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(&mut *connection)
-            .await?;
-        Ok(())
-    }
-
     /// Stops checking that no row refers to a deleted one: it would search whole tables, and whatever refers to a run goes with it.
     async fn without_foreign_keys(&mut self) -> Result<(), StoreError> {
         sqlx::query("PRAGMA foreign_keys = OFF")
@@ -222,10 +164,6 @@ impl Store {
             .await?;
         Ok(())
     }
-}
-
-async fn number(connection: &mut SqliteConnection, sql: &'static str) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar(sql).fetch_one(connection).await
 }
 
 /// Notes what each device accepted last in this run, in the order of the keys, which is that of `device_past`. A run stays as it is, and

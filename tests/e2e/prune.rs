@@ -88,13 +88,13 @@ fn a_push_whose_run_was_pruned_stays_complete_and_can_be_pushed_anew() {
 #[test]
 fn an_unfinished_run_stays_and_goes_on() {
     let sim = Sim::start(Scenario {
-        latency_ms: 20,
+        latency_ms: 300,
         ..Scenario::default()
     });
     let site = Site::with(&devices(200));
-    let args = ["run", "fleet.csv", "--name", "fleet", "--chunk-size", "5"];
-    let push = site.start(&sim, &args);
-    sim.wait_for_requests(3);
+    let args = ["run", "fleet.csv", "--name", "fleet", "--chunk-size", "1"];
+    let push = site.start(&sim, &[&args[..], &["--concurrency", "1"]].concat());
+    sim.wait_for_requests(2);
     site.run(&["prune", "--keep", "0"])
         .expect(7)
         .says(&["owned by another process"]);
@@ -103,6 +103,7 @@ fn an_unfinished_run_stays_and_goes_on() {
     site.run(&["prune", "--keep", "0"])
         .expect(0)
         .says(&["0 runs"]);
+    sim.play(Scenario::default());
     site.push(&sim, &args).expect(0);
     let journal = site.journal();
     agree(&journal, &sim);
