@@ -9,6 +9,8 @@
     reason = "the comment of a flag is its help, where code marks would be shown as they are"
 )]
 
+mod config_args;
+mod generate;
 mod help;
 pub mod keys;
 mod manifest_args;
@@ -27,6 +29,8 @@ use clap::{
 };
 
 pub use self::{
+    config_args::{ConfigArgs, ConfigCommand, ConfigShowArgs, GivenSettings},
+    generate::{CompletionsArgs, ManArgs, completions, manual, manuals},
     manifest_args::{CheckArgs, ManifestArgs, RunArgs},
     push_args::{PaceArgs, PushArgs, RecoveryArgs, TargetArgs},
     query_args::{
@@ -94,6 +98,12 @@ pub enum Command {
     Codes(CodesArgs),
     /// Serve the platform's API on this machine, with faults on demand
     Simulator(Box<SimulatorArgs>),
+    /// Show the settings and where they come from
+    Config(ConfigArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man(ManArgs),
 }
 
 /// Flags that every command takes.

@@ -4,8 +4,11 @@ mod bad_rows;
 mod cancel;
 mod check;
 mod codes;
+mod config;
 mod hours;
 mod interrupt;
+mod listeners;
+mod manual;
 mod push;
 mod resolve;
 mod results;
@@ -18,33 +21,49 @@ mod stage;
 mod status;
 mod target;
 
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::anyhow;
+
 use self::interrupt::Interrupt;
 use crate::{
+    clock,
     exit::{Exit, Failure},
     gateway::{BaseUrlError, GatewayError},
     manifest::ManifestError,
-    settings::Command,
+    settings::{Command, SIMULATED},
     store::{FindError, ReadError, StoreError},
-    ui::printer::{OutputError, Printer},
+    ui::{
+        monitor::{MetricsError, Monitor},
+        printer::{OutputError, Printer},
+    },
 };
 
 /// Does what was asked, and gives the exit code.
 pub async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failure> {
     match command {
         Command::Run(settings) => {
-            stoppable(printer, async |interrupt| {
+            let metrics = settings.push.metrics_file.clone();
+            monitored(metrics, printer, async |interrupt, printer| {
                 run::run(*settings, interrupt, printer).await
             })
             .await
         }
         Command::Resume(settings) => {
-            stoppable(printer, async |interrupt| {
+            let metrics = settings.push.metrics_file.clone();
+            monitored(metrics, printer, async |interrupt, printer| {
                 resume::resume(*settings, interrupt, printer).await
             })
             .await
         }
         Command::Retry(settings) => {
-            stoppable(printer, async |interrupt| {
+            // A question is no push, and its answer no success.
+            let metrics = settings.push.metrics_file.clone();
+            let metrics = metrics.filter(|_| !settings.dry_run);
+            monitored(metrics, printer, async |interrupt, printer| {
                 retry::retry(*settings, interrupt, printer).await
             })
             .await
@@ -73,7 +92,32 @@ pub async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failur
         Command::Status(settings) => status::status(settings, printer).await,
         Command::Results(settings) => results::results(settings, printer).await,
         Command::Codes(settings) => codes::codes(&settings, printer),
+        Command::Show(settings) => config::show(&settings, printer),
+        Command::Completions(args) => manual::completions(args, printer),
+        Command::Man(args) => manual::man(&args, printer),
     }
+}
+
+/// Does the work of a command that pushes, and tells machines of it: the metrics file, and the service manager.
+async fn monitored(
+    metrics_file: Option<PathBuf>,
+    printer: &Printer,
+    work: impl AsyncFnOnce(&Interrupt, &Printer) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    let monitor = Monitor::open(metrics_file.as_deref(), clock::wall_now())?;
+    let printer = &printer.watched_by(monitor.clone());
+    let ended = stoppable(printer, async |interrupt| work(interrupt, printer).await).await;
+    let exit = match &ended {
+        Ok(exit) => *exit,
+        Err(failure) => failure.exit(),
+    };
+    // The push that owns the database writes the same file, and goes on.
+    if exit != Exit::Locked {
+        monitor
+            .ended(exit as u8, ended.is_ok(), clock::wall_now())
+            .await;
+    }
+    ended
 }
 
 /// Works until the work is done or a second signal comes, whatever the work is waiting for. The database is then as after a crash, which
@@ -89,6 +133,17 @@ async fn stoppable(
     }
 }
 
+/// Whether this is the database that only `--simulate` finds.
+fn is_simulated(path: &Path) -> bool {
+    path.file_name()
+        .is_some_and(|name| name == OsStr::new(SIMULATED))
+}
+
+/// Whether the simulator has a database where a platform's is missing.
+fn hides_simulated(path: &Path) -> bool {
+    !is_simulated(path) && path.with_file_name(SIMULATED).is_file()
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
@@ -102,7 +157,10 @@ impl From<StoreError> for Failure {
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Missing { .. } => Self::usage(error),
+            ReadError::Missing(ref path) if hides_simulated(path) => Self::usage(anyhow!(
+                "{error}; there are simulated runs beside it, which --simulate shows"
+            )),
+            ReadError::Missing(_) => Self::usage(error),
             _ => Self::database(error),
         }
     }
@@ -112,6 +170,14 @@ impl From<FindError> for Failure {
     fn from(error: FindError) -> Self {
         match error {
             FindError::Read(error) => error.into(),
+            FindError::Unknown { ref path, .. } => {
+                let flag = if is_simulated(path) {
+                    " --simulate"
+                } else {
+                    ""
+                };
+                Self::usage(anyhow!("{error}; fleetpush runs{flag} lists them"))
+            }
             _ => Self::usage(error),
         }
     }
@@ -131,6 +197,12 @@ impl From<BaseUrlError> for Failure {
 
 impl From<GatewayError> for Failure {
     fn from(error: GatewayError) -> Self {
+        Self::usage(error)
+    }
+}
+
+impl From<MetricsError> for Failure {
+    fn from(error: MetricsError) -> Self {
         Self::usage(error)
     }
 }

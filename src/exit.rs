@@ -5,6 +5,8 @@ use std::{
     process::ExitCode,
 };
 
+use crate::{clock, model::LogFormat};
+
 /// The exit codes. They tell the state of the run, also when this invocation sent nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -86,9 +88,33 @@ impl Failure {
         self.exit
     }
 
-    /// Writes the error and what caused it. A message may have several lines, but none of them can pass for another message or steer
-    /// the terminal.
-    pub fn report(&self, mut out: impl Write) -> io::Result<()> {
+    /// Writes the error and what caused it, in the form of the log's lines.
+    pub fn report(&self, form: LogFormat, out: impl Write) -> io::Result<()> {
+        match form {
+            LogFormat::Text => self.report_text(out),
+            LogFormat::Json => self.report_json(out),
+        }
+    }
+
+    /// One object with the keys of the log's lines, and `causes` and `exit_code`.
+    fn report_json(&self, mut out: impl Write) -> io::Result<()> {
+        let mut causes: Vec<String> = self.error.chain().map(ToString::to_string).collect();
+        // Some libraries repeat what caused an error in its own text.
+        causes.dedup_by(|cause, above| above.contains(cause.as_str()));
+        let message = causes.remove(0);
+        let line = serde_json::json!({
+            "timestamp": clock::wall_now().to_string(),
+            "level": "ERROR",
+            "message": message,
+            "causes": causes,
+            "exit_code": self.exit as u8,
+            "target": "fleetpush",
+        });
+        writeln!(out, "{line}")
+    }
+
+    /// Lines for people. A message may have several, but none of them can pass for another message or steer the terminal.
+    fn report_text(&self, mut out: impl Write) -> io::Result<()> {
         let mut told = String::new();
         for (depth, cause) in self.error.chain().enumerate() {
             let lead = if depth == 0 { "error" } else { "  caused by" };
@@ -133,7 +159,7 @@ mod tests {
 
     fn report(failure: &Failure) -> String {
         let mut out = Vec::new();
-        failure.report(&mut out).unwrap();
+        failure.report(LogFormat::Text, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -171,6 +197,24 @@ mod tests {
             report(&failure),
             "error: line 7: \\u{1b}[2J\\u{202e}\n    error: all is well\n"
         );
+    }
+
+    #[test]
+    fn a_report_for_programs_is_one_line() {
+        let failure = Failure::database(anyhow!("disk full").context("cannot open\nruns.db"));
+        let mut out = Vec::new();
+        failure.report(LogFormat::Json, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["message"], "cannot open\nruns.db");
+        assert_eq!(line["causes"], serde_json::json!(["disk full"]));
+        assert_eq!(line["exit_code"], 6);
+        let repeating = Failure::usage(anyhow!("end of file").context("cut: end of file"));
+        let mut out = Vec::new();
+        repeating.report(LogFormat::Json, &mut out).unwrap();
+        let line: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(line["causes"], serde_json::json!([]));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! engine → store, gateway (trait), policy, throttle, model        store, gateway, manifest, policy → model
 //! ui → engine events                  model, throttle → nothing of this crate
 //! main → settings, logging, clock     settings → cli, model, clock         logging → settings, clock
+//! ui, exit → clock
 //! ```
 
 pub mod cli;

@@ -9,25 +9,35 @@ use fleetpush::{
     clock, commands,
     exit::{Exit, Failure},
     logging,
-    settings::{self, Environment, Level},
+    model::Timestamp,
+    settings::{self, Environment, Level, Settings},
     ui::printer::Printer,
 };
 
 fn main() -> ExitCode {
-    let exit = start(Cli::parse()).unwrap_or_else(|failure| {
-        // When even stderr is gone, the exit code still tells.
-        let _ = failure.report(io::stderr().lock());
-        failure.exit()
-    });
+    let cli = Cli::parse();
+    let environment = Environment::of_process();
+    let mut words = settings::asked_log_format(&cli, &environment);
+    let exit = clock::begin()
+        .map_err(Failure::usage)
+        .and_then(|set_by_a_test| {
+            let settings = settings::resolve(cli, &environment).map_err(Failure::usage)?;
+            words = settings.logging.format;
+            start(settings, set_by_a_test)
+        })
+        .unwrap_or_else(|failure| {
+            // When even stderr is gone, the exit code still tells.
+            let _ = failure.report(words, io::stderr().lock());
+            failure.exit()
+        });
     exit.into()
 }
 
-fn start(cli: Cli) -> Result<Exit, Failure> {
-    let set_by_a_test = clock::begin().map_err(Failure::usage)?;
-    let settings = settings::resolve(cli, &Environment::of_process()).map_err(Failure::usage)?;
-    let printer = Printer::new(settings.logging.level == Level::Errors);
+fn start(settings: Settings, set_by_a_test: Option<Timestamp>) -> Result<Exit, Failure> {
+    let logging = &settings.logging;
+    let printer = Printer::new(logging.level == Level::Errors, logging.format);
     // The log shares the terminal with the progress.
-    logging::init(&settings.logging, printer.screen().clone()).map_err(Failure::usage)?;
+    logging::init(logging, printer.screen().clone()).map_err(Failure::usage)?;
     for warning in settings.warnings {
         tracing::warn!("{warning}");
     }

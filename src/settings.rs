@@ -13,25 +13,30 @@ mod manifest;
 mod nearest;
 mod push;
 mod query;
+mod show;
 mod source;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
     credentials::{Credentials, CredentialsError},
-    database::Database,
+    database::{Database, SIMULATED},
     environment::Environment,
     error::Error,
     logging::{Level, Logging},
     manifest::{Check, DefaultData, ManifestDefaults, ManifestInput, OtherVersions, Run},
     push::{Pace, Push, Recovery, Target, Timeouts},
     query::{Cancel, Codes, Resolution, Results, Resume, Retry, Runs, Selection, Status},
+    show::{Show, Shown, ShownValue},
     source::Origin,
 };
-pub use crate::cli::SimulatorArgs;
+pub use crate::cli::{CompletionsArgs, ManArgs, SimulatorArgs};
 
 use self::source::Sources;
-use crate::cli::{self, Cli, GlobalArgs};
+use crate::{
+    cli::{self, Cli, GlobalArgs, keys},
+    model::LogFormat,
+};
 
 /// Everything that an invocation needs to know.
 #[derive(Debug)]
@@ -69,6 +74,24 @@ pub enum Command {
     Codes(Codes),
     /// Serve the simulator.
     Simulator(Box<SimulatorArgs>),
+    /// Show the settings.
+    Show(Show),
+    /// Print completions.
+    Completions(CompletionsArgs),
+    /// Print the manual.
+    Man(ManArgs),
+}
+
+/// The form of log lines as far as flag and variable ask for one: for an error that comes before the settings are known.
+pub fn asked_log_format(cli: &Cli, environment: &Environment) -> LogFormat {
+    let variable = || {
+        let text = environment.text(&keys::variable(keys::LOG_FORMAT.key.name));
+        text.ok().flatten()?.parse().ok()
+    };
+    cli.global
+        .log_format
+        .or_else(variable)
+        .unwrap_or(LogFormat::Text)
 }
 
 /// Brings the command line, the environment and the config file together.
@@ -84,6 +107,10 @@ pub fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
         verbose,
         log_format,
     } = global;
+    let chosen = show::Chosen {
+        config: config.is_some(),
+        profile: profile.is_some(),
+    };
     let sources = Sources::load(environment, config, profile)?;
     let command = match command {
         cli::Command::Run(args) => {
@@ -105,6 +132,18 @@ pub fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
         cli::Command::Results(args) => Command::Results(Results::resolve(args, db, &sources)?),
         cli::Command::Codes(args) => Command::Codes(Codes::resolve(args)),
         cli::Command::Simulator(args) => Command::Simulator(args),
+        cli::Command::Config(args) => {
+            let cli::ConfigCommand::Show(args) = args.command;
+            Command::Show(Show::resolve(
+                args,
+                db.as_deref(),
+                log_format,
+                chosen,
+                &sources,
+            )?)
+        }
+        cli::Command::Completions(args) => Command::Completions(args),
+        cli::Command::Man(args) => Command::Man(args),
     };
     Ok(Settings {
         command,

@@ -2,6 +2,7 @@
 
 mod aside;
 pub mod format;
+pub mod monitor;
 pub mod next;
 pub mod number;
 pub mod printer;

@@ -27,11 +27,23 @@ fn text(bytes: Vec<u8>) -> String {
 fn help_of_every_command() {
     insta::assert_snapshot!("fleetpush", help(&["--help"]));
     for command in [
-        "run", "resume", "retry", "resolve", "cancel", "check", "runs", "status", "results",
+        "run",
+        "resume",
+        "retry",
+        "resolve",
+        "cancel",
+        "check",
+        "runs",
+        "status",
+        "results",
         "codes",
+        "completions",
+        "man",
     ] {
         insta::assert_snapshot!(command, help(&[command, "--help"]));
     }
+    insta::assert_snapshot!("config", help(&["config", "--help"]));
+    insta::assert_snapshot!("config_show", help(&["config", "show", "--help"]));
     // Its flags are the simulator's own affair.
     assert!(help(&["simulator", "--help"]).contains("Usage: fleetpush simulator"));
 }

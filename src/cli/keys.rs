@@ -31,6 +31,17 @@ pub struct Setting<T: 'static> {
     pub default: &'static str,
 }
 
+/// What is to be known of a setting whatever the type of its value.
+#[derive(Debug)]
+pub struct Described {
+    /// Its name.
+    pub name: &'static str,
+    /// Its default, if it has one.
+    pub default: Option<&'static str>,
+    /// Whether a text can be read; the error says what to write instead.
+    pub check: fn(&str) -> Result<(), String>,
+}
+
 /// The prefix of every variable of ours.
 pub const PREFIX: &str = "FLEETPUSH_";
 
@@ -57,6 +68,12 @@ macro_rules! keys {
         /// The name of every setting.
         pub const NAMES: &[&str] = &[$($key_name,)+ $($name,)+];
 
+        /// Every setting without its type, in the order above.
+        pub const ALL: &[Described] = &[
+            $(Described { name: $key_name, default: None, check: |text| ($key.parse)(text).map(drop) },)+
+            $(Described { name: $name, default: Some($default), check: |text| ($setting.key.parse)(text).map(drop) },)+
+        ];
+
         /// Every default: the setting's name and the text.
         #[cfg(test)]
         pub(crate) const DEFAULTS: &[(&str, &str)] = &[$(($name, $default),)+];
@@ -71,6 +88,8 @@ keys! {
         REGION: Region = "region", read;
         /// The platform's base URL, whole.
         BASE_URL: String = "base-url", values::not_empty;
+        /// Where metrics of the push are written.
+        METRICS_FILE: PathBuf = "metrics-file", |text| values::not_empty(text).map(PathBuf::from);
     }
     with_default {
         /// How log lines are written.

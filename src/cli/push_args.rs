@@ -1,6 +1,6 @@
 //! The flags of the commands that send.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
@@ -30,6 +30,10 @@ pub struct PushArgs {
     /// How progress is shown on stderr; auto is a bar on a terminal and lines elsewhere [default: auto] [env: FLEETPUSH_PROGRESS]
     #[arg(long, value_name = "MODE", help_heading = "Output", value_parser = one_of(ProgressMode::ALL, ProgressMode::name))]
     pub progress: Option<ProgressMode>,
+    /// Write metrics of the push to this file in the Prometheus text format, for the textfile collector of node_exporter: every
+    /// 15 seconds and at the end, each time as a whole [env: FLEETPUSH_METRICS_FILE]
+    #[arg(long, value_name = "PATH", help_heading = "Output", value_parser = keys::METRICS_FILE.parse)]
+    pub metrics_file: Option<PathBuf>,
 }
 
 /// Where a push goes and how it is reached.

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use rand::{SeedableRng, rngs::SmallRng};
-use tokio::sync::mpsc;
 
-use super::{interrupt::Interrupt, status, target};
+use super::{interrupt::Interrupt, listeners::listen, status, target};
 use crate::{
     clock::Clock,
     engine::{self, Context, Options, Pushed, Stop},
@@ -17,13 +16,9 @@ use crate::{
     ui::{
         next::Repeat,
         printer::{Printer, unless_closed},
-        progress,
         summary::{Session, Summary},
     },
 };
-
-/// Events that may wait for the display; the engine waits for none of them to be shown.
-const EVENTS: usize = 1024;
 
 /// Pushes a run until it is complete or something stops it, at the latest the deadline, and prints the summary.
 pub(super) async fn push(
@@ -40,18 +35,11 @@ pub(super) async fn push(
     }
     let clock = Clock::start();
     let connection = target::connect(settings, clock).await?;
-    let name = run.about.name.clone();
+    let about = run.about.clone();
     let options = options(settings);
     let mut journal = store.journal(run, settings.recovery.after_failure).await?;
     let before = journal.counts();
-    let (events, heard) = mpsc::channel(EVENTS);
-    let display = tokio::spawn(progress::watch(
-        heard,
-        printer.clone(),
-        settings.progress,
-        before,
-        move || clock.now(),
-    ));
+    let (events, listeners) = listen(&about, before, settings.progress, clock, printer);
     let context = Context {
         gateway: Arc::new(connection.platform),
         clock,
@@ -63,8 +51,8 @@ pub(super) async fn push(
     let started = clock.now();
     let pushed = engine::push(&mut journal, &options, context).await;
     let after = journal.counts();
-    // The display shows what led to an error, too.
-    let _ = display.await;
+    // They tell what led to an error, too.
+    listeners.ended().await;
     let Pushed { stop, requests } = pushed?;
     store.close().await?;
     if let Some(simulator) = connection.simulator {
@@ -76,7 +64,7 @@ pub(super) async fn push(
         requests,
         stop: stop.clone(),
     };
-    summarize(&name, Some(session), settings, database, printer).await?;
+    summarize(&about.name, Some(session), settings, database, printer).await?;
     Ok(match stop {
         Stop::Complete => complete(&after),
         Stop::Signal | Stop::Deadline { .. } | Stop::Outage { .. } => Exit::Stopped,
@@ -136,6 +124,7 @@ async fn summarize(
     let mut reader = Reader::open(&database.path).await?;
     let run = status::report(&mut reader, name, repeat(database)).await?;
     reader.close().await?;
+    printer.monitor().stands(&run);
     unless_closed(Summary { run, session }.print(printer, settings.summary_format))?;
     Ok(())
 }

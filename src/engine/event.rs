@@ -10,7 +10,7 @@ use crate::model::{Counts, Timestamp};
 /// Something that happened in a push.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// The counts after a commit.
+    /// The counts after a commit, and every second without one.
     Progress {
         /// How many tasks are in which state.
         counts: Counts,

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use rand::rngs::SmallRng;
@@ -39,6 +40,9 @@ pub(super) async fn write<G: Gateway>(
 ) -> Result<Pushed, StoreError> {
     Writer::new(journal, options, context).run().await
 }
+
+/// How often the counts are told when nothing happens: to whoever watches, a sign that the engine is alive.
+const PULSE: Duration = Duration::from_secs(1);
 
 struct Writer<'j, 's> {
     journal: &'j mut Journal<'s>,
@@ -174,6 +178,7 @@ impl<'j, 's> Writer<'j, 's> {
                         }
                     }
                     () = sleep_until(wake) => {}
+                    () = tokio::time::sleep(PULSE) => self.tell_progress(),
                     Ok(_) = stop.wait_for(|stop| *stop), if self.stopping.is_none() => {}
                 }
             }

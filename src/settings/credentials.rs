@@ -10,6 +10,9 @@ const ACCESS_KEY: &str = "FLEETPUSH_ACCESS_KEY";
 const ACCESS_SECRET: &str = "FLEETPUSH_ACCESS_SECRET";
 const TOKEN: &str = "FLEETPUSH_TOKEN";
 
+/// The credentials, each by the variable that holds it; with `_FILE` at its end the variable names a file instead.
+pub(super) const NAMES: [&str; 3] = [ACCESS_KEY, ACCESS_SECRET, TOKEN];
+
 /// The variables that credentials can come from.
 pub(super) const VARIABLES: [&str; 6] = [
     ACCESS_KEY,

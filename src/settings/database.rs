@@ -8,6 +8,9 @@ use super::{
 };
 use crate::cli::keys;
 
+/// The file name of the simulator's database, beside the platform's.
+pub const SIMULATED: &str = "simulated.db";
+
 /// The results database of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Database {
@@ -35,13 +38,7 @@ impl Database {
             .is_some_and(|found| found.origin == Origin::Flag);
         let is_usual = found.is_none();
         let usual = match found {
-            Some(found) => match found.origin {
-                // A path in a file is meant from that file's folder, wherever the command is started.
-                Origin::ConfigFile { path, .. } | Origin::Profile { path, .. } => {
-                    path.with_file_name("").join(found.value)
-                }
-                _ => found.value,
-            },
+            Some(found) => found.into_path(),
             None => sources
                 .environment
                 .database_folder()
@@ -49,7 +46,7 @@ impl Database {
                 .join("fleetpush.db"),
         };
         let path = if simulated && !named_by_flag {
-            usual.with_file_name("simulated.db")
+            usual.with_file_name(SIMULATED)
         } else {
             usual
         };

@@ -1,6 +1,6 @@
 //! How to push.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use super::{
     Credentials, Error,
@@ -33,6 +33,8 @@ pub struct Push {
     pub summary_format: SummaryFormat,
     /// How progress is shown.
     pub progress: ProgressMode,
+    /// Where metrics are written, if anywhere.
+    pub metrics_file: Option<PathBuf>,
 }
 
 /// Where a push goes.
@@ -109,6 +111,7 @@ impl Push {
             schedule,
             format,
             progress,
+            metrics_file,
         } = args;
         let ScheduleArgs { until, window } = schedule;
         let TargetArgs {
@@ -121,6 +124,11 @@ impl Push {
             request_timeout,
         } = target;
         let progress = sources.get_found(&keys::PROGRESS, progress)?;
+        let metrics_file = sources
+            .find(&keys::METRICS_FILE, metrics_file)?
+            // What a variable or the config file names tells of a platform; a push to the simulator is no success there.
+            .filter(|found| !simulate.simulate || found.origin == Origin::Flag)
+            .map(Found::into_path);
         Ok(Self {
             target: if simulate.simulate {
                 Target::Simulator
@@ -148,6 +156,7 @@ impl Push {
                 Found { value, origin } if !quiet || origin == Origin::Flag => value,
                 _ => ProgressMode::None,
             },
+            metrics_file,
         })
     }
 }

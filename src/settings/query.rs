@@ -248,6 +248,7 @@ impl Resolution {
             schedule: ScheduleArgs::default(),
             format: None,
             progress: None,
+            metrics_file: None,
         };
         Ok(Self {
             run,

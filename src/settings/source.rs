@@ -1,6 +1,6 @@
 //! Where values come from, and which of several wins.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{
     Environment, Error,
@@ -67,6 +67,18 @@ pub(super) struct Found<T> {
     pub(super) origin: Origin,
 }
 
+impl Found<PathBuf> {
+    /// The path as it is meant: one in a config file from that file's folder, wherever the command is started.
+    pub(super) fn into_path(self) -> PathBuf {
+        match self.origin {
+            Origin::ConfigFile { path, .. } | Origin::Profile { path, .. } => {
+                path.with_file_name("").join(self.value)
+            }
+            Origin::Default | Origin::Variable(_) | Origin::Flag => self.value,
+        }
+    }
+}
+
 /// Everything but the flags that a value can come from.
 pub(super) struct Sources<'a> {
     pub(super) environment: &'a Environment,
@@ -105,6 +117,16 @@ impl<'a> Sources<'a> {
         })
     }
 
+    /// The config file that is read, if there is one.
+    pub(super) fn config_file(&self) -> Option<&Path> {
+        self.file.as_ref().map(|file| file.path.as_path())
+    }
+
+    /// The profile that applies, if one does.
+    pub(super) fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
+    }
+
     /// The value of a setting without a default, when somebody gives one.
     pub(super) fn find<T>(&self, key: &Key<T>, flag: Option<T>) -> Result<Option<Found<T>>, Error> {
         if let Some(value) = flag {
@@ -137,7 +159,7 @@ impl<'a> Sources<'a> {
     }
 
     /// The strongest text for a name.
-    fn text(&self, name: &str) -> Result<Option<(&str, Origin)>, Error> {
+    pub(super) fn text(&self, name: &str) -> Result<Option<(&str, Origin)>, Error> {
         let variable = keys::variable(name);
         if let Some(text) = self.environment.text(&variable)? {
             return Ok(Some((text, Origin::Variable(variable))));

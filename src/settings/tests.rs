@@ -16,6 +16,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("db", "/elsewhere/runs.db"),
     ("region", "china"),
     ("base-url", "https://platform.test"),
+    ("metrics-file", "/elsewhere/fleetpush.prom"),
     ("log-format", "json"),
     ("insecure-http", "true"),
     ("language", "CN"),

@@ -1,13 +1,10 @@
 //! The next command to type.
 
-use std::{
-    net::IpAddr,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use url::{Host, Url};
+use url::Url;
 
-use crate::model::{Class, Region, RunState};
+use crate::model::{Class, Region, RunState, is_loopback};
 
 use super::report::{EndingLine, RunReport};
 
@@ -131,16 +128,7 @@ fn target_flag(base_url: &str) -> String {
 
 /// Whether the URL is only taken with `--insecure-http`: a plain one that leaves this machine.
 fn is_insecure(base_url: &str) -> bool {
-    let Ok(url) = Url::parse(base_url) else {
-        return false;
-    };
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name.trim_end_matches('.') == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical().is_loopback(),
-        None => false,
-    };
-    url.scheme() == "http" && !loopback
+    Url::parse(base_url).is_ok_and(|url| url.scheme() == "http" && !is_loopback(&url))
 }
 
 /// The text as one word of a POSIX shell.

@@ -5,7 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use super::{screen::Screen, text::clean};
+use super::{
+    monitor::Monitor,
+    screen::Screen,
+    text::{clean, clean_json},
+};
+use crate::{clock, model::LogFormat};
 
 /// Why data could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -54,23 +59,29 @@ pub struct Printer {
     stderr_terminal: bool,
     screen: Screen,
     quiet: bool,
+    words: LogFormat,
+    monitor: Monitor,
 }
 
 impl Printer {
-    /// The process's own stdout and stderr. A quiet one says nothing but warnings.
-    pub fn new(quiet: bool) -> Self {
+    /// The process's own stdout and stderr. A quiet one says nothing but warnings. Words have the form of the log's lines, which share
+    /// stderr with them.
+    pub fn new(quiet: bool, words: LogFormat) -> Self {
         let colour = colour_is_welcome(|name| std::env::var_os(name));
         let stdout_terminal = io::stdout().is_terminal().then(|| Terminal {
             width: super::format::terminal_width(),
             colour,
         });
-        let stderr_terminal = io::stderr().is_terminal();
+        // Where a program reads along, there is nothing to be drawn.
+        let stderr_terminal = io::stderr().is_terminal() && words == LogFormat::Text;
         Self {
             stdout: Arc::new(|| Box::new(io::stdout())),
             stdout_terminal,
             stderr_terminal,
             screen: Screen::of_process(stderr_terminal, colour && stderr_terminal),
             quiet,
+            words,
+            monitor: Monitor::default(),
         }
     }
 
@@ -85,6 +96,8 @@ impl Printer {
             stderr_terminal: false,
             screen: Screen::new(Box::new(captured.err.clone()), false),
             quiet: false,
+            words: LogFormat::Text,
+            monitor: Monitor::default(),
         };
         (printer, captured)
     }
@@ -105,6 +118,20 @@ impl Printer {
             stdout: Arc::new(|| Box::new(ClosedPipe)),
             ..Self::captured(None).0
         }
+    }
+
+    /// The same printer for a command that this monitor tells of.
+    #[must_use]
+    pub fn watched_by(&self, monitor: Monitor) -> Self {
+        Self {
+            monitor,
+            ..self.clone()
+        }
+    }
+
+    /// What machines are told of the command.
+    pub fn monitor(&self) -> &Monitor {
+        &self.monitor
     }
 
     /// stdout, buffered; flush it at the end to learn whether all was written.
@@ -133,19 +160,28 @@ impl Printer {
     /// Says something on stderr, unless quiet. Text from outside is made harmless; line breaks in `words` are not kept.
     pub fn say(&self, words: &str) {
         if !self.quiet {
-            self.screen.line(&clean(words));
+            self.tell("INFO", &clean(words), words);
         }
     }
 
     /// Says something on stderr that must be known even when quiet.
     pub fn warn(&self, words: &str) {
-        self.screen.line(&format!("warning: {}", clean(words)));
+        self.tell("WARN", &format!("warning: {}", clean(words)), words);
     }
 
     /// Prints a text of several lines on stderr, unless quiet. The caller has made it harmless.
     pub fn block(&self, lines: &str) {
         if !self.quiet {
-            self.screen.line(lines.trim_end_matches('\n'));
+            let lines = lines.trim_end_matches('\n');
+            self.tell("INFO", lines, lines);
+        }
+    }
+
+    /// Writes words to stderr as they are for people, or the same as an object like those of the log.
+    fn tell(&self, level: &str, text: &str, message: &str) {
+        match self.words {
+            LogFormat::Text => self.screen.line(text),
+            LogFormat::Json => self.screen.line(&json_line(level, message)),
         }
     }
 }
@@ -158,6 +194,17 @@ impl std::fmt::Debug for Printer {
             .field("quiet", &self.quiet)
             .finish_non_exhaustive()
     }
+}
+
+/// A line of a log of JSON objects, with the keys that the log itself uses.
+fn json_line(level: &str, message: &str) -> String {
+    let line = serde_json::json!({
+        "timestamp": clock::wall_now().to_string(),
+        "level": level,
+        "message": message,
+        "target": "fleetpush",
+    });
+    clean_json(&line.to_string()).into_owned()
 }
 
 /// stdout, as a command writes to it.
@@ -265,6 +312,33 @@ mod tests {
         printer.warn("look out");
         assert_eq!(captured.stderr(), "device \\u{1b}[2J\nwarning: look out\n");
         assert_eq!(captured.stdout(), "");
+    }
+
+    #[test]
+    fn words_are_objects_where_the_log_is_of_objects() {
+        let (mut printer, captured) = Printer::captured(None);
+        printer.words = LogFormat::Json;
+        printer.say("device \u{1b}[2J");
+        printer.warn("look out");
+        printer.block("run \"night\"\n  tasks 5\n");
+        let told: Vec<_> = captured
+            .stderr()
+            .lines()
+            .map(|line| {
+                let line: serde_json::Value = serde_json::from_str(line).unwrap();
+                assert!(line["timestamp"].is_string(), "{line}");
+                (line["level"].clone(), line["message"].clone())
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("INFO".into(), "device \u{1b}[2J".into()),
+                ("WARN".into(), "look out".into()),
+                ("INFO".into(), "run \"night\"\n  tasks 5".into()),
+            ]
+        );
+        assert!(!captured.stderr().contains('\u{1b}'));
     }
 
     #[test]

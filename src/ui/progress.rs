@@ -1,10 +1,12 @@
 //! Shows how a push gets on, from the engine's events, until they end.
 
+mod echo;
 mod rate;
 mod words;
 
 use std::time::Duration;
 
+use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::{
     sync::mpsc::Receiver,
@@ -12,6 +14,7 @@ use tokio::{
 };
 
 use self::{
+    echo::EchoProof,
     rate::Window,
     words::{Snapshot, event_words},
 };
@@ -30,8 +33,11 @@ const SAME_LINE_EVERY: Duration = Duration::from_mins(1);
 /// How often the bar is brought up to date when nothing happens: its clock goes on.
 const BAR_EVERY: Duration = Duration::from_secs(1);
 
+/// How often a bar is drawn anew at most.
+const DRAWN_PER_SECOND: u8 = 20;
+
 /// What has been learnt from the events so far.
-struct Session {
+pub(super) struct Session {
     started: Timestamp,
     counts: Counts,
     latest_due: Option<Timestamp>,
@@ -39,7 +45,7 @@ struct Session {
 }
 
 impl Session {
-    fn new(counts: Counts, started: Timestamp) -> Self {
+    pub(super) fn new(counts: Counts, started: Timestamp) -> Self {
         Self {
             started,
             counts,
@@ -49,7 +55,7 @@ impl Session {
     }
 
     /// Takes an event in, and says what is to be printed of it.
-    fn take(&mut self, event: &Event, now: Timestamp) -> Option<String> {
+    pub(super) fn take(&mut self, event: &Event, now: Timestamp) -> Option<String> {
         if let Event::Progress {
             counts,
             requests,
@@ -62,6 +68,11 @@ impl Session {
             return None;
         }
         event_words(event, now)
+    }
+
+    /// Where the push stands, in one line.
+    pub(super) fn line(&self, now: Timestamp) -> String {
+        self.snapshot(now).line()
     }
 
     fn snapshot(&self, now: Timestamp) -> Snapshot {
@@ -107,8 +118,8 @@ pub async fn watch(
         ProgressMode::Auto => ProgressMode::Lines,
         chosen => chosen,
     };
-    let bar = (mode == ProgressMode::Bar && !printer.is_quiet())
-        .then(|| new_bar(ProgressDrawTarget::stderr()));
+    let bar =
+        (mode == ProgressMode::Bar && !printer.is_quiet()).then(|| new_bar(draw_target(&printer)));
     if let Some(bar) = &bar {
         update(bar, &session.snapshot(now()));
         printer.screen().show(bar.clone());
@@ -128,7 +139,7 @@ pub async fn watch(
             _ = ticks.tick(), if mode != ProgressMode::None => {
                 let now = now();
                 if mode == ProgressMode::Lines && lines.is_due(session.counts, now) {
-                    printer.say(&session.snapshot(now).line());
+                    printer.say(&session.line(now));
                 }
             }
         }
@@ -137,6 +148,16 @@ pub async fn watch(
         }
     }
     printer.screen().clear();
+}
+
+/// stderr when it is a terminal; elsewhere nothing is drawn.
+fn draw_target(printer: &Printer) -> ProgressDrawTarget {
+    if printer.stderr_is_terminal() {
+        let terminal = EchoProof(Term::buffered_stderr());
+        ProgressDrawTarget::term_like_with_hz(Box::new(terminal), DRAWN_PER_SECOND)
+    } else {
+        ProgressDrawTarget::hidden()
+    }
 }
 
 fn new_bar(target: ProgressDrawTarget) -> ProgressBar {

@@ -2,20 +2,25 @@
 //!
 //! All topics are one test binary, so that the library is linked once; `cargo test --test e2e crash` runs one of them.
 
+mod configuration;
 mod crash;
 mod database;
 mod disk;
 mod faults;
 mod hostile;
+mod metrics;
 mod order;
 mod outage;
 mod queries;
 mod run;
+mod samples;
 mod schedule;
 mod scheduler_day;
 mod secrets;
+mod service;
 mod signals;
 mod splitting;
 mod standstill;
+mod summary;
 mod support;
 mod versions;

@@ -1,5 +1,7 @@
 //! Secrets stay where they were given.
 
+use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+
 use fleetpush::simulator::Scenario;
 
 use crate::support::{Sim, Site, devices};
@@ -113,4 +115,28 @@ fn a_password_in_the_base_url_is_refused_and_not_repeated() {
     site.run(&["run", "fleet.csv", "--base-url", "http://platform.test"])
         .expect(2)
         .says(&["--insecure-http"]);
+}
+
+#[test]
+fn secrets_are_read_as_a_service_manager_hands_them_over() {
+    let scenario: Scenario = serde_json::from_value(serde_json::json!({
+        "access_key": KEY, "access_secret": SECRET,
+    }))
+    .expect("a scenario");
+    let sim = Sim::start(scenario);
+    let site = Site::with(&devices(5));
+    // As with LoadCredential=: a folder for this service alone, files that only it can read, and what an editor has left at their end.
+    let credentials = site.path("credentials");
+    std::fs::create_dir(&credentials).expect("a folder");
+    let mut command = site.push_command(&sim, &["run", "fleet.csv"]);
+    command.env("CREDENTIALS_DIRECTORY", &credentials);
+    for (name, text) in [("ACCESS_KEY", KEY), ("ACCESS_SECRET", SECRET)] {
+        let path = credentials.join(name.to_lowercase());
+        std::fs::write(&path, format!("{text}\n")).expect("a file");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o400)).expect("its mode");
+        command
+            .env_remove(format!("FLEETPUSH_{name}"))
+            .env(format!("FLEETPUSH_{name}_FILE"), path);
+    }
+    crate::support::Push::start(command).ended().expect(0);
 }

@@ -21,8 +21,10 @@ pub enum FindError {
     #[error("{} has no run yet; push something first (fleetpush run)", .0.display())]
     NoRun(std::path::PathBuf),
     /// No run of this name or number.
-    #[error("no run is called '{wanted}'{}; fleetpush runs lists them", did_you_mean(.near))]
+    #[error("no run is called '{wanted}'{}", did_you_mean(.near))]
     Unknown {
+        /// The database.
+        path: std::path::PathBuf,
         /// What was asked for.
         wanted: String,
         /// Names of runs that resemble it, the nearest first.
@@ -47,6 +49,7 @@ impl FindError {
         near.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         near.truncate(OFFERED);
         Self::Unknown {
+            path: path.into(),
             wanted: wanted.into(),
             near: near.into_iter().map(|(_, name)| name).collect(),
         }
@@ -286,10 +289,10 @@ mod tests {
             said.push(reader.find_run(Some(wanted)).await.unwrap_err().to_string());
         }
         insta::assert_snapshot!(said.join("\n"), @r"
-        no run is called 'norht-1a2b3c4d', did you mean 'north-1a2b3c4d'; fleetpush runs lists them
-        no run is called 'xyz'; fleetpush runs lists them
-        no run is called '3'; fleetpush runs lists them
-        no run is called 'staged'; fleetpush runs lists them
+        no run is called 'norht-1a2b3c4d', did you mean 'north-1a2b3c4d'
+        no run is called 'xyz'
+        no run is called '3'
+        no run is called 'staged'
         ");
     }
 

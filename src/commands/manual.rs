@@ -1,0 +1,35 @@
+//! `fleetpush completions` and `fleetpush man`: what shells and readers of manuals want to know of the command line.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+
+use crate::{
+    cli,
+    exit::{Exit, Failure},
+    settings::{CompletionsArgs, ManArgs},
+    ui::printer::Printer,
+};
+
+/// Prints the completions for a shell.
+pub(super) fn completions(args: CompletionsArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let mut out = printer.stdout();
+    let written = out
+        .write_all(&cli::completions(args.shell))
+        .and_then(|()| out.flush());
+    Exit::Complete.after_output(written)
+}
+
+/// Prints the manual page, or writes all pages into a folder.
+pub(super) fn man(args: &ManArgs, printer: &Printer) -> Result<Exit, Failure> {
+    if let Some(folder) = &args.out {
+        cli::manuals(folder)
+            .with_context(|| format!("--out: cannot write manual pages to {}", folder.display()))
+            .map_err(Failure::usage)?;
+        printer.say(&format!("manual pages are in {}", folder.display()));
+        return Ok(Exit::Complete);
+    }
+    let mut out = printer.stdout();
+    let written = cli::manual(&mut out).and_then(|()| out.flush());
+    Exit::Complete.after_output(written)
+}

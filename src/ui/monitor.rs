@@ -1,0 +1,180 @@
+//! What machines see of a push while it goes on: a metrics file for Prometheus, and the service manager that has started the process.
+//!
+//! Both hear of the push by the engine's events and by nothing else. The engine tells its counts every second even when nothing
+//! happens, so there is no timer here: when the engine stands still, the metrics file grows old and the watchdog is not fed.
+
+mod file;
+mod metrics;
+mod service;
+mod status;
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::mpsc::Receiver, task::spawn_blocking};
+
+pub use self::file::MetricsError;
+use self::{
+    file::MetricsFile,
+    metrics::{Kept, render},
+    service::{Notice, Notices, Service},
+    status::{Standing, Status},
+};
+use super::report::RunReport;
+use crate::{
+    engine::Event,
+    model::{Counts, Timestamp},
+};
+
+/// How often the metrics file is written in a push.
+const WRITE_EVERY: Duration = Duration::from_secs(15);
+
+/// Tells machines how a push gets on. Clones tell of the same push; the default one tells nobody.
+#[derive(Debug, Clone, Default)]
+pub struct Monitor {
+    metrics: Option<Arc<Mutex<Metrics>>>,
+    service: Option<Arc<Service>>,
+}
+
+/// The run that is pushed, as it is told of.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The manifest as it was named.
+    pub manifest: &'a str,
+    /// The base URL, or the word `simulator`.
+    pub target: &'a str,
+}
+
+#[derive(Debug)]
+struct Metrics {
+    file: MetricsFile,
+    status: Status,
+    /// Whether the last write has failed, which is told once.
+    failing: bool,
+}
+
+impl Monitor {
+    /// A monitor that writes this metrics file, if one is named, and tells the service manager, if one wants to know.
+    ///
+    /// An error means that the file could not be written; nothing of it has been changed.
+    pub fn open(metrics_file: Option<&Path>, now: Timestamp) -> Result<Self, MetricsError> {
+        let metrics = metrics_file
+            .map(|path| {
+                let file = MetricsFile::open(path)?;
+                let status = Status::new(now, Kept::read(&file.content()));
+                Ok(Arc::new(Mutex::new(Metrics {
+                    file,
+                    status,
+                    failing: false,
+                })))
+            })
+            .transpose()?;
+        Ok(Self {
+            metrics,
+            service: Service::of_process().map(Arc::new),
+        })
+    }
+
+    /// Follows a push until the channel of its events closes. `counts` is where the run stands at its beginning.
+    pub async fn watch(
+        &self,
+        about: About<'_>,
+        counts: Counts,
+        mut events: Receiver<Event>,
+        now: impl Fn() -> Timestamp,
+    ) {
+        let began = now();
+        let watchdog = self.service.as_ref().and_then(|service| service.watchdog());
+        let mut notices = Notices::new(counts, watchdog, began);
+        self.tell(vec![Notice::Ready, Notice::Status("pushing".to_owned())])
+            .await;
+        self.change(|status| status.began(about, counts));
+        self.write().await;
+        let mut written = began;
+        while let Some(event) = events.recv().await {
+            let now = now();
+            self.change(|status| status.take(&event));
+            if written.until(now) >= WRITE_EVERY {
+                written = now;
+                self.write().await;
+            }
+            self.tell(notices.after(&event, now)).await;
+        }
+        self.tell(vec![Notice::Stopping]).await;
+    }
+
+    /// Notes where the run stands after a push, or when there was nothing to push.
+    pub fn stands(&self, report: &RunReport) {
+        self.change(|status| {
+            status.standing = Some(Standing {
+                run: report.name.clone(),
+                manifest: report.manifest.clone(),
+                target: report.target.clone(),
+                counts: report.counts,
+            });
+        });
+    }
+
+    /// Tells how the command ended: the exit code, and whether it could do its work. Nothing is told afterwards.
+    pub async fn ended(&self, exit: u8, worked: bool, now: Timestamp) {
+        self.change(|status| status.ended(exit, now));
+        self.write().await;
+        let mut notices = Vec::new();
+        if worked {
+            // A service that ends well without having been ready counts as failed (systemd.service, Type=notify).
+            notices.push(Notice::Ready);
+        }
+        notices.extend([
+            Notice::Status(format!("ended with exit code {exit}")),
+            Notice::Stopping,
+        ]);
+        self.tell(notices).await;
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Status)) {
+        if let Some(metrics) = &self.metrics {
+            change(&mut lock(metrics).status);
+        }
+    }
+
+    /// Writes the metrics file. That it cannot be written is no reason to stop a push.
+    async fn write(&self) {
+        let Some(metrics) = self.metrics.clone() else {
+            return;
+        };
+        let written = spawn_blocking(move || lock(&metrics).write()).await;
+        if let Err(error) = written {
+            tracing::warn!(%error, "the metrics file was not written");
+        }
+    }
+
+    async fn tell(&self, notices: Vec<Notice>) {
+        if let Some(service) = &self.service {
+            service.tell(notices).await;
+        }
+    }
+}
+
+impl Metrics {
+    fn write(&mut self) {
+        let text = render(&self.status, self.file.label());
+        match self.file.write(&text) {
+            Ok(()) => self.failing = false,
+            Err(error) if !self.failing => {
+                self.failing = true;
+                tracing::warn!(cause = %error.cause(), "{error}");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+fn lock(metrics: &Mutex<Metrics>) -> MutexGuard<'_, Metrics> {
+    // A panic elsewhere leaves numbers that are right one by one, which is all that they are for.
+    metrics.lock().unwrap_or_else(PoisonError::into_inner)
+}

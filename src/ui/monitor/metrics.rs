@@ -1,0 +1,333 @@
+//! The metrics in the Prometheus text format (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
+//!
+//! A collector reads all files of a folder as one, and takes no sample twice: the label `push`, the metrics file's own name, keeps the
+//! samples of several jobs apart.
+
+use std::fmt::Write as _;
+
+use super::status::{Standing, Status};
+use crate::model::{Counts, Timestamp};
+
+const EXIT: &str = "fleetpush_last_exit_code";
+const EXIT_AT: &str = "fleetpush_last_exit_timestamp_seconds";
+const SUCCESS_AT: &str = "fleetpush_last_success_timestamp_seconds";
+
+/// What outlives a command: it is read from the file that the one before has written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Kept {
+    /// The exit code of the last command that has ended.
+    pub(super) exit: Option<u8>,
+    /// When it ended.
+    pub(super) exit_at: Option<Timestamp>,
+    /// When the last one ended with exit code 0.
+    pub(super) success_at: Option<Timestamp>,
+}
+
+impl Kept {
+    /// Reads them from a metrics file; what is not there or cannot be read is not known.
+    pub(super) fn read(text: &str) -> Self {
+        let value = |name: &str| {
+            text.lines()
+                .find(|line| {
+                    line.strip_prefix(name)
+                        .is_some_and(|rest| rest.starts_with('{'))
+                })
+                .and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        };
+        let time = |name| value(name).map(|seconds| Timestamp((seconds * 1000.0).round() as i64));
+        Self {
+            exit: value(EXIT).map(|code| code as u8),
+            exit_at: time(EXIT_AT),
+            success_at: time(SUCCESS_AT),
+        }
+    }
+}
+
+/// The whole file.
+pub(super) fn render(status: &Status, push: &str) -> String {
+    let mut page = Page {
+        text: String::new(),
+        push,
+    };
+    page.gauge(
+        "fleetpush_build_info",
+        "The version of fleetpush that wrote this file.",
+        &[(&[("version", env!("CARGO_PKG_VERSION"))], "1".to_owned())],
+    );
+    if let Some(Standing {
+        run,
+        manifest,
+        target,
+        counts,
+    }) = &status.standing
+    {
+        let labels = [("run", run), ("manifest", manifest), ("target", target)];
+        let labels = labels.map(|(name, value)| (name, value.as_str()));
+        page.gauge(
+            "fleetpush_run_info",
+            "The run that was pushed last.",
+            &[(&labels, "1".to_owned())],
+        );
+        page.tasks(counts);
+    }
+    page.plain(
+        "fleetpush_pushing",
+        "Whether a push was under way when this file was written.",
+        Some(u8::from(status.pushing)),
+    );
+    page.plain(
+        "fleetpush_paused",
+        "Whether the push waited for the platform to answer again when this file was written.",
+        Some(u8::from(status.paused)),
+    );
+    page.counter(
+        "fleetpush_requests_total",
+        "Requests of the last push that were answered or lost.",
+        status.requests,
+    );
+    page.counter(
+        "fleetpush_outages_total",
+        "How often the last push began to wait for the platform to answer again.",
+        status.outages,
+    );
+    page.plain(
+        "fleetpush_start_timestamp_seconds",
+        "When the last command was started.",
+        Some(seconds(status.started)),
+    );
+    let kept = status.kept;
+    page.plain(
+        EXIT,
+        "The exit code of the last command that has ended.",
+        kept.exit,
+    );
+    page.plain(
+        EXIT_AT,
+        "When the last command that has ended did so.",
+        kept.exit_at.map(seconds),
+    );
+    page.plain(
+        SUCCESS_AT,
+        "When a command last ended with exit code 0.",
+        kept.success_at.map(seconds),
+    );
+    page.text
+}
+
+type Labels<'a> = &'a [(&'a str, &'a str)];
+
+/// The file while it is being written.
+struct Page<'a> {
+    text: String,
+    push: &'a str,
+}
+
+impl Page<'_> {
+    fn tasks(&mut self, counts: &Counts) {
+        // As the states of the view `results`, in which each task has one: together they are the rows of the manifest.
+        let waiting = counts.pending - counts.in_flight;
+        let states = [
+            ("accepted", counts.accepted),
+            ("failed", counts.failed),
+            ("in_doubt", counts.in_doubt),
+            ("skipped", counts.skipped),
+            ("pending", waiting),
+            ("in_flight", counts.in_flight),
+        ];
+        let labels = states.map(|(state, _)| [("state", state)]);
+        let samples: Vec<(Labels<'_>, String)> = labels
+            .iter()
+            .zip(states)
+            .map(|(labels, (_, tasks))| (labels.as_slice(), tasks.to_string()))
+            .collect();
+        self.gauge(
+            "fleetpush_tasks",
+            "Tasks of the run by state; all states together are the rows of the manifest.",
+            &samples,
+        );
+        self.plain(
+            "fleetpush_tasks_snoozing",
+            "Pending tasks that wait because the platform throttled their device.",
+            Some(counts.snoozing),
+        );
+    }
+
+    /// A gauge of one sample, which is left out when it is not known.
+    fn plain(&mut self, name: &str, help: &str, value: Option<impl ToString>) {
+        if let Some(value) = value {
+            self.gauge(name, help, &[(&[], value.to_string())]);
+        }
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.family(name, "counter", help, &[(&[], value.to_string())]);
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, samples: &[(Labels<'_>, String)]) {
+        self.family(name, "gauge", help, samples);
+    }
+
+    fn family(&mut self, name: &str, kind: &str, help: &str, samples: &[(Labels<'_>, String)]) {
+        // Text takes all that is written to it.
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (labels, value) in samples {
+            let _ = write!(self.text, "{name}{{push=\"{}\"", escaped(self.push));
+            for (label, text) in *labels {
+                let _ = write!(self.text, ",{label}=\"{}\"", escaped(text));
+            }
+            let _ = writeln!(self.text, "}} {value}");
+        }
+    }
+}
+
+/// Seconds since 1970, to the millisecond.
+fn seconds(Timestamp(milliseconds): Timestamp) -> String {
+    format!("{:.3}", milliseconds as f64 / 1000.0)
+}
+
+/// The text of a label.
+fn escaped(text: &str) -> String {
+    text.replace('\\', r"\\")
+        .replace('"', "\\\"")
+        .replace('\n', r"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{engine::Event, ui::monitor::About};
+
+    fn status() -> Status {
+        let kept = Kept {
+            exit: Some(1),
+            exit_at: Some(Timestamp(1_763_800_000_000)),
+            success_at: Some(Timestamp(1_763_700_000_123)),
+        };
+        let mut status = Status::new(Timestamp(1_763_838_149_123), kept);
+        let counts = Counts {
+            tasks: 100,
+            accepted: 60,
+            failed: 5,
+            in_doubt: 1,
+            skipped: 4,
+            pending: 30,
+            snoozing: 3,
+            in_flight: 10,
+        };
+        let about = About {
+            name: "night \"1\"",
+            manifest: "C:\\night\n.csv",
+            target: "https://iot.example",
+        };
+        status.began(about, Counts::default());
+        status.take(&Event::Progress {
+            counts,
+            requests: 7,
+            latest_due: None,
+        });
+        status
+    }
+
+    #[test]
+    fn the_file_is_one_of_the_format() {
+        let version = format!("version=\"{}\"", env!("CARGO_PKG_VERSION"));
+        let text = render(&status(), "fleet").replace(&version, "version=\"VERSION\"");
+        insta::assert_snapshot!(text, @r#"
+        # HELP fleetpush_build_info The version of fleetpush that wrote this file.
+        # TYPE fleetpush_build_info gauge
+        fleetpush_build_info{push="fleet",version="VERSION"} 1
+        # HELP fleetpush_run_info The run that was pushed last.
+        # TYPE fleetpush_run_info gauge
+        fleetpush_run_info{push="fleet",run="night \"1\"",manifest="C:\\night\n.csv",target="https://iot.example"} 1
+        # HELP fleetpush_tasks Tasks of the run by state; all states together are the rows of the manifest.
+        # TYPE fleetpush_tasks gauge
+        fleetpush_tasks{push="fleet",state="accepted"} 60
+        fleetpush_tasks{push="fleet",state="failed"} 5
+        fleetpush_tasks{push="fleet",state="in_doubt"} 1
+        fleetpush_tasks{push="fleet",state="skipped"} 4
+        fleetpush_tasks{push="fleet",state="pending"} 20
+        fleetpush_tasks{push="fleet",state="in_flight"} 10
+        # HELP fleetpush_tasks_snoozing Pending tasks that wait because the platform throttled their device.
+        # TYPE fleetpush_tasks_snoozing gauge
+        fleetpush_tasks_snoozing{push="fleet"} 3
+        # HELP fleetpush_pushing Whether a push was under way when this file was written.
+        # TYPE fleetpush_pushing gauge
+        fleetpush_pushing{push="fleet"} 1
+        # HELP fleetpush_paused Whether the push waited for the platform to answer again when this file was written.
+        # TYPE fleetpush_paused gauge
+        fleetpush_paused{push="fleet"} 0
+        # HELP fleetpush_requests_total Requests of the last push that were answered or lost.
+        # TYPE fleetpush_requests_total counter
+        fleetpush_requests_total{push="fleet"} 7
+        # HELP fleetpush_outages_total How often the last push began to wait for the platform to answer again.
+        # TYPE fleetpush_outages_total counter
+        fleetpush_outages_total{push="fleet"} 0
+        # HELP fleetpush_start_timestamp_seconds When the last command was started.
+        # TYPE fleetpush_start_timestamp_seconds gauge
+        fleetpush_start_timestamp_seconds{push="fleet"} 1763838149.123
+        # HELP fleetpush_last_exit_code The exit code of the last command that has ended.
+        # TYPE fleetpush_last_exit_code gauge
+        fleetpush_last_exit_code{push="fleet"} 1
+        # HELP fleetpush_last_exit_timestamp_seconds When the last command that has ended did so.
+        # TYPE fleetpush_last_exit_timestamp_seconds gauge
+        fleetpush_last_exit_timestamp_seconds{push="fleet"} 1763800000.000
+        # HELP fleetpush_last_success_timestamp_seconds When a command last ended with exit code 0.
+        # TYPE fleetpush_last_success_timestamp_seconds gauge
+        fleetpush_last_success_timestamp_seconds{push="fleet"} 1763700000.123
+        "#);
+    }
+
+    #[test]
+    fn a_command_that_never_knew_a_run_tells_how_it_ended_all_the_same() {
+        let mut status = Status::new(Timestamp(0), Kept::default());
+        status.ended(2, Timestamp(5_000));
+        let text = render(&status, "fleet");
+        assert!(!text.contains("fleetpush_tasks"), "{text}");
+        assert!(text.contains("fleetpush_last_exit_code{push=\"fleet\"} 2\n"));
+        assert!(!text.contains(SUCCESS_AT), "{text}");
+    }
+
+    #[test]
+    fn only_a_success_moves_the_time_of_the_last_one() {
+        let mut failed = status();
+        failed.ended(3, Timestamp(1_763_900_000_000));
+        let kept = Kept::read(&render(&failed, "fleet"));
+        assert_eq!(kept.success_at, Some(Timestamp(1_763_700_000_123)));
+        assert_eq!(kept.exit, Some(3));
+        let mut complete = status();
+        complete.ended(0, Timestamp(1_763_900_000_000));
+        let kept = Kept::read(&render(&complete, "fleet"));
+        assert_eq!(kept.success_at, Some(Timestamp(1_763_900_000_000)));
+    }
+
+    #[test]
+    fn a_foreign_file_tells_nothing() {
+        for text in ["", "fleetpush_last_exit_code 3\n", "\u{0}{{{ NaN\n"] {
+            assert_eq!(Kept::read(text), Kept::default(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_label_can_break_a_line_or_end_early(text in any::<String>()) {
+            let escaped = escaped(&text);
+            prop_assert!(!escaped.contains('\n'));
+            let mut read = String::new();
+            let mut characters = escaped.chars();
+            while let Some(character) = characters.next() {
+                prop_assert_ne!(character, '"');
+                read.push(match character {
+                    '\\' => match characters.next() {
+                        Some('n') => '\n',
+                        Some(other) => other,
+                        None => return Err(TestCaseError::fail("ends in a backslash")),
+                    },
+                    other => other,
+                });
+            }
+            prop_assert_eq!(read, text);
+        }
+    }
+}

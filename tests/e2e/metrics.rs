@@ -1,0 +1,168 @@
+//! The metrics file: whole at any time, and right at the end whatever the end is.
+
+use std::{collections::BTreeMap, os::unix::fs::PermissionsExt as _, path::Path};
+
+use fleetpush::simulator::Scenario;
+use rustix::process::Signal;
+
+use crate::support::{Sim, Site, devices, wait_for};
+
+const PUSH: [&str; 6] = [
+    "run",
+    "fleet.csv",
+    "--metrics-file",
+    "fleet.prom",
+    "--chunk-size",
+    "5",
+];
+
+/// The samples of a file by name and labels, without the label that all of them have.
+fn samples(path: &Path) -> BTreeMap<String, f64> {
+    let text = std::fs::read_to_string(path).expect("there is a metrics file");
+    assert!(text.ends_with('\n'), "it is whole: {text}");
+    let mut described = Vec::new();
+    let mut samples = BTreeMap::new();
+    for line in text.lines() {
+        if let Some(comment) = line.strip_prefix("# ") {
+            let mut words = comment.split(' ').skip(1);
+            described.push(words.next().expect("a name"));
+            continue;
+        }
+        let (sample, value) = line.rsplit_once(' ').expect("a value");
+        let (name, labels) = sample.split_once('{').expect("labels");
+        assert_eq!(described.last(), Some(&name), "help and type come first");
+        let labels = labels
+            .strip_prefix("push=\"fleet\"")
+            .expect("the label that tells jobs apart")
+            .trim_start_matches(',')
+            .trim_end_matches('}');
+        let value = value.parse().expect("a number");
+        let is_new = samples.insert(format!("{name} {labels}"), value).is_none();
+        assert!(is_new, "{line} stands twice");
+    }
+    samples
+}
+
+fn plain(samples: &BTreeMap<String, f64>, name: &str) -> Option<f64> {
+    samples.get(&format!("fleetpush_{name} ")).copied()
+}
+
+fn tasks(samples: &BTreeMap<String, f64>, state: &str) -> f64 {
+    samples[&format!("fleetpush_tasks state=\"{state}\"")]
+}
+
+#[test]
+fn the_end_of_every_push_is_in_the_file() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(40));
+    let path = site.path("fleet.prom");
+    site.push(&sim, &PUSH).expect(0);
+    let complete = samples(&path);
+    assert!(tasks(&complete, "accepted") > 39.5);
+    assert_eq!(plain(&complete, "last_exit_code"), Some(0.0));
+    assert_eq!(plain(&complete, "pushing"), Some(0.0));
+    assert_eq!(plain(&complete, "requests_total"), Some(8.0));
+    let success = plain(&complete, "last_success_timestamp_seconds");
+    assert!(success > Some(1_700_000_000.0));
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
+
+    // With nothing to send it is told that this went well, too.
+    site.push(&sim, &PUSH).expect(0);
+    let idle = samples(&path);
+    assert!(tasks(&idle, "accepted") > 39.5);
+    assert_eq!(plain(&idle, "requests_total"), Some(0.0));
+    let success_when_idle = plain(&idle, "last_success_timestamp_seconds");
+    assert!(success_when_idle >= success);
+
+    // A failure before the run is known leaves the time of the last success.
+    site.write("fleet.csv", "device_key\n");
+    site.push(&sim, &PUSH).expect(2);
+    let failed = samples(&path);
+    assert_eq!(plain(&failed, "last_exit_code"), Some(2.0));
+    assert_eq!(
+        plain(&failed, "last_success_timestamp_seconds"),
+        success_when_idle
+    );
+    assert!(
+        !failed
+            .keys()
+            .any(|name| name.starts_with("fleetpush_tasks"))
+    );
+    let left: Vec<_> = std::fs::read_dir(site.folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .filter(|name| name.to_string_lossy().starts_with(".fleetpush"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_push_under_way_is_in_the_file_and_a_second_one_leaves_it_alone() {
+    let sim = Sim::start(Scenario {
+        latency_ms: 200,
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(400));
+    let path = site.path("fleet.prom");
+    let push = site.start(&sim, &PUSH);
+    wait_for("the first metrics", || path.exists().then_some(()));
+    let under_way = samples(&path);
+    assert_eq!(plain(&under_way, "pushing"), Some(1.0));
+    assert_eq!(plain(&under_way, "last_exit_code"), None);
+    let states = [
+        "accepted",
+        "failed",
+        "in_doubt",
+        "skipped",
+        "pending",
+        "in_flight",
+    ];
+    let sum: f64 = states.map(|state| tasks(&under_way, state)).iter().sum();
+    assert!((sum - 400.0).abs() < 0.5, "{under_way:?}");
+
+    site.push(&sim, &PUSH).expect(7);
+    assert_eq!(plain(&samples(&path), "last_exit_code"), None);
+
+    push.signal(Signal::TERM);
+    push.ended().expect(3);
+    let stopped = samples(&path);
+    assert_eq!(plain(&stopped, "last_exit_code"), Some(3.0));
+    assert_eq!(plain(&stopped, "last_success_timestamp_seconds"), None);
+    assert!(tasks(&stopped, "pending") > 0.0);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_stops_the_push_before_it_begins() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(5));
+    site.push(
+        &sim,
+        &["run", "fleet.csv", "--metrics-file", "nowhere/fleet.prom"],
+    )
+    .expect(2)
+    .says(&[
+        "cannot write the metrics file nowhere/fleet.prom",
+        "No such file",
+    ]);
+    assert_eq!(sim.stats().requests, 0);
+    assert!(!site.path("push.db").exists(), "nothing has been staged");
+}
+
+#[test]
+fn a_folder_that_goes_away_does_not_stop_a_push() {
+    let sim = Sim::start(Scenario {
+        latency_ms: 50,
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(100));
+    std::fs::create_dir(site.path("textfile")).unwrap();
+    let mut args = PUSH;
+    args[3] = "textfile/fleet.prom";
+    let push = site.start(&sim, &args);
+    sim.wait_for_requests(1);
+    std::fs::remove_dir_all(site.path("textfile")).unwrap();
+    push.ended()
+        .expect(0)
+        .says(&["cannot write the metrics file textfile/fleet.prom"]);
+}

@@ -1,0 +1,156 @@
+//! The samples for schedulers: what they set is known, and what they start is understood.
+
+use std::process::{Command, Stdio};
+
+use clap::Parser as _;
+use fleetpush::cli::Cli;
+
+use crate::support::{Push, Site};
+
+const SERVICE: &str = include_str!("../../samples/systemd/fleetpush.service");
+const TIMER: &str = include_str!("../../samples/systemd/fleetpush.timer");
+const CRON: &str = include_str!("../../samples/cron");
+const CRONJOB: &str = include_str!("../../samples/kubernetes/cronjob.yaml");
+
+/// The path that the samples expect the binary at.
+const INSTALLED: &str = "/usr/local/bin/fleetpush";
+
+/// The values of a key of the service, in its order, with lines that end in a backslash joined.
+fn of_service(key: &str) -> Vec<String> {
+    let joined = SERVICE.replace("\\\n", " ");
+    let values = joined.lines().filter_map(|line| {
+        let value = line.strip_prefix(key)?.strip_prefix('=')?;
+        Some(value.to_owned())
+    });
+    values.collect()
+}
+
+/// The variables that a sample sets.
+fn variables(sample: &str) -> Vec<(String, String)> {
+    let pair = |line: &str| {
+        let (name, value) = line.split_once('=')?;
+        name.starts_with("FLEETPUSH_")
+            .then(|| (name.to_owned(), value.to_owned()))
+    };
+    match sample {
+        "service" => of_service("Environment")
+            .iter()
+            .filter_map(|line| pair(line))
+            .collect(),
+        "cron" => CRON.lines().filter_map(pair).collect(),
+        _ => {
+            let lines: Vec<&str> = CRONJOB.lines().map(str::trim).collect();
+            let named = lines.windows(2).filter_map(|two| {
+                let name = two[0].strip_prefix("- name: FLEETPUSH_")?;
+                let value = two[1].strip_prefix("value: ")?;
+                Some((format!("FLEETPUSH_{name}"), value.to_owned()))
+            });
+            named.collect()
+        }
+    }
+}
+
+#[test]
+fn what_the_samples_set_is_known() {
+    for sample in ["service", "cron", "cronjob"] {
+        let site = Site::new();
+        let mut command = site.command(&["config", "show", "--format", "jsonl"]);
+        command
+            .env_remove("FLEETPUSH_ACCESS_KEY")
+            .env_remove("FLEETPUSH_ACCESS_SECRET");
+        let variables = variables(sample);
+        assert!(variables.len() >= 3, "{sample}: {variables:?}");
+        for (name, value) in &variables {
+            command.env(name, value);
+        }
+        let ended = Push::start(command).ended().expect(0);
+        assert_eq!(ended.stderr, "", "{sample}");
+        for (name, _) in variables.iter().filter(|(name, _)| name != "FLEETPUSH_DB") {
+            assert!(ended.stdout.contains(name), "{sample}: {name}");
+        }
+    }
+}
+
+#[test]
+fn the_units_are_ones_that_systemd_understands() {
+    let site = Site::new();
+    assert!(SERVICE.contains(INSTALLED));
+    let service = SERVICE.replace(INSTALLED, env!("CARGO_BIN_EXE_fleetpush"));
+    site.write("fleetpush.service", service);
+    site.write("fleetpush.timer", TIMER);
+    let verified = Command::new("systemd-analyze")
+        .args(["verify", "--man=no", "fleetpush.service", "fleetpush.timer"])
+        .current_dir(site.folder())
+        .stdin(Stdio::null())
+        .output();
+    // Where there is no systemd, there is nobody to ask.
+    if let Ok(output) = verified {
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && told.is_empty(), "{told}");
+    }
+    // What a mistake would break without a word.
+    assert_eq!(of_service("Type"), ["notify"]);
+    assert_eq!(of_service("SuccessExitStatus"), ["3"]);
+    assert_eq!(of_service("Restart"), ["on-abnormal"]);
+    assert!(of_service("RestartPreventExitStatus")[0].contains('7'));
+}
+
+/// The commands that the samples start, each as its words.
+fn started() -> Vec<Vec<String>> {
+    let of_units = ["ExecStartPre", "ExecStart"]
+        .into_iter()
+        .flat_map(of_service);
+    let of_units = of_units.map(|line| {
+        let line = line.trim_start_matches('-').replace("%%", "%");
+        words(line.strip_prefix(INSTALLED).expect("it starts the binary"))
+    });
+    let of_cron = CRON
+        .lines()
+        .filter_map(|line| line.split_once(" fleetpush  fleetpush "))
+        .map(|(_, command)| {
+            let end = command.find(" >>").unwrap_or(command.len());
+            words(&command[..end].replace(r"\%", "%"))
+        });
+    let of_cronjob = CRONJOB
+        .split("args:\n")
+        .nth(1)
+        .expect("there are arguments")
+        .lines()
+        .map_while(|line| line.trim().strip_prefix("- "))
+        .map(|word| word.trim_matches('"').to_owned());
+    of_units
+        .chain(of_cron)
+        .chain([of_cronjob.collect()])
+        .collect()
+}
+
+/// The words of a command line with single quotes.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (index, part) in line.split('\'').enumerate() {
+        if index % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(str::to_owned));
+        }
+    }
+    words
+}
+
+#[test]
+fn what_the_samples_start_is_understood() {
+    let started = started();
+    assert_eq!(started.len(), 5, "{started:?}");
+    let problems: Vec<String> = started
+        .into_iter()
+        .filter_map(|command| {
+            let command = std::iter::once("fleetpush".to_owned()).chain(command);
+            let error = Cli::try_parse_from(command.clone()).err()?;
+            Some(format!(
+                "{}: {error}",
+                command.collect::<Vec<_>>().join(" ")
+            ))
+        })
+        .collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
