@@ -16,6 +16,7 @@ pub mod keys;
 mod manifest_args;
 mod push_args;
 mod query_args;
+mod rollout_args;
 mod schedule_args;
 mod simulator_args;
 mod values;
@@ -37,6 +38,7 @@ pub use self::{
         CancelArgs, CodesArgs, ResolveArgs, ResultsArgs, ResumeArgs, RetryArgs, RunsArgs,
         SimulateArg, SimulatedArg, StatusArgs,
     },
+    rollout_args::RolloutArgs,
     schedule_args::ScheduleArgs,
     simulator_args::SimulatorArgs,
 };

@@ -2,7 +2,7 @@
 //!
 //! One writer, [`push()`], owns the journal: it hands out claims and records what the senders report, in one transaction after the other.
 //! What it decides, it decides by pure parts: `recorder` says what a reply means for the tasks, `feeder` how much to claim, `outage` whether
-//! the platform is there. Senders know neither SQL nor a rule. The engine prints nothing; it tells what happens by [`Event`]s.
+//! the platform is there, `rollout` which phase a careful start is in. Senders know neither SQL nor a rule. The engine prints nothing; it tells what happens by [`Event`]s.
 //!
 //! [`Resolver`] is the other way to end a doubt: not by sending again, but by asking the platform what it has sent.
 
@@ -13,12 +13,14 @@ mod push;
 mod recorder;
 mod recovery;
 mod resolve;
+mod rollout;
 mod sender;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-pub use event::{Event, Pause, Pushed, Stop};
+pub use event::{Event, Pause, Phase, Pushed, RolloutStep, Stop};
 pub use push::{Context, Options, push};
 pub use recovery::recover;
 pub use resolve::{Batch, ResolveOptions, Resolved, Resolver};
+pub use rollout::RolloutOptions;

@@ -13,4 +13,4 @@ pub use disposition::{
 };
 pub use evidence::{Evidence, Match, Verdict, Weighed, spans, weigh};
 pub use judgement::{Basis, Judged, Judgement, Signal, judge};
-pub use threshold::crossed;
+pub use threshold::{Ended, Sample, crossed, tolerance};

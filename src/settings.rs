@@ -13,6 +13,7 @@ mod manifest;
 mod nearest;
 mod push;
 mod query;
+mod rollout;
 mod show;
 mod source;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use self::{
     manifest::{Check, DefaultData, ManifestDefaults, ManifestInput, OtherVersions, Run},
     push::{Pace, Push, Recovery, Target, Timeouts},
     query::{Cancel, Codes, Resolution, Results, Resume, Retry, Runs, Selection, Status},
+    rollout::Rollout,
     show::{Show, Shown, ShownValue},
     source::Origin,
 };

@@ -4,6 +4,7 @@
 //! [`Reader`] and are always welcome.
 
 mod bulk;
+mod canary;
 mod cancel;
 mod claim;
 mod end;
@@ -31,6 +32,7 @@ mod views;
 
 use open::MIGRATOR;
 
+pub use canary::{Choice, OpenCanary};
 pub use claim::{Claim, Member};
 pub use error::StoreError;
 pub use journal::{Exchange, Finding, Journal, Tally, Wish};

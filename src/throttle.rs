@@ -20,12 +20,12 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// interval later, so that no burst follows.
 #[derive(Debug)]
 pub struct Pacer {
-    ceiling: Option<f64>,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
+    ceiling: Option<f64>,
     /// When the next token is due.
     next: Instant,
     /// The rate to which refusals have lowered the pace, and when.
@@ -41,8 +41,8 @@ impl Pacer {
     pub fn new(ceiling: Option<f64>) -> Self {
         let now = Instant::now();
         Self {
-            ceiling,
             state: Mutex::new(State {
+                ceiling,
                 next: now,
                 lowered: None,
                 window_start: now,
@@ -50,6 +50,11 @@ impl Pacer {
                 given_before: 0,
             }),
         }
+    }
+
+    /// Sets another ceiling for the tokens that are given from now on.
+    pub fn set_ceiling(&self, ceiling: Option<f64>) {
+        self.lock().ceiling = ceiling;
     }
 
     /// Waits for the next token. A token that is waited for in vain, because the future is dropped, is lost.
@@ -64,7 +69,7 @@ impl Pacer {
         let mut state = self.lock();
         state.count(now);
         let at = state.next.max(now);
-        if let Some(rate) = state.rate(self.ceiling, now) {
+        if let Some(rate) = state.rate(now) {
             state.next = at + Duration::from_secs_f64(1.0 / rate);
         }
         (at > now).then_some(at)
@@ -73,7 +78,7 @@ impl Pacer {
     /// The present rate in requests a second; `None` when nothing limits it.
     pub fn rate(&self) -> Option<f64> {
         let now = Instant::now();
-        self.lock().rate(self.ceiling, now)
+        self.lock().rate(now)
     }
 
     /// Halves the rate because a request sent at `sent_at` was refused, and sends nothing before `hold` has passed. Requests that were
@@ -87,9 +92,7 @@ impl Pacer {
         if state.lowered.is_some_and(|(_, when)| sent_at <= when) {
             return None;
         }
-        let from = state
-            .rate(self.ceiling, now)
-            .unwrap_or_else(|| state.observed());
+        let from = state.rate(now).unwrap_or_else(|| state.observed());
         let rate = (from / 2.0).max(FLOOR);
         state.lowered = Some((rate, now));
         // Tokens reserved at the old rate are spread no further; the next one keeps the new distance.
@@ -104,7 +107,8 @@ impl Pacer {
 }
 
 impl State {
-    fn rate(&mut self, ceiling: Option<f64>, now: Instant) -> Option<f64> {
+    fn rate(&mut self, now: Instant) -> Option<f64> {
+        let ceiling = self.ceiling;
         let Some((base, when)) = self.lowered else {
             return ceiling;
         };
@@ -155,6 +159,18 @@ mod tests {
         tokio::time::sleep(Duration::from_mins(1)).await;
         let took = tokens(&pacer, 11).await;
         assert!((0.9..1.1).contains(&took.as_secs_f64()), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_ceiling_holds_from_the_next_token_on() {
+        let pacer = Pacer::new(Some(1.0));
+        assert_eq!(tokens(&pacer, 2).await, Duration::from_secs(1));
+        pacer.set_ceiling(Some(10.0));
+        // The next token has been put off by the old rate; those after it follow at the new one.
+        let took = tokens(&pacer, 11).await;
+        assert!((1.9..2.1).contains(&took.as_secs_f64()), "{took:?}");
+        pacer.set_ceiling(None);
+        assert!(tokens(&pacer, 100).await < Duration::from_millis(200));
     }
 
     #[tokio::test(start_paused = true)]

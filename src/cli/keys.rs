@@ -8,8 +8,8 @@ use std::{path::PathBuf, time::Duration};
 use crate::{
     cli::values,
     model::{
-        AbortIf, AfterFailure, InDoubt, Language, LogFormat, ProgressMode, Rate, Region,
-        RepeatAfter, SendWindow, Until,
+        AbortIf, AfterFailure, Canary, InDoubt, Language, LogFormat, ProgressMode, Ramp, Rate,
+        Region, RepeatAfter, SendWindow, Tolerate, Until,
     },
 };
 
@@ -110,6 +110,12 @@ keys! {
         CONCURRENCY: u32 = "concurrency", "16", |text| values::whole(text, 1, 1024);
         /// The most requests a second.
         RATE: Rate = "rate", "25", read;
+        /// How many devices go first.
+        CANARY: Canary = "canary", "none", read;
+        /// Whether a push stops after a good canary.
+        CANARY_PAUSE: bool = "canary-pause", "false", values::switch;
+        /// How the rate rises from the start.
+        RAMP: Ramp = "ramp", "none", read;
         /// The most sends of one task that use up an attempt, the first included.
         MAX_ATTEMPTS: u32 = "max-attempts", "5", |text| values::whole(text, 1, 1000);
         /// The longest that a throttled task is put off, all its snoozes together.
@@ -124,6 +130,8 @@ keys! {
         AFTER_FAILURE: AfterFailure = "after-failure", "block", read;
         /// When the run is aborted.
         ABORT_IF: AbortIf = "abort-if", "failed>10%,min=500", read;
+        /// What a complete run may have come to and still count as a success.
+        TOLERATE: Tolerate = "tolerate", "nothing", read;
         /// How often an offline device is tried again.
         RETRY_OFFLINE: u32 = "retry-offline", "0", |text| values::whole(text, 0, 1000);
         /// How long to wait before an offline device is tried again.

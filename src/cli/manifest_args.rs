@@ -7,6 +7,7 @@ use clap::Args;
 use super::{
     keys,
     push_args::{PaceArgs, PushArgs},
+    rollout_args::RolloutArgs,
     values,
 };
 use crate::model::{Payload, RepeatAfter};
@@ -48,6 +49,9 @@ pub struct CheckArgs {
     /// What the plan reckons with.
     #[command(flatten)]
     pub pace: PaceArgs,
+    /// How the push would begin.
+    #[command(flatten)]
+    pub rollout: RolloutArgs,
 }
 
 /// A manifest, and what holds for all its rows.

@@ -4,9 +4,11 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{keys, one_of, query_args::SimulateArg, schedule_args::ScheduleArgs};
+use super::{
+    keys, one_of, query_args::SimulateArg, rollout_args::RolloutArgs, schedule_args::ScheduleArgs,
+};
 use crate::model::{
-    AbortIf, AfterFailure, InDoubt, Language, ProgressMode, Rate, Region, SummaryFormat,
+    AbortIf, AfterFailure, InDoubt, Language, ProgressMode, Rate, Region, SummaryFormat, Tolerate,
 };
 
 /// Everything that `run`, `resume` and `retry` share.
@@ -18,6 +20,9 @@ pub struct PushArgs {
     /// How fast it goes.
     #[command(flatten)]
     pub pace: PaceArgs,
+    /// How it begins.
+    #[command(flatten)]
+    pub rollout: RolloutArgs,
     /// What follows when something fails.
     #[command(flatten)]
     pub recovery: RecoveryArgs,
@@ -82,7 +87,7 @@ pub struct PaceArgs {
 }
 
 /// What follows when something fails.
-#[derive(Debug, Clone, Copy, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Failures")]
 pub struct RecoveryArgs {
     /// The most attempts for each device, the first included, 1 to 1000; pauses for throttling and outages use up none
@@ -109,12 +114,19 @@ pub struct RecoveryArgs {
     #[arg(long, value_name = "CHOICE", value_parser = one_of(AfterFailure::ALL, AfterFailure::name))]
     pub after_failure: Option<AfterFailure>,
     /// Abort when more than this share of the tasks that have ended failed, offline and blocked ones left out, once `min` tasks
-    /// have ended (500 when left out); or never [default: failed>10%,min=500] [env: FLEETPUSH_ABORT_IF]
+    /// have ended (500 when left out); or never. A class in place of `failed` counts that class, as in offline>30%,min=1000, and a
+    /// number in place of the share needs no `min`, as in rejected>50. Repeat for more, or set them apart by semicolons; one that is
+    /// met is enough [default: failed>10%,min=500] [env: FLEETPUSH_ABORT_IF]
     #[arg(long, value_name = "CONDITION", value_parser = keys::ABORT_IF.key.parse)]
-    pub abort_if: Option<AbortIf>,
+    pub abort_if: Vec<AbortIf>,
     /// Continue a run that --abort-if has aborted
     #[arg(long)]
     pub override_abort: bool,
+    /// Call a complete run a success, exit code 0, although some of it failed or is in doubt: offline<5%, or in_doubt<3 for a number,
+    /// with the words of --abort-if. Repeat for more, or set them apart by semicolons; every limit must be kept, and what has none is
+    /// not tolerated [default: nothing] [env: FLEETPUSH_TOLERATE]
+    #[arg(long, value_name = "LIMIT", value_parser = keys::TOLERATE.key.parse)]
+    pub tolerate: Vec<Tolerate>,
     /// How often an offline device is tried again, up to 1000 [default: 0] [env: FLEETPUSH_RETRY_OFFLINE]
     #[arg(long, value_name = "TIMES", value_parser = keys::RETRY_OFFLINE.key.parse)]
     pub retry_offline: Option<u32>,

@@ -1,14 +1,19 @@
 //! `fleetpush check`: validate everything and show the plan; nothing is sent.
 
+mod phases;
+
 use std::{io::Write as _, time::Duration};
 
 use anyhow::Context;
 
+use self::phases::{CanaryPhase, Phases};
 use super::{interrupt::Interrupt, stage};
 use crate::{
+    clock,
     exit::{Exit, Failure},
-    settings::Check as Settings,
-    store::{NewRun, Store},
+    model::AfterFailure,
+    settings::{Check as Settings, Rollout},
+    store::{Choice, NewRun, Run, Store, StoreError},
     ui::{number, printer::Printer, text::clean},
 };
 
@@ -49,14 +54,31 @@ pub(super) async fn check(
         return Ok(Exit::Stopped);
     };
     let plan = store.plan(&staged.run, chunk_size).await?;
+    let choice = choose_canary(&mut store, &staged.run, &settings.rollout).await?;
+    let canary = match choice {
+        Choice::Chosen(open) => Some(CanaryPhase {
+            devices: open.devices,
+            requests: store.canary_requests(&staged.run, chunk_size).await?,
+            pause: open.pause,
+        }),
+        Choice::None | Choice::Open(_) | Choice::WholeFleet { .. } | Choice::TooLate => None,
+    };
+    let requests = match canary {
+        Some(_) => store.plan(&staged.run, chunk_size).await?.requests,
+        None => plan.requests,
+    };
     store.close().await?;
     let sent = staged.run.tasks - staged.duplicates - staged.invalid;
-    let time = time(
-        plan.requests,
-        settings.pace.rate.per_second(),
-        sent.saturating_sub(plan.devices),
-    );
-    let lines = [
+    let phases = Phases {
+        canary,
+        canary_is_all: matches!(choice, Choice::WholeFleet { .. }),
+        ramp: settings.rollout.ramp.steps(),
+        rate: settings.pace.rate.per_second(),
+        tasks: sent - canary.map_or(0, |canary| canary.devices),
+        requests,
+    };
+    let time = time(&phases, sent.saturating_sub(plan.devices));
+    let mut lines = vec![
         format!("{file} can be pushed"),
         format!("  rows      {}", number::grouped(staged.run.tasks)),
         format!("  devices   {}", number::grouped(plan.devices)),
@@ -69,10 +91,14 @@ pub(super) async fn check(
         format!("  invalid   {}", number::grouped(staged.invalid)),
         format!(
             "  requests  {} of at most {chunk_size} devices",
-            number::grouped(plan.requests)
+            number::grouped(phases.all_requests())
         ),
-        format!("  time      {time}"),
     ];
+    for (index, phase) in phases.lines().into_iter().enumerate() {
+        let label = if index == 0 { "phases" } else { "" };
+        lines.push(format!("  {label:<9} {phase}"));
+    }
+    lines.push(format!("  time      {time}"));
     let mut out = printer.stdout();
     let written = lines
         .iter()
@@ -81,17 +107,36 @@ pub(super) async fn check(
     Exit::Complete.after_output(written)
 }
 
+/// Chooses the devices that would go first. Another push of the same manifest chooses others, and so perhaps other payloads.
+async fn choose_canary(
+    store: &mut Store,
+    run: &Run,
+    rollout: &Rollout,
+) -> Result<Choice, StoreError> {
+    let mut journal = store.journal(run.clone(), AfterFailure::Block).await?;
+    journal
+        .choose_canary(
+            rollout.canary,
+            rollout.canary_pause,
+            rand::random(),
+            clock::wall_now(),
+        )
+        .await
+}
+
 /// The least time that a push takes. `following` tasks wait for an earlier one of their device.
-fn time(requests: u64, rate: Option<f64>, following: u64) -> String {
-    let least = match rate {
-        Some(rate) => {
-            let sending = Duration::from_secs_f64(requests as f64 / rate);
+fn time(phases: &Phases, following: u64) -> String {
+    let least = match phases.least_time() {
+        Some(sending) => {
             let words = if sending < Duration::from_secs(1) {
                 "less than 1 s".to_owned()
             } else {
                 format!("at least {}", number::duration(sending))
             };
-            format!("{words} at {rate} requests a second")
+            match phases.rate {
+                Some(rate) => format!("{words} at {rate} requests a second"),
+                None => format!("{words} for the ramp"),
+            }
         }
         None => "as fast as the platform answers".to_owned(),
     };
@@ -114,6 +159,17 @@ mod tests {
 
     #[test]
     fn the_time_says_what_it_leaves_out() {
+        let time = |requests, rate, following| {
+            let phases = Phases {
+                canary: None,
+                canary_is_all: false,
+                ramp: None,
+                rate,
+                tasks: requests,
+                requests,
+            };
+            time(&phases, following)
+        };
         let told = [
             time(10, Some(25.0), 0),
             time(250, Some(25.0), 1),

@@ -7,10 +7,10 @@ use rand::{SeedableRng, rngs::SmallRng};
 use super::{interrupt::Interrupt, listeners::listen, status, target};
 use crate::{
     clock::Clock,
-    engine::{self, Context, Options, Pushed, Stop},
+    engine::{self, Context, Options, Pushed, RolloutOptions, Stop},
     exit::{Exit, Failure},
-    model::{Counts, Deadline, RunState},
-    policy::Rules,
+    model::{Deadline, RunState, Tolerance},
+    policy::{self, Ended, Rules},
     settings::{Database, Push},
     store::{Reader, Run, Store},
     ui::{
@@ -53,7 +53,11 @@ pub(super) async fn push(
     let after = journal.counts();
     // They tell what led to an error, too.
     listeners.ended().await;
-    let Pushed { stop, requests } = pushed?;
+    let Pushed {
+        stop,
+        requests,
+        phase,
+    } = pushed?;
     store.close().await?;
     if let Some(simulator) = connection.simulator {
         simulator.stop().await;
@@ -63,11 +67,14 @@ pub(super) async fn push(
         ended: after.ended() - before.ended(),
         requests,
         stop: stop.clone(),
+        phase,
     };
-    summarize(&about.name, Some(session), settings, database, printer).await?;
+    let tolerance = summarize(&about.name, Some(session), settings, database, printer).await?;
     Ok(match stop {
-        Stop::Complete => complete(&after),
-        Stop::Signal | Stop::Deadline { .. } | Stop::Outage { .. } => Exit::Stopped,
+        Stop::Complete => complete(&tolerance),
+        Stop::Signal | Stop::Deadline { .. } | Stop::Outage { .. } | Stop::Canary { .. } => {
+            Exit::Stopped
+        }
         Stop::Aborted { .. } => Exit::Aborted,
         Stop::Refused { .. } => Exit::Refused,
     })
@@ -97,7 +104,11 @@ pub(super) async fn standing(
     Ok(match run.state {
         RunState::Complete => {
             let journal = store.journal(run, settings.recovery.after_failure).await?;
-            complete(&journal.counts())
+            let ended: Vec<Ended> = journal
+                .tally()
+                .map(|(key, n)| (key.state, key.class, n))
+                .collect();
+            complete(&policy::tolerance(&settings.recovery.tolerate, &ended))
         }
         RunState::Cancelled => Exit::Failures,
         RunState::Aborted => Exit::Aborted,
@@ -106,8 +117,8 @@ pub(super) async fn standing(
 }
 
 /// The exit code of a run that is complete.
-fn complete(counts: &Counts) -> Exit {
-    if counts.failed + counts.in_doubt == 0 {
+fn complete(tolerance: &Tolerance) -> Exit {
+    if tolerance.is_kept() {
         Exit::Complete
     } else {
         Exit::Failures
@@ -120,13 +131,24 @@ async fn summarize(
     settings: &Push,
     database: &Database,
     printer: &Printer,
-) -> Result<(), Failure> {
+) -> Result<Tolerance, Failure> {
     let mut reader = Reader::open(&database.path).await?;
     let run = status::report(&mut reader, name, repeat(database)).await?;
     reader.close().await?;
     printer.monitor().stands(&run);
-    unless_closed(Summary { run, session }.print(printer, settings.summary_format))?;
-    Ok(())
+    let ended: Vec<Ended> = run
+        .endings
+        .iter()
+        .map(|ending| (ending.state, ending.class, ending.tasks))
+        .collect();
+    let tolerance = policy::tolerance(&settings.recovery.tolerate, &ended);
+    let summary = Summary {
+        tolerance: (run.state == RunState::Complete).then(|| tolerance.clone()),
+        run,
+        session,
+    };
+    unless_closed(summary.print(printer, settings.summary_format))?;
+    Ok(tolerance)
 }
 
 /// The flags that the next command needs to find the same database.
@@ -145,6 +167,11 @@ fn options(settings: &Push) -> Options {
         chunk_size: settings.pace.chunk_size,
         concurrency: settings.pace.concurrency as usize,
         rate: settings.pace.rate.per_second(),
+        rollout: RolloutOptions {
+            canary: settings.rollout.canary,
+            canary_pause: settings.rollout.canary_pause,
+            ramp: settings.rollout.ramp,
+        },
         rules: Rules {
             max_attempts: recovery.max_attempts,
             max_snooze: recovery.max_snooze,
@@ -154,7 +181,7 @@ fn options(settings: &Push) -> Options {
         },
         max_outage: recovery.max_outage,
         drain_timeout: recovery.drain_timeout,
-        abort_if: recovery.abort_if,
+        abort_if: recovery.abort_if.clone(),
         override_abort: recovery.override_abort,
     }
 }

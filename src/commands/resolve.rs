@@ -119,7 +119,9 @@ pub(super) async fn resolve(
             Exit::Stopped
         }
         Stop::Signal | Stop::Deadline { .. } => Exit::Stopped,
-        Stop::Complete | Stop::Aborted { .. } => standing(&mut store, run, &settings.push).await?,
+        Stop::Complete | Stop::Aborted { .. } | Stop::Canary { .. } => {
+            standing(&mut store, run, &settings.push).await?
+        }
     };
     store.close().await?;
     Ok(exit)

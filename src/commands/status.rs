@@ -62,6 +62,7 @@ async fn report_of(
     let endings = reader.breakdown(run.id).await?;
     let due = reader.due_times(run.id).await?;
     let resends_in_doubt = reader.resends_in_doubt(&run).await?;
+    let canary = reader.canary(run.id).await?;
     Ok(RunReport {
         number: run.id,
         name: run.name,
@@ -73,6 +74,7 @@ async fn report_of(
         started_at: run.started_at,
         finished_at: run.finished_at,
         counts: run.counts,
+        canary,
         endings: endings
             .into_iter()
             .map(|ending| EndingLine {

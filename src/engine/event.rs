@@ -48,6 +48,8 @@ pub enum Event {
         /// For how many devices of the request.
         devices: u32,
     },
+    /// The rollout got on.
+    Rollout(RolloutStep),
     /// A stop has begun: nothing new is claimed, requests in flight are waited for.
     Draining {
         /// Requests in flight.
@@ -55,6 +57,70 @@ pub enum Event {
         /// How long they are waited for.
         timeout: Duration,
     },
+}
+
+/// How a push gets on that begins carefully.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RolloutStep {
+    /// The devices that go first have been chosen.
+    CanaryChosen {
+        /// How many.
+        devices: u64,
+    },
+    /// The devices that go first were chosen at an earlier start.
+    CanaryGoesOn {
+        /// How many of them had ended then.
+        ended: u64,
+        /// How many there are.
+        devices: u64,
+    },
+    /// The fleet is no larger than its canary would be, and goes as a whole.
+    CanaryOfAll {
+        /// Devices of the fleet.
+        devices: u64,
+    },
+    /// A canary was asked for after the run had begun, and there is none.
+    CanaryTooLate,
+    /// So many devices of the canary have ended, after a commit.
+    Canary {
+        /// How many have.
+        ended: u64,
+        /// How many there are.
+        devices: u64,
+    },
+    /// The canary is over and good, and the others follow.
+    CanaryPassed {
+        /// How it went, for a person.
+        went: String,
+    },
+    /// The ramp has another ceiling.
+    Ramp {
+        /// Tasks accepted since it began.
+        accepted: u64,
+        /// The ceiling, in requests a second; `None` when nothing limits the rate any more.
+        ceiling: Option<f64>,
+        /// Whether it is as high as it will be.
+        is_top: bool,
+    },
+}
+
+/// Where a push stands in its rollout.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Phase {
+    /// The canary goes.
+    Canary {
+        /// How many of its devices have ended.
+        ended: u64,
+        /// How many there are.
+        devices: u64,
+    },
+    /// The rate rises.
+    Ramp {
+        /// Its ceiling at present, in requests a second.
+        ceiling: f64,
+    },
+    /// Nothing holds the fleet back.
+    Rest,
 }
 
 /// Why a push pauses.
@@ -75,6 +141,8 @@ pub struct Pushed {
     pub stop: Stop,
     /// Requests answered or lost.
     pub requests: u64,
+    /// Where it stood then.
+    pub phase: Phase,
 }
 
 /// Why a push ended.
@@ -94,7 +162,12 @@ pub enum Stop {
         /// What the platform or the network said last.
         reason: String,
     },
-    /// The threshold of `--abort-if` was crossed.
+    /// The canary is over and good, and somebody wants to look at it before the others go.
+    Canary {
+        /// How it went, for a person.
+        went: String,
+    },
+    /// A threshold of `--abort-if` was crossed.
     Aborted {
         /// What was counted, for a person.
         reason: String,

@@ -6,7 +6,9 @@ use rand::rngs::SmallRng;
 use tokio::sync::{mpsc, watch};
 use tracing::info;
 
-use super::{Event, Pushed, Stop, recovery::recover, writer::write};
+use super::{
+    Event, Pushed, RolloutOptions, Stop, recovery::recover, rollout::choose_canary, writer::write,
+};
 use crate::{
     clock::Clock,
     gateway::Gateway,
@@ -16,7 +18,7 @@ use crate::{
 };
 
 /// How a run is pushed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// `--chunk-size`: devices in one request.
     pub chunk_size: u32,
@@ -24,6 +26,8 @@ pub struct Options {
     pub concurrency: usize,
     /// `--rate`: requests a second; `None` for no ceiling.
     pub rate: Option<f64>,
+    /// How it begins.
+    pub rollout: RolloutOptions,
     /// What follows from outcomes.
     pub rules: Rules,
     /// `--max-outage`.
@@ -59,7 +63,7 @@ pub struct Context<G> {
 pub async fn push<G: Gateway>(
     journal: &mut Journal<'_>,
     options: &Options,
-    context: Context<G>,
+    mut context: Context<G>,
 ) -> Result<Pushed, StoreError> {
     let clock = context.clock;
     let in_doubt = options.rules.in_doubt;
@@ -76,15 +80,26 @@ pub async fn push<G: Gateway>(
             "claimed when the last push ended, and in doubt"
         );
     }
-    let Pushed { stop, requests } = write(journal, options, context).await?;
+    let chosen = choose_canary(journal, &options.rollout, &mut context.random, clock.now()).await?;
+    if let Some(step) = chosen {
+        // Nobody has to listen.
+        let _ = context.events.try_send(Event::Rollout(step));
+    }
+    let Pushed {
+        stop,
+        requests,
+        phase,
+    } = write(journal, options, context).await?;
     // What is still under way when the drain times out is in doubt, as after a crash.
     recover(journal, in_doubt, clock.now()).await?;
     let state = match &stop {
         Stop::Complete => RunState::Complete,
         Stop::Aborted { .. } => RunState::Aborted,
-        Stop::Signal | Stop::Deadline { .. } | Stop::Outage { .. } | Stop::Refused { .. } => {
-            RunState::Stopped
-        }
+        Stop::Signal
+        | Stop::Deadline { .. }
+        | Stop::Outage { .. }
+        | Stop::Refused { .. }
+        | Stop::Canary { .. } => RunState::Stopped,
     };
     // The last task may have ended while a stop was under way.
     let state = if journal.counts().pending == 0 {
@@ -93,10 +108,18 @@ pub async fn push<G: Gateway>(
         state
     };
     journal.end(state, clock.now()).await?;
+    // Only now: a crash before this stops for the look once more.
+    if matches!(stop, Stop::Canary { .. }) {
+        journal.pass_canary(clock.now()).await?;
+    }
     let stop = if state == RunState::Complete {
         Stop::Complete
     } else {
         stop
     };
-    Ok(Pushed { stop, requests })
+    Ok(Pushed {
+        stop,
+        requests,
+        phase,
+    })
 }

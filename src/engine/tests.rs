@@ -6,6 +6,7 @@ mod deadline;
 mod order;
 mod outcomes;
 mod refusals;
+mod rollout;
 mod stops;
 
 use bench::{Bench, Script, accepted, code, elements, lost, reply};

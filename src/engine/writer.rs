@@ -15,17 +15,18 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{
-    Context, Event, Options, Pushed, Stop,
+    Context, Event, Options, Pushed, RolloutStep, Stop,
     feeder::room,
     outage::Outage,
     recorder::{Settled, settle},
+    rollout::{Rollout, Verdict},
     sender::{self, Gate, Job, Report},
 };
 use crate::{
     clock::Clock,
     gateway::{Gateway, Outgoing},
     model::{Deadline, RequestId, Timestamp},
-    policy::{self, Signal},
+    policy::{self, Ended, Sample, Signal},
     store::{Claim, Exchange, Finding, Journal, Record, RequestEnd, StoreError, Tally, Wish},
     throttle::Pacer,
 };
@@ -65,6 +66,7 @@ struct Writer<'j, 's> {
     /// Claims that may have reached the platform, and have not been reported back.
     under_way: HashMap<RequestId, Claim>,
     outage: Outage,
+    rollout: Rollout,
     /// What had ended before, as far as it does not count towards the threshold.
     forgiven: BTreeMap<Tally, u64>,
     stopping: Option<Stopping>,
@@ -85,7 +87,9 @@ impl<'j, 's> Writer<'j, 's> {
         options: &'j Options,
         context: Context<G>,
     ) -> Self {
-        let pacer = Arc::new(Pacer::new(options.rate));
+        let rollout = Rollout::new(options, journal);
+        let first_step = rollout.first_step(journal).map(Event::Rollout);
+        let pacer = Arc::new(Pacer::new(rollout.ceiling()));
         // Claims are made only as long as there is a place here for each, so that the writer never waits for a sender that waits for it.
         let places = 2 * options.concurrency;
         let (jobs, jobs_out) = mpsc::channel(places);
@@ -112,7 +116,7 @@ impl<'j, 's> Writer<'j, 's> {
             clock: context.clock,
             random: context.random,
             events: context.events,
-            news: Vec::new(),
+            news: first_step.into_iter().collect(),
             stop: context.stop,
             deadline: context.deadline,
             pacer,
@@ -123,6 +127,7 @@ impl<'j, 's> Writer<'j, 's> {
             waiting: HashMap::new(),
             under_way: HashMap::new(),
             outage: Outage::new(options.max_outage),
+            rollout,
             forgiven,
             stopping: None,
             more: true,
@@ -141,6 +146,7 @@ impl<'j, 's> Writer<'j, 's> {
         Ok(Pushed {
             stop,
             requests: self.requests,
+            phase: self.rollout.phase(self.journal),
         })
     }
 
@@ -328,7 +334,7 @@ impl<'j, 's> Writer<'j, 's> {
         self.tell_progress();
         self.tell_news();
         self.abort_if_crossed();
-        Ok(())
+        self.roll_on(now).await
     }
 
     fn dispatch(&mut self, claim: Claim) {
@@ -438,17 +444,54 @@ impl<'j, 's> Writer<'j, 's> {
         }
     }
 
+    /// What has ended, as far as it counts towards thresholds.
+    fn counted(&self) -> Vec<Ended> {
+        let counted = self.journal.tally().map(|(key, n)| {
+            let forgiven = self.forgiven.get(&key).copied().unwrap_or_default();
+            (key.state, key.class, n.saturating_sub(forgiven))
+        });
+        counted.collect()
+    }
+
     fn abort_if_crossed(&mut self) {
         if self.stopping.is_some() {
             return;
         }
-        let ended = self.journal.tally().map(|(key, n)| {
-            let forgiven = self.forgiven.get(&key).copied().unwrap_or_default();
-            (key.state, key.class, n.saturating_sub(forgiven))
-        });
-        if let Some(reason) = policy::crossed(self.options.abort_if, ended) {
+        let crossed = policy::crossed(&self.options.abort_if, &self.counted(), Sample::Fleet);
+        if let Some(reason) = crossed {
             self.begin_stop(Stop::Aborted { reason });
         }
+    }
+
+    /// Gets on with the rollout: ends the canary when all its devices have ended, and lets the rate rise.
+    async fn roll_on(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        if let Some(canary) = self.journal.canary() {
+            if let Some(step) = self.rollout.canary_news(canary) {
+                self.tell(Event::Rollout(step));
+            }
+            if canary.left == 0 && self.stopping.is_none() {
+                let counted = self.counted();
+                match self
+                    .rollout
+                    .judge(canary, self.options, self.journal, &counted)
+                {
+                    Verdict::Stop(why) => self.begin_stop(why),
+                    Verdict::GoOn { went } => {
+                        self.journal.pass_canary(now).await?;
+                        self.more = true;
+                        let steps = [RolloutStep::CanaryPassed { went }]
+                            .into_iter()
+                            .chain(self.rollout.first_step(self.journal));
+                        self.news.extend(steps.map(Event::Rollout));
+                    }
+                }
+            }
+        }
+        if let Some(step) = self.rollout.rise(self.journal) {
+            self.pacer.set_ceiling(self.rollout.ceiling());
+            self.news.push(Event::Rollout(step));
+        }
+        Ok(())
     }
 
     /// Begins to stop: nothing new is claimed, what no sender has begun comes back, what is under way is waited for.

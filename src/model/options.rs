@@ -103,9 +103,9 @@ impl Rate {
     /// No ceiling.
     pub const UNLIMITED: Self = Self(None);
     /// One request in about a quarter of an hour: slower than that is a mistake.
-    const LEAST: f64 = 0.001;
+    pub(super) const LEAST: f64 = 0.001;
     /// Far above what a platform takes, and still a sound divisor for pauses.
-    const MOST: f64 = 100_000.0;
+    pub(super) const MOST: f64 = 100_000.0;
 
     /// The ceiling in requests a second, above zero; `None` when there is none.
     pub fn per_second(self) -> Option<f64> {
@@ -147,6 +147,25 @@ pub struct Percent {
 }
 
 impl Percent {
+    /// Nothing.
+    pub const ZERO: Self = Self { hundredths: 0 };
+
+    #[cfg(test)]
+    pub(super) fn from_hundredths(hundredths: u16) -> Self {
+        Self { hundredths }
+    }
+
+    /// This share of `whole`, rounded up.
+    pub fn of(self, whole: u64) -> u64 {
+        // No larger than the whole, so that it fits.
+        (u128::from(whole) * u128::from(self.hundredths)).div_ceil(10_000) as u64
+    }
+
+    /// Whether `part` of `whole` is less than this share.
+    pub fn is_above(self, part: u64, whole: u64) -> bool {
+        u128::from(part) * 10_000 < u128::from(whole) * u128::from(self.hundredths)
+    }
+
     /// Whether `part` of `whole` is more than this share. Nothing of nothing is not.
     pub fn is_exceeded_by(self, part: u64, whole: u64) -> bool {
         u128::from(part) * 10_000 > u128::from(whole) * u128::from(self.hundredths)
@@ -193,94 +212,11 @@ impl std::fmt::Display for Percent {
     }
 }
 
-/// When a run is aborted because too much of it goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AbortIf {
-    /// Never.
-    Never,
-    /// When more than a share of the devices that have ended have failed; offline and blocked ones do not count as failed.
-    Failed {
-        /// The share that may fail.
-        above: Percent,
-        /// So many devices must have ended before the share is looked at.
-        min: u64,
-    },
-}
-
-impl AbortIf {
-    /// Fewer ended devices than this say little about a fleet.
-    const DEFAULT_MIN: u64 = 500;
-
-    /// Whether `failed` of `ended` devices are too many.
-    pub fn is_met(self, failed: u64, ended: u64) -> bool {
-        match self {
-            Self::Never => false,
-            Self::Failed { above, min } => ended >= min && above.is_exceeded_by(failed, ended),
-        }
-    }
-}
-
-impl FromStr for AbortIf {
-    type Err = OptionError;
-
-    /// Reads `never`, or clauses set apart by commas: `failed>SHARE`, and `min=DEVICES` (500 when left out).
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "never" {
-            return Ok(Self::Never);
-        }
-        let (mut above, mut min) = (None, None);
-        for clause in text.split(',').map(str::trim) {
-            let repeated = if let Some(share) = clause.strip_prefix("failed>") {
-                above.replace(share.trim().parse()?).is_some()
-            } else if let Some(devices) = clause.strip_prefix("min=") {
-                let devices = devices.trim().parse().ok().filter(|devices| *devices > 0);
-                let devices = devices.ok_or_else(|| {
-                    OptionError(format!(
-                        "{clause:?} does not say how many devices: write for example min=500"
-                    ))
-                })?;
-                min.replace(devices).is_some()
-            } else {
-                return Err(OptionError(format!(
-                    "{clause:?} is no condition: write for example failed>10%,min=500, or never"
-                )));
-            };
-            if repeated {
-                return Err(OptionError(format!(
-                    "{clause:?} repeats a condition: give each one once"
-                )));
-            }
-        }
-        let above = above.ok_or_else(|| {
-            OptionError(
-                "the share is missing: write for example failed>10%,min=500, or never".into(),
-            )
-        })?;
-        Ok(Self::Failed {
-            above,
-            min: min.unwrap_or(Self::DEFAULT_MIN),
-        })
-    }
-}
-
-impl std::fmt::Display for AbortIf {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Never => f.write_str("never"),
-            Self::Failed { above, min } => write!(f, "failed>{above},min={min}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn abort_if(text: &str) -> AbortIf {
-        text.parse().unwrap()
-    }
 
     #[test]
     fn words_are_read_as_they_are_printed() {
@@ -318,41 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_threshold_needs_its_share_and_its_minimum_crossed() {
-        let threshold = abort_if("failed>10%,min=500");
-        assert!(!threshold.is_met(499, 499), "too few have ended");
-        assert!(!threshold.is_met(50, 500), "exactly the share is allowed");
-        assert!(threshold.is_met(51, 500));
-        assert!(!AbortIf::Never.is_met(u64::MAX, u64::MAX));
-        assert!(abort_if("failed>0%,min=1").is_met(1, u64::MAX));
-        assert!(!abort_if("failed>0%,min=1").is_met(0, 1));
-    }
-
-    #[test]
-    fn a_threshold_prints_as_it_is_written() {
-        for text in [
-            "never",
-            "failed>10%,min=500",
-            "failed>0.5%,min=1",
-            "failed>2.05%,min=20",
-        ] {
-            assert_eq!(abort_if(text).to_string(), text);
-        }
-        assert_eq!(
-            abort_if("min=20, failed>1.50%").to_string(),
-            "failed>1.5%,min=20"
-        );
-        assert_eq!(abort_if("failed>10%").to_string(), "failed>10%,min=500");
-    }
-
-    #[test]
-    fn a_bad_threshold_says_what_to_write() {
-        let error = |text: &str| text.parse::<AbortIf>().unwrap_err().to_string();
-        assert!(error("min=5").starts_with("the share is missing"));
-        assert!(error("failed>10").starts_with("\"10\" is not a share"));
-        assert!(error("failed>10%,min=0").starts_with("\"min=0\" does not say"));
-        assert!(error("failed>1%,failed>2%").contains("repeats"));
-        assert!(error("offline>30%").contains("is no condition"));
+    fn a_share_is_a_percentage_below_a_hundred() {
         for share in [
             "100%",
             ".5%",
@@ -365,13 +267,19 @@ mod tests {
         ] {
             assert!(share.parse::<Percent>().is_err(), "{share}");
         }
+        let share: Percent = "1%".parse().unwrap();
+        assert_eq!(
+            [1, 99, 100, 101, 10_000].map(|whole| share.of(whole)),
+            [1, 1, 1, 2, 100],
+            "rounded up"
+        );
     }
 
     proptest! {
         #[test]
-        fn every_threshold_survives_printing(hundredths in 0u16..10_000, min in 1u64..) {
-            let threshold = AbortIf::Failed { above: Percent { hundredths }, min };
-            prop_assert_eq!(threshold.to_string().parse(), Ok(threshold));
+        fn every_share_survives_printing(hundredths in 0u16..10_000) {
+            let share = Percent { hundredths };
+            prop_assert_eq!(share.to_string().parse(), Ok(share));
         }
 
         #[test]

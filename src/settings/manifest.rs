@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Database, Error, Pace, Push, source::Sources};
+use super::{Database, Error, Pace, Push, Rollout, source::Sources};
 use crate::{
     cli::{CheckArgs, ManifestArgs, RunArgs, keys},
     model::RepeatAfter,
@@ -50,6 +50,8 @@ pub struct Check {
     pub input: ManifestInput,
     /// What the plan reckons with.
     pub pace: Pace,
+    /// How the push would begin.
+    pub rollout: Rollout,
 }
 
 /// A manifest, and how to take it.
@@ -133,10 +135,15 @@ impl Run {
 
 impl Check {
     pub(super) fn resolve(args: CheckArgs, sources: &Sources<'_>) -> Result<Self, Error> {
-        let CheckArgs { manifest, pace } = args;
+        let CheckArgs {
+            manifest,
+            pace,
+            rollout,
+        } = args;
         Ok(Self {
             input: ManifestInput::resolve(manifest)?,
             pace: Pace::resolve(pace, sources)?,
+            rollout: Rollout::resolve(rollout, sources)?,
         })
     }
 }

@@ -3,14 +3,14 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    Credentials, Error,
+    Credentials, Error, Rollout,
     source::{Found, Origin, Sources},
 };
 use crate::{
     cli::{PaceArgs, PushArgs, RecoveryArgs, ScheduleArgs, TargetArgs, keys},
     model::{
         AbortIf, AfterFailure, InDoubt, Language, ProgressMode, Rate, Region, Schedule,
-        SummaryFormat,
+        SummaryFormat, Tolerate,
     },
 };
 
@@ -25,6 +25,8 @@ pub struct Push {
     pub timeouts: Timeouts,
     /// How fast it goes.
     pub pace: Pace,
+    /// How it begins.
+    pub rollout: Rollout,
     /// What follows when something fails.
     pub recovery: Recovery,
     /// When it may send.
@@ -74,7 +76,7 @@ pub struct Pace {
 }
 
 /// What follows when something fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovery {
     /// The most attempts of one task, the first included, at least 1.
     pub max_attempts: u32,
@@ -92,6 +94,8 @@ pub struct Recovery {
     pub abort_if: AbortIf,
     /// Whether a run that was aborted goes on.
     pub override_abort: bool,
+    /// What a complete run may have come to and still count as a success.
+    pub tolerate: Tolerate,
     /// How often an offline device is tried again.
     pub retry_offline: u32,
     /// How long to wait before an offline device is tried again.
@@ -107,6 +111,7 @@ impl Push {
         let PushArgs {
             target,
             pace,
+            rollout,
             recovery,
             schedule,
             format,
@@ -146,6 +151,7 @@ impl Push {
                 request: sources.get(&keys::REQUEST_TIMEOUT, request_timeout)?,
             },
             pace: Pace::resolve(pace, sources)?,
+            rollout: Rollout::resolve(rollout, sources)?,
             recovery: Recovery::resolve(recovery, sources)?,
             schedule: Schedule {
                 until: sources.get(&keys::UNTIL, until)?,
@@ -212,6 +218,7 @@ impl Recovery {
             after_failure,
             abort_if,
             override_abort,
+            tolerate,
             retry_offline,
             offline_delay,
         } = args;
@@ -222,8 +229,9 @@ impl Recovery {
             drain_timeout: sources.get(&keys::DRAIN_TIMEOUT, drain_timeout)?,
             in_doubt: sources.get(&keys::IN_DOUBT, in_doubt)?,
             after_failure: sources.get(&keys::AFTER_FAILURE, after_failure)?,
-            abort_if: sources.get(&keys::ABORT_IF, abort_if)?,
+            abort_if: sources.get_repeated(&keys::ABORT_IF, &abort_if)?,
             override_abort,
+            tolerate: sources.get_repeated(&keys::TOLERATE, &tolerate)?,
             retry_offline: sources.get(&keys::RETRY_OFFLINE, retry_offline)?,
             offline_delay: sources.get(&keys::OFFLINE_DELAY, offline_delay)?,
         })

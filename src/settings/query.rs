@@ -6,7 +6,7 @@ use super::{Database, Error, Push, source::Sources};
 use crate::{
     cli::{
         CancelArgs, CodesArgs, PaceArgs, PushArgs, RecoveryArgs, ResolveArgs, ResultsArgs,
-        ResumeArgs, RetryArgs, RunsArgs, ScheduleArgs, StatusArgs,
+        ResumeArgs, RetryArgs, RolloutArgs, RunsArgs, ScheduleArgs, StatusArgs,
     },
     model::{Class, RowFormat, RunState, ShownState, TaskState},
 };
@@ -241,6 +241,7 @@ impl Resolution {
                 concurrency,
                 rate,
             },
+            rollout: RolloutArgs::default(),
             recovery: RecoveryArgs {
                 max_outage,
                 ..RecoveryArgs::default()

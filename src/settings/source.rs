@@ -1,6 +1,9 @@
 //! Where values come from, and which of several wins.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Environment, Error,
@@ -156,6 +159,21 @@ impl<'a> Sources<'a> {
     /// The value of a setting with a default.
     pub(super) fn get<T>(&self, setting: &Setting<T>, flag: Option<T>) -> Result<T, Error> {
         Ok(self.get_found(setting, flag)?.value)
+    }
+
+    /// The value of a setting whose flag may be repeated: what stands in several flags is one list, as if it stood in one of them.
+    pub(super) fn get_repeated<T: Display>(
+        &self,
+        setting: &Setting<T>,
+        flags: &[T],
+    ) -> Result<T, Error> {
+        let flag = if flags.is_empty() {
+            None
+        } else {
+            let texts: Vec<String> = flags.iter().map(ToString::to_string).collect();
+            Some(parse(&setting.key, &texts.join(";"), Origin::Flag)?.value)
+        };
+        self.get(setting, flag)
     }
 
     /// The strongest text for a name.

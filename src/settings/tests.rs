@@ -25,13 +25,17 @@ const OTHERS: &[(&str, &str)] = &[
     ("chunk-size", "7"),
     ("concurrency", "3"),
     ("rate", "unlimited"),
+    ("canary", "1%"),
+    ("canary-pause", "true"),
+    ("ramp", "1,x2,every=500"),
     ("max-attempts", "9"),
     ("max-snooze", "2h"),
     ("max-outage", "0s"),
     ("drain-timeout", "500ms"),
     ("in-doubt", "hold"),
     ("after-failure", "continue"),
-    ("abort-if", "never"),
+    ("abort-if", "offline>30%,min=1000;rejected>50"),
+    ("tolerate", "offline<5%;in_doubt<3"),
     ("retry-offline", "2"),
     ("offline-delay", "5m"),
     ("until", "05:00"),
@@ -134,7 +138,7 @@ fn every_setting_can_come_from_every_source() {
 
         let mut flagged = base();
         flagged.args.push(format!("--{name}"));
-        if *name != "insecure-http" {
+        if !matches!(*name, "insecure-http" | "canary-pause") {
             flagged.args.push((*value).to_owned());
         }
         let from_flag = shown(flagged);
@@ -178,6 +182,34 @@ fn a_flag_beats_a_variable_beats_a_profile_beats_the_top_of_the_file() {
 fn the_defaults_are_those_of_the_contract() {
     let run = run_of(Invocation::run(true).resolve());
     insta::assert_debug_snapshot!(run);
+}
+
+#[test]
+fn a_flag_that_is_repeated_is_one_list() {
+    let with = |args: &[&str]| {
+        let mut invocation = Invocation::run(true).variable("FLEETPUSH_ABORT_IF", "quota>7");
+        invocation.args.extend(args.iter().map(ToString::to_string));
+        invocation
+    };
+    let recovery = |args: &[&str]| run_of(with(args).resolve()).push.recovery;
+    assert_eq!(recovery(&[]).abort_if.to_string(), "quota>7");
+    assert_eq!(
+        recovery(&["--abort-if", "rejected>50", "--abort-if", "failed>1%"])
+            .abort_if
+            .to_string(),
+        "rejected>50;failed>1%,min=500"
+    );
+    assert_eq!(
+        recovery(&["--tolerate", "offline<5%", "--tolerate", "in_doubt<3"])
+            .tolerate
+            .to_string(),
+        "offline<5%;in_doubt<3"
+    );
+    assert_eq!(
+        with(&["--abort-if", "rejected>50", "--abort-if", "never"]).error(),
+        "invalid value 'rejected>50;never' for '--abort-if' on the command line: the word never stands alone: leave it out, \
+         or what it stands beside"
+    );
 }
 
 #[test]
@@ -434,6 +466,6 @@ fn the_sample_config_is_valid_in_each_profile() {
         .variable("FLEETPUSH_PROFILE", "bench");
     assert_eq!(
         run_of(bench.resolve()).push.recovery.abort_if,
-        AbortIf::Never
+        AbortIf::NEVER
     );
 }

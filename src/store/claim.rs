@@ -108,7 +108,7 @@ const IN_FLIGHT: Bulk = Bulk {
 
 impl Ledger {
     /// Claims requests, and says whether there may be more right now. First sends and due tasks share a claim by halves, as long as
-    /// there are both.
+    /// there are both; as long as the canary has not passed there are no first sends.
     pub(super) async fn claim(
         &mut self,
         connection: &mut SqliteConnection,
@@ -121,7 +121,7 @@ impl Ledger {
             .chunk_size
             .min(self.run.chunk_limit.unwrap_or(u32::MAX))
             .max(1) as usize;
-        let first_sends_left = !self.ahead.is_empty();
+        let first_sends_left = !self.ahead.is_empty() && !self.canary.is_open();
         let for_due = if first_sends_left {
             self.odd_is_due = !self.odd_is_due;
             if self.odd_is_due {
@@ -136,9 +136,10 @@ impl Ledger {
             .claim_due(connection, wish, chunk_size, for_due)
             .await?;
         let left = wish.requests - claims.len();
-        let more_first = self
-            .claim_first(connection, wish, chunk_size, left, &mut claims)
-            .await?;
+        let more_first = !self.canary.is_open()
+            && self
+                .claim_first(connection, wish, chunk_size, left, &mut claims)
+                .await?;
         self.write_claims(connection, wish, &claims).await?;
         Ok((claims, more_due || more_first))
     }

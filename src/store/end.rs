@@ -94,6 +94,7 @@ impl Ledger {
             NO_LONGER_DUE
                 .run(connection, &due, |query, task| query.bind(task.0))
                 .await?;
+            self.canary.leave_due(due.len());
             for task in &ended {
                 let key = Tally {
                     state: task.state,
@@ -171,6 +172,7 @@ impl Ledger {
             }
         }
         self.make_due(connection, &due).await?;
+        self.canary.follow(due.len());
         Ok(blocked)
     }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use sqlx::Connection;
 
 use super::{
-    Claim, Record, Run, Store, StoreError, claim::Ahead, payload::PayloadCache, refusal::Refusals,
+    Claim, Record, Run, Store, StoreError, canary::CanaryState, claim::Ahead,
+    payload::PayloadCache, refusal::Refusals,
 };
 use crate::model::{AfterFailure, Class, Counts, RunState, TaskState, Timestamp};
 
@@ -30,6 +31,7 @@ pub(super) struct Ledger {
     pub(super) odd_is_due: bool,
     pub(super) payloads: PayloadCache,
     pub(super) refusals: Refusals,
+    pub(super) canary: CanaryState,
     /// Ended tasks by state, class and code.
     pub(super) tally: BTreeMap<Tally, u64>,
     /// What the present transaction has added to the tally.
@@ -130,6 +132,7 @@ impl Store {
         })
         .collect::<Result<_, StoreError>>()?;
         let refusals = Refusals::load(connection, run.id).await?;
+        let canary = CanaryState::load(connection, run.id).await?;
         Ok(Journal {
             store: self,
             ledger: Ledger {
@@ -140,6 +143,7 @@ impl Store {
                 odd_is_due: true,
                 payloads: PayloadCache::default(),
                 refusals,
+                canary,
                 tally,
                 unsaved: BTreeMap::new(),
                 snoozing: snoozing.unsigned_abs(),
@@ -216,6 +220,10 @@ impl Journal<'_> {
     /// Notes how the push ended.
     pub async fn end(&mut self, state: RunState, now: Timestamp) -> Result<(), StoreError> {
         self.store.set_state(self.ledger.run.id, state, now).await
+    }
+
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     pub(super) fn parts(&mut self) -> (&mut Store, &mut Ledger) {

@@ -17,12 +17,14 @@ pub struct Plan {
 }
 
 impl Store {
-    /// What pushing this run in chunks of `chunk_size` takes, if nothing of it has been sent yet.
+    /// What pushing this run in chunks of `chunk_size` takes, if nothing of it has been sent yet; a canary that has been chosen is left
+    /// out.
     pub async fn plan(&mut self, run: &Run, chunk_size: u32) -> Result<Plan, StoreError> {
         let (payloads, products, requests): (i64, i64, i64) = sqlx::query_as(
             "SELECT count(DISTINCT payload_id), count(DISTINCT product_key), coalesce(sum((n + ?3 - 1) / ?3), 0) FROM ( \
                  SELECT t.payload_id, p.product_key, t.held, count(*) AS n FROM task AS t JOIN payload AS p ON p.id = t.payload_id \
                  WHERE t.id >= ?1 AND t.id < ?2 AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = t.id) \
+                 AND NOT EXISTS (SELECT 1 FROM due AS d WHERE d.task_id = t.id) \
                  GROUP BY t.payload_id, t.held)",
         )
         .bind(run.first_task.0)

@@ -1,6 +1,7 @@
 //! What the query commands ask of a run. Questions about one run touch `tally` and the indexes alone, so they cost the same at ten
 //! tasks and at ten million.
 
+mod canary;
 mod filter;
 mod results;
 mod runs;

@@ -1,5 +1,6 @@
-//! The store on real SQLite files: opening, how claims are shared out, what the schema refuses, and how its statements find their rows.
+//! The store on real SQLite files: opening, who is chosen for a canary, how claims are shared out, what the schema refuses, and how its statements find their rows.
 
+mod canary;
 mod claim;
 mod open;
 mod plans;

@@ -2,6 +2,7 @@
 
 mod echo;
 mod rate;
+mod rollout;
 mod words;
 
 use std::time::Duration;
@@ -16,11 +17,12 @@ use tokio::{
 use self::{
     echo::EchoProof,
     rate::Window,
+    rollout::phase_after,
     words::{Snapshot, event_words},
 };
 use super::printer::Printer;
 use crate::{
-    engine::Event,
+    engine::{Event, Phase},
     model::{Counts, ProgressMode, Timestamp},
 };
 
@@ -42,6 +44,7 @@ pub(super) struct Session {
     counts: Counts,
     latest_due: Option<Timestamp>,
     window: Window,
+    phase: Phase,
 }
 
 impl Session {
@@ -51,6 +54,7 @@ impl Session {
             counts,
             latest_due: None,
             window: Window::new(started, counts.ended()),
+            phase: Phase::Rest,
         }
     }
 
@@ -67,6 +71,9 @@ impl Session {
             self.window.add(now, counts.ended(), requests);
             return None;
         }
+        if let Event::Rollout(step) = event {
+            self.phase = phase_after(step).unwrap_or(self.phase);
+        }
         event_words(event, now)
     }
 
@@ -80,6 +87,7 @@ impl Session {
             counts: self.counts,
             elapsed: self.started.until(now),
             pace: self.window.pace(now),
+            phase: self.phase,
             latest_due: self.latest_due.map(|due| now.until(due)),
         }
     }

@@ -6,10 +6,10 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use super::{
     next::{Repeat, Suggestion, suggestions},
-    number::{duration, grouped, rate},
+    number::{counted, duration, grouped, rate},
     text::clean,
 };
-use crate::model::{Class, Counts, RunId, RunState, TaskState, Timestamp};
+use crate::model::{CanaryStanding, Class, Counts, RunId, RunState, TaskState, Timestamp};
 
 /// Everything that is told of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +34,8 @@ pub struct RunReport {
     pub finished_at: Option<Timestamp>,
     /// How many tasks are in which state.
     pub counts: Counts,
+    /// The devices that go first, if any do.
+    pub canary: Option<CanaryStanding>,
     /// How tasks have ended; adds up to the counts of the end states.
     pub endings: Vec<EndingLine>,
     /// Sends that ended in doubt and were sent again, or will be.
@@ -78,6 +80,9 @@ impl RunReport {
         }
         if let Some(finished) = self.finished_at {
             row("finished", &finished.to_string());
+        }
+        if let Some(canary) = self.canary {
+            row("canary", &canary_words(canary));
         }
         if let Some(pace) = pace {
             row("pace", pace);
@@ -153,7 +158,7 @@ impl RunReport {
             let _ = write!(
                 out,
                 "\n{} got no readable reply and may reach the device twice\n",
-                super::number::counted(self.resends_in_doubt, "send")
+                counted(self.resends_in_doubt, "send")
             );
         }
         let next = suggestions(self);
@@ -189,6 +194,16 @@ impl EndingLine {
             let _ = write!(words, "  {text}");
         }
         words
+    }
+}
+
+/// `40 of 50 devices ended`, `50 devices, passed`.
+fn canary_words(canary: CanaryStanding) -> String {
+    let devices = counted(canary.devices, "device");
+    if canary.passed {
+        format!("{devices}, passed")
+    } else {
+        format!("{} of {devices} ended", grouped(canary.ended))
     }
 }
 
@@ -239,6 +254,7 @@ pub(super) mod tests {
                 skipped: 40,
                 ..Counts::default()
             },
+            canary: None,
             endings: vec![
                 ending(
                     TaskState::Accepted,
@@ -299,6 +315,24 @@ pub(super) mod tests {
           fleetpush resolve night-1 --region europe                 # look for what is in doubt in the devices' histories
           fleetpush retry night-1 --state in_doubt --region europe  # send again what is in doubt
         ");
+    }
+
+    #[test]
+    fn a_canary_is_told_until_it_has_passed_and_after() {
+        let line = |ended, passed| {
+            let canary = Some(CanaryStanding {
+                devices: 50,
+                ended,
+                passed,
+            });
+            let text = RunReport { canary, ..report() }.text(None);
+            text.lines()
+                .find(|line| line.contains("canary"))
+                .unwrap()
+                .to_owned()
+        };
+        assert_eq!(line(40, false), "  canary    40 of 50 devices ended");
+        assert_eq!(line(50, true), "  canary    50 devices, passed");
     }
 
     #[test]

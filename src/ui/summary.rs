@@ -2,22 +2,30 @@
 //!
 //! As text it goes to stderr, since it is for people; with `--format json` it is one JSON object on stdout and nothing else is there.
 
+mod tolerance;
+
 use std::{io::Write as _, time::Duration};
 
 use serde_json::json;
 
 use super::{
+    number::rate,
     printer::{OutputError, Printer},
     report::{RunReport, pace_words},
     text::{clean, clean_json},
 };
-use crate::{engine::Stop, model::SummaryFormat};
+use crate::{
+    engine::{Phase, Stop},
+    model::{SummaryFormat, Tolerance},
+};
 
 /// The end of a push.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     /// Where the run stands.
     pub run: RunReport,
+    /// How a complete run stands to what `--tolerate` allows; none when it is not complete.
+    pub tolerance: Option<Tolerance>,
     /// What this push did; none when there was nothing to do.
     pub session: Option<Session>,
 }
@@ -33,6 +41,8 @@ pub struct Session {
     pub ended: u64,
     /// Requests that were answered or lost in it.
     pub requests: u64,
+    /// Which part of a careful start it ended in.
+    pub phase: Phase,
 }
 
 impl Summary {
@@ -50,12 +60,19 @@ impl Summary {
     }
 
     fn text(&self) -> String {
+        let tolerance = self
+            .tolerance
+            .as_ref()
+            .map_or_else(String::new, tolerance::text);
         let Some(session) = &self.session else {
-            return format!("nothing to send\n\n{}", self.run.text(None));
+            return format!("nothing to send\n\n{}{tolerance}", self.run.text(None));
         };
         let (devices, requests) = session.rates();
-        let pace = pace_words(session.took, devices, Some(requests));
-        let mut text = self.run.text(Some(&pace));
+        let mut pace = pace_words(session.took, devices, Some(requests));
+        if let Phase::Ramp { ceiling } = session.phase {
+            pace = format!("{pace}, ramp at {} requests/s", rate(ceiling));
+        }
+        let mut text = self.run.text(Some(&pace)) + &tolerance;
         if let Some((what, reason)) = stop_words(&session.stop) {
             text = format!(
                 "{what}{}{}\n\n{text}",
@@ -66,11 +83,20 @@ impl Summary {
         text
     }
 
-    /// The object of [`RunReport::json`] and a key `session`: null when there was nothing to do, else an object of `stop` (`complete`,
-    /// `signal`, `deadline`, `outage`, `aborted`, `refused`), `reason` (text or null), `seconds`, `ended`, `requests`, `devices_per_second` and
-    /// `requests_per_second`.
+    /// The object of [`RunReport::json`] and two more keys.
+    ///
+    /// `tolerance` is null without `--tolerate` and when the run is not complete; else an object of `kept` (whether all that went wrong
+    /// is tolerated), `limits` (an array of `limit`, `tasks`, `of` and `kept`) and `unlimited` (an array of `class` and `tasks`).
+    ///
+    /// `session` is null when there was nothing to do, else an object of `stop` (`complete`, `signal`, `deadline`, `outage`, `canary`,
+    /// `aborted`, `refused`), `reason` (text or null), `phase` (`canary`, `ramp`, `rest`), `seconds`, `ended`, `requests`,
+    /// `devices_per_second` and `requests_per_second`.
     fn json(&self) -> serde_json::Value {
         let mut object = self.run.json();
+        object["tolerance"] = self
+            .tolerance
+            .as_ref()
+            .map_or(serde_json::Value::Null, tolerance::json);
         object["session"] = self
             .session
             .as_ref()
@@ -81,12 +107,18 @@ impl Summary {
                     Stop::Signal => ("signal", None),
                     Stop::Deadline { reason } => ("deadline", Some(reason)),
                     Stop::Outage { reason } => ("outage", Some(reason)),
+                    Stop::Canary { went } => ("canary", Some(went)),
                     Stop::Aborted { reason } => ("aborted", Some(reason)),
                     Stop::Refused { reason } => ("refused", Some(reason)),
                 };
                 json!({
                     "stop": stop,
                     "reason": reason,
+                    "phase": match session.phase {
+                        Phase::Canary { .. } => "canary",
+                        Phase::Ramp { .. } => "ramp",
+                        Phase::Rest => "rest",
+                    },
                     "seconds": session.took.as_secs_f64(),
                     "ended": session.ended,
                     "requests": session.requests,
@@ -118,6 +150,10 @@ fn stop_words(stop: &Stop) -> Option<(&'static str, &str)> {
         Stop::Outage { reason } => {
             Some(("stopped, because the platform stayed out of reach", reason))
         }
+        Stop::Canary { went } => Some((
+            "stopped after the canary for a look; the same command again goes on",
+            went,
+        )),
         Stop::Aborted { reason } => Some(("aborted, because too many tasks failed", reason)),
         Stop::Refused { reason } => Some(("stopped until this is corrected", reason)),
     }
@@ -131,7 +167,9 @@ mod tests {
     fn summary(stop: Stop) -> Summary {
         Summary {
             run: report(),
+            tolerance: None,
             session: Some(Session {
+                phase: Phase::Rest,
                 stop,
                 took: Duration::from_secs(50),
                 ended: 12_345,
@@ -188,6 +226,9 @@ mod tests {
             Stop::Outage {
                 reason: "connection refused".into(),
             },
+            Stop::Canary {
+                went: "canary of 50 devices: 48 accepted, 2 offline".into(),
+            },
             Stop::Aborted {
                 reason: "501 of 1,000 failed\u{1b}[2J".into(),
             },
@@ -211,6 +252,7 @@ mod tests {
         stopped on request; nothing is lost
         stopped at the end of its time; the next start continues: 2026-11-23T05:00:00+00:00[UTC], --until 6h
         stopped, because the platform stayed out of reach: connection refused
+        stopped after the canary for a look; the same command again goes on: canary of 50 devices: 48 accepted, 2 offline
         aborted, because too many tasks failed: 501 of 1,000 failed\u{1b}[2J
         stopped until this is corrected: https://iot.example refuses the login: no such key (code 90047)
         ");
@@ -220,6 +262,7 @@ mod tests {
     fn a_push_that_had_nothing_to_do_says_so() {
         let idle = Summary {
             run: report(),
+            tolerance: None,
             session: None,
         };
         assert!(
@@ -248,6 +291,6 @@ mod tests {
             (&object["schema"], &object["counts"]["failed"]),
             (&json!(1), &json!(301))
         );
-        insta::assert_snapshot!(object["session"].to_string(), @r#"{"stop":"outage","reason":"HTTP 503","seconds":50.0,"ended":12345,"requests":125,"devices_per_second":246.9,"requests_per_second":2.5}"#);
+        insta::assert_snapshot!(object["session"].to_string(), @r#"{"stop":"outage","reason":"HTTP 503","phase":"rest","seconds":50.0,"ended":12345,"requests":125,"devices_per_second":246.9,"requests_per_second":2.5}"#);
     }
 }

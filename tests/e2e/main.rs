@@ -12,6 +12,7 @@ mod metrics;
 mod order;
 mod outage;
 mod queries;
+mod rollout;
 mod run;
 mod samples;
 mod schedule;

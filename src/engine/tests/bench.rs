@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     clock::Clock,
-    engine::{Context, Event, Options, Pushed, Stop, push},
+    engine::{Context, Event, Options, Phase, Pushed, RolloutOptions, Stop, push},
     gateway::{Delivery, Gateway, Outgoing},
     model::{
         AbortIf, AfterFailure, Answer, Deadline, Element, Fate, InDoubt, Payload, Row, Ticket,
@@ -176,6 +176,8 @@ pub(super) struct Bench {
     pub(super) places_for_events: usize,
     stop: watch::Sender<bool>,
     pub(super) deadline: Option<Deadline>,
+    /// The phase in which the last push ended.
+    phase: Mutex<Phase>,
 }
 
 impl Bench {
@@ -193,6 +195,7 @@ impl Bench {
                 chunk_size: 10,
                 concurrency: 4,
                 rate: None,
+                rollout: RolloutOptions::default(),
                 rules: Rules {
                     max_attempts: 5,
                     max_snooze: Duration::from_hours(1),
@@ -202,13 +205,14 @@ impl Bench {
                 },
                 max_outage: Duration::from_mins(30),
                 drain_timeout: Duration::from_secs(30),
-                abort_if: AbortIf::Never,
+                abort_if: AbortIf::NEVER,
                 override_abort: false,
             },
             after_failure: AfterFailure::Block,
             places_for_events: 10_000,
             stop: watch::channel(false).0,
             deadline: None,
+            phase: Mutex::new(Phase::Rest),
         };
         let mut store = bench.store().await;
         let about = NewRun {
@@ -289,8 +293,10 @@ impl Bench {
             stop: self.stop.subscribe(),
             deadline: self.deadline.clone(),
         };
-        let Pushed { stop, .. } = push(&mut journal, &self.options, context).await.unwrap();
+        let Pushed { stop, phase, .. } = push(&mut journal, &self.options, context).await.unwrap();
+        *self.phase.lock().unwrap() = phase;
         let live = journal.counts();
+        let canary = journal.canary();
         store.close().await.unwrap();
         let mut events = Vec::new();
         while let Ok(event) = heard.try_recv() {
@@ -327,6 +333,10 @@ impl Bench {
             of_live, counted,
             "the counts in memory are those of the database"
         );
+        if let Some(canary) = canary {
+            let due = self.query("SELECT count(*) FROM due").await;
+            assert_eq!(due, [canary.left.to_string()], "what is left of the canary");
+        }
         self.check().await;
         (stop, events)
     }
@@ -387,6 +397,11 @@ impl Bench {
         .await
     }
 
+    /// The phase in which the last push ended.
+    pub(super) fn phase(&self) -> Phase {
+        *self.phase.lock().unwrap()
+    }
+
     /// Requests that the platform has seen.
     pub(super) fn requests(&self) -> usize {
         self.platform.requests.load(Ordering::SeqCst)
@@ -417,6 +432,11 @@ impl Bench {
             (
                 "an ended task that is due",
                 "SELECT task_id FROM due JOIN outcome USING (task_id)",
+            ),
+            (
+                "a first send before the canary had passed",
+                "SELECT q.id FROM request AS q JOIN canary AS c ON c.run_id = q.run_id \
+                 WHERE q.first_task IS NOT NULL AND (c.passed_at IS NULL OR q.claimed_at < c.passed_at)",
             ),
             (
                 "a request without an end",

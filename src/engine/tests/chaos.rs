@@ -73,6 +73,9 @@ async fn bench(seed: u64) -> (Bench, SmallRng) {
     bench.options.chunk_size = random.random_range(1..40);
     bench.options.concurrency = random.random_range(1..12);
     bench.options.rules.max_attempts = 2;
+    if random.random() {
+        bench.options.rollout.canary = "30%".parse().unwrap();
+    }
     (bench, random)
 }
 

@@ -11,6 +11,7 @@ const HOT: &[(&str, &str)] = &[
     ("claiming first sends", crate::store::claim::FIRST_TASKS),
     ("a device's next task", crate::store::end::NEXT_TASKS),
     ("when something is due", crate::store::journal::NEXT_DUE),
+    ("what is left of a canary", crate::store::canary::LEFT),
 ];
 
 #[tokio::test]
@@ -32,8 +33,8 @@ async fn nothing_in_an_exchange_scans_a_table() {
                 .map(|row| row.get("detail"))
                 .collect();
         for step in &plan {
-            // The list that was given, and what a recursion has found so far, are small.
-            let small = ["SCAN j", "SCAN l"]
+            // The list that was given, what a recursion has found so far, and a row of constants are small.
+            let small = ["SCAN j", "SCAN l", "SCAN CONSTANT ROW"]
                 .iter()
                 .any(|known| step.starts_with(known));
             assert!(!step.starts_with("SCAN") || small, "{what}: {plan:#?}");

@@ -112,6 +112,14 @@ const IMPOSSIBLE: &[(&str, &str)] = &[
         "UPDATE run SET name = '1' WHERE id = 1",
     ),
     (
+        "a canary of nobody",
+        "INSERT INTO canary (run_id, asked, seed, devices, pause, chosen_at) VALUES (1, '0', 1, 0, 0, 0)",
+    ),
+    (
+        "a canary that passed with nothing counted",
+        "INSERT INTO canary (run_id, asked, seed, devices, pause, chosen_at, passed_at) VALUES (1, '5', 1, 5, 0, 0, 1)",
+    ),
+    (
         "text for a number",
         "UPDATE outcome SET code = 'many' WHERE task_id = 2",
     ),

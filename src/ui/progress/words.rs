@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use super::rate::Pace;
+use super::{
+    rate::Pace,
+    rollout::{phase_words, step_words},
+};
 use crate::{
-    engine::Event,
+    engine::{Event, Phase},
     model::{Counts, Timestamp},
     ui::number::{counted, duration, grouped, percent, rate},
 };
@@ -16,6 +19,7 @@ pub(super) struct Snapshot {
     /// Since the session began.
     pub(super) elapsed: Duration,
     pub(super) pace: Pace,
+    pub(super) phase: Phase,
     /// Until the last of the waiting tasks becomes due.
     pub(super) latest_due: Option<Duration>,
 }
@@ -69,11 +73,12 @@ impl Snapshot {
         parts.join(" · ")
     }
 
-    /// `25.0 devices/s, 0.30 requests/s · 10 s elapsed`.
+    /// `25.0 devices/s, 0.30 requests/s · 10 s elapsed`, and the phase of a careful start.
     pub(super) fn paces(&self) -> String {
         let Pace { devices, requests } = self.pace;
+        let phase = phase_words(self.phase).map_or_else(String::new, |words| format!(" · {words}"));
         format!(
-            "{} devices/s, {} requests/s · {} elapsed",
+            "{} devices/s, {} requests/s · {} elapsed{phase}",
             rate(devices),
             rate(requests),
             duration(self.elapsed)
@@ -133,6 +138,7 @@ pub(super) fn event_words(event: &Event, now: Timestamp) -> Option<String> {
                 counted(u64::from(*devices), "command")
             )
         }
+        Event::Rollout(step) => return step_words(step),
         Event::Draining { requests, timeout } => format!(
             "stopping: waiting up to {} for {} in flight",
             duration(*timeout),
@@ -163,6 +169,7 @@ mod tests {
                 devices: 2500.0,
                 requests: 25.0,
             },
+            phase: Phase::Rest,
             latest_due: None,
         }
     }

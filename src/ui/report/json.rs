@@ -19,6 +19,7 @@ impl RunReport {
     /// | `schema` | 1 |
     /// | `run` | `number`, `name`, `manifest`, `target`, `database`, `state`, `created_at`, `started_at`, `finished_at` |
     /// | `counts` | `tasks`, `accepted`, `failed`, `in_doubt`, `skipped`, `pending`, `snoozing`, `in_flight` |
+    /// | `canary` | `devices`, `ended`, `passed`, or null when there is none |
     /// | `endings` | an array of `state`, `class`, `code`, `text`, `tasks` |
     /// | `resends_in_doubt` | sends without a readable reply that were sent again, or will be |
     /// | `next_due`, `latest_due` | when the first and the last waiting task become due, or null |
@@ -56,6 +57,11 @@ impl RunReport {
                 "finished_at": time(self.finished_at),
             },
             "counts": self.counts,
+            "canary": self.canary.map(|canary| json!({
+                "devices": canary.devices,
+                "ended": canary.ended,
+                "passed": canary.passed,
+            })),
             "endings": endings,
             "resends_in_doubt": self.resends_in_doubt,
             "next_due": time(self.next_due),
@@ -95,6 +101,7 @@ mod tests {
             "snoozing": 0,
             "in_flight": 0
           },
+          "canary": null,
           "endings": [
             {
               "state": "accepted",

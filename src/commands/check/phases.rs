@@ -1,0 +1,200 @@
+//! The phases of a push that begins carefully, and the least time that they take.
+
+use std::{fmt::Write as _, time::Duration};
+
+use crate::{
+    model::Steps,
+    ui::number::{counted, grouped, rate},
+};
+
+/// Steps of a ramp that are told one by one.
+const STEPS_TOLD: usize = 6;
+
+/// What is to be pushed, phase by phase.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Phases {
+    /// The devices that go first, if any do.
+    pub(super) canary: Option<CanaryPhase>,
+    /// Whether they were to be as many as there are, so that the fleet goes as a whole.
+    pub(super) canary_is_all: bool,
+    /// How the rate rises after them.
+    pub(super) ramp: Option<Steps>,
+    /// The ceiling on the rate.
+    pub(super) rate: Option<f64>,
+    /// Tasks that follow the canary …
+    pub(super) tasks: u64,
+    /// … and the requests that they take.
+    pub(super) requests: u64,
+}
+
+/// The devices that go first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CanaryPhase {
+    pub(super) devices: u64,
+    pub(super) requests: u64,
+    /// Whether the push stops after them.
+    pub(super) pause: bool,
+}
+
+impl Phases {
+    /// All the requests.
+    pub(super) fn all_requests(&self) -> u64 {
+        self.requests + self.canary.map_or(0, |canary| canary.requests)
+    }
+
+    /// The least time that sending takes; `None` when nothing limits the rate.
+    pub(super) fn least_time(&self) -> Option<Duration> {
+        let canary_rate = self
+            .ramp
+            .map_or(self.rate, |ramp| ramp.ceiling(0, self.rate));
+        let canary = self
+            .canary
+            .map(|canary| (canary.requests as f64, canary_rate));
+        let each = self.requests as f64 / self.tasks.max(1) as f64;
+        let rest = self
+            .steps()
+            .into_iter()
+            .map(|(tasks, ceiling)| (tasks as f64 * each, ceiling));
+        let limited: Vec<f64> = canary
+            .into_iter()
+            .chain(rest)
+            .filter_map(|(requests, ceiling)| Some(requests / ceiling?))
+            .collect();
+        (!limited.is_empty()).then(|| Duration::from_secs_f64(limited.iter().sum()))
+    }
+
+    /// A line for each phase; none when the whole fleet goes at once.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.canary_is_all {
+            lines.push("no canary: the fleet has no more devices than that".to_owned());
+        }
+        if let Some(canary) = self.canary {
+            let then = if canary.pause {
+                ", then a stop for a look (exit code 3)"
+            } else {
+                ", and on when they have ended well"
+            };
+            lines.push(format!(
+                "canary: {} in {}{then}",
+                counted(canary.devices, "device"),
+                counted(canary.requests, "request")
+            ));
+        }
+        let mut steps = self.steps();
+        let rest = steps.pop_if(|(_, ceiling)| *ceiling == self.rate);
+        if let Some(words) = ramp_words(&steps) {
+            lines.push(words);
+        }
+        let is_careful = self.canary.is_some() || self.ramp.is_some();
+        if let Some((tasks, ceiling)) = rest.filter(|_| is_careful) {
+            let most = ceiling.map_or_else(
+                || "as fast as the platform answers".to_owned(),
+                |ceiling| format!("at most {} requests/s", rate(ceiling)),
+            );
+            lines.push(format!("the rest: {}, {most}", counted(tasks, "task")));
+        }
+        lines
+    }
+
+    /// How many tasks go at which ceiling.
+    fn steps(&self) -> Vec<(u64, Option<f64>)> {
+        match self.ramp {
+            Some(ramp) => ramp.plan(self.tasks, self.rate),
+            None => vec![(self.tasks, self.rate)],
+        }
+    }
+}
+
+/// `ramp: 500 tasks at 1.00 requests/s, 500 at 2.00, 200 at 4.00`; the middle of a long one is left out.
+fn ramp_words(steps: &[(u64, Option<f64>)]) -> Option<String> {
+    let mut words = String::new();
+    let left_out = if steps.len() > STEPS_TOLD {
+        STEPS_TOLD - 1..steps.len() - 1
+    } else {
+        steps.len()..steps.len()
+    };
+    for (index, (tasks, ceiling)) in steps.iter().enumerate() {
+        let ceiling = (*ceiling)?;
+        if index == 0 {
+            let _ = write!(
+                words,
+                "ramp: {} at {} requests/s",
+                counted(*tasks, "task"),
+                rate(ceiling)
+            );
+        } else if index == left_out.start && !left_out.is_empty() {
+            words.push_str(", …");
+        } else if !left_out.contains(&index) {
+            let _ = write!(words, ", {} at {}", grouped(*tasks), rate(ceiling));
+        }
+    }
+    (!words.is_empty()).then_some(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Ramp;
+
+    fn phases(canary: bool, ramp: &str, rate: Option<f64>) -> Phases {
+        Phases {
+            canary: canary.then_some(CanaryPhase {
+                devices: 50,
+                requests: 3,
+                pause: true,
+            }),
+            canary_is_all: false,
+            ramp: ramp.parse::<Ramp>().unwrap().steps(),
+            rate,
+            tasks: 10_000,
+            requests: 100,
+        }
+    }
+
+    #[test]
+    fn the_phases_are_told_in_their_order() {
+        let told = [
+            phases(false, "none", Some(25.0)),
+            phases(true, "none", Some(25.0)),
+            phases(false, "1,x2,every=500", Some(10.0)),
+            phases(true, "1,x2,every=5000", Some(10.0)),
+            phases(true, "1,x1.5,every=100", Some(25.0)),
+            phases(false, "1,x10,every=500", None),
+        ]
+        .map(|phases| {
+            let time = phases.least_time().unwrap_or_default().as_secs_f64();
+            format!("{}\n{time:.3} s", phases.lines().join("\n"))
+        });
+        insta::assert_snapshot!(told.join("\n---\n"), @r"
+
+        4.000 s
+        ---
+        canary: 50 devices in 3 requests, then a stop for a look (exit code 3)
+        the rest: 10,000 tasks, at most 25.0 requests/s
+        4.120 s
+        ---
+        ramp: 500 tasks at 1.00 requests/s, 500 at 2.00, 500 at 4.00, 500 at 8.00
+        the rest: 8,000 tasks, at most 10.0 requests/s
+        17.375 s
+        ---
+        canary: 50 devices in 3 requests, then a stop for a look (exit code 3)
+        ramp: 5,000 tasks at 1.00 requests/s, 5,000 at 2.00
+        78.000 s
+        ---
+        canary: 50 devices in 3 requests, then a stop for a look (exit code 3)
+        ramp: 100 tasks at 1.00 requests/s, 100 at 1.50, 100 at 2.25, 100 at 3.38, 100 at 5.06, …, 100 at 17.1
+        the rest: 9,200 tasks, at most 25.0 requests/s
+        9.563 s
+        ---
+        ramp: 500 tasks at 1.00 requests/s, 500 at 10.0, 500 at 100, 500 at 1,000, 500 at 10,000
+        the rest: 7,500 tasks, as fast as the platform answers
+        5.556 s
+        ");
+    }
+
+    #[test]
+    fn without_any_limit_there_is_no_least_time() {
+        assert_eq!(phases(true, "none", None).least_time(), None);
+    }
+}

@@ -1,0 +1,200 @@
+//! The rollout: a canary first, and a rate that rises. Says when the one is over and how it went, and what the other allows.
+
+use std::fmt::Write as _;
+
+use rand::Rng;
+
+use super::{Options, Phase, RolloutStep, Stop};
+use crate::{
+    model::{Canary, Class, Ramp, Steps, Timestamp},
+    policy::{self, Ended, Sample},
+    store::{Choice, Journal, OpenCanary, StoreError},
+};
+
+/// How a push begins.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct RolloutOptions {
+    /// `--canary`: how many devices go first.
+    pub canary: Canary,
+    /// `--canary-pause`: whether to stop after a good one.
+    pub canary_pause: bool,
+    /// `--ramp`: how the ceiling rises.
+    pub ramp: Ramp,
+}
+
+/// Chooses the run's canary if it is time for that, and says what there is to say of it.
+pub(super) async fn choose_canary(
+    journal: &mut Journal<'_>,
+    options: &RolloutOptions,
+    random: &mut impl Rng,
+    now: Timestamp,
+) -> Result<Option<RolloutStep>, StoreError> {
+    let choice = journal
+        .choose_canary(options.canary, options.canary_pause, random.next_u64(), now)
+        .await?;
+    Ok(match choice {
+        Choice::None => None,
+        Choice::Chosen(OpenCanary { devices, .. }) => Some(RolloutStep::CanaryChosen { devices }),
+        Choice::Open(open) => Some(RolloutStep::CanaryGoesOn {
+            ended: open.ended(),
+            devices: open.devices,
+        }),
+        Choice::WholeFleet { devices } => Some(RolloutStep::CanaryOfAll { devices }),
+        Choice::TooLate => Some(RolloutStep::CanaryTooLate),
+    })
+}
+
+/// Where a push stands in its rollout.
+#[derive(Debug)]
+pub(super) struct Rollout {
+    ramp: Option<Steps>,
+    /// The ceiling of the push, which the ramp rises to.
+    rate: Option<f64>,
+    /// What the ramp allows at present.
+    ceiling: Option<f64>,
+    /// Devices of the canary that have ended, as was told last.
+    told: Option<u64>,
+    /// Whether the canary had ended before this push, which is to go on all the same.
+    overridden: bool,
+}
+
+/// What follows when the canary is over.
+#[derive(Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// The other devices go.
+    GoOn {
+        /// How it went, for a person.
+        went: String,
+    },
+    /// The push stops.
+    Stop(Stop),
+}
+
+impl Rollout {
+    pub(super) fn new(options: &Options, journal: &Journal<'_>) -> Self {
+        let over = journal.canary().is_some_and(|canary| canary.left == 0);
+        let ramp = options.rollout.ramp.steps();
+        let ceiling = match ramp {
+            Some(steps) => steps.ceiling(journal.accepted_after_canary(), options.rate),
+            None => options.rate,
+        };
+        Self {
+            ramp,
+            rate: options.rate,
+            ceiling,
+            told: None,
+            overridden: over && options.override_abort,
+        }
+    }
+
+    /// The ceiling on the rate at present, in requests a second.
+    pub(super) fn ceiling(&self) -> Option<f64> {
+        self.ceiling
+    }
+
+    /// Where the ramp begins or goes on after the canary, unless it has reached the top already.
+    pub(super) fn first_step(&self, journal: &Journal<'_>) -> Option<RolloutStep> {
+        (journal.canary().is_none() && self.ceiling != self.rate).then(|| self.step(journal))
+    }
+
+    /// Rises with the tasks that have been accepted, and says so when the ceiling has changed.
+    pub(super) fn rise(&mut self, journal: &Journal<'_>) -> Option<RolloutStep> {
+        let ceiling = self
+            .ramp?
+            .ceiling(journal.accepted_after_canary(), self.rate);
+        if ceiling == self.ceiling {
+            return None;
+        }
+        self.ceiling = ceiling;
+        Some(self.step(journal))
+    }
+
+    fn step(&self, journal: &Journal<'_>) -> RolloutStep {
+        RolloutStep::Ramp {
+            accepted: journal.accepted_after_canary(),
+            ceiling: self.ceiling,
+            is_top: self.ceiling == self.rate,
+        }
+    }
+
+    /// How far the canary has come, unless that has been told.
+    pub(super) fn canary_news(&mut self, canary: OpenCanary) -> Option<RolloutStep> {
+        let ended = canary.ended();
+        (self.told.replace(ended) != Some(ended)).then_some(RolloutStep::Canary {
+            ended,
+            devices: canary.devices,
+        })
+    }
+
+    /// Where the push stands.
+    pub(super) fn phase(&self, journal: &Journal<'_>) -> Phase {
+        match (journal.canary(), self.ceiling) {
+            (Some(canary), _) => Phase::Canary {
+                ended: canary.ended(),
+                devices: canary.devices,
+            },
+            (None, Some(ceiling)) if self.ceiling != self.rate => Phase::Ramp { ceiling },
+            (None, _) => Phase::Rest,
+        }
+    }
+
+    /// What follows for a push whose canary is over. `ended` is what counts of what has ended.
+    pub(super) fn judge(
+        &self,
+        canary: OpenCanary,
+        options: &Options,
+        journal: &Journal<'_>,
+        ended: &[Ended],
+    ) -> Verdict {
+        let went = went(canary, journal);
+        let nothing_left = journal.counts().pending == 0;
+        if nothing_left || self.overridden {
+            return Verdict::GoOn { went };
+        }
+        if let Some(reason) = policy::crossed(&options.abort_if, ended, Sample::Canary) {
+            return Verdict::Stop(Stop::Aborted {
+                reason: format!("the canary is not good: {reason}"),
+            });
+        }
+        if canary.pause {
+            Verdict::Stop(Stop::Canary { went })
+        } else {
+            Verdict::GoOn { went }
+        }
+    }
+}
+
+/// What has become of the tasks of the canary's devices: `canary of 50 devices: 48 accepted, 1 offline, 1 rejected`.
+fn went(canary: OpenCanary, journal: &Journal<'_>) -> String {
+    let mut words = format!(
+        "canary of {} {}",
+        canary.devices,
+        if canary.devices == 1 {
+            "device"
+        } else {
+            "devices"
+        }
+    );
+    let mut separator = ": ";
+    for (name, tasks) in by_class(journal) {
+        let _ = write!(words, "{separator}{tasks} {name}");
+        separator = ", ";
+    }
+    words
+}
+
+/// How many tasks ended as which class, accepted ones first. Rows that are wrong were never part of the canary.
+fn by_class(journal: &Journal<'_>) -> Vec<(&'static str, u64)> {
+    let mut classes: Vec<(&'static str, u64)> = Vec::new();
+    // What a retry has opened again leaves a zero behind.
+    for (key, tasks) in journal.tally().filter(|(_, tasks)| *tasks > 0) {
+        let Some(class) = key.class.filter(|class| *class != Class::Invalid) else {
+            continue;
+        };
+        match classes.iter_mut().find(|(name, _)| *name == class.name()) {
+            Some((_, sum)) => *sum += tasks,
+            None => classes.push((class.name(), tasks)),
+        }
+    }
+    classes
+}

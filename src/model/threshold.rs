@@ -1,0 +1,459 @@
+//! Thresholds: how many of a run's ended tasks may come to something, before the run is aborted or is no success any more.
+//!
+//! `--abort-if` and `--tolerate` share the words: what is counted, and a share or a number of tasks.
+
+use std::{fmt::Display, str::FromStr};
+
+use super::{Class, OptionError, Percent, TaskState, options::words};
+
+words!(
+    /// What ended tasks are counted as. Classes that leave a task pending, as an outage does, are not among them.
+    Counted {
+        /// Failed, whatever the class, but for offline and blocked: they are no sign of a bad payload. Nor are invalid rows, which were
+        /// recorded because `--skip-invalid` asks to go on without them.
+        Failed = "failed",
+        /// Given up since the device's message frequency is limited.
+        Frequency = "frequency",
+        /// Given up since the device's message quota is used up.
+        Quota = "quota",
+        /// Given up since the platform failed in passing again and again.
+        Transient = "transient",
+        /// Ended in doubt.
+        InDoubt = "in_doubt",
+        /// Failed since the device is offline.
+        Offline = "offline",
+        /// Refused by the platform.
+        Rejected = "rejected",
+        /// Not sent, because an earlier task of the device did not succeed.
+        Blocked = "blocked",
+        /// Not sent, because the manifest row is wrong.
+        Invalid = "invalid",
+    }
+);
+
+impl Counted {
+    /// The class that is counted; none when several are.
+    fn class(self) -> Option<Class> {
+        match self {
+            Self::Failed => None,
+            Self::Frequency => Some(Class::Frequency),
+            Self::Quota => Some(Class::Quota),
+            Self::Transient => Some(Class::Transient),
+            Self::InDoubt => Some(Class::InDoubt),
+            Self::Offline => Some(Class::Offline),
+            Self::Rejected => Some(Class::Rejected),
+            Self::Blocked => Some(Class::Blocked),
+            Self::Invalid => Some(Class::Invalid),
+        }
+    }
+
+    /// Whether a task that ended like this is counted.
+    pub fn counts(self, state: TaskState, class: Option<Class>) -> bool {
+        match self.class() {
+            None => {
+                state == TaskState::Failed
+                    && !matches!(
+                        class,
+                        Some(Class::Offline | Class::Blocked | Class::Invalid)
+                    )
+            }
+            Some(counted) => {
+                matches!(state, TaskState::Failed | TaskState::InDoubt) && class == Some(counted)
+            }
+        }
+    }
+
+    /// Whether a task that ended like this is of the whole that a share is taken of: skipped tasks have not been pushed at all, nor
+    /// have invalid ones, unless it is them that are counted.
+    pub fn is_of_the_whole(self, state: TaskState, class: Option<Class>) -> bool {
+        state != TaskState::Skipped && (class != Some(Class::Invalid) || self == Self::Invalid)
+    }
+
+    /// What is said of tasks that are counted.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Frequency => "were throttled too long (frequency)",
+            Self::Quota => "were throttled too long (quota)",
+            Self::Transient => "failed in passing again and again (transient)",
+            Self::InDoubt => "are in doubt",
+            Self::Offline => "are offline",
+            Self::Rejected => "were rejected",
+            Self::Blocked => "are blocked",
+            Self::Invalid => "are invalid",
+        }
+    }
+
+    fn read(word: &str) -> Result<Self, OptionError> {
+        word.parse()
+            .map_err(|error| OptionError(format!("{word:?} is nothing that is counted: {error}")))
+    }
+}
+
+/// What a count is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// A share of the tasks that have ended.
+    Share(Percent),
+    /// So many tasks.
+    Tasks(u64),
+}
+
+impl FromStr for Bound {
+    type Err = OptionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.ends_with('%') {
+            return text.parse().map(Self::Share);
+        }
+        text.parse().map(Self::Tasks).map_err(|_| {
+            OptionError(format!(
+                "{text:?} is neither a share nor a number of devices: write for example 10% or 50"
+            ))
+        })
+    }
+}
+
+impl Display for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Share(share) => share.fmt(f),
+            Self::Tasks(tasks) => tasks.fmt(f),
+        }
+    }
+}
+
+/// One condition of `--abort-if`: `offline>30%,min=1000`, or `rejected>50`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Condition {
+    /// What is counted.
+    pub counted: Counted,
+    /// What it must not exceed.
+    above: Bound,
+    /// So many tasks must have ended before a share of them is looked at; 1 for a number.
+    min: u64,
+}
+
+impl Condition {
+    /// Fewer ended tasks than this say little about a fleet.
+    const DEFAULT_MIN: u64 = 500;
+
+    /// Whether `part` of `whole` ended tasks are too many.
+    pub fn is_met(self, part: u64, whole: u64) -> bool {
+        match self.above {
+            Bound::Share(share) => whole >= self.min && share.is_exceeded_by(part, whole),
+            Bound::Tasks(tasks) => part > tasks,
+        }
+    }
+
+    /// The same condition for a sample of the fleet, however small.
+    #[must_use]
+    pub fn for_a_sample(self) -> Self {
+        Self { min: 1, ..self }
+    }
+}
+
+impl FromStr for Condition {
+    type Err = OptionError;
+
+    /// Reads parts set apart by commas: one `CLASS>BOUND`, and `min=TASKS` with a share.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXAMPLE: &str = "write for example failed>10%,min=500, or never";
+        let (mut measure, mut min) = (None, None);
+        for part in text.split(',').map(str::trim) {
+            let repeated = if let Some((counted, above)) = split(part, '>') {
+                let counted = Counted::read(counted)?;
+                measure.replace((counted, above.parse()?)).is_some()
+            } else if let Some(tasks) = part.strip_prefix("min=") {
+                let tasks = tasks.trim().parse().ok().filter(|tasks| *tasks > 0);
+                let tasks = tasks.ok_or_else(|| {
+                    OptionError(format!(
+                        "{part:?} does not say how many devices: write for example min=500"
+                    ))
+                })?;
+                min.replace(tasks).is_some()
+            } else {
+                return Err(OptionError(format!("{part:?} is no condition: {EXAMPLE}")));
+            };
+            if repeated {
+                return Err(OptionError(format!(
+                    "{part:?} repeats a condition: give each one once, and set conditions apart by semicolons"
+                )));
+            }
+        }
+        let (counted, above) =
+            measure.ok_or_else(|| OptionError(format!("the share is missing: {EXAMPLE}")))?;
+        let min = match (above, min) {
+            (Bound::Share(_), min) => min.unwrap_or(Self::DEFAULT_MIN),
+            (Bound::Tasks(_), None) => 1,
+            (Bound::Tasks(tasks), Some(_)) => {
+                return Err(OptionError(format!(
+                    "min= goes with a share, and {tasks} is a number of devices: leave it out, or write {tasks}%"
+                )));
+            }
+        };
+        Ok(Self {
+            counted,
+            above,
+            min,
+        })
+    }
+}
+
+impl Display for Condition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}>{}", self.counted, self.above)?;
+        match self.above {
+            Bound::Share(_) => write!(f, ",min={}", self.min),
+            Bound::Tasks(_) => Ok(()),
+        }
+    }
+}
+
+/// One limit of `--tolerate`: `offline<5%`, or `rejected<10`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// What is counted.
+    pub counted: Counted,
+    /// What it must stay below, above nothing.
+    below: Bound,
+}
+
+impl Limit {
+    /// Whether `part` of `whole` ended tasks may be. None always may.
+    pub fn holds(self, part: u64, whole: u64) -> bool {
+        part == 0
+            || match self.below {
+                Bound::Share(share) => share.is_above(part, whole),
+                Bound::Tasks(tasks) => part < tasks,
+            }
+    }
+}
+
+impl FromStr for Limit {
+    type Err = OptionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXAMPLE: &str = "write for example offline<5%, or nothing";
+        let (counted, below) = split(text, '<')
+            .ok_or_else(|| OptionError(format!("{text:?} is no limit: {EXAMPLE}")))?;
+        let limit = Self {
+            counted: Counted::read(counted)?,
+            below: below.parse()?,
+        };
+        if matches!(limit.below, Bound::Tasks(0 | 1)) || limit.below == Bound::Share(Percent::ZERO)
+        {
+            return Err(OptionError(format!("{text:?} tolerates none: {EXAMPLE}")));
+        }
+        Ok(limit)
+    }
+}
+
+impl Display for Limit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}<{}", self.counted, self.below)
+    }
+}
+
+/// Makes a list of thresholds that prints as it is read: set apart by semicolons, or the word for an empty list.
+macro_rules! thresholds {
+    ($(#[$doc:meta])* $name:ident of $item:ident, $empty:ident = $word:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Default)]
+        pub struct $name(Vec<$item>);
+
+        impl $name {
+            #[doc = concat!("The empty list, `", $word, "`.")]
+            pub const $empty: Self = Self(Vec::new());
+
+            /// Each of them.
+            pub fn each(&self) -> impl Iterator<Item = $item> {
+                self.0.iter().copied()
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = OptionError;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                list(text, $word).map(Self)
+            }
+        }
+
+        impl Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                print_list(f, &self.0, $word)
+            }
+        }
+    };
+}
+
+thresholds!(
+    /// When a run is aborted because too much of it goes wrong: as soon as one condition is met.
+    AbortIf of Condition, NEVER = "never"
+);
+thresholds!(
+    /// What a complete run may have come to and still count as a success: everything that went wrong is limited, and every limit holds.
+    Tolerate of Limit, NOTHING = "nothing"
+);
+
+/// The word before a sign and the bound after it.
+fn split(text: &str, sign: char) -> Option<(&str, &str)> {
+    text.split_once(sign)
+        .map(|(counted, bound)| (counted.trim(), bound.trim()))
+}
+
+fn list<T: FromStr<Err = OptionError>>(text: &str, empty: &str) -> Result<Vec<T>, OptionError> {
+    if text == empty {
+        return Ok(Vec::new());
+    }
+    text.split(';')
+        .map(str::trim)
+        .map(|item| {
+            if item == empty {
+                Err(OptionError(format!(
+                    "the word {empty} stands alone: leave it out, or what it stands beside"
+                )))
+            } else {
+                item.parse()
+            }
+        })
+        .collect()
+}
+
+fn print_list<T: Display>(
+    f: &mut std::fmt::Formatter<'_>,
+    items: &[T],
+    empty: &str,
+) -> std::fmt::Result {
+    if items.is_empty() {
+        return f.write_str(empty);
+    }
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            f.write_str(";")?;
+        }
+        item.fmt(f)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn abort_if(text: &str) -> AbortIf {
+        text.parse().unwrap()
+    }
+
+    fn is_met(text: &str, part: u64, whole: u64) -> bool {
+        abort_if(text)
+            .each()
+            .any(|condition| condition.is_met(part, whole))
+    }
+
+    #[test]
+    fn a_share_needs_its_minimum_and_a_number_does_not() {
+        let threshold = "failed>10%,min=500";
+        assert!(!is_met(threshold, 499, 499), "too few have ended");
+        assert!(!is_met(threshold, 50, 500), "exactly the share is allowed");
+        assert!(is_met(threshold, 51, 500));
+        assert!(!is_met("never", u64::MAX, u64::MAX));
+        assert!(is_met("failed>0%,min=1", 1, u64::MAX));
+        assert!(!is_met("failed>0%,min=1", 0, 1));
+        assert!(!is_met("rejected>50", 50, 50));
+        assert!(is_met("rejected>50", 51, u64::MAX));
+    }
+
+    #[test]
+    fn a_sample_needs_no_minimum() {
+        let [condition]: [Condition; 1] = abort_if("failed>10%")
+            .each()
+            .collect::<Vec<_>>()
+            .try_into()
+            .unwrap();
+        assert!(!condition.is_met(2, 10));
+        assert!(condition.for_a_sample().is_met(2, 10));
+        assert!(!condition.for_a_sample().is_met(1, 10));
+        assert!(!condition.for_a_sample().is_met(0, 0));
+    }
+
+    #[test]
+    fn a_limit_stays_below_its_bound() {
+        let holds = |text: &str, part, whole| text.parse::<Limit>().unwrap().holds(part, whole);
+        assert!(holds("offline<5%", 4, 100));
+        assert!(!holds("offline<5%", 5, 100));
+        assert!(holds("offline<5%", 0, 0), "nothing is no failure");
+        assert!(holds("in_doubt<3", 2, 2));
+        assert!(!holds("in_doubt<3", 3, 1000));
+    }
+
+    #[test]
+    fn thresholds_print_as_they_are_written() {
+        for text in [
+            "never",
+            "failed>10%,min=500",
+            "failed>0.5%,min=1",
+            "offline>30%,min=1000;rejected>50;in_doubt>2.05%,min=20",
+        ] {
+            assert_eq!(abort_if(text).to_string(), text);
+        }
+        assert_eq!(
+            abort_if("min=20, failed > 1.50% ; rejected>5").to_string(),
+            "failed>1.5%,min=20;rejected>5"
+        );
+        assert_eq!(abort_if("failed>10%").to_string(), "failed>10%,min=500");
+        for text in ["nothing", "offline<5%", "offline<5%;in_doubt<10"] {
+            assert_eq!(text.parse::<Tolerate>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_bad_threshold_says_what_to_write() {
+        let error = |text: &str| text.parse::<AbortIf>().unwrap_err().to_string();
+        assert!(error("min=5").starts_with("the share is missing"));
+        assert!(error("failed>ten").starts_with("\"ten\" is neither a share nor"));
+        assert!(error("failed>10%,min=0").starts_with("\"min=0\" does not say"));
+        assert!(error("failed>1%,failed>2%").contains("repeats"));
+        assert!(error("rejected>50,min=5").starts_with("min= goes with a share"));
+        assert!(error("offline<30%").contains("is no condition"));
+        assert!(error("").contains("is no condition"));
+        assert!(error("failed>1%;").contains("is no condition"));
+        assert!(error("ofline>30%").contains("write failed or frequency or quota"));
+        assert!(error("accepted>30%").contains("is nothing that is counted"));
+        assert!(error("never;failed>1%").contains("stands alone"));
+        let error = |text: &str| text.parse::<Tolerate>().unwrap_err().to_string();
+        assert!(error("offline>5%").contains("is no limit"));
+        assert!(error("offline<0%").contains("tolerates none"));
+        assert!(error("offline<1").contains("tolerates none"));
+        assert!(error("offline<100%").contains("is not a share"));
+    }
+
+    proptest! {
+        #[test]
+        fn every_threshold_survives_printing(
+            items in prop::collection::vec((prop::sample::select(Counted::ALL), 2u64.., prop::option::of((1u16..10_000, 1u64..))), 0..5)
+        ) {
+            let conditions = AbortIf(items.iter().map(|(counted, tasks, share)| Condition {
+                counted: *counted,
+                above: share.map_or(Bound::Tasks(*tasks), |(hundredths, _)| Bound::Share(Percent::from_hundredths(hundredths))),
+                min: share.map_or(1, |(_, min)| min),
+            }).collect());
+            prop_assert_eq!(conditions.to_string().parse(), Ok(conditions.clone()));
+            let limits = Tolerate(conditions.each().map(|Condition { counted, above, .. }| Limit { counted, below: above }).collect());
+            prop_assert_eq!(limits.to_string().parse(), Ok(limits.clone()));
+        }
+
+        #[test]
+        fn no_count_is_both_tolerated_and_beyond_the_same_bound(
+            hundredths in 1u16..10_000, part in 0u64..2000, whole in 1u64..2000,
+        ) {
+            let bound = Bound::Share(Percent::from_hundredths(hundredths));
+            let above = Condition { counted: Counted::Failed, above: bound, min: 1 };
+            let below = Limit { counted: Counted::Failed, below: bound };
+            prop_assert!(!(above.is_met(part, whole) && below.holds(part, whole)));
+        }
+    }
+}

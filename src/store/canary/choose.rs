@@ -1,0 +1,178 @@
+//! Which devices are the canary.
+//!
+//! The run's ids are cut into equal parts, and one task of each is drawn: tasks of a payload stand side by side, so that every payload
+//! of some size is met, and a run of ten million tasks costs as many look-ups as one of ten thousand. Of the drawn ones each product
+//! gives one as far as the canary suffices, and the rest in proportion. Up to [`PARTS`] tasks all are drawn; in a larger run a product
+//! may be missed that has less than one task in [`PARTS`].
+
+use sqlx::SqliteConnection;
+
+use crate::{
+    model::Timestamp,
+    store::{Run, StoreError, bulk::Bulk},
+};
+
+/// Parts that the ids are cut into, at least, if there are as many ids.
+const PARTS: u64 = 8192;
+/// How much smaller the parts become when too few tasks were drawn, since many are held back.
+const FINER: u64 = 4;
+/// Draws that are made at a time.
+const BATCH: usize = 4096;
+
+/// A task of the part `low..high`: the first one from `pick` that belongs to the first sends, else one before it.
+const DRAW: Bulk = Bulk {
+    head: "INSERT INTO temp.drawn (task_id, dice) WITH v (low, pick, high, dice) AS (VALUES",
+    row: "(?,?,?,?)",
+    tail: ") SELECT * FROM (SELECT coalesce( \
+           (SELECT id FROM task WHERE id >= pick AND id < high AND held = 0 ORDER BY id LIMIT 1), \
+           (SELECT id FROM task WHERE id >= low AND id < pick AND held = 0 ORDER BY id LIMIT 1)) AS task_id, dice FROM v) \
+           WHERE task_id IS NOT NULL",
+};
+
+/// Moves `wanted` tasks of the run's first sends, fewer than there are, into `due`.
+pub(super) async fn choose(
+    connection: &mut SqliteConnection,
+    run: &Run,
+    wanted: u64,
+    seed: u64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for statement in [
+        "CREATE TEMP TABLE drawn (task_id INTEGER PRIMARY KEY, dice INTEGER NOT NULL)",
+        "CREATE TEMP TABLE chosen (task_id INTEGER PRIMARY KEY)",
+    ] {
+        sqlx::query(statement).execute(&mut *connection).await?;
+    }
+    draw_enough(connection, run, wanted, seed).await?;
+    // Of each product one, the largest products first; then by the place within the product in relation to its size.
+    sqlx::query(
+        "INSERT INTO temp.chosen (task_id) SELECT task_id FROM ( \
+             SELECT d.task_id, d.dice, row_number() OVER (PARTITION BY p.product_key ORDER BY d.dice) AS place, \
+                 count(*) OVER (PARTITION BY p.product_key) AS devices \
+             FROM temp.drawn AS d JOIN task AS t ON t.id = d.task_id JOIN payload AS p ON p.id = t.payload_id \
+         ) ORDER BY place > 1, (place - 0.5) / devices, dice LIMIT ?",
+    )
+    .bind(wanted as i64)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("UPDATE task SET held = 1 WHERE id IN (SELECT task_id FROM temp.chosen)")
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(
+        "INSERT INTO due (task_id, run_id, payload_id, due_at) \
+         SELECT t.id, ?, t.payload_id, ? FROM temp.chosen AS c JOIN task AS t ON t.id = c.task_id ORDER BY t.id",
+    )
+    .bind(run.id.0)
+    .bind(now.0)
+    .execute(&mut *connection)
+    .await?;
+    for statement in ["DROP TABLE temp.drawn", "DROP TABLE temp.chosen"] {
+        sqlx::query(statement).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Draws at least `wanted` tasks; where many are held back, in smaller and smaller parts.
+async fn draw_enough(
+    connection: &mut SqliteConnection,
+    run: &Run,
+    wanted: u64,
+    seed: u64,
+) -> Result<(), StoreError> {
+    let ids = (run.end_task.0 - run.first_task.0).unsigned_abs();
+    // A few more than are wanted, so that products can be evened out.
+    let mut parts = PARTS.max(wanted + wanted / 4).min(ids);
+    loop {
+        draw(connection, run, parts, seed).await?;
+        let drawn: i64 = sqlx::query_scalar("SELECT count(*) FROM temp.drawn")
+            .fetch_one(&mut *connection)
+            .await?;
+        if drawn.unsigned_abs() >= wanted || parts == ids {
+            return Ok(());
+        }
+        parts = parts.saturating_mul(FINER).min(ids);
+        sqlx::query("DELETE FROM temp.drawn")
+            .execute(&mut *connection)
+            .await?;
+    }
+}
+
+async fn draw(
+    connection: &mut SqliteConnection,
+    run: &Run,
+    parts: u64,
+    seed: u64,
+) -> Result<(), StoreError> {
+    let (first, ids) = (
+        run.first_task.0,
+        (run.end_task.0 - run.first_task.0).unsigned_abs(),
+    );
+    let mut draws = (0..parts).map(|part| Draw::of(part, parts, ids, seed));
+    loop {
+        let batch: Vec<Draw> = draws.by_ref().take(BATCH).collect();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        DRAW.run(connection, &batch, |query, draw| {
+            query
+                .bind(first + draw.low as i64)
+                .bind(first + draw.pick as i64)
+                .bind(first + draw.high as i64)
+                .bind(draw.dice as i64)
+        })
+        .await?;
+    }
+}
+
+/// One part, counted from the run's first id, and where to look in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Draw {
+    low: u64,
+    pick: u64,
+    high: u64,
+    dice: u64,
+}
+
+impl Draw {
+    fn of(part: u64, parts: u64, ids: u64, seed: u64) -> Self {
+        let edge = |part: u64| (u128::from(ids) * u128::from(part) / u128::from(parts)) as u64;
+        let (low, high) = (edge(part), edge(part + 1));
+        let number = mix(seed ^ mix(part));
+        Self {
+            low,
+            pick: low + number % (high - low),
+            high,
+            dice: mix(number),
+        }
+    }
+}
+
+/// The finalizer of `SplitMix64` (Steele, Lea and Flood 2014, variant 13): numbers that are the same on every machine, and look random.
+fn mix(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_parts_cover_every_id_once(ids in 1u64..2000, share in 1u64..2000, seed: u64) {
+            let parts = share.min(ids);
+            let mut next = 0;
+            for part in 0..parts {
+                let draw = Draw::of(part, parts, ids, seed);
+                prop_assert_eq!(draw.low, next);
+                prop_assert!(draw.low <= draw.pick && draw.pick < draw.high);
+                next = draw.high;
+            }
+            prop_assert_eq!(next, ids);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What of a complete run's failures is tolerated, and what is not.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::{
+    model::{LimitCount, Tolerance},
+    ui::number::counted,
+};
+
+/// A paragraph of its own after the report, or nothing when nothing went wrong or nobody tolerates anything.
+pub(super) fn text(tolerance: &Tolerance) -> String {
+    let mut out = String::new();
+    let Tolerance { limits, unlimited } = tolerance;
+    if limits.is_empty() || (unlimited.is_empty() && limits.iter().all(|limit| limit.part == 0)) {
+        return out;
+    }
+    out.push_str(if tolerance.is_kept() {
+        "\ntolerated, and so a success (exit code 0):\n"
+    } else {
+        "\nnot all of it is tolerated (exit code 1):\n"
+    });
+    for limit in limits.iter().filter(|limit| limit.part > 0) {
+        let verdict = if limit.holds() {
+            "tolerated"
+        } else {
+            "too many"
+        };
+        let _ = writeln!(out, "  {verdict}: {}", limit.words());
+    }
+    for (class, tasks) in unlimited {
+        let _ = writeln!(
+            out,
+            "  without a limit: {} of class {}",
+            counted(*tasks, "task"),
+            class.name()
+        );
+    }
+    out
+}
+
+/// The same for programs: null when nobody tolerates anything.
+pub(super) fn json(tolerance: &Tolerance) -> Value {
+    let Tolerance { limits, unlimited } = tolerance;
+    if limits.is_empty() {
+        return Value::Null;
+    }
+    let limits: Vec<Value> = limits
+        .iter()
+        .map(|counted| {
+            let LimitCount { limit, part, whole } = counted;
+            json!({
+                "limit": limit.to_string(),
+                "tasks": part,
+                "of": whole,
+                "kept": counted.holds(),
+            })
+        })
+        .collect();
+    let unlimited: Vec<Value> = unlimited
+        .iter()
+        .map(|(class, tasks)| json!({ "class": class.name(), "tasks": tasks }))
+        .collect();
+    json!({ "kept": tolerance.is_kept(), "limits": limits, "unlimited": unlimited })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{Class, TaskState},
+        policy,
+    };
+
+    fn tolerance(tolerate: &str, offline: u64, rejected: u64) -> Tolerance {
+        let ended = [
+            (TaskState::Accepted, Some(Class::Accepted), 100 - offline),
+            (TaskState::Failed, Some(Class::Offline), offline),
+            (TaskState::Failed, Some(Class::Rejected), rejected),
+        ];
+        policy::tolerance(&tolerate.parse().unwrap(), &ended)
+    }
+
+    #[test]
+    fn what_is_tolerated_is_told_with_its_limit() {
+        let told = [
+            tolerance("offline<5%;in_doubt<3", 3, 0),
+            tolerance("offline<5%", 9, 1),
+            tolerance("offline<5%", 0, 0),
+            tolerance("nothing", 3, 1),
+        ]
+        .map(|tolerance| text(&tolerance));
+        insta::assert_snapshot!(told.join("---\n"), @r"
+
+        tolerated, and so a success (exit code 0):
+          tolerated: 3 of 100 ended tasks are offline (--tolerate 'offline<5%')
+        ---
+
+        not all of it is tolerated (exit code 1):
+          too many: 9 of 101 ended tasks are offline (--tolerate 'offline<5%')
+          without a limit: 1 task of class rejected
+        ---
+        ---
+        ");
+    }
+
+    #[test]
+    fn programs_get_every_limit() {
+        insta::assert_snapshot!(
+            json(&tolerance("offline<5%;in_doubt<3", 9, 1)).to_string(),
+            @r#"{"kept":false,"limits":[{"limit":"offline<5%","tasks":9,"of":101,"kept":false},{"limit":"in_doubt<3","tasks":0,"of":101,"kept":true}],"unlimited":[{"class":"rejected","tasks":1}]}"#
+        );
+        assert_eq!(json(&tolerance("nothing", 9, 1)), Value::Null);
+    }
+}
