@@ -25,7 +25,8 @@ const BY_TASK: [&str; 5] = [
 ];
 
 /// Few rows each, by the number of the run.
-const BY_RUN: [&str; 3] = [
+const BY_RUN: [&str; 4] = [
+    "DELETE FROM canary WHERE run_id = ?",
     "DELETE FROM bundle WHERE run_id = ?",
     "DELETE FROM refusal WHERE run_id = ?",
     "DELETE FROM tally WHERE run_id = ?",

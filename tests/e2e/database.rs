@@ -37,7 +37,9 @@ fn a_database_of_a_later_version_is_left_alone() {
             .await
             .unwrap();
         connection
-            .execute("UPDATE _sqlx_migrations SET version = 9999 WHERE version = (SELECT max(version) FROM _sqlx_migrations)")
+            .execute(
+                "UPDATE _sqlx_migrations SET version = 9999 WHERE version = (SELECT max(version) FROM _sqlx_migrations)",
+            )
             .await
             .unwrap();
         connection.close().await.unwrap();
