@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O, and nothing here imports another module of the crate.
 
+mod device_rate;
 mod doubt;
 mod fate;
 mod history;
@@ -14,6 +15,7 @@ mod ticket;
 mod time;
 mod words;
 
+pub use device_rate::DeviceRate;
 pub use doubt::{Doubt, DoubtfulSend, Downlink, Rival, Trace, Window};
 pub use fate::{Answer, Element, Fate, Unsent};
 pub use history::History;

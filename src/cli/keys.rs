@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     cli::values,
-    model::{AbortIf, AfterFailure, InDoubt, Language, LogFormat, ProgressMode, Rate, Region},
+    model::{AbortIf, AfterFailure, DeviceRate, InDoubt, Language, LogFormat, ProgressMode, Rate, Region},
 };
 
 /// A setting without a default.
@@ -88,6 +88,8 @@ keys! {
         CONCURRENCY: u32 = "concurrency", "16", |text| values::whole(text, 1, 1024);
         /// The most requests a second.
         RATE: Rate = "rate", "25", read;
+        /// The most devices a second.
+        DEVICE_RATE: DeviceRate = "device-rate", "unlimited", read;
         /// The most sends of one task that use up an attempt, the first included.
         MAX_ATTEMPTS: u32 = "max-attempts", "5", |text| values::whole(text, 1, 1000);
         /// The longest that a throttled task is put off, all its snoozes together.

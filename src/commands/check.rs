@@ -51,8 +51,8 @@ pub(super) async fn check(
     store.close().await?;
     let sent = staged.run.tasks - staged.duplicates - staged.invalid;
     let time = time(
-        plan.requests,
-        settings.pace.rate.per_second(),
+        (plan.requests, settings.pace.rate.per_second()),
+        (sent, settings.pace.device_rate.per_second()),
         sent.saturating_sub(plan.devices),
     );
     let lines = [
@@ -80,17 +80,23 @@ pub(super) async fn check(
     Exit::Complete.after_output(written)
 }
 
-/// The least time that a push takes. `following` tasks wait for an earlier one of their device.
-fn time(requests: u64, rate: Option<f64>, following: u64) -> String {
-    let least = match rate {
-        Some(rate) => {
-            let sending = Duration::from_secs_f64(requests as f64 / rate);
+/// The least time that so many requests, and so many sends to a device, take at these rates. `following` tasks wait for an earlier one of
+/// their device.
+fn time(requests: (u64, Option<f64>), sends: (u64, Option<f64>), following: u64) -> String {
+    let seconds = |(n, rate): (u64, Option<f64>), what| Some((n as f64 / rate?, rate?, what));
+    let slower = seconds(requests, "requests")
+        .into_iter()
+        .chain(seconds(sends, "devices"))
+        .max_by(|one, other| one.0.total_cmp(&other.0));
+    let least = match slower {
+        Some((seconds, rate, what)) => {
+            let sending = Duration::from_secs_f64(seconds);
             let words = if sending < Duration::from_secs(1) {
                 "less than 1 s".to_owned()
             } else {
                 format!("at least {}", number::duration(sending))
             };
-            format!("{words} at {rate} requests a second")
+            format!("{words} at {rate} {what} a second")
         }
         None => "as fast as the platform answers".to_owned(),
     };
@@ -114,15 +120,17 @@ mod tests {
     #[test]
     fn the_time_says_what_it_leaves_out() {
         let told = [
-            time(10, Some(25.0), 0),
-            time(250, Some(25.0), 1),
-            time(90_000, Some(25.0), 2000),
-            time(90_000, None, 0),
+            time((10, Some(25.0)), (1000, None), 0),
+            time((250, Some(25.0)), (250, Some(100.0)), 1),
+            time((90_000, Some(25.0)), (90_000, None), 2000),
+            time((10, Some(25.0)), (1000, Some(100.0)), 0),
+            time((90_000, None), (90_000, None), 0),
         ];
         insta::assert_snapshot!(told.join("\n"), @r"
         less than 1 s at 25 requests a second, throttling not counted
         at least 10 s at 25 requests a second, throttling not counted, nor that 1 row waits for an earlier one of the same device
         at least 1 h 00 min at 25 requests a second, throttling not counted, nor that 2,000 rows wait for an earlier one of the same device
+        at least 10 s at 100 devices a second, throttling not counted
         as fast as the platform answers, throttling not counted
         ");
     }

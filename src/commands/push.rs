@@ -14,6 +14,7 @@ use crate::{
     policy::Rules,
     settings::{Database, Push},
     store::{Reader, Run, Store},
+    throttle::Ceilings,
     ui::{
         next::Repeat,
         printer::{Printer, unless_closed},
@@ -60,7 +61,11 @@ pub(super) async fn push(
     let after = journal.counts();
     // The display shows what led to an error, too.
     let _ = display.await;
-    let Pushed { stop, requests } = pushed?;
+    let Pushed {
+        stop,
+        requests,
+        found,
+    } = pushed?;
     store.close().await?;
     if let Some(simulator) = connection.simulator {
         simulator.stop().await;
@@ -69,6 +74,7 @@ pub(super) async fn push(
         took: started.until(clock.now()),
         ended: after.ended() - before.ended(),
         requests,
+        found,
         stop: stop.clone(),
     };
     summarize(&name, Some(session), settings, database, printer).await?;
@@ -150,7 +156,10 @@ fn options(settings: &Push) -> Options {
     Options {
         chunk_size: settings.pace.chunk_size,
         concurrency: settings.pace.concurrency as usize,
-        rate: settings.pace.rate.per_second(),
+        ceilings: Ceilings {
+            requests: settings.pace.rate.per_second(),
+            devices: settings.pace.device_rate.per_second(),
+        },
         rules: Rules {
             max_attempts: recovery.max_attempts,
             max_snooze: recovery.max_snooze,

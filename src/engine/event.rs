@@ -18,6 +18,8 @@ pub enum Event {
         requests: u64,
         /// The latest time at which a waiting task becomes due.
         latest_due: Option<Timestamp>,
+        /// The requests a second that the platform has been found to take, when it has refused more.
+        found: Option<f64>,
     },
     /// Nothing more is sent until the platform answers again.
     Paused(Pause),
@@ -75,6 +77,8 @@ pub struct Pushed {
     pub stop: Stop,
     /// Requests answered or lost.
     pub requests: u64,
+    /// The requests a second that the platform has been found to take, when it has refused more.
+    pub found: Option<f64>,
 }
 
 /// Why a push ended.

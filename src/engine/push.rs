@@ -13,6 +13,7 @@ use crate::{
     model::{AbortIf, RunState},
     policy::{self, Rules},
     store::{Journal, StoreError},
+    throttle::Ceilings,
 };
 
 /// How a run is pushed.
@@ -22,8 +23,8 @@ pub struct Options {
     pub chunk_size: u32,
     /// `--concurrency`: requests in flight.
     pub concurrency: usize,
-    /// `--rate`: requests a second; `None` for no ceiling.
-    pub rate: Option<f64>,
+    /// `--rate` and `--device-rate`.
+    pub ceilings: Ceilings,
     /// What follows from outcomes.
     pub rules: Rules,
     /// `--max-outage`.
@@ -74,7 +75,18 @@ pub async fn push<G: Gateway>(
             "claimed when the last push ended, and in doubt"
         );
     }
-    let Pushed { stop, requests } = write(journal, options, context).await?;
+    let known = journal.found_rate().await?;
+    if let Some(rate) = known {
+        info!(rate, "begins at the rate that was found before");
+    }
+    let Pushed {
+        stop,
+        requests,
+        found,
+    } = write(journal, options, known, context).await?;
+    if let Some(rate) = found {
+        info!(rate, "rate that the platform takes");
+    }
     // What is still under way when the drain times out is in doubt, as after a crash.
     recover(journal, in_doubt, clock.now()).await?;
     let state = match &stop {
@@ -94,5 +106,9 @@ pub async fn push<G: Gateway>(
     } else {
         stop
     };
-    Ok(Pushed { stop, requests })
+    Ok(Pushed {
+        stop,
+        requests,
+        found,
+    })
 }

@@ -86,7 +86,7 @@ async fn send<G: Gateway>(
     let closed = tokio::select! {
         biased;
         _ = gate.wait_for(|gate| !gate.lets(&job)) => true,
-        () = pacer.token() => false,
+        () = pacer.token(job.outgoing.devices.len()) => false,
     };
     // The writer outlives the senders; when it does not, nobody is left to tell.
     if closed {

@@ -17,6 +17,7 @@ use super::{
     Context, Event, Options, Pushed, Stop,
     feeder::room,
     outage::Outage,
+    pace::{Firsts, Pace},
     recorder::{Settled, settle},
     sender::{self, Gate, Job, Report},
 };
@@ -24,20 +25,22 @@ use crate::{
     clock::Clock,
     gateway::{Gateway, Outgoing},
     model::{RequestId, Timestamp},
-    policy::{self, Signal},
+    policy,
     store::{Claim, Exchange, Finding, Journal, Record, RequestEnd, StoreError, Tally, Wish},
-    throttle::Pacer,
 };
+
+mod heed;
 
 /// Claims, hands out and records until the run is complete or something stops it.
 ///
-/// What is still under way then is left without an end, as after a crash.
+/// It begins at the rate that was `found` before. What is still under way then is left without an end, as after a crash.
 pub(super) async fn write<G: Gateway>(
     journal: &mut Journal<'_>,
     options: &Options,
+    found: Option<f64>,
     context: Context<G>,
 ) -> Result<Pushed, StoreError> {
-    Writer::new(journal, options, context).run().await
+    Writer::new(journal, options, found, context).run().await
 }
 
 struct Writer<'j, 's> {
@@ -49,7 +52,7 @@ struct Writer<'j, 's> {
     /// What has been learnt and is told after the next commit.
     news: Vec<Event>,
     stop: watch::Receiver<bool>,
-    pacer: Arc<Pacer>,
+    pace: Pace,
     gate: watch::Sender<Gate>,
     jobs: mpsc::Sender<Job>,
     reports: mpsc::Receiver<Report>,
@@ -78,9 +81,10 @@ impl<'j, 's> Writer<'j, 's> {
     fn new<G: Gateway>(
         journal: &'j mut Journal<'s>,
         options: &'j Options,
+        found: Option<f64>,
         context: Context<G>,
     ) -> Self {
-        let pacer = Arc::new(Pacer::new(options.rate));
+        let pace = Pace::new(options.ceilings, found);
         // Claims are made only as long as there is a place here for each, so that the writer never waits for a sender that waits for it.
         let places = 2 * options.concurrency;
         let (jobs, jobs_out) = mpsc::channel(places);
@@ -90,7 +94,7 @@ impl<'j, 's> Writer<'j, 's> {
         let mut senders = JoinSet::new();
         senders.spawn(sender::run(
             context.gateway,
-            Arc::clone(&pacer),
+            pace.pacer(),
             jobs_out,
             gate_out,
             reports_in,
@@ -109,7 +113,7 @@ impl<'j, 's> Writer<'j, 's> {
             events: context.events,
             news: Vec::new(),
             stop: context.stop,
-            pacer,
+            pace,
             gate,
             jobs,
             reports,
@@ -132,9 +136,11 @@ impl<'j, 's> Writer<'j, 's> {
         self.join_senders().await;
         let stop = result?;
         self.close_books().await?;
+        self.keep_pace(true).await?;
         Ok(Pushed {
             stop,
             requests: self.requests,
+            found: self.pace.found(),
         })
     }
 
@@ -151,6 +157,7 @@ impl<'j, 's> Writer<'j, 's> {
             if wanted > 0 || !records.is_empty() {
                 self.exchange(std::mem::take(&mut records), wanted, now)
                     .await?;
+                self.keep_pace(false).await?;
             }
             // What is not of a request, as the beginning of a stop, waits for no commit.
             self.tell_news();
@@ -233,7 +240,7 @@ impl<'j, 's> Writer<'j, 's> {
         } else {
             room(
                 self.options.concurrency,
-                self.pacer.rate(),
+                self.pace.rate(self.options.chunk_size),
                 self.waiting.len(),
                 self.waiting.len() + self.under_way.len(),
             )
@@ -316,6 +323,14 @@ impl<'j, 's> Writer<'j, 's> {
         Ok(())
     }
 
+    /// Notes the rate that was found in the database; in the end (`all`) whatever has changed of it.
+    async fn keep_pace(&mut self, all: bool) -> Result<(), StoreError> {
+        match self.pace.unkept(all) {
+            Some(found) => self.journal.keep_rate(found, self.clock.now()).await,
+            None => Ok(()),
+        }
+    }
+
     fn dispatch(&mut self, claim: Claim) {
         let probe = self.outage.is_paused();
         if probe {
@@ -380,42 +395,13 @@ impl<'j, 's> Writer<'j, 's> {
                     let devices = without_ticket;
                     self.news.push(Event::TicketMissing { devices });
                 }
-                self.heed(request, started, signal, now);
+                let firsts = match &end {
+                    RequestEnd::Released => Firsts::default(),
+                    RequestEnd::Sent { tasks, .. } => Firsts::of(&claim, tasks),
+                };
+                self.heed(request, started, signal, firsts, now);
                 Some(Record { claim, end })
             }
-        }
-    }
-
-    /// What a request says of the platform as a whole.
-    fn heed(&mut self, request: RequestId, started: Instant, signal: Signal, now: Timestamp) {
-        match signal {
-            Signal::Reached => {
-                if let Some(after) = self.outage.reached(now) {
-                    self.set_gate(Gate::Open);
-                    self.news.push(Event::Resumed { after });
-                }
-            }
-            Signal::Silent => self.outage.silent(request, now),
-            Signal::Throttled {
-                retry_after,
-                reason,
-            } => {
-                self.outage.throttled(request, now, reason);
-                let hold = retry_after.map(|asked| policy::probe_delay(0, Some(asked)));
-                if let Some(rate) = self.pacer.lower(started, hold) {
-                    self.news.push(Event::RateLowered { rate });
-                }
-            }
-            Signal::Outage {
-                retry_after,
-                reason,
-            } => {
-                if let Some(pause) = self.outage.out_of_reach(request, now, retry_after, reason) {
-                    self.set_gate(Gate::ProbesOnly);
-                    self.news.push(Event::Paused(pause));
-                }
-            }
-            Signal::Stop { reason } => self.begin_stop(Stop::Refused { reason }),
         }
     }
 
@@ -465,6 +451,7 @@ impl<'j, 's> Writer<'j, 's> {
             counts: self.journal.counts(),
             requests: self.requests,
             latest_due: self.journal.latest_due(),
+            found: self.pace.found(),
         });
     }
 

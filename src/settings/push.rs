@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cli::{PaceArgs, PushArgs, RecoveryArgs, TargetArgs, keys},
-    model::{AbortIf, AfterFailure, InDoubt, Language, ProgressMode, Rate, Region, SummaryFormat},
+    model::{AbortIf, AfterFailure, DeviceRate, InDoubt, Language, ProgressMode, Rate, Region, SummaryFormat},
 };
 
 /// Everything that `run`, `resume` and `retry` share.
@@ -64,6 +64,8 @@ pub struct Pace {
     pub concurrency: u32,
     /// The most requests a second.
     pub rate: Rate,
+    /// The most devices a second.
+    pub device_rate: DeviceRate,
 }
 
 /// What follows when something fails.
@@ -172,11 +174,13 @@ impl Pace {
             chunk_size,
             concurrency,
             rate,
+            device_rate,
         } = args;
         Ok(Self {
             chunk_size: sources.get(&keys::CHUNK_SIZE, chunk_size)?,
             concurrency: sources.get(&keys::CONCURRENCY, concurrency)?,
             rate: sources.get(&keys::RATE, rate)?,
+            device_rate: sources.get(&keys::DEVICE_RATE, device_rate)?,
         })
     }
 }

@@ -24,6 +24,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("chunk-size", "7"),
     ("concurrency", "3"),
     ("rate", "unlimited"),
+    ("device-rate", "500"),
     ("max-attempts", "9"),
     ("max-snooze", "2h"),
     ("max-outage", "0s"),

@@ -35,6 +35,7 @@ struct Session {
     started: Timestamp,
     counts: Counts,
     latest_due: Option<Timestamp>,
+    found: Option<f64>,
     window: Window,
 }
 
@@ -44,6 +45,7 @@ impl Session {
             started,
             counts,
             latest_due: None,
+            found: None,
             window: Window::new(started, counts.ended()),
         }
     }
@@ -54,10 +56,12 @@ impl Session {
             counts,
             requests,
             latest_due,
+            found,
         } = *event
         {
             self.counts = counts;
             self.latest_due = latest_due;
+            self.found = found;
             self.window.add(now, counts.ended(), requests);
             return None;
         }
@@ -70,6 +74,7 @@ impl Session {
             elapsed: self.started.until(now),
             pace: self.window.pace(now),
             latest_due: self.latest_due.map(|due| now.until(due)),
+            found: self.found,
         }
     }
 }
@@ -183,6 +188,7 @@ mod tests {
                 counts: counts(10, 1, 2),
                 requests: 1,
                 latest_due: None,
+                found: None,
             },
             Event::Paused(Pause {
                 reason: "connection refused".into(),
@@ -229,6 +235,7 @@ mod tests {
             counts: counts(500, 0, 0),
             requests: 1,
             latest_due: Some(Timestamp(300_000)),
+            found: None,
         };
         assert_eq!(session.take(&progress, Timestamp(10_000)), None);
         let snapshot = session.snapshot(Timestamp(10_000));
@@ -252,6 +259,7 @@ mod tests {
                 counts: counts(240, 10, 5),
                 requests: 3,
                 latest_due: None,
+                found: Some(38.77),
             },
             Timestamp(10_000),
         );
@@ -260,7 +268,7 @@ mod tests {
         insta::assert_snapshot!(term.contents(), @r"
         ████████████▎                                     250 of 1,000 (25 %), 30 s left
         240 accepted · 10 failed · 5 snoozing · 16 in flight
-        25.0 devices/s, 0.30 requests/s · 10 s elapsed
+        25.0 devices/s, 0.30 requests/s of about 38.8 · 10 s elapsed
         ");
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! As text it goes to stderr, since it is for people; with `--format json` it is one JSON object on stdout and nothing else is there.
 
-use std::{io::Write as _, time::Duration};
+use std::{fmt::Write as _, io::Write as _, time::Duration};
 
 use serde_json::json;
 
 use super::{
+    number::rate,
     printer::{OutputError, Printer},
     report::{RunReport, pace_words},
     text::{clean, clean_json},
@@ -33,6 +34,8 @@ pub struct Session {
     pub ended: u64,
     /// Requests that were answered or lost in it.
     pub requests: u64,
+    /// The requests a second that the platform has been found to take, when it has refused more.
+    pub found: Option<f64>,
 }
 
 impl Summary {
@@ -54,7 +57,10 @@ impl Summary {
             return format!("nothing to send\n\n{}", self.run.text(None));
         };
         let (devices, requests) = session.rates();
-        let pace = pace_words(session.took, devices, Some(requests));
+        let mut pace = pace_words(session.took, devices, Some(requests));
+        if let Some(found) = session.found {
+            let _ = write!(pace, "; the platform takes about {}", rate(found));
+        }
         let mut text = self.run.text(Some(&pace));
         if let Some((what, reason)) = stop_words(&session.stop) {
             text = format!(
@@ -67,8 +73,8 @@ impl Summary {
     }
 
     /// The object of [`RunReport::json`] and a key `session`: null when there was nothing to do, else an object of `stop` (`complete`,
-    /// `signal`, `outage`, `aborted`, `refused`), `reason` (text or null), `seconds`, `ended`, `requests`, `devices_per_second` and
-    /// `requests_per_second`.
+    /// `signal`, `outage`, `aborted`, `refused`), `reason` (text or null), `seconds`, `ended`, `requests`, `devices_per_second`,
+    /// `requests_per_second`, and `found_requests_per_second` (what the platform takes, null when it has refused none).
     fn json(&self) -> serde_json::Value {
         let mut object = self.run.json();
         object["session"] = self
@@ -91,6 +97,7 @@ impl Summary {
                     "requests": session.requests,
                     "devices_per_second": devices,
                     "requests_per_second": requests,
+                    "found_requests_per_second": session.found,
                 })
             });
         object
@@ -131,6 +138,7 @@ mod tests {
                 took: Duration::from_secs(50),
                 ended: 12_345,
                 requests: 125,
+                found: None,
             }),
         }
     }
@@ -171,6 +179,17 @@ mod tests {
           fleetpush resolve night-1 --region europe                 # look for what is in doubt in the devices' histories
           fleetpush retry night-1 --state in_doubt --region europe  # send again what is in doubt
         ");
+    }
+
+    #[test]
+    fn the_rate_that_was_found_is_told() {
+        let mut summary = summary(Stop::Complete);
+        summary.session.as_mut().unwrap().found = Some(38.77);
+        let (_, text) = printed(&summary, SummaryFormat::Text);
+        let pace = "50 s, 247 devices/s, 2.50 requests/s; the platform takes about 38.8\n";
+        assert!(text.contains(pace), "{text}");
+        let (json, _) = printed(&summary, SummaryFormat::Json);
+        assert!(json.contains(r#""found_requests_per_second":38.77"#), "{json}");
     }
 
     #[test]
@@ -239,6 +258,6 @@ mod tests {
             (&object["schema"], &object["counts"]["failed"]),
             (&json!(1), &json!(301))
         );
-        insta::assert_snapshot!(object["session"].to_string(), @r#"{"stop":"outage","reason":"HTTP 503","seconds":50.0,"ended":12345,"requests":125,"devices_per_second":246.9,"requests_per_second":2.5}"#);
+        insta::assert_snapshot!(object["session"].to_string(), @r#"{"stop":"outage","reason":"HTTP 503","seconds":50.0,"ended":12345,"requests":125,"devices_per_second":246.9,"requests_per_second":2.5,"found_requests_per_second":null}"#);
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     },
     policy::Rules,
     store::{NewRun, Run, Store},
+    throttle::Ceilings,
 };
 
 /// What the platform does with the n-th request (from 0).
@@ -190,7 +191,7 @@ impl Bench {
             options: Options {
                 chunk_size: 10,
                 concurrency: 4,
-                rate: None,
+                ceilings: Ceilings::default(),
                 rules: Rules {
                     max_attempts: 5,
                     max_snooze: Duration::from_hours(1),

@@ -96,7 +96,7 @@ async fn too_many_requests_lower_the_rate_and_cost_no_attempt() {
     });
     let mut bench = Bench::of(60, script).await;
     bench.options.rules.max_attempts = 1;
-    bench.options.rate = Some(1000.0);
+    bench.options.ceilings.requests = Some(1000.0);
     let (stop, events) = bench.push().await;
     assert_eq!(stop, Stop::Complete);
     assert!(events.iter().any(

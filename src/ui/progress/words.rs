@@ -18,6 +18,8 @@ pub(super) struct Snapshot {
     pub(super) pace: Pace,
     /// Until the last of the waiting tasks becomes due.
     pub(super) latest_due: Option<Duration>,
+    /// The requests a second that the platform has been found to take.
+    pub(super) found: Option<f64>,
 }
 
 impl Snapshot {
@@ -69,11 +71,14 @@ impl Snapshot {
         parts.join(" · ")
     }
 
-    /// `25.0 devices/s, 0.30 requests/s · 10 s elapsed`.
+    /// `25.0 devices/s, 0.30 requests/s · 10 s elapsed`; with a rate that was found, `0.30 requests/s of about 38.8`.
     pub(super) fn paces(&self) -> String {
         let Pace { devices, requests } = self.pace;
+        let found = self
+            .found
+            .map_or_else(String::new, |found| format!(" of about {}", rate(found)));
         format!(
-            "{} devices/s, {} requests/s · {} elapsed",
+            "{} devices/s, {} requests/s{found} · {} elapsed",
             rate(devices),
             rate(requests),
             duration(self.elapsed)
@@ -164,6 +169,7 @@ mod tests {
                 requests: 25.0,
             },
             latest_due: None,
+            found: None,
         }
     }
 
