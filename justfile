@@ -16,6 +16,10 @@ lint:
 test:
     cargo test --locked
 
+# How near a push comes to a limit that it is not told, beside other tools: each scenario so many times
+bench-pace rounds="1":
+    cargo bench --locked --bench pace -- {{ rounds }}
+
 # Build the documentation, as CI does
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --document-private-items

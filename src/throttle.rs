@@ -135,11 +135,7 @@ impl State {
     }
 
     /// Takes the next token, or gives the time at which it is due.
-    fn take(
-        &mut self,
-        devices: usize,
-        now: std::time::Instant,
-    ) -> Result<(), std::time::Instant> {
+    fn take(&mut self, devices: usize, now: std::time::Instant) -> Result<(), std::time::Instant> {
         let limits = Limits {
             requests: self.finder.rate(),
             devices: self.devices,

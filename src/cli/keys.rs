@@ -7,7 +7,9 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     cli::values,
-    model::{AbortIf, AfterFailure, DeviceRate, InDoubt, Language, LogFormat, ProgressMode, Rate, Region},
+    model::{
+        AbortIf, AfterFailure, DeviceRate, InDoubt, Language, LogFormat, ProgressMode, Rate, Region,
+    },
 };
 
 /// A setting without a default.

@@ -219,8 +219,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn most_of_the_last_two_hundred_first_sends_must_be_throttled() {
         let mut crowd = Crowd::default();
-        let told = add(&mut crowd, &[100, 0, 60, 50, 60]).await;
-        let too_fast = Verdict::TooFast { share: 0.45 };
+        let told = add(&mut crowd, &[100, 0, 60, 90, 60]).await;
+        let too_fast = Verdict::TooFast { share: 0.25 };
         assert_eq!(
             told,
             [

@@ -127,9 +127,8 @@ pub fn next_task_at(
     history: History,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    let paused = outcome.class == Class::Accepted
-        && last == Some(Class::Frequency)
-        && history.throttles > 0;
+    let paused =
+        outcome.class == Class::Accepted && last == Some(Class::Frequency) && history.throttles > 0;
     paused.then(|| {
         let (first, most) = FREQUENCY_SNOOZES;
         next_slot(now.after(doubled(first, history.throttles - 1, most)))

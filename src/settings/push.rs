@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     cli::{PaceArgs, PushArgs, RecoveryArgs, TargetArgs, keys},
-    model::{AbortIf, AfterFailure, DeviceRate, InDoubt, Language, ProgressMode, Rate, Region, SummaryFormat},
+    model::{
+        AbortIf, AfterFailure, DeviceRate, InDoubt, Language, ProgressMode, Rate, Region,
+        SummaryFormat,
+    },
 };
 
 /// Everything that `run`, `resume` and `retry` share.

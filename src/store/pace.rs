@@ -16,11 +16,7 @@ impl Journal<'_> {
     }
 
     /// Notes the requests a second that the run's platform takes, or that nothing is known of a limit.
-    pub async fn keep_rate(
-        &mut self,
-        rate: Option<f64>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub async fn keep_rate(&mut self, rate: Option<f64>, now: Timestamp) -> Result<(), StoreError> {
         let (store, ledger) = self.parts();
         let base_url = &ledger.run.about.base_url;
         let query = match rate {

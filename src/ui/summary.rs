@@ -189,7 +189,10 @@ mod tests {
         let pace = "50 s, 247 devices/s, 2.50 requests/s; the platform takes about 38.8\n";
         assert!(text.contains(pace), "{text}");
         let (json, _) = printed(&summary, SummaryFormat::Json);
-        assert!(json.contains(r#""found_requests_per_second":38.77"#), "{json}");
+        assert!(
+            json.contains(r#""found_requests_per_second":38.77"#),
+            "{json}"
+        );
     }
 
     #[test]

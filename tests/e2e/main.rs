@@ -9,6 +9,7 @@ mod faults;
 mod hostile;
 mod order;
 mod outage;
+mod pace;
 mod queries;
 mod run;
 mod secrets;

@@ -15,7 +15,7 @@ const LEAST_SHARE: f64 = 0.5;
 /// The most that they leave.
 const MOST_SHARE: f64 = 0.97;
 /// So many acceptances between two refusals tell what the platform takes.
-const TELLING: u32 = 12;
+const TELLING: u32 = 8;
 
 /// The last refusals.
 #[derive(Debug, Default)]
@@ -93,7 +93,7 @@ impl Best {
     /// Counts a request that has been answered.
     pub(super) fn count(&mut self, now: Instant) {
         if now.duration_since(self.begun) >= Self::WINDOW {
-            self.best = self.a_second(now);
+            self.best = self.best.max(f64::from(self.answered));
             self.begun = now;
             self.answered = 0;
         }
@@ -104,7 +104,7 @@ impl Best {
     pub(super) fn a_second(&self, now: Instant) -> f64 {
         let seconds = now.duration_since(self.begun).as_secs_f64();
         self.best
-            .max(f64::from(self.answered) / seconds.max(Self::SHORTEST))
+            .max(f64::from(self.answered) / seconds.clamp(Self::SHORTEST, 1.0))
     }
 }
 
@@ -151,6 +151,6 @@ mod tests {
         }
         let idle = epoch + Duration::from_mins(1);
         best.count(idle);
-        assert!((95.0..=101.0).contains(&best.a_second(idle)));
+        assert!((99.0..=101.0).contains(&best.a_second(idle)));
     }
 }
