@@ -152,7 +152,7 @@ const CEILINGS: [Option<f64>; 5] = [Some(45.0), Some(80.0), Some(200.0), Some(10
 #[test]
 fn a_hidden_limit_is_found_at_little_cost() {
     for ceiling in CEILINGS {
-        for seed in 0..20 {
+        for seed in 0..6 {
             let mut play = Play::new(ceiling, None, Platform::new(40.0, seed));
             let told = play.until_accepted(1000);
             let what = format!("ceiling {ceiling:?}, seed {seed}: {told:?}");
@@ -173,7 +173,7 @@ fn a_hidden_limit_is_found_at_little_cost() {
 #[test]
 fn a_limit_that_is_halved_is_found_again() {
     for ceiling in CEILINGS {
-        for seed in 0..20 {
+        for seed in 0..6 {
             let mut play = Play::new(ceiling, None, Platform::new(40.0, seed));
             let before = play.until_accepted(500);
             play.platform.limit = 20.0;
@@ -193,7 +193,7 @@ fn a_limit_that_is_halved_is_found_again() {
 #[test]
 fn a_limit_that_is_doubled_is_found_again() {
     for ceiling in [Some(60.0), None] {
-        for seed in 0..20 {
+        for seed in 0..6 {
             let mut play = Play::new(ceiling, None, Platform::new(20.0, seed));
             play.until_accepted(1000);
             play.platform.limit = 40.0;
@@ -206,7 +206,7 @@ fn a_limit_that_is_doubled_is_found_again() {
 
 #[test]
 fn refusals_by_accident_do_not_drive_the_rate_down() {
-    for seed in 0..5 {
+    for seed in 0..3 {
         let mut platform = Platform::new(1000.0, seed);
         platform.accidents = 0.01;
         let mut play = Play::new(Some(25.0), None, platform);
@@ -217,7 +217,7 @@ fn refusals_by_accident_do_not_drive_the_rate_down() {
 
 #[test]
 fn a_platform_that_takes_nothing_for_a_while_is_soon_at_its_rate_again() {
-    for seed in 0..20 {
+    for seed in 0..6 {
         let mut play = Play::new(Some(100.0), None, Platform::new(40.0, seed));
         play.until_accepted(500);
         // A bucket so deep in debt that it takes half a minute to fill.
@@ -262,7 +262,7 @@ fn a_crowd_lowers_the_rate_by_what_is_throttled() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn the_rate_is_never_above_the_ceiling_nor_zero(
