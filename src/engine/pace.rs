@@ -49,7 +49,7 @@ impl Pace {
 
     /// What was found, when the database does not know it yet: a rate is worth a commit when it has changed by a twentieth, and in the
     /// end (`all`) whenever it has changed.
-    pub(super) fn unkept(&mut self, all: bool) -> Option<Option<f64>> {
+    pub(super) fn unkept(&mut self, all: bool) -> Option<News> {
         let found = self.found();
         let is_news = match (found, self.kept) {
             (Some(found), Some(kept)) if !all => (found / kept - 1.0).abs() > 0.05,
@@ -57,7 +57,7 @@ impl Pace {
         };
         is_news.then(|| {
             self.kept = found;
-            found
+            News { found }
         })
     }
 
@@ -83,6 +83,13 @@ impl Pace {
     pub(super) fn overloaded(&self) -> Option<f64> {
         self.pacer.overloaded()
     }
+}
+
+/// What the database does not know yet.
+#[derive(Debug, PartialEq)]
+pub(super) struct News {
+    /// The requests a second that the platform takes; `None` when it refuses none.
+    pub(super) found: Option<f64>,
 }
 
 /// What one request says of devices to which nothing else has been sent.
@@ -271,8 +278,8 @@ mod tests {
         };
         let mut pace = Pace::new(ceilings, Some(10.0));
         assert_eq!(pace.unkept(true), None);
-        let lowered = pace.overloaded();
-        assert_eq!(pace.unkept(false), Some(lowered));
+        let found = pace.overloaded();
+        assert_eq!(pace.unkept(false), Some(News { found }));
         assert_eq!(pace.unkept(true), None);
     }
 }

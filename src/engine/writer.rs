@@ -17,7 +17,7 @@ use super::{
     Context, Event, Options, Pushed, Stop,
     feeder::room,
     outage::Outage,
-    pace::{Firsts, Pace},
+    pace::{Firsts, News, Pace},
     recorder::{Settled, settle},
     sender::{self, Gate, Job, Report},
 };
@@ -326,7 +326,7 @@ impl<'j, 's> Writer<'j, 's> {
     /// Notes the rate that was found in the database; in the end (`all`) whatever has changed of it.
     async fn keep_pace(&mut self, all: bool) -> Result<(), StoreError> {
         match self.pace.unkept(all) {
-            Some(found) => self.journal.keep_rate(found, self.clock.now()).await,
+            Some(News { found }) => self.journal.keep_rate(found, self.clock.now()).await,
             None => Ok(()),
         }
     }

@@ -146,17 +146,16 @@ impl Finder {
         self.best.count(now);
         self.refusals.accepted();
         self.earned += 1;
-        match self.limit {
-            Some(limit) => self.step_if_earned(limit),
-            None => {
-                let raised = self.rate * RISE;
-                self.rate = if raised >= UNPACED {
-                    f64::INFINITY
-                } else {
-                    raised.min(self.ceiling.max(self.rate))
-                };
-            }
+        if let Some(limit) = self.limit {
+            self.step_if_earned(limit);
+            return;
         }
+        let raised = self.rate * RISE;
+        self.rate = if raised >= UNPACED {
+            f64::INFINITY
+        } else {
+            raised.min(self.ceiling.max(self.rate))
+        };
     }
 
     /// A request sent at `sent_at` was refused because there are too many. Gives the new rate when one that had been held is lowered.

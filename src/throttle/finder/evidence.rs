@@ -74,7 +74,7 @@ impl Refusals {
 pub(super) struct Best {
     begun: Instant,
     answered: u32,
-    best: f64,
+    most: f64,
 }
 
 impl Best {
@@ -86,14 +86,14 @@ impl Best {
         Self {
             begun: now,
             answered: 0,
-            best: 0.0,
+            most: 0.0,
         }
     }
 
     /// Counts a request that has been answered.
     pub(super) fn count(&mut self, now: Instant) {
         if now.duration_since(self.begun) >= Self::WINDOW {
-            self.best = self.best.max(f64::from(self.answered));
+            self.most = self.most.max(f64::from(self.answered));
             self.begun = now;
             self.answered = 0;
         }
@@ -103,7 +103,7 @@ impl Best {
     /// The most so far, the present second included.
     pub(super) fn a_second(&self, now: Instant) -> f64 {
         let seconds = now.duration_since(self.begun).as_secs_f64();
-        self.best
+        self.most
             .max(f64::from(self.answered) / seconds.clamp(Self::SHORTEST, 1.0))
     }
 }
