@@ -20,6 +20,9 @@ test:
 power-loss:
     cargo build --locked
     python3 tests/power_loss.py target/debug/fleetpush --cuts 2000
+# How near a push comes to a limit that it is not told, beside other tools: each scenario so many times
+bench-pace rounds="1":
+    cargo bench --locked --bench pace -- {{ rounds }}
 
 # Build the documentation, as CI does
 doc:

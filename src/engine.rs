@@ -9,6 +9,7 @@
 mod event;
 mod feeder;
 mod outage;
+mod pace;
 mod push;
 mod recorder;
 mod recovery;

@@ -3,6 +3,7 @@
 //! Nothing here does I/O, but for the look-up of a time zone that somebody names, and nothing here imports another module of the crate.
 
 mod age;
+mod device_rate;
 mod doubt;
 mod fate;
 mod history;
@@ -21,6 +22,7 @@ mod tolerance;
 mod words;
 
 pub use age::Age;
+pub use device_rate::DeviceRate;
 pub use doubt::{Doubt, DoubtfulSend, Downlink, Rival, Trace, Window};
 pub use fate::{Answer, Element, Fate, Unsent};
 pub use history::History;

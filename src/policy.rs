@@ -9,7 +9,7 @@ mod judgement;
 mod threshold;
 
 pub use disposition::{
-    Disposition, Rules, after_crash, dispose, longest_pause, next_slot, probe_delay,
+    Disposition, Rules, after_crash, dispose, longest_pause, next_slot, next_task_at, probe_delay,
 };
 pub use evidence::{Evidence, Match, Verdict, Weighed, spans, weigh};
 pub use judgement::{Basis, Judged, Judgement, Signal, judge};

@@ -12,6 +12,7 @@ mod error;
 mod journal;
 mod lock;
 mod open;
+mod pace;
 mod payload;
 mod plan;
 mod prune;

@@ -8,8 +8,8 @@ use std::{path::PathBuf, time::Duration};
 use crate::{
     cli::values,
     model::{
-        AbortIf, AfterFailure, Canary, InDoubt, Language, LogFormat, ProgressMode, Ramp, Rate,
-        Region, RepeatAfter, SendWindow, Tolerate, Until,
+        AbortIf, AfterFailure, Canary, DeviceRate, InDoubt, Language, LogFormat, ProgressMode,
+        Ramp, Rate, Region, RepeatAfter, SendWindow, Tolerate, Until,
     },
 };
 
@@ -110,6 +110,8 @@ keys! {
         CONCURRENCY: u32 = "concurrency", "16", |text| values::whole(text, 1, 1024);
         /// The most requests a second.
         RATE: Rate = "rate", "25", read;
+        /// The most devices a second.
+        DEVICE_RATE: DeviceRate = "device-rate", "unlimited", read;
         /// How many devices go first.
         CANARY: Canary = "canary", "none", read;
         /// Whether a push stops after a good canary.

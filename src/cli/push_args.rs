@@ -8,7 +8,8 @@ use super::{
     keys, one_of, query_args::SimulateArg, rollout_args::RolloutArgs, schedule_args::ScheduleArgs,
 };
 use crate::model::{
-    AbortIf, AfterFailure, InDoubt, Language, ProgressMode, Rate, Region, SummaryFormat, Tolerate,
+    AbortIf, AfterFailure, DeviceRate, InDoubt, Language, ProgressMode, Rate, Region,
+    SummaryFormat, Tolerate,
 };
 
 /// Everything that `run`, `resume` and `retry` share.
@@ -84,9 +85,14 @@ pub struct PaceArgs {
     /// The most requests in flight at a time, 1 to 1024 [default: 16] [env: FLEETPUSH_CONCURRENCY]
     #[arg(long, value_name = "REQUESTS", value_parser = keys::CONCURRENCY.key.parse)]
     pub concurrency: Option<u32>,
-    /// The most requests a second: a number such as 25 or 0.5, or unlimited [default: 25] [env: FLEETPUSH_RATE]
+    /// The most requests a second, however many the platform takes: a number such as 25 or 0.5, or unlimited [default: 25]
+    /// [env: FLEETPUSH_RATE]
     #[arg(long, value_name = "RATE", value_parser = keys::RATE.key.parse)]
     pub rate: Option<Rate>,
+    /// The most devices a second, in however many requests: a number such as 500 or 0.5, or unlimited [default: unlimited]
+    /// [env: FLEETPUSH_DEVICE_RATE]
+    #[arg(long, value_name = "RATE", value_parser = keys::DEVICE_RATE.key.parse)]
+    pub device_rate: Option<DeviceRate>,
 }
 
 /// What follows when something fails.

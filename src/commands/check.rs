@@ -77,7 +77,11 @@ pub(super) async fn check(
         tasks: sent - canary.map_or(0, |canary| canary.devices),
         requests,
     };
-    let time = time(&phases, sent.saturating_sub(plan.devices));
+    let time = time(
+        &phases,
+        (sent, settings.pace.device_rate.per_second()),
+        sent.saturating_sub(plan.devices),
+    );
     let mut lines = vec![
         format!("{file} can be pushed"),
         format!("  rows      {}", number::grouped(staged.run.tasks)),
@@ -124,19 +128,32 @@ async fn choose_canary(
         .await
 }
 
-/// The least time that a push takes. `following` tasks wait for an earlier one of their device.
-fn time(phases: &Phases, following: u64) -> String {
-    let least = match phases.least_time() {
-        Some(sending) => {
+/// The least time that a push takes, of whose tasks so many are sent at most so many a second. `following` tasks wait for an earlier one
+/// of their device.
+fn time(phases: &Phases, sends: (u64, Option<f64>), following: u64) -> String {
+    let by_requests = phases.least_time().map(|time| {
+        let limit = match phases.rate {
+            Some(rate) => format!("at {rate} requests a second"),
+            None => "for the ramp".to_owned(),
+        };
+        (time, limit)
+    });
+    let by_devices = sends.1.map(|rate| {
+        let time = Duration::from_secs_f64(sends.0 as f64 / rate);
+        (time, format!("at {rate} devices a second"))
+    });
+    let slower = by_requests
+        .into_iter()
+        .chain(by_devices)
+        .max_by_key(|(time, _)| *time);
+    let least = match slower {
+        Some((sending, limit)) => {
             let words = if sending < Duration::from_secs(1) {
                 "less than 1 s".to_owned()
             } else {
                 format!("at least {}", number::duration(sending))
             };
-            match phases.rate {
-                Some(rate) => format!("{words} at {rate} requests a second"),
-                None => format!("{words} for the ramp"),
-            }
+            format!("{words} {limit}")
         }
         None => "as fast as the platform answers".to_owned(),
     };
@@ -159,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_time_says_what_it_leaves_out() {
-        let time = |requests, rate, following| {
+        let time = |(requests, rate), sends, following| {
             let phases = Phases {
                 canary: None,
                 canary_is_all: false,
@@ -168,18 +185,20 @@ mod tests {
                 tasks: requests,
                 requests,
             };
-            time(&phases, following)
+            time(&phases, sends, following)
         };
         let told = [
-            time(10, Some(25.0), 0),
-            time(250, Some(25.0), 1),
-            time(90_000, Some(25.0), 2000),
-            time(90_000, None, 0),
+            time((10, Some(25.0)), (1000, None), 0),
+            time((250, Some(25.0)), (250, Some(100.0)), 1),
+            time((90_000, Some(25.0)), (90_000, None), 2000),
+            time((10, Some(25.0)), (1000, Some(100.0)), 0),
+            time((90_000, None), (90_000, None), 0),
         ];
         insta::assert_snapshot!(told.join("\n"), @r"
         less than 1 s at 25 requests a second, throttling not counted
         at least 10 s at 25 requests a second, throttling not counted, nor that 1 row waits for an earlier one of the same device
         at least 1 h 00 min at 25 requests a second, throttling not counted, nor that 2,000 rows wait for an earlier one of the same device
+        at least 10 s at 100 devices a second, throttling not counted
         as fast as the platform answers, throttling not counted
         ");
     }

@@ -87,6 +87,7 @@ mod tests {
             counts: Counts::default(),
             requests: 0,
             latest_due: None,
+            found: None,
         };
         let news = Event::TicketMissing { devices: 1 };
         for _ in 0..20 {

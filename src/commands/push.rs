@@ -13,6 +13,7 @@ use crate::{
     policy::{self, Ended, Rules},
     settings::{Database, Push},
     store::{Reader, Run, Store},
+    throttle::Ceilings,
     ui::{
         next::Repeat,
         printer::{Printer, unless_closed},
@@ -57,6 +58,7 @@ pub(super) async fn push(
         stop,
         requests,
         phase,
+        found,
     } = pushed?;
     store.close().await?;
     if let Some(simulator) = connection.simulator {
@@ -66,6 +68,7 @@ pub(super) async fn push(
         took: started.until(clock.now()),
         ended: after.ended() - before.ended(),
         requests,
+        found,
         stop: stop.clone(),
         phase,
     };
@@ -166,7 +169,10 @@ fn options(settings: &Push) -> Options {
     Options {
         chunk_size: settings.pace.chunk_size,
         concurrency: settings.pace.concurrency as usize,
-        rate: settings.pace.rate.per_second(),
+        ceilings: Ceilings {
+            requests: settings.pace.rate.per_second(),
+            devices: settings.pace.device_rate.per_second(),
+        },
         rollout: RolloutOptions {
             canary: settings.rollout.canary,
             canary_pause: settings.rollout.canary_pause,

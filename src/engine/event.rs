@@ -18,6 +18,8 @@ pub enum Event {
         requests: u64,
         /// The latest time at which a waiting task becomes due.
         latest_due: Option<Timestamp>,
+        /// The requests a second that the platform has been found to take, when it has refused more.
+        found: Option<f64>,
     },
     /// Nothing more is sent until the platform answers again.
     Paused(Pause),
@@ -143,6 +145,8 @@ pub struct Pushed {
     pub requests: u64,
     /// Where it stood then.
     pub phase: Phase,
+    /// The requests a second that the platform has been found to take, when it has refused more.
+    pub found: Option<f64>,
 }
 
 /// Why a push ended.

@@ -15,6 +15,7 @@ use crate::{
     model::{AbortIf, Deadline, RunState},
     policy::{self, Rules},
     store::{Journal, StoreError},
+    throttle::Ceilings,
 };
 
 /// How a run is pushed.
@@ -24,8 +25,8 @@ pub struct Options {
     pub chunk_size: u32,
     /// `--concurrency`: requests in flight.
     pub concurrency: usize,
-    /// `--rate`: requests a second; `None` for no ceiling.
-    pub rate: Option<f64>,
+    /// `--rate` and `--device-rate`.
+    pub ceilings: Ceilings,
     /// How it begins.
     pub rollout: RolloutOptions,
     /// What follows from outcomes.
@@ -92,11 +93,19 @@ pub async fn push<G: Gateway>(
             "their devices were throttled of late, and are left alone until their pauses end"
         );
     }
+    let known = journal.found_rate().await?;
+    if let Some(rate) = known {
+        info!(rate, "begins at the rate that was found before");
+    }
     let Pushed {
         stop,
         requests,
         phase,
-    } = write(journal, options, context).await?;
+        found,
+    } = write(journal, options, known, context).await?;
+    if let Some(rate) = found {
+        info!(rate, "rate that the platform takes");
+    }
     // What is still under way when the drain times out is in doubt, as after a crash.
     recover(journal, in_doubt, clock.now()).await?;
     let state = match &stop {
@@ -128,5 +137,6 @@ pub async fn push<G: Gateway>(
         stop,
         requests,
         phase,
+        found,
     })
 }

@@ -68,6 +68,7 @@ pub(super) fn settle(
                     next: Next::Split {
                         second_half: split_off > refused.div_ceil(2),
                     },
+                    next_task_at: None,
                 };
             }
             let accepted = judged.outcome.class == Class::Accepted;
@@ -81,6 +82,8 @@ pub(super) fn settle(
                     policy::dispose(&judged.outcome, member.history, now, rules, &mut same)
                 }
             };
+            let next_task_at =
+                policy::next_task_at(&judged.outcome, member.class, member.history, now);
             let next = match disposition {
                 Disposition::End(state) => Next::End(state),
                 Disposition::Again { due_at } => Next::Again {
@@ -92,6 +95,7 @@ pub(super) fn settle(
                 outcome: judged.outcome,
                 history,
                 next,
+                next_task_at,
             }
         })
         .collect();

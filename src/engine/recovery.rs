@@ -38,6 +38,7 @@ pub async fn recover(
                             keep_bundle: true,
                         },
                     },
+                    next_task_at: None,
                 }
             })
             .collect();

@@ -18,7 +18,7 @@ use crate::{
     model::{Class, Doubt, Fate, TaskId, Trace},
     policy::{self, Evidence, Match, Signal, Verdict},
     store::{Adoption, Run, Store, StoreError},
-    throttle::Pacer,
+    throttle::{Ceilings, Pacer},
 };
 
 /// Tasks that are asked about before anything is recorded.
@@ -89,7 +89,13 @@ impl<'s, H: Historian> Resolver<'s, H> {
             run,
             asker: Asker {
                 historian,
-                pacer: Pacer::new(options.rate),
+                pacer: Pacer::new(
+                    Ceilings {
+                        requests: options.rate,
+                        devices: None,
+                    },
+                    None,
+                ),
                 max_outage: options.max_outage,
                 stop,
             },
@@ -221,7 +227,7 @@ impl<H: Historian> Asker<H> {
         let mut failed = 0;
         loop {
             let ask = async {
-                self.pacer.token().await;
+                self.pacer.token(1).await;
                 (Instant::now(), self.historian.history(inquiry).await)
             };
             // An answer that nobody waits for is no loss.
@@ -231,7 +237,10 @@ impl<H: Historian> Asker<H> {
                 asked = ask => asked,
             };
             let fate = match told {
-                Told::Page(page) => return Ok(Ok(page)),
+                Told::Page(page) => {
+                    self.pacer.accepted();
+                    return Ok(Ok(page));
+                }
                 Told::Nothing(fate) => fate,
             };
             let (retry_after, reason) = match what_follows(&fate) {
@@ -244,7 +253,7 @@ impl<H: Historian> Asker<H> {
                     reason,
                 } => {
                     let hold = retry_after.map(|asked| policy::probe_delay(0, Some(asked)));
-                    self.pacer.lower(asked_at, hold);
+                    self.pacer.refused(asked_at, hold);
                     (retry_after, reason)
                 }
                 Next::Later {
@@ -321,6 +330,7 @@ fn what_follows(fate: &Fate) -> Next {
         Signal::Outage {
             retry_after,
             reason,
+            ..
         } => Next::Later {
             retry_after,
             reason,

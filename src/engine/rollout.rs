@@ -75,12 +75,14 @@ impl Rollout {
         let over = journal.canary().is_some_and(|canary| canary.left == 0);
         let ramp = options.rollout.ramp.steps();
         let ceiling = match ramp {
-            Some(steps) => steps.ceiling(journal.accepted_after_canary(), options.rate),
-            None => options.rate,
+            Some(steps) => {
+                steps.ceiling(journal.accepted_after_canary(), options.ceilings.requests)
+            }
+            None => options.ceilings.requests,
         };
         Self {
             ramp,
-            rate: options.rate,
+            rate: options.ceilings.requests,
             ceiling,
             told: None,
             overridden: over && options.override_abort,

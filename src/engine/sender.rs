@@ -86,7 +86,7 @@ async fn send<G: Gateway>(
     let closed = tokio::select! {
         biased;
         _ = gate.wait_for(|gate| !gate.lets(&job)) => true,
-        () = pacer.token() => false,
+        () = pacer.token(job.outgoing.devices.len()) => false,
     };
     // The writer outlives the senders; when it does not, nobody is left to tell.
     if closed {
@@ -106,4 +106,88 @@ async fn send<G: Gateway>(
         }
     };
     let _ = reports.send(report).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Mutex, time::Duration};
+
+    use super::*;
+    use crate::{
+        model::{Answer, Fate, Payload, Timestamp},
+        throttle::Ceilings,
+    };
+
+    /// A platform that answers nothing as long as it stalls, and notes when each request came.
+    struct Stalling {
+        stalls: watch::Receiver<bool>,
+        came: Mutex<Vec<Instant>>,
+    }
+
+    impl Gateway for Stalling {
+        async fn send(&self, _: Outgoing) -> Delivery {
+            self.came.lock().unwrap().push(Instant::now());
+            let mut stalls = self.stalls.clone();
+            stalls.wait_for(|stalls| !stalls).await.unwrap();
+            Delivery {
+                sent_at: Timestamp(0),
+                latency: Duration::ZERO,
+                fate: Fate::Answered(Answer::default()),
+            }
+        }
+    }
+
+    fn job(request: i64) -> Job {
+        Job {
+            request: RequestId(request),
+            outgoing: Outgoing {
+                payload: Arc::new(Payload {
+                    product_key: "PK".into(),
+                    data: "[]".into(),
+                    qos: None,
+                    is_cache: None,
+                    cache_time: None,
+                    is_cover: None,
+                    extend_para: None,
+                }),
+                not_after: None,
+                devices: vec!["DK".into()],
+            },
+            probe: false,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stall_is_not_followed_by_a_burst() {
+        let (stall, stalls) = watch::channel(true);
+        let platform = Arc::new(Stalling {
+            stalls,
+            came: Mutex::default(),
+        });
+        let ceilings = Ceilings {
+            requests: Some(10.0),
+            devices: None,
+        };
+        let pacer = Arc::new(Pacer::new(ceilings, Some(10.0)));
+        let (jobs, jobs_out) = mpsc::channel(20);
+        for request in 0..20 {
+            jobs.try_send(job(request)).unwrap();
+        }
+        drop(jobs);
+        let (_gate, gate) = watch::channel(Gate::Open);
+        let (reports, _heard) = mpsc::channel(100);
+        let gateway = Arc::clone(&platform);
+        let senders = tokio::spawn(run(gateway, pacer, jobs_out, gate, reports, 4));
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert_eq!(platform.came.lock().unwrap().len(), 4, "one for each slot");
+        stall.send_replace(false);
+        senders.await.unwrap();
+        let came = platform.came.lock().unwrap();
+        assert_eq!(came.len(), 20);
+        // Of what waited for a slot, one goes at once and the others at the rate.
+        for pair in came[4..].windows(2) {
+            let apart = pair[1] - pair[0];
+            assert!(apart >= Duration::from_millis(90), "{apart:?}");
+        }
+    }
 }

@@ -18,6 +18,7 @@ use super::{
     Context, Event, Options, Pushed, RolloutStep, Stop,
     feeder::room,
     outage::Outage,
+    pace::{Firsts, News, Pace},
     recorder::{Settled, settle},
     rollout::{Rollout, Verdict},
     sender::{self, Gate, Job, Report},
@@ -26,20 +27,22 @@ use crate::{
     clock::Clock,
     gateway::{Gateway, Outgoing},
     model::{Deadline, RequestId, Timestamp},
-    policy::{self, Ended, Sample, Signal},
+    policy::{self, Ended, Sample},
     store::{Claim, Exchange, Finding, Journal, Record, RequestEnd, StoreError, Tally, Wish},
-    throttle::Pacer,
 };
+
+mod heed;
 
 /// Claims, hands out and records until the run is complete or something stops it.
 ///
-/// What is still under way then is left without an end, as after a crash.
+/// It begins at the rate that was `found` before. What is still under way then is left without an end, as after a crash.
 pub(super) async fn write<G: Gateway>(
     journal: &mut Journal<'_>,
     options: &Options,
+    found: Option<f64>,
     context: Context<G>,
 ) -> Result<Pushed, StoreError> {
-    Writer::new(journal, options, context).run().await
+    Writer::new(journal, options, found, context).run().await
 }
 
 /// How often the counts are told when nothing happens: to whoever watches, a sign that the engine is alive.
@@ -55,7 +58,7 @@ struct Writer<'j, 's> {
     news: Vec<Event>,
     stop: watch::Receiver<bool>,
     deadline: Option<Deadline>,
-    pacer: Arc<Pacer>,
+    pace: Pace,
     gate: watch::Sender<Gate>,
     jobs: mpsc::Sender<Job>,
     reports: mpsc::Receiver<Report>,
@@ -85,11 +88,13 @@ impl<'j, 's> Writer<'j, 's> {
     fn new<G: Gateway>(
         journal: &'j mut Journal<'s>,
         options: &'j Options,
+        found: Option<f64>,
         context: Context<G>,
     ) -> Self {
         let rollout = Rollout::new(options, journal);
         let first_step = rollout.first_step(journal).map(Event::Rollout);
-        let pacer = Arc::new(Pacer::new(rollout.ceiling()));
+        let pace = Pace::new(options.ceilings, found);
+        pace.set_ceiling(rollout.ceiling());
         // Claims are made only as long as there is a place here for each, so that the writer never waits for a sender that waits for it.
         let places = 2 * options.concurrency;
         let (jobs, jobs_out) = mpsc::channel(places);
@@ -99,7 +104,7 @@ impl<'j, 's> Writer<'j, 's> {
         let mut senders = JoinSet::new();
         senders.spawn(sender::run(
             context.gateway,
-            Arc::clone(&pacer),
+            pace.pacer(),
             jobs_out,
             gate_out,
             reports_in,
@@ -119,7 +124,7 @@ impl<'j, 's> Writer<'j, 's> {
             news: first_step.into_iter().collect(),
             stop: context.stop,
             deadline: context.deadline,
-            pacer,
+            pace,
             gate,
             jobs,
             reports,
@@ -143,10 +148,12 @@ impl<'j, 's> Writer<'j, 's> {
         self.join_senders().await;
         let stop = result?;
         self.close_books().await?;
+        self.keep_pace(true).await?;
         Ok(Pushed {
             stop,
             requests: self.requests,
             phase: self.rollout.phase(self.journal),
+            found: self.pace.found(),
         })
     }
 
@@ -163,6 +170,7 @@ impl<'j, 's> Writer<'j, 's> {
             if wanted > 0 || !records.is_empty() {
                 self.exchange(std::mem::take(&mut records), wanted, now)
                     .await?;
+                self.keep_pace(false).await?;
             }
             // What is not of a request, as the beginning of a stop, waits for no commit.
             self.tell_news();
@@ -246,7 +254,7 @@ impl<'j, 's> Writer<'j, 's> {
         } else {
             room(
                 self.options.concurrency,
-                self.pacer.rate(),
+                self.pace.rate(self.options.chunk_size),
                 self.waiting.len(),
                 self.waiting.len() + self.under_way.len(),
             )
@@ -337,6 +345,14 @@ impl<'j, 's> Writer<'j, 's> {
         self.roll_on(now).await
     }
 
+    /// Notes the rate that was found in the database; in the end (`all`) whatever has changed of it.
+    async fn keep_pace(&mut self, all: bool) -> Result<(), StoreError> {
+        match self.pace.unkept(all) {
+            Some(News { found }) => self.journal.keep_rate(found, self.clock.now()).await,
+            None => Ok(()),
+        }
+    }
+
     fn dispatch(&mut self, claim: Claim) {
         let probe = self.outage.is_paused();
         if probe {
@@ -405,42 +421,13 @@ impl<'j, 's> Writer<'j, 's> {
                     let devices = without_ticket;
                     self.news.push(Event::TicketMissing { devices });
                 }
-                self.heed(request, started, signal, now);
+                let firsts = match &end {
+                    RequestEnd::Released => Firsts::default(),
+                    RequestEnd::Sent { tasks, .. } => Firsts::of(&claim, tasks),
+                };
+                self.heed(request, started, signal, firsts, now);
                 Some(Record { claim, end })
             }
-        }
-    }
-
-    /// What a request says of the platform as a whole.
-    fn heed(&mut self, request: RequestId, started: Instant, signal: Signal, now: Timestamp) {
-        match signal {
-            Signal::Reached => {
-                if let Some(after) = self.outage.reached(now) {
-                    self.set_gate(Gate::Open);
-                    self.news.push(Event::Resumed { after });
-                }
-            }
-            Signal::Silent => self.outage.silent(request, now),
-            Signal::Throttled {
-                retry_after,
-                reason,
-            } => {
-                self.outage.throttled(request, now, reason);
-                let hold = retry_after.map(|asked| policy::probe_delay(0, Some(asked)));
-                if let Some(rate) = self.pacer.lower(started, hold) {
-                    self.news.push(Event::RateLowered { rate });
-                }
-            }
-            Signal::Outage {
-                retry_after,
-                reason,
-            } => {
-                if let Some(pause) = self.outage.out_of_reach(request, now, retry_after, reason) {
-                    self.set_gate(Gate::ProbesOnly);
-                    self.news.push(Event::Paused(pause));
-                }
-            }
-            Signal::Stop { reason } => self.begin_stop(Stop::Refused { reason }),
         }
     }
 
@@ -489,7 +476,7 @@ impl<'j, 's> Writer<'j, 's> {
             }
         }
         if let Some(step) = self.rollout.rise(self.journal) {
-            self.pacer.set_ceiling(self.rollout.ceiling());
+            self.pace.set_ceiling(self.rollout.ceiling());
             self.news.push(Event::Rollout(step));
         }
         Ok(())
@@ -528,6 +515,7 @@ impl<'j, 's> Writer<'j, 's> {
             counts: self.journal.counts(),
             requests: self.requests,
             latest_due: self.journal.latest_due(),
+            found: self.pace.found(),
         });
     }
 

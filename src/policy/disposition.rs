@@ -36,6 +36,9 @@ pub enum Disposition {
 /// The least step in which retries become due, so that they come together and chunks refill.
 const SLOT_MS: i64 = 250;
 
+/// The first pause of a device that is sent too much at a time, and the longest, before jitter.
+const FREQUENCY_SNOOZES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
+
 /// The longest pause that is planned for a throttled device, before jitter.
 const LONGEST_SNOOZE: Duration = Duration::from_mins(15);
 /// The share of a snooze that chance adds at most.
@@ -61,7 +64,7 @@ pub fn dispose(
         Class::Accepted => Disposition::End(TaskState::Accepted),
         Class::Frequency | Class::Quota => {
             let (first, most) = if outcome.class == Class::Frequency {
-                (Duration::from_secs(2), Duration::from_mins(1))
+                FREQUENCY_SNOOZES
             } else {
                 (Duration::from_secs(30), LONGEST_SNOOZE)
             };
@@ -112,6 +115,24 @@ pub fn dispose(
         Class::Rejected | Class::Blocked | Class::Invalid => end,
     };
     (disposition, next)
+}
+
+/// Before when a device's next task is not sent, after this outcome of a task whose last one was `last` and whose sends before this one
+/// were `history`; `None` for at once.
+///
+/// A device that took a message only after a pause wants the same pause before the next. A quota is no such thing: it is full or not.
+pub fn next_task_at(
+    outcome: &Outcome,
+    last: Option<Class>,
+    history: History,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let paused =
+        outcome.class == Class::Accepted && last == Some(Class::Frequency) && history.throttles > 0;
+    paused.then(|| {
+        let (first, most) = FREQUENCY_SNOOZES;
+        next_slot(now.after(doubled(first, history.throttles - 1, most)))
+    })
 }
 
 /// What follows for a task whose request had no end when the process did. Uses no attempt.
@@ -281,6 +302,23 @@ mod tests {
             assert_eq!(again, Some(Duration::from_secs(seconds)));
             history = next;
         }
+    }
+
+    #[test]
+    fn a_device_that_wanted_a_pause_gets_it_before_its_next_task() {
+        let after = |class, last, throttles| {
+            let history = History {
+                throttles,
+                ..History::default()
+            };
+            next_task_at(&outcome(class), last, history, NOW).map(|at| NOW.until(at))
+        };
+        let (accepted, frequency) = (Class::Accepted, Some(Class::Frequency));
+        assert_eq!(after(accepted, frequency, 1), Some(Duration::from_secs(2)));
+        assert_eq!(after(accepted, frequency, 3), Some(Duration::from_secs(8)));
+        assert_eq!(after(accepted, None, 0), None);
+        assert_eq!(after(accepted, Some(Class::Quota), 1), None);
+        assert_eq!(after(Class::Rejected, frequency, 1), None);
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub enum Signal {
         retry_after: Option<Duration>,
         /// What the platform or the network said.
         reason: String,
+        /// Whether the platform itself said so, and that it has too much to do (HTTP 503).
+        overloaded: bool,
     },
     /// Nothing can be sent until somebody changes something: stop.
     Stop {
@@ -88,6 +90,7 @@ fn unsent_judgement(unsent: &Unsent, devices: usize) -> Judgement {
             Signal::Outage {
                 retry_after: *retry_after,
                 reason,
+                overloaded: false,
             },
         ),
         Unsent::Certificate { .. } | Unsent::Refused { .. } => {
@@ -226,6 +229,7 @@ fn whole_signal(answer: &Answer, whole: &Outcome) -> Signal {
         Class::Outage => Signal::Outage {
             retry_after: answer.retry_after,
             reason: reason(),
+            overloaded: whole.code == Some(503),
         },
         Class::Refused => Signal::Stop { reason: reason() },
         Class::InDoubt => Signal::Silent,

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     cli::{PaceArgs, PushArgs, RecoveryArgs, ScheduleArgs, TargetArgs, keys},
     model::{
-        AbortIf, AfterFailure, InDoubt, Language, ProgressMode, Rate, Region, Schedule,
+        AbortIf, AfterFailure, DeviceRate, InDoubt, Language, ProgressMode, Rate, Region, Schedule,
         SummaryFormat, Tolerate,
     },
 };
@@ -75,6 +75,8 @@ pub struct Pace {
     pub concurrency: u32,
     /// The most requests a second.
     pub rate: Rate,
+    /// The most devices a second.
+    pub device_rate: DeviceRate,
 }
 
 /// What follows when something fails.
@@ -202,11 +204,13 @@ impl Pace {
             chunk_size,
             concurrency,
             rate,
+            device_rate,
         } = args;
         Ok(Self {
             chunk_size: sources.get(&keys::CHUNK_SIZE, chunk_size)?,
             concurrency: sources.get(&keys::CONCURRENCY, concurrency)?,
             rate: sources.get(&keys::RATE, rate)?,
+            device_rate: sources.get(&keys::DEVICE_RATE, device_rate)?,
         })
     }
 }

@@ -240,6 +240,7 @@ impl Resolution {
                 chunk_size: None,
                 concurrency,
                 rate,
+                device_rate: None,
             },
             rollout: RolloutArgs::default(),
             recovery: RecoveryArgs {

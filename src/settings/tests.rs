@@ -25,6 +25,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("chunk-size", "7"),
     ("concurrency", "3"),
     ("rate", "unlimited"),
+    ("device-rate", "500"),
     ("canary", "1%"),
     ("canary-pause", "true"),
     ("ramp", "1,x2,every=500"),

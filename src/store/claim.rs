@@ -64,6 +64,12 @@ impl Member {
         }
     }
 
+    /// Whether this send is the first to its device in this run.
+    pub(crate) fn is_first_of_device(&self) -> bool {
+        // What comes out of `due` has been sent before, or waited for another task of its device.
+        !self.was_due
+    }
+
     /// A member, from a row with its columns of `due`.
     pub(super) fn read(row: &SqliteRow, was_due: bool) -> Result<Self, StoreError> {
         let class: Option<u8> = row.try_get("class")?;
@@ -248,6 +254,7 @@ impl Ledger {
                     request: None,
                     sends: member.history.sends,
                     was_due: member.was_due,
+                    next_task_at: None,
                 })
                 .collect();
             self.end_tasks(connection, ended, wish.now).await?;

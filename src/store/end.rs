@@ -28,6 +28,8 @@ pub(super) struct Ended {
     pub(super) sends: u32,
     /// Whether it has a row in `due`.
     pub(super) was_due: bool,
+    /// Before when the device's next task is not sent.
+    pub(super) next_task_at: Option<Timestamp>,
 }
 
 const OUTCOME: Bulk = Bulk {
@@ -136,9 +138,9 @@ impl Ledger {
                 sends: row.try_get("sends")?,
                 ..History::default()
             };
-            let state = ended
+            let (state, not_before) = ended
                 .binary_search_by_key(&previous, |task| task.task)
-                .map(|at| ended[at].state)
+                .map(|at| (ended[at].state, ended[at].next_task_at.unwrap_or(now)))
                 .map_err(|_| {
                     StoreError::Damaged("a task follows one that was not asked for".to_owned())
                 })?;
@@ -160,13 +162,14 @@ impl Ledger {
                     request: None,
                     sends: history.sends,
                     was_due: false,
+                    next_task_at: None,
                 });
             } else {
                 due.push(Due {
                     task,
                     payload: PayloadId(row.try_get("payload_id")?),
                     bundle: None,
-                    not_before: now,
+                    not_before,
                     class: None,
                     history,
                 });

@@ -74,6 +74,8 @@ pub struct Settlement {
     pub history: History,
     /// What follows.
     pub next: Next,
+    /// Before when the device's next task is not sent, once this one has ended; at once when `None`.
+    pub next_task_at: Option<Timestamp>,
 }
 
 /// What follows for a task.
@@ -296,6 +298,7 @@ impl Rows {
                 outcome,
                 history,
                 next,
+                next_task_at,
             } = settlement;
             let (bundle, not_before) = match next {
                 Next::End(state) => {
@@ -309,6 +312,7 @@ impl Rows {
                         request: Some(claim.request),
                         sends: history.sends,
                         was_due: member.was_due,
+                        next_task_at,
                     });
                     continue;
                 }

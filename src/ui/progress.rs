@@ -43,6 +43,7 @@ pub(super) struct Session {
     started: Timestamp,
     counts: Counts,
     latest_due: Option<Timestamp>,
+    found: Option<f64>,
     window: Window,
     phase: Phase,
 }
@@ -53,6 +54,7 @@ impl Session {
             started,
             counts,
             latest_due: None,
+            found: None,
             window: Window::new(started, counts.ended()),
             phase: Phase::Rest,
         }
@@ -64,10 +66,12 @@ impl Session {
             counts,
             requests,
             latest_due,
+            found,
         } = *event
         {
             self.counts = counts;
             self.latest_due = latest_due;
+            self.found = found;
             self.window.add(now, counts.ended(), requests);
             return None;
         }
@@ -89,6 +93,7 @@ impl Session {
             pace: self.window.pace(now),
             phase: self.phase,
             latest_due: self.latest_due.map(|due| now.until(due)),
+            found: self.found,
         }
     }
 }
@@ -212,6 +217,7 @@ mod tests {
                 counts: counts(10, 1, 2),
                 requests: 1,
                 latest_due: None,
+                found: None,
             },
             Event::Paused(Pause {
                 reason: "connection refused".into(),
@@ -258,6 +264,7 @@ mod tests {
             counts: counts(500, 0, 0),
             requests: 1,
             latest_due: Some(Timestamp(300_000)),
+            found: None,
         };
         assert_eq!(session.take(&progress, Timestamp(10_000)), None);
         let snapshot = session.snapshot(Timestamp(10_000));
@@ -281,6 +288,7 @@ mod tests {
                 counts: counts(240, 10, 5),
                 requests: 3,
                 latest_due: None,
+                found: Some(38.77),
             },
             Timestamp(10_000),
         );
@@ -289,7 +297,7 @@ mod tests {
         insta::assert_snapshot!(term.contents(), @r"
         ████████████▎                                     250 of 1,000 (25 %), 30 s left
         240 accepted · 10 failed · 5 snoozing · 16 in flight
-        25.0 devices/s, 0.30 requests/s · 10 s elapsed
+        25.0 devices/s, 0.30 requests/s of about 38.8 · 10 s elapsed
         ");
     }
 }

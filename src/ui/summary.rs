@@ -4,7 +4,7 @@
 
 mod tolerance;
 
-use std::{io::Write as _, time::Duration};
+use std::{fmt::Write as _, io::Write as _, time::Duration};
 
 use serde_json::json;
 
@@ -43,6 +43,8 @@ pub struct Session {
     pub requests: u64,
     /// Which part of a careful start it ended in.
     pub phase: Phase,
+    /// The requests a second that the platform has been found to take, when it has refused more.
+    pub found: Option<f64>,
 }
 
 impl Summary {
@@ -70,7 +72,10 @@ impl Summary {
         let (devices, requests) = session.rates();
         let mut pace = pace_words(session.took, devices, Some(requests));
         if let Phase::Ramp { ceiling } = session.phase {
-            pace = format!("{pace}, ramp at {} requests/s", rate(ceiling));
+            let _ = write!(pace, ", ramp at {} requests/s", rate(ceiling));
+        }
+        if let Some(found) = session.found {
+            let _ = write!(pace, "; the platform takes about {}", rate(found));
         }
         let mut text = self.run.text(Some(&pace)) + &tolerance;
         if let Some((what, reason)) = stop_words(&session.stop) {
@@ -90,7 +95,8 @@ impl Summary {
     ///
     /// `session` is null when there was nothing to do, else an object of `stop` (`complete`, `signal`, `deadline`, `outage`, `canary`,
     /// `aborted`, `refused`), `reason` (text or null), `phase` (`canary`, `ramp`, `rest`), `seconds`, `ended`, `requests`,
-    /// `devices_per_second` and `requests_per_second`.
+    /// `devices_per_second`, `requests_per_second`, and `found_requests_per_second` (what the platform takes, null when it has refused
+    /// none).
     fn json(&self) -> serde_json::Value {
         let mut object = self.run.json();
         object["tolerance"] = self
@@ -124,6 +130,7 @@ impl Summary {
                     "requests": session.requests,
                     "devices_per_second": devices,
                     "requests_per_second": requests,
+                    "found_requests_per_second": session.found,
                 })
             });
         object
@@ -174,6 +181,7 @@ mod tests {
                 took: Duration::from_secs(50),
                 ended: 12_345,
                 requests: 125,
+                found: None,
             }),
         }
     }
@@ -214,6 +222,20 @@ mod tests {
           fleetpush resolve night-1 --region europe                 # look for what is in doubt in the devices' histories
           fleetpush retry night-1 --state in_doubt --region europe  # send again what is in doubt
         ");
+    }
+
+    #[test]
+    fn the_rate_that_was_found_is_told() {
+        let mut summary = summary(Stop::Complete);
+        summary.session.as_mut().unwrap().found = Some(38.77);
+        let (_, text) = printed(&summary, SummaryFormat::Text);
+        let pace = "50 s, 247 devices/s, 2.50 requests/s; the platform takes about 38.8\n";
+        assert!(text.contains(pace), "{text}");
+        let (json, _) = printed(&summary, SummaryFormat::Json);
+        assert!(
+            json.contains(r#""found_requests_per_second":38.77"#),
+            "{json}"
+        );
     }
 
     #[test]
@@ -291,6 +313,6 @@ mod tests {
             (&object["schema"], &object["counts"]["failed"]),
             (&json!(1), &json!(301))
         );
-        insta::assert_snapshot!(object["session"].to_string(), @r#"{"stop":"outage","reason":"HTTP 503","phase":"rest","seconds":50.0,"ended":12345,"requests":125,"devices_per_second":246.9,"requests_per_second":2.5}"#);
+        insta::assert_snapshot!(object["session"].to_string(), @r#"{"stop":"outage","reason":"HTTP 503","phase":"rest","seconds":50.0,"ended":12345,"requests":125,"devices_per_second":246.9,"requests_per_second":2.5,"found_requests_per_second":null}"#);
     }
 }

@@ -12,6 +12,7 @@ mod hostile;
 mod metrics;
 mod order;
 mod outage;
+mod pace;
 mod prune;
 mod queries;
 mod rollout;

@@ -25,6 +25,7 @@ use crate::{
     },
     policy::Rules,
     store::{NewRun, Run, Store},
+    throttle::Ceilings,
 };
 
 /// What the platform does with the n-th request (from 0).
@@ -194,7 +195,7 @@ impl Bench {
             options: Options {
                 chunk_size: 10,
                 concurrency: 4,
-                rate: None,
+                ceilings: Ceilings::default(),
                 rollout: RolloutOptions::default(),
                 rules: Rules {
                     max_attempts: 5,

@@ -315,7 +315,7 @@ async fn failed_devices_of_a_canary_can_be_tried_again_before_it_is_judged() {
 #[tokio::test]
 async fn a_ramp_rises_with_acceptances_to_the_rate_and_goes_on_where_it_was() {
     let mut bench = Bench::of(120, all_accept()).await;
-    bench.options.rate = Some(500.0);
+    bench.options.ceilings.requests = Some(500.0);
     bench.options.rollout.ramp = "20,x4,every=30".parse().unwrap();
     bench.options.concurrency = 1;
     let begun = Instant::now();

@@ -96,12 +96,19 @@ async fn too_many_requests_lower_the_rate_and_cost_no_attempt() {
     });
     let mut bench = Bench::of(60, script).await;
     bench.options.rules.max_attempts = 1;
-    bench.options.rate = Some(1000.0);
+    bench.options.ceilings.requests = Some(1000.0);
     let (stop, events) = bench.push().await;
     assert_eq!(stop, Stop::Complete);
-    assert!(events.iter().any(
-        |event| matches!(event, Event::RateLowered { rate } if (400.0..600.0).contains(rate))
-    ));
+    let lowered: Vec<f64> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::RateLowered { rate } => Some(*rate),
+            _ => None,
+        })
+        .collect();
+    // It is the first that was refused, and there is no other.
+    assert_eq!(lowered.len(), 1, "{lowered:?}");
+    assert!((0.5..800.0).contains(&lowered[0]), "{lowered:?}");
     assert_eq!(bench.states().await, ["accepted|accepted|60"]);
 }
 

@@ -83,6 +83,7 @@ fn back(claim: Claim, next: impl Fn(usize) -> Next) -> Record {
                     ..member.history
                 },
                 next,
+                next_task_at: None,
             }
         })
         .collect();

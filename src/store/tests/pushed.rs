@@ -99,6 +99,7 @@ fn back(claim: Claim, now: Timestamp, ends: impl Fn(&str) -> (Class, Next)) -> R
         .map(|member| {
             let (class, next) = ends(&member.device_key);
             Settlement {
+                next_task_at: None,
                 outcome: Outcome {
                     class,
                     code: None,

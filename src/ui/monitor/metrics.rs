@@ -226,6 +226,7 @@ mod tests {
             counts,
             requests: 7,
             latest_due: None,
+            found: None,
         });
         status
     }

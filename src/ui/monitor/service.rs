@@ -157,6 +157,7 @@ mod tests {
             },
             requests: accepted,
             latest_due: None,
+            found: None,
         }
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Snapshot {
     pub(super) phase: Phase,
     /// Until the last of the waiting tasks becomes due.
     pub(super) latest_due: Option<Duration>,
+    /// The requests a second that the platform has been found to take.
+    pub(super) found: Option<f64>,
 }
 
 impl Snapshot {
@@ -73,12 +75,16 @@ impl Snapshot {
         parts.join(" · ")
     }
 
-    /// `25.0 devices/s, 0.30 requests/s · 10 s elapsed`, and the phase of a careful start.
+    /// `25.0 devices/s, 0.30 requests/s · 10 s elapsed`, and the phase of a careful start; with a rate that was found,
+    /// `0.30 requests/s of about 38.8`.
     pub(super) fn paces(&self) -> String {
         let Pace { devices, requests } = self.pace;
         let phase = phase_words(self.phase).map_or_else(String::new, |words| format!(" · {words}"));
+        let found = self
+            .found
+            .map_or_else(String::new, |found| format!(" of about {}", rate(found)));
         format!(
-            "{} devices/s, {} requests/s · {} elapsed{phase}",
+            "{} devices/s, {} requests/s{found} · {} elapsed{phase}",
             rate(devices),
             rate(requests),
             duration(self.elapsed)
@@ -171,6 +177,7 @@ mod tests {
             },
             phase: Phase::Rest,
             latest_due: None,
+            found: None,
         }
     }
 

@@ -1,0 +1,102 @@
+//! The simulated platform, as a process of its own.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+pub(crate) use fleetpush::simulator::Stats;
+use serde_json::{Value, json};
+
+/// A token that is good without a login, so that nobody has to make one.
+pub(crate) const TOKEN: &str = "QJWT pace";
+
+/// A simulator that is running.
+pub(crate) struct Platform {
+    child: Child,
+    base_url: String,
+    /// Whether nobody is going to send anything more.
+    over: AtomicBool,
+}
+
+impl Platform {
+    /// Starts one that is like this.
+    pub(crate) fn start(latency: Duration, scenario: &Value) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_fleetpush"))
+            .args(["simulator", "--listen", "127.0.0.1:0", "--latency"])
+            .arg(latency.as_millis().to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let mut base_url = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe was asked for"))
+            .read_line(&mut base_url)
+            .expect("it tells its address");
+        let platform = Self {
+            child,
+            base_url: base_url.trim().to_owned(),
+            over: AtomicBool::new(false),
+        };
+        platform.change(&json!({ "ready_token": TOKEN }));
+        platform.change(scenario);
+        platform
+    }
+
+    pub(crate) fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// What it has counted so far.
+    pub(crate) fn stats(&self) -> Stats {
+        let reply = self.ask("GET", "stats", "");
+        serde_json::from_str(&reply).unwrap_or_else(|error| panic!("{error}: {reply}"))
+    }
+
+    /// Changes the scenario once it has acted on so many commands.
+    pub(crate) fn change_after(&self, deliveries: u64, change: &Value) {
+        while self.stats().deliveries < deliveries {
+            if self.over.load(Ordering::Relaxed) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.change(change);
+    }
+
+    /// Ends a wait for commands that never come.
+    pub(crate) fn give_up_waiting(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    fn change(&self, change: &Value) {
+        self.ask("POST", "scenario", &change.to_string());
+    }
+
+    fn ask(&self, method: &str, endpoint: &str, body: &str) -> String {
+        let host = self.base_url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(host).expect("it listens");
+        write!(
+            stream,
+            "{method} /__simulator/{endpoint} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .expect("it reads");
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).expect("it answers");
+        let (head, body) = reply.split_once("\r\n\r\n").expect("a reply has a body");
+        assert!(head.starts_with("HTTP/1.1 200"), "{reply}");
+        body.to_owned()
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        // It has nothing to lose.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,290 @@
+//! The pace of a push: what requests say of the platform becomes what the pacer is told.
+//!
+//! Two things speak for a platform that is throttling as a whole: that it refuses requests for their number, and that it throttles most
+//! devices to which nothing else has been sent. One device that is sent a second message, or the same one again, says nothing.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::{
+    model::Class,
+    store::{Claim, Settlement},
+    throttle::{Ceilings, Pacer},
+};
+
+/// The pace of a push.
+#[derive(Debug)]
+pub(super) struct Pace {
+    pacer: Arc<Pacer>,
+    crowd: Crowd,
+    /// The rate that the database knows.
+    kept: Option<f64>,
+}
+
+impl Pace {
+    /// Begins at the rate that the database knows, if it does.
+    pub(super) fn new(ceilings: Ceilings, kept: Option<f64>) -> Self {
+        Self {
+            pacer: Arc::new(Pacer::new(ceilings, kept)),
+            crowd: Crowd::default(),
+            kept,
+        }
+    }
+
+    /// The pacer, for the senders.
+    pub(super) fn pacer(&self) -> Arc<Pacer> {
+        Arc::clone(&self.pacer)
+    }
+
+    /// The present rate of requests of this size, a second; `None` when nothing limits it.
+    pub(super) fn rate(&self, devices: u32) -> Option<f64> {
+        self.pacer.rate(devices)
+    }
+
+    /// The requests a second that the platform has been found to take, when it has refused more.
+    pub(super) fn found(&self) -> Option<f64> {
+        self.pacer.found()
+    }
+
+    /// Sets another ceiling in requests a second.
+    pub(super) fn set_ceiling(&self, requests: Option<f64>) {
+        self.pacer.set_ceiling(requests);
+    }
+
+    /// What was found, when the database does not know it yet: a rate is worth a commit when it has changed by a twentieth, and in the
+    /// end (`all`) whenever it has changed.
+    pub(super) fn unkept(&mut self, all: bool) -> Option<News> {
+        let found = self.found();
+        let is_news = match (found, self.kept) {
+            (Some(found), Some(kept)) if !all => (found / kept - 1.0).abs() > 0.05,
+            (found, kept) => found != kept,
+        };
+        is_news.then(|| {
+            self.kept = found;
+            News { found }
+        })
+    }
+
+    /// The platform has answered a request that was sent at `sent_at`. Gives the new rate when it is lowered.
+    pub(super) fn answered(&mut self, sent_at: Instant, firsts: Firsts) -> Option<f64> {
+        let verdict = self.crowd.add(sent_at, firsts);
+        match verdict {
+            Verdict::Free => {
+                self.pacer.accepted();
+                None
+            }
+            Verdict::Throttled => None,
+            Verdict::TooFast { share } => self.pacer.crowded(share),
+        }
+    }
+
+    /// The platform has refused a request because there are too many. Gives the new rate when it is lowered.
+    pub(super) fn refused(&self, sent_at: Instant, hold: Option<Duration>) -> Option<f64> {
+        self.pacer.refused(sent_at, hold)
+    }
+
+    /// The platform is overloaded. Gives the new rate.
+    pub(super) fn overloaded(&self) -> Option<f64> {
+        self.pacer.overloaded()
+    }
+}
+
+/// What the database does not know yet.
+#[derive(Debug, PartialEq)]
+pub(super) struct News {
+    /// The requests a second that the platform takes; `None` when it refuses none.
+    pub(super) found: Option<f64>,
+}
+
+/// What one request says of devices to which nothing else has been sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Firsts {
+    devices: u64,
+    throttled: u64,
+}
+
+impl Firsts {
+    /// Counts the first sends of a request, and those that were throttled.
+    pub(super) fn of(claim: &Claim, tasks: &[Settlement]) -> Self {
+        let mut firsts = Self::default();
+        for (member, task) in claim.members.iter().zip(tasks) {
+            if member.is_first_of_device() {
+                firsts.devices += 1;
+                firsts.throttled += u64::from(matches!(
+                    task.outcome.class,
+                    Class::Frequency | Class::Quota
+                ));
+            }
+        }
+        firsts
+    }
+
+    fn are_mostly_throttled(self) -> bool {
+        2 * self.throttled > self.devices
+    }
+}
+
+/// First sends of late: whether most of them are throttled.
+#[derive(Debug, Default)]
+struct Crowd {
+    /// Those of the last requests, the latest at the back.
+    requests: VecDeque<Firsts>,
+    all: Firsts,
+    lowered: Option<Lowered>,
+}
+
+/// That the rate has been lowered because most first sends were throttled.
+#[derive(Debug, Clone, Copy)]
+struct Lowered {
+    at: Instant,
+    /// The share that was throttled then.
+    share: f64,
+    /// Whether that was of no help: the devices are throttled whatever the rate.
+    in_vain: bool,
+}
+
+/// What first sends say.
+#[derive(Debug, PartialEq)]
+enum Verdict {
+    /// Nothing against the rate.
+    Free,
+    /// The request was throttled, but not yet enough of them were.
+    Throttled,
+    /// This share of the rate would be taken.
+    TooFast { share: f64 },
+}
+
+impl Crowd {
+    /// So many devices at least must speak.
+    const LEAST: u64 = 200;
+    /// A lowered rate has helped when it leaves less than this of the share that was throttled.
+    const HELPED: f64 = 0.95;
+
+    fn add(&mut self, sent_at: Instant, firsts: Firsts) -> Verdict {
+        if firsts.devices == 0 || self.lowered.is_some_and(|lowered| sent_at <= lowered.at) {
+            return Verdict::Free;
+        }
+        self.requests.push_back(firsts);
+        self.all.devices += firsts.devices;
+        self.all.throttled += firsts.throttled;
+        while let Some(oldest) = self.requests.front()
+            && self.all.devices - oldest.devices >= Self::LEAST
+        {
+            self.all.devices -= oldest.devices;
+            self.all.throttled -= oldest.throttled;
+            self.requests.pop_front();
+        }
+        if self.all.devices >= Self::LEAST {
+            return self.judge();
+        }
+        let is_in_vain = self.lowered.is_some_and(|lowered| lowered.in_vain);
+        if firsts.are_mostly_throttled() && !is_in_vain {
+            Verdict::Throttled
+        } else {
+            Verdict::Free
+        }
+    }
+
+    /// Judges as many as are wanted.
+    fn judge(&mut self) -> Verdict {
+        let share = self.all.throttled as f64 / self.all.devices as f64;
+        if !self.all.are_mostly_throttled() {
+            self.lowered = None;
+            return Verdict::Free;
+        }
+        if let Some(lowered) = &mut self.lowered {
+            lowered.in_vain |= share >= lowered.share * Self::HELPED;
+            if lowered.in_vain {
+                return Verdict::Free;
+            }
+        }
+        self.lowered = Some(Lowered {
+            at: Instant::now(),
+            share,
+            in_vain: false,
+        });
+        self.requests.clear();
+        self.all = Firsts::default();
+        Verdict::TooFast { share: 1.0 - share }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn firsts(devices: u64, throttled: u64) -> Firsts {
+        Firsts { devices, throttled }
+    }
+
+    /// Adds requests of a hundred devices of which so many are throttled, each sent now.
+    async fn add(crowd: &mut Crowd, throttled: &[u64]) -> Vec<Verdict> {
+        let mut verdicts = Vec::new();
+        for &throttled in throttled {
+            tokio::time::advance(Duration::from_millis(10)).await;
+            verdicts.push(crowd.add(Instant::now(), firsts(100, throttled)));
+        }
+        verdicts
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn most_of_the_last_two_hundred_first_sends_must_be_throttled() {
+        let mut crowd = Crowd::default();
+        let told = add(&mut crowd, &[100, 0, 60, 90, 60]).await;
+        let too_fast = Verdict::TooFast { share: 0.25 };
+        assert_eq!(
+            told,
+            [
+                Verdict::Throttled,
+                Verdict::Free,
+                Verdict::Free,
+                too_fast,
+                Verdict::Throttled
+            ]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_sent_before_the_rate_was_lowered_says_nothing() {
+        let mut crowd = Crowd::default();
+        let before = Instant::now();
+        add(&mut crowd, &[100, 100]).await;
+        assert_eq!(crowd.add(before, firsts(400, 400)), Verdict::Free);
+        assert_eq!(crowd.add(before, Firsts::default()), Verdict::Free);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lowering_that_helps_is_repeated_and_one_in_vain_is_not() {
+        let mut crowd = Crowd::default();
+        add(&mut crowd, &[90, 90]).await;
+        let told = add(&mut crowd, &[80, 80, 80, 80]).await;
+        let too_fast = |told: &[Verdict]| {
+            told.iter()
+                .filter(|verdict| matches!(verdict, Verdict::TooFast { .. }))
+                .count()
+        };
+        assert_eq!(too_fast(&told), 1, "{told:?}");
+        // The same again: the devices themselves are throttled.
+        let told = add(&mut crowd, &[80; 20]).await;
+        assert_eq!(too_fast(&told), 0, "{told:?}");
+        assert_eq!(told.last(), Some(&Verdict::Free));
+        // Until most of them are not.
+        add(&mut crowd, &[0, 0]).await;
+        let told = add(&mut crowd, &[80, 80]).await;
+        assert_eq!(too_fast(&told), 1, "{told:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_is_told_when_it_is_news() {
+        let ceilings = Ceilings {
+            requests: Some(100.0),
+            devices: None,
+        };
+        let mut pace = Pace::new(ceilings, Some(10.0));
+        assert_eq!(pace.unkept(true), None);
+        let found = pace.overloaded();
+        assert_eq!(pace.unkept(false), Some(News { found }));
+        assert_eq!(pace.unkept(true), None);
+    }
+}

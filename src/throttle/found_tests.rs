@@ -1,0 +1,295 @@
+//! Whether the rate of a platform is found: platforms with hidden limits, in virtual time.
+
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    time::{Duration, Instant},
+};
+
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+
+use super::*;
+
+/// A platform with a token bucket that nobody is told of.
+struct Platform {
+    limit: f64,
+    burst: f64,
+    tokens: f64,
+    filled_at: f64,
+    /// From a request's departure to what becomes of it being known, in seconds; chance adds up to a half.
+    latency: f64,
+    /// The share of requests that are refused by chance, whatever the rate.
+    accidents: f64,
+    random: SmallRng,
+}
+
+/// What came of a play.
+#[derive(Debug)]
+struct Told {
+    refused: u32,
+    seconds: f64,
+    /// The rates, a look every 100 ms.
+    rates: Vec<f64>,
+}
+
+impl Platform {
+    fn new(limit: f64, seed: u64) -> Self {
+        Self {
+            limit,
+            burst: 5.0,
+            tokens: 5.0,
+            filled_at: 0.0,
+            latency: 0.025,
+            accidents: 0.0,
+            random: SmallRng::seed_from_u64(seed),
+        }
+    }
+
+    fn takes(&mut self, at: f64) -> bool {
+        if self.random.random_bool(self.accidents) {
+            return false;
+        }
+        let refill = (at - self.filled_at).max(0.0) * self.limit;
+        self.tokens = (self.tokens + refill).min(self.burst);
+        self.filled_at = at.max(self.filled_at);
+        let enough = self.tokens >= 1.0;
+        self.tokens -= f64::from(u8::from(enough));
+        enough
+    }
+}
+
+/// A pacer and a platform.
+struct Play {
+    pacer: State,
+    platform: Platform,
+    epoch: Instant,
+    now: f64,
+}
+
+const CONCURRENCY: usize = 16;
+
+impl Play {
+    fn new(ceiling: Option<f64>, found: Option<f64>, platform: Platform) -> Self {
+        let epoch = Instant::now();
+        let ceilings = Ceilings {
+            requests: ceiling,
+            devices: None,
+        };
+        Self {
+            pacer: State::new(ceilings, found, epoch),
+            platform,
+            epoch,
+            now: 0.0,
+        }
+    }
+
+    fn instant(&self, seconds: f64) -> Instant {
+        self.epoch + Duration::from_secs_f64(seconds)
+    }
+
+    /// Sends until so many are accepted.
+    fn until_accepted(&mut self, requests: u32) -> Told {
+        let nanos = |seconds: f64| (seconds * 1e9) as u64;
+        let seconds = |nanos: u64| nanos as f64 / 1e9;
+        let from = self.now;
+        let (mut accepted, mut refused) = (0, 0);
+        let mut rates = Vec::new();
+        // When each reply comes, when its request was sent, and whether it was accepted.
+        let mut replies: BinaryHeap<Reverse<(u64, u64, bool)>> = BinaryHeap::new();
+        while accepted < requests {
+            let reply = replies.peek().map(|Reverse((at, ..))| seconds(*at));
+            let mut next = reply.unwrap_or(f64::INFINITY);
+            if replies.len() < CONCURRENCY {
+                match self.pacer.take(1, self.instant(self.now)) {
+                    Ok(()) => {
+                        let taken = self.platform.takes(self.now);
+                        let slower = self.platform.random.random_range(1.0..1.5);
+                        let answered = self.now + self.platform.latency * slower;
+                        replies.push(Reverse((nanos(answered), nanos(self.now), taken)));
+                        continue;
+                    }
+                    Err(due) => next = next.min(due.duration_since(self.epoch).as_secs_f64()),
+                }
+            }
+            for look in (self.now * 10.0) as u64..(next * 10.0) as u64 {
+                let _ = look;
+                rates.push(self.pacer.finder.rate().unwrap_or(f64::INFINITY));
+            }
+            self.now = self.now.max(next);
+            if reply.is_some_and(|at| at <= self.now)
+                && let Some(Reverse((_, sent, taken))) = replies.pop()
+            {
+                let now = self.instant(self.now);
+                if taken {
+                    accepted += 1;
+                    self.pacer.finder.accepted(now);
+                } else {
+                    refused += 1;
+                    let sent = self.instant(seconds(sent));
+                    self.pacer
+                        .lower(None, now, |finder, now| finder.refused(sent, now));
+                }
+            }
+        }
+        Told {
+            refused,
+            seconds: self.now - from,
+            rates,
+        }
+    }
+}
+
+impl Told {
+    fn mean(&self) -> f64 {
+        self.rates.iter().sum::<f64>() / self.rates.len() as f64
+    }
+}
+
+/// The ceilings under which a limit of 40 requests a second is to be found.
+const CEILINGS: [Option<f64>; 5] = [Some(45.0), Some(80.0), Some(200.0), Some(1000.0), None];
+
+#[test]
+fn a_hidden_limit_is_found_at_little_cost() {
+    for ceiling in CEILINGS {
+        for seed in 0..6 {
+            let mut play = Play::new(ceiling, None, Platform::new(40.0, seed));
+            let told = play.until_accepted(1000);
+            let what = format!("ceiling {ceiling:?}, seed {seed}: {told:?}");
+            assert!(told.seconds < 1.05 * 1000.0 / 40.0, "{what}");
+            assert!(told.refused < 20, "{what}");
+            // Once found it is held, without a swing.
+            let told = play.until_accepted(2000);
+            let what = format!("ceiling {ceiling:?}, seed {seed}: {told:?}");
+            let far = |rate: &&f64| !(38.0..42.0).contains(*rate);
+            let astray = told.rates.iter().filter(far).count();
+            assert!(astray * 10 < told.rates.len(), "{astray}, {what}");
+            assert!((38.0..40.5).contains(&told.mean()), "{what}");
+            assert!(told.refused < 20, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_limit_that_is_halved_is_found_again() {
+    for ceiling in CEILINGS {
+        for seed in 0..6 {
+            let mut play = Play::new(ceiling, None, Platform::new(40.0, seed));
+            let before = play.until_accepted(500);
+            play.platform.limit = 20.0;
+            let after = play.until_accepted(500);
+            let what = format!("ceiling {ceiling:?}, seed {seed}: {before:?} {after:?}");
+            assert!(
+                before.seconds + after.seconds < 1.05 * (12.5 + 25.0),
+                "{what}"
+            );
+            assert!(before.refused + after.refused < 25, "{what}");
+            let later = play.until_accepted(500);
+            assert!((19.0..21.0).contains(&later.mean()), "{later:?}");
+        }
+    }
+}
+
+#[test]
+fn a_limit_that_is_doubled_is_found_again() {
+    for ceiling in [Some(60.0), None] {
+        for seed in 0..6 {
+            let mut play = Play::new(ceiling, None, Platform::new(20.0, seed));
+            play.until_accepted(1000);
+            play.platform.limit = 40.0;
+            play.until_accepted(1000);
+            let later = play.until_accepted(500);
+            assert!((38.0..41.0).contains(&later.mean()), "{seed}: {later:?}");
+        }
+    }
+}
+
+#[test]
+fn refusals_by_accident_do_not_drive_the_rate_down() {
+    for seed in 0..3 {
+        let mut platform = Platform::new(1000.0, seed);
+        platform.accidents = 0.01;
+        let mut play = Play::new(Some(25.0), None, platform);
+        let told = play.until_accepted(20_000);
+        assert!(told.mean() > 17.0, "{seed}: {}", told.mean());
+    }
+}
+
+#[test]
+fn a_platform_that_takes_nothing_for_a_while_is_soon_at_its_rate_again() {
+    for seed in 0..6 {
+        let mut play = Play::new(Some(100.0), None, Platform::new(40.0, seed));
+        play.until_accepted(500);
+        // A bucket so deep in debt that it takes half a minute to fill.
+        play.platform.tokens = -1200.0;
+        let told = play.until_accepted(20);
+        assert!(told.refused < 60, "{seed}: {told:?}");
+        let told = play.until_accepted(400);
+        assert!(told.seconds < 20.0, "{seed}: {told:?}");
+    }
+}
+
+#[test]
+fn what_was_found_before_is_begun_with() {
+    let mut play = Play::new(Some(200.0), Some(39.0), Platform::new(40.0, 1));
+    let told = play.until_accepted(200);
+    assert!(told.refused <= 2, "{told:?}");
+    assert!(told.seconds < 5.2, "{told:?}");
+    // And soon left behind when it no longer holds.
+    let mut play = Play::new(Some(25.0), Some(2.0), Platform::new(1000.0, 1));
+    play.until_accepted(500);
+    assert_eq!(play.pacer.finder.rate(), Some(25.0));
+    assert_eq!(play.pacer.finder.found(), None);
+}
+
+#[test]
+fn a_healthy_platform_gets_the_ceiling_within_a_second() {
+    let mut play = Play::new(Some(25.0), None, Platform::new(1000.0, 1));
+    assert_eq!(play.pacer.finder.rate(), Some(20.0));
+    play.until_accepted(20);
+    assert_eq!(play.pacer.finder.rate(), Some(25.0));
+    let slow = Play::new(Some(2.0), None, Platform::new(1000.0, 1));
+    assert_eq!(slow.pacer.finder.rate(), Some(2.0), "slow enough as it is");
+}
+
+#[test]
+fn a_crowd_lowers_the_rate_by_what_is_throttled() {
+    let epoch = Instant::now();
+    let mut finder = Finder::new(Some(40.0), Some(40.0), epoch);
+    assert!((finder.crowded(0.4, epoch) - 16.0).abs() < 1e-9);
+    // Nothing at all would not be a rate.
+    assert!((finder.crowded(0.0, epoch) - 2.0).abs() < 1e-9);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn the_rate_is_never_above_the_ceiling_nor_zero(
+        ceiling in 0.1_f64..500.0,
+        lower_ceiling in 0.1_f64..500.0,
+        found in prop::option::of(0.01_f64..1000.0),
+        limit in 0.2_f64..400.0,
+        accidents in 0.0_f64..0.5,
+        seed: u64,
+    ) {
+        let mut platform = Platform::new(limit, seed);
+        platform.accidents = accidents;
+        let mut play = Play::new(Some(ceiling), found, platform);
+        let told = play.until_accepted(100);
+        prop_assert!(told.rates.iter().all(|rate| *rate > 0.0 && *rate <= ceiling));
+        play.pacer.finder.set_ceiling(Some(lower_ceiling));
+        let told = play.until_accepted(100);
+        prop_assert!(told.rates.iter().all(|rate| *rate > 0.0 && *rate <= lower_ceiling));
+    }
+
+    #[test]
+    fn any_limit_is_found_within_a_twentieth(limit in 5.0_f64..200.0, burst in 4.0_f64..20.0, seed: u64) {
+        let mut platform = Platform::new(limit, seed);
+        (platform.burst, platform.tokens) = (burst, burst);
+        let mut play = Play::new(None, None, platform);
+        play.until_accepted((limit * 40.0) as u32);
+        let told = play.until_accepted((limit * 30.0) as u32);
+        prop_assert!((told.mean() / limit - 1.0).abs() < 0.05, "{}", told.mean());
+    }
+}

@@ -1,0 +1,149 @@
+//! When the next request may go: two token buckets of burst one, as times and not as saved-up rights, so that no burst follows a stall.
+
+use std::time::{Duration, Instant};
+
+/// How late a token may be taken and the next one still be due as if it had not been. Timers are late by a millisecond or two, and a busy
+/// machine by more: without this every lateness would lower the rate.
+const SLACK: Duration = Duration::from_millis(25);
+
+/// The present limits, each a second; `None` for none.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Limits {
+    pub(super) requests: Option<f64>,
+    pub(super) devices: Option<f64>,
+}
+
+/// The times of the last token, from which that of the next one follows. The interval is that of the limits at the time of asking, so that
+/// a change of theirs holds at once.
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    last: Option<Last>,
+    rest_until: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    /// When the last token was due, by each of the limits.
+    request: Instant,
+    device: Instant,
+    /// How many devices it was for.
+    devices: usize,
+}
+
+impl Schedule {
+    /// Takes the token of a request of `devices` devices, or gives the time at which it is due.
+    pub(super) fn take(
+        &mut self,
+        devices: usize,
+        limits: Limits,
+        now: Instant,
+    ) -> Result<(), Instant> {
+        let after = |last: Instant, n: usize, limit: Option<f64>| match limit {
+            Some(a_second) => last + Duration::from_secs_f64(n as f64 / a_second),
+            None => last,
+        };
+        let (request, device) = match self.last {
+            Some(last) => (
+                after(last.request, 1, limits.requests),
+                after(last.device, last.devices, limits.devices),
+            ),
+            None => (now, now),
+        };
+        let due = request.max(device).max(self.rest_until.unwrap_or(request));
+        if due > now {
+            return Err(due);
+        }
+        let at_least = now.checked_sub(SLACK).unwrap_or(now);
+        self.last = Some(Last {
+            request: request.max(at_least),
+            device: device.max(at_least),
+            devices,
+        });
+        Ok(())
+    }
+
+    /// Gives out no token before this time.
+    pub(super) fn rest_until(&mut self, time: Instant) {
+        self.rest_until = self.rest_until.max(Some(time));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whenever tokens are asked for, and however the limits change, no stretch of time sees more than the limits of that time allow.
+        #[test]
+        fn no_stretch_of_time_has_more_than_its_limit(
+            requests in 0.5_f64..2000.0,
+            devices in prop::option::of(1.0_f64..5000.0),
+            asked in prop::collection::vec((0_u64..300, 1_usize..100), 1..200),
+        ) {
+            let epoch = Instant::now();
+            let limits = Limits { requests: Some(requests), devices };
+            let mut schedule = Schedule::default();
+            let mut now = epoch;
+            let mut taken: Vec<(Duration, usize)> = Vec::new();
+            for (pause, n) in asked {
+                now += Duration::from_millis(pause);
+                if let Err(due) = schedule.take(n, limits, now) {
+                    prop_assert!(due > now);
+                    now = due;
+                    prop_assert!(schedule.take(n, limits, now).is_ok(), "it is due when it says");
+                }
+                taken.push((now.duration_since(epoch), n));
+            }
+            for (first, (from, _)) in taken.iter().enumerate() {
+                let mut sum = 0;
+                for (nth, (to, n)) in taken[first..].iter().enumerate() {
+                    let seconds = (to.saturating_sub(*from) + SLACK).as_secs_f64() + 1e-6;
+                    prop_assert!(nth as f64 <= seconds * requests + 1e-6);
+                    if let Some(devices) = devices {
+                        // The last request's devices are paid for afterwards.
+                        prop_assert!(f64::from(sum) <= seconds * devices + 1e-6);
+                    }
+                    sum += *n as u32;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_late_timer_does_not_lower_the_rate() {
+        let epoch = Instant::now();
+        let limits = Limits {
+            requests: Some(100.0),
+            devices: None,
+        };
+        let mut schedule = Schedule::default();
+        let mut now = epoch;
+        let mut taken = 0;
+        while now.duration_since(epoch) < Duration::from_secs(10) {
+            match schedule.take(1, limits, now) {
+                Ok(()) => taken += 1,
+                Err(due) => now = due + Duration::from_millis(3),
+            }
+        }
+        assert!((995..=1005).contains(&taken), "{taken}");
+    }
+
+    #[test]
+    fn a_changed_limit_holds_at_once() {
+        let now = Instant::now();
+        let at = |requests| Limits {
+            requests: Some(requests),
+            devices: None,
+        };
+        let mut schedule = Schedule::default();
+        schedule.take(1, at(1.0), now).unwrap();
+        let due = |schedule: &mut Schedule, rate| schedule.take(1, at(rate), now).unwrap_err();
+        assert_eq!(due(&mut schedule, 1.0), now + Duration::from_secs(1));
+        assert_eq!(due(&mut schedule, 10.0), now + Duration::from_millis(100));
+        schedule.rest_until(now + Duration::from_secs(3));
+        schedule.rest_until(now + Duration::from_secs(2));
+        assert_eq!(due(&mut schedule, 10.0), now + Duration::from_secs(3));
+    }
+}

@@ -1,0 +1,179 @@
+//! The pace: the limit that a platform does not tell is found, kept in the database and begun with, and ceilings are kept to.
+
+use std::time::Duration;
+
+use fleetpush::simulator::{AtFirst, Limit, Scenario};
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+
+use crate::support::{Sim, Site, agree, devices};
+
+/// The rates that the database knows, by platform.
+fn known(site: &Site) -> Vec<(String, f64)> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime can be made")
+        .block_on(async {
+            let mut connection = SqliteConnectOptions::new()
+                .filename(site.path("push.db"))
+                .connect()
+                .await?;
+            let rows = sqlx::query_as("SELECT base_url, rate FROM pace ORDER BY base_url")
+                .fetch_all(&mut connection)
+                .await?;
+            connection.close().await?;
+            Ok::<_, sqlx::Error>(rows)
+        })
+        .expect("the table can be read")
+}
+
+fn limited(rate: f64) -> Scenario {
+    Scenario {
+        rate_limit: Some(rate),
+        latency_ms: 5,
+        ..Scenario::default()
+    }
+}
+
+#[test]
+fn a_hidden_limit_is_found_told_and_begun_with_the_next_time() {
+    let sim = Sim::start(limited(100.0));
+    let site = Site::with(&devices(300));
+    let args = [
+        "run",
+        "fleet.csv",
+        "--chunk-size",
+        "1",
+        "--max-attempts",
+        "1",
+        "--format",
+        "json",
+    ];
+    let ended = site.push(&sim, &args).expect(0);
+    agree(&site.journal(), &sim);
+    let told = ended.json()["session"]["found_requests_per_second"].as_f64();
+    let kept = known(&site);
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(kept[0].0, sim.base_url());
+    assert_eq!(Some(kept[0].1), told);
+    // A slow machine may find less, but nobody finds more than there is.
+    assert!((5.0..115.0).contains(&kept[0].1), "{kept:?}");
+    let refused = sim.stats().too_many;
+    assert!((1..40).contains(&refused), "{refused}");
+
+    // The platform has got its spare requests back by now, so that what is known saves most refusals.
+    let mut again = args.to_vec();
+    again.push("--again");
+    site.push(&sim, &again).expect(0);
+    let later = sim.stats().too_many - refused;
+    assert!(later < refused.max(4), "{later} after {refused}");
+}
+
+#[test]
+fn a_limit_that_is_no_more_is_forgotten() {
+    let sim = Sim::start(limited(20.0));
+    let site = Site::with(&devices(60));
+    let run = |extra: &[&str]| {
+        let mut args = vec!["run", "fleet.csv", "--chunk-size", "1", "--rate", "40"];
+        args.extend(extra);
+        site.push(&sim, &args).expect(0);
+    };
+    run(&[]);
+    assert_eq!(known(&site).len(), 1);
+    sim.play(Scenario::default());
+    site.write("fleet.csv", devices(500));
+    run(&[]);
+    assert_eq!(known(&site), []);
+    assert_eq!(site.journal().runs[1].accepted, 500);
+}
+
+#[test]
+fn what_was_found_is_kept_when_the_run_is_stopped() {
+    let sim = Sim::start(limited(20.0));
+    let site = Site::with(&devices(2000));
+    let push = site.start(&sim, &["run", "fleet.csv", "--chunk-size", "1"]);
+    sim.wait_for_requests(50);
+    push.signal(rustix::process::Signal::INT);
+    push.ended().expect(3);
+    assert_eq!(known(&site).len(), 1);
+}
+
+#[test]
+fn the_ceiling_on_devices_is_kept_to() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(100));
+    site.push(
+        &sim,
+        &[
+            "run",
+            "fleet.csv",
+            "--chunk-size",
+            "10",
+            "--device-rate",
+            "100",
+        ],
+    )
+    .expect(0);
+    let deliveries = sim.deliveries();
+    assert_eq!(deliveries.len(), 100);
+    let first = deliveries[0].at_ms;
+    for (nth, delivery) in (0..).zip(&deliveries) {
+        let request = nth / 10;
+        // Requests of ten devices are a tenth of a second apart; one may be late, and the next one then comes earlier after it.
+        let due = 100 * request - 50 * i64::from(request > 0);
+        assert!(delivery.at_ms - first >= due, "{nth}: {delivery:?}");
+    }
+}
+
+#[test]
+fn devices_that_are_mostly_throttled_at_first_lower_the_rate() {
+    let throttled = |share| Scenario {
+        frequency_at_first: AtFirst { share, sends: 1 },
+        ..Scenario::default()
+    };
+    for (share, lowered) in [(0.8, true), (0.2, false)] {
+        let sim = Sim::start(throttled(share));
+        let site = Site::with(&devices(500));
+        let ended = site.push(&sim, &["run", "fleet.csv", "--progress", "lines"]);
+        let ended = ended.expect(0);
+        agree(&site.journal(), &sim);
+        let said = ended.stderr.contains("rate lowered to");
+        assert_eq!(said, lowered, "{share}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_device_that_wanted_a_pause_is_not_sent_its_next_task_at_once() {
+    let sim = Sim::start(Scenario {
+        frequency_limit: Some(Limit {
+            messages: 1,
+            window_ms: 1500,
+        }),
+        ..Scenario::default()
+    });
+    let mut manifest = String::from("device_key,product_key,service,param.raw1\n");
+    for device in 0..20 {
+        for payload in ["AA", "BB", "CC"] {
+            manifest += &["DK", &device.to_string(), ",PK0001,fuwu,", payload, "\n"].concat();
+        }
+    }
+    let site = Site::with(&manifest);
+    site.push(&sim, &["run", "fleet.csv"]).expect(0);
+    agree(&site.journal(), &sim);
+    // One refusal tells of the limit; the third task does without.
+    assert_eq!(sim.stats().refused_devices[&61007], 20);
+    let of_one: Vec<i64> = sim
+        .deliveries()
+        .iter()
+        .filter(|delivery| delivery.device_key == "DK7")
+        .map(|delivery| delivery.at_ms)
+        .collect();
+    let pauses: Vec<Duration> = of_one
+        .windows(2)
+        .map(|pair| Duration::from_millis((pair[1] - pair[0]).unsigned_abs()))
+        .collect();
+    assert!(
+        pauses.iter().all(|pause| *pause >= Duration::from_secs(2)),
+        "{pauses:?}"
+    );
+}
