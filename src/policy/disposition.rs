@@ -131,7 +131,8 @@ pub fn next_task_at(
         outcome.class == Class::Accepted && last == Some(Class::Frequency) && history.throttles > 0;
     paused.then(|| {
         let (first, most) = FREQUENCY_SNOOZES;
-        next_slot(now.after(doubled(first, history.throttles - 1, most)))
+        // No slot: what was accepted together becomes due together.
+        now.after(doubled(first, history.throttles - 1, most))
     })
 }
 
