@@ -177,7 +177,7 @@ fn without_a_run_there_is_nothing_on_stdout() {
     let second = site
         .push(&sim, &PUSH)
         .expect(7)
-        .says(&["is owned by another process"]);
+        .says(&["owns the database"]);
     assert_eq!(second.stdout, "");
     owner.signal(Signal::TERM);
     summary(&owner.ended().expect(3));
