@@ -1,7 +1,7 @@
 //! The pace of requests: a ceiling in requests a second, one in devices a second, and below them the rate that the platform is found to
 //! take.
 //!
-//! A pure state machine decides, in two halves: [`finder`] finds the rate, [`schedule`] says when the next request may go. [`Pacer`] puts
+//! A pure state machine decides, in two halves: `finder` finds the rate, `schedule` says when the next request may go. [`Pacer`] puts
 //! them behind a lock and does the waiting.
 
 mod finder;
