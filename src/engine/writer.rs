@@ -15,23 +15,24 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{
-    Context, Event, Options, Pushed, RolloutStep, Stop,
+    Context, Event, Options, Pushed, Stop,
     feeder::room,
     outage::Outage,
     pace::{Firsts, News, Pace},
     recorder::{Settled, settle},
-    rollout::{Rollout, Verdict},
+    rollout::Rollout,
     sender::{self, Gate, Job, Report},
 };
 use crate::{
     clock::Clock,
     gateway::{Gateway, Outgoing},
     model::{Deadline, RequestId, Timestamp},
-    policy::{self, Ended, Sample},
     store::{Claim, Exchange, Finding, Journal, Record, RequestEnd, StoreError, Tally, Wish},
 };
 
 mod heed;
+mod steer;
+mod tell;
 
 /// Claims, hands out and records until the run is complete or something stops it.
 ///
@@ -431,57 +432,6 @@ impl<'j, 's> Writer<'j, 's> {
         }
     }
 
-    /// What has ended, as far as it counts towards thresholds.
-    fn counted(&self) -> Vec<Ended> {
-        let counted = self.journal.tally().map(|(key, n)| {
-            let forgiven = self.forgiven.get(&key).copied().unwrap_or_default();
-            (key.state, key.class, n.saturating_sub(forgiven))
-        });
-        counted.collect()
-    }
-
-    fn abort_if_crossed(&mut self) {
-        if self.stopping.is_some() {
-            return;
-        }
-        let crossed = policy::crossed(&self.options.abort_if, &self.counted(), Sample::Fleet);
-        if let Some(reason) = crossed {
-            self.begin_stop(Stop::Aborted { reason });
-        }
-    }
-
-    /// Gets on with the rollout: ends the canary when all its devices have ended, and lets the rate rise.
-    async fn roll_on(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        if let Some(canary) = self.journal.canary() {
-            if let Some(step) = self.rollout.canary_news(canary) {
-                self.tell(Event::Rollout(step));
-            }
-            if canary.left == 0 && self.stopping.is_none() {
-                let counted = self.counted();
-                match self
-                    .rollout
-                    .judge(canary, self.options, self.journal, &counted)
-                {
-                    Verdict::Stop(why) => self.begin_stop(why),
-                    Verdict::GoOn { went } => {
-                        self.journal.pass_canary(now).await?;
-                        self.journal.leave_alone(now).await?;
-                        self.more = true;
-                        let steps = [RolloutStep::CanaryPassed { went }]
-                            .into_iter()
-                            .chain(self.rollout.first_step(self.journal));
-                        self.news.extend(steps.map(Event::Rollout));
-                    }
-                }
-            }
-        }
-        if let Some(step) = self.rollout.rise(self.journal) {
-            self.pace.set_ceiling(self.rollout.ceiling());
-            self.news.push(Event::Rollout(step));
-        }
-        Ok(())
-    }
-
     /// Begins to stop: nothing new is claimed, what no sender has begun comes back, what is under way is waited for.
     fn begin_stop(&mut self, why: Stop) {
         if self.stopping.is_some() {
@@ -503,32 +453,6 @@ impl<'j, 's> Writer<'j, 's> {
         // A stop has the last word.
         if self.stopping.is_none() || gate == Gate::Closed {
             self.gate.send_replace(gate);
-        }
-    }
-
-    fn tell_progress(&self) {
-        // The next one tells more; what is told once has the other half of the channel to itself.
-        if 2 * self.events.capacity() < self.events.max_capacity() {
-            return;
-        }
-        self.tell(Event::Progress {
-            counts: self.journal.counts(),
-            requests: self.requests,
-            latest_due: self.journal.latest_due(),
-            found: self.pace.found(),
-        });
-    }
-
-    fn tell_news(&mut self) {
-        for event in std::mem::take(&mut self.news) {
-            self.tell(event);
-        }
-    }
-
-    /// A push never waits for its display: whoever listened may have gone, or may be stuck at a terminal that nobody reads.
-    fn tell(&self, event: Event) {
-        if let Err(error) = self.events.try_send(event) {
-            debug!(%error, "an event was not heard");
         }
     }
 }

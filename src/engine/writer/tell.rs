@@ -1,0 +1,36 @@
+//! What a push tells of itself.
+
+use tracing::debug;
+
+use super::Writer;
+use crate::engine::Event;
+
+impl Writer<'_, '_> {
+    /// Tells the counts, as of the last commit.
+    pub(super) fn tell_progress(&self) {
+        // The next one tells more; what is told once has the other half of the channel to itself.
+        if 2 * self.events.capacity() < self.events.max_capacity() {
+            return;
+        }
+        self.tell(Event::Progress {
+            counts: self.journal.counts(),
+            requests: self.requests,
+            latest_due: self.journal.latest_due(),
+            found: self.pace.found(),
+        });
+    }
+
+    /// Tells what has been learnt since the last commit.
+    pub(super) fn tell_news(&mut self) {
+        for event in std::mem::take(&mut self.news) {
+            self.tell(event);
+        }
+    }
+
+    /// A push never waits for its display: whoever listened may have gone, or may be stuck at a terminal that nobody reads.
+    pub(super) fn tell(&self, event: Event) {
+        if let Err(error) = self.events.try_send(event) {
+            debug!(%error, "an event was not heard");
+        }
+    }
+}
