@@ -27,6 +27,7 @@ mod run;
 #[cfg(test)]
 pub(crate) mod sample;
 mod space;
+mod span;
 mod stage;
 mod stale;
 #[cfg(test)]

@@ -1,5 +1,8 @@
-//! Statements of many rows. One row a statement is an order of magnitude slower, since each statement is a round trip to the thread that
-//! owns the connection; so rows go out in a few fixed sizes, each of which is prepared once.
+//! Statements of many rows. Each statement is a round trip to the thread that owns the connection, which costs more than ten rows do; so
+//! rows go out together, in a few fixed sizes, each of which is prepared once. What fills a size only in part is filled up with rows of
+//! NULLs, which the statement passes over.
+
+use std::sync::{Arc, OnceLock};
 
 use sqlx::{
     AssertSqlSafe, SqliteConnection,
@@ -7,64 +10,73 @@ use sqlx::{
     sqlite::{Sqlite, SqliteArguments},
 };
 
-/// Rows in one statement, largest first. Fixed, so that the statements stay in the connection's cache.
-const SIZES: [usize; 3] = [256, 16, 1];
+/// The most rows in one statement is 2 to the power of this. Larger ones gain nothing, and are larger to keep prepared.
+const MOST: usize = 8;
 
-/// A statement around a `VALUES` list.
+/// A statement around a `VALUES` list. It must do nothing for a row whose first value is NULL.
 #[derive(Debug)]
 pub(super) struct Bulk {
-    /// The statement up to and with the word `VALUES`.
-    pub(super) head: &'static str,
+    /// What comes before the rows: two pieces, the word `VALUES` at their end.
+    head: [&'static str; 2],
     /// One row: `(?, ?, ?)`.
-    pub(super) row: &'static str,
+    row: &'static str,
     /// What follows the rows.
-    pub(super) tail: &'static str,
+    tail: [&'static str; 2],
+    /// Its text for 1, 2, 4, … rows. Fixed, so that the statements stay in the connection's cache.
+    texts: [OnceLock<Arc<str>>; MOST + 1],
 }
 
 /// A statement that is being given its values.
 pub(super) type Binding<'q> = Query<'q, Sqlite, SqliteArguments>;
 
 impl Bulk {
+    /// `INSERT INTO table (columns)` with rows of these values; `after` is what may follow an `INSERT`.
+    pub(super) const fn insert(into: &'static str, row: &'static str, after: &'static str) -> Self {
+        let rows = "SELECT * FROM (VALUES";
+        Self::pieces([into, rows], row, [") WHERE column1 IS NOT NULL", after])
+    }
+
+    /// Any statement around rows of these values, from `head`, with the word `VALUES` at its end, to `tail`.
+    pub(super) const fn around(head: &'static str, row: &'static str, tail: &'static str) -> Self {
+        Self::pieces([head, ""], row, [tail, ""])
+    }
+
+    const fn pieces(head: [&'static str; 2], row: &'static str, tail: [&'static str; 2]) -> Self {
+        Self {
+            head,
+            row,
+            tail,
+            texts: [const { OnceLock::new() }; MOST + 1],
+        }
+    }
+
     /// Runs the statement over `rows`, in their order; `bind` gives the values of one row.
     pub(super) async fn run<T>(
-        &self,
+        &'static self,
         connection: &mut SqliteConnection,
-        mut rows: &[T],
+        rows: &[T],
         mut bind: impl for<'q> FnMut(Binding<'q>, &T) -> Binding<'q>,
     ) -> Result<(), sqlx::Error> {
-        for size in SIZES {
-            if rows.len() < size {
-                continue;
+        for rows in rows.chunks(1 << MOST) {
+            let size = rows.len().next_power_of_two();
+            let text = self.texts[size.ilog2() as usize].get_or_init(|| self.text(size));
+            // The text is made of constants alone.
+            let mut query = sqlx::query(AssertSqlSafe(Arc::clone(text)));
+            for row in rows {
+                query = bind(query, row);
             }
-            let sql = self.sql(size);
-            while let Some((now, later)) = rows.split_at_checked(size) {
-                rows = later;
-                // The text is made of constants alone.
-                let mut query = sqlx::query(AssertSqlSafe(sql.clone()));
-                for row in now {
-                    query = bind(query, row);
-                }
-                query.execute(&mut *connection).await?;
+            for _ in 0..(size - rows.len()) * self.row.matches('?').count() {
+                query = query.bind(None::<i64>);
             }
+            query.execute(&mut *connection).await?;
         }
         Ok(())
     }
 
-    fn sql(&self, rows: usize) -> String {
-        let mut sql = String::with_capacity(
-            self.head.len() + self.tail.len() + (self.row.len() + 1) * rows + 2,
-        );
-        sql.push_str(self.head);
-        sql.push(' ');
-        for i in 0..rows {
-            if i > 0 {
-                sql.push(',');
-            }
-            sql.push_str(self.row);
-        }
-        sql.push(' ');
-        sql.push_str(self.tail);
-        sql
+    fn text(&self, rows: usize) -> Arc<str> {
+        let rows = vec![self.row; rows].join(",");
+        let ([head, opening], [closing, tail]) = (self.head, self.tail);
+        format!("{head} {opening} {rows} {closing} {tail}").into()
     }
 }
 
@@ -76,23 +88,19 @@ mod tests {
 
     #[tokio::test]
     async fn every_row_arrives_once_in_order() {
+        static INSERT: Bulk = Bulk::insert("INSERT INTO t (n)", "(?)", "");
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
         sqlx::query("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)")
             .execute(&mut connection)
             .await
             .unwrap();
-        let insert = Bulk {
-            head: "INSERT INTO t (n) VALUES",
-            row: "(?)",
-            tail: "",
-        };
-        for n in [0_usize, 1, 15, 16, 17, 255, 256, 257, 1000] {
+        for n in [0_usize, 1, 2, 3, 15, 16, 17, 255, 256, 257, 1000] {
             sqlx::query("DELETE FROM t")
                 .execute(&mut connection)
                 .await
                 .unwrap();
             let rows: Vec<i64> = (0..n as i64).collect();
-            insert
+            INSERT
                 .run(&mut connection, &rows, |query, n| query.bind(*n))
                 .await
                 .unwrap();

@@ -7,7 +7,10 @@ mod choose;
 
 use sqlx::{Connection, SqliteConnection};
 
-use super::{Journal, Run, Store, StoreError, journal::Ledger};
+use super::{
+    Journal, Run, Store, StoreError,
+    journal::{Ledger, Lookup},
+};
 use crate::model::{Canary, RunId, TaskState, Timestamp};
 
 /// A canary that has not passed.
@@ -183,6 +186,7 @@ impl Journal<'_> {
             pause,
         };
         ledger.canary = CanaryState::Open(open);
+        ledger.next_due = Lookup::Unknown;
         Ok(Choice::Chosen(open))
     }
 

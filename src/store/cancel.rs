@@ -2,7 +2,7 @@
 
 use sqlx::Connection;
 
-use super::{Journal, StoreError};
+use super::{Journal, StoreError, span::in_no_span};
 use crate::model::{RunState, Timestamp};
 
 impl Journal<'_> {
@@ -44,11 +44,13 @@ impl Journal<'_> {
         .execute(&mut *transaction)
         .await?
         .rows_affected();
-        let skipped = sqlx::query(
+        let skipped = sqlx::query(concat!(
             "INSERT INTO outcome (task_id, state, message, attempts, finished_at) \
              SELECT t.id, 4, 'cancelled', (SELECT coalesce(max(a.attempt), 0) FROM attempt AS a WHERE a.task_id = t.id), ? FROM task AS t \
-             WHERE t.id >= ? AND t.id < ? AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = t.id) ORDER BY t.id",
-        )
+             WHERE t.id >= ? AND t.id < ? AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = t.id) AND ",
+            in_no_span!("t.id"),
+            " ORDER BY t.id",
+        ))
         .bind(now.0)
         .bind(run.first_task.0)
         .bind(run.end_task.0)

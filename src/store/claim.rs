@@ -8,7 +8,7 @@ use super::{
     StoreError,
     bulk::Bulk,
     end::Ended,
-    journal::{Ledger, Wish},
+    journal::{Ledger, Lookup, Wish},
     record::is_snooze,
 };
 use crate::model::{BundleId, Class, History, Payload, PayloadId, RequestId, TaskId, TaskState};
@@ -101,16 +101,16 @@ pub(super) const DUE_TASKS: &str = "SELECT d.task_id, d.payload_id, d.bundle_id,
      t.device_key \
      FROM due AS d JOIN task AS t ON t.id = d.task_id \
      WHERE d.run_id = ? AND d.due_at <= ? ORDER BY d.due_at, d.bundle_id, d.payload_id LIMIT ?";
-const REQUEST: Bulk = Bulk {
-    head: "INSERT INTO request (id, run_id, payload_id, bundle_id, first_task, end_task, devices, claimed_at) VALUES",
-    row: "(?,?,?,?,?,?,?,?)",
-    tail: "",
-};
-const IN_FLIGHT: Bulk = Bulk {
-    head: "WITH v (task_id, request_id) AS (VALUES",
-    row: "(?,?)",
-    tail: ") UPDATE due SET request_id = v.request_id, due_at = NULL FROM v WHERE due.task_id = v.task_id",
-};
+static REQUEST: Bulk = Bulk::insert(
+    "INSERT INTO request (id, run_id, payload_id, bundle_id, first_task, end_task, devices, claimed_at)",
+    "(?,?,?,?,?,?,?,?)",
+    "",
+);
+static IN_FLIGHT: Bulk = Bulk::around(
+    "WITH v (task_id, request_id) AS (VALUES",
+    "(?,?)",
+    ") UPDATE due SET request_id = v.request_id, due_at = NULL FROM v WHERE due.task_id = v.task_id",
+);
 
 impl Ledger {
     /// Claims requests, and says whether there may be more right now. First sends and due tasks share a claim by halves, as long as
@@ -158,6 +158,13 @@ impl Ledger {
         chunk_size: usize,
         most: usize,
     ) -> Result<(Vec<Claim>, bool), StoreError> {
+        if self
+            .next_due(connection)
+            .await?
+            .is_none_or(|due| due > wish.now)
+        {
+            return Ok((Vec::new(), false));
+        }
         let limit = (most * chunk_size).min(MOST_DUE.max(chunk_size));
         let rows = sqlx::query(DUE_TASKS)
             .bind(self.run.id.0)
@@ -311,6 +318,9 @@ impl Ledger {
             .map(|(member, request)| (member.task, request))
             .collect();
         due.sort_unstable_by_key(|(task, _)| *task);
+        if !due.is_empty() {
+            self.next_due = Lookup::Unknown;
+        }
         IN_FLIGHT
             .run(connection, &due, |query, (task, request)| {
                 query.bind(task.0).bind(request.0)

@@ -5,8 +5,9 @@ use sqlx::{Row, SqliteConnection};
 use super::{
     StoreError,
     bulk::{Binding, Bulk},
-    journal::{Ledger, Tally},
+    journal::{Ledger, Lookup, Tally},
     record::{Due, is_snooze},
+    span::write_spans,
     throttles,
 };
 use crate::model::{
@@ -32,22 +33,18 @@ pub(super) struct Ended {
     pub(super) next_task_at: Option<Timestamp>,
 }
 
-const OUTCOME: Bulk = Bulk {
-    head: "INSERT INTO outcome (task_id, state, class, code, message, ticket, request_id, attempts, finished_at) VALUES",
-    row: "(?,?,?,?,?,?,?,?,?)",
-    tail: "",
-};
-const NO_LONGER_DUE: Bulk = Bulk {
-    head: "DELETE FROM due WHERE task_id IN (VALUES",
-    row: "(?)",
-    tail: ")",
-};
+static OUTCOME: Bulk = Bulk::insert(
+    "INSERT INTO outcome (task_id, state, class, code, message, ticket, request_id, attempts, finished_at)",
+    "(?,?,?,?,?,?,?,?,?)",
+    "",
+);
+static NO_LONGER_DUE: Bulk = Bulk::around("DELETE FROM due WHERE task_id IN (VALUES", "(?)", ")");
 
-const ADD_TO_TALLY: Bulk = Bulk {
-    head: "INSERT INTO tally (run_id, state, class, code, n) VALUES",
-    row: "(?,?,?,?,?)",
-    tail: "ON CONFLICT DO UPDATE SET n = n + excluded.n",
-};
+static ADD_TO_TALLY: Bulk = Bulk::insert(
+    "INSERT INTO tally (run_id, state, class, code, n)",
+    "(?,?,?,?,?)",
+    "ON CONFLICT DO UPDATE SET n = n + excluded.n",
+);
 
 /// The tasks that wait for those of a list. After a retry that need not be the very next ones: those between may have ended before.
 pub(super) const NEXT_TASKS: &str = "WITH RECURSIVE later (previous_id, task_id) AS ( \
@@ -75,8 +72,9 @@ impl Ledger {
         while !ended.is_empty() {
             // In key order, which keeps the write sequential.
             ended.sort_unstable_by_key(|task| task.task);
+            let alone = write_spans(connection, &ended, now).await?;
             OUTCOME
-                .run(connection, &ended, |query, task| {
+                .run(connection, &alone, |query, task| {
                     let query = query
                         .bind(task.task.0)
                         .bind(task.state as u8)
@@ -97,6 +95,10 @@ impl Ledger {
             NO_LONGER_DUE
                 .run(connection, &due, |query, task| query.bind(task.0))
                 .await?;
+            if !due.is_empty() {
+                // Those of a refused payload were waiting.
+                self.next_due = Lookup::Unknown;
+            }
             self.canary.leave_due(due.len());
             for task in &ended {
                 let key = Tally {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::Connection;
+use sqlx::{Connection, SqliteConnection};
 
 use super::{
     Claim, Record, Run, Store, StoreError, canary::CanaryState, claim::Ahead,
@@ -39,6 +39,15 @@ pub(super) struct Ledger {
     pub(super) snoozing: u64,
     pub(super) in_flight: u64,
     pub(super) latest_due: Option<Timestamp>,
+    /// When the next waiting task becomes due; unknown when waiting tasks have come or gone since it was looked up.
+    pub(super) next_due: Lookup<Option<Timestamp>>,
+}
+
+/// Something in the database that is looked up when it has changed, and not each time it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lookup<T> {
+    Unknown,
+    Known(T),
 }
 
 /// What tasks are counted by once they have ended.
@@ -151,6 +160,7 @@ impl Store {
                 snoozing: snoozing.unsigned_abs(),
                 in_flight: in_flight.unsigned_abs(),
                 latest_due: latest_due.map(Timestamp),
+                next_due: Lookup::Unknown,
                 run,
             },
         })
@@ -192,11 +202,7 @@ impl Journal<'_> {
             .await?;
         (exchange.claims, exchange.more) = self.ledger.claim(&mut transaction, wish).await?;
         self.ledger.save_tally(&mut transaction).await?;
-        let next_due: Option<i64> = sqlx::query_scalar(NEXT_DUE)
-            .bind(self.ledger.run.id.0)
-            .fetch_one(&mut *transaction)
-            .await?;
-        exchange.next_due = next_due.map(Timestamp);
+        exchange.next_due = self.ledger.next_due(&mut transaction).await?;
         transaction.commit().await?;
         Ok(exchange)
     }
@@ -216,6 +222,7 @@ impl Journal<'_> {
             .await?
             .rows_affected();
         ledger.latest_due = ledger.latest_due.map(|due| due.min(latest));
+        ledger.next_due = Lookup::Unknown;
         Ok(clamped)
     }
 
@@ -234,6 +241,23 @@ impl Journal<'_> {
 }
 
 impl Ledger {
+    /// When the next waiting task becomes due.
+    pub(super) async fn next_due(
+        &mut self,
+        connection: &mut SqliteConnection,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        if let Lookup::Known(next_due) = self.next_due {
+            return Ok(next_due);
+        }
+        let next_due: Option<i64> = sqlx::query_scalar(NEXT_DUE)
+            .bind(self.run.id.0)
+            .fetch_one(connection)
+            .await?;
+        let next_due = next_due.map(Timestamp);
+        self.next_due = Lookup::Known(next_due);
+        Ok(next_due)
+    }
+
     fn counts(&self) -> Counts {
         let of = |state| {
             self.tally

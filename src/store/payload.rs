@@ -76,11 +76,11 @@ impl PayloadCache {
     }
 }
 
-const ACCEPTED: Bulk = Bulk {
-    head: "WITH v (id) AS (VALUES",
-    row: "(?)",
-    tail: ") UPDATE payload SET accepted = 1 FROM v WHERE payload.id = v.id AND payload.accepted = 0",
-};
+static ACCEPTED: Bulk = Bulk::around(
+    "WITH v (id) AS (VALUES",
+    "(?)",
+    ") UPDATE payload SET accepted = 1 FROM v WHERE payload.id = v.id AND payload.accepted = 0",
+);
 
 /// The first half of a SHA-256: enough to tell payloads apart, half as large in the index.
 type PayloadDigest = [u8; 16];
@@ -188,11 +188,11 @@ impl Interner {
     }
 }
 
-const INSERT: Bulk = Bulk {
-    head: "INSERT INTO payload (id, run_id, digest, product_key, data, qos, is_cache, cache_time, is_cover, extend_para) VALUES",
-    row: "(?,?,?,?,?,?,?,?,?,?)",
-    tail: "",
-};
+static INSERT: Bulk = Bulk::insert(
+    "INSERT INTO payload (id, run_id, digest, product_key, data, qos, is_cache, cache_time, is_cover, extend_para)",
+    "(?,?,?,?,?,?,?,?,?,?)",
+    "",
+);
 
 fn digest(payload: &Payload) -> PayloadDigest {
     let mut hash = Sha256::new();

@@ -16,8 +16,9 @@ mod tests;
 const PIECE: i64 = 20_000;
 
 /// Rows that a run has by the ids of its tasks, children first.
-const BY_TASK: [&str; 5] = [
+const BY_TASK: [&str; 6] = [
     "DELETE FROM outcome WHERE task_id >= ? AND task_id < ?",
+    "DELETE FROM accepted_span WHERE first_task >= ? AND first_task < ?",
     "DELETE FROM attempt WHERE task_id >= ? AND task_id < ?",
     "DELETE FROM due WHERE task_id >= ? AND task_id < ?",
     "DELETE FROM follower WHERE previous_id >= ? AND previous_id < ?",
@@ -178,12 +179,8 @@ async fn keep_last_acceptances(
         let last = device_after(connection, run.0, &after).await?;
         sqlx::query(
             "INSERT INTO device_past (device_key, product_key, service, run_id, line, ticket, accepted_at) \
-             SELECT d.device_key, s.product_key, coalesce(s.service, ''), ?1, t.line, o.ticket, o.finished_at \
-             FROM device_task AS d \
-             CROSS JOIN outcome AS o ON o.task_id = d.task_id AND o.state = 1 \
-             CROSS JOIN task AS t ON t.id = d.task_id \
-             CROSS JOIN payload_service AS s ON s.payload_id = t.payload_id \
-             WHERE d.run_id = ?1 AND d.device_key > ?2 AND (?3 IS NULL OR d.device_key <= ?3) \
+             SELECT device_key, product_key, coalesce(service, ''), run, line, ticket, accepted_at FROM acceptance \
+             WHERE run = ?1 AND device_key > ?2 AND (?3 IS NULL OR device_key <= ?3) \
              ON CONFLICT DO UPDATE SET run_id = excluded.run_id, line = excluded.line, ticket = excluded.ticket, \
              accepted_at = excluded.accepted_at WHERE excluded.accepted_at >= device_past.accepted_at",
         )

@@ -8,7 +8,7 @@ use super::{
     Claim, Finding, Refused, StoreError,
     bulk::Bulk,
     end::{Ended, bind_ticket},
-    journal::Ledger,
+    journal::{Ledger, Lookup},
     throttles::{self, Throttle},
 };
 use crate::model::{
@@ -108,26 +108,25 @@ pub(super) struct Due {
     pub(super) history: History,
 }
 
-const FINISH: Bulk = Bulk {
-    head: "WITH v (id, sent_at, finished_at, latency_ms, http_status, code, message, error, released) AS (VALUES",
-    row: "(?,?,?,?,?,?,?,?,?)",
-    tail: ") UPDATE request SET sent_at = v.sent_at, finished_at = v.finished_at, latency_ms = v.latency_ms, \
+static FINISH: Bulk = Bulk::around(
+    "WITH v (id, sent_at, finished_at, latency_ms, http_status, code, message, error, released) AS (VALUES",
+    "(?,?,?,?,?,?,?,?,?)",
+    ") UPDATE request SET sent_at = v.sent_at, finished_at = v.finished_at, latency_ms = v.latency_ms, \
            http_status = v.http_status, code = v.code, message = v.message, error = v.error, released = v.released \
            FROM v WHERE request.id = v.id",
-};
-const ATTEMPT: Bulk = Bulk {
-    head: "INSERT INTO attempt (task_id, attempt, request_id, class, code, message, ticket) VALUES",
-    row: "(?,?,?,?,?,?,?)",
-    tail: "",
-};
-const DUE: Bulk = Bulk {
-    head: "INSERT INTO due (task_id, run_id, payload_id, bundle_id, due_at, class, sends, attempts, throttles, snoozed_ms, offline_retries) \
-           VALUES",
-    row: "(?,?,?,?,?,?,?,?,?,?,?)",
-    tail: "ON CONFLICT DO UPDATE SET bundle_id = excluded.bundle_id, request_id = NULL, due_at = excluded.due_at, \
+);
+static ATTEMPT: Bulk = Bulk::insert(
+    "INSERT INTO attempt (task_id, attempt, request_id, class, code, message, ticket)",
+    "(?,?,?,?,?,?,?)",
+    "",
+);
+static DUE: Bulk = Bulk::insert(
+    "INSERT INTO due (task_id, run_id, payload_id, bundle_id, due_at, class, sends, attempts, throttles, snoozed_ms, offline_retries)",
+    "(?,?,?,?,?,?,?,?,?,?,?)",
+    "ON CONFLICT DO UPDATE SET bundle_id = excluded.bundle_id, request_id = NULL, due_at = excluded.due_at, \
            class = excluded.class, sends = excluded.sends, attempts = excluded.attempts, throttles = excluded.throttles, \
            snoozed_ms = excluded.snoozed_ms, offline_retries = excluded.offline_retries",
-};
+);
 
 impl Ledger {
     /// Records what became of these requests.
@@ -218,6 +217,9 @@ impl Ledger {
                 .bind(due.history.offline_retries)
         })
         .await?;
+        if !due.is_empty() {
+            self.next_due = Lookup::Unknown;
+        }
         self.snoozing += due.iter().filter(|due| is_snooze(due.class)).count() as u64;
         self.latest_due = self
             .latest_due

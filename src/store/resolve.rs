@@ -62,7 +62,11 @@ const UNEXPLAINED: &str = of_device!(
 const RECORDED: &str = of_device!(
     "SELECT CAST(a.ticket AS TEXT) FROM mine AS m JOIN attempt AS a ON a.task_id = m.task_id WHERE a.ticket IS NOT NULL \
      UNION ALL \
-     SELECT CAST(o.ticket AS TEXT) FROM mine AS m JOIN outcome AS o ON o.task_id = m.task_id WHERE o.ticket IS NOT NULL"
+     SELECT CAST(o.ticket AS TEXT) FROM mine AS m JOIN outcome AS o ON o.task_id = m.task_id WHERE o.ticket IS NOT NULL \
+     UNION ALL \
+     SELECT CAST(substr(g.tickets, (m.task_id - g.first_task) * g.ticket_bytes + 1, g.ticket_bytes) AS TEXT) \
+     FROM mine AS m JOIN accepted_span AS g \
+     ON g.first_task = (SELECT max(first_task) FROM accepted_span WHERE first_task <= m.task_id) AND g.end_task > m.task_id"
 );
 
 impl Store {

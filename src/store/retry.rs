@@ -3,7 +3,7 @@
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 
-use super::{Run, Store, StoreError};
+use super::{Run, Store, StoreError, span::in_no_span};
 use crate::model::{Class, TaskState, Timestamp};
 
 /// Which of a run's ended tasks to send again. Invalid rows are never among them: there is nothing to send.
@@ -141,7 +141,8 @@ async fn reopen(
              ) \
              SELECT task_id FROM later)",
         // A task waits as long as any earlier one of its device has not ended, as it did the first time.
-        "INSERT INTO due (task_id, run_id, payload_id, due_at, sends) \
+        concat!(
+            "INSERT INTO due (task_id, run_id, payload_id, due_at, sends) \
          SELECT t.id, ?1, t.payload_id, ?2, (SELECT coalesce(max(a.attempt), 0) FROM attempt AS a WHERE a.task_id = t.id) \
          FROM temp.reopened AS r JOIN task AS t ON t.id = r.task_id \
          WHERE NOT EXISTS ( \
@@ -150,8 +151,10 @@ async fn reopen(
                  UNION ALL \
                  SELECT f.previous_id FROM earlier AS e JOIN follower AS f ON f.task_id = e.task_id \
              ) \
-             SELECT 1 FROM earlier AS e WHERE NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = e.task_id) \
-         ) ORDER BY t.id",
+             SELECT 1 FROM earlier AS e WHERE NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = e.task_id) AND ",
+            in_no_span!("e.task_id"),
+            ") ORDER BY t.id"
+        ),
         // Whoever retries a refused payload expects the platform to have changed its mind.
         "DELETE FROM refusal WHERE run_id = ?1",
         "UPDATE run SET state = 'running', finished_at = NULL WHERE id = ?1",

@@ -17,12 +17,12 @@ pub(crate) fn at(milliseconds: i64) -> Timestamp {
 
 /// A database without a run, as a push leaves it: in WAL mode.
 pub(crate) async fn empty(folder: &Path) -> PathBuf {
-    with_rows(folder, "").await
+    with_rows(folder, &[]).await
 }
 
 /// A database with a task in every state: run 1 under way, run 2 complete, run 3 being staged.
 pub(crate) async fn every_state(folder: &Path) -> PathBuf {
-    with_rows(folder, EVERY_STATE).await
+    with_rows(folder, &[EVERY_STATE, SPAN]).await
 }
 
 /// A database with one run of `tasks` tasks, line by line: the odd ones pending, the even ones failed.
@@ -50,7 +50,7 @@ pub(crate) async fn alternating(folder: &Path, tasks: i64) -> PathBuf {
     path
 }
 
-async fn with_rows(folder: &Path, rows: &'static str) -> PathBuf {
+async fn with_rows(folder: &Path, scripts: &[&'static str]) -> PathBuf {
     let path = folder.join("fleetpush.db");
     let mut connection = SqliteConnectOptions::new()
         .filename(&path)
@@ -61,20 +61,31 @@ async fn with_rows(folder: &Path, rows: &'static str) -> PathBuf {
         .await
         .unwrap();
     MIGRATOR.run(&mut connection).await.unwrap();
-    sqlx::raw_sql(rows).execute(&mut connection).await.unwrap();
+    for script in scripts {
+        sqlx::raw_sql(*script)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
     connection.close().await.unwrap();
     path
 }
 
-/// Times are `START` and so many milliseconds. Lines run against the ids, since tasks are laid out by payload.
+/// The end of two tasks of run 2, as it is written when neighbours are accepted alike.
+const SPAN: &str = "
+INSERT INTO accepted_span (first_task, end_task, request_id, code, message, ticket_bytes, tickets, finished_at)
+VALUES (16, 18, 6, 200, 'OK', 5, CAST('T-016T-017' AS BLOB), 1795374051300)";
+
+/// Times are `START` and so many milliseconds. Lines run against the ids, since tasks are laid out by payload. As far as the
+/// first schema knows it: two tasks of run 2 end in [`SPAN`].
 pub(super) const EVERY_STATE: &str = r#"
 INSERT INTO run (id, name, manifest, manifest_sha256, defaults, base_url, identity, state, created_at, started_at, finished_at,
                  tasks, first_task, end_task, next_task, ordered) VALUES
     (1, 'north-1a2b3c4d', 'north.csv', '00ff', '{}', 'https://iot-api.acceleronix.io', '1a2b3c4d', 'running',
      1795374000123, 1795374001123, NULL, 13, 1, 14, 11, 1),
     (2, '1', 'south.csv.gz', '00fe', '{}', 'simulator', '99aabbcc', 'complete',
-     1795374050123, 1795374051123, 1795374056123, 2, 14, 16, 16, 0),
-    (3, 'staged', '-', '00fd', '{}', 'simulator', '77', 'staging', 1795374060123, NULL, NULL, 0, 16, 17, 16, 0);
+     1795374050123, 1795374051123, 1795374056123, 4, 14, 18, 18, 0),
+    (3, 'staged', '-', '00fd', '{}', 'simulator', '77', 'staging', 1795374060123, NULL, NULL, 0, 18, 19, 18, 0);
 INSERT INTO payload (id, run_id, digest, product_key, data) VALUES
     (1, 1, x'01', 'PK0001', '[{"fuwu":[{"raw1":"AA"}]}]'),
     (2, 2, x'01', 'PK0002', '[{"fuwu":[{"raw1":"BB"}]}]'),
@@ -83,9 +94,10 @@ INSERT INTO task (id, payload_id, line, device_key, labels, held) VALUES
     (1, 1, 14, 'DK01', '{"site":"=Oslo"}', 0), (2, 1, 13, 'DK02', NULL, 0), (3, 1, 12, 'DK03', NULL, 0), (4, 1, 11, 'DK04', NULL, 0),
     (5, 1, 10, 'DK01', NULL, 1), (6, 1, 9, 'DK06', NULL, 0), (7, 1, 8, 'DK07', NULL, 0), (8, 1, 7, 'DK08', NULL, 0),
     (9, 1, 6, 'DK09', NULL, 0), (10, 1, 5, 'DK09', NULL, 1), (11, 1, 4, 'DK11', NULL, 0), (12, NULL, 3, '', NULL, 1),
-    (13, 1, 2, 'DK02', NULL, 1), (14, 2, 2, 'DK01', NULL, 0), (15, 2, 3, 'DK15', NULL, 0), (16, 3, 2, 'DK16', NULL, 0);
+    (13, 1, 2, 'DK02', NULL, 1), (14, 2, 2, 'DK01', NULL, 0), (15, 2, 3, 'DK15', NULL, 0),
+    (16, 2, 4, 'DK16', NULL, 0), (17, 2, 5, 'DK17', NULL, 0), (18, 3, 2, 'DK18', NULL, 0);
 INSERT INTO device_task (run_id, device_key, task_id)
-    SELECT CASE WHEN id < 14 THEN 1 WHEN id < 16 THEN 2 ELSE 3 END, device_key, id FROM task;
+    SELECT CASE WHEN id < 14 THEN 1 WHEN id < 18 THEN 2 ELSE 3 END, device_key, id FROM task;
 INSERT INTO follower (previous_id, task_id) VALUES (2, 13), (9, 10);
 INSERT INTO request (id, run_id, payload_id, first_task, end_task, devices, claimed_at, sent_at, finished_at, latency_ms,
                      http_status, code, message, error, released) VALUES
@@ -94,7 +106,7 @@ INSERT INTO request (id, run_id, payload_id, first_task, end_task, devices, clai
     (3, 1, 1, NULL, NULL, 1, 1795374012123, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0),
     (4, 1, 1, NULL, NULL, 2, 1795374005123, 1795374005200, 1795374015200, 10000, NULL, NULL, NULL, 'no reply within 10 s', 0),
     (5, 1, 1, NULL, NULL, 1, 1795374005123, NULL, 1795374016200, NULL, NULL, NULL, NULL, NULL, 1),
-    (6, 2, 2, 14, 16, 2, 1795374051123, 1795374051200, 1795374051300, 100, 200, 200, '', NULL, 0);
+    (6, 2, 2, 14, 18, 4, 1795374051123, 1795374051200, 1795374051300, 100, 200, 200, '', NULL, 0);
 INSERT INTO attempt (task_id, attempt, request_id, class, code, message, ticket) VALUES
     (4, 1, 1, 6, NULL, 'no reply within 10 s', NULL), (6, 1, 1, 4, 50000, 'Service exception', NULL),
     (7, 1, 1, 2, 61007, 'slow down', NULL), (7, 2, 4, 2, 61007, 'slow down more', NULL), (8, 1, 1, 6, NULL, 'connection reset', NULL);
@@ -112,5 +124,5 @@ INSERT INTO outcome (task_id, state, class, code, message, ticket, request_id, a
     (14, 1, 1, 200, NULL, 'T-007', 6, 1, 1795374051300), (15, 1, 1, 201, NULL, NULL, 6, 1, 1795374051300);
 INSERT INTO tally (run_id, state, class, code, n) VALUES
     (1, 1, 1, 200, 1), (1, 2, 10, 70091, 1), (1, 2, 7, 61002, 1), (1, 3, 6, 0, 1), (1, 4, 0, 0, 1), (1, 2, 12, 0, 1), (1, 2, 11, 0, 1),
-    (1, 2, 5, 0, 0), (2, 1, 1, 200, 1), (2, 1, 1, 201, 1);
+    (1, 2, 5, 0, 0), (2, 1, 1, 200, 3), (2, 1, 1, 201, 1);
 "#;

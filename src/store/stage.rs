@@ -15,17 +15,17 @@ mod tests;
 
 use group::{Grouper, Pending};
 
-const INVALID: Bulk = Bulk {
-    head: "INSERT INTO outcome (task_id, state, class, message, attempts, finished_at) VALUES",
-    row: "(?, 2, 12, ?, 0, ?)",
-    tail: "",
-};
+static INVALID: Bulk = Bulk::insert(
+    "INSERT INTO outcome (task_id, state, class, message, attempts, finished_at)",
+    "(?, 2, 12, ?, 0, ?)",
+    "",
+);
 
-const TASK: Bulk = Bulk {
-    head: "INSERT INTO task (id, payload_id, line, device_key, labels, held) VALUES",
-    row: "(?,?,?,?,?,?)",
-    tail: "",
-};
+static TASK: Bulk = Bulk::insert(
+    "INSERT INTO task (id, payload_id, line, device_key, labels, held)",
+    "(?,?,?,?,?,?)",
+    "",
+);
 
 /// Takes the rows of one manifest.
 #[derive(Debug)]

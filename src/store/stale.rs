@@ -2,7 +2,7 @@
 
 use sqlx::Connection;
 
-use super::{RetryFilter, Run, Store, StoreError, retry};
+use super::{RetryFilter, Run, Store, StoreError, retry, span::in_no_span};
 
 #[cfg(test)]
 mod tests;
@@ -25,11 +25,14 @@ const ANY_YOUNGER: &str = "SELECT EXISTS ( \
      ) OR EXISTS (SELECT 1 FROM pruned_run WHERE id > ?1 AND base_url = ?2)";
 
 /// Devices with a task that is pending or in the table `reopened`, and a service of it that they have accepted from a younger run.
-pub(super) const STALE: &str = "SELECT count(*), min(device_key), product_key, service FROM ( \
+pub(super) const STALE: &str = concat!(
+    "SELECT count(*), min(device_key), product_key, service FROM ( \
          SELECT t.device_key, s.product_key, s.service \
          FROM task AS t CROSS JOIN payload_service AS s ON s.payload_id = t.payload_id \
          WHERE t.id >= ?3 AND t.id < ?4 \
-         AND (NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = t.id) \
+         AND (NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = t.id) AND ",
+    in_no_span!("t.id"),
+    " \
              OR EXISTS (SELECT 1 FROM temp.reopened AS e WHERE e.task_id = t.id)) \
          AND (EXISTS ( \
              SELECT 1 FROM acceptance AS c \
@@ -41,7 +44,8 @@ pub(super) const STALE: &str = "SELECT count(*), min(device_key), product_key, s
              AND b.run_id > ?1 AND g.base_url = ?2 \
          )) \
          GROUP BY s.product_key, t.device_key \
-     )";
+     )"
+);
 
 const NEWER: &str = "SELECT name FROM ( \
          SELECT run, name FROM acceptance \

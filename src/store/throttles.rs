@@ -9,6 +9,7 @@ use sqlx::{Connection, SqliteConnection};
 use super::{
     Journal, Member, Next, Settlement, StoreError,
     bulk::Bulk,
+    journal::Lookup,
     record::{Due, is_snooze},
 };
 use crate::model::{Class, Payload, TaskId, Timestamp};
@@ -56,11 +57,11 @@ impl Throttle {
     }
 }
 
-const REMEMBER: Bulk = Bulk {
-    head: "INSERT INTO device_throttle (device_key, product_key, class, throttled_at, until) VALUES",
-    row: "(?,?,?,?,?)",
-    tail: "ON CONFLICT DO UPDATE SET class = excluded.class, throttled_at = excluded.throttled_at, until = excluded.until",
-};
+static REMEMBER: Bulk = Bulk::insert(
+    "INSERT INTO device_throttle (device_key, product_key, class, throttled_at, until)",
+    "(?,?,?,?,?)",
+    "ON CONFLICT DO UPDATE SET class = excluded.class, throttled_at = excluded.throttled_at, until = excluded.until",
+);
 
 /// Remembers these throttles.
 pub(super) async fn remember(
@@ -183,6 +184,7 @@ impl Journal<'_> {
         transaction.commit().await?;
         ledger.snoozing += first;
         ledger.latest_due = latest.map(Timestamp);
+        ledger.next_due = Lookup::Unknown;
         Ok(first + due)
     }
 }

@@ -102,12 +102,24 @@ async fn a_task_in_each_state_is_shown_in_it() {
 }
 
 #[tokio::test]
+async fn tasks_in_a_span_are_shown_as_others_are() {
+    let (_folder, mut reader) = reader().await;
+    let sql = "SELECT line, device_key, state, class, code, message, ticket, attempts, request_id, finished_at FROM results WHERE run = 2";
+    insta::assert_snapshot!(shown(&mut reader.connection, sql).await, @r"
+    2 | DK01 | accepted | accepted | 200 | - | T-007 | 1 | 6 | 2026-11-22T19:00:51.300Z
+    3 | DK15 | accepted | accepted | 201 | - | - | 1 | 6 | 2026-11-22T19:00:51.300Z
+    4 | DK16 | accepted | accepted | 200 | OK | T-016 | 1 | 6 | 2026-11-22T19:00:51.300Z
+    5 | DK17 | accepted | accepted | 200 | OK | T-017 | 1 | 6 | 2026-11-22T19:00:51.300Z
+    ");
+}
+
+#[tokio::test]
 async fn the_counts_of_a_run_add_up_and_agree_with_its_results() {
     let (_folder, mut reader) = reader().await;
     let sql = "SELECT run, tasks, accepted, failed, in_doubt, pending, snoozing, in_flight, skipped FROM runs ORDER BY run";
     insta::assert_snapshot!(shown(&mut reader.connection, sql).await, @r"
     1 | 13 | 1 | 4 | 1 | 6 | 1 | 2 | 1
-    2 | 2 | 2 | 0 | 0 | 0 | 0 | 0 | 0
+    2 | 4 | 4 | 0 | 0 | 0 | 0 | 0 | 0
     ");
     let sql = "SELECT run FROM runs AS r WHERE accepted + failed + in_doubt + pending + skipped <> tasks
                    OR tasks <> (SELECT count(*) FROM results WHERE run = r.run)
@@ -138,6 +150,8 @@ async fn every_send_is_an_attempt_and_released_requests_are_none() {
     1 | 14 | 1 | 1 | accepted | 200 | 1335004867605954560 | 2026-11-22T19:00:01.200Z | 100
     2 | 2 | 6 | 1 | accepted | 200 | T-007 | 2026-11-22T19:00:51.200Z | 100
     2 | 3 | 6 | 1 | accepted | 201 | - | 2026-11-22T19:00:51.200Z | 100
+    2 | 4 | 6 | 1 | accepted | 200 | T-016 | 2026-11-22T19:00:51.200Z | 100
+    2 | 5 | 6 | 1 | accepted | 200 | T-017 | 2026-11-22T19:00:51.200Z | 100
     ");
     let sql = "SELECT run, request_id, product_key, devices, sent_at, finished_at, http_status, code, error, latency_ms FROM requests
                ORDER BY request_id";
@@ -146,6 +160,6 @@ async fn every_send_is_an_attempt_and_released_requests_are_none() {
     1 | 2 | PK0001 | 1 | 2026-11-22T19:00:12.123Z | - | - | - | - | -
     1 | 3 | PK0001 | 1 | 2026-11-22T19:00:12.123Z | - | - | - | - | -
     1 | 4 | PK0001 | 2 | 2026-11-22T19:00:05.200Z | 2026-11-22T19:00:15.200Z | - | - | no reply within 10 s | 10000
-    2 | 6 | PK0002 | 2 | 2026-11-22T19:00:51.200Z | 2026-11-22T19:00:51.300Z | 200 | 200 | - | 100
+    2 | 6 | PK0002 | 4 | 2026-11-22T19:00:51.200Z | 2026-11-22T19:00:51.300Z | 200 | 200 | - | 100
     ");
 }

@@ -428,11 +428,18 @@ impl Bench {
             (
                 "the tally is not the count of the outcomes",
                 "SELECT * FROM (SELECT state, coalesce(class, 0) AS class, coalesce(code, 0) AS code, count(*) AS n FROM outcome GROUP BY 1, 2, 3 \
+              UNION ALL SELECT 1, 1, code, sum(end_task - first_task) FROM accepted_span GROUP BY code \
               UNION ALL SELECT state, class, code, -n FROM tally) GROUP BY state, class, code HAVING sum(n) <> 0",
             ),
             (
                 "an ended task that is due",
                 "SELECT task_id FROM due JOIN outcome USING (task_id)",
+            ),
+            (
+                "a task in a span that is due, held, in another span, or ended by itself",
+                "SELECT t.id FROM accepted_span AS g JOIN task AS t ON t.id >= g.first_task AND t.id < g.end_task \
+                 WHERE t.held = 1 OR t.id IN (SELECT task_id FROM due UNION ALL SELECT task_id FROM outcome) \
+                 OR EXISTS (SELECT 1 FROM accepted_span AS o WHERE o.first_task > g.first_task AND o.first_task <= t.id AND o.end_task > t.id)",
             ),
             (
                 "a first send before the canary had passed",

@@ -20,14 +20,14 @@ const FINER: u64 = 4;
 const BATCH: usize = 4096;
 
 /// A task of the part `low..high`: the first one from `pick` that belongs to the first sends, else one before it.
-const DRAW: Bulk = Bulk {
-    head: "INSERT INTO temp.drawn (task_id, dice) WITH v (low, pick, high, dice) AS (VALUES",
-    row: "(?,?,?,?)",
-    tail: ") SELECT * FROM (SELECT coalesce( \
+static DRAW: Bulk = Bulk::around(
+    "INSERT INTO temp.drawn (task_id, dice) WITH v (low, pick, high, dice) AS (VALUES",
+    "(?,?,?,?)",
+    ") SELECT * FROM (SELECT coalesce( \
            (SELECT id FROM task WHERE id >= pick AND id < high AND held = 0 ORDER BY id LIMIT 1), \
            (SELECT id FROM task WHERE id >= low AND id < pick AND held = 0 ORDER BY id LIMIT 1)) AS task_id, dice FROM v) \
            WHERE task_id IS NOT NULL",
-};
+);
 
 /// Moves `wanted` tasks of the run's first sends, fewer than there are, into `due`.
 pub(super) async fn choose(

@@ -8,7 +8,10 @@ use super::{
     Ending, RunRow,
     filter::{Filter, Standing},
 };
-use crate::model::{Class, TaskState};
+use crate::{
+    model::{Class, TaskState},
+    store::span::in_no_span,
+};
 
 /// Rows in one page.
 pub(super) const PAGE: i64 = 1000;
@@ -115,12 +118,18 @@ pub(super) const TROUBLE: &str = "
 SELECT task_id FROM outcome INDEXED BY outcome_trouble
 WHERE state IN (2, 3) AND state = ?5 AND class = ?6 AND code IS ?7 AND task_id >= ?1 AND task_id < ?2
 ORDER BY task_id LIMIT ?3";
-pub(super) const ENDED: &str = "
-SELECT task_id FROM outcome WHERE state IN (1, 4) AND task_id >= ?1 AND task_id < ?2 ORDER BY task_id LIMIT ?3";
-pub(super) const OPEN: &str = "
-SELECT t.id FROM task AS t
-WHERE t.id >= ?1 AND t.id < ?2 AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = t.id)
-ORDER BY t.id LIMIT ?3";
+pub(super) const ENDED: &str = concat!(
+    "SELECT t.id FROM task AS t WHERE t.id >= ?1 AND t.id < ?2 \
+     AND (EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = t.id AND o.state IN (1, 4)) OR NOT ",
+    in_no_span!("t.id"),
+    ") ORDER BY t.id LIMIT ?3"
+);
+pub(super) const OPEN: &str = concat!(
+    "SELECT t.id FROM task AS t WHERE t.id >= ?1 AND t.id < ?2 \
+     AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = t.id) AND ",
+    in_no_span!("t.id"),
+    " ORDER BY t.id LIMIT ?3"
+);
 pub(super) const DUE: &str = "
 SELECT d.task_id FROM due AS d
 WHERE d.task_id >= ?1 AND d.task_id < ?2 AND d.request_id IS NULL

@@ -90,7 +90,8 @@ async fn nothing_in_an_exchange_scans_a_table() {
         let plan = plan(&mut connection, sql).await;
         for step in &plan {
             // The list that was given, what a recursion has found so far, and a row of constants are small.
-            let small = ["SCAN j", "SCAN l", "SCAN CONSTANT ROW"]
+            // And what a part of the statement has made, which has been asked for by itself.
+            let small = ["SCAN j", "SCAN l", "SCAN CONSTANT ROW", "SCAN (subquery"]
                 .iter()
                 .any(|known| step.starts_with(known));
             assert!(!step.starts_with("SCAN") || small, "{what}: {plan:#?}");
