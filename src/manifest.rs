@@ -30,6 +30,7 @@ mod json;
 mod jsonl;
 mod labels;
 mod line;
+mod memo;
 mod records;
 mod rows;
 mod source;

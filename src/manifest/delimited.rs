@@ -11,6 +11,7 @@ use super::{
     encode::{Encoder, parameter_text},
     header::Header,
     labels::Labels,
+    memo::Memo,
     records::{Record, Records},
     wire::Value,
 };
@@ -65,6 +66,7 @@ struct Layout {
     header: Header,
     meanings: Vec<Meaning>,
     encoder: Encoder,
+    memo: Memo,
 }
 
 impl Layout {
@@ -82,22 +84,23 @@ impl Layout {
             header,
             meanings,
             encoder,
+            memo: Memo::default(),
         }
     }
 
-    fn entry(&self, record: &Record<'_>) -> Entry {
+    fn entry(&mut self, record: &Record<'_>) -> Entry {
         self.row(record)
             .map_or_else(|flaw| Entry::Bad(self.row_error(record, &flaw)), Entry::Row)
     }
 
-    fn row(&self, record: &Record<'_>) -> Result<Row, Flaw> {
+    fn row(&mut self, record: &Record<'_>) -> Result<Row, Flaw> {
         let (fields, columns) = (record.len(), self.meanings.len());
         if fields != columns {
             return Err(Flaw::of_row(format!(
                 "has {fields} fields where the header has {columns}; is a text with a delimiter in it not quoted?"
             )));
         }
-        let mut draft = Draft::default();
+        self.memo.begin();
         let mut labels = Labels::default();
         let mut device_key = "";
         for (place, (meaning, text)) in self.meanings.iter().zip(record.iter()).enumerate() {
@@ -106,14 +109,7 @@ impl Layout {
             }
             match meaning {
                 Meaning::Field(Field::DeviceKey) => device_key = text,
-                Meaning::Field(field) => {
-                    draft.set(*field, Value::Text(Cow::Borrowed(text)));
-                }
-                Meaning::Param(code) => {
-                    let value =
-                        parameter_text(text).map_err(|reason| Flaw::of_param(code, reason))?;
-                    draft.params.push((Cow::Borrowed(code), value));
-                }
+                Meaning::Field(_) | Meaning::Param(_) => self.memo.add(place, text),
                 Meaning::Label(name) => labels.push(name, text),
                 Meaning::Nothing => {
                     return Err(Flaw::named(
@@ -124,10 +120,13 @@ impl Layout {
             }
         }
         cell::check_key(device_key).map_err(|reason| Flaw::of(Field::DeviceKey, reason))?;
+        let payload = self
+            .memo
+            .payload(|| self.encoder.payload(&draft(&self.meanings, record)?))?;
         Ok(Row {
             line: record.line,
             device_key: device_key.into(),
-            payload: self.encoder.payload(&draft)?,
+            payload,
             labels: labels.finish(),
         })
     }
@@ -179,6 +178,25 @@ impl Layout {
             ..fault
         }
     }
+}
+
+/// What a record asks for.
+fn draft<'r>(meanings: &'r [Meaning], record: &Record<'r>) -> Result<Draft<'r>, Flaw> {
+    let mut draft = Draft::default();
+    for (meaning, text) in meanings.iter().zip(record.iter()) {
+        match meaning {
+            _ if text.is_empty() => {}
+            Meaning::Field(field) => {
+                draft.set(*field, Value::Text(Cow::Borrowed(text)));
+            }
+            Meaning::Param(code) => {
+                let value = parameter_text(text).map_err(|reason| Flaw::of_param(code, reason))?;
+                draft.params.push((Cow::Borrowed(code), value));
+            }
+            Meaning::Label(_) | Meaning::Nothing => {}
+        }
+    }
+    Ok(draft)
 }
 
 #[cfg(test)]
@@ -235,7 +253,8 @@ mod tests {
                     cache_time: Some(360),
                     is_cover: Some(false),
                     extend_para: Some(r#"{"a":1.0}"#.into()),
-                },
+                }
+                .into(),
                 labels: Some(r#"{"site":"Köln; \"Süd\"","data":"x"}"#.into()),
             }
         );

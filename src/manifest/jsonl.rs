@@ -2,7 +2,9 @@
 
 use std::{
     io::{self, BufRead},
-    str, vec,
+    str,
+    sync::Arc,
+    vec,
 };
 
 use crate::model::{Row, RowError};
@@ -80,7 +82,7 @@ impl<R: BufRead> Jsonl<R> {
     }
 }
 
-/// A line's devices that have not been given out yet. Entries are made one by one, because each copies the payload.
+/// A line's devices that have not been given out yet. Entries are made one by one, because each copies the labels.
 struct Batch {
     line: u64,
     devices: vec::IntoIter<Device>,
@@ -97,7 +99,7 @@ impl Iterator for Batch {
                 return Some(Entry::Row(Row {
                     line: self.line,
                     device_key: device.key,
-                    payload: shared.payload.clone(),
+                    payload: Arc::clone(&shared.payload),
                     labels: shared.labels.clone(),
                 }));
             }
@@ -181,7 +183,8 @@ mod tests {
                     cache_time: Some(360),
                     is_cover: Some(true),
                     extend_para: None,
-                },
+                }
+                .into(),
                 labels: None,
             }
         );

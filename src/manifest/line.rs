@@ -1,6 +1,6 @@
 //! What one line of JSONL says: its devices, and what they all get.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use serde_json::value::RawValue;
 
@@ -25,7 +25,7 @@ pub(super) struct Line {
 
 /// What every device of a line gets.
 pub(super) struct Shared {
-    pub(super) payload: Payload,
+    pub(super) payload: Arc<Payload>,
     pub(super) labels: Option<Box<str>>,
 }
 
@@ -183,7 +183,7 @@ fn shared(entries: &[Entry<'_>], encoder: &Encoder) -> Result<Shared, Flaw> {
         row.field(entry)?;
     }
     Ok(Shared {
-        payload: encoder.payload(&row.draft)?,
+        payload: encoder.payload(&row.draft)?.into(),
         labels: row.labels.finish(),
     })
 }

@@ -1,6 +1,6 @@
 //! What a manifest row asks for.
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, sync::Arc};
 
 /// What a request carries besides its devices (specification, "Request Parameters"). Absent fields are omitted from the request, never null.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -28,8 +28,8 @@ pub struct Row {
     pub line: u64,
     /// The device key, exactly as written.
     pub device_key: Box<str>,
-    /// What is to be sent to it.
-    pub payload: Payload,
+    /// What is to be sent to it; rows that ask for the same may share it.
+    pub payload: Arc<Payload>,
     /// The row's labels: the text of a JSON object with text values, or nothing.
     pub labels: Option<Box<str>>,
 }

@@ -27,7 +27,7 @@ pub(super) struct Bulk {
 }
 
 /// A statement that is being given its values.
-pub(super) type Binding<'q> = Query<'q, Sqlite, SqliteArguments>;
+pub(super) type Binding = Query<'static, Sqlite, SqliteArguments>;
 
 impl Bulk {
     /// `INSERT INTO table (columns)` with rows of these values; `after` is what may follow an `INSERT`.
@@ -51,26 +51,49 @@ impl Bulk {
     }
 
     /// Runs the statement over `rows`, in their order; `bind` gives the values of one row.
-    pub(super) async fn run<T>(
+    pub(super) async fn run<R>(
         &'static self,
         connection: &mut SqliteConnection,
-        rows: &[T],
-        mut bind: impl for<'q> FnMut(Binding<'q>, &T) -> Binding<'q>,
-    ) -> Result<(), sqlx::Error> {
-        for rows in rows.chunks(1 << MOST) {
-            let size = rows.len().next_power_of_two();
-            let text = self.texts[size.ilog2() as usize].get_or_init(|| self.text(size));
-            // The text is made of constants alone.
-            let mut query = sqlx::query(AssertSqlSafe(Arc::clone(text)));
-            for row in rows {
-                query = bind(query, row);
-            }
-            for _ in 0..(size - rows.len()) * self.row.matches('?').count() {
-                query = query.bind(None::<i64>);
-            }
-            query.execute(&mut *connection).await?;
+        rows: R,
+        mut bind: impl FnMut(Binding, R::Item) -> Binding,
+    ) -> Result<(), sqlx::Error>
+    where
+        R: IntoIterator<IntoIter: ExactSizeIterator>,
+    {
+        let mut rows = rows.into_iter();
+        let mut ready = self.next(&mut rows, &mut bind);
+        while let Some(query) = ready {
+            // While the connection's thread is at work, the values of the next statement are made ready.
+            let (done, next) = tokio::join!(query.execute(&mut *connection), async {
+                self.next(&mut rows, &mut bind)
+            });
+            done?;
+            ready = next;
         }
         Ok(())
+    }
+
+    /// The statement for the next rows.
+    fn next<T>(
+        &'static self,
+        rows: &mut impl ExactSizeIterator<Item = T>,
+        bind: &mut impl FnMut(Binding, T) -> Binding,
+    ) -> Option<Binding> {
+        let now = rows.len().min(1 << MOST);
+        if now == 0 {
+            return None;
+        }
+        let size = now.next_power_of_two();
+        let text = self.texts[size.ilog2() as usize].get_or_init(|| self.text(size));
+        // The text is made of constants alone.
+        let mut query = sqlx::query(AssertSqlSafe(Arc::clone(text)));
+        for row in rows.take(now) {
+            query = bind(query, row);
+        }
+        for _ in 0..(size - now) * self.row.matches('?').count() {
+            query = query.bind(None::<i64>);
+        }
+        Some(query)
     }
 
     fn text(&self, rows: usize) -> Arc<str> {

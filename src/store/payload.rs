@@ -6,10 +6,10 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use sqlx::{Row, SqliteConnection};
+use sqlx::{Row as _, SqliteConnection};
 
 use super::{StoreError, bulk::Bulk};
-use crate::model::{Payload, PayloadId, RunId};
+use crate::model::{Payload, PayloadId, Row, RunId};
 
 /// The most payloads that are kept in memory at a time.
 const CACHED: usize = 512;
@@ -82,6 +82,14 @@ static ACCEPTED: Bulk = Bulk::around(
     ") UPDATE payload SET accepted = 1 FROM v WHERE payload.id = v.id AND payload.accepted = 0",
 );
 
+/// The most payloads that are known by their address.
+const SHARED: usize = 1000;
+
+/// Where a payload lies in memory, which tells it apart from every other one that is there at the time.
+fn address(payload: &Arc<Payload>) -> usize {
+    Arc::as_ptr(payload).addr()
+}
+
 /// The first half of a SHA-256: enough to tell payloads apart, half as large in the index.
 type PayloadDigest = [u8; 16];
 
@@ -91,6 +99,9 @@ pub(super) struct Interner {
     run: RunId,
     next_id: i64,
     known: HashMap<PayloadDigest, PayloadId>,
+    /// Payloads that rows have shared of late, by their address, so that not each row's is digested. They are kept, since an address
+    /// says nothing of a payload that is gone.
+    shared: HashMap<usize, (Arc<Payload>, PayloadId)>,
     /// The most digests that are remembered before the database is asked instead.
     most: usize,
     /// Whether `known` has forgotten some, so that an unknown digest may be in the database.
@@ -110,16 +121,42 @@ impl Interner {
             run,
             next_id,
             known: HashMap::new(),
+            shared: HashMap::new(),
             most,
             forgetful: false,
         })
     }
 
-    /// The ids of these payloads, in their order; new ones are stored.
+    /// The ids of the payloads of these rows, in their order; new ones are stored.
     pub(super) async fn intern(
         &mut self,
         connection: &mut SqliteConnection,
-        payloads: &[&Payload],
+        rows: &[Row],
+    ) -> Result<Vec<PayloadId>, StoreError> {
+        if self.shared.len() > SHARED {
+            self.shared.clear();
+        }
+        let unknown: Vec<Arc<Payload>> = rows
+            .iter()
+            .map(|row| &row.payload)
+            .filter(|payload| !self.shared.contains_key(&address(payload)))
+            .map(Arc::clone)
+            .collect();
+        let ids = self.intern_unshared(connection, &unknown).await?;
+        let now_shared = unknown.into_iter().zip(ids);
+        self.shared
+            .extend(now_shared.map(|(payload, id)| (address(&payload), (payload, id))));
+        Ok(rows
+            .iter()
+            .map(|row| self.shared[&address(&row.payload)].1)
+            .collect())
+    }
+
+    /// The ids of these payloads, in their order; new ones are stored.
+    async fn intern_unshared(
+        &mut self,
+        connection: &mut SqliteConnection,
+        payloads: &[Arc<Payload>],
     ) -> Result<Vec<PayloadId>, StoreError> {
         if self.known.len() > self.most {
             self.known.clear();
@@ -129,7 +166,7 @@ impl Interner {
         if self.forgetful {
             self.look_up(connection, &digests).await?;
         }
-        let mut new: Vec<(PayloadId, PayloadDigest, &Payload)> = Vec::new();
+        let mut new: Vec<(PayloadId, PayloadDigest, &Arc<Payload>)> = Vec::new();
         let ids = digests
             .iter()
             .zip(payloads)

@@ -10,10 +10,12 @@ use crate::model::{PayloadId, Row, RowError, RunId, Timestamp};
 
 mod group;
 mod order;
+mod repeats;
 #[cfg(test)]
 mod tests;
 
 use group::{Grouper, Pending};
+use repeats::Repeats;
 
 static INVALID: Bulk = Bulk::insert(
     "INSERT INTO outcome (task_id, state, class, message, attempts, finished_at)",
@@ -35,6 +37,7 @@ pub struct Stager<'s> {
     name: String,
     interner: Interner,
     grouper: Grouper,
+    repeats: Repeats,
     first_task: i64,
     next_task: i64,
     uncommitted: u64,
@@ -132,6 +135,7 @@ impl Store {
             name: about.name.clone(),
             interner,
             grouper: Grouper::new(chunk_size, limits.waiting),
+            repeats: Repeats::default(),
             first_task,
             next_task: first_task,
             uncommitted: 0,
@@ -144,12 +148,12 @@ impl Store {
 impl Stager<'_> {
     /// Takes good rows.
     pub async fn rows(&mut self, rows: Vec<Row>) -> Result<(), StoreError> {
-        let payloads: Vec<_> = rows.iter().map(|row| &row.payload).collect();
         let ids = self
             .interner
-            .intern(&mut self.store.connection, &payloads)
+            .intern(&mut self.store.connection, &rows)
             .await?;
         for (row, payload) in rows.into_iter().zip(ids) {
+            self.repeats.note(&row.device_key);
             self.grouper.push(
                 payload,
                 Pending {
@@ -210,7 +214,8 @@ impl Stager<'_> {
             (self.first_task, self.next_task) =
                 regroup(connection, self.first_task, self.next_task).await?;
         }
-        let order = order::arrange(connection, run, self.first_task, self.next_task, now).await?;
+        let tasks_of_run = self.first_task..self.next_task;
+        let order = order::arrange(connection, run, tasks_of_run, self.repeats.met(), now).await?;
         sqlx::query(
             "INSERT INTO tally (run_id, state, class, code, n) SELECT ?1, 2, 12, 0, ?2 WHERE ?2 > 0 \
              UNION ALL SELECT ?1, 4, 0, 0, ?3 WHERE ?3 > 0",
@@ -261,13 +266,13 @@ impl Stager<'_> {
         self.next_task += rows.len() as i64;
         self.uncommitted += rows.len() as u64;
         let mut id = first;
-        TASK.run(&mut self.store.connection, &rows, |query, row| {
+        TASK.run(&mut self.store.connection, rows, |query, row| {
             let bound = query
                 .bind(id)
                 .bind(payload.map(|payload| payload.0))
                 .bind(row.line as i64)
-                .bind(&*row.device_key)
-                .bind(row.labels.as_deref())
+                .bind(row.device_key.into_string())
+                .bind(row.labels.map(String::from))
                 .bind(payload.is_none());
             id += 1;
             bound

@@ -242,7 +242,8 @@ impl Bench {
                     cache_time: None,
                     is_cover: None,
                     extend_para: None,
-                },
+                }
+                .into(),
                 labels: None,
             })
             .collect();

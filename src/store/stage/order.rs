@@ -1,7 +1,11 @@
 //! Devices with several rows: duplicates are skipped, and of the others each waits for the one before it.
 
+use std::ops::Range;
+
+use serde_json::json;
 use sqlx::SqliteConnection;
 
+use super::repeats::Met;
 use crate::model::{RunId, Timestamp};
 
 /// What was found.
@@ -13,12 +17,13 @@ pub(super) struct Order {
     pub(super) followers: bool,
 }
 
-/// Fills the index of devices, and holds back the tasks that are not a device's first.
+/// Fills the index of devices, and holds back the tasks that are not a device's first. Only devices that have been `met` before can have
+/// several.
 pub(super) async fn arrange(
     connection: &mut SqliteConnection,
     run: RunId,
-    first: i64,
-    end: i64,
+    tasks: Range<i64>,
+    met: Met,
     now: Timestamp,
 ) -> Result<Order, sqlx::Error> {
     sqlx::query(
@@ -26,17 +31,31 @@ pub(super) async fn arrange(
          SELECT ?, device_key, id FROM task WHERE id >= ? AND id < ? ORDER BY device_key, id",
     )
     .bind(run.0)
-    .bind(first)
-    .bind(end)
+    .bind(tasks.start)
+    .bind(tasks.end)
     .execute(&mut *connection)
     .await?;
-    sqlx::query(
-        "CREATE TEMP TABLE repeated AS \
-         SELECT device_key FROM device_task WHERE run_id = ? GROUP BY device_key HAVING count(*) > 1",
-    )
-    .bind(run.0)
-    .execute(&mut *connection)
-    .await?;
+    let repeated = match met {
+        Met::These(keys) if keys.is_empty() => {
+            return Ok(Order {
+                duplicates: 0,
+                followers: false,
+            });
+        }
+        Met::These(keys) => sqlx::query(
+            "CREATE TEMP TABLE repeated AS \
+             SELECT d.device_key FROM json_each(?2) AS j CROSS JOIN device_task AS d ON d.run_id = ?1 AND d.device_key = j.value \
+             GROUP BY d.device_key HAVING count(DISTINCT d.task_id) > 1",
+        )
+        .bind(run.0)
+        .bind(json!(keys).to_string()),
+        Met::Many => sqlx::query(
+            "CREATE TEMP TABLE repeated AS \
+             SELECT device_key FROM device_task WHERE run_id = ? GROUP BY device_key HAVING count(*) > 1",
+        )
+        .bind(run.0),
+    };
+    repeated.execute(&mut *connection).await?;
     let any: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM temp.repeated)")
         .fetch_one(&mut *connection)
         .await?;

@@ -32,7 +32,8 @@ fn row(line: u64, product_key: &str, device_key: &str, data: &str) -> Row {
             cache_time: None,
             is_cover: None,
             extend_para: None,
-        },
+        }
+        .into(),
         labels: None,
     }
 }

@@ -48,7 +48,8 @@ async fn staged_with_invalid(
                 cache_time: None,
                 is_cover: None,
                 extend_para: None,
-            },
+            }
+            .into(),
             labels: None,
         })
         .collect();

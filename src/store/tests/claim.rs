@@ -36,7 +36,8 @@ async fn staged(folder: &TempDir, devices: u64) -> Store {
                 cache_time: None,
                 is_cover: None,
                 extend_para: None,
-            },
+            }
+            .into(),
             labels: None,
         })
         .collect();

@@ -38,7 +38,8 @@ pub(in crate::store) async fn staged(
                 cache_time: None,
                 is_cover: None,
                 extend_para: None,
-            },
+            }
+            .into(),
             labels: None,
         })
         .collect();

@@ -1,0 +1,122 @@
+//! Payloads of rows that have been read, by the cells that they were made of: most rows of a manifest ask for what others have asked for,
+//! and need not be parsed, encoded and checked again.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::model::Payload;
+
+use super::draft::Flaw;
+
+/// The most payloads that are remembered; then all are forgotten. A manifest whose rows all differ gains nothing, and loses little.
+const MOST: usize = 512;
+/// The longest cells that are remembered, in bytes.
+const LONGEST: usize = 4096;
+
+/// Payloads by their cells.
+#[derive(Debug, Default)]
+pub(super) struct Memo {
+    payloads: HashMap<Box<[u8]>, Arc<Payload>>,
+    /// The cells of the present row.
+    cells: Vec<u8>,
+}
+
+impl Memo {
+    /// Forgets the cells of the row before.
+    pub(super) fn begin(&mut self) {
+        self.cells.clear();
+    }
+
+    /// Adds a cell of the present row, with the place of its column.
+    pub(super) fn add(&mut self, place: usize, text: &str) {
+        // Their lengths keep two cells from running together into the bytes of two others.
+        self.cells.extend_from_slice(&place.to_ne_bytes());
+        self.cells.extend_from_slice(&text.len().to_ne_bytes());
+        self.cells.extend_from_slice(text.as_bytes());
+    }
+
+    /// The payload of the present row's cells, made when none is remembered.
+    pub(super) fn payload(
+        &mut self,
+        make: impl FnOnce() -> Result<Payload, Flaw>,
+    ) -> Result<Arc<Payload>, Flaw> {
+        if let Some(payload) = self.payloads.get(&*self.cells) {
+            return Ok(Arc::clone(payload));
+        }
+        let payload = Arc::new(make()?);
+        if self.payloads.len() >= MOST {
+            self.payloads.clear();
+        }
+        if self.cells.len() <= LONGEST {
+            self.payloads
+                .insert(self.cells.as_slice().into(), Arc::clone(&payload));
+        }
+        Ok(payload)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload(data: &str) -> Payload {
+        Payload {
+            product_key: "PK".into(),
+            data: data.into(),
+            qos: None,
+            is_cache: None,
+            cache_time: None,
+            is_cover: None,
+            extend_para: None,
+        }
+    }
+
+    /// The payload of a row with these cells, which would be made with this data.
+    fn ask(memo: &mut Memo, cells: &[(usize, &str)], data: &str) -> Arc<Payload> {
+        memo.begin();
+        for (place, text) in cells {
+            memo.add(*place, text);
+        }
+        memo.payload(|| Ok(payload(data))).unwrap()
+    }
+
+    #[test]
+    fn the_same_cells_share_a_payload_and_others_do_not() {
+        let mut memo = Memo::default();
+        let cells: [&[(usize, &str)]; 6] = [
+            &[(1, "a"), (2, "b")],
+            &[(1, "ab")],
+            &[(2, "ab")],
+            &[(1, "a"), (3, "b")],
+            &[(2, "b"), (1, "a")],
+            &[],
+        ];
+        for round in 0..2 {
+            for (number, cells) in cells.iter().enumerate() {
+                let made = ask(&mut memo, cells, &format!("{number} in round {round}"));
+                assert_eq!(*made.data, format!("{number} in round 0"));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_wrong_again() {
+        let mut memo = Memo::default();
+        memo.add(1, "x");
+        for _ in 0..2 {
+            memo.payload(|| Err(Flaw::of_row("no"))).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn its_memory_has_a_limit() {
+        let mut memo = Memo::default();
+        for number in 0..3 * MOST {
+            ask(&mut memo, &[(1, &number.to_string())], "[]");
+            assert!(memo.payloads.len() <= MOST);
+        }
+        let long = "x".repeat(LONGEST);
+        memo.payloads.clear();
+        ask(&mut memo, &[(1, &long)], "[]");
+        assert!(memo.payloads.is_empty());
+    }
+}
