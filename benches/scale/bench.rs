@@ -38,12 +38,14 @@ struct CpuLine {
 }
 
 impl Bench {
-    /// One that works in a folder of its own under `target/`, since a folder for temporary files may be memory.
+    /// One that works in a folder of its own under `target/tmp`, since the usual folder for temporary files may be memory.
     pub(crate) fn new(rounds: u32, divisor: u64) -> Self {
         Self {
             rounds,
             divisor,
-            folder: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            folder: tempfile::Builder::new()
+                .prefix("scale-")
+                .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
                 .expect("a folder can be made"),
             at_chunk_100: OnceCell::new(),
             at_chunk_1: OnceCell::new(),
@@ -108,7 +110,7 @@ impl Bench {
             return;
         }
         println!(
-            "\nCPU time of both sides, user and system, medians. The simulator is no bottleneck as long as it leaves cores idle or to fleetpush.\n\n\
+            "\nCPU time of both sides, user and system, medians. How much sooner the simulator could answer is in the rows of wrk.\n\n\
              | push | wall | fleetpush | simulator | both, in cores |\n|---|---|---|---|---|"
         );
         for line in lines.iter() {

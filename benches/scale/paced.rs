@@ -34,7 +34,7 @@ pub(crate) fn paced(bench: &Bench) -> Result<(), String> {
 
 /// What a push uses of a core at the pace that the platform wants by default.
 pub(crate) fn idle(bench: &Bench) -> Result<(), String> {
-    let pushes = at_rate(bench, 25, bench.size(150).max(50), 100)?;
+    let pushes = at_rate(bench, 25, bench.size(200).max(50), 100)?;
     row(
         "CPU of fleetpush at --rate 25, chunk 100, staging included",
         &Samples::new(pushes.iter().map(|push| push.cpu * 100.0 / push.wall)),

@@ -50,7 +50,7 @@ impl Peer {
     fn devices(&self, bench: &Bench, chunk_size: u64) -> u64 {
         match self {
             Self::Asyncio(_) if chunk_size == 1 => bench.size(10_000),
-            Self::Parallel => bench.size(300 * chunk_size),
+            Self::Parallel => bench.size(200 * chunk_size),
             Self::Asyncio(_) | Self::Curl => bench.size(100_000),
         }
     }

@@ -9,7 +9,7 @@ use crate::{
         tools::tool,
     },
     fleet, process,
-    pushes::CONCURRENCY,
+    pushes::{CONCURRENCY, asked},
 };
 
 /// How long it sends, in seconds.
@@ -41,10 +41,14 @@ pub(crate) fn seconds(
         .arg(format!("{}{SEND}", platform.base_url()))
         .args(["--", TOKEN])
         .arg(&bodies);
+    let before = asked(platform);
     let told = process::measure(&mut command, 0)?.stdout;
     let counts = counts(&told).ok_or_else(|| format!("wrk: {told}"))?;
     if counts.errors > 0 {
         return Err(format!("wrk met {} errors", counts.errors));
+    }
+    if asked(platform) - before < counts.requests * chunk_size {
+        return Err("the platform did not take what wrk sent".to_owned());
     }
     let rate = counts.requests as f64 / (counts.microseconds as f64 / 1e6);
     Ok(devices.div_ceil(chunk_size) as f64 / rate)
