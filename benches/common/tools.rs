@@ -10,7 +10,7 @@ use super::platform::{Platform, TOKEN};
 /// Why a tool cannot be used here.
 pub(crate) type Missing = String;
 
-/// A push of a manifest by the release binary, as fast as the platform takes it; the caller adds the database, the concurrency and so on.
+/// A push of a manifest by the release binary; the caller adds the pace, the database and so on.
 pub(crate) fn fleetpush_run(home: &Path, platform: &Platform, manifest: &Path) -> Command {
     let mut command = fleetpush(home);
     command.arg("run").arg(manifest).args([
