@@ -20,6 +20,11 @@ test:
 power-loss:
     cargo build --locked
     python3 tests/power_loss.py target/debug/fleetpush --cuts 2000
+
+# How fast a push is and what it needs, beside other tools, in less than ten minutes: all measures, or those that are named
+bench *words:
+    cargo bench --locked --bench scale -- {{ words }}
+
 # How near a push comes to a limit that it is not told, beside other tools: each scenario so many times
 bench-pace rounds="1":
     cargo bench --locked --bench pace -- {{ rounds }}

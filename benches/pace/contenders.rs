@@ -3,20 +3,21 @@
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use tempfile::TempDir;
 
 use crate::{
     Work,
-    platform::{Platform, TOKEN},
+    common::{
+        platform::{Platform, TOKEN},
+        tools::{Missing, fleetpush_run, python_with_aiohttp, run, tool},
+    },
 };
 
 /// The most requests in flight, for everybody.
 const CONCURRENCY: u32 = 16;
-/// Why a tool cannot be used here.
-type Missing = String;
 
 /// Somebody who pushes.
 pub(crate) enum Contender {
@@ -42,38 +43,6 @@ pub(crate) fn all() -> [Contender; 3] {
         Contender::Parallel(tool("parallel").and_then(|()| tool("curl"))),
         Contender::Asyncio(python_with_aiohttp()),
     ]
-}
-
-fn tool(name: &str) -> Result<(), Missing> {
-    run(Command::new(name).arg("--version")).map_err(|_| format!("{name} is not installed"))
-}
-
-/// A Python that has aiohttp; makes an environment for it under `target/` when there is none.
-fn python_with_aiohttp() -> Result<PathBuf, Missing> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pace-venv");
-    let python = folder.join("bin/python");
-    let has_it = |python: &Path| run(Command::new(python).args(["-c", "import aiohttp"]));
-    if has_it(&python).is_ok() {
-        return Ok(python);
-    }
-    run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "aiohttp"]))?;
-    has_it(&python).map(|()| python)
-}
-
-/// Runs a command to its end; the error is what it says of its failure.
-fn run(command: &mut Command) -> Result<(), String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last = said.lines().rfind(|line| !line.trim().is_empty());
-    let program = command.get_program().display();
-    Err(format!("{program}: {}", last.unwrap_or("no reason given")))
 }
 
 impl Contender {
@@ -129,15 +98,9 @@ fn fleetpush(folder: &TempDir, platform: &Platform, work: Work) -> Result<(), St
     }
     let path = folder.path().join("fleet.csv");
     std::fs::write(&path, manifest).expect("the manifest can be written");
-    run(Command::new(env!("CARGO_BIN_EXE_fleetpush"))
-        .env_clear()
-        .env("HOME", folder.path())
-        .env("FLEETPUSH_TOKEN", TOKEN)
-        .arg("run")
-        .arg(&path)
-        .args(["--base-url", platform.base_url(), "--rate", "unlimited"])
+    run(fleetpush_run(folder.path(), platform, &path)
+        .args(["--rate", "unlimited"])
         .args(["--concurrency", &CONCURRENCY.to_string()])
-        .args(["--chunk-size", &work.chunk_size.to_string()])
-        .args(["--progress", "none", "--db"])
+        .args(["--chunk-size", &work.chunk_size.to_string(), "--db"])
         .arg(folder.path().join("pace.db")))
 }

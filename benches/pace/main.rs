@@ -6,13 +6,17 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod contenders;
-mod platform;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
+use common::platform::{Platform, Stats};
 use contenders::{Contender, Outcome};
-use platform::{Platform, Stats};
 use serde_json::json;
 
 /// Requests of the scenarios with a limit on requests, and devices of the one with a limit on each device.
@@ -93,6 +97,9 @@ fn scenarios() -> [Scenario; 3] {
 }
 
 fn main() {
+    if !common::is_asked_for() {
+        return;
+    }
     // Cargo adds a flag of its own.
     let rounds = std::env::args().find_map(|word| word.parse().ok());
     let contenders = contenders::all();
@@ -111,16 +118,17 @@ fn main() {
 /// Lets a contender play a scenario, and prints a row about it.
 fn play(scenario: &Scenario, contender: &Contender, round: u32) {
     let platform = Platform::start(LATENCY, &scenario.platform);
+    let over = AtomicBool::new(false);
     let begun = Instant::now();
     let (outcome, took) = std::thread::scope(|scope| {
         if let Some(then) = &scenario.then {
             let taken = scenario.work.devices * scenario.work.payloads / 2;
-            let platform = &platform;
-            scope.spawn(move || platform.change_after(taken, then));
+            let (platform, over) = (&platform, &over);
+            scope.spawn(move || change_after(platform, taken, then, over));
         }
         let outcome = contender.push(&platform, scenario.work);
         let took = begun.elapsed();
-        platform.give_up_waiting();
+        over.store(true, Ordering::Relaxed);
         (outcome, took)
     });
     let head = format!("| {} ({round}) | {} |", scenario.name, contender.name());
@@ -132,6 +140,22 @@ fn play(scenario: &Scenario, contender: &Contender, round: u32) {
         Outcome::Skipped(why) => println!("{head} skipped: {why} | | | | | |"),
         Outcome::Failed(why) => println!("{head} failed: {why} | | | | | |"),
     }
+}
+
+/// Changes the platform once it has acted on so many commands, unless it is over before.
+fn change_after(
+    platform: &Platform,
+    deliveries: u64,
+    change: &serde_json::Value,
+    over: &AtomicBool,
+) {
+    while platform.stats().deliveries < deliveries {
+        if over.load(Ordering::Relaxed) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    platform.change(change);
 }
 
 fn row(scenario: &Scenario, contender: &Contender, took: Duration, stats: &Stats) -> String {

@@ -4,7 +4,6 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -12,14 +11,12 @@ pub(crate) use fleetpush::simulator::Stats;
 use serde_json::{Value, json};
 
 /// A token that is good without a login, so that nobody has to make one.
-pub(crate) const TOKEN: &str = "QJWT pace";
+pub(crate) const TOKEN: &str = "QJWT bench";
 
 /// A simulator that is running.
 pub(crate) struct Platform {
-    child: Child,
+    pub(crate) child: Child,
     base_url: String,
-    /// Whether nobody is going to send anything more.
-    over: AtomicBool,
 }
 
 impl Platform {
@@ -39,7 +36,6 @@ impl Platform {
         let platform = Self {
             child,
             base_url: base_url.trim().to_owned(),
-            over: AtomicBool::new(false),
         };
         platform.change(&json!({ "ready_token": TOKEN }));
         platform.change(scenario);
@@ -50,34 +46,24 @@ impl Platform {
         &self.base_url
     }
 
+    /// Its host and port.
+    pub(crate) fn address(&self) -> &str {
+        self.base_url.trim_start_matches("http://")
+    }
+
     /// What it has counted so far.
     pub(crate) fn stats(&self) -> Stats {
         let reply = self.ask("GET", "stats", "");
         serde_json::from_str(&reply).unwrap_or_else(|error| panic!("{error}: {reply}"))
     }
 
-    /// Changes the scenario once it has acted on so many commands.
-    pub(crate) fn change_after(&self, deliveries: u64, change: &Value) {
-        while self.stats().deliveries < deliveries {
-            if self.over.load(Ordering::Relaxed) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        self.change(change);
-    }
-
-    /// Ends a wait for commands that never come.
-    pub(crate) fn give_up_waiting(&self) {
-        self.over.store(true, Ordering::Relaxed);
-    }
-
-    fn change(&self, change: &Value) {
+    /// Replaces a part of the scenario.
+    pub(crate) fn change(&self, change: &Value) {
         self.ask("POST", "scenario", &change.to_string());
     }
 
     fn ask(&self, method: &str, endpoint: &str, body: &str) -> String {
-        let host = self.base_url.trim_start_matches("http://");
+        let host = self.address();
         let mut stream = TcpStream::connect(host).expect("it listens");
         write!(
             stream,

@@ -1,0 +1,143 @@
+//! What the measures share: their sizes, the files that they work on, and results that more than one of them needs.
+
+use std::{
+    cell::{OnceCell, RefCell},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    big::Big,
+    common::tools::tool,
+    fleet, process,
+    pushes::{Pushed, Pushes},
+    table::{Samples, grouped},
+};
+
+/// Everything a measure needs.
+pub(crate) struct Bench {
+    /// How often each measurement is made.
+    pub(crate) rounds: u32,
+    /// All sizes are divided by this.
+    divisor: u64,
+    folder: TempDir,
+    pub(crate) at_chunk_100: OnceCell<Result<Pushes, String>>,
+    pub(crate) at_chunk_1: OnceCell<Result<Pushes, String>>,
+    pub(crate) big: OnceCell<Result<Big, String>>,
+    cpu: RefCell<Vec<CpuLine>>,
+}
+
+/// What each side of a push used of the processor.
+struct CpuLine {
+    measure: String,
+    wall: f64,
+    ours: f64,
+    simulator: f64,
+}
+
+impl Bench {
+    /// One that works in a folder of its own under `target/tmp`, since the usual folder for temporary files may be memory.
+    pub(crate) fn new(rounds: u32, divisor: u64) -> Self {
+        Self {
+            rounds,
+            divisor,
+            folder: tempfile::Builder::new()
+                .prefix("scale-")
+                .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+                .expect("a folder can be made"),
+            at_chunk_100: OnceCell::new(),
+            at_chunk_1: OnceCell::new(),
+            big: OnceCell::new(),
+            cpu: RefCell::default(),
+        }
+    }
+
+    /// So many devices, or fewer when the benchmark is only tried.
+    pub(crate) fn size(&self, devices: u64) -> u64 {
+        devices / self.divisor
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The manifest of so many devices.
+    pub(crate) fn manifest(&self, devices: u64) -> Result<PathBuf, String> {
+        let path = self.folder().join(format!("fleet-{devices}.csv"));
+        if !path.exists() {
+            fleet::write_manifest(&path, devices).map_err(|error| error.to_string())?;
+        }
+        Ok(path)
+    }
+
+    /// Where the next database goes; what was there is gone.
+    pub(crate) fn fresh_database(&self) -> PathBuf {
+        let path = self.folder().join("push.db");
+        for file in database_files(&path) {
+            let _ = std::fs::remove_file(file);
+        }
+        path
+    }
+
+    /// The time that `sqlite3 .import` takes for a manifest, into a bare table of a fresh database.
+    pub(crate) fn import(&self, manifest: &Path) -> Result<f64, String> {
+        tool("sqlite3")?;
+        let mut command = Command::new("sqlite3");
+        command
+            .arg(self.fresh_database())
+            .arg(".mode csv")
+            .arg(format!(".import '{}' fleet", manifest.display()));
+        process::measure(&mut command, 0).map(|finished| finished.wall)
+    }
+
+    /// Takes down what a push used of the processor, for the table at the end.
+    pub(crate) fn note_cpu(&self, measure: &str, pushes: &[Pushed]) {
+        let median = |of: fn(&Pushed) -> f64| Samples::new(pushes.iter().map(of)).median();
+        self.cpu.borrow_mut().push(CpuLine {
+            measure: measure.to_owned(),
+            wall: median(|push| push.wall),
+            ours: median(|push| push.cpu),
+            simulator: median(|push| push.simulator_cpu),
+        });
+    }
+
+    /// Prints what each side used of the processor.
+    pub(crate) fn print_cpu(&self) {
+        let lines = self.cpu.borrow();
+        if lines.is_empty() {
+            return;
+        }
+        println!(
+            "\nCPU time of both sides, user and system, medians. How much sooner the simulator could answer is in the rows of wrk.\n\n\
+             | push | wall | fleetpush | simulator | both, in cores |\n|---|---|---|---|---|"
+        );
+        for line in lines.iter() {
+            println!(
+                "| {} | {:.2} s | {:.2} s | {:.2} s | {:.2} |",
+                line.measure,
+                line.wall,
+                line.ours,
+                line.simulator,
+                (line.ours + line.simulator) / line.wall
+            );
+        }
+    }
+}
+
+/// A database and what SQLite and the lock keep beside it.
+pub(crate) fn database_files(database: &Path) -> impl Iterator<Item = PathBuf> {
+    ["", "-wal", "-shm", "-journal", ".lock"]
+        .into_iter()
+        .map(|ending| {
+            let mut name = database.as_os_str().to_owned();
+            name.push(ending);
+            PathBuf::from(name)
+        })
+}
+
+/// A size in words.
+pub(crate) fn devices(number: u64) -> String {
+    format!("{} devices", grouped(number))
+}
