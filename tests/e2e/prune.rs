@@ -7,14 +7,14 @@ use rustix::process::Signal;
 
 use crate::support::{Push, Sim, Site, agree, devices};
 
-/// A database of three runs that are complete, `a`, `b` and `c`, each of its own manifest and devices.
+/// A database of three runs that are complete, `a`, `b` and `c`: the same devices, each time with another payload.
 fn three_runs(sim: &Sim) -> Site {
     let site = Site::new();
     for name in ["a", "b", "c"] {
         let file = format!("{name}.csv");
         site.write(
             &file,
-            devices(300).replace("DK", &name.to_uppercase().repeat(2)),
+            devices(300).replace(",AA", &format!(",{name}{name}")),
         );
         site.push(sim, &["run", &file, "--name", name]).expect(0);
     }

@@ -91,7 +91,7 @@ mod tests {
         let Met::These(found) = met(keys.chain(again)) else {
             panic!("there are not so many");
         };
-        let found: HashSet<_> = found.iter().map(|key| key.to_string()).collect();
+        let found: HashSet<_> = found.iter().map(ToString::to_string).collect();
         assert!((0..5000).all(|n| found.contains(&format!("8670000{:08}", n * 37))));
         assert!(found.len() < 5200, "{} by chance", found.len() - 5000);
     }
