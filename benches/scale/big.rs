@@ -181,7 +181,12 @@ SELECT t.line, p.product_key, t.device_key, k.name AS class, o.code, o.message, 
 FROM outcome AS o JOIN task AS t ON t.id = o.task_id JOIN payload AS p ON p.id = t.payload_id JOIN class AS k ON k.id = o.class
 WHERE o.state = 2 ORDER BY o.task_id";
 const OF_DEVICE: &str = "\
-SELECT t.line, p.product_key, t.device_key, s.name AS state, k.name AS class, o.code, o.message, o.ticket, o.attempts, o.finished_at, t.labels
+SELECT t.line, p.product_key, t.device_key, s.name AS state, k.name AS class, coalesce(o.code, g.code) AS code, o.message,
+    coalesce(o.ticket, CAST(substr(g.tickets, (t.id - g.first_task) * g.ticket_bytes + 1, g.ticket_bytes) AS TEXT)) AS ticket,
+    coalesce(o.attempts, 1) AS attempts, coalesce(o.finished_at, g.finished_at) AS finished_at, t.labels
 FROM device_task AS d JOIN task AS t ON t.id = d.task_id JOIN payload AS p ON p.id = t.payload_id
-LEFT JOIN outcome AS o ON o.task_id = t.id LEFT JOIN task_state AS s ON s.id = o.state LEFT JOIN class AS k ON k.id = o.class
+LEFT JOIN outcome AS o ON o.task_id = t.id
+LEFT JOIN accepted_span AS g
+    ON g.first_task = (SELECT max(first_task) FROM accepted_span WHERE first_task <= t.id) AND g.end_task > t.id
+LEFT JOIN task_state AS s ON s.id = coalesce(o.state, 1) LEFT JOIN class AS k ON k.id = coalesce(o.class, 1)
 WHERE d.run_id = (SELECT max(id) FROM run)";
