@@ -35,6 +35,7 @@ mod tests;
 mod throttles;
 #[cfg(test)]
 mod views;
+mod writes;
 
 use open::MIGRATOR;
 

@@ -5,8 +5,8 @@
 use std::sync::{Arc, OnceLock};
 
 use sqlx::{
-    AssertSqlSafe, SqliteConnection,
-    query::Query,
+    Arguments as _, AssertSqlSafe, Encode, SqliteConnection, Type,
+    error::BoxDynError,
     sqlite::{Sqlite, SqliteArguments},
 };
 
@@ -26,8 +26,39 @@ pub(super) struct Bulk {
     texts: [OnceLock<Arc<str>>; MOST + 1],
 }
 
-/// A statement that is being given its values.
-pub(super) type Binding = Query<'static, Sqlite, SqliteArguments>;
+/// The values of statements, in the order of their question marks.
+#[derive(Default)]
+pub(super) struct Values {
+    arguments: SqliteArguments,
+    /// The first value that could not be encoded.
+    failed: Option<BoxDynError>,
+}
+
+impl Values {
+    /// Gives the next question mark its value.
+    pub(super) fn bind<'t>(mut self, value: impl Encode<'t, Sqlite> + Type<Sqlite>) -> Self {
+        if let Err(error) = self.arguments.add(value) {
+            self.failed.get_or_insert(error);
+        }
+        self
+    }
+
+    /// Executes statements with these values.
+    pub(super) async fn execute(
+        self,
+        text: Arc<str>,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), sqlx::Error> {
+        if let Some(error) = self.failed {
+            return Err(sqlx::Error::Encode(error));
+        }
+        // The text is made of constants alone.
+        sqlx::query_with(AssertSqlSafe(text), self.arguments)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
 
 impl Bulk {
     /// `INSERT INTO table (columns)` with rows of these values; `after` is what may follow an `INSERT`.
@@ -55,17 +86,17 @@ impl Bulk {
         &'static self,
         connection: &mut SqliteConnection,
         rows: R,
-        mut bind: impl FnMut(Binding, R::Item) -> Binding,
+        mut bind: impl FnMut(Values, R::Item) -> Values,
     ) -> Result<(), sqlx::Error>
     where
         R: IntoIterator<IntoIter: ExactSizeIterator>,
     {
         let mut rows = rows.into_iter();
-        let mut ready = self.next(&mut rows, &mut bind);
-        while let Some(query) = ready {
+        let mut ready = self.next(Values::default(), &mut rows, &mut bind);
+        while let (Some(text), values) = ready {
             // While the connection's thread is at work, the values of the next statement are made ready.
-            let (done, next) = tokio::join!(query.execute(&mut *connection), async {
-                self.next(&mut rows, &mut bind)
+            let (done, next) = tokio::join!(values.execute(text, &mut *connection), async {
+                self.next(Values::default(), &mut rows, &mut bind)
             });
             done?;
             ready = next;
@@ -73,27 +104,26 @@ impl Bulk {
         Ok(())
     }
 
-    /// The statement for the next rows.
-    fn next<T>(
+    /// The text of the statement for the next rows, if there are any, and their values after those that there are.
+    pub(super) fn next<T>(
         &'static self,
+        mut values: Values,
         rows: &mut impl ExactSizeIterator<Item = T>,
-        bind: &mut impl FnMut(Binding, T) -> Binding,
-    ) -> Option<Binding> {
+        bind: &mut impl FnMut(Values, T) -> Values,
+    ) -> (Option<Arc<str>>, Values) {
         let now = rows.len().min(1 << MOST);
         if now == 0 {
-            return None;
+            return (None, values);
         }
         let size = now.next_power_of_two();
         let text = self.texts[size.ilog2() as usize].get_or_init(|| self.text(size));
-        // The text is made of constants alone.
-        let mut query = sqlx::query(AssertSqlSafe(Arc::clone(text)));
         for row in rows.take(now) {
-            query = bind(query, row);
+            values = bind(values, row);
         }
         for _ in 0..(size - now) * self.row.matches('?').count() {
-            query = query.bind(None::<i64>);
+            values = values.bind(None::<i64>);
         }
-        Some(query)
+        (Some(Arc::clone(text)), values)
     }
 
     fn text(&self, rows: usize) -> Arc<str> {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Row, sqlite::SqliteRow};
 
 use super::{
     StoreError,
@@ -10,6 +10,7 @@ use super::{
     end::Ended,
     journal::{Ledger, Lookup, Wish},
     record::is_snooze,
+    writes::Writes,
 };
 use crate::model::{BundleId, Class, History, Payload, PayloadId, RequestId, TaskId, TaskState};
 
@@ -117,7 +118,7 @@ impl Ledger {
     /// there are both; as long as the canary has not passed there are no first sends.
     pub(super) async fn claim(
         &mut self,
-        connection: &mut SqliteConnection,
+        writes: &mut Writes<'_>,
         wish: Wish,
     ) -> Result<(Vec<Claim>, bool), StoreError> {
         if wish.requests == 0 {
@@ -138,28 +139,26 @@ impl Ledger {
         } else {
             wish.requests
         };
-        let (mut claims, more_due) = self
-            .claim_due(connection, wish, chunk_size, for_due)
-            .await?;
+        let (mut claims, more_due) = self.claim_due(writes, wish, chunk_size, for_due).await?;
         let left = wish.requests - claims.len();
         let more_first = !self.canary.is_open()
             && self
-                .claim_first(connection, wish, chunk_size, left, &mut claims)
+                .claim_first(writes, wish, chunk_size, left, &mut claims)
                 .await?;
-        self.write_claims(connection, wish, &claims).await?;
+        self.write_claims(writes, wish, &claims).await?;
         Ok((claims, more_due || more_first))
     }
 
     /// Claims at most `most` requests of tasks that are due.
     async fn claim_due(
         &mut self,
-        connection: &mut SqliteConnection,
+        writes: &mut Writes<'_>,
         wish: Wish,
         chunk_size: usize,
         most: usize,
     ) -> Result<(Vec<Claim>, bool), StoreError> {
         if self
-            .next_due(connection)
+            .next_due(writes)
             .await?
             .is_none_or(|due| due > wish.now)
         {
@@ -170,7 +169,7 @@ impl Ledger {
             .bind(self.run.id.0)
             .bind(wish.now.0)
             .bind(limit as i64)
-            .fetch_all(&mut *connection)
+            .fetch_all(writes.connection().await?)
             .await?;
         let read = rows.len();
         let tasks = rows
@@ -190,7 +189,7 @@ impl Ledger {
                 .filter(|member| is_snooze(member.class))
                 .count() as u64;
             claims.extend(
-                self.make_claim(connection, wish, bundle, payload_id, members)
+                self.make_claim(writes, wish, bundle, payload_id, members)
                     .await?,
             );
         }
@@ -200,7 +199,7 @@ impl Ledger {
     /// Claims at most `most` requests of tasks that have never been sent.
     async fn claim_first(
         &mut self,
-        connection: &mut SqliteConnection,
+        writes: &mut Writes<'_>,
         wish: Wish,
         chunk_size: usize,
         most: usize,
@@ -213,7 +212,11 @@ impl Ledger {
             if self.ahead.len() < chunk_size && !self.ahead.is_exhausted() {
                 let wanted = (full - claims.len()) * chunk_size;
                 self.ahead
-                    .read(connection, self.run.end_task, wanted.max(chunk_size))
+                    .read(
+                        writes.connection().await?,
+                        self.run.end_task,
+                        wanted.max(chunk_size),
+                    )
                     .await?;
                 continue;
             }
@@ -229,7 +232,7 @@ impl Ledger {
                 self.next_task = last.task.0 + 1;
             }
             claims.extend(
-                self.make_claim(connection, wish, None, payload_id, members)
+                self.make_claim(writes, wish, None, payload_id, members)
                     .await?,
             );
         }
@@ -239,13 +242,20 @@ impl Ledger {
     /// Makes a request of these tasks, or ends them when their payload is refused as such.
     async fn make_claim(
         &mut self,
-        connection: &mut SqliteConnection,
+        writes: &mut Writes<'_>,
         wish: Wish,
         bundle: Option<BundleId>,
         payload_id: PayloadId,
         members: Vec<Member>,
     ) -> Result<Option<Claim>, StoreError> {
-        let payload = self.payloads.get(connection, payload_id).await?;
+        let payload = match self.payloads.loaded(payload_id) {
+            Some(payload) => payload,
+            None => {
+                self.payloads
+                    .get(writes.connection().await?, payload_id)
+                    .await?
+            }
+        };
         if let Some(ending) = self.refusals.of(payload_id, &payload.product_key) {
             let ended = members
                 .into_iter()
@@ -264,7 +274,7 @@ impl Ledger {
                     next_task_at: None,
                 })
                 .collect();
-            self.end_tasks(connection, ended, wish.now).await?;
+            self.end_tasks(writes, ended, wish.now).await?;
             return Ok(None);
         }
         let request = RequestId(self.next_request);
@@ -281,13 +291,13 @@ impl Ledger {
 
     async fn write_claims(
         &mut self,
-        connection: &mut SqliteConnection,
+        writes: &mut Writes<'_>,
         wish: Wish,
         claims: &[Claim],
     ) -> Result<(), StoreError> {
         let run = self.run.id;
-        REQUEST
-            .run(connection, claims, |query, claim| {
+        writes
+            .bulk(&REQUEST, claims, |values, claim| {
                 // The members of a first send are a range of tasks; those of another one name their request.
                 let ends = match (claim.members.first(), claim.members.last()) {
                     (Some(first), Some(last)) if !first.was_due => {
@@ -295,7 +305,7 @@ impl Ledger {
                     }
                     _ => None,
                 };
-                query
+                values
                     .bind(claim.request.0)
                     .bind(run.0)
                     .bind(claim.payload_id.0)
@@ -321,16 +331,19 @@ impl Ledger {
         if !due.is_empty() {
             self.next_due = Lookup::Unknown;
         }
-        IN_FLIGHT
-            .run(connection, &due, |query, (task, request)| {
-                query.bind(task.0).bind(request.0)
+        writes
+            .bulk(&IN_FLIGHT, &due, |values, (task, request)| {
+                values.bind(task.0).bind(request.0)
             })
             .await?;
-        sqlx::query("UPDATE run SET next_task = ?1 WHERE id = ?2 AND next_task <> ?1")
-            .bind(self.next_task)
-            .bind(run.0)
-            .execute(connection)
-            .await?;
+        if self.next_task != self.saved_next_task {
+            writes
+                .statement("UPDATE run SET next_task = ? WHERE id = ?", |values| {
+                    values.bind(self.next_task).bind(run.0)
+                })
+                .await?;
+            self.saved_next_task = self.next_task;
+        }
         Ok(())
     }
 }

@@ -1,14 +1,15 @@
 //! Ending tasks: the one way in which outcomes are written, whatever brought them about.
 
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
 use super::{
     StoreError,
-    bulk::{Binding, Bulk},
+    bulk::{Bulk, Values},
     journal::{Ledger, Lookup, Tally},
     record::{Due, is_snooze},
     span::write_spans,
     throttles,
+    writes::Writes,
 };
 use crate::model::{
     AfterFailure, Class, History, PayloadId, RequestId, TaskId, TaskState, Ticket, Timestamp,
@@ -65,23 +66,23 @@ impl Ledger {
     /// Ends these tasks; a device's next task becomes due, or ends too when it is blocked.
     pub(super) async fn end_tasks(
         &mut self,
-        connection: &mut SqliteConnection,
+        writes: &mut Writes<'_>,
         mut ended: Vec<Ended>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         while !ended.is_empty() {
             // In key order, which keeps the write sequential.
             ended.sort_unstable_by_key(|task| task.task);
-            let alone = write_spans(connection, &ended, now).await?;
-            OUTCOME
-                .run(connection, &alone, |query, task| {
-                    let query = query
+            let alone = write_spans(writes, &ended, now).await?;
+            writes
+                .bulk(&OUTCOME, &alone, |values, task| {
+                    let values = values
                         .bind(task.task.0)
                         .bind(task.state as u8)
                         .bind(task.class.map(|class| class as u8))
                         .bind(task.code)
                         .bind(task.message.as_deref());
-                    bind_ticket(query, task.ticket.as_ref())
+                    bind_ticket(values, task.ticket.as_ref())
                         .bind(task.request.map(|request| request.0))
                         .bind(task.sends)
                         .bind(now.0)
@@ -92,8 +93,8 @@ impl Ledger {
                 .filter(|task| task.was_due)
                 .map(|task| task.task)
                 .collect();
-            NO_LONGER_DUE
-                .run(connection, &due, |query, task| query.bind(task.0))
+            writes
+                .bulk(&NO_LONGER_DUE, &due, |values, task| values.bind(task.0))
                 .await?;
             if !due.is_empty() {
                 // Those of a refused payload were waiting.
@@ -110,7 +111,7 @@ impl Ledger {
                 *self.unsaved.entry(key).or_default() += 1;
             }
             ended = if self.run.ordered {
-                self.next_of(connection, &ended, now).await?
+                self.next_of(writes, &ended, now).await?
             } else {
                 Vec::new()
             };
@@ -121,14 +122,14 @@ impl Ledger {
     /// Makes the next task of each device due, and gives those that are blocked instead.
     async fn next_of(
         &mut self,
-        connection: &mut SqliteConnection,
+        writes: &mut Writes<'_>,
         ended: &[Ended],
         now: Timestamp,
     ) -> Result<Vec<Ended>, StoreError> {
         let ids: Vec<i64> = ended.iter().map(|task| task.task.0).collect();
         let rows = sqlx::query(NEXT_TASKS)
             .bind(serde_json::json!(ids).to_string())
-            .fetch_all(&mut *connection)
+            .fetch_all(writes.connection().await?)
             .await?;
         let mut due = Vec::new();
         let mut blocked = Vec::new();
@@ -178,23 +179,20 @@ impl Ledger {
             }
         }
         if ended.iter().any(|task| is_snooze(task.class)) {
-            throttles::put_off(connection, &mut due, now).await?;
+            throttles::put_off(writes.connection().await?, &mut due, now).await?;
         }
-        self.make_due(connection, &due).await?;
+        self.make_due(writes, &due).await?;
         self.canary.follow(due.len());
         Ok(blocked)
     }
 
     /// Adds to the database's tally what this transaction has added.
-    pub(super) async fn save_tally(
-        &mut self,
-        connection: &mut SqliteConnection,
-    ) -> Result<(), StoreError> {
+    pub(super) async fn save_tally(&mut self, writes: &mut Writes<'_>) -> Result<(), StoreError> {
         let added: Vec<(Tally, u64)> = std::mem::take(&mut self.unsaved).into_iter().collect();
         let run = self.run.id;
-        ADD_TO_TALLY
-            .run(connection, &added, |query, (key, n)| {
-                query
+        writes
+            .bulk(&ADD_TO_TALLY, &added, |values, (key, n)| {
+                values
                     .bind(run.0)
                     .bind(key.state as u8)
                     .bind(key.class.map_or(0, |class| class as u8))
@@ -207,10 +205,10 @@ impl Ledger {
 }
 
 /// Binds a ticket: as an integer where that loses nothing, which takes half the space of its text.
-pub(super) fn bind_ticket(query: Binding, ticket: Option<&Ticket>) -> Binding {
+pub(super) fn bind_ticket(values: Values, ticket: Option<&Ticket>) -> Values {
     match ticket.map(|ticket| (ticket.as_integer(), ticket)) {
-        None => query.bind(None::<i64>),
-        Some((Some(integer), _)) => query.bind(integer),
-        Some((None, text)) => query.bind(text.as_str().to_owned()),
+        None => values.bind(None::<i64>),
+        Some((Some(integer), _)) => values.bind(integer),
+        Some((None, text)) => values.bind(text.as_str()),
     }
 }

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{Connection, SqliteConnection};
-
 use super::{
     Claim, Record, Run, Store, StoreError, canary::CanaryState, claim::Ahead,
-    payload::PayloadCache, refusal::Refusals,
+    payload::PayloadCache, refusal::Refusals, writes::Writes,
 };
 use crate::model::{AfterFailure, Class, Counts, RunState, TaskState, Timestamp};
 
@@ -24,6 +22,8 @@ pub(super) struct Ledger {
     pub(super) after_failure: AfterFailure,
     /// First sends have been claimed up to here.
     pub(super) next_task: i64,
+    /// What the database knows of that.
+    pub(super) saved_next_task: i64,
     /// The next free request id. One process owns the database, so ids are counted here and rows of any number inserted at once.
     pub(super) next_request: i64,
     pub(super) ahead: Ahead,
@@ -149,6 +149,7 @@ impl Store {
             ledger: Ledger {
                 after_failure,
                 next_task,
+                saved_next_task: next_task,
                 next_request,
                 ahead: Ahead::from(next_task),
                 odd_is_due: true,
@@ -195,16 +196,12 @@ impl Journal<'_> {
         records: Vec<Record>,
         wish: Wish,
     ) -> Result<Exchange, StoreError> {
-        let mut exchange = Exchange::default();
-        let mut transaction = self.store.connection.begin_with("BEGIN IMMEDIATE").await?;
-        self.ledger
-            .record(&mut transaction, records, wish.now, &mut exchange.findings)
-            .await?;
-        (exchange.claims, exchange.more) = self.ledger.claim(&mut transaction, wish).await?;
-        self.ledger.save_tally(&mut transaction).await?;
-        exchange.next_due = self.ledger.next_due(&mut transaction).await?;
-        transaction.commit().await?;
-        Ok(exchange)
+        let mut writes = Writes::begin(&mut self.store.connection);
+        let exchange = self.ledger.exchange(&mut writes, records, wish).await;
+        if exchange.is_err() {
+            writes.roll_back().await;
+        }
+        exchange
     }
 
     /// Notes that the run is being pushed.
@@ -241,17 +238,33 @@ impl Journal<'_> {
 }
 
 impl Ledger {
+    async fn exchange(
+        &mut self,
+        writes: &mut Writes<'_>,
+        records: Vec<Record>,
+        wish: Wish,
+    ) -> Result<Exchange, StoreError> {
+        let mut exchange = Exchange::default();
+        self.record(writes, records, wish.now, &mut exchange.findings)
+            .await?;
+        (exchange.claims, exchange.more) = self.claim(writes, wish).await?;
+        self.save_tally(writes).await?;
+        exchange.next_due = self.next_due(writes).await?;
+        writes.commit().await?;
+        Ok(exchange)
+    }
+
     /// When the next waiting task becomes due.
     pub(super) async fn next_due(
         &mut self,
-        connection: &mut SqliteConnection,
+        writes: &mut Writes<'_>,
     ) -> Result<Option<Timestamp>, StoreError> {
         if let Lookup::Known(next_due) = self.next_due {
             return Ok(next_due);
         }
         let next_due: Option<i64> = sqlx::query_scalar(NEXT_DUE)
             .bind(self.run.id.0)
-            .fetch_one(connection)
+            .fetch_one(writes.connection().await?)
             .await?;
         let next_due = next_due.map(Timestamp);
         self.next_due = Lookup::Known(next_due);

@@ -8,7 +8,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use sqlx::{Row as _, SqliteConnection};
 
-use super::{StoreError, bulk::Bulk};
+use super::{StoreError, bulk::Bulk, writes::Writes};
 use crate::model::{Payload, PayloadId, Row, RunId};
 
 /// The most payloads that are kept in memory at a time.
@@ -25,14 +25,19 @@ pub(super) struct PayloadCache {
 }
 
 impl PayloadCache {
+    /// The payload of this id, when it need not be read.
+    pub(super) fn loaded(&self, id: PayloadId) -> Option<Arc<Payload>> {
+        self.loaded.get(&id).map(Arc::clone)
+    }
+
     /// The payload of this id.
     pub(super) async fn get(
         &mut self,
         connection: &mut SqliteConnection,
         id: PayloadId,
     ) -> Result<Arc<Payload>, StoreError> {
-        if let Some(payload) = self.loaded.get(&id) {
-            return Ok(Arc::clone(payload));
+        if let Some(payload) = self.loaded(id) {
+            return Ok(payload);
         }
         let row = sqlx::query(
             "SELECT product_key, data, qos, is_cache, cache_time, is_cover, extend_para FROM payload WHERE id = ?",
@@ -59,14 +64,14 @@ impl PayloadCache {
     /// Notes in the database that these payloads have been accepted by a device.
     pub(super) async fn mark_accepted(
         &mut self,
-        connection: &mut SqliteConnection,
+        writes: &mut Writes<'_>,
         ids: impl Iterator<Item = PayloadId>,
     ) -> Result<(), StoreError> {
         let mut new: Vec<PayloadId> = ids.filter(|id| !self.accepted.contains(id)).collect();
         new.sort_unstable();
         new.dedup();
-        ACCEPTED
-            .run(connection, &new, |query, id| query.bind(id.0))
+        writes
+            .bulk(&ACCEPTED, &new, |values, id| values.bind(id.0))
             .await?;
         if self.accepted.len() + new.len() > ACCEPTED_KNOWN {
             self.accepted.clear();

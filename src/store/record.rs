@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use sqlx::SqliteConnection;
-
 use super::{
     Claim, Finding, Refused, StoreError,
     bulk::Bulk,
     end::{Ended, bind_ticket},
     journal::{Ledger, Lookup},
     throttles::{self, Throttle},
+    writes::Writes,
 };
 use crate::model::{
     BundleId, Class, History, Outcome, PayloadId, RequestId, TaskId, TaskState, Timestamp,
@@ -132,18 +131,18 @@ impl Ledger {
     /// Records what became of these requests.
     pub(super) async fn record(
         &mut self,
-        connection: &mut SqliteConnection,
+        writes: &mut Writes<'_>,
         records: Vec<Record>,
         now: Timestamp,
         findings: &mut Vec<Finding>,
     ) -> Result<(), StoreError> {
-        finish_requests(connection, &records, now).await?;
+        finish_requests(writes, &records, now).await?;
         // Before refusals are judged: an acceptance in the same transaction speaks against them.
         let accepted = records
             .iter()
             .filter(|record| record.has_acceptance())
             .map(|record| record.claim.payload_id);
-        self.payloads.mark_accepted(connection, accepted).await?;
+        self.payloads.mark_accepted(writes, accepted).await?;
         let mut rows = Rows::default();
         for Record { claim, end } in records {
             self.in_flight -= claim.members.len() as u64;
@@ -157,15 +156,22 @@ impl Ledger {
                 } => {
                     if let (Some(bundle), Some(passed)) = (claim.bundle, passed) {
                         let limit = self
-                            .bundle_answered(connection, bundle, claim.members.len(), passed)
+                            .bundle_answered(
+                                writes.connection().await?,
+                                bundle,
+                                claim.members.len(),
+                                passed,
+                            )
                             .await?;
                         findings.extend(limit.map(Finding::ChunkLimit));
                     }
                     if let Some((refused, code)) = refused {
-                        let ended = self.note_refusal(connection, &claim, refused, code).await?;
+                        let ended = self
+                            .note_refusal(writes.connection().await?, &claim, refused, code)
+                            .await?;
                         findings.extend(ended);
                     }
-                    let halves = self.split(connection, &claim, &tasks).await?;
+                    let halves = self.split(writes, &claim, &tasks).await?;
                     rows.settle(claim, tasks, halves, now);
                 }
             }
@@ -177,46 +183,47 @@ impl Ledger {
             throttles,
         } = rows;
         earlier.sort_unstable_by_key(|attempt| attempt.task);
-        ATTEMPT
-            .run(connection, &earlier, |query, attempt| {
-                let query = query
+        writes
+            .bulk(&ATTEMPT, &earlier, |values, attempt| {
+                let values = values
                     .bind(attempt.task.0)
                     .bind(attempt.number)
                     .bind(attempt.request.0)
                     .bind(attempt.outcome.class as u8)
                     .bind(attempt.outcome.code)
                     .bind(attempt.outcome.message.as_deref());
-                bind_ticket(query, attempt.outcome.ticket.as_ref())
+                bind_ticket(values, attempt.outcome.ticket.as_ref())
             })
             .await?;
-        throttles::remember(connection, throttles, now).await?;
+        throttles::remember(writes, throttles, now).await?;
         due.sort_unstable_by_key(|due| due.task);
-        self.make_due(connection, &due).await?;
-        self.end_tasks(connection, ended, now).await
+        self.make_due(writes, &due).await?;
+        self.end_tasks(writes, ended, now).await
     }
 
     /// Writes these rows of `due`.
     pub(super) async fn make_due(
         &mut self,
-        connection: &mut SqliteConnection,
+        writes: &mut Writes<'_>,
         due: &[Due],
     ) -> Result<(), StoreError> {
         let run = self.run.id;
-        DUE.run(connection, due, |query, due| {
-            query
-                .bind(due.task.0)
-                .bind(run.0)
-                .bind(due.payload.0)
-                .bind(due.bundle.map(|bundle| bundle.0))
-                .bind(due.not_before.0)
-                .bind(due.class.map(|class| class as u8))
-                .bind(due.history.sends)
-                .bind(due.history.attempts)
-                .bind(due.history.throttles)
-                .bind(due.history.snoozed.as_millis() as i64)
-                .bind(due.history.offline_retries)
-        })
-        .await?;
+        writes
+            .bulk(&DUE, due, |values, due| {
+                values
+                    .bind(due.task.0)
+                    .bind(run.0)
+                    .bind(due.payload.0)
+                    .bind(due.bundle.map(|bundle| bundle.0))
+                    .bind(due.not_before.0)
+                    .bind(due.class.map(|class| class as u8))
+                    .bind(due.history.sends)
+                    .bind(due.history.attempts)
+                    .bind(due.history.throttles)
+                    .bind(due.history.snoozed.as_millis() as i64)
+                    .bind(due.history.offline_retries)
+            })
+            .await?;
         if !due.is_empty() {
             self.next_due = Lookup::Unknown;
         }
@@ -230,7 +237,7 @@ impl Ledger {
     /// Makes the bundles of a request that is split.
     async fn split(
         &self,
-        connection: &mut SqliteConnection,
+        writes: &mut Writes<'_>,
         claim: &Claim,
         tasks: &[Settlement],
     ) -> Result<[Option<BundleId>; 2], StoreError> {
@@ -247,7 +254,7 @@ impl Ledger {
                 .bind(self.run.id.0)
                 .bind(claim.request.0)
                 .bind(devices as i64)
-                .execute(&mut *connection)
+                .execute(writes.connection().await?)
                 .await?;
                 halves[usize::from(second_half)] = Some(BundleId(made.last_insert_rowid()));
             }
@@ -343,15 +350,15 @@ impl Rows {
 }
 
 async fn finish_requests(
-    connection: &mut SqliteConnection,
+    writes: &mut Writes<'_>,
     records: &[Record],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    FINISH
-        .run(connection, records, |query, record| {
-            let query = query.bind(record.claim.request.0);
+    writes
+        .bulk(&FINISH, records, |values, record| {
+            let values = values.bind(record.claim.request.0);
             match &record.end {
-                RequestEnd::Released => query
+                RequestEnd::Released => values
                     .bind(None::<i64>)
                     .bind(now.0)
                     .bind(None::<i64>)
@@ -369,7 +376,7 @@ async fn finish_requests(
                     message,
                     error,
                     ..
-                } => query
+                } => values
                     .bind(sent_at.map(|time| time.0))
                     .bind(finished_at.0)
                     .bind(latency.map(|latency| latency.as_millis() as i64))

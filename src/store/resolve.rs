@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use serde_json::json;
 use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Run, Store, StoreError, end::bind_ticket};
+use super::{Run, Store, StoreError, bulk::Values, end::bind_ticket};
 use crate::model::{Doubt, DoubtfulSend, Rival, TaskId, Ticket, Timestamp, Window};
 
 /// How long after its claim a request may have been sent whose process ended before it noted when: claims are made for the next moment,
@@ -232,17 +232,15 @@ async fn accept(
         ));
     };
     // No reply gave a code, so the accepted task has none.
-    bind_ticket(
-        sqlx::query(
-            "UPDATE outcome SET ticket = ?, state = 1, class = 1, code = NULL, message = ?, finished_at = ? WHERE task_id = ?",
-        ),
-        Some(&adoption.ticket),
-    )
-    .bind(adoption.message.to_string())
-    .bind(now.0)
-    .bind(task)
-    .execute(&mut *connection)
-    .await?;
+    bind_ticket(Values::default(), Some(&adoption.ticket))
+        .bind(adoption.message.to_string())
+        .bind(now.0)
+        .bind(task)
+        .execute(
+            "UPDATE outcome SET ticket = ?, state = 1, class = 1, code = NULL, message = ?, finished_at = ? WHERE task_id = ?".into(),
+            &mut *connection,
+        )
+        .await?;
     sqlx::query(
         "UPDATE payload SET accepted = 1 WHERE id = (SELECT payload_id FROM task WHERE id = ?)",
     )

@@ -3,9 +3,7 @@
 //! A fleet that accepts is most of a push, and a row for each of its devices would be most of its cost. What is not alike in everything
 //! but its ticket, or not sent for the first time, has a row of `outcome` as ever.
 
-use sqlx::SqliteConnection;
-
-use super::{StoreError, bulk::Bulk, end::Ended};
+use super::{StoreError, bulk::Bulk, end::Ended, writes::Writes};
 use crate::model::{RequestId, TaskState, Timestamp};
 
 /// The most tasks in one span: the ticket of one task is read out of the row of all of them.
@@ -48,23 +46,24 @@ static SPAN: Bulk = Bulk::insert(
 
 /// Writes the spans among these tasks, which are in the order of their ids, and gives the tasks that belong to none.
 pub(super) async fn write_spans<'e>(
-    connection: &mut SqliteConnection,
+    writes: &mut Writes<'_>,
     ended: &'e [Ended],
     now: Timestamp,
 ) -> Result<Vec<&'e Ended>, StoreError> {
     let (spans, others) = spans(ended);
-    SPAN.run(connection, &spans, |query, span| {
-        query
-            .bind(span.first_task)
-            .bind(span.end_task)
-            .bind(span.request.0)
-            .bind(span.code)
-            .bind(span.message.as_deref())
-            .bind(span.ticket_bytes as i64)
-            .bind(span.tickets.clone())
-            .bind(now.0)
-    })
-    .await?;
+    writes
+        .bulk(&SPAN, spans, |values, span| {
+            values
+                .bind(span.first_task)
+                .bind(span.end_task)
+                .bind(span.request.0)
+                .bind(span.code)
+                .bind(span.message.map(String::from))
+                .bind(span.ticket_bytes as i64)
+                .bind(span.tickets)
+                .bind(now.0)
+        })
+        .await?;
     Ok(others)
 }
 

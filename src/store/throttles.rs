@@ -11,6 +11,7 @@ use super::{
     bulk::Bulk,
     journal::Lookup,
     record::{Due, is_snooze},
+    writes::Writes,
 };
 use crate::model::{Class, Payload, TaskId, Timestamp};
 
@@ -65,14 +66,14 @@ static REMEMBER: Bulk = Bulk::insert(
 
 /// Remembers these throttles.
 pub(super) async fn remember(
-    connection: &mut SqliteConnection,
+    writes: &mut Writes<'_>,
     mut throttles: Vec<Throttle>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     throttles.sort_unstable_by(|one, other| one.device_key.cmp(&other.device_key));
-    REMEMBER
-        .run(connection, &throttles, |query, throttle| {
-            query
+    writes
+        .bulk(&REMEMBER, &throttles, |values, throttle| {
+            values
                 .bind(&*throttle.device_key)
                 .bind(&*throttle.payload.product_key)
                 .bind(throttle.class as u8)

@@ -1,0 +1,112 @@
+//! The writes of one transaction, gathered: each trip to the thread that owns the connection wakes two threads, which at a platform's pace
+//! is most of what a request costs. What is little travels together, so that a quiet push makes one trip where it would make eight.
+
+use std::sync::Arc;
+
+use sqlx::SqliteConnection;
+
+use super::bulk::{Bulk, Values};
+
+/// Statements travel together as long as they have no more rows than this. A statement of many rows is worth a trip of its own, and the
+/// combinations of sizes have to be few, since each is prepared and kept.
+const TOGETHER: usize = 8;
+
+/// A transaction that writes. It ends with [`commit`](Self::commit), or after an error with [`roll_back`](Self::roll_back).
+pub(super) struct Writes<'c> {
+    connection: &'c mut SqliteConnection,
+    /// Statements that have not been executed yet.
+    text: String,
+    values: Values,
+    /// How many rows these have.
+    rows: usize,
+}
+
+impl<'c> Writes<'c> {
+    /// Begins a transaction, with the first thing that it does.
+    pub(super) fn begin(connection: &'c mut SqliteConnection) -> Self {
+        Self {
+            connection,
+            text: "BEGIN IMMEDIATE;".to_owned(),
+            values: Values::default(),
+            rows: 0,
+        }
+    }
+
+    /// Writes rows, in their order.
+    pub(super) async fn bulk<R>(
+        &mut self,
+        bulk: &'static Bulk,
+        rows: R,
+        mut bind: impl FnMut(Values, R::Item) -> Values,
+    ) -> Result<(), sqlx::Error>
+    where
+        R: IntoIterator<IntoIter: ExactSizeIterator>,
+    {
+        let mut rows = rows.into_iter();
+        while rows.len() > 0 {
+            self.make_room(rows.len()).await?;
+            let before = rows.len();
+            let values = std::mem::take(&mut self.values);
+            let (text, values) = bulk.next(values, &mut rows, &mut bind);
+            self.values = values;
+            self.add(text.as_deref().unwrap_or_default());
+            self.rows += before - rows.len();
+        }
+        Ok(())
+    }
+
+    /// Executes one statement with its values.
+    pub(super) async fn statement(
+        &mut self,
+        text: &'static str,
+        bind: impl FnOnce(Values) -> Values,
+    ) -> Result<(), sqlx::Error> {
+        self.make_room(1).await?;
+        self.values = bind(std::mem::take(&mut self.values));
+        self.add(text);
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// The connection, for what has to be read; all that has been written is there.
+    pub(super) async fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
+        self.execute().await?;
+        Ok(self.connection)
+    }
+
+    /// Commits, with the last thing that was written.
+    pub(super) async fn commit(&mut self) -> Result<(), sqlx::Error> {
+        self.add("COMMIT");
+        self.execute().await
+    }
+
+    /// Leaves no transaction behind.
+    pub(super) async fn roll_back(self) {
+        // It may not have begun, or may be gone already, as after a full disk.
+        let _ = sqlx::query("ROLLBACK").execute(self.connection).await;
+    }
+
+    /// Executes what there is before so many rows more would be too many.
+    async fn make_room(&mut self, rows: usize) -> Result<(), sqlx::Error> {
+        if self.rows + rows > TOGETHER {
+            self.execute().await?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, text: &str) {
+        self.text.push_str(text);
+        self.text.push(';');
+    }
+
+    async fn execute(&mut self) -> Result<(), sqlx::Error> {
+        if self.text.is_empty() {
+            return Ok(());
+        }
+        let text: Arc<str> = std::mem::take(&mut self.text).into();
+        self.rows = 0;
+        std::mem::take(&mut self.values)
+            .execute(text, &mut *self.connection)
+            .await
+    }
+}
