@@ -3,6 +3,7 @@
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
+    task::spawn_blocking,
 };
 
 use crate::{exit::Failure, ui::printer::Printer};
@@ -32,9 +33,10 @@ impl Interrupt {
                     _ = hang_up.recv() => "SIGHUP",
                 };
                 if !*stop_sender.borrow() {
-                    printer.say(&format!(
-                        "{name}: stopping in good order; once more leaves at once"
-                    ));
+                    let words = format!("{name}: stopping in good order; once more leaves at once");
+                    let printer = printer.clone();
+                    // A terminal that is stopped would stop whatever else runs on this thread. The words come before what they lead to.
+                    let _ = spawn_blocking(move || printer.say(&words)).await;
                 }
                 asked.send_replace(true);
             }

@@ -1,7 +1,10 @@
-//! Who listens to a push: people by the progress, machines by the monitor. Each has a channel and a task of its own, so that a terminal
-//! that nobody reads holds up neither the engine nor the other.
+//! Who listens to a push: people by the progress, machines by the monitor. Each has a channel of its own, and the progress a thread, so
+//! that a terminal that nobody reads holds up neither the engine nor the other.
+
+use std::io;
 
 use tokio::{
+    runtime,
     sync::mpsc::{self, Receiver, Sender},
     task::JoinSet,
 };
@@ -34,19 +37,18 @@ pub(super) fn listen(
     mode: ProgressMode,
     clock: Clock,
     printer: &Printer,
-) -> (Sender<Event>, Listeners) {
+) -> io::Result<(Sender<Event>, Listeners)> {
     let (events, heard) = mpsc::channel(EVENTS);
     let (for_people, shown) = mpsc::channel(EVENTS);
     let (for_machines, watched) = mpsc::channel(EVENTS);
     let mut tasks = JoinSet::new();
     tasks.spawn(pass_on(heard, [for_people, for_machines]));
-    tasks.spawn(progress::watch(
-        shown,
-        printer.clone(),
-        mode,
-        counts,
-        move || clock.now(),
-    ));
+    // A write to a terminal that is stopped (Ctrl-S) stops the thread that makes it. Nothing else runs on this one, its clock included.
+    let display = runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    let progress = progress::watch(shown, printer.clone(), mode, counts, move || clock.now());
+    tasks.spawn_blocking(move || display.block_on(progress));
     let (run, monitor) = (run.clone(), printer.monitor().clone());
     tasks.spawn(async move {
         let about = About {
@@ -58,7 +60,7 @@ pub(super) fn listen(
             .watch(about, counts, watched, move || clock.now())
             .await;
     });
-    (events, Listeners(tasks))
+    Ok((events, Listeners(tasks)))
 }
 
 /// Passes each event on to every listener. As from the engine itself, one that does not keep up misses events.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use rand::{SeedableRng, rngs::SmallRng};
 
 use super::{interrupt::Interrupt, listeners::listen, status, target};
@@ -40,7 +41,9 @@ pub(super) async fn push(
     let options = options(settings);
     let mut journal = store.journal(run, settings.recovery.after_failure).await?;
     let before = journal.counts();
-    let (events, listeners) = listen(&about, before, settings.progress, clock, printer);
+    let (events, listeners) = listen(&about, before, settings.progress, clock, printer)
+        .context("cannot show the progress")
+        .map_err(Failure::usage)?;
     let context = Context {
         gateway: Arc::new(connection.platform),
         clock,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use reqwest::header::HeaderValue;
 use url::Url;
 
 use crate::model::is_loopback;
@@ -75,6 +76,16 @@ impl BaseUrl {
         self.0.scheme() == "http"
     }
 
+    /// What `Host` says: the host, with its port unless that goes without saying.
+    pub(super) fn host(&self) -> Option<HeaderValue> {
+        let host = self.0.host_str()?;
+        let text = match self.0.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
+        HeaderValue::from_str(&text).ok()
+    }
+
     /// The URL of a path of the platform, with these query parameters.
     pub(super) fn endpoint(&self, path: &str, query: &[(&str, &str)]) -> Url {
         let mut url = self.0.clone();
@@ -141,6 +152,19 @@ mod tests {
         let tail = "/v2/x?a=1%26b%3D2&token=QJWT%20e%2B%2F%3D";
         assert_eq!(url("https://host"), format!("https://host{tail}"));
         assert_eq!(url("https://host/iot/"), format!("https://host/iot{tail}"));
+    }
+
+    #[test]
+    fn the_host_header_has_a_port_that_does_not_go_without_saying() {
+        for (base, host) in [
+            ("https://host:443", "host"),
+            ("http://localhost:443/iot", "localhost:443"),
+            ("http://[::1]:8080", "[::1]:8080"),
+            ("https://bücher.example", "xn--bcher-kva.example"),
+        ] {
+            let url = BaseUrl::parse(base, false).unwrap();
+            assert_eq!(url.host().unwrap(), host);
+        }
     }
 
     #[test]

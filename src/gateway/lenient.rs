@@ -125,6 +125,11 @@ pub(super) fn message(value: &str) -> Option<Box<str>> {
         Some(b'n') => return None,
         _ => Cow::Borrowed(value),
     };
+    clipped(&text)
+}
+
+/// A message's text as it is kept, without blanks around it; none when nothing is left.
+pub(super) fn clipped(text: &str) -> Option<Box<str>> {
     let text = text.trim();
     match text.char_indices().nth(MESSAGE_CHARS) {
         Some((end, _)) => Some(format!("{}…", &text[..end]).into()),

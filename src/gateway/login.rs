@@ -157,7 +157,7 @@ impl Login {
                 },
             },
             _ => {
-                let hint = clock_hint(reply.date, wall_now())
+                let hint = clock_hint(reply.date(), wall_now())
                     .unwrap_or_else(|| "check FLEETPUSH_ACCESS_KEY and FLEETPUSH_ACCESS_SECRET, and that they belong to this platform".to_owned());
                 Unsent::Credentials {
                     error: format!("{base_url} refuses the login: {told}: {hint}"),

@@ -10,7 +10,7 @@ use std::{error::Error, fmt::Write, io, time::Duration};
 
 use reqwest::{
     Certificate, Client, RequestBuilder, Response, Url,
-    header::{DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER},
+    header::{DATE, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER},
 };
 
 use super::{BaseUrl, GatewayError};
@@ -57,11 +57,18 @@ pub(super) struct Reply {
     pub(super) status: u16,
     /// `Retry-After`, from now.
     pub(super) retry_after: Option<Duration>,
-    /// The sender's clock, `Date`.
-    pub(super) date: Option<Timestamp>,
+    /// `Date`, which few ask for.
+    date: Option<HeaderValue>,
     /// Where a redirect leads, without its query.
     pub(super) location: Option<String>,
     pub(super) body: Vec<u8>,
+}
+
+impl Reply {
+    /// The sender's clock.
+    pub(super) fn date(&self) -> Option<Timestamp> {
+        self.date.as_ref().and_then(date)
+    }
 }
 
 /// How far a request got that has no whole reply.
@@ -110,6 +117,10 @@ impl Transport {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(limits.connections)
             .tcp_nodelay(true);
+        // As hyper would write it, but not anew for each request.
+        if let Some(host) = base_url.host() {
+            builder = builder.default_headers(HeaderMap::from_iter([(HOST, host)]));
+        }
         if base_url.is_loopback() {
             builder = builder.no_proxy();
         }
@@ -147,7 +158,7 @@ impl Transport {
             .map_err(|error| self.judge(&error, None))?;
         let status = response.status().as_u16();
         let headers = response.headers();
-        let (retry_after, date) = (retry_after(headers), date(headers, &DATE));
+        let (retry_after, date) = (retry_after(headers), headers.get(DATE).cloned());
         let location = location(&response);
         let body = self.read_body(response).await?;
         Ok(Reply {
@@ -257,21 +268,21 @@ fn certificate_fault(error: &reqwest::Error) -> Option<String> {
 }
 
 /// A header's HTTP date.
-fn date(headers: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {
+fn date(value: &HeaderValue) -> Option<Timestamp> {
     let date = jiff::fmt::rfc2822::DateTimeParser::new()
-        .parse_timestamp(headers.get(name)?.as_bytes())
+        .parse_timestamp(value.as_bytes())
         .ok()?;
     Some(Timestamp(date.as_millisecond()))
 }
 
 /// `Retry-After`, in seconds or as a date; a date is measured on the sender's own clock when the reply tells it.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
+    let value = headers.get(RETRY_AFTER)?;
+    if let Ok(seconds) = value.to_str().ok()?.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let until = date(headers, &RETRY_AFTER)?;
-    let now = date(headers, &DATE).unwrap_or_else(wall_now);
+    let until = date(value)?;
+    let now = headers.get(DATE).and_then(date).unwrap_or_else(wall_now);
     Some(now.until(until))
 }
 

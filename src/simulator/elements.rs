@@ -1,6 +1,6 @@
 //! The reply to a `sendServiceData`: the specification's "Response Example", and its oddities on demand.
 
-use serde::{Serialize, Serializer};
+use serde_json::json;
 
 use super::{
     chance::{Chance, Question},
@@ -12,34 +12,9 @@ use super::{
 /// What the platform says of one device: a ticket, or the code of a refusal.
 pub(super) type Verdict = Result<u64, i64>;
 
-#[derive(Serialize)]
-struct Body<'a> {
-    code: Code,
-    msg: Words<'a>,
-    #[serde(skip_serializing_if = "Data::is_missing")]
-    data: Data<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Data<'a> {
-    List(Vec<Element<'a>>),
-    Single(Element<'a>),
-    Null,
-    Missing,
-}
-
-impl Data<'_> {
-    fn is_missing(&self) -> bool {
-        matches!(self, Self::Missing)
-    }
-}
-
-#[derive(Clone, Copy, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy)]
 struct Element<'a> {
     code: Code,
-    product_key: &'a str,
     device_key: &'a str,
     ticket: Ticket,
     message: Option<&'static str>,
@@ -51,16 +26,6 @@ struct Code {
     as_text: bool,
 }
 
-impl Serialize for Code {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.as_text {
-            serializer.collect_str(&self.code)
-        } else {
-            serializer.serialize_i64(self.code)
-        }
-    }
-}
-
 #[derive(Clone, Copy)]
 enum Ticket {
     None,
@@ -68,22 +33,55 @@ enum Ticket {
     Number(u64),
 }
 
-impl Serialize for Ticket {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::None => serializer.serialize_none(),
-            Self::Text(ticket) => serializer.collect_str(ticket),
-            Self::Number(ticket) => serializer.serialize_u64(*ticket),
+/// JSON as it grows. A load test is made of elements, and written like this they take a fraction of what a serializer needs.
+struct Text(Vec<u8>);
+
+impl Text {
+    fn raw(&mut self, text: &str) -> &mut Self {
+        self.0.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    fn string(&mut self, text: &str) -> &mut Self {
+        let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+        if text.bytes().all(is_plain) {
+            self.raw("\"").raw(text).raw("\"")
+        } else {
+            self.raw(&json!(text).to_string())
         }
     }
-}
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Words<'a> {
-    Text(&'a str),
-    Null,
-    Object { content: &'a str },
+    fn number(&mut self, number: impl itoa::Integer) -> &mut Self {
+        self.raw(itoa::Buffer::new().format(number))
+    }
+
+    fn code(&mut self, Code { code, as_text }: Code) -> &mut Self {
+        if as_text {
+            self.raw("\"").number(code).raw("\"")
+        } else {
+            self.number(code)
+        }
+    }
+
+    fn ticket(&mut self, ticket: Ticket) -> &mut Self {
+        match ticket {
+            Ticket::None => self.raw("null"),
+            Ticket::Text(ticket) => self.raw("\"").number(ticket).raw("\""),
+            Ticket::Number(ticket) => self.number(ticket),
+        }
+    }
+
+    fn element(&mut self, product: &str, element: &Element<'_>) -> &mut Self {
+        self.raw(r#"{"code":"#).code(element.code).raw(product);
+        self.string(element.device_key);
+        self.raw(r#","ticket":"#).ticket(element.ticket);
+        self.raw(r#","message":"#);
+        match element.message {
+            Some(message) => self.string(message),
+            None => self.raw("null"),
+        };
+        self.raw("}")
+    }
 }
 
 /// What is odd about one reply.
@@ -125,26 +123,26 @@ impl Odd {
         }
     }
 
-    fn words<'a>(&self, text: &'a str) -> Words<'a> {
+    /// The beginning of a reply, up to what follows `msg`.
+    fn top(&self, code: i64, room: usize) -> Text {
+        let words = codes::text(code);
+        let mut text = Text(Vec::with_capacity(128 + room));
+        text.raw(r#"{"code":"#).code(self.code(code));
+        text.raw(r#","msg":"#);
         if self.is(Oddity::MsgNull) {
-            Words::Null
+            text.raw("null");
         } else if self.is(Oddity::MsgObject) {
-            Words::Object { content: text }
+            text.raw(r#"{"content":"#).string(words).raw("}");
         } else {
-            Words::Text(text)
+            text.string(words);
         }
+        text
     }
 
-    fn element<'a>(
-        &self,
-        product_key: &'a str,
-        device_key: &'a str,
-        verdict: Verdict,
-    ) -> Element<'a> {
+    fn element<'a>(&self, device_key: &'a str, verdict: Verdict) -> Element<'a> {
         match verdict {
             Ok(ticket) => Element {
                 code: self.code(codes::OK),
-                product_key,
                 device_key,
                 ticket: if self.is(Oddity::TicketNull) {
                     Ticket::None
@@ -157,7 +155,6 @@ impl Odd {
             },
             Err(code) => Element {
                 code: self.code(code),
-                product_key,
                 device_key,
                 ticket: Ticket::None,
                 message: Some(codes::text(code)),
@@ -192,39 +189,54 @@ fn question(oddity: Oddity) -> Question {
 
 /// The refusal of a whole request.
 pub(super) fn refusal(code: i64, odd: &Odd) -> Reply {
-    Reply::json(&Body {
-        code: odd.code(code),
-        msg: odd.words(codes::text(code)),
-        data: Data::Null,
-    })
+    let mut text = odd.top(code, 0);
+    text.raw(r#","data":null}"#);
+    Reply::json_text(text.0)
 }
 
 /// The reply that tells each device's verdict.
 pub(super) fn verdicts<'a>(
-    product_key: &'a str,
+    product_key: &str,
     verdicts: impl Iterator<Item = (&'a str, Verdict)>,
     odd: &Odd,
 ) -> Reply {
     let mut elements: Vec<Element<'a>> = verdicts
-        .map(|(device_key, verdict)| odd.element(product_key, device_key, verdict))
+        .map(|(device_key, verdict)| odd.element(device_key, verdict))
         .collect();
     if !odd.kinds.is_empty() {
-        disturb(&mut elements, product_key, odd);
+        disturb(&mut elements, odd);
     }
-    let data = match elements.as_slice() {
-        _ if odd.is(Oddity::DataMissing) => Data::Missing,
-        _ if odd.is(Oddity::DataNull) => Data::Null,
-        [single] if odd.is(Oddity::DataObject) => Data::Single(*single),
-        _ => Data::List(elements),
-    };
-    Reply::json(&Body {
-        code: odd.code(codes::OK),
-        msg: odd.words(codes::text(codes::OK)),
-        data,
-    })
+    // What stands between the code and the device key is the same in all of them.
+    let mut product = Text(Vec::new());
+    product.raw(r#","productKey":"#).string(product_key);
+    product.raw(r#","deviceKey":"#);
+    let product = String::from_utf8_lossy(&product.0);
+
+    let keys: usize = elements.iter().map(|one| one.device_key.len()).sum();
+    let room = keys + elements.len() * (product.len() + 64);
+    let mut text = odd.top(codes::OK, room);
+    match elements.as_slice() {
+        _ if odd.is(Oddity::DataMissing) => {}
+        _ if odd.is(Oddity::DataNull) => {
+            text.raw(r#","data":null"#);
+        }
+        [single] if odd.is(Oddity::DataObject) => {
+            text.raw(r#","data":"#).element(&product, single);
+        }
+        list => {
+            text.raw(r#","data":["#);
+            for (place, element) in list.iter().enumerate() {
+                text.raw(if place == 0 { "" } else { "," });
+                text.element(&product, element);
+            }
+            text.raw("]");
+        }
+    }
+    text.raw("}");
+    Reply::json_text(text.0)
 }
 
-fn disturb<'a>(elements: &mut Vec<Element<'a>>, product_key: &'a str, odd: &Odd) {
+fn disturb(elements: &mut Vec<Element<'_>>, odd: &Odd) {
     if odd.is(Oddity::LeftOut) {
         let left_out = odd.some_of(elements.len(), Question::LeftOutAt);
         let mut place = 0..;
@@ -241,7 +253,7 @@ fn disturb<'a>(elements: &mut Vec<Element<'a>>, product_key: &'a str, odd: &Odd)
             .collect();
     }
     if odd.is(Oddity::Stray) {
-        elements.push(odd.element(product_key, "STRAY0001", Ok(1_000_000_000_000_000_001)));
+        elements.push(odd.element("STRAY0001", Ok(1_000_000_000_000_000_001)));
     }
     if odd.is(Oddity::Reordered) {
         elements.reverse();
@@ -282,6 +294,18 @@ mod tests {
             std::str::from_utf8(&reply.body).unwrap(),
             r#"{"code":200,"msg":"","data":[{"code":200,"productKey":"PK0001","deviceKey":"DK00001","ticket":"1335004867605954560","message":null}]}"#
         );
+    }
+
+    #[test]
+    fn keys_that_need_escapes_get_them() {
+        let keys = ["a\"b\\", "中\n", "plain"];
+        let told = keys.map(|key| (key, Ok(TICKET))).into_iter();
+        let reply = verdicts("P\"K", told, &odd(&[], 1));
+        let reply: Value = serde_json::from_slice(&reply.body).unwrap();
+        for (element, key) in reply["data"].as_array().unwrap().iter().zip(keys) {
+            assert_eq!(element["deviceKey"], key);
+            assert_eq!(element["productKey"], "P\"K");
+        }
     }
 
     #[test]

@@ -31,13 +31,18 @@ impl Reply {
     /// HTTP 200 and this JSON.
     pub(super) fn json(body: &impl Serialize) -> Self {
         match serde_json::to_vec(body) {
-            Ok(text) => Self::text(StatusCode::OK, "application/json", text),
+            Ok(text) => Self::json_text(text),
             Err(error) => Self::text(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "text/plain",
                 format!("the simulator failed: {error}"),
             ),
         }
+    }
+
+    /// HTTP 200 and this text, which is JSON.
+    pub(super) fn json_text(text: Vec<u8>) -> Self {
+        Self::text(StatusCode::OK, "application/json", text)
     }
 
     /// A page such as proxies make.

@@ -219,7 +219,89 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A reply as the specification has it, but for what may be odd of it here and there.
+fn nearly_usual() -> impl Strategy<Value = String> {
+    fn or_odd(usual: &'static [&'static str]) -> impl Strategy<Value = String> {
+        prop_oneof![
+            20 => prop::sample::select(usual).prop_map(str::to_owned),
+            1 => any_json().prop_map(|value| value.to_string()),
+        ]
+    }
+    fn field(name: &'static str, usual: &'static [&'static str]) -> impl Strategy<Value = String> {
+        or_odd(usual).prop_map(move |value| format!(r#""{name}":{value}"#))
+    }
+    const CODES: &[&str] = &["200", "61002", "-1", r#""200""#];
+    const KEYS: &[&str] = &[r#""A""#, r#""B""#, r#""C""#, r#""""#, "7", "null"];
+    const WORDS: &[&str] = &["null", r#""""#, r#"" said ""#, r#""\u4e2d""#];
+    const TICKETS: &[&str] = &[
+        r#""1335004867605954560""#,
+        "9007199254740993",
+        "null",
+        r#""""#,
+    ];
+    let one = prop_oneof![
+        field("code", CODES),
+        field("deviceKey", KEYS),
+        field("productKey", &[r#""PK0001""#, r#""PK2""#, r#""""#, "null"]),
+        field("ticket", TICKETS),
+        field("message", WORDS),
+        field("msg", WORDS),
+        field("x", KEYS),
+    ];
+    let element = (field("deviceKey", KEYS), prop::collection::vec(one, 0..6))
+        .prop_map(|(key, fields)| format!("{{{}}}", [vec![key], fields].concat().join(",")));
+    let elements = prop::collection::vec(element, 0..4);
+    let top = (
+        field("code", CODES),
+        field("msg", WORDS),
+        elements,
+        or_odd(&["1"]),
+    );
+    top.prop_map(|(code, msg, elements, x)| {
+        let data = elements.join(", ");
+        format!(r#"{{{code},{msg},"x":{x},"data":[{data}]}}"#)
+    })
+}
+
+/// What is found in a reply: at its top, for the devices, and how often for none or for one again.
+type Seen = (Top, Vec<Option<Element>>, u32, u32);
+
+/// What the quick and the tolerant reading find.
+fn both_ways(text: &str) -> [Option<Seen>; 2] {
+    let request = outgoing(&["A", "B"]);
+    let ways: [fn(&str, &mut Found<'_>) -> Option<Top>; 2] = [usual::read, tolerant];
+    ways.map(|read| {
+        let mut found = Found::new(&request);
+        read(text, &mut found).map(|top| (top, found.elements, found.strays, found.doubles))
+    })
+}
+
+#[test]
+fn the_usual_reply_needs_no_tolerance() {
+    let element = |key| {
+        format!(
+            r#"{{"code":200,"productKey":"PK0001","deviceKey":"{key}","ticket":"1335004867605954560","message":null}}"#
+        )
+    };
+    let data = [element("A"), element("B")].join(",");
+    let [usual, tolerant] = both_ways(&format!(r#"{{"code":200,"msg":"","data":[{data}]}}"#));
+    assert!(usual.is_some());
+    assert_eq!(usual, tolerant);
+}
+
 proptest! {
+    #[test]
+    fn what_is_read_in_one_pass_is_what_tolerance_finds(text in nearly_usual()) {
+        let [usual, tolerant] = both_ways(&text);
+        prop_assert!(usual.is_none() || usual == tolerant, "{:?} and {:?}", usual, tolerant);
+    }
+
+    #[test]
+    fn any_json_that_is_read_in_one_pass_is_what_tolerance_finds(value in any_json()) {
+        let [usual, tolerant] = both_ways(&value.to_string());
+        prop_assert!(usual.is_none() || usual == tolerant, "{:?} and {:?}", usual, tolerant);
+    }
+
     #[test]
     fn any_bytes_make_an_answer_with_a_place_for_each_device(body in prop::collection::vec(any::<u8>(), 0..200)) {
         let answer = read(200, None, &body, &outgoing(&["A", "B"]));

@@ -58,7 +58,10 @@ async fn a_whole_reply_comes_back_with_what_its_head_says() {
         (429, b"later".as_slice())
     );
     assert_eq!(reply.retry_after, Some(Duration::from_secs(7)));
-    assert_eq!(reply.date.unwrap().to_string(), "2026-11-22T19:02:29.000Z");
+    assert_eq!(
+        reply.date().unwrap().to_string(),
+        "2026-11-22T19:02:29.000Z"
+    );
     assert_eq!(reply.location, None);
     let seen = &server.seen()[0];
     assert_eq!(seen.body, "body");
@@ -67,6 +70,8 @@ async fn a_whole_reply_comes_back_with_what_its_head_says() {
         Some(concat!("fleetpush/", env!("CARGO_PKG_VERSION")))
     );
     assert_eq!(seen.header("accept-encoding"), Some("gzip"));
+    let host = server.base_url.as_str().strip_prefix("http://");
+    assert_eq!(seen.header("host"), host);
 }
 
 #[tokio::test]
