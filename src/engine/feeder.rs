@@ -6,22 +6,26 @@ const AHEAD_SECONDS: f64 = 0.1;
 /// How many requests to claim now.
 ///
 /// `unsent` requests wait for a sender or a token, `outstanding` ones have not been reported back (the unsent included), and `rate` is the
-/// present limit in requests a second. Outstanding ones never exceed twice the concurrency, which is what the channel to the senders holds.
+/// present limit in requests a second. A claim that `rides` shares the transaction of what is recorded. Outstanding ones never exceed twice
+/// the concurrency, which is what the channel to the senders holds.
 pub(super) fn room(
     concurrency: usize,
     rate: Option<f64>,
     unsent: usize,
     outstanding: usize,
+    rides: bool,
 ) -> usize {
     let window = match rate {
         Some(rate) => ((rate * AHEAD_SECONDS).ceil() as usize).clamp(1, concurrency),
         None => concurrency,
     };
-    // Claims are made by halves of the window and not one by one, which would be a transaction for each request.
-    if unsent > window / 2 {
+    // A claim by itself costs a transaction of its own: it is left until what is unsent is about to run out.
+    if !rides && unsent > window / 4 {
         return 0;
     }
-    (window - unsent).min((2 * concurrency).saturating_sub(outstanding))
+    window
+        .saturating_sub(unsent)
+        .min((2 * concurrency).saturating_sub(outstanding))
 }
 
 #[cfg(test)]
@@ -32,21 +36,30 @@ mod tests {
 
     #[test]
     fn a_slow_rate_claims_one_at_a_time() {
-        assert_eq!(room(16, Some(0.5), 0, 0), 1);
-        assert_eq!(room(16, Some(0.5), 1, 1), 0);
-        assert_eq!(room(16, Some(25.0), 0, 8), 3);
-        assert_eq!(room(16, Some(25.0), 2, 8), 0);
-        assert_eq!(room(16, None, 0, 16), 16);
-        assert_eq!(room(16, None, 0, 32), 0);
+        assert_eq!(room(16, Some(0.5), 0, 0, false), 1);
+        assert_eq!(room(16, Some(0.5), 1, 1, true), 0);
+        assert_eq!(room(16, Some(25.0), 0, 8, false), 3);
+        assert_eq!(room(16, None, 0, 16, false), 16);
+        assert_eq!(room(16, None, 0, 32, true), 0);
+    }
+
+    #[test]
+    fn a_claim_that_costs_a_transaction_waits_until_little_is_unsent() {
+        assert_eq!(room(16, Some(25.0), 1, 8, true), 2);
+        assert_eq!(room(16, Some(25.0), 1, 8, false), 0);
+        assert_eq!(room(64, None, 17, 60, false), 0);
+        assert_eq!(room(64, None, 16, 60, false), 48);
+        assert_eq!(room(64, None, 63, 64, true), 1);
     }
 
     proptest! {
         #[test]
         fn never_more_than_twice_the_concurrency(
             concurrency in 1_usize..2000, rate in prop::option::of(0.001_f64..1e5), unsent in 0_usize..4000, in_flight in 0_usize..4000,
+            rides: bool,
         ) {
             let outstanding = (unsent + in_flight).min(2 * concurrency);
-            let room = room(concurrency, rate, unsent.min(outstanding), outstanding);
+            let room = room(concurrency, rate, unsent.min(outstanding), outstanding, rides);
             prop_assert!(outstanding + room <= 2 * concurrency);
             // Something is claimed whenever nothing waits: a run cannot stand still.
             prop_assert!(room > 0 || unsent > 0 || outstanding == 2 * concurrency);

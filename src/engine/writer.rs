@@ -167,7 +167,7 @@ impl<'j, 's> Writer<'j, 's> {
             // Before anything is claimed: the signal may have come while the run was staged.
             self.stop_if_due();
             let now = self.clock.now();
-            let wanted = self.wanted(now);
+            let wanted = self.wanted(now, !records.is_empty());
             if wanted > 0 || !records.is_empty() {
                 self.exchange(std::mem::take(&mut records), wanted, now)
                     .await?;
@@ -180,7 +180,7 @@ impl<'j, 's> Writer<'j, 's> {
             }
             // With something left to claim the loop goes on at once, unless reports are needed to make room.
             let now = self.clock.now();
-            if self.wanted(now) > 0 {
+            if self.wanted(now, false) > 0 {
                 while let Ok(report) = self.reports.try_recv() {
                     reports.push(report);
                 }
@@ -245,8 +245,8 @@ impl<'j, 's> Writer<'j, 's> {
         self.exchange(records, 0, self.clock.now()).await
     }
 
-    /// How many requests to claim now.
-    fn wanted(&self, now: Timestamp) -> usize {
+    /// How many requests to claim now; a claim that `rides` shares the transaction of what is recorded.
+    fn wanted(&self, now: Timestamp, rides: bool) -> usize {
         let anything = self.more || self.next_due.is_some_and(|due| due <= now);
         if self.stopping.is_some() || !anything {
             0
@@ -258,6 +258,7 @@ impl<'j, 's> Writer<'j, 's> {
                 self.pace.rate(self.options.chunk_size),
                 self.waiting.len(),
                 self.waiting.len() + self.under_way.len(),
+                rides,
             )
         }
     }
