@@ -103,7 +103,7 @@ impl Pacer {
 
     /// The platform is overloaded, by whatever. Gives the new rate when it is lowered.
     pub fn overloaded(&self) -> Option<f64> {
-        self.lower(None, |finder, now| finder.overloaded(now))
+        self.lower(None, Finder::overloaded)
     }
 
     /// The platform takes requests and throttles most of their devices; this share of the rate would be right. Gives the new rate.
