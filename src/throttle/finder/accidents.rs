@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 
 /// The ratio of rates that are told apart.
 const APART: f64 = 1.05;
+/// Rates are told apart between these: one is zero as long as nothing was answered.
+const SLOWEST: f64 = 0.01;
+const FASTEST: f64 = 1e6;
 /// So many of these below the lowest that was tried, a limit is thought of.
 const FAR: i32 = 40;
 /// So many of the last requests at a rate are remembered.
@@ -247,7 +250,7 @@ impl Accidents {
 }
 
 fn place(rate: f64) -> i32 {
-    (rate.ln() / APART.ln()).round() as i32
+    (rate.clamp(SLOWEST, FASTEST).ln() / APART.ln()).round() as i32
 }
 
 fn rate_at(place: i32) -> f64 {
@@ -362,6 +365,15 @@ mod tests {
         }
         answer(&mut accidents, 25.0, 1);
         assert!(accidents.allowed < 0.03, "{}", accidents.allowed);
+    }
+
+    #[test]
+    fn a_rate_may_be_lowered_before_anything_was_answered() {
+        let mut accidents = Accidents::default();
+        accidents.lowered(0.0, 0, 0);
+        accidents.accepted(f64::INFINITY);
+        assert!(!accidents.explain(0.0));
+        assert_eq!(accidents.as_good(0.0), None);
     }
 
     #[test]
