@@ -101,9 +101,9 @@ impl Pacer {
         self.lower(hold, |finder, now| finder.refused(sent_at.into_std(), now))
     }
 
-    /// The platform is overloaded, by whatever. Gives the new rate.
+    /// The platform is overloaded, by whatever. Gives the new rate when it is lowered.
     pub fn overloaded(&self) -> Option<f64> {
-        self.lower(None, |finder, now| Some(finder.overloaded(now)))
+        self.lower(None, Finder::overloaded)
     }
 
     /// The platform takes requests and throttles most of their devices; this share of the rate would be right. Gives the new rate.
@@ -165,7 +165,11 @@ impl State {
 }
 
 #[cfg(test)]
+mod accident_tests;
+#[cfg(test)]
 mod found_tests;
+#[cfg(test)]
+mod play;
 
 #[cfg(test)]
 mod tests {

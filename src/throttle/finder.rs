@@ -7,14 +7,17 @@
 //! - **Probing.** Acceptances earn a step up, and larger steps as long as these are taken. A refusal takes the rate back to what was
 //!   proven. The way to a rate that was refused before is short; a step beyond it costs a patience that doubles each time that it was in
 //!   vain, so that a limit that stays is seldom met, and one that has been raised is found.
+//! - **Accidents.** Refusals that no lower rate helps against are none of its business: see `accidents`. They count as acceptances.
 //!
 //! A rate can be held for a while above the limit, as long as the platform has requests to spare. Between two refusals it has none: what it
 //! took then is no more than its limit, and corrects what was taken for proven.
 
+mod accidents;
 mod evidence;
 
 use std::time::Instant;
 
+use accidents::Accidents;
 use evidence::{Best, Refusals};
 
 /// The rate to begin with when there is no ceiling, in requests a second: slow enough to be refused little, and soon left behind.
@@ -78,6 +81,8 @@ pub(super) struct Finder {
     /// Whether there has been a refusal at the present rate.
     refused_here: bool,
     refusals: Refusals,
+    /// What is refused whatever the rate.
+    accidents: Accidents,
     best: Best,
 }
 
@@ -123,6 +128,7 @@ impl Finder {
             refused_here: false,
             refusals: Refusals::default(),
             best: Best::new(now),
+            accidents: Accidents::default(),
         }
     }
 
@@ -144,6 +150,12 @@ impl Finder {
     /// The platform has taken a request.
     pub(super) fn accepted(&mut self, now: Instant) {
         self.best.count(now);
+        self.accidents.accepted(self.paced(now));
+        self.as_if_accepted();
+    }
+
+    /// The platform has taken a request, or would have but for an accident.
+    fn as_if_accepted(&mut self) {
         self.refusals.accepted();
         self.earned += 1;
         if let Some(limit) = self.limit {
@@ -162,6 +174,9 @@ impl Finder {
     pub(super) fn refused(&mut self, sent_at: Instant, now: Instant) -> Option<f64> {
         self.best.count(now);
         if self.lowered_at.is_some_and(|when| sent_at <= when) {
+            return None;
+        }
+        if self.is_accident(now) {
             return None;
         }
         let taken = self.refusals.refused(now);
@@ -201,14 +216,35 @@ impl Finder {
         }
     }
 
-    /// The platform is overloaded, by whatever. Gives the new rate.
-    pub(super) fn overloaded(&mut self, now: Instant) -> f64 {
-        self.lower(self.paced(now) * AFTER_FIRST, now)
+    /// The platform is overloaded, by whatever. Gives the new rate when it is lowered.
+    pub(super) fn overloaded(&mut self, now: Instant) -> Option<f64> {
+        if self.is_accident(now) {
+            return None;
+        }
+        Some(self.lower(self.paced(now) * AFTER_FIRST, now))
     }
 
     /// The platform takes requests and throttles most of their devices: this share of the rate would be right. Gives the new rate.
     pub(super) fn crowded(&mut self, share: f64, now: Instant) -> f64 {
         self.lower(self.paced(now) * share.clamp(LEAST_OF_CROWDED, 0.5), now)
+    }
+
+    /// Whether a refusal says nothing against the rate. When it says that lowering it was in vain, the rate is taken back to where it was.
+    fn is_accident(&mut self, now: Instant) -> bool {
+        let paced = self.paced(now);
+        if self.accidents.explain(paced) {
+            self.as_if_accepted();
+            return true;
+        }
+        let Some(good) = self.limit.and_then(|_| self.accidents.as_good(paced)) else {
+            return false;
+        };
+        self.rate = good.min(self.ceiling);
+        self.limit = Some(Limit::new(self.rate, self.rate * MARGIN));
+        self.note_lowered(now);
+        self.refusals.forget_most();
+        self.accidents.begin_anew();
+        true
     }
 
     fn present(&self) -> f64 {
@@ -296,6 +332,8 @@ impl Finder {
     /// Lowers the rate to this one.
     fn lower(&mut self, rate: f64, now: Instant) -> f64 {
         let refused = self.paced(now);
+        let (answered, times) = self.refusals.counts();
+        self.accidents.lowered(refused, answered, times);
         let refused = match self.limit {
             // While nothing at all is taken, a refusal says nothing about the rate.
             Some(limit) if self.earned == 0 => refused.max(limit.refused),

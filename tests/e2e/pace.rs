@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleetpush::simulator::{AtFirst, Limit, Scenario};
+use fleetpush::simulator::{AtFirst, Fault, Limit, Scenario};
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
 use crate::support::{Sim, Site, agree, devices};
@@ -98,6 +98,40 @@ fn what_was_found_is_kept_when_the_run_is_stopped() {
     push.signal(rustix::process::Signal::INT);
     push.ended().expect(3);
     assert_eq!(known(&site).len(), 1);
+}
+
+#[test]
+fn refusals_whatever_the_rate_do_not_drive_it_down() {
+    let sim = Sim::start(Scenario {
+        faults: [(Fault::TooManyRequests, 0.1)].into(),
+        latency_ms: 5,
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(500));
+    let args = ["run", "fleet.csv", "--chunk-size", "1", "--rate", "200"];
+    site.push(&sim, &args).expect(0);
+    agree(&site.journal(), &sim);
+    assert!(sim.stats().faults[&Fault::TooManyRequests] > 20);
+    // Lowered for each of them, it would be the least there is.
+    let known = known(&site);
+    assert!(known.iter().all(|(_, rate)| *rate > 10.0), "{known:?}");
+}
+
+#[test]
+fn the_ceiling_on_requests_is_kept_to_by_those_that_are_sent_again_too() {
+    let sim = Sim::start(Scenario {
+        faults: [(Fault::TooManyRequests, 0.5)].into(),
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(20));
+    let args = ["run", "fleet.csv", "--chunk-size", "1", "--rate", "20"];
+    site.push(&sim, &args).expect(0);
+    let deliveries = sim.deliveries();
+    let requests = sim.stats().requests;
+    assert!(requests > 20, "some were sent again: {requests}");
+    // A twentieth of a second apart at least. The refused ones at the end are not seen here, and the first may be late on a busy machine.
+    let took = deliveries[19].at_ms - deliveries[0].at_ms;
+    assert!(took >= 500, "{took} ms");
 }
 
 #[test]

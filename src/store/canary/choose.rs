@@ -2,8 +2,12 @@
 //!
 //! The run's ids are cut into equal parts, and one task of each is drawn: tasks of a payload stand side by side, so that every payload
 //! of some size is met, and a run of ten million tasks costs as many look-ups as one of ten thousand. Of the drawn ones each product
-//! gives one as far as the canary suffices, and the rest in proportion. Up to [`PARTS`] tasks all are drawn; in a larger run a product
-//! may be missed that has less than one task in [`PARTS`].
+//! gives one as far as the canary suffices, and the rest in proportion.
+//!
+//! Up to [`PARTS`] tasks all are drawn. In a larger run products may be missed that have less than one task in [`PARTS`]. When the canary
+//! has room for them, they are sought: `payload` tells which they are, and one pass over the tasks finds one of each, since no index leads
+//! from a payload to its tasks. That pass is SQLite's alone: of ten million tasks it takes about a second, of a million payloads with a
+//! product each five.
 
 use sqlx::SqliteConnection;
 
@@ -44,6 +48,7 @@ pub(super) async fn choose(
         sqlx::query(statement).execute(&mut *connection).await?;
     }
     draw_enough(connection, run, wanted, seed).await?;
+    seek_missed(connection, run, wanted, seed).await?;
     // Of each product one, the largest products first; then by the place within the product in relation to its size.
     sqlx::query(
         "INSERT INTO temp.chosen (task_id) SELECT task_id FROM ( \
@@ -95,6 +100,60 @@ async fn draw_enough(
             .execute(&mut *connection)
             .await?;
     }
+}
+
+/// Adds a task of each product that the draw has missed, the largest first, as far as `wanted` suffices for one of each product.
+async fn seek_missed(
+    connection: &mut SqliteConnection,
+    run: &Run,
+    wanted: u64,
+    seed: u64,
+) -> Result<(), StoreError> {
+    for statement in [
+        "CREATE TEMP TABLE met (product_key TEXT PRIMARY KEY) WITHOUT ROWID",
+        "CREATE TEMP TABLE missed (payload_id INTEGER PRIMARY KEY, product_key TEXT NOT NULL)",
+    ] {
+        sqlx::query(statement).execute(&mut *connection).await?;
+    }
+    let met = sqlx::query(
+        "INSERT INTO temp.met SELECT DISTINCT p.product_key FROM temp.drawn AS d \
+         JOIN task AS t ON t.id = d.task_id JOIN payload AS p ON p.id = t.payload_id",
+    )
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
+    if met < wanted {
+        // The index tells where the run's payloads begin and end, and they are read in the order that they are stored in.
+        let missed = sqlx::query(
+            "INSERT INTO temp.missed SELECT id, product_key FROM payload \
+             WHERE id BETWEEN (SELECT min(id) FROM payload WHERE run_id = ?1) AND (SELECT max(id) FROM payload WHERE run_id = ?1) \
+             AND +run_id = ?1 AND product_key NOT IN (SELECT product_key FROM temp.met)",
+        )
+        .bind(run.id.0)
+        .execute(&mut *connection)
+        .await?
+        .rows_affected();
+        if missed > 0 {
+            // Beside min(), SQLite takes the other columns from the row that has it. The order of the joins is that of the text.
+            sqlx::query(
+                "INSERT INTO temp.drawn (task_id, dice) SELECT id, dice FROM ( \
+                     SELECT t.id, min((t.id * 2654435761 + ?3) & 4294967295) AS dice, count(*) AS devices \
+                     FROM task AS t CROSS JOIN temp.missed AS m ON m.payload_id = t.payload_id \
+                     WHERE t.id >= ?1 AND t.id < ?2 AND t.held = 0 GROUP BY m.product_key \
+                 ) ORDER BY devices DESC, dice LIMIT ?4",
+            )
+            .bind(run.first_task.0)
+            .bind(run.end_task.0)
+            .bind((mix(seed) >> 32) as i64)
+            .bind((wanted - met) as i64)
+            .execute(&mut *connection)
+            .await?;
+        }
+    }
+    for statement in ["DROP TABLE temp.met", "DROP TABLE temp.missed"] {
+        sqlx::query(statement).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 async fn draw(

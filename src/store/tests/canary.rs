@@ -165,6 +165,52 @@ async fn a_large_run_is_drawn_from_and_not_read_through() {
 }
 
 #[tokio::test]
+async fn a_product_of_a_single_device_is_met_in_a_large_run() {
+    let mut choices = Vec::new();
+    for seed in [1, 1, 2] {
+        let folder = TempDir::new().unwrap();
+        let sizes = [("A", 9000), ("B", 1), ("C", 15_000), ("D", 2), ("E", 1000)];
+        let mut store = staged(&folder, products(&sizes)).await;
+        choose(&mut store, "50", seed).await;
+        let of = by_product(&mut store).await;
+        assert_eq!(of.values().sum::<usize>(), 50);
+        assert_eq!((of["B"], of["D"]), (1, 1), "{of:?}");
+        assert!(of["A"] >= 15 && of["C"] >= 25, "{of:?}");
+        choices.push(chosen(&mut store).await);
+    }
+    assert_eq!(choices[0], choices[1]);
+    assert_ne!(choices[0], choices[2]);
+}
+
+#[tokio::test]
+async fn a_small_canary_of_a_large_run_takes_the_largest_products() {
+    let folder = TempDir::new().unwrap();
+    // More products than the draw can meet, and fewer of several devices than are wanted.
+    let small: Vec<String> = (0..600).map(|n| format!("S{n}")).collect();
+    let mut sizes = vec![("A", 12_000), ("B", 12_000), ("C", 40), ("D", 30)];
+    sizes.extend(small.iter().map(|product| (product.as_str(), 1)));
+    let mut store = staged(&folder, products(&sizes)).await;
+    choose(&mut store, "700", 1).await;
+    let of = by_product(&mut store).await;
+    assert_eq!(of.len(), 604, "every product: {of:?}");
+    assert_eq!(of.values().sum::<usize>(), 700);
+    let folder = TempDir::new().unwrap();
+    let mut store = staged(&folder, products(&sizes)).await;
+    choose(&mut store, "4", 1).await;
+    let of = by_product(&mut store).await;
+    assert_eq!(of.keys().collect::<Vec<_>>(), ["A", "B", "C", "D"]);
+}
+
+#[tokio::test]
+async fn a_product_of_which_nothing_is_to_be_sent_first_is_not_met() {
+    let folder = TempDir::new().unwrap();
+    let twice = products(&[("A", 12_000), ("B", 1)]).chain(products(&[("B", 1)]));
+    let mut store = staged(&folder, twice).await;
+    choose(&mut store, "10", 1).await;
+    assert_eq!(by_product(&mut store).await["B"], 1, "and once");
+}
+
+#[tokio::test]
 async fn a_choice_is_made_once() {
     let folder = TempDir::new().unwrap();
     let mut store = staged(&folder, products(&[("A", 100)])).await;

@@ -50,6 +50,11 @@ impl Refusals {
         (accepted >= TELLING && seconds > 0.0).then(|| f64::from(accepted) / seconds)
     }
 
+    /// How many requests were answered since the first of the last refusals that came together, and how many of them refused.
+    pub(super) fn counts(&self) -> (u32, u32) {
+        (self.accepted + self.refused, self.refused)
+    }
+
     /// The share that is accepted while there are refusals; `None` as long as these may be an accident.
     pub(super) fn share(&self) -> Option<f64> {
         // The first of them began the count, and one acceptance stands for what is not known.

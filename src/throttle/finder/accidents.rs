@@ -1,0 +1,388 @@
+//! Which refusals are accidents: those that come whatever the rate, so that no lower one helps.
+//!
+//! What requests came to is kept by the rate that they were sent at. It has to be explained by a limit, beyond which only so many requests
+//! a second are taken, and by a share that is refused whatever the rate. Of all limits, none included, that explain it not much worse than
+//! the likeliest one, the lowest is believed in: so a refusal is blamed on the rate until it is refuted that this could help.
+//!
+//! - What is refused below that limit is the share of accidents. Refusals are taken for them as long as there are not noticeably more.
+//! - A rate below that limit was lowered in vain: see [`Accidents::as_good`].
+//!
+//! The share is never learnt at one rate alone, where a limit looks the same. And no platform refuses less at a higher rate: what is known
+//! and says so is of a time that is over, and forgotten. So accidents are forgotten when they stop, and a limit that has moved is met anew.
+
+use std::collections::BTreeMap;
+
+/// The ratio of rates that are told apart.
+const APART: f64 = 1.05;
+/// Rates are told apart between these: one is zero as long as nothing was answered.
+const SLOWEST: f64 = 0.01;
+const FASTEST: f64 = 1e6;
+/// So many of these below the lowest that was tried, a limit is thought of.
+const FAR: i32 = 40;
+/// So many of the last requests at a rate are remembered.
+const MEMORY: f64 = 200.0;
+/// How much less likely than the likeliest an explanation is that is refuted, as a logarithm.
+const REFUTED: f64 = 3.0;
+/// The same for the platform being as it was.
+const CHANGED: f64 = 7.0;
+/// What is believed is good for so many requests, as long as it explains what comes.
+const REVIEW: u64 = 50;
+/// What is left of what was known at a rate and above it when it has to be lowered: of so many of the last requests so many.
+const LATELY: u64 = 200;
+const LITTLE: f64 = 25.0;
+
+/// So many refusals below a limit may be anything.
+const ANYTHING: f64 = 3.0;
+/// How much larger the share of accidents may be than it seems: by this factor, and by so many standard deviations.
+const LARGER: f64 = 1.15;
+const DEVIATIONS: f64 = 2.0;
+/// The largest share that is taken for accidents.
+const MOST: f64 = 0.35;
+/// So many accidents may come at once, and so many more for each in a hundred requests.
+const AT_ONCE: f64 = 4.0;
+const AT_ONCE_EACH: f64 = 40.0;
+/// Accidents in a row that are less likely than this are none.
+const ROW: f64 = 1e-5;
+/// More in a row tell nothing more, whatever they are.
+const LONGEST_ROW: u32 = 8;
+
+/// What is known of accidents.
+#[derive(Debug, Default)]
+pub(super) struct Accidents {
+    /// By rate, in steps of [`APART`].
+    accounts: BTreeMap<i32, Account>,
+    /// Requests that were answered, all of them.
+    answered: u64,
+    /// Refusals since the last acceptance.
+    in_a_row: u32,
+    /// The limit that is believed in, infinite for none, and since how many requests.
+    limit: f64,
+    believed_at: u64,
+    /// The share of requests that may be refused by accident.
+    allowed: f64,
+    /// So many refusals would be accidents now.
+    spare: f64,
+}
+
+/// What requests at about one rate came to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Account {
+    answered: f64,
+    refused: f64,
+    /// How many requests had been answered in all when the last one was.
+    last: u64,
+}
+
+impl Accidents {
+    /// A request at this rate was taken.
+    pub(super) fn accepted(&mut self, rate: f64) {
+        self.in_a_row = 0;
+        self.count(rate, false);
+        if self.allowed > 0.0 && self.is_old() {
+            self.review(rate);
+        }
+    }
+
+    /// A request at this rate was refused. Gives whether that is an accident.
+    pub(super) fn explain(&mut self, rate: f64) -> bool {
+        self.in_a_row += 1;
+        if self.in_a_row > LONGEST_ROW {
+            return false;
+        }
+        self.count(rate, true);
+        if self.spare < 1.0 || self.is_old() {
+            self.review(rate);
+        }
+        let is_accident = self.spare >= 1.0 && !self.is_row();
+        if is_accident {
+            self.spare -= 1.0;
+        }
+        is_accident
+    }
+
+    /// A higher rate than this one that has been tried and is as good, when refusals go on and are no fewer here: it was lowered in vain.
+    pub(super) fn as_good(&self, rate: f64) -> Option<f64> {
+        let (tried, _) = self.accounts.last_key_value()?;
+        let good = (self.limit / APART).min(rate_at(*tried));
+        (self.allowed > 0.0 && !self.is_row() && good > rate * APART).then_some(good)
+    }
+
+    /// The rate is going to be lowered from this one, because of the last requests so many were refused. What is known of it and of higher
+    /// ones counts for little from now on, and for nothing when the platform has obviously changed.
+    pub(super) fn lowered(&mut self, rate: f64, answered: u32, refused: u32) {
+        let here = place(rate);
+        let from = here - 1;
+        let last = Account {
+            answered: f64::from(answered),
+            refused: f64::from(refused),
+            last: self.answered,
+        };
+        let has_changed = |known: &Account| refused > 1 && known.without(last).differs(last);
+        if self.accounts.get(&here).is_some_and(has_changed) {
+            self.accounts.retain(|place, _| *place < from);
+            self.accounts.insert(here, last);
+        }
+        let before = self.answered.saturating_sub(LATELY);
+        self.accounts
+            .retain(|place, account| *place < from || account.last > before);
+        let known = Account::sum(self.accounts.range(from..)).answered;
+        if known > LITTLE {
+            for (_, account) in self.accounts.range_mut(from..) {
+                account.shrink(LITTLE / known);
+            }
+        }
+        self.begin_anew();
+    }
+
+    /// Refusals at one rate say nothing against another one.
+    pub(super) fn begin_anew(&mut self) {
+        self.spare = self.at_once();
+    }
+
+    fn count(&mut self, rate: f64, refused: bool) {
+        self.answered += 1;
+        let account = self.accounts.entry(place(rate)).or_default();
+        account.last = self.answered;
+        account.add(refused);
+        self.spare = (self.spare + self.allowed).min(self.at_once());
+    }
+
+    /// Whether what is believed is to be looked at again.
+    fn is_old(&self) -> bool {
+        self.answered >= self.believed_at + REVIEW
+    }
+
+    fn review(&mut self, rate: f64) {
+        self.forget_what_is_over(place(rate));
+        self.believe();
+    }
+
+    fn at_once(&self) -> f64 {
+        if self.allowed > 0.0 {
+            AT_ONCE + AT_ONCE_EACH * self.allowed
+        } else {
+            0.0
+        }
+    }
+
+    /// Whether so many refusals in a row are no accident.
+    fn is_row(&self) -> bool {
+        self.allowed.powf(f64::from(self.in_a_row)) < ROW
+    }
+
+    /// Forgets higher rates at which less is refused than here, and lower ones at which more is.
+    fn forget_what_is_over(&mut self, here: i32) {
+        let Some(&now) = self.accounts.get(&here) else {
+            return;
+        };
+        let above = Account::sum(self.accounts.range(here + 1..));
+        if now.share() > above.share() && now.differs(above) {
+            self.accounts.retain(|place, _| *place <= here);
+        }
+        let below = Account::sum(self.accounts.range(..here));
+        if now.share() < below.share() && now.differs(below) {
+            self.accounts.retain(|place, _| *place >= here);
+        }
+    }
+
+    /// Finds the limit to believe in, and the share of accidents that goes with it.
+    fn believe(&mut self) {
+        let limits = self.limits();
+        let likeliest = limits
+            .iter()
+            .map(|(_, _, likelihood)| *likelihood)
+            .fold(f64::NEG_INFINITY, f64::max);
+        let Some((limit, below, _)) = limits
+            .into_iter()
+            .find(|(_, _, likelihood)| *likelihood > likeliest - REFUTED)
+        else {
+            return;
+        };
+        let refused = (below.refused - ANYTHING).max(0.0);
+        let larger = LARGER * refused + DEVIATIONS * refused.sqrt();
+        let were_any = self.allowed > 0.0;
+        self.limit = limit;
+        self.believed_at = self.answered;
+        self.allowed = (larger / below.answered.max(1.0)).min(MOST);
+        if !were_any {
+            self.begin_anew();
+        }
+    }
+
+    /// Limits from far below the lowest rate that was tried, and none at the end; each with what is known of lower rates, and with the
+    /// logarithm of the likelihood of all that is known.
+    fn limits(&self) -> Vec<(f64, Account, f64)> {
+        let known: Vec<(i32, f64, Account)> = self
+            .accounts
+            .iter()
+            .map(|(place, account)| (*place, rate_at(*place), *account))
+            .collect();
+        let (Some((lowest, ..)), Some((highest, ..))) = (known.first(), known.last()) else {
+            return Vec::new();
+        };
+        let mut below = Account::default();
+        let mut lower = 0;
+        (lowest - FAR..=highest + 1)
+            .map(|place| {
+                while let Some((tried, _, account)) = known.get(lower)
+                    && *tried < place
+                {
+                    below = below.with(*account);
+                    lower += 1;
+                }
+                let share = below.share();
+                let limit = rate_at(place) / APART.sqrt();
+                let beyond: f64 = known[lower..]
+                    .iter()
+                    .map(|(_, rate, account)| {
+                        account.likelihood(1.0 - (1.0 - share) * limit / rate)
+                    })
+                    .sum();
+                let limit = if place > *highest {
+                    f64::INFINITY
+                } else {
+                    limit
+                };
+                (limit, below, below.likelihood(share) + beyond)
+            })
+            .collect()
+    }
+}
+
+fn place(rate: f64) -> i32 {
+    (rate.clamp(SLOWEST, FASTEST).ln() / APART.ln()).round() as i32
+}
+
+fn rate_at(place: i32) -> f64 {
+    APART.powi(place)
+}
+
+impl Account {
+    fn sum<'a>(accounts: impl Iterator<Item = (&'a i32, &'a Self)>) -> Self {
+        accounts.fold(Self::default(), |sum, (_, account)| sum.with(*account))
+    }
+
+    fn with(self, other: Self) -> Self {
+        Self {
+            answered: self.answered + other.answered,
+            refused: self.refused + other.refused,
+            last: self.last.max(other.last),
+        }
+    }
+
+    fn without(self, other: Self) -> Self {
+        Self {
+            answered: (self.answered - other.answered).max(0.0),
+            refused: (self.refused - other.refused).max(0.0),
+            ..self
+        }
+    }
+
+    fn add(&mut self, refused: bool) {
+        if self.answered >= MEMORY {
+            self.shrink(1.0 - 1.0 / MEMORY);
+        }
+        self.answered += 1.0;
+        self.refused += f64::from(u8::from(refused));
+    }
+
+    fn shrink(&mut self, by: f64) {
+        self.answered *= by;
+        self.refused *= by;
+    }
+
+    fn share(self) -> f64 {
+        self.refused / self.answered.max(1.0)
+    }
+
+    /// Whether other shares are refused than in the other one, and not by chance.
+    fn differs(self, other: Self) -> bool {
+        let share = (self.refused + other.refused) / (self.answered + other.answered).max(1.0);
+        let alike = self.likelihood(share) + other.likelihood(share);
+        self.likelihood(self.share()) + other.likelihood(other.share()) > alike + CHANGED
+    }
+
+    /// The logarithm of the likelihood of this when such a share is refused.
+    fn likelihood(self, share: f64) -> f64 {
+        let share = share.clamp(0.002, 0.998);
+        self.refused * share.ln() + (self.answered - self.refused) * (1.0 - share).ln()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers a hundred requests at a rate, of which so many are refused, evenly spread. Gives how many of them were accidents.
+    fn answer(accidents: &mut Accidents, rate: f64, refused: u32) -> u32 {
+        let mut explained = 0;
+        for n in 0..100 {
+            if refused > 0 && n % (100 / refused) == 0 {
+                explained += u32::from(accidents.explain(rate));
+            } else {
+                accidents.accepted(rate);
+            }
+        }
+        explained
+    }
+
+    #[test]
+    fn what_is_refused_at_one_rate_alone_may_be_a_limit() {
+        let mut accidents = Accidents::default();
+        assert_eq!(answer(&mut accidents, 25.0, 10), 0);
+        assert_eq!(accidents.as_good(25.0), None);
+    }
+
+    #[test]
+    fn what_is_refused_at_a_lower_rate_as_well_is_accidents() {
+        let mut accidents = Accidents::default();
+        answer(&mut accidents, 25.0, 10);
+        assert!(answer(&mut accidents, 12.0, 10) >= 5);
+        let good = accidents.as_good(12.0).unwrap();
+        assert!((22.0..27.0).contains(&good), "{good}");
+        // And at the higher rate so much is expected now, and no more.
+        accidents.begin_anew();
+        assert_eq!(answer(&mut accidents, 25.0, 10), 10);
+        assert!(answer(&mut accidents, 25.0, 50) < 40);
+    }
+
+    #[test]
+    fn a_limit_between_two_rates_is_none() {
+        let mut accidents = Accidents::default();
+        answer(&mut accidents, 25.0, 50);
+        answer(&mut accidents, 12.5, 0);
+        assert_eq!(answer(&mut accidents, 25.0, 50), 0);
+        assert_eq!(accidents.as_good(12.5), None);
+    }
+
+    #[test]
+    fn accidents_are_forgotten_when_they_stop() {
+        let mut accidents = Accidents::default();
+        answer(&mut accidents, 25.0, 10);
+        answer(&mut accidents, 12.0, 10);
+        for _ in 0..10 {
+            answer(&mut accidents, 25.0, 0);
+        }
+        answer(&mut accidents, 25.0, 1);
+        assert!(accidents.allowed < 0.03, "{}", accidents.allowed);
+    }
+
+    #[test]
+    fn a_rate_may_be_lowered_before_anything_was_answered() {
+        let mut accidents = Accidents::default();
+        accidents.lowered(0.0, 0, 0);
+        accidents.accepted(f64::INFINITY);
+        assert!(!accidents.explain(0.0));
+        assert_eq!(accidents.as_good(0.0), None);
+    }
+
+    #[test]
+    fn everything_in_a_row_is_no_accident() {
+        let mut accidents = Accidents::default();
+        answer(&mut accidents, 25.0, 10);
+        answer(&mut accidents, 12.0, 10);
+        let explained: u32 = (0..100).map(|_| u32::from(accidents.explain(25.0))).sum();
+        assert!(explained < 8, "{explained}");
+        assert_eq!(accidents.as_good(12.0), None);
+    }
+}
