@@ -48,8 +48,10 @@ fn start(settings: Settings, set_by_a_test: Option<Timestamp>) -> Result<Exit, F
         );
     }
     // One thread for all tasks: a small request passes through four of them, and waking another thread each time costs more than a
-    // second core gains. What blocks has a thread of its own: SQLite, files that are read, and a terminal that is drawn on.
+    // second core gains. What blocks has a thread of its own: SQLite, files that are read, and a terminal that is drawn on. The writer
+    // is looked at after every few tasks, or it would be the last to hear that a commit is done.
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .event_interval(4)
         .enable_all()
         .build()
         .context("cannot start the runtime")

@@ -15,17 +15,17 @@ pub(super) fn room(
     outstanding: usize,
     rides: bool,
 ) -> usize {
-    let window = match rate {
-        Some(rate) => ((rate * AHEAD_SECONDS).ceil() as usize).clamp(1, concurrency),
-        None => concurrency,
-    };
+    let most = 2 * concurrency;
+    let window = rate.map_or(most, |rate| {
+        ((rate * AHEAD_SECONDS).ceil() as usize).clamp(1, most)
+    });
     // A claim by itself costs a transaction of its own: it is left until what is unsent is about to run out.
     if !rides && unsent > window / 4 {
         return 0;
     }
     window
         .saturating_sub(unsent)
-        .min((2 * concurrency).saturating_sub(outstanding))
+        .min(most.saturating_sub(outstanding))
 }
 
 #[cfg(test)]
@@ -41,15 +41,16 @@ mod tests {
         assert_eq!(room(16, Some(25.0), 0, 8, false), 3);
         assert_eq!(room(16, None, 0, 16, false), 16);
         assert_eq!(room(16, None, 0, 32, true), 0);
+        assert_eq!(room(16, None, 0, 0, true), 32);
     }
 
     #[test]
     fn a_claim_that_costs_a_transaction_waits_until_little_is_unsent() {
         assert_eq!(room(16, Some(25.0), 1, 8, true), 2);
         assert_eq!(room(16, Some(25.0), 1, 8, false), 0);
-        assert_eq!(room(64, None, 17, 60, false), 0);
-        assert_eq!(room(64, None, 16, 60, false), 48);
-        assert_eq!(room(64, None, 63, 64, true), 1);
+        assert_eq!(room(64, None, 33, 60, false), 0);
+        assert_eq!(room(64, None, 32, 60, false), 68);
+        assert_eq!(room(64, None, 127, 127, true), 1);
     }
 
     proptest! {
