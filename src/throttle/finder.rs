@@ -21,7 +21,7 @@ use accidents::Accidents;
 use evidence::{Best, Refusals};
 
 /// The rate to begin with when there is no ceiling, in requests a second: slow enough to be refused little, and soon left behind.
-const START: f64 = 150.0;
+const START: f64 = 100.0;
 /// The share of the ceiling to begin with.
 const START_SHARE: f64 = 0.8;
 /// Ceilings up to this need no gentleness, in requests a second.
