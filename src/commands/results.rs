@@ -172,7 +172,7 @@ mod tests {
         .await;
         assert_eq!(
             text.lines().filter(|line| line.starts_with("2,1,")).count(),
-            2,
+            4,
             "{text}"
         );
         let (printer, _) = Printer::captured(None);

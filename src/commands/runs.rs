@@ -104,14 +104,14 @@ mod tests {
         insta::assert_snapshot!(texts.join("\n"), @r#"
         RUN  NAME            STATE     CREATED_AT                FINISHED_AT               TASKS  ACCEPTED  FAILED  IN_DOUBT  PENDING  SKIPPED
         1    north-1a2b3c4d  running   2026-11-22T19:00:00.123Z  -                         13     1         4       1         6        1
-        2    1               complete  2026-11-22T19:00:50.123Z  2026-11-22T19:00:56.123Z  2      2         0       0         0        0
+        2    1               complete  2026-11-22T19:00:50.123Z  2026-11-22T19:00:56.123Z  4      4         0       0         0        0
 
         run,name,manifest,identity,base_url,state,created_at,started_at,finished_at,tasks,accepted,failed,in_doubt,pending,snoozing,in_flight,skipped
         1,north-1a2b3c4d,north.csv,1a2b3c4d,https://iot-api.acceleronix.io,running,2026-11-22T19:00:00.123Z,2026-11-22T19:00:01.123Z,,13,1,4,1,6,1,2,1
-        2,1,south.csv.gz,99aabbcc,simulator,complete,2026-11-22T19:00:50.123Z,2026-11-22T19:00:51.123Z,2026-11-22T19:00:56.123Z,2,2,0,0,0,0,0,0
+        2,1,south.csv.gz,99aabbcc,simulator,complete,2026-11-22T19:00:50.123Z,2026-11-22T19:00:51.123Z,2026-11-22T19:00:56.123Z,4,4,0,0,0,0,0,0
 
         {"run":1,"name":"north-1a2b3c4d","manifest":"north.csv","identity":"1a2b3c4d","base_url":"https://iot-api.acceleronix.io","state":"running","created_at":"2026-11-22T19:00:00.123Z","started_at":"2026-11-22T19:00:01.123Z","finished_at":null,"tasks":13,"accepted":1,"failed":4,"in_doubt":1,"pending":6,"snoozing":1,"in_flight":2,"skipped":1}
-        {"run":2,"name":"1","manifest":"south.csv.gz","identity":"99aabbcc","base_url":"simulator","state":"complete","created_at":"2026-11-22T19:00:50.123Z","started_at":"2026-11-22T19:00:51.123Z","finished_at":"2026-11-22T19:00:56.123Z","tasks":2,"accepted":2,"failed":0,"in_doubt":0,"pending":0,"snoozing":0,"in_flight":0,"skipped":0}
+        {"run":2,"name":"1","manifest":"south.csv.gz","identity":"99aabbcc","base_url":"simulator","state":"complete","created_at":"2026-11-22T19:00:50.123Z","started_at":"2026-11-22T19:00:51.123Z","finished_at":"2026-11-22T19:00:56.123Z","tasks":4,"accepted":4,"failed":0,"in_doubt":0,"pending":0,"snoozing":0,"in_flight":0,"skipped":0}
         "#);
     }
 

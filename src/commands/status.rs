@@ -230,10 +230,10 @@ mod tests {
           database  FOLDER/fleetpush.db
           started   2026-11-22T19:00:51.123Z
           finished  2026-11-22T19:00:56.123Z
-          pace      5.0 s, 0.40 devices/s
+          pace      5.0 s, 0.80 devices/s
 
-          tasks     2
-          accepted  2  accepted by the platform, not yet delivered to the device
+          tasks     4
+          accepted  4  accepted by the platform, not yet delivered to the device
           failed    0
           in doubt  0
           skipped   0
