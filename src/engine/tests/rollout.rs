@@ -319,7 +319,8 @@ async fn a_ramp_rises_with_acceptances_to_the_rate_and_goes_on_where_it_was() {
     bench.options.rollout.ramp = "20,x4,every=30".parse().unwrap();
     bench.options.concurrency = 1;
     let begun = Instant::now();
-    let ((stop, first), ()) = tokio::join!(bench.push(), bench.stop_at(5));
+    // Another one may go out before the stop is heard of, but not two.
+    let ((stop, first), ()) = tokio::join!(bench.push(), bench.stop_at(4));
     assert_eq!(stop, Stop::Signal);
     // Three requests at 20 a second, the first at once.
     assert!(
@@ -336,7 +337,7 @@ async fn a_ramp_rises_with_acceptances_to_the_rate_and_goes_on_where_it_was() {
     let accepted = bench.query("SELECT accepted FROM runs").await[0]
         .parse()
         .unwrap();
-    assert!((50..60).contains(&accepted), "{accepted}");
+    assert!((40..60).contains(&accepted), "{accepted}");
     let (stop, second) = bench.push().await;
     assert_eq!(stop, Stop::Complete);
     assert_eq!(
