@@ -157,6 +157,22 @@ fn a_killed_canary_goes_on_with_the_same_devices_and_no_other() {
 }
 
 #[test]
+fn a_canary_meets_every_product() {
+    let sim = Sim::healthy();
+    let fleet = devices(300).replace("DK00150,PK0001", "DK00150,PK0002");
+    let site = Site::with(&fleet);
+    site.push(
+        &sim,
+        &["run", "fleet.csv", "--canary", "2", "--canary-pause"],
+    )
+    .expect(3);
+    let journal = site.journal();
+    let accepted = journal.tasks.iter().filter(|task| task.state == "accepted");
+    let products: HashSet<_> = accepted.map(|task| &task.product_key).collect();
+    assert_eq!(products.len(), 2, "{products:?}");
+}
+
+#[test]
 fn a_canary_that_is_throttled_is_waited_for() {
     let sim = Sim::start(Scenario {
         seed: 3,
