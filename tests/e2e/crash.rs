@@ -20,6 +20,8 @@ use crate::support::{Ended, Journal, Push, Sim, Site, agree, wait_for};
 const KILLS: usize = 10;
 /// Fleets for each kind of push; each thread takes one kind.
 const FLEETS: u64 = 6;
+/// How long after the event that it waited for a kill comes, at the latest.
+const DELAY: Duration = Duration::from_millis(60);
 
 #[test]
 fn killed_at_any_moment_it_loses_nothing() {
@@ -28,7 +30,7 @@ fn killed_at_any_moment_it_loses_nothing() {
     let toll = std::thread::scope(|scope| {
         let halves = ["resend", "hold"].map(|in_doubt| {
             scope.spawn(move || {
-                let mut toll = Toll::default();
+                let mut toll = Toll::new();
                 for number in 0..FLEETS {
                     let seed = seed.wrapping_add(2 * number + u64::from(in_doubt == "hold"));
                     Story::new(seed, in_doubt).survive(&mut toll);
@@ -48,13 +50,26 @@ fn killed_at_any_moment_it_loses_nothing() {
 }
 
 /// What the kills of one thread have met.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Toll {
     kills: usize,
     /// Kills before there was a run.
     before_staged: usize,
     /// Attempts that they left in doubt.
     doubts: usize,
+    /// How soon the first kill of a fleet comes, at the latest: sooner whenever a fleet was staged by then.
+    haste: Duration,
+}
+
+impl Toll {
+    fn new() -> Self {
+        Self {
+            kills: 0,
+            before_staged: 0,
+            doubts: 0,
+            haste: DELAY,
+        }
+    }
 }
 
 fn seed() -> u64 {
@@ -142,12 +157,16 @@ impl Story {
     /// Kills until it has been enough, then lets the push end.
     fn survive(&mut self, toll: &mut Toll) {
         let mut is_staged = false;
-        for _ in 0..KILLS {
+        for kill in 0..KILLS {
             let mut push = Push::start(self.push());
             let before = self.sim.stats();
             let after: u64 = self.random.random_range(1..30);
-            // A fleet is staged once, so that is aimed at until a push has got through it.
-            let moments = if is_staged { 8 } else { 4 };
+            // A fleet is staged once, so that is aimed at until a push has got through it, and first of all.
+            let (moments, delay) = match (kill, is_staged) {
+                (0, _) => (1, toll.haste),
+                (_, false) => (4, DELAY),
+                (_, true) => (8, DELAY),
+            };
             match self.random.random_range(0..moments) {
                 // While it starts, stages or recovers.
                 0 => {}
@@ -171,7 +190,7 @@ impl Story {
                     .then_some(())
                 }),
             }
-            std::thread::sleep(Duration::from_micros(self.random.random_range(0..60_000)));
+            std::thread::sleep(self.random.random_range(Duration::ZERO..delay));
             if push.has_ended() {
                 break;
             }
@@ -179,6 +198,9 @@ impl Story {
             toll.kills += 1;
             is_staged = self.is_staged();
             toll.before_staged += usize::from(!is_staged);
+            if kill == 0 && is_staged {
+                toll.haste /= 2;
+            }
         }
         self.sim.play(self.calm.clone());
         let ended = Push::start(self.push()).ended();
