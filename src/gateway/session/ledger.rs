@@ -13,7 +13,7 @@ const MAX_LIFE: Duration = Duration::from_hours(2);
 /// How long after a renewal that failed the next is tried.
 const RENEWAL_PAUSE: Duration = Duration::from_mins(1);
 /// New tokens refused in a row that end the session.
-const MAX_STRIKES: u8 = 2;
+const MAX_STRIKES: usize = 2;
 
 /// What a sender has to do to get a token.
 #[derive(Debug)]
@@ -34,8 +34,8 @@ pub(super) struct Ledger {
     held: Option<Held>,
     /// Of the newest token.
     generation: u64,
-    /// New tokens refused since one was accepted.
-    strikes: u8,
+    /// The generations of new tokens that were refused since one was accepted.
+    strikes: Vec<u64>,
     /// Fetches that have ended.
     fetches: u64,
     /// What the last fetch failed with.
@@ -127,13 +127,16 @@ impl Ledger {
     }
 
     /// A reply shows that the platform took a token.
+    ///
+    /// It may come later than the refusal of another request with the same token, which then was no new one any more.
     pub(super) fn accepted(&mut self, generation: u64) {
         if let Some(held) = &mut self.held
             && held.token.generation == generation
         {
             held.accepted = true;
-            self.strikes = 0;
+            self.strikes.clear();
         }
+        self.strikes.retain(|strike| *strike != generation);
     }
 
     /// Lets go of a refused token. Late refusals of older ones say nothing about the one that is held.
@@ -145,8 +148,8 @@ impl Ledger {
         if held.accepted {
             return;
         }
-        self.strikes += 1;
-        if self.strikes >= MAX_STRIKES {
+        self.strikes.push(generation);
+        if self.strikes.len() >= MAX_STRIKES {
             self.hopeless = Some(Unsent::Credentials {
                 error: format!(
                     "the platform gives tokens and refuses them ({said}): check that the AccessKey may use this API, and that nothing between here and the platform changes the Authorization header"
@@ -261,10 +264,27 @@ mod tests {
     fn an_acceptance_of_an_older_token_proves_nothing_about_new_ones() {
         let mut ledger = Ledger::default();
         let old = ledger.issued(issued("a", None), START);
-        ledger.refused(old.generation, "no");
-        let new = ledger.issued(issued("b", None), START);
         ledger.accepted(old.generation);
-        ledger.refused(new.generation, "no");
+        ledger.refused(old.generation, "expired");
+        for name in ["b", "c"] {
+            let new = ledger.issued(issued(name, None), START);
+            ledger.accepted(old.generation);
+            ledger.refused(new.generation, "no");
+        }
+        assert!(matches!(ledger.need(START), Need::Hopeless(_)));
+    }
+
+    #[test]
+    fn an_acceptance_that_comes_after_a_refusal_of_the_same_token_takes_its_strike_back() {
+        let mut ledger = Ledger::default();
+        let first = ledger.issued(issued("a", None), START);
+        ledger.refused(first.generation, "used up");
+        let second = ledger.issued(issued("b", None), START);
+        ledger.accepted(first.generation);
+        ledger.refused(second.generation, "used up");
+        assert!(matches!(ledger.need(START), Need::Fetch { .. }));
+        let third = ledger.issued(issued("c", None), START);
+        ledger.refused(third.generation, "no");
         assert!(matches!(ledger.need(START), Need::Hopeless(_)));
     }
 
