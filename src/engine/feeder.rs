@@ -1,4 +1,7 @@
-//! How much to claim: enough that no sender waits for the disk, and little, since all that is claimed is in doubt after a crash.
+//! How much to claim, and when to record: enough at a time that no sender waits for the disk, and little, since all that has been claimed and
+//! not recorded is in doubt after a crash.
+
+use std::time::Duration;
 
 /// How far ahead of the throttle requests are claimed, in seconds.
 const AHEAD_SECONDS: f64 = 0.1;
@@ -28,6 +31,18 @@ pub(super) fn room(
         .min(most.saturating_sub(outstanding))
 }
 
+/// How long what came back may wait to be recorded in the transaction of the next claim.
+///
+/// At a platform's pace a transaction costs more than what is recorded in it. The wait is no longer than that of a claim for its token, so
+/// that a crash puts in doubt as little of what has come back as of what has not been sent. Nothing waits when no rate is the limit, since
+/// then replies come together anyway, nor when no reply is outstanding that could bring the next claim about.
+pub(super) fn patience(rate: Option<f64>, outstanding: usize) -> Duration {
+    match rate {
+        Some(_) if outstanding > 0 => Duration::from_secs_f64(AHEAD_SECONDS),
+        _ => Duration::ZERO,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -51,6 +66,13 @@ mod tests {
         assert_eq!(room(64, None, 33, 60, false), 0);
         assert_eq!(room(64, None, 32, 60, false), 68);
         assert_eq!(room(64, None, 127, 127, true), 1);
+    }
+
+    #[test]
+    fn what_came_back_waits_for_a_claim_only_if_one_is_to_come() {
+        assert_eq!(patience(Some(25.0), 3), Duration::from_millis(100));
+        assert_eq!(patience(Some(25.0), 0), Duration::ZERO);
+        assert_eq!(patience(None, 64), Duration::ZERO);
     }
 
     proptest! {

@@ -5,8 +5,10 @@ mod chaos;
 mod deadline;
 mod order;
 mod outcomes;
+mod platform;
 mod refusals;
 mod rollout;
 mod stops;
 
-use bench::{Bench, Script, accepted, code, elements, lost, reply};
+use bench::Bench;
+use platform::{Script, accepted, code, elements, lost, reply};

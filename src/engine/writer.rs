@@ -16,7 +16,7 @@ use tracing::{debug, warn};
 
 use super::{
     Context, Event, Options, Pushed, Stop,
-    feeder::room,
+    feeder::{patience, room},
     outage::Outage,
     pace::{Firsts, News, Pace},
     recorder::{Settled, settle},
@@ -32,6 +32,7 @@ use crate::{
 
 mod heed;
 mod steer;
+mod stop;
 mod tell;
 
 /// Claims, hands out and records until the run is complete or something stops it.
@@ -73,16 +74,11 @@ struct Writer<'j, 's> {
     rollout: Rollout,
     /// What had ended before, as far as it does not count towards the threshold.
     forgiven: BTreeMap<Tally, u64>,
-    stopping: Option<Stopping>,
+    stopping: Option<stop::Stopping>,
     /// Whether there may be something to claim right now.
     more: bool,
     next_due: Option<Timestamp>,
     requests: u64,
-}
-
-struct Stopping {
-    why: Stop,
-    deadline: Instant,
 }
 
 impl<'j, 's> Writer<'j, 's> {
@@ -160,6 +156,8 @@ impl<'j, 's> Writer<'j, 's> {
 
     async fn turns(&mut self) -> Result<Stop, StoreError> {
         let mut records = Vec::new();
+        // When the first of the records came.
+        let mut since = None;
         let mut reports = Vec::new();
         let mut stop = self.stop.clone();
         self.tell_progress();
@@ -167,10 +165,12 @@ impl<'j, 's> Writer<'j, 's> {
             // Before anything is claimed: the signal may have come while the run was staged.
             self.stop_if_due();
             let now = self.clock.now();
-            let wanted = self.wanted(now, !records.is_empty());
-            if wanted > 0 || !records.is_empty() {
+            let patience = since.map(|since| since + self.patience());
+            if patience.is_some_and(|end| end <= Instant::now()) || self.wanted(now, false) > 0 {
+                let wanted = self.wanted(now, !records.is_empty());
                 self.exchange(std::mem::take(&mut records), wanted, now)
                     .await?;
+                since = None;
                 self.keep_pace(false).await?;
             }
             // What is not of a request, as the beginning of a stop, waits for no commit.
@@ -185,7 +185,7 @@ impl<'j, 's> Writer<'j, 's> {
                     reports.push(report);
                 }
             } else {
-                let wake = self.wake(now);
+                let wake = [self.wake(now), patience].into_iter().flatten().min();
                 tokio::select! {
                     received = self.reports.recv_many(&mut reports, 1024) => {
                         if received == 0 {
@@ -200,24 +200,21 @@ impl<'j, 's> Writer<'j, 's> {
             for report in reports.drain(..) {
                 records.extend(self.take(report));
             }
+            if !records.is_empty() {
+                since.get_or_insert_with(Instant::now);
+            }
         }
     }
 
-    /// Why the push is over, if it is.
-    fn ended(&self) -> Option<Stop> {
-        let nothing_out = self.waiting.is_empty() && self.under_way.is_empty();
-        match &self.stopping {
-            Some(stopping) if nothing_out => Some(stopping.why.clone()),
-            Some(stopping) if stopping.deadline <= Instant::now() => {
-                warn!(
-                    requests = self.under_way.len(),
-                    "the drain timed out; what is under way is in doubt"
-                );
-                Some(stopping.why.clone())
-            }
-            None if nothing_out && self.journal.counts().pending == 0 => Some(Stop::Complete),
-            _ => None,
+    /// How long what came back may wait for a claim to share its transaction.
+    fn patience(&self) -> Duration {
+        if self.stopping.is_some() || self.outage.is_paused() {
+            return Duration::ZERO;
         }
+        patience(
+            self.pace.rate(self.options.chunk_size),
+            self.waiting.len() + self.under_way.len(),
+        )
     }
 
     /// Waits for the end of the senders. A panic of theirs is carried on, since without them a push would wait for ever.
@@ -227,22 +224,6 @@ impl<'j, 's> Writer<'j, 's> {
         {
             std::panic::resume_unwind(error.into_panic());
         }
-    }
-
-    /// Records what came back while the senders were being stopped, and releases what none of them had begun.
-    async fn close_books(&mut self) -> Result<(), StoreError> {
-        let mut records = Vec::new();
-        while let Ok(report) = self.reports.try_recv() {
-            records.extend(self.take(report));
-        }
-        records.extend(self.waiting.drain().map(|(_, claim)| Record {
-            claim,
-            end: RequestEnd::Released,
-        }));
-        if records.is_empty() {
-            return Ok(());
-        }
-        self.exchange(records, 0, self.clock.now()).await
     }
 
     /// How many requests to claim now; a claim that `rides` shares the transaction of what is recorded.
@@ -285,28 +266,6 @@ impl<'j, 's> Writer<'j, 's> {
         .flatten()
         .min()
         .map(later)
-    }
-
-    /// Begins to stop when a signal has asked for it, when the deadline has come, or when an outage has lasted too long.
-    fn stop_if_due(&mut self) {
-        if *self.stop.borrow() {
-            self.begin_stop(Stop::Signal);
-        }
-        let over = self
-            .deadline
-            .take_if(|deadline| self.clock.has_passed(deadline.at));
-        if let Some(Deadline { what: reason, .. }) = over {
-            self.begin_stop(Stop::Deadline { reason });
-        }
-        let now = self.clock.now();
-        let late = self
-            .outage
-            .give_up()
-            .filter(|(at, _)| *at <= now)
-            .map(|(_, reason)| reason.to_owned());
-        if let Some(reason) = late {
-            self.begin_stop(Stop::Outage { reason });
-        }
     }
 
     /// One transaction: what came back goes in, what is to be sent comes out.
@@ -430,23 +389,6 @@ impl<'j, 's> Writer<'j, 's> {
                 self.heed(request, started, signal, firsts, now);
                 Some(Record { claim, end })
             }
-        }
-    }
-
-    /// Begins to stop: nothing new is claimed, what no sender has begun comes back, what is under way is waited for.
-    fn begin_stop(&mut self, why: Stop) {
-        if self.stopping.is_some() {
-            return;
-        }
-        let timeout = self.options.drain_timeout;
-        self.stopping = Some(Stopping {
-            why,
-            deadline: Instant::now() + timeout,
-        });
-        self.set_gate(Gate::Closed);
-        let requests = self.under_way.len() as u32;
-        if requests > 0 {
-            self.news.push(Event::Draining { requests, timeout });
         }
     }
 

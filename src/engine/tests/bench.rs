@@ -1,12 +1,9 @@
-//! What the engine's tests share: a scripted platform, a staged run, and the invariants that hold after every push.
+//! What the engine's tests share: a staged run, and the invariants that hold after every push.
 
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -15,157 +12,15 @@ use sqlx::{Connection, Row as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 
+use super::platform::{Platform, Script};
 use crate::{
     clock::Clock,
     engine::{Context, Event, Options, Phase, Pushed, RolloutOptions, Stop, push},
-    gateway::{Delivery, Gateway, Outgoing},
-    model::{
-        AbortIf, AfterFailure, Answer, Deadline, Element, Fate, InDoubt, Payload, Row, Ticket,
-        Timestamp,
-    },
+    model::{AbortIf, AfterFailure, Deadline, InDoubt, Payload, Row, Timestamp},
     policy::Rules,
     store::{NewRun, Run, Store},
     throttle::Ceilings,
 };
-
-/// What the platform does with the n-th request (from 0).
-pub(super) type Script = Box<dyn Fn(usize, &Outgoing) -> Fate + Send + Sync>;
-
-/// A platform that follows a script, keeps account of what it accepted, and notices devices that are in two requests at a time.
-pub(super) struct Platform {
-    script: Script,
-    requests: AtomicUsize,
-    /// A request that is under way waits here until the test lets it go on.
-    pub(super) hold: watch::Sender<bool>,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    next_ticket: u64,
-    /// Tickets by device, in the order in which they were given.
-    tickets: HashMap<String, Vec<String>>,
-    under_way: HashSet<(String, String)>,
-    /// The data sent to each device, in order.
-    sent: Vec<(String, String)>,
-    sizes: Vec<usize>,
-}
-
-/// A request that is under way until it is answered or its sender dies.
-struct UnderWay<'p> {
-    platform: &'p Platform,
-    keys: Vec<(String, String)>,
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        // A test that has failed already poisons the lock.
-        if let Ok(mut state) = self.platform.state.lock() {
-            for key in &self.keys {
-                state.under_way.remove(key);
-            }
-        }
-    }
-}
-
-impl Gateway for Platform {
-    async fn send(&self, request: Outgoing) -> Delivery {
-        let n = self.requests.fetch_add(1, Ordering::SeqCst);
-        let keys: Vec<(String, String)> = request
-            .devices
-            .iter()
-            .map(|device| (request.payload.product_key.to_string(), device.to_string()))
-            .collect();
-        let _under_way = UnderWay {
-            platform: self,
-            keys: keys.clone(),
-        };
-        {
-            let mut state = self.state.lock().unwrap();
-            state.sizes.push(keys.len());
-            for key in &keys {
-                assert!(
-                    state.under_way.insert(key.clone()),
-                    "{key:?} is in two requests"
-                );
-                state
-                    .sent
-                    .push((key.1.clone(), request.payload.data.to_string()));
-            }
-        }
-        // Others get a chance to run, so that requests do overlap.
-        tokio::task::yield_now().await;
-        let mut fate = (self.script)(n, &request);
-        let mut hold = self.hold.subscribe();
-        hold.wait_for(|hold| !hold).await.unwrap();
-        let mut state = self.state.lock().unwrap();
-        if let Fate::Answered(answer) = &mut fate {
-            for (element, device) in answer.elements.iter_mut().zip(&request.devices) {
-                let Some(element) = element else { continue };
-                if element.code == Some(200) {
-                    state.next_ticket += 1;
-                    let ticket = format!("{}", 1_335_004_867_605_954_560 + state.next_ticket);
-                    element.ticket = Ticket::new(&ticket);
-                    state
-                        .tickets
-                        .entry(device.to_string())
-                        .or_default()
-                        .push(ticket);
-                }
-            }
-        }
-        Delivery {
-            sent_at: Timestamp(1_763_838_149_123),
-            latency: Duration::from_millis(1),
-            fate,
-        }
-    }
-}
-
-/// A reply that is readable, with this top-level code and nothing of any device.
-pub(super) fn reply(code: i64) -> Answer {
-    Answer {
-        http_status: 200,
-        readable: true,
-        code: Some(code),
-        ..Answer::default()
-    }
-}
-
-/// A refusal or failure of the whole request.
-pub(super) fn code(code: i64) -> Fate {
-    Fate::Answered(reply(code))
-}
-
-/// A reply with a code for each device.
-pub(super) fn elements(request: &Outgoing, code: impl Fn(&str) -> Option<i64>) -> Fate {
-    Fate::Answered(Answer {
-        elements: request
-            .devices
-            .iter()
-            .map(|device| {
-                code(device).map(|code| Element {
-                    code: Some(code),
-                    ..Element::default()
-                })
-            })
-            .collect(),
-        ..reply(200)
-    })
-}
-
-/// A reply in which every device accepts.
-pub(super) fn accepted(request: &Outgoing) -> Fate {
-    elements(request, |_| Some(200))
-}
-
-/// A request whose reply never arrived.
-pub(super) fn lost() -> Fate {
-    Fate::Lost {
-        http_status: None,
-        error: "connection reset".into(),
-    }
-}
 
 /// A staged run on a database of its own, and a platform.
 pub(super) struct Bench {
@@ -186,12 +41,7 @@ impl Bench {
     pub(super) async fn new(rows: &[(&str, &str)], script: Script) -> Self {
         let bench = Self {
             folder: tempfile::tempdir().unwrap(),
-            platform: Arc::new(Platform {
-                script,
-                requests: AtomicUsize::new(0),
-                hold: watch::channel(false).0,
-                state: Mutex::default(),
-            }),
+            platform: Arc::new(Platform::new(script)),
             options: Options {
                 chunk_size: 10,
                 concurrency: 4,
@@ -406,17 +256,17 @@ impl Bench {
 
     /// Requests that the platform has seen.
     pub(super) fn requests(&self) -> usize {
-        self.platform.requests.load(Ordering::SeqCst)
+        self.platform.requests()
     }
 
     /// How many devices each request had, in order.
     pub(super) fn sizes(&self) -> Vec<usize> {
-        self.platform.state.lock().unwrap().sizes.clone()
+        self.platform.sizes()
     }
 
     /// Devices and data in the order in which they were sent.
     pub(super) fn sent(&self) -> Vec<(String, String)> {
-        self.platform.state.lock().unwrap().sent.clone()
+        self.platform.sent()
     }
 
     /// What holds after every push, whatever happened: the database agrees with itself and with the platform.
@@ -476,19 +326,7 @@ impl Bench {
             .await
             .into_iter()
             .collect();
-        let given: HashSet<String> = self
-            .platform
-            .state
-            .lock()
-            .unwrap()
-            .tickets
-            .iter()
-            .flat_map(|(device, tickets)| {
-                tickets
-                    .iter()
-                    .map(move |ticket| format!("{device}|{ticket}"))
-            })
-            .collect();
+        let given = self.platform.given();
         let invented: Vec<_> = recorded.difference(&given).collect();
         assert!(invented.is_empty(), "tickets never given: {invented:?}");
         let mut lost: HashMap<&str, usize> = HashMap::new();

@@ -181,3 +181,23 @@ async fn a_missing_ticket_is_accepted_and_told() {
         ["3|0"]
     );
 }
+
+#[tokio::test]
+async fn at_a_slow_pace_replies_are_recorded_several_at_a_time() {
+    let mut bench = Bench::of(120, Box::new(|_, request| accepted(request))).await;
+    bench.options.ceilings.requests = Some(50.0);
+    let (stop, events) = bench.push().await;
+    assert_eq!(stop, Stop::Complete);
+    assert_eq!(bench.states().await, ["accepted|accepted|120"]);
+    let mut told: Vec<u64> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Progress { counts, .. } => Some(counts.accepted),
+            _ => None,
+        })
+        .collect();
+    told.dedup();
+    // The first is that of the start, when nothing had been accepted.
+    let commits = told.len() - 1;
+    assert!(commits <= 8, "12 replies in {commits} commits: {told:?}");
+}

@@ -1,0 +1,92 @@
+//! How a push comes to its end: what makes it stop, what is waited for then, and when it is over.
+
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::Writer;
+use crate::{
+    engine::{Event, Stop, sender::Gate},
+    model::Deadline,
+    store::{Record, RequestEnd, StoreError},
+};
+
+/// A push that has begun to stop.
+pub(super) struct Stopping {
+    pub(super) why: Stop,
+    /// When what is under way is no longer waited for.
+    pub(super) deadline: Instant,
+}
+
+impl Writer<'_, '_> {
+    /// Begins to stop when a signal has asked for it, when the deadline has come, or when an outage has lasted too long.
+    pub(super) fn stop_if_due(&mut self) {
+        if *self.stop.borrow() {
+            self.begin_stop(Stop::Signal);
+        }
+        let over = self
+            .deadline
+            .take_if(|deadline| self.clock.has_passed(deadline.at));
+        if let Some(Deadline { what: reason, .. }) = over {
+            self.begin_stop(Stop::Deadline { reason });
+        }
+        let now = self.clock.now();
+        let late = self
+            .outage
+            .give_up()
+            .filter(|(at, _)| *at <= now)
+            .map(|(_, reason)| reason.to_owned());
+        if let Some(reason) = late {
+            self.begin_stop(Stop::Outage { reason });
+        }
+    }
+
+    /// Begins to stop: nothing new is claimed, what no sender has begun comes back, what is under way is waited for.
+    pub(super) fn begin_stop(&mut self, why: Stop) {
+        if self.stopping.is_some() {
+            return;
+        }
+        let timeout = self.options.drain_timeout;
+        self.stopping = Some(Stopping {
+            why,
+            deadline: Instant::now() + timeout,
+        });
+        self.set_gate(Gate::Closed);
+        let requests = self.under_way.len() as u32;
+        if requests > 0 {
+            self.news.push(Event::Draining { requests, timeout });
+        }
+    }
+
+    /// Why the push is over, if it is.
+    pub(super) fn ended(&self) -> Option<Stop> {
+        let nothing_out = self.waiting.is_empty() && self.under_way.is_empty();
+        match &self.stopping {
+            Some(stopping) if nothing_out => Some(stopping.why.clone()),
+            Some(stopping) if stopping.deadline <= Instant::now() => {
+                warn!(
+                    requests = self.under_way.len(),
+                    "the drain timed out; what is under way is in doubt"
+                );
+                Some(stopping.why.clone())
+            }
+            None if nothing_out && self.journal.counts().pending == 0 => Some(Stop::Complete),
+            _ => None,
+        }
+    }
+
+    /// Records what came back while the senders were being stopped, and releases what none of them had begun.
+    pub(super) async fn close_books(&mut self) -> Result<(), StoreError> {
+        let mut records = Vec::new();
+        while let Ok(report) = self.reports.try_recv() {
+            records.extend(self.take(report));
+        }
+        records.extend(self.waiting.drain().map(|(_, claim)| Record {
+            claim,
+            end: RequestEnd::Released,
+        }));
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.exchange(records, 0, self.clock.now()).await
+    }
+}
