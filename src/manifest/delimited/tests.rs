@@ -1,0 +1,249 @@
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+use crate::manifest::Defaults;
+
+fn read_with(defaults: Defaults, bytes: &[u8]) -> Result<Vec<Entry>, Fault> {
+    let encoder = Encoder::new(defaults).expect("good defaults");
+    let mut reader = Delimited::new(bytes, None, encoder)?;
+    let mut entries = Vec::new();
+    while let Some(entry) = reader.read()? {
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+fn read(text: &str) -> Vec<Entry> {
+    read_with(Defaults::default(), text.as_bytes()).expect(text)
+}
+
+fn row(header: &str, cells: &str) -> Row {
+    let entries = read(&format!("{header}\n{cells}\n"));
+    match <[Entry; 1]>::try_from(entries) {
+        Ok([Entry::Row(row)]) => row,
+        other => panic!("{cells}: {other:?}"),
+    }
+}
+
+fn bad(header: &str, cells: &str) -> String {
+    let entries = read(&format!("{header}\n{cells}\n"));
+    match <[Entry; 1]>::try_from(entries) {
+        Ok([Entry::Bad(error)]) => error.to_string(),
+        other => panic!("{cells}: {other:?}"),
+    }
+}
+
+#[test]
+fn every_column_arrives() {
+    let header =
+        "deviceKey;productKey;data;qos;isCache;cacheTime;isCover;extendPara;site;label.data;floor";
+    let cells = r#"0042;PK1;"[ {""fuwu"":[{""raw1"":""AA""}]} ]";2;TRUE;360;0;"{ ""a"": 1.0 }";"Köln; ""Süd""";x;"#;
+    assert_eq!(
+        row(header, cells),
+        Row {
+            line: 2,
+            device_key: "0042".into(),
+            payload: crate::model::Payload {
+                product_key: "PK1".into(),
+                data: r#"[ {"fuwu":[{"raw1":"AA"}]} ]"#.into(),
+                qos: Some(2),
+                is_cache: Some(true),
+                cache_time: Some(360),
+                is_cover: Some(false),
+                extend_para: Some(r#"{"a":1.0}"#.into()),
+            }
+            .into(),
+            labels: Some(r#"{"site":"Köln; \"Süd\"","data":"x"}"#.into()),
+        }
+    );
+}
+
+#[test]
+fn absent_cells_stay_absent() {
+    let row = row(
+        "device_key,product_key,data,qos,is_cache,cache_time,is_cover,extend_para,site",
+        "DK1,PK1,[],,,,,,",
+    );
+    assert_eq!(row.labels, None);
+    let payload = row.payload;
+    assert_eq!((payload.qos, payload.is_cache), (None, None));
+    assert_eq!((payload.cache_time, payload.is_cover), (None, None));
+    assert_eq!(payload.extend_para, None);
+}
+
+#[test]
+fn parameters_become_a_command() {
+    let header = "device_key,product_key,service,param.b,param.a,param.absent";
+    let cells = r#"DK1,PK1,fuwu,"[1,{""lo"":2}]x",,"#;
+    assert!(bad(header, cells).contains("line 2, column param.b: begins like JSON"));
+    let cells = r#"DK1,PK1,fuwu,"[{""lo"": 1.0}]",AA,"#;
+    assert_eq!(
+        &*row(header, cells).payload.data,
+        r#"[{"fuwu":[{"b":[{"0":[{"lo":"1.0"}]}]},{"a":"AA"}]}]"#
+    );
+    assert_eq!(
+        &*row(header, "DK1,PK1,reboot,,,").payload.data,
+        r#"[{"reboot":[]}]"#
+    );
+}
+
+#[test]
+fn a_bad_row_names_line_column_and_reason() {
+    let header = "deviceKey,product_key,data,service,param.x,qos,is_cache,cache_time,extend_para";
+    for (cells, expected) in [
+        (",PK1,[],,,,,,", "line 2, column deviceKey: is empty"),
+        (
+            "8.6E+14,PK1,[],,,,,,",
+            "line 2, column deviceKey: `8.6E+14` is a number that a spreadsheet",
+        ),
+        (
+            "DK1 ,PK1,[],,,,,,",
+            "line 2, column deviceKey: \"DK1 \" has blanks",
+        ),
+        (
+            "DK1,1E+05,[],,,,,,",
+            "line 2, column product_key: `1E+05` is a number",
+        ),
+        (
+            "DK1,,[],,,,,,",
+            "line 2, column product_key: the row has no product key: fill the column `product_key` or give `--product-key`",
+        ),
+        ("DK1,PK1,AA,,,,,,", "line 2, column data: is not JSON"),
+        (
+            "DK1,PK1,[],fuwu,,,,,",
+            "line 2, column data: `data` excludes `service`",
+        ),
+        (
+            "DK1,PK1,[],,1,,,,",
+            "line 2, column data: `data` excludes `service`",
+        ),
+        (
+            "DK1,PK1,,,1,,,,",
+            "line 2, column service: the row has parameters and no service",
+        ),
+        (
+            "DK1,PK1,,,,,,,",
+            "line 2: the row has neither `data` nor `service`",
+        ),
+        (
+            "DK1,PK1,,fuwu,\"[[1]]\",,,,",
+            "line 2, column param.x: `x[0]` is nested deeper",
+        ),
+        (
+            "DK1,PK1,[],,,one,,,",
+            "line 2, column qos: \"one\" is not a whole number from 0 to 2",
+        ),
+        (
+            "DK1,PK1,[],,,,yes,,",
+            "line 2, column is_cache: \"yes\" is neither",
+        ),
+        (
+            "DK1,PK1,[],,,,,-5,",
+            "line 2, column cache_time: \"-5\" is not a number of seconds",
+        ),
+        (
+            "DK1,PK1,[],,,,,,[1]",
+            "line 2, column extend_para: is JSON, but not an object",
+        ),
+        (
+            "DK1,PK1,[],,,,,",
+            "line 2: has 8 fields where the header has 9",
+        ),
+        (
+            "DK1,PK1,[],,,,,,,",
+            "line 2: has 10 fields where the header has 9",
+        ),
+    ] {
+        let reason = bad(header, cells);
+        assert!(reason.starts_with(expected), "{cells}: {reason}");
+    }
+}
+
+#[test]
+fn a_bad_row_is_known_by_its_device_when_that_is_certain() {
+    let key = |text: &str| match &read(text)[0] {
+        Entry::Bad(error) => error.device_key.clone(),
+        Entry::Row(row) => panic!("{row:?}"),
+    };
+    assert_eq!(&*key("device_key,product_key\nDK1,PK1\n"), "DK1");
+    assert_eq!(&*key("device_key,note\nDK1,a,b\n"), "DK1");
+    assert_eq!(&*key("note,device_key\na,b,DK1\n"), "");
+}
+
+#[test]
+fn cells_without_a_column_have_to_be_empty() {
+    let header = "device_key,product_key,data,,";
+    assert_eq!(&*row(header, "DK1,PK1,[],,").device_key, "DK1");
+    assert!(bad(header, "DK1,PK1,[],,x").starts_with("line 2, column 5: the cell is filled"));
+}
+
+#[test]
+fn lines_are_counted_through_blank_rows_and_line_ends_in_cells() {
+    let text = "device_key,product_key,data,note\r\nDK1,PK1,[],\"two\r\nlines\"\r\n,,,\r\n\r\nDK2,PK1,[],\r\nDK3,,,";
+    let lines: Vec<_> = read(text)
+        .into_iter()
+        .map(|entry| match entry {
+            Entry::Row(row) => row.line,
+            Entry::Bad(error) => error.line,
+        })
+        .collect();
+    assert_eq!(lines, [2, 6, 7]);
+}
+
+#[test]
+fn text_that_is_not_utf_8_names_line_and_column() {
+    let fault = read_with(Defaults::default(), b"device_key,site\nDK1,K\xf6ln\n");
+    let fault = fault.expect_err("not UTF-8").to_string();
+    assert_eq!(
+        fault,
+        ", line 2, column site: is not UTF-8; save the file as UTF-8"
+    );
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..100)) {
+        let _ = read_with(Defaults::default(), &bytes);
+        let text = [b"device_key,param.a,,site\n", &bytes[..]].concat();
+        let _ = read_with(Defaults::default(), &text);
+    }
+
+    #[test]
+    fn any_text_arrives_exactly(
+        key in any::<String>(), label in any::<String>(), param in any::<String>(),
+        delimiter in prop::sample::select(&b",;\t"[..]), crlf in any::<bool>(),
+    ) {
+        prop_assume!(cell::check_key(&key).is_ok());
+        prop_assume!(!param.starts_with(['[', '{']));
+        let mut writer = csv::WriterBuilder::new()
+            .delimiter(delimiter)
+            .terminator(if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') })
+            .from_writer(Vec::new());
+        for record in [
+            ["device_key", "product_key", "service", "param.a", "site"],
+            [&key, &key, &key, &param, &label],
+        ] {
+            writer.write_record(record).expect("a vector takes everything");
+        }
+        let bytes = writer.into_inner().expect("a vector takes everything");
+        let entries = read_with(Defaults::default(), &bytes);
+        let row = match entries.as_deref() {
+            Ok([Entry::Row(row)]) => row,
+            other => return Err(TestCaseError::fail(format!("{other:?}"))),
+        };
+        prop_assert_eq!(&*row.device_key, &key);
+        prop_assert_eq!(&*row.payload.product_key, &key);
+        let params = if param.is_empty() {
+            serde_json::json!([])
+        } else {
+            serde_json::json!([{ "a": param }])
+        };
+        let data: serde_json::Value = serde_json::from_str(&row.payload.data).expect("JSON");
+        prop_assert_eq!(data, serde_json::json!([{ key: params }]));
+        let labels = row.labels.as_deref().map(|labels| {
+            serde_json::from_str::<serde_json::Value>(labels).expect("JSON")
+        });
+        let expected = (!label.is_empty()).then(|| serde_json::json!({ "site": label }));
+        prop_assert_eq!(labels, expected);
+    }
+}

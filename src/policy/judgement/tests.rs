@@ -1,0 +1,254 @@
+use super::*;
+use crate::model::Ticket;
+
+fn answer(http_status: u16, code: Option<i64>) -> Answer {
+    Answer {
+        http_status,
+        readable: code.is_some(),
+        code,
+        ..Answer::default()
+    }
+}
+
+fn elements(codes: &[Option<i64>]) -> Vec<Option<Element>> {
+    let element = |code| Element {
+        code: Some(code),
+        ..Element::default()
+    };
+    codes.iter().map(|code| code.map(element)).collect()
+}
+
+/// The class and code of every device, which are the same for a whole request, and the signal.
+fn whole(answer: Answer) -> (Class, Option<i64>, Signal) {
+    let Judgement { devices, signal } = judge(&Fate::Answered(answer), 3);
+    assert_eq!(devices.len(), 3);
+    assert!(devices.iter().all(|device| device == &devices[0]));
+    assert_eq!(devices[0].basis, Basis::Request);
+    let Outcome { class, code, .. } = devices[0].outcome;
+    (class, code, signal)
+}
+
+fn kind(signal: &Signal) -> &'static str {
+    match signal {
+        Signal::Reached => "reached",
+        Signal::Silent => "silent",
+        Signal::Throttled { .. } => "throttled",
+        Signal::Outage { .. } => "outage",
+        Signal::Stop { .. } => "stop",
+    }
+}
+
+#[test]
+fn every_row_of_the_table_of_outcomes_for_a_whole_request() {
+    use Class::{Auth, Frequency, InDoubt, Offline, Outage, Quota, Refused, Rejected, Transient};
+    for (status, code, class, recorded, signal) in [
+        // Only an element accepts.
+        (200, Some(200), InDoubt, Some(200), "silent"),
+        (200, Some(201), InDoubt, Some(201), "silent"),
+        (200, None, InDoubt, None, "silent"),
+        (200, Some(61007), Frequency, Some(61007), "reached"),
+        (200, Some(61006), Quota, Some(61006), "reached"),
+        (200, Some(50000), Transient, Some(50000), "reached"),
+        (200, Some(70051), Transient, Some(70051), "reached"),
+        (200, Some(70095), Transient, Some(70095), "reached"),
+        (200, Some(70096), Transient, Some(70096), "reached"),
+        (200, Some(70000), Outage, Some(70000), "outage"),
+        (200, Some(429), Outage, Some(429), "throttled"),
+        (429, None, Outage, Some(429), "throttled"),
+        (503, None, Outage, Some(503), "outage"),
+        (408, None, InDoubt, Some(408), "silent"),
+        (500, None, InDoubt, Some(500), "silent"),
+        (502, None, InDoubt, Some(502), "silent"),
+        (504, None, InDoubt, Some(504), "silent"),
+        (200, Some(61002), Offline, Some(61002), "reached"),
+        (200, Some(70026), Offline, Some(70026), "reached"),
+        (200, Some(70065), Offline, Some(70065), "reached"),
+        (401, None, Auth, Some(401), "reached"),
+        (200, Some(401), Auth, Some(401), "reached"),
+        (200, Some(91001), Auth, Some(91001), "reached"),
+        (200, Some(91004), Auth, Some(91004), "reached"),
+        (302, None, Refused, Some(302), "stop"),
+        (403, None, Refused, Some(403), "stop"),
+        (404, None, Refused, Some(404), "stop"),
+        (405, None, Refused, Some(405), "stop"),
+        (200, Some(403), Refused, Some(403), "stop"),
+        (200, Some(404), Refused, Some(404), "stop"),
+        (200, Some(91005), Refused, Some(91005), "stop"),
+        (200, Some(91006), Refused, Some(91006), "stop"),
+        (200, Some(91007), Refused, Some(91007), "stop"),
+        (200, Some(50005), Rejected, Some(50005), "reached"),
+        (200, Some(70091), Rejected, Some(70091), "reached"),
+        (200, Some(12345), Rejected, Some(12345), "reached"),
+        (400, None, Rejected, Some(400), "reached"),
+        // A known code tells more than the status …
+        (500, Some(50000), Transient, Some(50000), "reached"),
+        (400, Some(91004), Auth, Some(91004), "reached"),
+        (503, Some(61002), Offline, Some(61002), "reached"),
+        // … and the status more than an unknown one, which may be a proxy's.
+        (500, Some(12345), InDoubt, Some(500), "silent"),
+        (503, Some(12345), Outage, Some(503), "outage"),
+        (403, Some(12345), Refused, Some(403), "stop"),
+        (401, Some(12345), Auth, Some(401), "reached"),
+        (422, Some(12345), Rejected, Some(12345), "reached"),
+    ] {
+        let (got_class, got_code, got_signal) = whole(answer(status, code));
+        assert_eq!(
+            (got_class, got_code, kind(&got_signal)),
+            (class, recorded, signal),
+            "HTTP {status}, code {code:?}"
+        );
+    }
+}
+
+#[test]
+fn the_elements_code_stands_nearest() {
+    let mut reply = answer(200, Some(50005));
+    reply.elements = elements(&[Some(200), Some(61007), None]);
+    let Judgement { devices, signal } = judge(&Fate::Answered(reply), 3);
+    let seen: Vec<_> = devices
+        .iter()
+        .map(|device| (device.basis, device.outcome.class, device.outcome.code))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (Basis::Element, Class::Accepted, Some(200)),
+            (Basis::Element, Class::Frequency, Some(61007)),
+            (Basis::Request, Class::Rejected, Some(50005)),
+        ]
+    );
+    assert_eq!(signal, Signal::Reached);
+}
+
+#[test]
+fn a_reply_with_an_element_for_each_device_says_that_the_platform_is_there() {
+    for code in [91005, 70000, 429] {
+        let mut reply = answer(200, Some(code));
+        reply.elements = elements(&[Some(200)]);
+        assert_eq!(judge(&Fate::Answered(reply), 1).signal, Signal::Reached);
+    }
+}
+
+#[test]
+fn codes_of_the_account_are_about_the_device_in_an_element() {
+    for code in [401, 403, 404, 91001, 91004, 91005, 91006, 91007] {
+        let mut reply = answer(200, Some(200));
+        reply.elements = elements(&[Some(code)]);
+        let Judgement { devices, signal } = judge(&Fate::Answered(reply), 1);
+        assert_eq!(devices[0].outcome.class, Class::Rejected, "{code}");
+        assert_eq!(signal, Signal::Reached, "{code}");
+    }
+    let mut reply = answer(200, Some(200));
+    reply.elements = elements(&[Some(70000)]);
+    let judged = judge(&Fate::Answered(reply), 1);
+    assert_eq!(judged.devices[0].outcome.class, Class::Transient);
+}
+
+#[test]
+fn a_ticket_without_a_code_is_a_receipt_unless_the_request_failed() {
+    let ticket = Ticket::new("1335004867605954560");
+    for (code, class, kept) in [
+        (Some(200), Class::Accepted, true),
+        (None, Class::Accepted, true),
+        (Some(50005), Class::Rejected, false),
+        (Some(50000), Class::Transient, false),
+    ] {
+        let mut reply = answer(200, code);
+        reply.elements = vec![Some(Element {
+            ticket: ticket.clone(),
+            ..Element::default()
+        })];
+        let outcome = &judge(&Fate::Answered(reply), 1).devices[0].outcome;
+        assert_eq!(outcome.class, class, "{code:?}");
+        assert_eq!(outcome.ticket.is_some(), kept, "{code:?}");
+    }
+    let mut reply = answer(200, Some(200));
+    reply.elements = vec![Some(Element::default())];
+    let judged = judge(&Fate::Answered(reply), 1);
+    assert_eq!(judged.devices[0].outcome.class, Class::InDoubt);
+}
+
+#[test]
+fn fewer_elements_than_devices_leave_the_others_in_doubt() {
+    let mut reply = answer(200, Some(200));
+    reply.elements = elements(&[Some(200)]);
+    let Judgement { devices, signal } = judge(&Fate::Answered(reply), 2);
+    assert_eq!(devices[0].outcome.class, Class::Accepted);
+    assert_eq!(devices[1].outcome.class, Class::InDoubt);
+    assert_eq!(signal, Signal::Silent);
+}
+
+#[test]
+fn a_refused_device_keeps_no_ticket_and_gets_the_vendors_words() {
+    let mut reply = answer(200, Some(200));
+    reply.elements = vec![Some(Element {
+        code: Some(61002),
+        message: None,
+        ticket: Ticket::new("1"),
+    })];
+    let outcome = &judge(&Fate::Answered(reply), 1).devices[0].outcome;
+    assert_eq!(outcome.message.as_deref(), Some("Device offline"));
+    assert_eq!(outcome.ticket, None);
+}
+
+#[test]
+fn what_the_platform_asks_to_wait_is_passed_on() {
+    let asked = Some(Duration::from_secs(7));
+    for (status, throttled) in [(429, true), (503, false)] {
+        let reply = Answer {
+            retry_after: asked,
+            ..answer(status, None)
+        };
+        match whole(reply).2 {
+            Signal::Throttled { retry_after, .. } if throttled => {
+                assert_eq!(retry_after, asked);
+            }
+            Signal::Outage { retry_after, .. } if !throttled => assert_eq!(retry_after, asked),
+            other => panic!("HTTP {status}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_was_not_sent_or_has_no_reply() {
+    let error = || "why".to_owned();
+    for (fate, class, signal) in [
+        (
+            Fate::Unsent(Unsent::Unreachable {
+                error: error(),
+                retry_after: None,
+            }),
+            Class::Outage,
+            "outage",
+        ),
+        (
+            Fate::Unsent(Unsent::Certificate { error: error() }),
+            Class::Refused,
+            "stop",
+        ),
+        (
+            Fate::Unsent(Unsent::Refused { error: error() }),
+            Class::Refused,
+            "stop",
+        ),
+        (
+            Fate::Unsent(Unsent::Credentials { error: error() }),
+            Class::Auth,
+            "stop",
+        ),
+        (
+            Fate::Lost {
+                http_status: Some(200),
+                error: error(),
+            },
+            Class::InDoubt,
+            "silent",
+        ),
+    ] {
+        let judged = judge(&fate, 2);
+        assert_eq!(judged.devices.len(), 2);
+        assert_eq!(judged.devices[1].outcome.class, class, "{fate:?}");
+        assert_eq!(judged.devices[1].outcome.message.as_deref(), Some("why"));
+        assert_eq!(kind(&judged.signal), signal, "{fate:?}");
+    }
+}
