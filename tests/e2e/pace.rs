@@ -175,6 +175,29 @@ fn devices_that_are_mostly_throttled_at_first_lower_the_rate() {
 }
 
 #[test]
+fn devices_that_are_throttled_when_they_are_sent_to_again_do_not_lower_the_rate() {
+    let sim = Sim::start(Scenario {
+        frequency_at_first: AtFirst {
+            share: 0.3,
+            sends: 2,
+        },
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(1000));
+    let ended = site.push(&sim, &["run", "fleet.csv", "--progress", "lines"]);
+    let ended = ended.expect(0);
+    agree(&site.journal(), &sim);
+    // Half of these are second sends, in which no device was accepted: more than it takes of first ones.
+    let refused = sim.stats().refused_devices[&61007];
+    assert!(refused > 500, "{refused}");
+    assert!(
+        !ended.stderr.contains("rate lowered to"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
 fn a_device_that_wanted_a_pause_is_not_sent_its_next_task_at_once() {
     let sim = Sim::start(Scenario {
         frequency_limit: Some(Limit {
