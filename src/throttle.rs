@@ -89,6 +89,12 @@ impl Pacer {
         self.lock().finder.set_ceiling(requests);
     }
 
+    /// The platform has answered a request, and that says neither anything for the rate nor, yet, against it.
+    pub fn answered(&self) {
+        let now = Instant::now().into_std();
+        self.lock().finder.answered(now);
+    }
+
     /// The platform has taken a request.
     pub fn accepted(&self) {
         let now = Instant::now().into_std();

@@ -74,7 +74,10 @@ impl Pace {
                 self.pacer.accepted();
                 None
             }
-            Verdict::Throttled => None,
+            Verdict::Throttled => {
+                self.pacer.answered();
+                None
+            }
             Verdict::TooFast { share } => self.pacer.crowded(share),
         }
     }

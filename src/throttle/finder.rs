@@ -70,6 +70,8 @@ const MOST_PATIENCE: u32 = 32;
 pub(super) struct Finder {
     /// Infinite when there is none.
     ceiling: f64,
+    /// What it began with.
+    start: f64,
     /// The rate below the ceiling; infinite when nothing is known to limit it.
     rate: f64,
     /// What is known of a limit, once one has been met.
@@ -121,6 +123,7 @@ impl Finder {
         };
         Self {
             ceiling,
+            start: rate,
             rate,
             limit: found.map(|_| Limit::new(rate, rate)),
             earned: 0,
@@ -145,6 +148,11 @@ impl Finder {
     /// Sets another ceiling.
     pub(super) fn set_ceiling(&mut self, ceiling: Option<f64>) {
         self.ceiling = ceiling.unwrap_or(f64::INFINITY);
+    }
+
+    /// The platform has answered a request, and that says neither anything for the rate nor, yet, against it.
+    pub(super) fn answered(&mut self, now: Instant) {
+        self.best.count(now);
     }
 
     /// The platform has taken a request.
@@ -183,11 +191,13 @@ impl Finder {
         let rate = self.present();
         match self.limit {
             None if self.earned < PROVEN_BY || self.rate < self.ceiling => {
-                Some(self.lower(self.paced(now) * AFTER_FIRST, now))
+                let paced = self.paced(now);
+                Some(self.lower(paced * AFTER_FIRST, paced, now))
             }
             None => {
                 let share = self.refusals.share()?;
-                Some(self.lower(self.paced(now) * share, now))
+                let paced = self.paced(now);
+                Some(self.lower(paced * share, paced, now))
             }
             Some(limit) if rate > limit.proven => {
                 self.step_back(limit, taken, now);
@@ -195,7 +205,7 @@ impl Finder {
             }
             Some(limit) => {
                 if let Some(share) = self.refusals.share() {
-                    return Some(self.lower(rate * share, now));
+                    return Some(self.lower(rate * share, rate, now));
                 }
                 // With two refusals at the same rate it is known what was taken between them.
                 if let Some(taken) = taken
@@ -218,15 +228,19 @@ impl Finder {
 
     /// The platform is overloaded, by whatever. Gives the new rate when it is lowered.
     pub(super) fn overloaded(&mut self, now: Instant) -> Option<f64> {
+        self.best.count(now);
         if self.is_accident(now) {
             return None;
         }
-        Some(self.lower(self.paced(now) * AFTER_FIRST, now))
+        let present = self.held(now);
+        Some(self.lower(present * AFTER_FIRST, present, now))
     }
 
     /// The platform takes requests and throttles most of their devices: this share of the rate would be right. Gives the new rate.
     pub(super) fn crowded(&mut self, share: f64, now: Instant) -> f64 {
-        self.lower(self.paced(now) * share.clamp(LEAST_OF_CROWDED, 0.5), now)
+        self.best.count(now);
+        let present = self.held(now);
+        self.lower(present * share.clamp(LEAST_OF_CROWDED, 0.5), present, now)
     }
 
     /// Whether a refusal says nothing against the rate. When it says that lowering it was in vain, the rate is taken back to where it was.
@@ -257,6 +271,11 @@ impl Finder {
             Some(_) => self.present(),
             None => self.present().min(self.best.a_second(now)),
         }
+    }
+
+    /// The same, but for the beginning, when what has been answered is too little to tell: the rate that was begun with is a gentle one.
+    fn held(&self, now: Instant) -> f64 {
+        self.paced(now).max(self.present().min(self.start))
     }
 
     fn floor(&self) -> f64 {
@@ -329,9 +348,8 @@ impl Finder {
         self.refusals.forget_most();
     }
 
-    /// Lowers the rate to this one.
-    fn lower(&mut self, rate: f64, now: Instant) -> f64 {
-        let refused = self.paced(now);
+    /// Lowers the rate to this one, because one was `refused`.
+    fn lower(&mut self, rate: f64, refused: f64, now: Instant) -> f64 {
         let (answered, times) = self.refusals.counts();
         self.accidents.lowered(refused, answered, times);
         let refused = match self.limit {

@@ -1,6 +1,6 @@
 //! Whether the rate of a platform is found: platforms with hidden limits, in virtual time.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
@@ -122,6 +122,31 @@ fn a_crowd_lowers_the_rate_by_what_is_throttled() {
     assert!((finder.crowded(0.4, epoch) - 16.0).abs() < 1e-9);
     // Nothing at all would not be a rate.
     assert!((finder.crowded(0.0, epoch) - 2.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_crowd_or_an_overload_at_the_very_beginning_lowers_the_rate_and_does_not_end_it() {
+    // Nothing has been accepted yet, and the replies take long.
+    let epoch = Instant::now();
+    let soon = epoch + Duration::from_secs(1);
+    let mut finder = Finder::new(Some(25.0), None, epoch);
+    finder.answered(soon);
+    assert!((finder.crowded(0.2, soon) - 4.0).abs() < 1e-9);
+    let mut finder = Finder::new(Some(25.0), None, epoch);
+    assert_eq!(finder.overloaded(soon), Some(14.0));
+}
+
+#[test]
+fn a_limit_is_found_when_replies_take_long() {
+    for latency in [0.1, 0.3, 0.6, 1.0] {
+        for seed in 0..6 {
+            let mut platform = Platform::new(10.0, seed);
+            platform.latency = latency;
+            let mut play = Play::new(Some(25.0), None, platform);
+            let told = play.until_accepted(1200);
+            assert!(told.seconds < 1.05 * 120.0, "{latency}, {seed}: {told:?}");
+        }
+    }
 }
 
 proptest! {
