@@ -141,6 +141,16 @@ pub struct GlobalArgs {
     pub log_format: Option<LogFormat>,
 }
 
+/// Whether some command has a flag of this name, which is given without dashes.
+pub fn is_flag(name: &str) -> bool {
+    let mut cli = <Cli as clap::CommandFactory>::command();
+    cli.build();
+    std::iter::once(&cli)
+        .chain(cli.get_subcommands())
+        .flat_map(clap::Command::get_arguments)
+        .any(|arg| arg.get_long() == Some(name))
+}
+
 /// A parser for a closed set of words, which help and suggestions can then list.
 fn one_of<T: Copy + Send + Sync + 'static>(
     all: &'static [T],

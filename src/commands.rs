@@ -26,6 +26,7 @@ mod target;
 
 use std::{
     ffi::OsStr,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -38,7 +39,7 @@ use crate::{
     gateway::{BaseUrlError, GatewayError},
     manifest::ManifestError,
     settings::{Command, SIMULATED},
-    store::{FindError, ReadError, StoreError},
+    store::{FindError, ReadError, Store, StoreError},
     ui::{
         monitor::{MetricsError, Monitor},
         printer::{OutputError, Printer},
@@ -146,6 +147,16 @@ fn is_simulated(path: &Path) -> bool {
 /// Whether the simulator has a database where a platform's is missing.
 fn hides_simulated(path: &Path) -> bool {
     !is_simulated(path) && path.with_file_name(SIMULATED).is_file()
+}
+
+/// Opens the database for a command about a run that is there: a path without a database is told, and none is made.
+async fn open_existing(path: &Path) -> Result<Store, Failure> {
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(ReadError::Missing(path.to_owned()).into())
+        }
+        _ => Ok(Store::open(path).await?),
+    }
 }
 
 impl From<StoreError> for Failure {

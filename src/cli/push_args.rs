@@ -33,7 +33,7 @@ pub struct PushArgs {
     /// Send also what is older than what a device has accepted since from another run, without asking
     #[arg(long)]
     pub allow_stale: bool,
-    /// The form of the summary on stdout [default: text]
+    /// The form of the summary: text on stderr, where a person reads, or json, one line on stdout [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = one_of(SummaryFormat::ALL, SummaryFormat::name))]
     pub format: Option<SummaryFormat>,
     /// How progress is shown on stderr; auto is a bar on a terminal and lines elsewhere [default: auto] [env: FLEETPUSH_PROGRESS]

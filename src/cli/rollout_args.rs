@@ -14,7 +14,7 @@ pub struct RolloutArgs {
     /// before its first request [default: none] [env: FLEETPUSH_CANARY]
     #[arg(long, value_name = "DEVICES", value_parser = keys::CANARY.key.parse)]
     pub canary: Option<Canary>,
-    /// Stop after a good canary for a look, exit code 3; the same push again goes on [env: FLEETPUSH_CANARY_PAUSE]
+    /// Stop after a good canary for a look, exit code 3; the same push again goes on. Needs --canary [env: FLEETPUSH_CANARY_PAUSE]
     #[arg(long)]
     pub canary_pause: bool,
     /// Begin slowly, after the canary: 1,x2,every=500 begins at 1 request a second and doubles with every 500 devices that have

@@ -27,11 +27,16 @@ pub(super) async fn prune(settings: Settings, printer: &Printer) -> Result<Exit,
     let runs = store.prunable(rule).await?;
     let tasks = counted(runs.iter().map(|run| run.tasks).sum(), "task");
     let all = counted(runs.len() as u64, "run");
-    if settings.dry_run || runs.is_empty() {
+    if settings.dry_run {
         for run in &runs {
             printer.say(&format!("{} would be deleted", about(run)));
         }
         printer.say(&format!("{all} with {tasks} would be deleted"));
+        store.close().await?;
+        return Ok(Exit::Complete);
+    }
+    if runs.is_empty() {
+        printer.say("no run is to be deleted");
         store.close().await?;
         return Ok(Exit::Complete);
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     interrupt::Interrupt,
+    open_existing,
     push::{repeat, standing},
     resume::named,
     target,
@@ -15,7 +16,6 @@ use crate::{
     model::Ticket,
     policy::{Match, Verdict, Weighed},
     settings::Resolution as Settings,
-    store::Store,
     ui::{
         format::{Column, RowWriter, Value, writer},
         number::counted,
@@ -51,7 +51,7 @@ pub(super) async fn resolve(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
-    let mut store = Store::open(&settings.database.path).await?;
+    let mut store = open_existing(&settings.database.path).await?;
     let run = named(&mut store, &settings.run).await?;
     target::must_be_of(&run, &settings.push.target)?;
     let waiting = store.resends_in_doubt(&run).await?;

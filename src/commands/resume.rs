@@ -5,6 +5,7 @@ use anyhow::anyhow;
 use super::{
     hours::{closed, hours},
     interrupt::Interrupt,
+    open_existing,
     push::{nothing_to_do, push},
     stale, target,
 };
@@ -22,7 +23,7 @@ pub(super) async fn resume(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
-    let mut store = Store::open(&settings.database.path).await?;
+    let mut store = open_existing(&settings.database.path).await?;
     let run = match &settings.run {
         Some(name) => named(&mut store, name).await?,
         None => only_unfinished(&mut store).await?,

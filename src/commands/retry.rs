@@ -6,6 +6,7 @@ use super::{
     confirm::confirm,
     hours::{closed, hours},
     interrupt::Interrupt,
+    open_existing,
     push::{nothing_to_do, push},
     resume::named,
     stale, target,
@@ -15,7 +16,7 @@ use crate::{
     exit::{Exit, Failure},
     model::{Hours, RunState},
     settings::{Retry as Settings, Selection},
-    store::{RetryFilter, RetryPlan, Store},
+    store::{RetryFilter, RetryPlan},
     ui::{number::counted, printer::Printer},
 };
 
@@ -28,7 +29,7 @@ pub(super) async fn retry(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
-    let mut store = Store::open(&settings.database.path).await?;
+    let mut store = open_existing(&settings.database.path).await?;
     let run = named(&mut store, &settings.run).await?;
     target::must_be_of(&run, &settings.push.target)?;
     let Selection {

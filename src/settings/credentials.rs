@@ -120,7 +120,7 @@ fn secret(
         (Some(_), Some(_)) => return Err(CredentialsError::Twice { variable }.into()),
         (Some(text), None) => (SecretString::from(text), variable.to_owned()),
         (None, Some(path)) => {
-            let place = path.display().to_string();
+            let place = format!("{}, which {variable}_FILE names,", path.display());
             let text = read(&path).map_err(|source| CredentialsError::Unreadable {
                 variable,
                 path,
@@ -197,7 +197,10 @@ mod tests {
             let error = resolve(&[("FLEETPUSH_TOKEN_FILE", path.to_str().unwrap())]).unwrap_err();
             assert_eq!(
                 error,
-                format!("what {} holds cannot be right: {reason}", path.display())
+                format!(
+                    "what {}, which FLEETPUSH_TOKEN_FILE names, holds cannot be right: {reason}",
+                    path.display()
+                )
             );
         }
         std::fs::write(&path, "a".repeat(LARGEST_FILE as usize + 10)).unwrap();

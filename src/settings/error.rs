@@ -77,6 +77,15 @@ pub enum Error {
         /// Where the base URL stands.
         base_url: Origin,
     },
+    /// A stop after a canary is asked for, and no canary.
+    #[error(
+        "--canary-pause, given {pause}, has no canary to stop after, and the whole fleet would go at once: give --canary as well, for \
+         example --canary 1%"
+    )]
+    PauseWithoutCanary {
+        /// Where the pause stands.
+        pause: Origin,
+    },
     /// The credentials are missing or wrong.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),

@@ -9,7 +9,7 @@ use std::{
 use toml::de::{DeTable, DeValue};
 
 use super::{Error, credentials, nearest::did_you_mean};
-use crate::cli::keys;
+use crate::cli::{is_flag, keys};
 
 /// The table that holds the profiles.
 const PROFILES: &str = "profile";
@@ -129,6 +129,10 @@ impl Document<'_> {
             format!(
                 "{key:?} does not belong into a config file: set {variable}, or {variable}_FILE to the path of a file that holds it"
             )
+        } else if !keys::NAMES.contains(&key) && is_flag(key) {
+            format!(
+                "--{key} is given on the command line alone and not in a config file: take {key:?} away"
+            )
         } else if !keys::NAMES.contains(&key) {
             let known = keys::NAMES.iter().copied().chain([PROFILES]);
             format!("unknown key {key:?}{}", did_you_mean(key, known))
@@ -226,6 +230,10 @@ mod tests {
         assert_eq!(
             error("[profiles.eu]\nrate = 5"),
             "fleet.toml:1: unknown key \"profiles\"; did you mean profile?"
+        );
+        assert_eq!(
+            error("[profile.eu]\nproduct-key = 'PK0001'"),
+            "fleet.toml:2: --product-key is given on the command line alone and not in a config file: take \"product-key\" away"
         );
         assert_eq!(
             error("rate = [5]"),

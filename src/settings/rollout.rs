@@ -1,6 +1,9 @@
 //! How a push begins.
 
-use super::{Error, source::Sources};
+use super::{
+    Error,
+    source::{Origin, Sources},
+};
 use crate::{
     cli::{RolloutArgs, keys},
     model::{Canary, Ramp},
@@ -24,9 +27,17 @@ impl Rollout {
             canary_pause,
             ramp,
         } = args;
+        let canary = sources.get_found(&keys::CANARY, canary)?;
+        let pause = sources.get_found(&keys::CANARY_PAUSE, canary_pause.then_some(true))?;
+        // Who wants to look before the others go must not see the whole fleet go. A `canary = "none"` that somebody has written is a choice.
+        if pause.value && canary.origin == Origin::Default {
+            return Err(Error::PauseWithoutCanary {
+                pause: pause.origin,
+            });
+        }
         Ok(Self {
-            canary: sources.get(&keys::CANARY, canary)?,
-            canary_pause: sources.get(&keys::CANARY_PAUSE, canary_pause.then_some(true))?,
+            canary: canary.value,
+            canary_pause: pause.value,
             ramp: sources.get(&keys::RAMP, ramp)?,
         })
     }

@@ -133,7 +133,10 @@ fn every_setting_can_come_from_every_source() {
     assert_eq!(names, keys::NAMES, "each setting has a value to test with");
     for (name, value) in OTHERS {
         let names_target = matches!(*name, "region" | "base-url");
-        let base = || Invocation::run(!names_target);
+        let base = || match *name {
+            "canary-pause" => Invocation::run(true).variable("FLEETPUSH_CANARY", "5"),
+            _ => Invocation::run(!names_target),
+        };
         let common = base().config;
         let shown = |invocation: Invocation| format!("{:?}", invocation.resolve());
 
@@ -245,6 +248,26 @@ fn a_target_is_named_once() {
             .error()
             .contains("cannot be used with")
     );
+}
+
+#[test]
+fn a_pause_needs_a_canary() {
+    let refused = |place: &str| {
+        format!(
+            "--canary-pause, given {place}, has no canary to stop after, and the whole fleet would go at once: give --canary as \
+             well, for example --canary 1%"
+        )
+    };
+    let mut invocation = Invocation::run(true);
+    invocation.args.push("--canary-pause".to_owned());
+    assert_eq!(invocation.error(), refused("on the command line"));
+    let config = "region = 'china'\ncanary-pause = true\n";
+    assert_eq!(
+        Invocation::run(false).config(config).error(),
+        refused("in ~/fleetpush/config.toml:2")
+    );
+    let chosen = Invocation::run(false).config(format!("{config}canary = 'none'\n"));
+    assert!(run_of(chosen.resolve()).push.rollout.canary_pause);
 }
 
 #[test]

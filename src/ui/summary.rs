@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     engine::{Phase, Stop},
-    model::{SummaryFormat, Tolerance},
+    model::{RunState, SummaryFormat, Tolerance},
 };
 
 /// The end of a push.
@@ -67,7 +67,11 @@ impl Summary {
             .as_ref()
             .map_or_else(String::new, tolerance::text);
         let Some(session) = &self.session else {
-            return format!("nothing to send\n\n{}{tolerance}", self.run.text(None));
+            let why = match self.run.state {
+                RunState::Aborted => "nothing is sent, because the run is aborted",
+                _ => "nothing to send",
+            };
+            return format!("{why}\n\n{}{tolerance}", self.run.text(None));
         };
         let (devices, requests) = session.rates();
         let mut pace = pace_words(session.took, devices, Some(requests));
@@ -169,7 +173,7 @@ fn stop_words(stop: &Stop) -> Option<(&'static str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::RunState, ui::report::tests::report};
+    use crate::ui::report::tests::report;
 
     fn summary(stop: Stop) -> Summary {
         Summary {
@@ -291,6 +295,14 @@ mod tests {
             printed(&idle, SummaryFormat::Text)
                 .1
                 .starts_with("nothing to send\n\nrun night-1")
+        );
+        // Here there is something to send.
+        let mut aborted = idle.clone();
+        aborted.run.state = RunState::Aborted;
+        assert!(
+            printed(&aborted, SummaryFormat::Text)
+                .1
+                .starts_with("nothing is sent, because the run is aborted\n\nrun night-1")
         );
         let (out, _) = printed(&idle, SummaryFormat::Json);
         assert_eq!(

@@ -180,6 +180,40 @@ fn the_manual_has_a_page_for_every_command() {
 }
 
 #[test]
+fn a_mistyped_database_is_told_and_not_made() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(2));
+    for args in [
+        &["resume"][..],
+        &["retry", "night"],
+        &["resolve", "night"],
+        &["cancel", "night"],
+    ] {
+        let args = [args, &["--db", "psuh.db"]].concat();
+        let mut command = bare(&site, &args);
+        if args[0] != "cancel" {
+            command.args(["--base-url", sim.base_url()]);
+        }
+        command.env("FLEETPUSH_TOKEN", "QJWT any");
+        Push::start(command)
+            .ended()
+            .expect(2)
+            .says(&["no results database at psuh.db"]);
+        assert!(!site.path("psuh.db").exists(), "{args:?} made a database");
+    }
+}
+
+#[test]
+fn a_flag_that_is_no_key_of_the_config_file_is_told_as_one() {
+    let site = Site::with(&devices(2));
+    site.write("night.toml", "rate = 5\nproduct-key = 'PK0001'\n");
+    Push::start(bare(&site, &["config", "show", "--config", "night.toml"]))
+        .ended()
+        .expect(2)
+        .says(&["night.toml:2: --product-key is given on the command line alone"]);
+}
+
+#[test]
 fn who_looks_for_simulated_runs_is_told_of_the_flag() {
     let sim = Sim::healthy();
     let site = Site::with(&devices(2));

@@ -24,6 +24,16 @@ fn with(offline: f64, rejected: f64) -> Scenario {
 }
 
 #[test]
+fn a_pause_without_a_canary_sends_nothing() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(300));
+    site.push(&sim, &["run", "fleet.csv", "--canary-pause"])
+        .expect(2)
+        .says(&["--canary-pause", "no canary", "--canary 1%"]);
+    assert_eq!(delivered(&sim).len(), 0);
+}
+
+#[test]
 fn a_canary_stops_for_a_look_and_the_same_command_goes_on() {
     let sim = Sim::healthy();
     let site = Site::with(&devices(300));

@@ -106,9 +106,10 @@ fn outside_its_window_nothing_is_staged_sent_or_changed() {
     ));
     push(&site, &sim, noon, &["--again"]).expect(5);
     let requests = sim.stats().requests;
-    command(&["resume", "--window", WINDOW])
+    let resumed = command(&["resume", "--window", WINDOW, "--format", "json"])
         .expect(3)
         .says(&[opens]);
+    assert_eq!(resumed.stdout, "", "no push, no summary");
     assert_eq!(sim.stats().requests, requests);
     assert_eq!(site.journal().runs[1].pending, 10);
 }
