@@ -12,6 +12,8 @@ use sqlx::{
 
 /// The most rows in one statement is 2 to the power of this: so many that the trip is a small part of it.
 const MOST: usize = 10;
+/// The most rows in one statement.
+pub(super) const MOST_ROWS: usize = 1 << MOST;
 
 /// A statement around a `VALUES` list. It must do nothing for a row whose first value is NULL.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ pub(super) struct Bulk {
 }
 
 /// The values of statements, in the order of their question marks.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Values {
     arguments: SqliteArguments,
     /// The first value that could not be encoded.
@@ -111,7 +113,7 @@ impl Bulk {
         rows: &mut impl ExactSizeIterator<Item = T>,
         bind: &mut impl FnMut(Values, T) -> Values,
     ) -> (Option<Arc<str>>, Values) {
-        let now = rows.len().min(1 << MOST);
+        let now = rows.len().min(MOST_ROWS);
         if now == 0 {
             return (None, values);
         }

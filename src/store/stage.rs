@@ -3,9 +3,16 @@
 //! Rows are committed in large groups under a run in the state `staging`, which nothing shows; the last transaction makes it a run. What
 //! an interrupted staging leaves behind is deleted when the database is next opened.
 
+use std::sync::Arc;
+
 use sqlx::SqliteConnection;
 
-use super::{Run, Store, StoreError, bulk::Bulk, payload::Interner, run::NewRun};
+use super::{
+    Run, Store, StoreError,
+    bulk::{Bulk, MOST_ROWS, Values},
+    payload::Interner,
+    run::NewRun,
+};
 use crate::model::{PayloadId, Row, RowError, RunId, Timestamp};
 
 mod group;
@@ -40,8 +47,11 @@ pub struct Stager<'s> {
     repeats: Repeats,
     first_task: i64,
     next_task: i64,
-    uncommitted: u64,
-    transaction: u64,
+    /// The statement that is written next, with its values.
+    ready: (Option<Arc<str>>, Values),
+    /// The first task of this transaction, about.
+    committed: i64,
+    transaction: i64,
     invalid: u64,
 }
 
@@ -64,7 +74,7 @@ struct Limits {
     /// Bytes of rows that wait for their neighbours.
     waiting: usize,
     /// Tasks in one transaction.
-    transaction: u64,
+    transaction: i64,
 }
 
 impl Limits {
@@ -138,7 +148,8 @@ impl Store {
             repeats: Repeats::default(),
             first_task,
             next_task: first_task,
-            uncommitted: 0,
+            ready: Default::default(),
+            committed: first_task,
             transaction: limits.transaction,
             invalid: 0,
         })
@@ -152,35 +163,72 @@ impl Stager<'_> {
             .interner
             .intern(&mut self.store.connection, &rows)
             .await?;
-        for (row, payload) in rows.into_iter().zip(ids) {
-            self.repeats.note(&row.device_key);
-            self.grouper.push(
-                payload,
-                Pending {
-                    line: row.line,
-                    device_key: row.device_key,
-                    labels: row.labels,
-                },
-            );
-            while let Some((payload, group)) = self.grouper.overflow() {
-                self.insert(Some(payload), group).await?;
-            }
+        self.advance(rows.into_iter().zip(ids)).await?;
+        while self.grouper.is_full() {
+            self.advance(std::iter::empty()).await?;
         }
         Ok(())
+    }
+
+    /// Writes the tasks that are ready. While the connection's thread is at work, `new` rows are gathered and the next tasks made ready.
+    async fn advance(
+        &mut self,
+        new: impl Iterator<Item = (Row, PayloadId)>,
+    ) -> Result<(), StoreError> {
+        let (ready, values) = std::mem::take(&mut self.ready);
+        let connection = &mut self.store.connection;
+        let (written, ()) = tokio::join!(
+            async {
+                match ready {
+                    Some(text) => values.execute(text, connection).await,
+                    None => Ok(()),
+                }
+            },
+            async {
+                for (row, payload) in new {
+                    self.repeats.note(&row.device_key);
+                    let row = Pending {
+                        line: row.line,
+                        device_key: row.device_key,
+                        labels: row.labels,
+                    };
+                    self.grouper.push(payload, row);
+                }
+                self.ready = TASK.next(
+                    Values::default(),
+                    &mut self.grouper.take(MOST_ROWS),
+                    &mut |values, (payload, row)| {
+                        let id = self.next_task;
+                        self.next_task += 1;
+                        task(values, id, Some(payload), row)
+                    },
+                );
+            }
+        );
+        written?;
+        self.commit_if_due().await
     }
 
     /// Takes rows that are wrong: they become failed tasks of the class `invalid`.
     pub async fn invalid(&mut self, errors: &[RowError], now: Timestamp) -> Result<(), StoreError> {
         let first = self.next_task;
-        let rows = errors
-            .iter()
-            .map(|error| Pending {
-                line: error.line,
-                device_key: error.device_key.clone(),
-                labels: None,
+        self.next_task += errors.len() as i64;
+        let rows: Vec<(i64, Pending)> = (first..)
+            .zip(errors)
+            .map(|(id, error)| {
+                let row = Pending {
+                    line: error.line,
+                    device_key: error.device_key.clone(),
+                    labels: None,
+                };
+                (id, row)
             })
             .collect();
-        self.insert(None, rows).await?;
+        let connection = &mut self.store.connection;
+        TASK.run(connection, rows, |values, (id, row)| {
+            task(values, id, None, row)
+        })
+        .await?;
         let ends: Vec<(i64, String)> = (first..)
             .zip(errors)
             .map(|(task, error)| {
@@ -192,20 +240,20 @@ impl Stager<'_> {
             })
             .collect();
         INVALID
-            .run(
-                &mut self.store.connection,
-                &ends,
-                |query, (task, reason)| query.bind(*task).bind(reason.as_str()).bind(now.0),
-            )
+            .run(connection, &ends, |query, (task, reason)| {
+                query.bind(*task).bind(reason.as_str()).bind(now.0)
+            })
             .await?;
         self.invalid += errors.len() as u64;
-        Ok(())
+        self.commit_if_due().await
     }
 
     /// Writes what is still held back, finds repeated devices, and makes it a run.
     pub async fn finish(mut self, now: Timestamp) -> Result<Staged, StoreError> {
-        while let Some((payload, group)) = self.grouper.rest() {
-            self.insert(Some(payload), group).await?;
+        self.grouper.end();
+        self.advance(std::iter::empty()).await?;
+        while self.ready.0.is_some() {
+            self.advance(std::iter::empty()).await?;
         }
         let tasks = self.next_task - self.first_task;
         let run = self.run;
@@ -257,29 +305,9 @@ impl Stager<'_> {
         self.store.discard_staging().await
     }
 
-    async fn insert(
-        &mut self,
-        payload: Option<PayloadId>,
-        rows: Vec<Pending>,
-    ) -> Result<(), StoreError> {
-        let first = self.next_task;
-        self.next_task += rows.len() as i64;
-        self.uncommitted += rows.len() as u64;
-        let mut id = first;
-        TASK.run(&mut self.store.connection, rows, |query, row| {
-            let bound = query
-                .bind(id)
-                .bind(payload.map(|payload| payload.0))
-                .bind(row.line as i64)
-                .bind(row.device_key.into_string())
-                .bind(row.labels.map(String::from))
-                .bind(payload.is_none());
-            id += 1;
-            bound
-        })
-        .await?;
-        if self.uncommitted >= self.transaction {
-            self.uncommitted = 0;
+    async fn commit_if_due(&mut self) -> Result<(), StoreError> {
+        if self.next_task - self.committed >= self.transaction {
+            self.committed = self.next_task;
             for statement in ["COMMIT", "BEGIN IMMEDIATE"] {
                 sqlx::query(statement)
                     .execute(&mut self.store.connection)
@@ -288,6 +316,17 @@ impl Stager<'_> {
         }
         Ok(())
     }
+}
+
+/// The values of a row of `task`; without a payload it is never sent.
+fn task(values: Values, id: i64, payload: Option<PayloadId>, row: Pending) -> Values {
+    values
+        .bind(id)
+        .bind(payload.map(|payload| payload.0))
+        .bind(row.line as i64)
+        .bind(row.device_key.into_string())
+        .bind(row.labels.map(String::from))
+        .bind(payload.is_none())
 }
 
 /// Lays tasks out anew so that those of one payload stand side by side; gives the new range of ids.

@@ -1,10 +1,10 @@
 //! Gathers rows by payload in bounded memory, so that a chunk's tasks are stored side by side.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque, vec_deque};
 
 use crate::model::PayloadId;
 
-/// A row that waits for its neighbours.
+/// A row that waits to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pending {
     pub(super) line: u64,
@@ -21,17 +21,19 @@ impl Pending {
     }
 }
 
-/// Rows of one payload that are written together, about; always whole chunks.
+/// Rows of one payload that are laid side by side, about; always whole chunks.
 const GROUP: usize = 4096;
 
 /// Gathers rows by payload.
 #[derive(Debug)]
 pub(super) struct Grouper {
+    /// Rows that wait for their neighbours.
     groups: HashMap<PayloadId, Vec<Pending>>,
-    /// The payload that was pushed last: the only group that can have become too large.
-    last: Option<PayloadId>,
+    /// Rows that wait for nothing but to be written, in this order.
+    complete: VecDeque<(PayloadId, Pending)>,
+    /// Of all these rows.
     weight: usize,
-    /// The most memory that waiting rows may take, in bytes.
+    /// Beyond this weight rows must be taken before others come, in bytes.
     budget: usize,
     chunk_size: usize,
     fragmented: bool,
@@ -41,7 +43,7 @@ impl Grouper {
     pub(super) fn new(chunk_size: u32, budget: usize) -> Self {
         Self {
             groups: HashMap::new(),
-            last: None,
+            complete: VecDeque::new(),
             weight: 0,
             budget,
             chunk_size: chunk_size.max(1) as usize,
@@ -49,43 +51,47 @@ impl Grouper {
         }
     }
 
-    /// Takes one row.
+    /// Gathers one row.
     pub(super) fn push(&mut self, payload: PayloadId, row: Pending) {
         self.weight += row.weight();
-        self.groups.entry(payload).or_default().push(row);
-        self.last = Some(payload);
-    }
-
-    /// A group that has to be written now, or nothing.
-    pub(super) fn overflow(&mut self) -> Option<(PayloadId, Vec<Pending>)> {
-        let whole_chunks = GROUP.next_multiple_of(self.chunk_size);
-        if let Some(last) = self.last
-            && self
-                .groups
-                .get(&last)
-                .is_some_and(|group| group.len() >= whole_chunks)
+        let group = self.groups.entry(payload).or_default();
+        group.push(row);
+        if group.len() >= GROUP.next_multiple_of(self.chunk_size)
+            && let Some(group) = self.groups.remove(&payload)
         {
-            return self.take(last, whole_chunks);
+            self.complete
+                .extend(group.into_iter().map(|row| (payload, row)));
         }
-        if self.weight <= self.budget {
-            return None;
-        }
-        let (&largest, group) = self.groups.iter().max_by_key(|(_, group)| group.len())?;
-        let chunks = group.len() / self.chunk_size;
-        if chunks == 0 {
-            // Not even the largest group fills a chunk: written as it is, and sorted out at the end.
-            self.fragmented = true;
-            let all = group.len();
-            return self.take(largest, all);
-        }
-        let whole = chunks * self.chunk_size;
-        self.take(largest, whole)
     }
 
-    /// What still waits, a group at a time, in the order of the payloads.
-    pub(super) fn rest(&mut self) -> Option<(PayloadId, Vec<Pending>)> {
-        let next = self.groups.keys().min().copied()?;
-        self.groups.remove(&next).map(|group| (next, group))
+    /// No more rows come: those that still wait are complete, in the order of the payloads.
+    pub(super) fn end(&mut self) {
+        let mut rest: Vec<_> = self.groups.drain().collect();
+        rest.sort_unstable_by_key(|(payload, _)| *payload);
+        for (payload, group) in rest {
+            self.complete
+                .extend(group.into_iter().map(|row| (payload, row)));
+        }
+    }
+
+    /// Whether more waits than should.
+    pub(super) fn is_full(&self) -> bool {
+        self.weight > self.budget
+    }
+
+    /// Takes complete rows to be written, at most so many. When too much waits there are some.
+    pub(super) fn take(&mut self, most: usize) -> vec_deque::Drain<'_, (PayloadId, Pending)> {
+        if self.complete.is_empty() && self.is_full() {
+            self.complete_chunks();
+        }
+        let now = self.complete.len().min(most);
+        let weight: usize = self
+            .complete
+            .range(..now)
+            .map(|(_, row)| row.weight())
+            .sum();
+        self.weight -= weight;
+        self.complete.drain(..now)
     }
 
     /// Whether groups that fill no chunk had to be written.
@@ -93,16 +99,19 @@ impl Grouper {
         self.fragmented
     }
 
-    fn take(&mut self, payload: PayloadId, rows: usize) -> Option<(PayloadId, Vec<Pending>)> {
-        let group = self.groups.get_mut(&payload)?;
-        let taken = if rows >= group.len() {
-            self.groups.remove(&payload)?
-        } else {
-            let rest = group.split_off(rows);
-            std::mem::replace(group, rest)
-        };
-        self.weight -= taken.iter().map(Pending::weight).sum::<usize>();
-        Some((payload, taken))
+    /// Completes the groups that fill a chunk, as far as they do.
+    fn complete_chunks(&mut self) {
+        self.groups.retain(|payload, group| {
+            let whole = group.len() / self.chunk_size * self.chunk_size;
+            self.complete
+                .extend(group.drain(..whole).map(|row| (*payload, row)));
+            !group.is_empty()
+        });
+        if self.complete.is_empty() {
+            // Not even the largest group fills a chunk: written as they are, and sorted out at the end.
+            self.fragmented = true;
+            self.end();
+        }
     }
 }
 
@@ -128,27 +137,34 @@ mod tests {
             payloads in prop::collection::vec(0_i64..20, 0..400),
             size in 1_usize..100_000,
             chunk in 1_u32..50,
+            most in 1_usize..100,
         ) {
             let mut grouper = Grouper::new(chunk, 8 << 20);
-            let mut out: BTreeMap<PayloadId, Vec<u64>> = BTreeMap::new();
-            let mut expected = out.clone();
-            let mut keep = |(payload, group): (PayloadId, Vec<Pending>)| {
-                out.entry(payload).or_default().extend(group.iter().map(|row| row.line));
-            };
+            let mut expected: BTreeMap<PayloadId, Vec<u64>> = BTreeMap::new();
+            let mut written = Vec::new();
             for (line, payload) in payloads.iter().enumerate() {
                 let payload = PayloadId(*payload);
                 expected.entry(payload).or_default().push(line as u64);
                 grouper.push(payload, row(line as u64, size));
-                while let Some(group) = grouper.overflow() {
-                    prop_assert!(grouper.fragmented || group.1.len() % chunk as usize == 0);
-                    keep(group);
+                while grouper.is_full() {
+                    let taken = written.len();
+                    written.extend(grouper.take(most));
+                    prop_assert!(written.len() > taken);
                 }
-                prop_assert!(grouper.weight <= grouper.budget);
             }
-            while let Some(group) = grouper.rest() {
-                keep(group);
+            let early = written.len() + grouper.complete.len();
+            grouper.end();
+            written.extend(grouper.take(usize::MAX));
+            prop_assert_eq!(grouper.weight, 0);
+            let mut found: BTreeMap<PayloadId, Vec<u64>> = BTreeMap::new();
+            for (payload, row) in &written {
+                found.entry(*payload).or_default().push(row.line);
             }
-            prop_assert_eq!(out, expected);
+            prop_assert_eq!(found, expected);
+            if !grouper.is_fragmented() {
+                let together = written[..early].chunk_by(|one, next| one.0 == next.0);
+                prop_assert!(together.into_iter().all(|rows| rows.len() % chunk as usize == 0));
+            }
         }
     }
 }
