@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use sqlx::{Row as _, SqliteConnection};
 
@@ -209,23 +210,26 @@ impl Interner {
         connection: &mut SqliteConnection,
         digests: &[PayloadDigest],
     ) -> Result<(), StoreError> {
-        let mut unknown: Vec<&PayloadDigest> = digests
+        let unknown: HashMap<String, PayloadDigest> = digests
             .iter()
             .filter(|digest| !self.known.contains_key(*digest))
+            .map(|digest| (hex(digest), *digest))
             .collect();
-        unknown.sort_unstable();
-        unknown.dedup();
-        for digest in unknown {
-            let id: Option<i64> =
-                sqlx::query_scalar("SELECT id FROM payload WHERE run_id = ? AND digest = ?")
-                    .bind(self.run.0)
-                    .bind(digest.to_vec())
-                    .fetch_optional(&mut *connection)
-                    .await?;
-            if let Some(id) = id {
-                self.known.insert(*digest, PayloadId(id));
-            }
+        if unknown.is_empty() {
+            return Ok(());
         }
+        let names: Vec<&String> = unknown.keys().collect();
+        let found: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT j.value, p.id FROM json_each(?2) AS j CROSS JOIN payload AS p ON p.run_id = ?1 AND p.digest = unhex(j.value)",
+        )
+        .bind(self.run.0)
+        .bind(json!(names).to_string())
+        .fetch_all(connection)
+        .await?;
+        let found = found
+            .into_iter()
+            .filter_map(|(name, id)| Some((*unknown.get(&name)?, PayloadId(id))));
+        self.known.extend(found);
         Ok(())
     }
 }
@@ -235,6 +239,11 @@ static INSERT: Bulk = Bulk::insert(
     "(?,?,?,?,?,?,?,?,?,?)",
     "",
 );
+
+/// A digest as text, for a statement that takes many of them.
+fn hex(digest: &PayloadDigest) -> String {
+    format!("{:032x}", u128::from_be_bytes(*digest))
+}
 
 fn digest(payload: &Payload) -> PayloadDigest {
     let mut hash = Sha256::new();

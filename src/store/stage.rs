@@ -329,6 +329,9 @@ fn task(values: Values, id: i64, payload: Option<PayloadId>, row: Pending) -> Va
         .bind(payload.is_none())
 }
 
+/// Tasks that one statement deletes.
+const DELETED: usize = 100_000;
+
 /// Lays tasks out anew so that those of one payload stand side by side; gives the new range of ids.
 ///
 /// Needed when so many payloads take turns that not all could be gathered in memory. It costs a sort, and saves a request for every
@@ -350,12 +353,19 @@ async fn regroup(
          SELECT ?2 - 1 + l.id, t.payload_id, t.line, t.device_key, t.labels, t.held FROM layout AS l JOIN task AS t ON t.id = l.old \
          ORDER BY l.id",
         "UPDATE outcome SET task_id = ?2 - 1 + l.id FROM layout AS l WHERE outcome.task_id = l.old",
-        "DELETE FROM task WHERE id >= ?1 AND id < ?2",
         "DROP TABLE layout",
     ] {
         sqlx::query(statement)
             .bind(first)
             .bind(end)
+            .execute(&mut *connection)
+            .await?;
+    }
+    // What one statement deletes it first lists in memory, since other tables refer to it.
+    for from in (first..end).step_by(DELETED) {
+        sqlx::query("DELETE FROM task WHERE id >= ? AND id < ?")
+            .bind(from)
+            .bind(end.min(from + DELETED as i64))
             .execute(&mut *connection)
             .await?;
     }

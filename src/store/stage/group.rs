@@ -16,10 +16,17 @@ impl Pending {
     /// About the memory that it takes, in bytes.
     fn weight(&self) -> usize {
         size_of::<Self>()
+            + 2 * OVERHEAD
             + self.device_key.len()
             + self.labels.as_ref().map_or(0, |text| text.len())
     }
 }
+
+/// What an allocation takes beyond what it holds, about, in bytes.
+const OVERHEAD: usize = 16;
+/// What a group takes for itself, with the room for rows that it begins with, about, in bytes.
+const OF_GROUP: usize =
+    4 * size_of::<Pending>() + OVERHEAD + 2 * size_of::<(PayloadId, Vec<Pending>)>();
 
 /// Rows of one payload that are laid side by side, about; always whole chunks.
 const GROUP: usize = 4096;
@@ -76,7 +83,7 @@ impl Grouper {
 
     /// Whether more waits than should.
     pub(super) fn is_full(&self) -> bool {
-        self.weight > self.budget
+        self.weight + self.groups.len() * OF_GROUP > self.budget
     }
 
     /// Takes complete rows to be written, at most so many. When too much waits there are some.
