@@ -57,6 +57,13 @@ impl Platform {
         serde_json::from_str(&reply).unwrap_or_else(|error| panic!("{error}: {reply}"))
     }
 
+    /// How many devices it has been asked to command, whatever it said.
+    #[allow(dead_code, reason = "only one of the benchmarks asks")]
+    pub(crate) fn asked(&self) -> u64 {
+        let stats = self.stats();
+        stats.deliveries + stats.refused_devices.values().sum::<u64>()
+    }
+
     /// Replaces a part of the scenario.
     pub(crate) fn change(&self, change: &Value) {
         self.ask("POST", "scenario", &change.to_string());

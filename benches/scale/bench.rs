@@ -1,20 +1,17 @@
-//! What the measures share: their sizes, the files that they work on, and results that more than one of them needs.
+//! What the measures share: their sizes, the files that they work on, and the table of processor time.
 
 use std::{
-    cell::{OnceCell, RefCell},
+    cell::RefCell,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use tempfile::TempDir;
 
-use crate::{
-    big::Big,
-    common::tools::tool,
-    fleet, process,
-    pushes::{Pushed, Pushes},
-    table::{Samples, grouped},
-};
+use crate::{common::tools::tool, fleet, process, table::grouped};
+
+/// The most requests in flight, for everybody.
+pub(crate) const CONCURRENCY: u64 = 64;
 
 /// Everything a measure needs.
 pub(crate) struct Bench {
@@ -23,18 +20,15 @@ pub(crate) struct Bench {
     /// All sizes are divided by this.
     divisor: u64,
     folder: TempDir,
-    pub(crate) at_chunk_100: OnceCell<Result<Pushes, String>>,
-    pub(crate) at_chunk_1: OnceCell<Result<Pushes, String>>,
-    pub(crate) big: OnceCell<Result<Big, String>>,
     cpu: RefCell<Vec<CpuLine>>,
 }
 
-/// What each side of a push used of the processor.
-struct CpuLine {
-    measure: String,
-    wall: f64,
-    ours: f64,
-    simulator: f64,
+/// What each side of a push used of the processor, in seconds.
+pub(crate) struct CpuLine {
+    pub(crate) measure: String,
+    pub(crate) wall: f64,
+    pub(crate) ours: f64,
+    pub(crate) simulator: f64,
 }
 
 impl Bench {
@@ -47,9 +41,6 @@ impl Bench {
                 .prefix("scale-")
                 .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
                 .expect("a folder can be made"),
-            at_chunk_100: OnceCell::new(),
-            at_chunk_1: OnceCell::new(),
-            big: OnceCell::new(),
             cpu: RefCell::default(),
         }
     }
@@ -93,14 +84,8 @@ impl Bench {
     }
 
     /// Takes down what a push used of the processor, for the table at the end.
-    pub(crate) fn note_cpu(&self, measure: &str, pushes: &[Pushed]) {
-        let median = |of: fn(&Pushed) -> f64| Samples::new(pushes.iter().map(of)).median();
-        self.cpu.borrow_mut().push(CpuLine {
-            measure: measure.to_owned(),
-            wall: median(|push| push.wall),
-            ours: median(|push| push.cpu),
-            simulator: median(|push| push.simulator_cpu),
-        });
+    pub(crate) fn note_cpu(&self, line: CpuLine) {
+        self.cpu.borrow_mut().push(line);
     }
 
     /// Prints what each side used of the processor.

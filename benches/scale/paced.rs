@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     bench::Bench,
-    pushes::{Pushed, platform, push},
+    pushes::{Pushed, note_cpu, platform, push},
     table::{Reference, Samples, Target, Unit, row},
 };
 
@@ -28,7 +28,7 @@ pub(crate) fn paced(bench: &Bench) -> Result<(), String> {
         }),
         Target::RatioNear(0.01),
     );
-    bench.note_cpu("paced, --rate 200, chunk 1", &pushes);
+    note_cpu(bench, "paced, --rate 200, chunk 1", &pushes);
     Ok(())
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn idle(bench: &Bench) -> Result<(), String> {
         None,
         Target::AtMost(2.0),
     );
-    bench.note_cpu("paced, --rate 25, chunk 100", &pushes);
+    note_cpu(bench, "paced, --rate 25, chunk 100", &pushes);
     Ok(())
 }
 

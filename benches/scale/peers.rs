@@ -12,14 +12,14 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    bench::{Bench, database_files, devices},
+    bench::{Bench, CONCURRENCY, database_files, devices},
     common::{
         platform::{Platform, TOKEN},
         tools::{Missing, python_with_aiohttp, tool},
     },
     fleet::bodies,
     process::measure,
-    pushes::{CONCURRENCY, asked, at_chunk_1, at_chunk_100, platform, push},
+    pushes::{at_chunk_1, at_chunk_100, platform, push},
     table::{Reference, Samples, Target, Unit, row},
     wrk::SEND,
 };
@@ -58,7 +58,7 @@ impl Peer {
     /// How many devices a second it pushes, from the start of its process to its end.
     fn rate(&self, bench: &Bench, platform: &Platform, chunk_size: u64) -> Result<f64, String> {
         let number = self.devices(bench, chunk_size);
-        let before = asked(platform);
+        let before = platform.asked();
         let mut command = match self {
             Self::Asyncio(Err(missing)) => return Err(missing.clone()),
             Self::Asyncio(Ok(python)) => asyncio(bench, python, platform, (number, chunk_size))?,
@@ -66,7 +66,7 @@ impl Peer {
             Self::Curl => curl(bench, platform, (number, chunk_size))?,
         };
         let finished = measure(&mut command, 0)?;
-        let taken = asked(platform) - before;
+        let taken = platform.asked() - before;
         if taken != number {
             return Err(format!("{taken} of {number} devices reached the platform"));
         }

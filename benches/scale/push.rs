@@ -2,7 +2,7 @@
 
 use crate::{
     bench::{Bench, devices},
-    pushes::{Pushes, at_chunk_1, at_chunk_100},
+    pushes::{Pushes, at_chunk_1, at_chunk_100, note_cpu},
     table::{Reference, Target, Unit, row},
 };
 
@@ -57,5 +57,5 @@ fn rows(bench: &Bench, pushes: &Pushes, target: f64) {
         None,
         Target::AtLeast(target),
     );
-    bench.note_cpu(&name, &pushes.ours);
+    note_cpu(bench, &name, &pushes.ours);
 }

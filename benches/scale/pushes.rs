@@ -1,19 +1,16 @@
 //! A push from the start of the process to its end, staging included, to a platform without latency or limits.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::OnceLock, time::Duration};
 
 use serde_json::json;
 
 use crate::{
-    bench::{Bench, database_files},
+    bench::{Bench, CONCURRENCY, CpuLine, database_files},
     common::{platform::Platform, tools::fleetpush_run},
     process::{cpu_seconds, measure},
     table::Samples,
     wrk,
 };
-
-/// The most requests in flight, for everybody.
-pub(crate) const CONCURRENCY: u64 = 64;
 
 /// What a push came to.
 #[derive(Debug, Clone)]
@@ -87,19 +84,19 @@ impl Pushes {
     }
 }
 
-/// A million devices at a hundred in a request.
+/// A million devices at a hundred in a request; pushed once for all measures.
 pub(crate) fn at_chunk_100(bench: &Bench) -> Result<&Pushes, String> {
-    bench
-        .at_chunk_100
+    static PUSHES: OnceLock<Result<Pushes, String>> = OnceLock::new();
+    PUSHES
         .get_or_init(|| Pushes::play(bench, bench.size(1_000_000), 100))
         .as_ref()
         .map_err(Clone::clone)
 }
 
-/// A hundred thousand devices at one in a request.
+/// A hundred thousand devices at one in a request; pushed once for all measures.
 pub(crate) fn at_chunk_1(bench: &Bench) -> Result<&Pushes, String> {
-    bench
-        .at_chunk_1
+    static PUSHES: OnceLock<Result<Pushes, String>> = OnceLock::new();
+    PUSHES
         .get_or_init(|| Pushes::play(bench, bench.size(100_000), 1))
         .as_ref()
         .map_err(Clone::clone)
@@ -130,10 +127,10 @@ pub(crate) fn push(
         .args(["--chunk-size", &chunk_size.to_string(), "--db"])
         .arg(database);
     let simulator = || cpu_seconds(platform.child.id());
-    let (asked_before, cpu_before) = (asked(platform), simulator());
+    let (asked_before, cpu_before) = (platform.asked(), simulator());
     let finished = measure(&mut command, exit_code)?;
     let simulator_cpu = simulator() - cpu_before;
-    let taken = asked(platform) - asked_before;
+    let taken = platform.asked() - asked_before;
     if taken != devices {
         return Err(format!("{taken} of {devices} devices reached the platform"));
     }
@@ -146,10 +143,15 @@ pub(crate) fn push(
     })
 }
 
-/// How many devices the platform has been asked to command, whatever it said.
-pub(crate) fn asked(platform: &Platform) -> u64 {
-    let stats = platform.stats();
-    stats.deliveries + stats.refused_devices.values().sum::<u64>()
+/// Takes down what these pushes used of the processor, for the table at the end.
+pub(crate) fn note_cpu(bench: &Bench, measure: &str, pushes: &[Pushed]) {
+    let median = |of: fn(&Pushed) -> f64| Samples::new(pushes.iter().map(of)).median();
+    bench.note_cpu(CpuLine {
+        measure: measure.to_owned(),
+        wall: median(|push| push.wall),
+        ours: median(|push| push.cpu),
+        simulator: median(|push| push.simulator_cpu),
+    });
 }
 
 /// What a database takes on the disk, with what is beside it.

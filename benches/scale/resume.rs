@@ -12,9 +12,9 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    bench::{Bench, devices},
+    bench::{Bench, CONCURRENCY, devices},
     common::tools::{fleetpush, fleetpush_run},
-    pushes::{CONCURRENCY, asked, platform},
+    pushes::platform,
     table::{Samples, Target, Unit, row},
 };
 
@@ -58,7 +58,7 @@ fn once(bench: &Bench, number: u64) -> Result<f64, String> {
     let mut push = fleetpush_run(bench.folder(), &platform, &manifest);
     push.args(pace).arg("--db").arg(&database);
     let mut push = Quiet::spawn(push)?;
-    while asked(&platform) < number / 2 {
+    while platform.asked() < number / 2 {
         if push
             .0
             .try_wait()

@@ -3,13 +3,12 @@
 use std::process::Command;
 
 use crate::{
-    bench::Bench,
+    bench::{Bench, CONCURRENCY},
     common::{
         platform::{Platform, TOKEN},
         tools::tool,
     },
     fleet, process,
-    pushes::{CONCURRENCY, asked},
 };
 
 /// How long it sends, in seconds.
@@ -41,13 +40,13 @@ pub(crate) fn seconds(
         .arg(format!("{}{SEND}", platform.base_url()))
         .args(["--", TOKEN])
         .arg(&bodies);
-    let before = asked(platform);
+    let before = platform.asked();
     let told = process::measure(&mut command, 0)?.stdout;
     let counts = counts(&told).ok_or_else(|| format!("wrk: {told}"))?;
     if counts.errors > 0 {
         return Err(format!("wrk met {} errors", counts.errors));
     }
-    if asked(platform) - before < counts.requests * chunk_size {
+    if platform.asked() - before < counts.requests * chunk_size {
         return Err("the platform did not take what wrk sent".to_owned());
     }
     let rate = counts.requests as f64 / (counts.microseconds as f64 / 1e6);
