@@ -1,4 +1,4 @@
-//! What the README says of exit codes, views and queries is true of the program.
+//! What the pages say of exit codes, views and queries is true of the program.
 
 use std::{
     collections::BTreeMap,
@@ -14,9 +14,9 @@ use sqlx::{
     sqlite::SqliteConnectOptions,
 };
 
-const README: &str = include_str!("../README.md");
+use crate::{Page, README, RESULTS_DATABASE, blocks};
 
-/// The columns that each query of the README returns, in its order there.
+/// The columns that each query of the page about the database returns, in its order there.
 const QUERIES: [&str; 7] = [
     "product_key device_key service name line ticket accepted_at last_throttle_at",
     "site class code message devices",
@@ -27,21 +27,13 @@ const QUERIES: [&str; 7] = [
     "http_status code said requests devices latest",
 ];
 
-/// The blocks of SQL.
-fn queries() -> Vec<&'static str> {
-    README
-        .split("```sql\n")
-        .skip(1)
-        .map(|rest| rest.split("```").next().expect("the block ends"))
-        .collect()
-}
-
 /// The rows of the table between a mark and the next `end`, by their first cell.
-fn table(mark: &str) -> BTreeMap<&'static str, &'static str> {
-    let after = README
+fn table(page: Page, mark: &str) -> BTreeMap<&'static str, &'static str> {
+    let after = page
+        .1
         .split(&format!("<!-- {mark} -->\n"))
         .nth(1)
-        .expect("the README has the mark");
+        .expect("the page has the mark");
     let table = after
         .split("<!-- end -->")
         .next()
@@ -132,11 +124,15 @@ fn push(folder: &Path, base_url: &str, payload: &str) {
 #[tokio::test]
 async fn every_query_answers() {
     let (_folder, mut database) = pushed().await;
-    let queries = queries();
+    let queries: Vec<String> = blocks(RESULTS_DATABASE)
+        .into_iter()
+        .filter(|block| block.language == "sql")
+        .map(|block| block.text)
+        .collect();
     assert_eq!(queries.len(), QUERIES.len());
     for (query, documented) in queries.into_iter().zip(QUERIES) {
         let rows = database
-            .fetch_all(AssertSqlSafe(query))
+            .fetch_all(AssertSqlSafe(query.clone()))
             .await
             .unwrap_or_else(|error| panic!("{error}: {query}"));
         let row = rows.first().unwrap_or_else(|| panic!("no row: {query}"));
@@ -148,7 +144,7 @@ async fn every_query_answers() {
 #[tokio::test]
 async fn the_views_have_the_columns_that_are_told() {
     let (_folder, mut database) = pushed().await;
-    let told = table("views");
+    let told = table(RESULTS_DATABASE, "views");
     assert_eq!(told.len(), 5, "{told:?}");
     for (view, columns) in told {
         let view = view.trim_matches('`');
@@ -174,7 +170,7 @@ fn the_exit_codes_are_those_of_the_help() {
         .get_output()
         .clone();
     let help = String::from_utf8(output.stdout).expect("help is text");
-    let told: Vec<String> = table("exit codes")
+    let told: Vec<String> = table(README, "exit codes")
         .into_iter()
         .map(|(code, meaning)| format!("  {code}  {meaning}"))
         .collect();
