@@ -12,6 +12,7 @@ mod ending;
 mod fleet;
 mod history;
 mod ledger;
+pub(crate) mod limiter;
 mod login;
 mod operator;
 mod platform;
@@ -30,6 +31,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 pub use ledger::Delivery;
+pub use limiter::{LimitError, LimitKind, RequestLimit};
 pub use scenario::{AtFirst, AuthRefusal, Fault, Limit, Oddity, Outage, Scenario, ScenarioError};
 pub use stats::Stats;
 

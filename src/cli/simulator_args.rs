@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 use clap::Args;
 use serde::{Deserialize, de::IntoDeserializer as _};
 
-use crate::simulator::{Fault, Limit, Oddity, Scenario, ScenarioError};
+use crate::simulator::{Fault, Limit, Oddity, RequestLimit, Scenario, ScenarioError};
 
 const FAULT_HELP: &str = "\
 Share of requests that meet a fault, for example `reset_after=0.01`; can be repeated
@@ -19,6 +19,20 @@ Share of replies that are odd, for example `left_out=0.01`; can be repeated
 
 Names: left_out, doubled, stray, reordered, data_null, data_missing, data_object, code_text, ticket_number, ticket_null, msg_null, \
 msg_object";
+
+const LIMIT_HELP: &str = "\
+Limit on requests, for example `token-bucket:40,burst=10`
+
+- token-bucket:RATE,burst=N: RATE requests a second, up to N at once (default 1)
+- fixed-window:N,window=TIME: N requests in each window of TIME, for example 1s or 250ms
+- sliding-window:N,window=TIME: N requests in any TIME
+- leaky-bucket:RATE,queue=N: RATE requests a second; up to N wait (default 0), more are refused
+- in-flight:N: N requests at the same time
+
+Each also takes, separated by commas:
+- refuse=429|503: status of a refusal (default 429)
+- retry-after=yes|no: whether a refusal has `Retry-After`, in whole seconds (default no)
+- count-refused=yes|no: whether refused requests count towards the limit (default no)";
 
 /// What the simulated platform is to be like. Shares are numbers from 0 to 1.
 #[derive(Debug, Clone, Args)]
@@ -74,6 +88,10 @@ pub struct SimulatorArgs {
     /// Requests a second that are let through; others get HTTP 429
     #[arg(long, value_name = "N")]
     pub rate_limit: Option<f64>,
+
+    /// Limit on requests, for example `token-bucket:40,burst=10`
+    #[arg(long, value_name = "LIMIT", conflicts_with = "rate_limit", long_help = LIMIT_HELP)]
+    pub limit: Option<RequestLimit>,
 
     /// Text of `Retry-After` in a 429 or 503, sensible or not
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
@@ -134,6 +152,7 @@ impl SimulatorArgs {
             frequency,
             quota,
             rate_limit,
+            limit,
             retry_after,
             device_limit,
             token_requests,
@@ -160,7 +179,9 @@ impl SimulatorArgs {
             poison: poison.unwrap_or(base.poison),
             frequency_limit: frequency.or(base.frequency_limit),
             quota_limit: quota.or(base.quota_limit),
-            rate_limit: rate_limit.or(base.rate_limit),
+            // A limit of one form takes the place of one of the other.
+            rate_limit: rate_limit.or(base.rate_limit.filter(|_| limit.is_none())),
+            limit: limit.or(base.limit.filter(|_| rate_limit.is_none())),
             retry_after: retry_after.clone().or(base.retry_after),
             device_limit: device_limit.or(base.device_limit),
             token_requests: token_requests.or(base.token_requests),
@@ -306,6 +327,21 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_takes_the_place_of_the_file_s() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("night.toml");
+        std::fs::write(&path, "rate_limit = 5.0\n").unwrap();
+        let flags = format!(
+            "--scenario {} --limit sliding-window:40,window=10s,refuse=503",
+            path.display()
+        );
+        let scenario = parse(&flags).unwrap().scenario().unwrap();
+        let text = "sliding-window:40,window=10000ms,refuse=503,retry-after=no,count-refused=no";
+        assert_eq!(scenario.limit.unwrap().to_string(), text);
+        assert_eq!(scenario.rate_limit, None);
+    }
+
+    #[test]
     fn mistakes_say_what_to_give_instead() {
         for (flags, hint) in [
             ("--listen 0.0.0.0:80", "127.0.0.1"),
@@ -314,6 +350,8 @@ mod tests {
             ("--offline NaN", "from 0 to 1"),
             ("--frequency 5", "1/2000"),
             ("--fault cut", "name=0.01"),
+            ("--limit 40", "token-bucket:40,burst=10"),
+            ("--limit in-flight:8 --rate-limit 40", "cannot be used with"),
             ("--fault kut=0.1", "reset_before"),
             ("--oddity cut=0.1", "left_out"),
             ("--demo --scenario x", "cannot be used with"),

@@ -8,15 +8,40 @@ use serde_json::json;
 use super::{
     chance::Question,
     codes,
-    platform::Call,
+    platform::{Call, Passed, Platform},
     reply::{Reply, ReplyBody},
-    scenario::Fault,
+    scenario::{Fault, Outage},
 };
 
 /// The connection is to be closed instead of an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the simulator drops this connection")]
 pub(super) struct Dropped;
+
+/// Lets a call through the limit on requests, unless the platform is away, and then ends it as [`finish`] does.
+pub(super) async fn limited(
+    (platform, call): (&Platform, &Call),
+    number: u64,
+    fault: impl FnOnce() -> Option<Fault>,
+    act: impl FnOnce() -> Reply,
+) -> Result<Response<ReplyBody>, Dropped> {
+    if call.playing.outage(call.now) == Outage::Unavailable {
+        return finish(call, number, Some(Fault::Unavailable), act).await;
+    }
+    match platform.pass(call) {
+        // The call is in flight until its reply is on its way.
+        Passed::Through(queued, _passage) => {
+            if !queued.is_zero() {
+                tokio::time::sleep(queued).await;
+            }
+            finish(call, number, fault(), act).await
+        }
+        Passed::Refused(status, retry_after) => {
+            let refuse = || over_limit(call, status, retry_after);
+            finish(call, number, None, refuse).await
+        }
+    }
+}
 
 /// Acts, if the fault lets it, then waits for the latency, then ends the call. Acting comes first, so that a client that gives up
 /// meanwhile has changed the platform all the same.
@@ -92,6 +117,15 @@ pub(super) async fn finish(
 pub(super) fn away(call: &Call) -> Response<ReplyBody> {
     with_retry_after(Reply::html(StatusCode::SERVICE_UNAVAILABLE), call)
         .into_response(ReplyBody::Whole)
+}
+
+/// The reply to a call that a limit refuses.
+fn over_limit(call: &Call, status: StatusCode, retry_after: Option<u64>) -> Reply {
+    let reply = Reply::html(status);
+    match (&call.playing.scenario.retry_after, retry_after) {
+        (None, Some(seconds)) => reply.with(header::RETRY_AFTER, &seconds.to_string()),
+        _ => with_retry_after(reply, call),
+    }
 }
 
 /// What stands in the place of the platform's own reply.

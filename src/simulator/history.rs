@@ -12,7 +12,7 @@ use super::{
     login::Query,
     platform::{Call, Platform},
     reply::{Reply, ReplyBody},
-    scenario::{AuthRefusal, Fault, Outage},
+    scenario::AuthRefusal,
     send,
 };
 use crate::model::Timestamp;
@@ -51,14 +51,7 @@ pub(super) async fn answer(
         stats.histories += 1;
         stats.histories
     };
-    let fault = if call.playing.outage(call.now) == Outage::Unavailable {
-        Some(Fault::Unavailable)
-    } else if !platform.lets_through(call) {
-        Some(Fault::TooManyRequests)
-    } else {
-        None
-    };
-    ending::finish(call, number, fault, || tell(platform, call)).await
+    ending::limited((platform, call), number, || None, || tell(platform, call)).await
 }
 
 fn tell(platform: &Platform, call: &Call) -> Reply {

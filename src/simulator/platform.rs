@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use super::{
     fleet::Fleet,
     history,
     ledger::Ledger,
+    limiter::{Admission, Limiter},
     operator,
     reply::{Reply, ReplyBody},
     scenario::{Outage, Scenario},
@@ -44,7 +45,9 @@ pub(super) struct Platform {
     pub(super) counters: Counters,
     pub(super) fleet: Fleet,
     pub(super) tokens: Tokens,
-    bucket: Mutex<Bucket>,
+    limiter: Mutex<Limiter>,
+    /// What the limiter's times count from.
+    started: Instant,
     ledger: Mutex<Ledger>,
     login_calls: AtomicU64,
 }
@@ -80,24 +83,25 @@ impl Playing {
     }
 }
 
-/// A token bucket of requests.
-struct Bucket {
-    tokens: f64,
-    filled_at: Timestamp,
+/// A call that a limit has let through, and that counts as in flight until this is dropped.
+pub(super) struct Passage<'a>(&'a Mutex<Limiter>);
+
+impl Drop for Passage<'_> {
+    fn drop(&mut self) {
+        lock(self.0).ended();
+    }
 }
 
-impl Bucket {
-    /// Takes a token if there is one.
-    fn take(&mut self, rate: f64, burst: f64, now: Timestamp) -> bool {
-        let refill = self.filled_at.until(now).as_secs_f64() * rate;
-        self.filled_at = now;
-        self.tokens = (self.tokens + refill).min(burst);
-        let enough = self.tokens >= 1.0;
-        if enough {
-            self.tokens -= 1.0;
-        }
-        enough
-    }
+/// What a limit makes of a call.
+pub(super) enum Passed<'a> {
+    /// It is let through, once it has waited for so long.
+    Through(Duration, Passage<'a>),
+    /// It is refused with this status, and with so many seconds in `Retry-After`.
+    Refused(StatusCode, Option<u64>),
+}
+
+fn lock(limiter: &Mutex<Limiter>) -> MutexGuard<'_, Limiter> {
+    limiter.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One call of a client.
@@ -128,10 +132,8 @@ impl Platform {
             since: clock.now(),
         };
         Self {
-            bucket: Mutex::new(Bucket {
-                tokens: f64::MAX,
-                filled_at: clock.now(),
-            }),
+            limiter: Mutex::default(),
+            started: Instant::now(),
             clock,
             playing: watch::Sender::new(Arc::new(playing)),
             counters: Counters::default(),
@@ -211,17 +213,25 @@ impl Platform {
         }
     }
 
-    /// Whether the rate limit lets one more call through; counts it if not.
-    pub(super) fn lets_through(&self, call: &Call) -> bool {
-        let scenario = &call.playing.scenario;
-        let passes = scenario.rate_limit.is_none_or(|rate| {
-            let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-            bucket.take(rate, scenario.rate_burst, call.now)
-        });
-        if !passes {
-            self.counters.lock().too_many += 1;
+    /// Asks the limit on requests to let one more call through; counts it if it is refused.
+    pub(super) fn pass(&self, call: &Call) -> Passed<'_> {
+        let through = |queued| Passed::Through(queued, Passage(&self.limiter));
+        let mut limiter = lock(&self.limiter);
+        let Some(limit) = call.playing.scenario.request_limit() else {
+            limiter.begun();
+            return through(Duration::ZERO);
+        };
+        match limiter.ask(&limit, self.started.elapsed()) {
+            Admission::Taken { queued } => through(queued),
+            Admission::Refused { room_after } => {
+                self.counters.lock().too_many += 1;
+                let status = StatusCode::from_u16(limit.refuse);
+                Passed::Refused(
+                    status.unwrap_or(StatusCode::TOO_MANY_REQUESTS),
+                    limit.asks_for(room_after),
+                )
+            }
         }
-        passes
     }
 
     async fn log_in(
@@ -259,21 +269,6 @@ impl Platform {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_bucket_lets_a_burst_through_and_then_the_rate() {
-        let mut bucket = Bucket {
-            tokens: f64::MAX,
-            filled_at: Timestamp(0),
-        };
-        let mut taken = |at| bucket.take(10.0, 3.0, Timestamp(at));
-        let burst: Vec<bool> = (0..5).map(|_| taken(0)).collect();
-        assert_eq!(burst, [true, true, true, false, false]);
-        assert!(!taken(50));
-        assert!(taken(100));
-        assert!(!taken(150));
-        assert!(taken(220), "a fifth of a token is not lost");
-    }
 
     #[test]
     fn an_outage_with_a_length_ends_by_itself() {

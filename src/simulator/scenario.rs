@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub use check::ScenarioError;
 pub use fault::{Fault, Oddity};
 
+use super::limiter::RequestLimit;
+
 /// How the simulated platform behaves. The default is a healthy platform without latency or limits.
 ///
 /// A share is a number from 0 to 1. Whatever is bound to a device follows from the seed and the device key alone; whatever is bound to a
@@ -71,7 +73,9 @@ pub struct Scenario {
     pub rate_limit: Option<f64>,
     /// How many may come at once before that limit bites, in requests.
     pub rate_burst: f64,
-    /// The text of `Retry-After` in a 429 or 503, sensible or not; left out if absent.
+    /// A limit on requests of any kind, as text such as `sliding-window:40,window=1s`; none if absent.
+    pub limit: Option<RequestLimit>,
+    /// The text of `Retry-After` in a 429 or 503, sensible or not; left out if absent, unless `limit` gives it.
     pub retry_after: Option<String>,
 
     /// The AccessKey that may log in; any if absent.
@@ -194,6 +198,7 @@ impl Default for Scenario {
             refuse_status: None,
             rate_limit: None,
             rate_burst: 5.0,
+            limit: None,
             retry_after: None,
             access_key: None,
             access_secret: None,
@@ -244,6 +249,13 @@ impl Scenario {
             faults: BTreeMap::from([(Fault::ServiceException, 0.03), (Fault::BadGateway, 0.02)]),
             ..Self::default()
         }
+    }
+
+    /// The limit on requests, however it is given.
+    pub(super) fn request_limit(&self) -> Option<RequestLimit> {
+        let rate = self.rate_limit;
+        self.limit
+            .or_else(|| rate.map(|rate| RequestLimit::token_bucket(rate, self.rate_burst)))
     }
 
     /// Reads a scenario from a file: JSON if its name ends in `.json`, else TOML.
@@ -361,6 +373,11 @@ mod tests {
             (json!({"transient_codes": []}), "transient_codes"),
             (json!({"rate_limit": 0}), "rate_limit"),
             (json!({"rate_burst": 0.5}), "rate_burst"),
+            (json!({"limit": "in-flight:0"}), "token-bucket:40"),
+            (
+                json!({"limit": "in-flight:8", "rate_limit": 5}),
+                "rate_limit",
+            ),
             (json!({"refuse_status": 200}), "refuse_status"),
             (json!({"retry_after": "a\r\nb"}), "retry_after"),
             (json!([]), "invalid type"),

@@ -12,7 +12,7 @@ use super::{
     fleet::Device,
     platform::{Call, Platform},
     reply::{Reply, ReplyBody},
-    scenario::{AuthRefusal, Fault, Outage},
+    scenario::{AuthRefusal, Fault},
 };
 
 /// Answers one request, or ends its connection.
@@ -45,7 +45,13 @@ pub(super) async fn answer(
         devices: &devices,
     };
     // The devices stay busy until the reply is on its way: a client that has read it may send to them again at once.
-    ending::finish(call, number, request.fault(), || request.act()).await
+    ending::limited(
+        (platform, call),
+        number,
+        || request.fault(),
+        || request.act(),
+    )
+    .await
 }
 
 fn devices_of(command: &Command<'_>) -> Vec<Device> {
@@ -74,12 +80,6 @@ impl Received<'_> {
     fn fault(&self) -> Option<Fault> {
         let playing = &self.call.playing;
         let scenario = &playing.scenario;
-        if playing.outage(self.call.now) == Outage::Unavailable {
-            return Some(Fault::Unavailable);
-        }
-        if !self.platform.lets_through(self.call) {
-            return Some(Fault::TooManyRequests);
-        }
         let fault = playing
             .chance
             .alternative(&scenario.faults, Question::Fault, self.number)?;

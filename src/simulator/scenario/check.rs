@@ -107,6 +107,12 @@ impl Scenario {
                 must: "at least 1",
             });
         }
+        if self.rate_limit.is_some() && self.limit.is_some() {
+            return Err(ScenarioError::OutOfRange {
+                field: "rate_limit",
+                must: "left out when there is a limit",
+            });
+        }
         if self
             .refuse_status
             .is_some_and(|status| !(300..600).contains(&status))

@@ -223,3 +223,62 @@ async fn odd_replies_are_counted_and_still_acted_on() {
         BTreeMap::from([(Oddity::LeftOut, 1), (Oddity::Stray, 1)])
     );
 }
+
+#[tokio::test]
+async fn a_limit_of_any_kind_refuses_with_the_status_and_the_time_that_it_has() {
+    for (limit, status, retry_after) in [
+        ("fixed-window:2,window=3600s,refuse=503", 503, None),
+        (
+            "sliding-window:2,window=3600s,retry-after=yes",
+            429,
+            Some("3600"),
+        ),
+        ("token-bucket:0.0001,burst=2", 429, None),
+        (
+            "leaky-bucket:0.0001,queue=0,retry-after=yes",
+            429,
+            Some("10000"),
+        ),
+    ] {
+        let limited = Scenario {
+            limit: Some(limit.parse().unwrap()),
+            ..Scenario::default()
+        };
+        let (simulator, mut client) = start(limited).await;
+        let mut refused = None;
+        let mut taken = 0;
+        while refused.is_none() {
+            let reply = client.send(&["A"]).await.unwrap();
+            taken += u64::from(reply.status == 200);
+            refused = Some(reply).filter(|reply| reply.status != 200);
+        }
+        let refused = refused.unwrap();
+        let told = refused.header("retry-after").map(str::to_owned);
+        assert_eq!(
+            (refused.status, told.as_deref()),
+            (status, retry_after),
+            "{limit}"
+        );
+        let stats = simulator.stats();
+        assert_eq!((stats.too_many, stats.deliveries), (1, taken), "{limit}");
+        // A text of the scenario's own is sent instead.
+        client.change(json!({"retry_after": "soon"})).await;
+        let refused = client.send(&["A"]).await.unwrap();
+        assert_eq!(refused.header("retry-after"), Some("soon"), "{limit}");
+    }
+}
+
+#[tokio::test]
+async fn only_so_many_requests_are_in_flight() {
+    let limited = Scenario {
+        limit: Some("in-flight:1".parse().unwrap()),
+        faults: BTreeMap::from([(Fault::Hang, 1.0)]),
+        ..Scenario::default()
+    };
+    let (simulator, mut client) = start(limited).await;
+    let hanging = tokio::time::timeout(Duration::from_millis(200), client.send(&["A"])).await;
+    assert!(hanging.is_err(), "it has no reply");
+    let mut other = Client::connect(simulator.addr()).await.unwrap();
+    other.token = client.token;
+    assert_eq!(other.send(&["A"]).await.unwrap().status, 429);
+}
