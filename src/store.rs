@@ -47,9 +47,7 @@ pub use lock::Owner;
 pub use open::Store;
 pub use plan::Plan;
 pub use prune::{Prunable, PruneRule, PrunedRun};
-pub use query::{
-    DueTimes, Ending, Filter, FindError, Pace, ResultPages, ResultRow, RunRow, Standing,
-};
+pub use query::{DueTimes, Ending, Filter, FindError, Pace, ResultPages, ResultRow, RunRow};
 pub use reader::{ReadError, Reader};
 pub use record::{Next, Record, RequestEnd, Settlement};
 pub use refusal::Refused;

@@ -9,7 +9,7 @@ use super::{
     push_args::{PushArgs, TargetArgs},
     values,
 };
-use crate::model::{Class, Rate, RowFormat, RunState, ShownState, TaskState};
+use crate::model::{Class, Rate, RowFormat, RunState, TaskState, TaskStatus};
 
 /// `--simulate`
 #[derive(Debug, Clone, Copy, Args)]
@@ -152,8 +152,8 @@ pub struct ResultsArgs {
     #[arg(value_parser = values::run_name)]
     pub run: Option<String>,
     /// Only tasks in these states; separate by commas or repeat
-    #[arg(long, value_name = "STATE", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(ShownState::ALL, ShownState::name))]
-    pub state: Vec<ShownState>,
+    #[arg(long, value_name = "STATE", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&TaskStatus::ALL, TaskStatus::name))]
+    pub state: Vec<TaskStatus>,
     /// Only tasks of these classes; separate by commas or repeat
     #[arg(long, value_name = "CLASS", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&Class::ALL, Class::name))]
     pub class: Vec<Class>,

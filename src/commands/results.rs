@@ -36,7 +36,7 @@ pub(super) async fn results(settings: Settings, printer: &Printer) -> Result<Exi
     let mut reader = Reader::open(&settings.database.path).await?;
     let run = reader.find_run(settings.run.as_deref()).await?;
     let filter = Filter {
-        standings: settings.states.into_iter().map(Into::into).collect(),
+        statuses: settings.states,
         classes: settings.classes,
         codes: settings.codes,
         devices: settings.devices,
@@ -70,7 +70,7 @@ fn print(run: &RunRow, row: &ResultRow, writer: &mut dyn RowWriter) -> Result<()
         Value::Integer(row.line),
         Value::foreign(row.product_key.as_deref()),
         Value::Foreign(&row.device_key),
-        Value::State(row.standing.name()),
+        Value::State(row.status.name()),
         Value::own(row.class.map(Class::name)),
         Value::integer(row.code),
         Value::foreign(row.message.as_deref()),
@@ -88,7 +88,7 @@ fn print(run: &RunRow, row: &ResultRow, writer: &mut dyn RowWriter) -> Result<()
 mod tests {
     use super::*;
     use crate::{
-        model::{RowFormat, ShownState},
+        model::{RowFormat, TaskState, TaskStatus},
         settings::Database,
         store::sample,
     };
@@ -143,7 +143,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let db = sample::every_state(folder.path()).await;
         let failed = Settings {
-            states: vec![ShownState::Failed],
+            states: vec![TaskStatus::Ended(TaskState::Failed)],
             ..query(&db, RowFormat::Csv)
         };
         insta::assert_snapshot!(printed(failed).await, @r#"

@@ -67,6 +67,11 @@ impl Class {
         }
     }
 
+    /// The class that this number stands for in the database.
+    pub fn from_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| *class as i64 == number)
+    }
+
     /// The class of this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|class| class.name() == name)

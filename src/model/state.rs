@@ -27,6 +27,43 @@ impl TaskState {
             Self::Skipped => "skipped",
         }
     }
+
+    /// The state that this number stands for in the database.
+    pub fn from_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| *state as i64 == number)
+    }
+}
+
+/// The status of a task: the state of the view `results`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TaskStatus {
+    /// Waiting, snoozing or due again.
+    Pending,
+    /// A member of a request that has no end yet.
+    InFlight,
+    /// Ended.
+    Ended(TaskState),
+}
+
+impl TaskStatus {
+    /// Every status.
+    pub const ALL: [Self; 6] = [
+        Self::Pending,
+        Self::InFlight,
+        Self::Ended(TaskState::Accepted),
+        Self::Ended(TaskState::Failed),
+        Self::Ended(TaskState::InDoubt),
+        Self::Ended(TaskState::Skipped),
+    ];
+
+    /// The name in the view and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::InFlight => "in_flight",
+            Self::Ended(state) => state.name(),
+        }
+    }
 }
 
 /// The state of a run.

@@ -44,20 +44,3 @@ words!(
         Json = "json",
     }
 );
-words!(
-    /// The state of a task as the view `results` shows it.
-    ShownState {
-        /// Waiting, snoozing or due again.
-        Pending = "pending",
-        /// Claimed by a request.
-        InFlight = "in_flight",
-        /// The platform took the command.
-        Accepted = "accepted",
-        /// Refused, given up, blocked or invalid.
-        Failed = "failed",
-        /// Sent, and what came of it is not known.
-        InDoubt = "in_doubt",
-        /// Never to be sent.
-        Skipped = "skipped",
-    }
-);

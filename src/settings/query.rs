@@ -8,7 +8,7 @@ use crate::{
         CancelArgs, CodesArgs, PaceArgs, PushArgs, RecoveryArgs, ResolveArgs, ResultsArgs,
         ResumeArgs, RetryArgs, RolloutArgs, RunsArgs, ScheduleArgs, StatusArgs,
     },
-    model::{Class, RowFormat, RunState, ShownState, TaskState},
+    model::{Class, RowFormat, RunState, TaskState, TaskStatus},
 };
 
 /// `fleetpush resume`
@@ -112,7 +112,7 @@ pub struct Results {
     /// The run's name; without one, the latest run.
     pub run: Option<String>,
     /// Only tasks in these states.
-    pub states: Vec<ShownState>,
+    pub states: Vec<TaskStatus>,
     /// Only tasks of these classes.
     pub classes: Vec<Class>,
     /// Only tasks with these codes of the platform.

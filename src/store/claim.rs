@@ -85,11 +85,7 @@ impl Member {
                 snoozed: Duration::from_millis(snoozed_ms.unsigned_abs()),
                 offline_retries: row.try_get("offline_retries")?,
             },
-            class: class.and_then(|class| {
-                Class::ALL
-                    .into_iter()
-                    .find(|candidate| *candidate as u8 == class)
-            }),
+            class: class.and_then(|class| Class::from_number(class.into())),
             was_due,
         })
     }

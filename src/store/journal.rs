@@ -297,12 +297,8 @@ impl Ledger {
 impl Tally {
     pub(super) fn from_columns(state: u8, class: u8, code: i64) -> Option<Self> {
         Some(Self {
-            state: TaskState::ALL
-                .into_iter()
-                .find(|candidate| *candidate as u8 == state)?,
-            class: Class::ALL
-                .into_iter()
-                .find(|candidate| *candidate as u8 == class),
+            state: TaskState::from_number(state.into())?,
+            class: Class::from_number(class.into()),
             code: (code != 0).then_some(code),
         })
     }

@@ -7,7 +7,7 @@ mod results;
 mod runs;
 mod source;
 
-pub use filter::{Filter, Standing};
+pub use filter::Filter;
 pub use results::{ResultPages, ResultRow};
 pub use runs::{FindError, RunRow};
 
@@ -63,7 +63,7 @@ impl Reader {
         rows.into_iter()
             .map(|(state, class, code, tasks)| {
                 Ok(Ending {
-                    state: task_state(state)
+                    state: TaskState::from_number(state)
                         .ok_or_else(|| self.damaged(format!("state {state} in tally")))?,
                     class: optional_class((class != 0).then_some(class))
                         .map_err(|class| self.damaged(format!("class {class} in tally")))?,
@@ -124,21 +124,10 @@ impl Reader {
     }
 }
 
-fn task_state(number: i64) -> Option<TaskState> {
-    TaskState::ALL
-        .into_iter()
-        .find(|state| *state as i64 == number)
-}
-
 /// The class of a number, or the number when there is no such class.
 fn optional_class(number: Option<i64>) -> Result<Option<Class>, i64> {
     number
-        .map(|number| {
-            Class::ALL
-                .into_iter()
-                .find(|class| *class as i64 == number)
-                .ok_or(number)
-        })
+        .map(|number| Class::from_number(number).ok_or(number))
         .transpose()
 }
 

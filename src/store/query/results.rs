@@ -6,13 +6,12 @@ use sqlx::{Connection, SqliteConnection};
 
 use super::{
     RunRow,
-    filter::{Filter, Standing},
+    filter::Filter,
     optional_class,
     source::{PAGE, Source, candidates, plan},
-    task_state,
 };
 use crate::{
-    model::{Class, Timestamp},
+    model::{Class, TaskState, TaskStatus, Timestamp},
     store::reader::{ReadError, Reader},
 };
 
@@ -25,8 +24,8 @@ pub struct ResultRow {
     pub product_key: Option<String>,
     /// The device, as written; empty for some invalid rows.
     pub device_key: String,
-    /// Where the task stands.
-    pub standing: Standing,
+    /// The status of the task.
+    pub status: TaskStatus,
     /// The class of its last outcome.
     pub class: Option<Class>,
     /// The code of its last outcome.
@@ -101,7 +100,10 @@ impl ResultPages<'_> {
             let mut page = Vec::with_capacity(rows.len());
             for raw in rows {
                 let row = raw.into_row().map_err(|what| self.reader.damaged(what))?;
-                if source.gives(row.standing) && self.filter.passes(&row) {
+                if source.gives(row.status)
+                    && self.filter.wants(row.status)
+                    && self.filter.passes_outcome(row.class, row.code)
+                {
                     page.push(row);
                 }
             }
@@ -186,19 +188,19 @@ impl RawRow {
     /// The row in the words of the domain, or what is wrong with it.
     fn into_row(self) -> Result<ResultRow, String> {
         let line = self.line;
-        let standing = match self.state {
-            Some(state) => Standing::Ended(
-                task_state(state)
+        let status = match self.state {
+            Some(state) => TaskStatus::Ended(
+                TaskState::from_number(state)
                     .ok_or_else(|| format!("state {state} in the outcome of line {line}"))?,
             ),
-            None if self.in_flight => Standing::InFlight,
-            None => Standing::Pending,
+            None if self.in_flight => TaskStatus::InFlight,
+            None => TaskStatus::Pending,
         };
         Ok(ResultRow {
             line,
             product_key: self.product_key,
             device_key: self.device_key,
-            standing,
+            status,
             class: optional_class(self.class)
                 .map_err(|class| format!("class {class} in the outcome of line {line}"))?,
             code: self.code,
@@ -218,7 +220,7 @@ impl RawRow {
 mod tests {
     use super::*;
     use crate::{
-        model::{RunId, TaskState},
+        model::RunId,
         store::{
             query::source::{DEVICE, DUE, IN_FLIGHT, TROUBLE},
             sample,
@@ -231,7 +233,7 @@ mod tests {
             row.line,
             row.product_key,
             row.device_key,
-            row.standing.name(),
+            row.status.name(),
             row.class.map(Class::name),
             row.code,
             row.message,
@@ -278,10 +280,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = sample::every_state(folder.path()).await;
         let mut reader = Reader::open(&path).await.unwrap();
-        let mut standings: Vec<Vec<Standing>> = Standing::ALL.map(|standing| vec![standing]).into();
-        standings.push(Vec::new());
-        standings.push(vec![Standing::Ended(TaskState::Failed), Standing::Pending]);
-        standings.push(Standing::ALL.into());
+        let mut statuses: Vec<Vec<TaskStatus>> = TaskStatus::ALL.map(|status| vec![status]).into();
+        statuses.push(Vec::new());
+        statuses.push(vec![
+            TaskStatus::Ended(TaskState::Failed),
+            TaskStatus::Pending,
+        ]);
+        statuses.push(TaskStatus::ALL.into());
         let mut classes: Vec<Vec<Class>> = Class::ALL.map(|class| vec![class]).into();
         classes.push(Vec::new());
         classes.push(vec![Class::Accepted, Class::Offline, Class::Frequency]);
@@ -291,12 +296,12 @@ mod tests {
         for run in reader.runs().await.unwrap() {
             let view = view(&mut reader, run.id).await;
             assert_eq!(view.len() as u64, run.counts.tasks);
-            for standings in &standings {
+            for statuses in &statuses {
                 for classes in &classes {
                     for codes in codes {
                         for devices in devices {
                             let filter = Filter {
-                                standings: standings.clone(),
+                                statuses: statuses.clone(),
                                 classes: classes.clone(),
                                 codes: codes.to_vec(),
                                 devices: devices.iter().map(ToString::to_string).collect(),
@@ -305,10 +310,8 @@ mod tests {
                             let expected: Vec<_> = view
                                 .iter()
                                 .filter(|row| {
-                                    (standings.is_empty()
-                                        || standings
-                                            .iter()
-                                            .any(|standing| row[3] == standing.name()))
+                                    (statuses.is_empty()
+                                        || statuses.iter().any(|status| row[3] == status.name()))
                                         && (classes.is_empty()
                                             || classes.iter().any(|class| row[4] == class.name()))
                                         && (codes.is_empty()
@@ -340,7 +343,7 @@ mod tests {
         let run = reader.find_run(Some("north-1a2b3c4d")).await.unwrap();
         for (limit, rows) in [(0, 0), (1, 1), (3, 3), (4, 4), (5, 4)] {
             let filter = Filter {
-                standings: vec![Standing::Ended(TaskState::Failed)],
+                statuses: vec![TaskStatus::Ended(TaskState::Failed)],
                 limit: Some(limit),
                 ..Filter::default()
             };
@@ -360,11 +363,11 @@ mod tests {
         let mut reader = Reader::open(&path).await.unwrap();
         let run = reader.find_run(None).await.unwrap();
         let failed = Filter {
-            standings: vec![Standing::Ended(TaskState::Failed)],
+            statuses: vec![TaskStatus::Ended(TaskState::Failed)],
             ..Filter::default()
         };
         let pending = Filter {
-            standings: vec![Standing::Pending],
+            statuses: vec![TaskStatus::Pending],
             ..Filter::default()
         };
         for (filter, first, step) in [(Filter::default(), 1, 1), (failed, 2, 2), (pending, 1, 2)] {

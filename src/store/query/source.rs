@@ -4,19 +4,16 @@ use std::collections::{BTreeSet, VecDeque};
 
 use sqlx::SqliteConnection;
 
-use super::{
-    Ending, RunRow,
-    filter::{Filter, Standing},
-};
+use super::{Ending, RunRow, filter::Filter};
 use crate::{
-    model::{Class, TaskState},
+    model::{Class, TaskState, TaskStatus},
     store::span::in_no_span,
 };
 
 /// Rows in one page.
 pub(super) const PAGE: i64 = 1000;
 
-/// Where the ids of candidates come from. Each yields ids in ascending order, and yields a superset of what its `standings` and the
+/// Where the ids of candidates come from. Each yields ids in ascending order, and yields a superset of what its `statuses` and the
 /// filter ask for; rows are checked again when they are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Source {
@@ -44,17 +41,17 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// Whether rows of this standing are this source's to give; others that it meets are another's, or not wanted.
-    pub(super) fn gives(&self, standing: Standing) -> bool {
+    /// Whether rows of this status are this source's to give; others that it meets are another's, or not wanted.
+    pub(super) fn gives(&self, status: TaskStatus) -> bool {
         match self {
             Self::All | Self::Device(_) => true,
-            Self::Trouble { state, .. } => standing == Standing::Ended(*state),
+            Self::Trouble { state, .. } => status == TaskStatus::Ended(*state),
             Self::Ended => matches!(
-                standing,
-                Standing::Ended(TaskState::Accepted | TaskState::Skipped)
+                status,
+                TaskStatus::Ended(TaskState::Accepted | TaskState::Skipped)
             ),
-            Self::Open | Self::Due { .. } => standing == Standing::Pending,
-            Self::InFlight => standing == Standing::InFlight,
+            Self::Open | Self::Due { .. } => status == TaskStatus::Pending,
+            Self::InFlight => status == TaskStatus::InFlight,
         }
     }
 }
@@ -66,7 +63,7 @@ pub(super) fn plan(filter: &Filter, endings: &[Ending]) -> VecDeque<Source> {
         let devices: BTreeSet<_> = filter.devices.iter().cloned().collect();
         return devices.into_iter().map(Source::Device).collect();
     }
-    if filter.standings.is_empty() && !filter.needs_outcome() {
+    if filter.statuses.is_empty() && !filter.needs_outcome() {
         return [Source::All].into();
     }
     let mut sources = VecDeque::new();
@@ -74,7 +71,7 @@ pub(super) fn plan(filter: &Filter, endings: &[Ending]) -> VecDeque<Source> {
         .iter()
         .flat_map(|ending| codes(ending).map(|code| (ending.state, ending.class, code)))
         .filter(|(state, class, code)| {
-            filter.wants(Standing::Ended(*state)) && filter.passes_outcome(*class, *code)
+            filter.wants(TaskStatus::Ended(*state)) && filter.passes_outcome(*class, *code)
         })
         .collect();
     for &(state, class, code) in &matching {
@@ -88,10 +85,10 @@ pub(super) fn plan(filter: &Filter, endings: &[Ending]) -> VecDeque<Source> {
     {
         sources.push_back(Source::Ended);
     }
-    if filter.wants(Standing::InFlight) {
+    if filter.wants(TaskStatus::InFlight) {
         sources.push_back(Source::InFlight);
     }
-    if filter.wants(Standing::Pending) {
+    if filter.wants(TaskStatus::Pending) {
         sources.push_back(if filter.needs_outcome() {
             Source::Due {
                 classes: filter.classes.clone(),
@@ -227,7 +224,7 @@ mod tests {
             ]
         );
         let skipped = Filter {
-            standings: vec![Standing::Ended(TaskState::Skipped)],
+            statuses: vec![TaskStatus::Ended(TaskState::Skipped)],
             ..Filter::default()
         };
         assert_eq!(plan(&skipped, &endings), []);
@@ -238,7 +235,7 @@ mod tests {
     fn the_code_zero_is_looked_for_where_the_tally_says_none() {
         let endings = [ending(TaskState::Failed, Some(Class::Rejected), None)];
         let zero = Filter {
-            standings: vec![Standing::Ended(TaskState::Failed)],
+            statuses: vec![TaskStatus::Ended(TaskState::Failed)],
             codes: vec![0],
             ..Filter::default()
         };
