@@ -174,7 +174,8 @@ impl Platform {
                 }
                 let code = answer.code.unwrap_or_else(|| answer.http_status.into());
                 let words = answer.message.as_deref().unwrap_or("no reason given");
-                self.session.refused(token, &format!("{code}: {words}"));
+                self.session
+                    .refused(token, &format!("{code}: {words}"), self.clock.now());
             }
             None => {}
         }
@@ -250,7 +251,16 @@ fn verdict(answer: &Answer) -> Option<Verdict> {
     if answer.http_status == 401 || matches!(answer.code, Some(401 | 91001 | 91004)) {
         return Some(Verdict::Refused);
     }
-    let reached_devices = answer.elements.iter().any(Option::is_some);
+    let reached_devices = answer
+        .elements
+        .iter()
+        .flatten()
+        .any(|element| match element.code {
+            // The request was looked at, and perhaps nothing else.
+            Some(50000 | 50005 | 50007 | 70000) => false,
+            Some(_) => true,
+            None => element.ticket.is_some(),
+        });
     (reached_devices || matches!(answer.code, Some(200 | 201))).then_some(Verdict::Accepted)
 }
 

@@ -90,7 +90,9 @@ pub struct Scenario {
     pub token_requests: Option<u64>,
     /// How long a token is good, in milliseconds; for good if absent.
     pub token_lifetime_ms: Option<u64>,
-    /// What a login says of that, in seconds, true or not.
+    /// How long after a login its token is not known yet where requests are checked (91001), in milliseconds.
+    pub token_delay_ms: u64,
+    /// What a login says of a token's time, in seconds, true or not.
     pub expires_in: u64,
     /// The age below which a refresh returns a token unchanged, in milliseconds.
     pub refresh_after_ms: u64,
@@ -206,6 +208,7 @@ impl Default for Scenario {
             access_key_disabled: false,
             token_requests: None,
             token_lifetime_ms: None,
+            token_delay_ms: 0,
             expires_in: 86_400,
             refresh_after_ms: 30 * 60 * 1000,
             auth_refusal: AuthRefusal::default(),

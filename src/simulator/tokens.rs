@@ -6,6 +6,7 @@ use std::{
         PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use hyper::{Method, StatusCode};
@@ -34,6 +35,10 @@ struct Token {
 }
 
 impl Token {
+    fn is_known(&self, scenario: &Scenario, now: Timestamp) -> bool {
+        self.made_at.until(now) >= Duration::from_millis(scenario.token_delay_ms)
+    }
+
     fn has_expired(&self, scenario: &Scenario, now: Timestamp) -> bool {
         let age = self.made_at.until(now).as_millis();
         let too_old = scenario
@@ -64,7 +69,10 @@ impl Tokens {
             return Ok(());
         }
         let given = self.given.read().unwrap_or_else(PoisonError::into_inner);
-        let token = given.get(text).ok_or(codes::TOKEN_UNKNOWN)?;
+        let token = given
+            .get(text)
+            .filter(|token| token.is_known(scenario, now))
+            .ok_or(codes::TOKEN_UNKNOWN)?;
         if token.has_expired(scenario, now) {
             return Err(codes::TOKEN_EXPIRED);
         }
@@ -245,6 +253,19 @@ mod tests {
         for at in 0..5 {
             assert_eq!(check("QJWT ready", at), Ok(()));
         }
+    }
+
+    #[test]
+    fn a_token_may_take_a_while_to_be_known() {
+        let tokens = Tokens::default();
+        let scenario = Scenario {
+            token_delay_ms: 300,
+            ..Scenario::default()
+        };
+        let token = tokens.give(&scenario, Timestamp(0));
+        let check = |at| tokens.check(Some(&token), &scenario, Timestamp(at));
+        assert_eq!(check(299), Err(91001));
+        assert_eq!(check(300), Ok(()));
     }
 
     #[test]

@@ -163,6 +163,24 @@ fn tokens_that_expire_every_15_requests_cost_logins_and_no_task() {
 }
 
 #[test]
+fn a_new_token_that_is_not_known_everywhere_yet_costs_a_pause() {
+    for auth_refusal in [AuthRefusal::Code, AuthRefusal::Status] {
+        let sim = Sim::start(Scenario {
+            token_delay_ms: 300,
+            auth_refusal,
+            ..Scenario::default()
+        });
+        let site = Site::with(&devices(100));
+        let args = ["run", "fleet.csv", "--chunk-size", "5"];
+        site.push(&sim, &args).expect(0);
+        let journal = site.journal();
+        agree(&journal, &sim);
+        assert_eq!(journal.run().accepted, 100);
+        assert_eq!(sim.stats().logins, 1);
+    }
+}
+
+#[test]
 fn a_revoked_key_stops_the_run_in_the_middle_and_keeps_its_tasks() {
     let slow = Scenario {
         latency_ms: 30,

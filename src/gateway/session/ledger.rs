@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use reqwest::header::HeaderValue;
+
 use super::Token;
 use crate::{
     gateway::login::Issued,
@@ -12,8 +14,14 @@ use crate::{
 const MAX_LIFE: Duration = Duration::from_hours(2);
 /// How long after a renewal that failed the next is tried.
 const RENEWAL_PAUSE: Duration = Duration::from_mins(1);
-/// New tokens refused in a row that end the session.
-const MAX_STRIKES: usize = 2;
+/// How long a new token rests that is refused, before it is tried once more: what has issued it may know it before what checks it does.
+/// There is one for each strike, so that the second token gets longer than the first.
+const RESTS: [Duration; 2] = if cfg!(test) {
+    // The tests really wait.
+    [Duration::from_millis(10), Duration::from_millis(30)]
+} else {
+    [Duration::from_secs(1), Duration::from_secs(3)]
+};
 
 /// What a sender has to do to get a token.
 #[derive(Debug)]
@@ -22,6 +30,8 @@ pub(super) enum Need {
     Nothing(Token),
     /// To renew this one, unless somebody is at it.
     Renewal(Token),
+    /// To wait for so long, and to ask again.
+    Rest(Duration),
     /// To fetch one, or to wait for who does; so many fetches have ended.
     Fetch { fetches: u64 },
     /// There will be none.
@@ -31,6 +41,8 @@ pub(super) enum Need {
 /// The tokens so far.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
+    /// Whether the token was given by the user, and so there is no other.
+    is_ready: bool,
     held: Option<Held>,
     /// Of the newest token.
     generation: u64,
@@ -52,14 +64,42 @@ struct Held {
     accepted: bool,
     renew_at: Timestamp,
     expires_at: Timestamp,
+    /// Until when it rests.
+    rests_until: Option<Timestamp>,
 }
 
 impl Ledger {
+    /// A ledger of one token, which cannot be renewed.
+    pub(super) fn of_ready_token(authorization: HeaderValue) -> Self {
+        let token = Token {
+            authorization,
+            generation: 0,
+            trial: 0,
+        };
+        Self {
+            is_ready: true,
+            held: Some(Held {
+                token,
+                accepted: false,
+                renew_at: Timestamp(i64::MAX),
+                expires_at: Timestamp(i64::MAX),
+                rests_until: None,
+            }),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn need(&self, now: Timestamp) -> Need {
         match (&self.hopeless, &self.held) {
             (Some(unsent), _) => Need::Hopeless(unsent.clone()),
-            (None, Some(held)) if now >= held.expires_at => self.fetch(),
-            (None, Some(held)) if now >= held.renew_at => Need::Renewal(held.token.clone()),
+            (None, Some(held)) if now >= held.expires_at && !self.is_ready => self.fetch(),
+            (None, Some(held)) if held.rests_until.is_some_and(|end| now < end) => Need::Rest(
+                held.rests_until
+                    .map_or(Duration::ZERO, |end| now.until(end)),
+            ),
+            (None, Some(held)) if now >= held.renew_at && !self.is_ready => {
+                Need::Renewal(held.token.clone())
+            }
             (None, Some(held)) => Need::Nothing(held.token.clone()),
             (None, None) => self.fetch(),
         }
@@ -82,7 +122,7 @@ impl Ledger {
             Need::Nothing(token) | Need::Renewal(token) => Some(Ok(token)),
             Need::Hopeless(unsent) => Some(Err(unsent)),
             Need::Fetch { fetches: ended } if ended > fetches => self.failure.clone().map(Err),
-            Need::Fetch { .. } => None,
+            Need::Fetch { .. } | Need::Rest(_) => None,
         }
     }
 
@@ -99,12 +139,14 @@ impl Ledger {
         let token = Token {
             authorization,
             generation: self.generation,
+            trial: 0,
         };
         self.held = Some(Held {
             token: token.clone(),
             accepted: false,
             renew_at: asked_at.after(life / 2),
             expires_at: asked_at.after(life),
+            rests_until: None,
         });
         token
     }
@@ -134,22 +176,48 @@ impl Ledger {
             && held.token.generation == generation
         {
             held.accepted = true;
+            held.rests_until = None;
             self.strikes.clear();
         }
         self.strikes.retain(|strike| *strike != generation);
     }
 
     /// Lets go of a refused token. Late refusals of older ones say nothing about the one that is held.
-    pub(super) fn refused(&mut self, generation: u64, said: &str) {
-        let is_held = |held: &mut Held| held.token.generation == generation;
-        let Some(held) = self.held.take_if(is_held) else {
+    ///
+    /// A new one that nobody has taken yet rests first, and is tried once more: two refusals at once are one observation, and a token
+    /// that is not known everywhere yet is good a moment later.
+    pub(super) fn refused(&mut self, token: &Token, said: &str, now: Timestamp) {
+        let is_held = |held: &mut Held| held.token.generation == token.generation;
+        let Some(mut held) = self.held.take_if(is_held) else {
             return;
         };
-        if held.accepted {
+        if held.accepted && !self.is_ready {
             return;
         }
-        self.strikes.push(generation);
-        if self.strikes.len() >= MAX_STRIKES {
+        if held.token.trial > token.trial {
+            // It was asked with before the rest.
+            self.held = Some(held);
+            return;
+        }
+        if let Some(rest) = RESTS
+            .get(self.strikes.len())
+            .filter(|_| token.trial == 0 && !held.accepted)
+        {
+            held.token.trial += 1;
+            held.rests_until = Some(now.after(*rest));
+            self.held = Some(held);
+            return;
+        }
+        if self.is_ready {
+            self.hopeless = Some(Unsent::Credentials {
+                error: format!(
+                    "the platform refuses the token of FLEETPUSH_TOKEN ({said}): give a new one, or FLEETPUSH_ACCESS_KEY and FLEETPUSH_ACCESS_SECRET, with which tokens are renewed"
+                ),
+            });
+            return;
+        }
+        self.strikes.push(token.generation);
+        if self.strikes.len() >= RESTS.len() {
             self.hopeless = Some(Unsent::Credentials {
                 error: format!(
                     "the platform gives tokens and refuses them ({said}): check that the AccessKey may use this API, and that nothing between here and the platform changes the Authorization header"
@@ -161,8 +229,6 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::HeaderValue;
-
     use super::*;
 
     const START: Timestamp = Timestamp(1_000_000);
@@ -176,6 +242,19 @@ mod tests {
 
     fn after(seconds: u64) -> Timestamp {
         START.after(Duration::from_secs(seconds))
+    }
+
+    /// Refuses a token, and once more after its rest if it has one.
+    fn strike(ledger: &mut Ledger, token: &Token, said: &str) {
+        ledger.refused(token, said, START);
+        if let Need::Rest(rest) = ledger.need(START) {
+            let end = START.after(rest);
+            let Need::Nothing(again) = ledger.need(end) else {
+                panic!("it is tried again")
+            };
+            assert_eq!(again.authorization, token.authorization);
+            ledger.refused(&again, said, end);
+        }
     }
 
     fn unreachable() -> Unsent {
@@ -224,10 +303,10 @@ mod tests {
     fn only_a_refusal_of_the_held_token_counts() {
         let mut ledger = Ledger::default();
         let first = ledger.issued(issued("a", None), START);
-        ledger.refused(first.generation, "old");
+        strike(&mut ledger, &first, "old");
         let second = ledger.issued(issued("b", None), START);
         for _ in 0..16 {
-            ledger.refused(first.generation, "old");
+            strike(&mut ledger, &first, "old");
         }
         assert!(
             matches!(ledger.need(START), Need::Nothing(token) if token.generation == second.generation)
@@ -238,13 +317,43 @@ mod tests {
     fn two_new_tokens_refused_in_a_row_are_the_end() {
         let mut ledger = Ledger::default();
         let first = ledger.issued(issued("a", None), START);
-        ledger.refused(first.generation, "no");
+        strike(&mut ledger, &first, "no");
         assert!(matches!(ledger.need(START), Need::Fetch { .. }));
         let second = ledger.issued(issued("b", None), START);
-        ledger.refused(second.generation, "91004: no");
+        strike(&mut ledger, &second, "91004: no");
         assert!(
             matches!(ledger.need(START), Need::Hopeless(Unsent::Credentials { error }) if error.contains("91004: no"))
         );
+    }
+
+    #[test]
+    fn a_new_token_that_is_not_known_everywhere_yet_is_tried_again_after_a_pause() {
+        let mut ledger = Ledger::default();
+        let token = ledger.issued(issued("a", None), START);
+        // However many requests went out with it.
+        for _ in 0..16 {
+            ledger.refused(&token, "no", START);
+        }
+        assert!(matches!(ledger.need(START), Need::Rest(rest) if rest == RESTS[0]));
+        let Need::Nothing(again) = ledger.need(START.after(RESTS[0])) else {
+            panic!("the rest is over")
+        };
+        assert_eq!(again.generation, token.generation);
+        ledger.accepted(again.generation);
+        assert!(matches!(ledger.need(START), Need::Nothing(_)));
+        assert!(ledger.strikes.is_empty());
+    }
+
+    #[test]
+    fn an_acceptance_ends_a_rest() {
+        let mut ledger = Ledger::default();
+        let token = ledger.issued(issued("a", None), START);
+        ledger.refused(&token, "used up", START);
+        ledger.accepted(token.generation);
+        assert!(matches!(ledger.need(START), Need::Nothing(_)));
+        // And what is refused from now on has been known, and ends.
+        ledger.refused(&token, "used up", START);
+        assert!(matches!(ledger.need(START), Need::Fetch { .. }));
     }
 
     #[test]
@@ -253,9 +362,9 @@ mod tests {
         for _ in 0..5 {
             let token = ledger.issued(issued("a", None), START);
             ledger.accepted(token.generation);
-            ledger.refused(token.generation, "expired");
+            strike(&mut ledger, &token, "expired");
             let refused_once = ledger.issued(issued("b", None), START);
-            ledger.refused(refused_once.generation, "no");
+            strike(&mut ledger, &refused_once, "no");
             assert!(matches!(ledger.need(START), Need::Fetch { .. }));
         }
     }
@@ -265,11 +374,11 @@ mod tests {
         let mut ledger = Ledger::default();
         let old = ledger.issued(issued("a", None), START);
         ledger.accepted(old.generation);
-        ledger.refused(old.generation, "expired");
+        strike(&mut ledger, &old, "expired");
         for name in ["b", "c"] {
             let new = ledger.issued(issued(name, None), START);
             ledger.accepted(old.generation);
-            ledger.refused(new.generation, "no");
+            strike(&mut ledger, &new, "no");
         }
         assert!(matches!(ledger.need(START), Need::Hopeless(_)));
     }
@@ -278,13 +387,13 @@ mod tests {
     fn an_acceptance_that_comes_after_a_refusal_of_the_same_token_takes_its_strike_back() {
         let mut ledger = Ledger::default();
         let first = ledger.issued(issued("a", None), START);
-        ledger.refused(first.generation, "used up");
+        strike(&mut ledger, &first, "used up");
         let second = ledger.issued(issued("b", None), START);
         ledger.accepted(first.generation);
-        ledger.refused(second.generation, "used up");
+        strike(&mut ledger, &second, "used up");
         assert!(matches!(ledger.need(START), Need::Fetch { .. }));
         let third = ledger.issued(issued("c", None), START);
-        ledger.refused(third.generation, "no");
+        strike(&mut ledger, &third, "no");
         assert!(matches!(ledger.need(START), Need::Hopeless(_)));
     }
 

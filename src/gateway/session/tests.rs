@@ -45,10 +45,11 @@ async fn sixteen_refusals_of_one_token_cause_one_login() {
     let server = Server::start(counting).await;
     let session = Arc::new(session(&server));
     let token = session.token(START).await.unwrap();
+    session.accepted(&token);
     let senders = (0..16).map(|_| {
         let (session, token) = (Arc::clone(&session), token.clone());
         tokio::spawn(async move {
-            session.refused(&token, "expired");
+            session.refused(&token, "expired", START);
             session.token(START).await.unwrap().authorization
         })
     });
@@ -174,9 +175,16 @@ async fn a_renewal_that_finds_nobody_keeps_the_token_until_its_end() {
 async fn two_new_tokens_refused_in_a_row_end_the_session() {
     let server = Server::start(counting).await;
     let session = session(&server);
-    for _ in 0..2 {
-        let token = session.token(START).await.unwrap();
-        session.refused(&token, "91004: Token incorrect");
+    // Each is tried twice, and not twice in one moment.
+    for (authorization, now) in [
+        ("t1", START),
+        ("t1", after(1)),
+        ("t2", after(1)),
+        ("t2", after(4)),
+    ] {
+        let token = session.token(now).await.unwrap();
+        assert_eq!(token.authorization, authorization);
+        session.refused(&token, "91004: Token incorrect", now);
     }
     let Err(Unsent::Credentials { error }) = session.token(START).await else {
         panic!("the session goes on")
@@ -211,7 +219,7 @@ async fn a_refused_ready_token_ends_the_session() {
             .authorization,
         "QJWT ready"
     );
-    session.refused(&token, "91001: Token does not exist");
+    session.refused(&token, "91001: Token does not exist", START);
     let Err(Unsent::Credentials { error }) = session.token(START).await else {
         panic!("the session goes on")
     };
@@ -219,6 +227,31 @@ async fn a_refused_ready_token_ends_the_session() {
         error.contains("91001: Token does not exist") && error.contains("FLEETPUSH_TOKEN"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_ready_token_that_is_not_known_everywhere_yet_is_tried_once_more() {
+    let session = Session::with_token(HeaderValue::from_static("QJWT ready"));
+    for now in [START, after(1)] {
+        let token = session.token(now).await.unwrap();
+        session.refused(&token, "91001: Token does not exist", now);
+    }
+    assert!(matches!(
+        session.token(after(1)).await,
+        Err(Unsent::Credentials { .. })
+    ));
+}
+
+#[tokio::test]
+async fn who_waits_for_the_end_of_a_rest_hears_of_an_acceptance() {
+    let session = Session::with_token(HeaderValue::from_static("QJWT ready"));
+    let token = session.token(START).await.unwrap();
+    // By a clock that makes the rest a long one.
+    session.refused(&token, "91001: Token does not exist", after(3600));
+    let mut waiting = Box::pin(session.token(START));
+    assert!((&mut waiting).now_or_never().is_none());
+    session.accepted(&token);
+    assert!(waiting.now_or_never().unwrap().is_ok());
 }
 
 #[tokio::test]
