@@ -31,7 +31,7 @@ pub use loopback::is_loopback;
 pub use options::{AfterFailure, InDoubt, Language, OptionError, Percent, Rate, Region};
 pub use outcome::{Class, Outcome};
 pub use payload::{Payload, Row, RowError};
-pub use rollout::{Canary, CanaryStanding, Ramp, Steps};
+pub use rollout::{Canary, CanaryStanding, CanaryVerdict, Ramp, Steps};
 pub use schedule::{DailyWindow, Deadline, Hours, RepeatAfter, Schedule, SendWindow, Until};
 pub use state::{Counts, RunState, TaskState, TaskStatus};
 pub use threshold::{AbortIf, Bound, Condition, Counted, Limit, Tolerate};

@@ -41,9 +41,9 @@ pub struct ResumeArgs {
 /// `fleetpush retry`
 #[derive(Debug, Args)]
 pub struct RetryArgs {
-    /// The run's name
+    /// The run's name [default: the latest run]
     #[arg(value_parser = values::run_name)]
-    pub run: String,
+    pub run: Option<String>,
     /// Only tasks in these states; separate by commas or repeat [default: failed, and in_doubt when --class names it]
     #[arg(long, value_name = "STATE", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&[TaskState::Failed, TaskState::InDoubt], TaskState::name))]
     pub state: Vec<TaskState>,
@@ -70,9 +70,9 @@ pub struct RetryArgs {
 /// `fleetpush resolve`
 #[derive(Debug, Args)]
 pub struct ResolveArgs {
-    /// The run's name
+    /// The run's name [default: the latest run]
     #[arg(value_parser = values::run_name)]
-    pub run: String,
+    pub run: Option<String>,
     /// Show the evidence, and change nothing
     #[arg(long)]
     pub dry_run: bool,

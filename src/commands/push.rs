@@ -1,6 +1,9 @@
 //! Pushing a staged run: what `run`, `resume` and `retry` share.
 
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use rand::{SeedableRng, rngs::SmallRng};
@@ -160,11 +163,14 @@ async fn summarize(
 /// The flags that the next command needs to find the same database.
 pub(super) fn repeat(database: &Database) -> Repeat {
     Repeat {
-        // Absolute, since the next command may be typed in another folder; a path without one is told as it was given.
-        db: (!database.usual)
-            .then(|| std::path::absolute(&database.path).unwrap_or_else(|_| database.path.clone())),
+        db: (!database.usual).then(|| absolute(&database.path)),
         simulate: database.simulated,
     }
+}
+
+/// The path from the root, since whoever reads of it may be in another folder; one that has none is told as it was given.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn options(settings: &Push) -> Options {

@@ -6,7 +6,7 @@ use super::{
     interrupt::Interrupt,
     open_existing,
     push::{repeat, standing},
-    resume::named,
+    resume::named_or_latest,
     target,
 };
 use crate::{
@@ -52,7 +52,7 @@ pub(super) async fn resolve(
     printer: &Printer,
 ) -> Result<Exit, Failure> {
     let mut store = open_existing(&settings.database.path).await?;
-    let run = named(&mut store, &settings.run).await?;
+    let run = named_or_latest(&mut store, settings.run.as_deref()).await?;
     target::must_be_of(&run, &settings.push.target)?;
     let waiting = store.resends_in_doubt(&run).await?;
     let clock = Clock::start();

@@ -82,6 +82,15 @@ pub(super) async fn named(store: &mut Store, name: &str) -> Result<Run, Failure>
     Err(FindError::among(store.path(), names, name).into())
 }
 
+/// The run of this name, or else of this number; without one, the latest run.
+pub(super) async fn named_or_latest(store: &mut Store, name: Option<&str>) -> Result<Run, Failure> {
+    if let Some(name) = name {
+        return named(store, name).await;
+    }
+    let latest = store.all_runs().await?.pop();
+    latest.ok_or_else(|| FindError::NoRun(store.path().to_owned()).into())
+}
+
 async fn only_unfinished(store: &mut Store) -> Result<Run, Failure> {
     let mut unfinished = store.all_runs().await?;
     unfinished.retain(|run| run.state.is_unfinished());

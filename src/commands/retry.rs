@@ -8,7 +8,7 @@ use super::{
     interrupt::Interrupt,
     open_existing,
     push::{nothing_to_do, push},
-    resume::named,
+    resume::{named, named_or_latest},
     stale, target,
 };
 use crate::{
@@ -30,7 +30,7 @@ pub(super) async fn retry(
     printer: &Printer,
 ) -> Result<Exit, Failure> {
     let mut store = open_existing(&settings.database.path).await?;
-    let run = named(&mut store, &settings.run).await?;
+    let run = named_or_latest(&mut store, settings.run.as_deref()).await?;
     target::must_be_of(&run, &settings.push.target)?;
     let Selection {
         states,

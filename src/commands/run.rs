@@ -42,11 +42,15 @@ pub(super) async fn run(
         Err(error) => return Err(owned::explain(error, &settings.database.path, &about).await),
     };
     let earlier = store.run_by_identity(&about.identity).await?;
+    if let Some(run) = &earlier {
+        stage::expected(run.tasks, &settings.input, manifest.name())?;
+    }
     let others = versions::unfinished(&mut store, &about).await?;
     must_own_name(&mut store, &about, earlier.as_ref(), &settings).await?;
     if earlier.is_none()
         && let Some(run) = store.pruned_by_identity(&about.identity).await?
     {
+        stage::expected(run.tasks, &settings.input, manifest.name())?;
         let earlier = Earlier {
             state: run.state,
             finished_at: Some(run.finished_at),
@@ -121,7 +125,8 @@ fn decision<R>(earlier: Option<Earlier<R>>, others: &[Run], settings: &Settings)
 fn say_when(name: &str, anew_at: Option<Timestamp>, settings: &Settings, printer: &Printer) {
     if let Some(at) = anew_at {
         printer.say(&format!(
-            "run '{name}' has ended, and is pushed anew from {at} on (--repeat-after {})",
+            "run '{name}' has ended, and is pushed anew from {} on (--repeat-after {})",
+            at.human(),
             settings.repeat_after
         ));
     }
@@ -158,7 +163,10 @@ async fn stage_anew(
 }
 
 fn say_where(store: &Store, printer: &Printer) {
-    printer.say(&format!("results go to {}", store.path().display()));
+    printer.say(&format!(
+        "results go to {}",
+        super::push::absolute(store.path()).display()
+    ));
 }
 
 /// What this push is, by the name that is asked for.
@@ -187,7 +195,7 @@ fn pruned(run: &PrunedRun, printer: &Printer) -> Exit {
         "run '{}' is {} since {} and has been pruned; nothing is sent, unless --again pushes it anew",
         run.name,
         run.state.name(),
-        run.finished_at,
+        run.finished_at.human(),
     ));
     if run.state == RunState::Complete && run.unsuccessful == 0 {
         Exit::Complete

@@ -1,6 +1,6 @@
 //! Staging a manifest: its rows are read on a thread of their own and stored as they come.
 
-use std::{ops::RangeInclusive, path::Path};
+use std::path::Path;
 
 use anyhow::anyhow;
 use tokio::sync::mpsc;
@@ -51,9 +51,9 @@ pub(super) async fn stage(
     // Whatever went wrong on the way: the reader ends when nobody takes its batches any more.
     let read = reader.await.map_err(Failure::usage)?;
     let problem = match (stored, read) {
-        (Ok(Stored::All(rows)), Ok(())) => match unexpected(rows, input.expect_rows.as_ref()) {
-            None => return Ok(Some(stager.finish(clock::wall_now()).await?)),
-            Some(problem) => Some(Failure::usage(anyhow!("{file}: {problem}"))),
+        (Ok(Stored::All(rows)), Ok(())) => match expected(rows, input, &file) {
+            Ok(()) => return Ok(Some(stager.finish(clock::wall_now()).await?)),
+            Err(failure) => Some(failure),
         },
         (Ok(Stored::Interrupted), _) => None,
         (Err(failure), _) => Some(failure),
@@ -141,17 +141,24 @@ async fn store_rows(
     }
 }
 
-fn unexpected(rows: u64, expected: Option<&RangeInclusive<u64>>) -> Option<String> {
-    let expected = expected.filter(|expected| !expected.contains(&rows))?;
+/// Refuses a manifest, called `file`, whose number of rows is not what `--expect-rows` wants. It is the same whether or not the push has
+/// begun: one that is complete has still not sent what was expected.
+pub(super) fn expected(rows: u64, input: &ManifestInput, file: &str) -> Result<(), Failure> {
+    let Some(expected) = input.expect_rows.as_ref() else {
+        return Ok(());
+    };
+    if expected.contains(&rows) {
+        return Ok(());
+    }
     let (least, most) = (expected.start(), expected.end());
     let wanted = if least == most {
         least.to_string()
     } else {
         format!("{least} to {most}")
     };
-    Some(format!(
-        "it has {rows} rows and --expect-rows wants {wanted}; nothing has been sent"
-    ))
+    Err(Failure::usage(anyhow!(
+        "{file}: it has {rows} rows and --expect-rows wants {wanted}; nothing is sent"
+    )))
 }
 
 /// The default name of a run: the manifest's stem and the beginning of its identity.

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::push::repeat;
+use super::push::{absolute, repeat};
 use crate::{
     clock,
     exit::{Exit, Failure},
@@ -13,6 +13,7 @@ use crate::{
     ui::{
         format::{Column, Value, writer},
         next::Repeat,
+        number::duration,
         printer::{OutputError, Printer, unless_closed},
         report::{EndingLine, RunReport, pace_words},
         text::clean_json,
@@ -68,7 +69,7 @@ async fn report_of(
         name: run.name,
         manifest: run.manifest,
         target: run.base_url,
-        database: reader.path().into(),
+        database: absolute(reader.path()),
         state: run.state,
         created_at: run.created_at,
         started_at: run.started_at,
@@ -112,8 +113,9 @@ async fn pace(
     }
     let pace = reader.recent_pace(run.id, now).await?;
     Ok(Some(format!(
-        "{} in the last minute",
-        pace_words(started.until(now), pace.devices, Some(pace.requests))
+        "{} in the last {}",
+        pace_words(started.until(now), pace.devices, Some(pace.requests)),
+        duration(pace.over)
     )))
 }
 
@@ -199,8 +201,8 @@ mod tests {
         run north-1a2b3c4d (number 1): running
           manifest  north.csv to https://iot-api.acceleronix.io
           database  FOLDER/fleetpush.db
-          started   2026-11-22T19:00:01.123Z
-          pace      29 s, 0.15 devices/s, 0.03 requests/s in the last minute
+          started   2026-11-22 19:00:01 UTC
+          pace      29 s, 0.31 devices/s, 0.07 requests/s in the last 29 s
 
           tasks     13
           accepted   1  accepted by the platform, not yet delivered to the device
@@ -212,7 +214,7 @@ mod tests {
           in doubt   1
                      1  in_doubt
           skipped    1  duplicates or cancelled
-          pending    6  1 snoozing, 2 in flight, next due 2026-11-22T19:00:20.123Z
+          pending    6  1 snoozing, 2 in flight, next due 2026-11-22 19:00:20 UTC
 
         2 sends got no readable reply and may reach the device twice
 
@@ -228,8 +230,8 @@ mod tests {
         run 1 (number 2): complete
           manifest  south.csv.gz to simulator
           database  FOLDER/fleetpush.db
-          started   2026-11-22T19:00:51.123Z
-          finished  2026-11-22T19:00:56.123Z
+          started   2026-11-22 19:00:51 UTC
+          finished  2026-11-22 19:00:56 UTC
           pace      5.0 s, 0.80 devices/s
 
           tasks     4

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Counts, Timestamp};
+use crate::model::{CanaryVerdict, Counts, Timestamp};
 
 /// Something that happened in a push.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,10 +90,12 @@ pub enum RolloutStep {
         /// How many there are.
         devices: u64,
     },
-    /// The canary is over and good, and the others follow.
-    CanaryPassed {
+    /// The canary is over, and the others follow.
+    CanaryOver {
         /// How it went, for a person.
         went: String,
+        /// How it was judged.
+        verdict: CanaryVerdict,
     },
     /// The ramp has another ceiling.
     Ramp {

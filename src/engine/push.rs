@@ -12,7 +12,7 @@ use super::{
 use crate::{
     clock::Clock,
     gateway::Gateway,
-    model::{AbortIf, Deadline, RunState},
+    model::{AbortIf, CanaryVerdict, Deadline, RunState},
     policy::{self, Rules},
     store::{Journal, StoreError},
     throttle::Ceilings,
@@ -126,7 +126,9 @@ pub async fn push<G: Gateway>(
     journal.end(state, clock.now()).await?;
     // Only now: a crash before this stops for the look once more.
     if matches!(stop, Stop::Canary { .. }) {
-        journal.pass_canary(clock.now()).await?;
+        journal
+            .end_canary(CanaryVerdict::Passed, clock.now())
+            .await?;
     }
     let stop = if state == RunState::Complete {
         Stop::Complete

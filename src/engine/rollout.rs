@@ -6,7 +6,7 @@ use rand::Rng;
 
 use super::{Options, Phase, RolloutStep, Stop};
 use crate::{
-    model::{Canary, Class, Ramp, Steps, Timestamp},
+    model::{Canary, CanaryVerdict, Class, Ramp, RunState, Steps, Timestamp},
     policy::{self, Ended, Sample},
     store::{Choice, Journal, OpenCanary, StoreError},
 };
@@ -56,6 +56,8 @@ pub(super) struct Rollout {
     told: Option<u64>,
     /// Whether the canary had ended before this push, which is to go on all the same.
     overridden: bool,
+    /// Whether that canary has been judged already, and was not good.
+    aborted: bool,
 }
 
 /// What follows when the canary is over.
@@ -65,6 +67,8 @@ pub(super) enum Verdict {
     GoOn {
         /// How it went, for a person.
         went: String,
+        /// How it was judged.
+        verdict: CanaryVerdict,
     },
     /// The push stops.
     Stop(Stop),
@@ -86,6 +90,7 @@ impl Rollout {
             ceiling,
             told: None,
             overridden: over && options.override_abort,
+            aborted: journal.run().state == RunState::Aborted,
         }
     }
 
@@ -150,19 +155,23 @@ impl Rollout {
     ) -> Verdict {
         let went = went(canary, journal);
         let nothing_left = journal.counts().pending == 0;
-        if nothing_left || self.overridden {
-            return Verdict::GoOn { went };
-        }
-        if let Some(reason) = policy::crossed(&options.abort_if, ended, Sample::Canary) {
-            return Verdict::Stop(Stop::Aborted {
-                reason: format!("the canary is not good: {reason}"),
-            });
-        }
-        if canary.pause {
-            Verdict::Stop(Stop::Canary { went })
-        } else {
-            Verdict::GoOn { went }
-        }
+        let crossed = policy::crossed(&options.abort_if, ended, Sample::Canary);
+        let verdict = match crossed {
+            // What is forgiven crosses nothing any more, but the verdict on the canary stands.
+            None if self.overridden && self.aborted => CanaryVerdict::Overridden,
+            Some(_) if nothing_left => CanaryVerdict::Failed,
+            Some(_) if self.overridden => CanaryVerdict::Overridden,
+            Some(reason) => {
+                return Verdict::Stop(Stop::Aborted {
+                    reason: format!("the canary is not good: {reason}"),
+                });
+            }
+            None if canary.pause && !nothing_left && !self.overridden => {
+                return Verdict::Stop(Stop::Canary { went });
+            }
+            None => CanaryVerdict::Passed,
+        };
+        Verdict::GoOn { went, verdict }
     }
 }
 

@@ -63,8 +63,37 @@ pub struct CanaryStanding {
     pub devices: u64,
     /// How many of them have ended.
     pub ended: u64,
-    /// Whether it has passed, so that the others go.
-    pub passed: bool,
+    /// How it was judged, when that has been done.
+    pub verdict: Option<CanaryVerdict>,
+}
+
+/// How a canary whose devices have all ended was judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CanaryVerdict {
+    /// It was good, and the others go.
+    Passed,
+    /// It was not good, and nothing was left to hold back.
+    Failed,
+    /// It was not good, and the others go all the same, by `--override-abort`.
+    Overridden,
+}
+
+impl CanaryVerdict {
+    /// The word in the database and in the JSON summary.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Overridden => "overridden",
+        }
+    }
+
+    /// The verdict of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Passed, Self::Failed, Self::Overridden]
+            .into_iter()
+            .find(|verdict| verdict.name() == name)
+    }
 }
 
 /// Whether the rate rises with the devices that have accepted, and how.

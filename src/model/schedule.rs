@@ -37,7 +37,7 @@ pub enum Hours {
 pub struct Deadline {
     /// The time.
     pub at: Timestamp,
-    /// The time and where it comes from, for a person: `2026-11-23T05:00:00+01:00[Europe/Oslo], --window 22:00-05:00 Europe/Oslo`.
+    /// The time and where it comes from, for a person: `2026-11-23 05:00 Europe/Oslo, --window 22:00-05:00 Europe/Oslo`.
     pub what: String,
 }
 

@@ -16,6 +16,14 @@ impl Timestamp {
         )
     }
 
+    /// The time for a person, in UTC and to the second: `2026-11-22 19:02:29 UTC`.
+    pub fn human(self) -> String {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+            Err(_) => self.to_string(),
+        }
+    }
+
     /// How long from `self` until `later`; zero when it has passed.
     pub fn until(self, later: Self) -> Duration {
         Duration::from_millis(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))
@@ -43,6 +51,15 @@ mod tests {
             "2025-11-22T19:02:29.123Z"
         );
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn people_read_it_to_the_second() {
+        assert_eq!(
+            Timestamp(1_763_838_149_923).human(),
+            "2025-11-22 19:02:29 UTC"
+        );
+        assert_eq!(Timestamp(i64::MAX).human(), format!("{} ms", i64::MAX));
     }
 
     #[test]

@@ -25,8 +25,8 @@ pub struct Resume {
 /// `fleetpush retry`
 #[derive(Debug, Clone)]
 pub struct Retry {
-    /// The run's name.
-    pub run: String,
+    /// The run's name; without one, the latest run.
+    pub run: Option<String>,
     /// Which tasks.
     pub selection: Selection,
     /// Whether only to say how many.
@@ -55,8 +55,8 @@ pub struct Selection {
 /// `fleetpush resolve`
 #[derive(Debug, Clone)]
 pub struct Resolution {
-    /// The run's name.
-    pub run: String,
+    /// The run's name; without one, the latest run.
+    pub run: Option<String>,
     /// Whether only to show what is found.
     pub dry_run: bool,
     /// How far the platform's clock may be from ours.

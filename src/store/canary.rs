@@ -11,7 +11,7 @@ use super::{
     Journal, Run, Store, StoreError,
     journal::{Ledger, Lookup},
 };
-use crate::model::{Canary, RunId, TaskState, Timestamp};
+use crate::model::{Canary, CanaryVerdict, RunId, TaskState, Timestamp};
 
 /// A canary that has not passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,15 +190,20 @@ impl Journal<'_> {
         Ok(Choice::Chosen(open))
     }
 
-    /// Notes that the canary has passed: from now on the other devices go.
-    pub async fn pass_canary(&mut self, now: Timestamp) -> Result<(), StoreError> {
+    /// Notes how the canary was judged: from now on the other devices go.
+    pub async fn end_canary(
+        &mut self,
+        verdict: CanaryVerdict,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let accepted = self.counts().accepted;
         let (store, ledger) = self.parts();
         sqlx::query(
-            "UPDATE canary SET passed_at = ?, accepted = ? WHERE run_id = ? AND passed_at IS NULL",
+            "UPDATE canary SET passed_at = ?, accepted = ?, verdict = ? WHERE run_id = ? AND passed_at IS NULL",
         )
         .bind(now.0)
         .bind(accepted as i64)
+        .bind(verdict.name())
         .bind(ledger.run.id.0)
         .execute(&mut store.connection)
         .await?;

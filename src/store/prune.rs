@@ -62,6 +62,8 @@ pub struct PrunedRun {
     pub name: String,
     /// How it had ended.
     pub state: RunState,
+    /// How many tasks it had.
+    pub tasks: u64,
     /// How many of its tasks had failed or were in doubt.
     pub unsuccessful: u64,
     /// When it had ended.
@@ -130,7 +132,7 @@ impl Store {
         identity: &str,
     ) -> Result<Option<PrunedRun>, StoreError> {
         let row = sqlx::query(
-            "SELECT name, state, unsuccessful, finished_at FROM pruned_run WHERE identity = ? ORDER BY id DESC LIMIT 1",
+            "SELECT name, state, end_task - first_task AS tasks, unsuccessful, finished_at FROM pruned_run WHERE identity = ? ORDER BY id DESC LIMIT 1",
         )
         .bind(identity)
         .fetch_optional(&mut self.connection)
@@ -142,6 +144,7 @@ impl Store {
                 state: RunState::from_name(&state).ok_or_else(|| {
                     StoreError::Damaged(format!("a pruned run has the state '{state}'"))
                 })?,
+                tasks: row.try_get::<i64, _>("tasks")?.unsigned_abs(),
                 unsuccessful: row.try_get::<i64, _>("unsuccessful")?.unsigned_abs(),
                 finished_at: Timestamp(row.try_get("finished_at")?),
             })

@@ -19,6 +19,9 @@ use crate::model::{Class, RunId, TaskState, Timestamp};
 /// How far back the recent pace looks.
 const RECENT: Duration = Duration::from_mins(1);
 
+/// Over less than this no pace is told: a moment after its begin a push has none.
+const LEAST: Duration = Duration::from_secs(1);
+
 /// How many tasks ended in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ending {
@@ -44,6 +47,8 @@ pub struct DueTimes {
 /// How fast a run has been of late.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Pace {
+    /// The time that was looked at.
+    pub over: Duration,
     /// Devices answered each second.
     pub devices: f64,
     /// Requests answered each second.
@@ -103,8 +108,18 @@ impl Reader {
         Ok(sends as u64)
     }
 
-    /// The run's pace over the minute before `now`; zero when nothing was answered in it.
+    /// The run's pace of late, up to `now`; zero when nothing was answered. At most the last minute counts, and nothing from before
+    /// the present push of the run began.
     pub async fn recent_pace(&mut self, run: RunId, now: Timestamp) -> Result<Pace, ReadError> {
+        let began: Option<i64> =
+            sqlx::query_scalar("SELECT coalesce(pushed_at, started_at) FROM run WHERE id = ?")
+                .bind(run.0)
+                .fetch_one(&mut self.connection)
+                .await
+                .map_err(|error| self.failure(error))?;
+        let over = began.map_or(RECENT, |began| {
+            Timestamp(began).until(now).clamp(LEAST, RECENT)
+        });
         // The latest requests have the highest ids; the inner limit keeps this cheap when they are another run's.
         let (requests, devices): (i64, i64) = sqlx::query_as(
             "SELECT count(*), coalesce(sum(devices), 0)
@@ -112,12 +127,13 @@ impl Reader {
              WHERE run_id = ? AND released = 0 AND finished_at > ?",
         )
         .bind(run.0)
-        .bind(now.0 - RECENT.as_millis() as i64)
+        .bind(now.0 - over.as_millis() as i64)
         .fetch_one(&mut self.connection)
         .await
         .map_err(|error| self.failure(error))?;
-        let seconds = RECENT.as_secs_f64();
+        let seconds = over.as_secs_f64();
         Ok(Pace {
+            over,
             devices: devices as f64 / seconds,
             requests: requests as f64 / seconds,
         })
@@ -134,7 +150,7 @@ fn optional_class(number: Option<i64>) -> Result<Option<Class>, i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::sample;
+    use crate::store::{Store, sample};
 
     async fn reader() -> (tempfile::TempDir, Reader) {
         let folder = tempfile::tempdir().unwrap();
@@ -167,6 +183,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_sent_before_the_present_push_is_no_pace_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = sample::every_state(folder.path()).await;
+        let mut store = Store::open(&path).await.unwrap();
+        store
+            .set_running(RunId(1), sample::at(10_000))
+            .await
+            .unwrap();
+        store.close().await.unwrap();
+        let mut reader = Reader::open(&path).await.unwrap();
+        let pace = reader.recent_pace(RunId(1), sample::at(20_000)).await;
+        // One request of two devices has ended since.
+        let expected = Pace {
+            over: Duration::from_secs(10),
+            devices: 0.2,
+            requests: 0.1,
+        };
+        assert_eq!(pace.unwrap(), expected);
+    }
+
+    #[tokio::test]
     async fn due_times_resends_and_pace_are_those_of_the_run() {
         let (_folder, mut reader) = reader().await;
         let run = reader.find_run(Some("north-1a2b3c4d")).await.unwrap();
@@ -183,14 +220,15 @@ mod tests {
             .recent_pace(run.id, sample::at(30_000))
             .await
             .unwrap();
-        assert_eq!((pace.requests * 60.0, pace.devices * 60.0), (2.0, 9.0));
-        assert_eq!(
-            reader
-                .recent_pace(run.id, sample::at(90_000))
-                .await
-                .unwrap(),
-            Pace::default()
-        );
+        // It began 29 s ago, and there is no more to divide by.
+        assert_eq!(pace.over, Duration::from_secs(29));
+        assert_eq!((pace.requests * 29.0, pace.devices * 29.0), (2.0, 9.0));
+        let none = Pace {
+            over: RECENT,
+            ..Pace::default()
+        };
+        let later = reader.recent_pace(run.id, sample::at(90_000)).await;
+        assert_eq!(later.unwrap(), none);
 
         let other = reader.find_run(Some("2")).await.unwrap();
         assert_eq!(

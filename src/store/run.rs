@@ -112,7 +112,7 @@ impl Store {
     /// Notes that a run is being pushed.
     pub async fn set_running(&mut self, run: RunId, now: Timestamp) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE run SET state = 'running', started_at = coalesce(started_at, ?2), finished_at = NULL WHERE id = ?1",
+            "UPDATE run SET state = 'running', started_at = coalesce(started_at, ?2), pushed_at = ?2, finished_at = NULL WHERE id = ?1",
         )
         .bind(run.0)
         .bind(now.0)

@@ -72,12 +72,8 @@ pub fn suggestions(report: &RunReport) -> Vec<Suggestion> {
     match report.state {
         RunState::Running => suggest("resume", "", "continue, if no push of it is under way"),
         RunState::Stopped => suggest("resume", "", "continue"),
-        RunState::Aborted => suggest(
-            "resume",
-            " --override-abort",
-            "continue in spite of the failures",
-        ),
-        RunState::Complete | RunState::Cancelled => {}
+        // The payload is the likely culprit: whoever has not looked is not offered to send more of it first.
+        RunState::Aborted | RunState::Complete | RunState::Cancelled => {}
     }
     match (report.counts.failed, report.counts.in_doubt) {
         (0, 0) => {}
@@ -88,6 +84,18 @@ pub fn suggestions(report: &RunReport) -> Vec<Suggestion> {
             " --state failed,in_doubt",
             "see what failed or is in doubt, and why",
         ),
+    }
+    if report.state == RunState::Aborted {
+        suggest(
+            "cancel",
+            "",
+            "end it when the payload is wrong, then push a corrected manifest",
+        );
+        suggest(
+            "resume",
+            " --override-abort",
+            "send the rest all the same, when the payload is right",
+        );
     }
     if report.state == RunState::Complete {
         if report.endings.iter().any(is_retried) {
@@ -195,8 +203,9 @@ mod tests {
                 ..report()
             }),
             [
-                "fleetpush resume night-1 --override-abort --region europe",
-                "fleetpush results night-1 --state failed,in_doubt"
+                "fleetpush results night-1 --state failed,in_doubt",
+                "fleetpush cancel night-1",
+                "fleetpush resume night-1 --override-abort --region europe"
             ]
         );
     }

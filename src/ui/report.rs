@@ -9,7 +9,9 @@ use super::{
     number::{counted, duration, grouped, rate},
     text::clean,
 };
-use crate::model::{CanaryStanding, Class, Counts, RunId, RunState, TaskState, Timestamp};
+use crate::model::{
+    CanaryStanding, CanaryVerdict, Class, Counts, RunId, RunState, TaskState, Timestamp,
+};
 
 /// Everything that is told of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,10 +78,10 @@ impl RunReport {
         );
         row("database", &clean(&self.database.to_string_lossy()));
         if let Some(started) = self.started_at {
-            row("started", &started.to_string());
+            row("started", &started.human());
         }
         if let Some(finished) = self.finished_at {
-            row("finished", &finished.to_string());
+            row("finished", &finished.human());
         }
         if let Some(canary) = self.canary {
             row("canary", &canary_words(canary));
@@ -147,7 +149,7 @@ impl RunReport {
             grouped(in_flight)
         );
         if let Some(next) = self.next_due {
-            let _ = write!(remark, ", next due {next}");
+            let _ = write!(remark, ", next due {}", next.human());
         }
         remark
     }
@@ -200,10 +202,13 @@ impl EndingLine {
 /// `40 of 50 devices ended`, `50 devices, passed`.
 fn canary_words(canary: CanaryStanding) -> String {
     let devices = counted(canary.devices, "device");
-    if canary.passed {
-        format!("{devices}, passed")
-    } else {
-        format!("{} of {devices} ended", grouped(canary.ended))
+    match canary.verdict {
+        None => format!("{} of {devices} ended", grouped(canary.ended)),
+        Some(CanaryVerdict::Passed) => format!("{devices}, passed"),
+        Some(CanaryVerdict::Failed) => format!("{devices}, did not pass"),
+        Some(CanaryVerdict::Overridden) => {
+            format!("{devices}, did not pass; the others went because of --override-abort")
+        }
     }
 }
 
@@ -293,8 +298,8 @@ pub(super) mod tests {
         run night-1 (number 3): complete
           manifest  night.csv to https://iot-api.acceleronix.io
           database  /data/fleetpush.db
-          started   2026-11-22T19:00:01.123Z
-          finished  2026-11-22T19:03:06.123Z
+          started   2026-11-22 19:00:01 UTC
+          finished  2026-11-22 19:03:06 UTC
           pace      3 min 05 s
 
           tasks     12,345
@@ -319,11 +324,11 @@ pub(super) mod tests {
 
     #[test]
     fn a_canary_is_told_until_it_has_passed_and_after() {
-        let line = |ended, passed| {
+        let line = |ended, verdict| {
             let canary = Some(CanaryStanding {
                 devices: 50,
                 ended,
-                passed,
+                verdict,
             });
             let text = RunReport { canary, ..report() }.text(None);
             text.lines()
@@ -331,8 +336,18 @@ pub(super) mod tests {
                 .unwrap()
                 .to_owned()
         };
-        assert_eq!(line(40, false), "  canary    40 of 50 devices ended");
-        assert_eq!(line(50, true), "  canary    50 devices, passed");
+        assert_eq!(line(40, None), "  canary    40 of 50 devices ended");
+        for (verdict, words) in [
+            (CanaryVerdict::Passed, "passed"),
+            (CanaryVerdict::Failed, "did not pass"),
+            (
+                CanaryVerdict::Overridden,
+                "did not pass; the others went because of --override-abort",
+            ),
+        ] {
+            let told = line(50, Some(verdict));
+            assert_eq!(told, format!("  canary    50 devices, {words}"));
+        }
     }
 
     #[test]
@@ -359,14 +374,14 @@ pub(super) mod tests {
         run esc\u{1b}[2J (number 3): running
           manifest  night.csv to https://iot-api.acceleronix.io
           database  /data/fleetpush.db
-          started   2026-11-22T19:00:01.123Z
+          started   2026-11-22 19:00:01 UTC
 
           tasks     10
           accepted   2  accepted by the platform, not yet delivered to the device
           failed     0
           in doubt   0
           skipped    0
-          pending    8  3 snoozing, 4 in flight, next due 2026-11-22T19:03:20.000Z
+          pending    8  3 snoozing, 4 in flight, next due 2026-11-22 19:03:20 UTC
 
         next:
           fleetpush resume 'esc\u{1b}[2J' --region europe  # continue, if no push of it is under way

@@ -204,8 +204,8 @@ mod tests {
         run night-1 (number 3): complete
           manifest  night.csv to https://iot-api.acceleronix.io
           database  /data/fleetpush.db
-          started   2026-11-22T19:00:01.123Z
-          finished  2026-11-22T19:03:06.123Z
+          started   2026-11-22 19:00:01 UTC
+          finished  2026-11-22 19:03:06 UTC
           pace      50 s, 247 devices/s, 2.50 requests/s
 
           tasks     12,345
@@ -247,7 +247,7 @@ mod tests {
         let first_lines: Vec<String> = [
             Stop::Signal,
             Stop::Deadline {
-                reason: "2026-11-23T05:00:00+00:00[UTC], --until 6h".into(),
+                reason: "2026-11-23 05:00 UTC, --until 6h".into(),
             },
             Stop::Outage {
                 reason: "connection refused".into(),
@@ -276,7 +276,7 @@ mod tests {
         .collect();
         insta::assert_snapshot!(first_lines.join("\n"), @r"
         stopped on request; nothing is lost
-        stopped at the end of its time; the next start continues: 2026-11-23T05:00:00+00:00[UTC], --until 6h
+        stopped at the end of its time; the next start continues: 2026-11-23 05:00 UTC, --until 6h
         stopped, because the platform stayed out of reach: connection refused
         stopped after the canary for a look; the same command again goes on: canary of 50 devices: 48 accepted, 2 offline
         aborted, because too many tasks failed: 501 of 1,000 failed\u{1b}[2J

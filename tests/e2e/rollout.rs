@@ -67,7 +67,7 @@ fn a_canary_stops_for_a_look_and_the_same_command_goes_on() {
         .expect(0);
     assert_eq!(
         status.json()["canary"],
-        json!({ "devices": 20, "ended": 20, "passed": true })
+        json!({ "devices": 20, "ended": 20, "passed": true, "verdict": "passed" })
     );
     site.push(&sim, &push).expect(0);
     assert_eq!(sim.deliveries().len(), 300, "each device once");
@@ -99,7 +99,15 @@ fn a_bad_canary_costs_no_other_device() {
         &["run", "fleet.csv", "--canary", "5%", "--override-abort"],
     )
     .expect(1)
-    .says(&["canary of 15 devices: 15 rejected; the other devices follow"]);
+    .says(&[
+        "canary of 15 devices: 15 rejected; it did not pass, and the other devices follow because of --override-abort",
+        "15 devices, did not pass; the others went because of --override-abort",
+    ]);
+    let status = site.run(&["status", "--format", "jsonl"]).expect(0);
+    assert_eq!(
+        status.json()["canary"],
+        json!({ "devices": 15, "ended": 15, "passed": false, "verdict": "overridden" })
+    );
     let journal = site.journal();
     assert_eq!((journal.run().accepted, journal.run().failed), (285, 15));
     agree(&journal, &sim);

@@ -176,6 +176,29 @@ fn an_unexpected_number_of_rows_is_refused() {
 }
 
 #[test]
+fn the_expected_rows_are_looked_at_however_far_the_push_has_come() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(10));
+    let push = |flags: &[&str]| site.push(&sim, &[&["run", "fleet.csv"], flags].concat());
+    push(&[]).expect(0);
+    let requests = sim.stats().requests;
+    push(&["--expect-rows", "11"]).expect(2).says(&[
+        "fleet.csv",
+        "10 rows",
+        "--expect-rows wants 11",
+    ]);
+    push(&["--expect-rows", "10"]).expect(0);
+    site.run(&["prune", "--keep", "0"]).expect(0);
+    push(&["--expect-rows", "11"]).expect(2).says(&[
+        "fleet.csv",
+        "10 rows",
+        "--expect-rows wants 11",
+    ]);
+    push(&["--expect-rows", "10"]).expect(0);
+    assert_eq!(sim.stats().requests, requests, "nothing goes out");
+}
+
+#[test]
 fn a_manifest_comes_from_stdin_or_compressed() {
     let sim = Sim::healthy();
     let site = Site::new();

@@ -36,14 +36,14 @@ fn a_window_that_closes_stops_the_push_and_the_next_night_continues() {
     let site = Site::with(&devices(300));
     let window = ["--window", WINDOW, "--format", "json"];
     let ended = push(&site, &sim, evening, &window).expect(3).says(&[
-        "sends until 2026-11-23T05:00:00+01:00[Europe/Oslo]",
+        "sends until 2026-11-23 05:00 Europe/Oslo",
         "FLEETPUSH_TEST_NOW is set",
     ]);
     let session = &ended.json()["session"];
     assert_eq!(session["stop"], "deadline");
     assert_eq!(
         session["reason"],
-        format!("2026-11-23T05:00:00+01:00[Europe/Oslo], --window {WINDOW}")
+        format!("2026-11-23 05:00 Europe/Oslo, --window {WINDOW}")
     );
     assert_eq!(sim.stats().concurrent, 0, "a request was abandoned");
     let journal = site.journal();
@@ -74,7 +74,7 @@ fn outside_its_window_nothing_is_staged_sent_or_changed() {
     let sim = Sim::start(clock_at(noon, Scenario::default()));
     let site = Site::with(&devices(10));
     let window = ["--window", WINDOW];
-    let opens = "it opens at 2026-11-22T22:00:00+01:00[Europe/Oslo]";
+    let opens = "it opens at 2026-11-22 22:00 Europe/Oslo";
     push(&site, &sim, noon, &window).expect(3).says(&[opens]);
     assert!(site.journal().runs.is_empty(), "a run was staged");
 
@@ -121,23 +121,23 @@ fn a_night_in_which_the_clock_is_set_ends_by_that_clock() {
         (
             "2026-03-29T00:50:00Z",
             "22:00-02:30 Europe/Oslo",
-            "2026-03-29T03:00:00+02:00[Europe/Oslo]",
+            "2026-03-29 03:00 Europe/Oslo",
         ),
         (
             "2026-03-28T21:00:00Z",
             WINDOW,
-            "2026-03-29T05:00:00+02:00[Europe/Oslo]",
+            "2026-03-29 05:00 Europe/Oslo",
         ),
         // The clock goes back from 03:00 to 02:00, and shows 02:30 twice.
         (
             "2026-10-25T00:10:00Z",
             "22:00-02:30 Europe/Oslo",
-            "2026-10-25T02:30:00+02:00[Europe/Oslo]",
+            "2026-10-25 02:30 Europe/Oslo (UTC+02:00)",
         ),
         (
             "2026-10-24T21:00:00Z",
             WINDOW,
-            "2026-10-25T05:00:00+01:00[Europe/Oslo]",
+            "2026-10-25 05:00 Europe/Oslo",
         ),
     ] {
         let sim = Sim::start(clock_at(now, Scenario::default()));
@@ -162,7 +162,7 @@ fn an_end_may_be_given_in_every_way_and_the_earlier_one_counts() {
     let requests = sim.stats().requests;
     push(&site, &sim, now, &["--until", "2026-11-22T21:59Z"])
         .expect(3)
-        .says(&["has passed, at 2026-11-22T21:59:00+00:00[UTC]"]);
+        .says(&["has passed, at 2026-11-22 21:59 UTC"]);
     assert_eq!(sim.stats().requests, requests);
 
     sim.play(clock_at(now, Scenario::default()));
@@ -173,7 +173,7 @@ fn an_end_may_be_given_in_every_way_and_the_earlier_one_counts() {
         &["--until", "04:00 Europe/Oslo", "--window", WINDOW],
     )
     .expect(0)
-    .says(&["sends until 2026-11-23T04:00:00+01:00[Europe/Oslo], --until 04:00"]);
+    .says(&["sends until 2026-11-23 04:00 Europe/Oslo, --until 04:00"]);
     agree(&site.journal(), &sim);
     assert_eq!(sim.deliveries().len(), 300, "each device once");
 }
@@ -195,7 +195,7 @@ fn a_time_without_a_zone_is_the_systems() {
     };
     in_zone("Asia/Tokyo")
         .expect(0)
-        .says(&["sends until 2026-11-23T09:00:00+09:00[Asia/Tokyo]"]);
+        .says(&["sends until 2026-11-23 09:00 Asia/Tokyo"]);
     in_zone("Europe/Oslo").expect(3);
     in_zone("Nowhere/Land")
         .expect(2)
@@ -213,7 +213,7 @@ fn zones_are_known_where_the_system_has_none() {
     Push::start(command)
         .ended()
         .expect(0)
-        .says(&["2026-11-23T05:00:00+01:00[Europe/Oslo]"]);
+        .says(&["2026-11-23 05:00 Europe/Oslo"]);
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn a_nightly_push_is_made_anew_when_the_last_is_old_enough() {
     // By mistake, and too early.
     night("2026-11-22T23:00:00Z").expect(0).says(&[
         "nothing to send",
-        &format!("run '{name}' has ended, and is pushed anew from 2026-11-23T18:00:0"),
+        &format!("run '{name}' has ended, and is pushed anew from 2026-11-23 18:00:0"),
         "--repeat-after 20h",
     ]);
     assert_eq!(sim.deliveries().len(), 5);

@@ -9,6 +9,7 @@ use super::*;
 use crate::{
     engine::{Event, Phase, RolloutStep, Stop},
     gateway::Outgoing,
+    model::CanaryVerdict,
 };
 
 /// The steps among the events, but for how far the canary has come.
@@ -26,6 +27,13 @@ async fn with_canary(devices: usize, canary: &str, script: Script) -> Bench {
     let mut bench = Bench::of(devices, script).await;
     bench.options.rollout.canary = canary.parse().unwrap();
     bench
+}
+
+fn passed(went: String) -> RolloutStep {
+    RolloutStep::CanaryOver {
+        went,
+        verdict: CanaryVerdict::Passed,
+    }
 }
 
 /// The devices that were chosen, once they have been; of a fleet in which none has two tasks.
@@ -49,10 +57,7 @@ async fn a_good_canary_goes_first_and_the_others_follow() {
     let went = "canary of 10 devices: 10 accepted".to_owned();
     assert_eq!(
         steps(&events),
-        [
-            RolloutStep::CanaryChosen { devices: 10 },
-            RolloutStep::CanaryPassed { went }
-        ]
+        [RolloutStep::CanaryChosen { devices: 10 }, passed(went)]
     );
     let sent = bench.sent();
     assert_eq!(sent.len(), 200, "nobody twice");
@@ -178,7 +183,7 @@ async fn the_devices_of_a_canary_get_all_their_commands_in_it() {
     let (stop, events) = bench.push().await;
     assert_eq!(stop, Stop::Complete);
     let went = "canary of 2 devices: 6 accepted".to_owned();
-    assert!(steps(&events).contains(&RolloutStep::CanaryPassed { went }));
+    assert!(steps(&events).contains(&passed(went)));
     let first: HashSet<String> = bench.sent()[..6]
         .iter()
         .map(|(key, _)| key.clone())
@@ -307,7 +312,7 @@ async fn failed_devices_of_a_canary_can_be_tried_again_before_it_is_judged() {
                 ended: 0,
                 devices: 10
             },
-            RolloutStep::CanaryPassed { went }
+            passed(went)
         ]
     );
 }
@@ -366,7 +371,7 @@ async fn a_ramp_begins_after_the_canary_which_goes_as_slowly() {
         steps(&events),
         [
             RolloutStep::CanaryChosen { devices: 40 },
-            RolloutStep::CanaryPassed { went },
+            passed(went),
             step(0, 50.0),
             step(40, 100.0),
         ]

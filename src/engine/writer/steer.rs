@@ -42,11 +42,11 @@ impl Writer<'_, '_> {
                     .judge(canary, self.options, self.journal, &counted)
                 {
                     Verdict::Stop(why) => self.begin_stop(why),
-                    Verdict::GoOn { went } => {
-                        self.journal.pass_canary(now).await?;
+                    Verdict::GoOn { went, verdict } => {
+                        self.journal.end_canary(verdict, now).await?;
                         self.journal.leave_alone(now).await?;
                         self.more = true;
-                        let steps = [RolloutStep::CanaryPassed { went }]
+                        let steps = [RolloutStep::CanaryOver { went, verdict }]
                             .into_iter()
                             .chain(self.rollout.first_step(self.journal));
                         self.news.extend(steps.map(Event::Rollout));

@@ -197,7 +197,7 @@ mod tests {
             at("2026-11-23T05:00 Asia/Tokyo", "2026-11-22T20:00:00Z", "UTC"),
             Hours::Closed(
                 "the end that --until 2026-11-23T05:00:00 Asia/Tokyo gives has passed, at \
-                 2026-11-23T05:00:00+09:00[Asia/Tokyo]: nothing has been sent; give a later one"
+                 2026-11-23 05:00 Asia/Tokyo: nothing has been sent; give a later one"
                     .into()
             )
         );

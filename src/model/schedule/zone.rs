@@ -84,12 +84,70 @@ pub(super) fn zoned(moment: Timestamp, zone: &TimeZone) -> Zoned {
         .to_zoned(zone.clone())
 }
 
-/// The moment for a person, to the second and with its zone: `2026-11-23T05:00:00+01:00[Europe/Oslo]`.
+/// The moment for a person, to the second and with its zone: `2026-11-23 05:00 Europe/Oslo`. The offset is told where the clock shows
+/// the time twice, and where the zone has no name.
 pub(super) fn shown(moment: Timestamp, zone: &TimeZone) -> String {
     let zoned = zoned(moment, zone);
-    zoned.round(Unit::Second).unwrap_or(zoned).to_string()
+    let zoned = zoned.round(Unit::Second).unwrap_or(zoned);
+    let twice = moments(zone, zoned.datetime()).len() > 1;
+    let offset = match zone.iana_name() {
+        Some(name) if twice => format!("{name} (UTC{})", zoned.strftime("%:z")),
+        Some(name) => name.to_owned(),
+        None => format!("(UTC{})", zoned.strftime("%:z")),
+    };
+    format!("{} {} {offset}", zoned.date(), time_text(zoned.time()))
 }
 
 pub(super) fn from_jiff(moment: jiff::Timestamp) -> Timestamp {
     Timestamp(moment.as_millisecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_shown_the_clock_of_the_zone() {
+        let at = |moment: &str, zone: &TimeZone| {
+            let moment: jiff::Timestamp = moment.parse().unwrap();
+            shown(from_jiff(moment), zone)
+        };
+        let oslo = TimeZone::get("Europe/Oslo").unwrap();
+        let fixed = TimeZone::fixed(jiff::tz::offset(-3));
+        for (moment, zone, text) in [
+            (
+                "2026-11-26T00:00:00Z",
+                &TimeZone::UTC,
+                "2026-11-26 00:00 UTC",
+            ),
+            (
+                "2026-11-25T23:00:30Z",
+                &oslo,
+                "2026-11-26 00:00:30 Europe/Oslo",
+            ),
+            // The hour that comes twice, and the one after it.
+            (
+                "2026-10-25T00:30:00Z",
+                &oslo,
+                "2026-10-25 02:30 Europe/Oslo (UTC+02:00)",
+            ),
+            (
+                "2026-10-25T01:30:00Z",
+                &oslo,
+                "2026-10-25 02:30 Europe/Oslo (UTC+01:00)",
+            ),
+            (
+                "2026-10-25T02:30:00Z",
+                &oslo,
+                "2026-10-25 03:30 Europe/Oslo",
+            ),
+            (
+                "2026-11-26T00:00:00Z",
+                &fixed,
+                "2026-11-25 21:00 (UTC-03:00)",
+            ),
+        ] {
+            assert_eq!(at(moment, zone), text);
+        }
+    }
 }

@@ -206,6 +206,7 @@ async fn a_push_stays_ended_when_its_run_is_gone() {
         Some(PrunedRun {
             name: "first".to_owned(),
             state: RunState::Complete,
+            tasks: 3,
             unsuccessful: 1,
             finished_at: NOW,
         })

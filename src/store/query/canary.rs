@@ -1,7 +1,7 @@
 //! Where the canary of a run stands.
 
 use crate::{
-    model::{CanaryStanding, RunId},
+    model::{CanaryStanding, CanaryVerdict, RunId},
     store::{
         canary::LEFT,
         reader::{ReadError, Reader},
@@ -11,16 +11,17 @@ use crate::{
 impl Reader {
     /// Where the canary of a run stands, if it has one.
     pub async fn canary(&mut self, run: RunId) -> Result<Option<CanaryStanding>, ReadError> {
-        let row: Option<(i64, bool)> =
-            sqlx::query_as("SELECT devices, passed_at IS NOT NULL FROM canary WHERE run_id = ?")
-                .bind(run.0)
-                .fetch_optional(&mut self.connection)
-                .await
-                .map_err(|error| self.failure(error))?;
-        let Some((devices, passed)) = row else {
+        let row: Option<(i64, bool, Option<String>)> = sqlx::query_as(
+            "SELECT devices, passed_at IS NOT NULL, verdict FROM canary WHERE run_id = ?",
+        )
+        .bind(run.0)
+        .fetch_optional(&mut self.connection)
+        .await
+        .map_err(|error| self.failure(error))?;
+        let Some((devices, over, verdict)) = row else {
             return Ok(None);
         };
-        let left: i64 = if passed {
+        let left: i64 = if over {
             0
         } else {
             sqlx::query_scalar(LEFT)
@@ -33,7 +34,11 @@ impl Reader {
         Ok(Some(CanaryStanding {
             devices,
             ended: devices.saturating_sub(left.unsigned_abs()),
-            passed,
+            verdict: over.then(|| {
+                // One that went on before verdicts were kept.
+                let known = verdict.as_deref().and_then(CanaryVerdict::from_name);
+                known.unwrap_or(CanaryVerdict::Passed)
+            }),
         }))
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     engine::{Phase, RolloutStep},
+    model::CanaryVerdict,
     ui::number::{counted, grouped, rate},
 };
 
@@ -30,7 +31,7 @@ pub(super) fn phase_after(step: &RolloutStep) -> Option<Phase> {
             is_top: false,
             ..
         } => Some(Phase::Ramp { ceiling }),
-        RolloutStep::CanaryPassed { .. } | RolloutStep::Ramp { .. } => Some(Phase::Rest),
+        RolloutStep::CanaryOver { .. } | RolloutStep::Ramp { .. } => Some(Phase::Rest),
         RolloutStep::CanaryOfAll { .. } | RolloutStep::CanaryTooLate => None,
     }
 }
@@ -55,7 +56,15 @@ pub(super) fn step_words(step: &RolloutStep) -> Option<String> {
             "no canary: the run has begun without one, and goes on as it began".to_owned()
         }
         RolloutStep::Canary { .. } => return None,
-        RolloutStep::CanaryPassed { went } => format!("{went}; the other devices follow"),
+        RolloutStep::CanaryOver { went, verdict } => match verdict {
+            CanaryVerdict::Passed => format!("{went}; the other devices follow"),
+            CanaryVerdict::Failed => {
+                format!("{went}; it did not pass, and nothing is left to send")
+            }
+            CanaryVerdict::Overridden => format!(
+                "{went}; it did not pass, and the other devices follow because of --override-abort"
+            ),
+        },
         RolloutStep::Ramp {
             accepted,
             ceiling,
@@ -95,8 +104,17 @@ mod tests {
             },
             RolloutStep::CanaryOfAll { devices: 40 },
             RolloutStep::CanaryTooLate,
-            RolloutStep::CanaryPassed {
+            RolloutStep::CanaryOver {
                 went: "canary of 50 devices: 49 accepted, 1 offline".into(),
+                verdict: CanaryVerdict::Passed,
+            },
+            RolloutStep::CanaryOver {
+                went: "canary of 50 devices: 50 rejected".into(),
+                verdict: CanaryVerdict::Failed,
+            },
+            RolloutStep::CanaryOver {
+                went: "canary of 50 devices: 50 rejected".into(),
+                verdict: CanaryVerdict::Overridden,
             },
             RolloutStep::Ramp {
                 accepted: 0,
@@ -123,6 +141,8 @@ mod tests {
         no canary: the fleet has only 40 devices, and goes as a whole
         no canary: the run has begun without one, and goes on as it began
         canary of 50 devices: 49 accepted, 1 offline; the other devices follow
+        canary of 50 devices: 50 rejected; it did not pass, and nothing is left to send
+        canary of 50 devices: 50 rejected; it did not pass, and the other devices follow because of --override-abort
         ramp: 0 commands accepted, at most 1.00 requests/s
         ramp: 2,500 commands accepted, at most 25.0 requests/s from now on
         ramp: 12,500 commands accepted, no limit from now on
@@ -141,7 +161,10 @@ mod tests {
             take(RolloutStep::CanaryTooLate),
             take(RolloutStep::CanaryChosen { devices }),
             take(RolloutStep::Canary { ended: 40, devices }),
-            take(RolloutStep::CanaryPassed { went }),
+            take(RolloutStep::CanaryOver {
+                went,
+                verdict: CanaryVerdict::Passed,
+            }),
             take(RolloutStep::Ramp {
                 accepted: 500,
                 ceiling: Some(2.0),

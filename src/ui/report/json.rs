@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::RunReport;
 use crate::{
-    model::{Class, Timestamp},
+    model::{CanaryVerdict, Class, Timestamp},
     ui::next::suggestions,
 };
 
@@ -19,7 +19,7 @@ impl RunReport {
     /// | `schema` | 1 |
     /// | `run` | `number`, `name`, `manifest`, `target`, `database`, `state`, `created_at`, `started_at`, `finished_at` |
     /// | `counts` | `tasks`, `accepted`, `failed`, `in_doubt`, `skipped`, `pending`, `snoozing`, `in_flight` |
-    /// | `canary` | `devices`, `ended`, `passed`, or null when there is none |
+    /// | `canary` | `devices`, `ended`, `passed`, `verdict`, or null when there is none |
     /// | `endings` | an array of `state`, `class`, `code`, `text`, `tasks` |
     /// | `resends_in_doubt` | sends without a readable reply that were sent again, or will be |
     /// | `next_due`, `latest_due` | when the first and the last waiting task become due, or null |
@@ -60,7 +60,8 @@ impl RunReport {
             "canary": self.canary.map(|canary| json!({
                 "devices": canary.devices,
                 "ended": canary.ended,
-                "passed": canary.passed,
+                "passed": canary.verdict == Some(CanaryVerdict::Passed),
+                "verdict": canary.verdict.map(CanaryVerdict::name),
             })),
             "endings": endings,
             "resends_in_doubt": self.resends_in_doubt,
