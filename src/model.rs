@@ -19,6 +19,7 @@ mod threshold;
 mod ticket;
 mod time;
 mod tolerance;
+mod unseen;
 mod words;
 
 pub use age::Age;
@@ -38,4 +39,5 @@ pub use threshold::{AbortIf, Bound, Condition, Counted, Limit, Tolerate};
 pub use ticket::Ticket;
 pub use time::Timestamp;
 pub use tolerance::{LimitCount, Tolerance};
+pub use unseen::CodePoint;
 pub use words::{LogFormat, ProgressMode, RowFormat, SummaryFormat};

@@ -99,12 +99,63 @@ pub enum Problem {
         "is named like {0}, but its content is not; make or fetch it again, or name it for what it is"
     )]
     NotCompressed(&'static str),
+    /// The compressed data contradicts itself.
+    #[error("the {0} archive is damaged ({1}); make or fetch it again")]
+    Damaged(&'static str, String),
+    /// Something that is neither compressed data nor padding follows the compressed data.
+    #[error(
+        "the {0} archive is followed by other bytes, which may be lost data; make or fetch it again"
+    )]
+    Trailing(&'static str),
+    /// To unpack it would take memory without need.
+    #[error(
+        "is compressed with a window that takes more than 128 MiB of memory; compress it again without `--long`, or unpack it: `zstd -dc --long=31 FILE | fleetpush run - --name NAME`"
+    )]
+    LongWindow,
+    /// Another format by its first bytes.
+    #[error("is {what}, and a manifest is CSV or JSONL; {way}")]
+    Foreign {
+        /// What it is.
+        what: &'static str,
+        /// What to do.
+        way: &'static str,
+    },
+    /// Bytes that are no text.
+    #[error(
+        "is no text: its first line holds NUL bytes; was the file damaged, or is it of another format? export it again as CSV or JSONL"
+    )]
+    Binary,
+    /// The name promises one format and the content is the other.
+    #[error("is named like {named}, but its content is {found}; name it `.{extension}`")]
+    OtherFormat {
+        /// The format of the name.
+        named: &'static str,
+        /// The format of the content.
+        found: &'static str,
+        /// The extension of that format.
+        extension: &'static str,
+    },
+    /// An array of objects where one object a line is wanted.
+    #[error(
+        "is one JSON array, and a manifest has one object a line; `jq -c '.[]' FILE > manifest.jsonl` makes it so"
+    )]
+    JsonArray,
+    /// Objects over several lines.
+    #[error(
+        "the object runs over several lines, and a manifest has one object a line; `jq -c . FILE > manifest.jsonl` makes it so"
+    )]
+    PrettyPrinted,
+    /// A line for Excel before the header.
+    #[error(
+        "begins with the line `{0}`, which is for Excel alone; delete it, the delimiter is read off the header"
+    )]
+    SeparatorLine(Box<str>),
     /// Its bytes are not those that were hashed.
     #[error("changed while it was being read; start again when nothing writes to it")]
     Changed,
-    /// Its encoding is UTF-16.
-    #[error("is UTF-16; save it as UTF-8")]
-    Utf16,
+    /// Its encoding is UTF-16 or UTF-32.
+    #[error("is {0} text; save it as UTF-8, or convert it: `iconv -f {0} -t UTF-8 FILE`")]
+    Encoding(&'static str),
     /// Its encoding is not UTF-8.
     #[error("is not UTF-8; save the file as UTF-8")]
     NotUtf8,

@@ -2,7 +2,12 @@
 
 use std::{io::BufRead, path::Path};
 
-use super::{Problem, source::Compression};
+use super::{
+    Problem,
+    content::{self, BYTE_ORDER_MARK, without_mark},
+    header,
+    source::Compression,
+};
 
 /// The two families of formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,13 +63,36 @@ fn split<T>(name: String, known: impl FnOnce(&str) -> Option<T>) -> (String, Opt
     }
 }
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
 impl Format {
+    /// The format of what begins with `head`; `named` is the one that the name promises.
+    ///
+    /// Fails when the content is something else than a manifest, or than the name promises.
+    pub(super) fn of(head: &[u8], named: Option<Self>) -> Result<Self, Problem> {
+        if let Some(problem) = content::refuse(head) {
+            return Err(problem);
+        }
+        let found = Self::of_content(head);
+        match (named, found) {
+            (None, found) => Ok(found),
+            (Some(Self::Delimited(_)), Self::Jsonl) => Err(Problem::OtherFormat {
+                named: "CSV",
+                found: "JSONL",
+                extension: "jsonl",
+            }),
+            (Some(Self::Jsonl), Self::Delimited(_)) if header::is_one(without_mark(head)) => {
+                Err(Problem::OtherFormat {
+                    named: "JSONL",
+                    found: "CSV",
+                    extension: "csv",
+                })
+            }
+            (Some(named), _) => Ok(named),
+        }
+    }
+
     /// The format of content: an object at the beginning makes it JSONL.
-    pub(super) fn of_content(first: &[u8]) -> Self {
-        let first = first.strip_prefix(BYTE_ORDER_MARK).unwrap_or(first);
-        if first.trim_ascii_start().starts_with(b"{") {
+    fn of_content(head: &[u8]) -> Self {
+        if without_mark(head).trim_ascii_start().starts_with(b"{") {
             Self::Jsonl
         } else {
             Self::Delimited(None)
@@ -72,16 +100,12 @@ impl Format {
     }
 }
 
-/// Passes over a byte order mark; refuses the ones of UTF-16, as whose text nothing else would make sense.
+/// Passes over a byte order mark.
 pub(super) fn skip_byte_order_mark(stream: &mut impl BufRead) -> Result<(), Problem> {
-    match stream.fill_buf()? {
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Err(Problem::Utf16),
-        bytes if bytes.starts_with(BYTE_ORDER_MARK) => {
-            stream.consume(BYTE_ORDER_MARK.len());
-            Ok(())
-        }
-        _ => Ok(()),
+    if stream.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+        stream.consume(BYTE_ORDER_MARK.len());
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -125,11 +149,30 @@ mod tests {
 
     #[test]
     fn content_tells_the_format() {
-        assert_eq!(Format::of_content(b" \n{\"a\":1}"), Format::Jsonl);
-        assert_eq!(Format::of_content(b"\xef\xbb\xbf{}"), Format::Jsonl);
-        for text in ["device_key\nDK1", "", "[1]", "\"{\",b"] {
-            let format = Format::of_content(text.as_bytes());
-            assert_eq!(format, Format::Delimited(None), "{text}");
+        let of = |text: &str, named| Format::of(text.as_bytes(), named);
+        for text in [" \n{\"a\":1}", "\u{feff}{}", "\u{feff}\n{"] {
+            assert_eq!(of(text, None).ok(), Some(Format::Jsonl), "{text}");
         }
+        for text in ["device_key\nDK1", "", "[site]", "\"{\",b"] {
+            assert_eq!(of(text, None).ok(), Some(Format::Delimited(None)), "{text}");
+        }
+    }
+
+    #[test]
+    fn content_of_the_other_format_is_told() {
+        let refusal = |text: &str, named| {
+            let problem = Format::of(text.as_bytes(), Some(named)).expect_err(text);
+            problem.to_string()
+        };
+        assert_eq!(
+            refusal("\u{feff}{\"a\":1}", Format::Delimited(None)),
+            "is named like CSV, but its content is JSONL; name it `.jsonl`"
+        );
+        assert_eq!(
+            refusal("\nsite;device_key\nx;DK1", Format::Jsonl),
+            "is named like JSONL, but its content is CSV; name it `.csv`"
+        );
+        // What is neither is told line by line.
+        assert!(Format::of(b"DK1\nDK2\n", Some(Format::Jsonl)).is_ok());
     }
 }

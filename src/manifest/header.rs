@@ -161,6 +161,13 @@ fn header_text(input: &mut impl BufRead) -> Result<(Vec<u8>, u64), Fault> {
     }
 }
 
+/// Whether what begins with `head` begins with a header.
+pub(super) fn is_one(head: &[u8]) -> bool {
+    let text = head.trim_ascii_start();
+    let end = memchr(b'\n', text).unwrap_or(text.len());
+    likeliest(&text[..end]).known > 0
+}
+
 /// How well a header reads under a delimiter; the order of the members is that of their weight.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Score {

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufRead},
-    str,
+    mem, str,
     sync::Arc,
     vec,
 };
@@ -13,6 +13,7 @@ use super::{
     Entry, Fault, Problem, ROW_LIMIT,
     column::Classifier,
     encode::Encoder,
+    json,
     line::{self, Device, Line, Shared, Wrong},
 };
 
@@ -23,6 +24,8 @@ pub(super) struct Jsonl<R> {
     /// The number of the line read last.
     line: u64,
     text: Vec<u8>,
+    /// Whether every line so far was blank.
+    fresh: bool,
     batch: Option<Batch>,
     names: Classifier,
 }
@@ -34,6 +37,7 @@ impl<R: BufRead> Jsonl<R> {
             encoder,
             line: 0,
             text: Vec::new(),
+            fresh: true,
             batch: None,
             names: Classifier::default(),
         }
@@ -56,6 +60,9 @@ impl<R: BufRead> Jsonl<R> {
                 .trim_ascii_end();
             if text.is_empty() {
                 continue;
+            }
+            if mem::take(&mut self.fresh) && goes_on(text, &mut self.input)? {
+                return Err(Fault::at(self.line, Problem::PrettyPrinted));
             }
             let Line { devices, shared } = line::read(text, &self.encoder, &mut self.names);
             self.batch = Some(Batch {
@@ -80,6 +87,12 @@ impl<R: BufRead> Jsonl<R> {
         }
         Ok(Some(length))
     }
+}
+
+/// Whether the object of a line is continued on the next one.
+fn goes_on(text: &str, input: &mut impl BufRead) -> io::Result<bool> {
+    let is_open = json::parse(text).is_err_and(|error| error.is_eof());
+    Ok(is_open && matches!(input.fill_buf()?.trim_ascii_start(), [next, ..] if *next != b'{'))
 }
 
 /// A line's devices that have not been given out yet. Entries are made one by one, because each copies the labels.
@@ -360,6 +373,17 @@ mod tests {
             let reason = bad(&line);
             assert!(reason.starts_with(expected), "{line}: {reason}");
         }
+    }
+
+    #[test]
+    fn an_object_over_several_lines_is_told_once() {
+        for text in ["{\n\"deviceKey\":\"D\"\n}\n", "\n{\"a\":1,\n\n  \"b\":2}"] {
+            let fault = read_bytes(text.as_bytes()).expect_err(text).to_string();
+            assert!(fault.contains("runs over several lines"), "{fault}");
+        }
+        // A line that is cut is one bad row.
+        let entries = read(&format!("{{\"a\":\n{BODY}\n"));
+        assert!(matches!(entries[..], [Entry::Bad(_), Entry::Row(_)]));
     }
 
     #[test]

@@ -8,11 +8,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 use tempfile::SpooledTempFile;
 
-use super::Problem;
+use super::{
+    Problem, content,
+    decompress::{Gunzip, Unzstd},
+};
 
 /// Large enough that a system call and a hash round are worth it.
 const BUFFER: usize = 128 * 1024;
@@ -84,18 +86,33 @@ impl Source {
             }),
         };
         let mut raw = BufReader::with_capacity(BUFFER, raw);
-        let found = Compression::of_content(raw.fill_buf()?);
+        let head = raw.fill_buf()?;
+        let found = Compression::of_content(head);
         if let Some(promised) = promised
             && found != Some(promised)
         {
-            return Err(Problem::NotCompressed(promised.name()));
+            return Err(if head.is_empty() {
+                Problem::Empty
+            } else if promised.begins_with(head) {
+                Problem::Cut
+            } else {
+                content::foreign(head).unwrap_or(Problem::NotCompressed(promised.name()))
+            });
         }
         let plain: Box<dyn Read + Send> = match found {
             None => return Ok(raw),
-            Some(Compression::Gzip) => Box::new(MultiGzDecoder::new(raw)),
-            Some(Compression::Zstd) => Box::new(zstd::Decoder::with_buffer(raw)?),
+            Some(Compression::Gzip) => Box::new(Gunzip::new(raw)),
+            Some(Compression::Zstd) => Box::new(Unzstd::new(raw)?),
         };
         Ok(BufReader::with_capacity(BUFFER, plain))
+    }
+
+    /// The first uncompressed bytes.
+    pub(super) fn head(&self, promised: Option<Compression>) -> Result<Vec<u8>, Problem> {
+        let mut head = Vec::new();
+        let stream = self.open(promised)?;
+        stream.take(content::HEAD as u64).read_to_end(&mut head)?;
+        Ok(head)
     }
 }
 
@@ -139,6 +156,15 @@ impl Compression {
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
             _ => None,
         }
+    }
+
+    /// Whether an archive can begin with bytes that are fewer than it takes to tell.
+    fn begins_with(self, bytes: &[u8]) -> bool {
+        let beginning: &[u8] = match self {
+            Self::Gzip => &[0x1f, 0x8b],
+            Self::Zstd => &[0x28, 0xb5, 0x2f, 0xfd],
+        };
+        beginning.starts_with(bytes)
     }
 
     fn name(self) -> &'static str {

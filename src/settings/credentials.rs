@@ -5,6 +5,7 @@ use std::{fs::File, io::Read, path::PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Environment, Error};
+use crate::model::CodePoint;
 
 const ACCESS_KEY: &str = "FLEETPUSH_ACCESS_KEY";
 const ACCESS_SECRET: &str = "FLEETPUSH_ACCESS_SECRET";
@@ -137,19 +138,32 @@ fn secret(
             "it has a line break or another control character"
         }
         text if text.trim() != text => "it begins or ends with a blank",
+        text if CodePoint::unseen_in(text).is_some() => {
+            "it has an invisible character, such as a zero width space; copy it anew"
+        }
         _ => return Ok(Some(text)),
     };
     Err(CredentialsError::Unusable { place, reason }.into())
 }
 
-/// The text of a file without the line break at its end, which editors add.
+/// The text of a file without the line break at its end and the byte order mark at its beginning, which editors add.
 fn read(path: &PathBuf) -> std::io::Result<SecretString> {
-    let mut text = String::new();
-    // Room for a line break and one byte more, so that what is too long is seen to be.
+    let mut bytes = Vec::new();
+    // Room for a mark, a line break and one byte more, so that what is too long is seen to be.
     File::open(path)?
-        .take(LARGEST_FILE + 3)
-        .read_to_string(&mut text)?;
-    let line = text.strip_suffix('\n').unwrap_or(&text);
+        .take(LARGEST_FILE + 6)
+        .read_to_end(&mut bytes)?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        // The error holds the bytes, which are not to be shown.
+        let reason = if matches!(error.as_bytes(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
+            "is UTF-16 text; save it as UTF-8"
+        } else {
+            "is not UTF-8; save it as UTF-8"
+        };
+        std::io::Error::new(std::io::ErrorKind::InvalidData, reason)
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let line = text.strip_suffix('\n').unwrap_or(text);
     Ok(line.strip_suffix('\r').unwrap_or(line).into())
 }
 
@@ -182,6 +196,7 @@ mod tests {
             ("QJWT a", "QJWT a"),
             ("QJWT a\n", "QJWT a"),
             ("QJWT a\r\n", "QJWT a"),
+            ("\u{feff}QJWT a\r\n", "QJWT a"),
         ] {
             std::fs::write(&path, written).unwrap();
             let token = resolve(&[("FLEETPUSH_TOKEN_FILE", path.to_str().unwrap())]).unwrap();
@@ -192,6 +207,14 @@ mod tests {
             ("\n", "it is empty"),
             ("a\nb\n", "it has a line break or another control character"),
             (" a\n", "it begins or ends with a blank"),
+            (
+                "a\u{200b}b",
+                "it has an invisible character, such as a zero width space; copy it anew",
+            ),
+            (
+                "\u{feff}\u{feff}a",
+                "it has an invisible character, such as a zero width space; copy it anew",
+            ),
         ] {
             std::fs::write(&path, wrong).unwrap();
             let error = resolve(&[("FLEETPUSH_TOKEN_FILE", path.to_str().unwrap())]).unwrap_err();

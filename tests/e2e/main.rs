@@ -9,6 +9,7 @@ mod devices;
 mod disk;
 mod faults;
 mod hostile;
+mod input;
 mod metrics;
 mod order;
 mod outage;
