@@ -14,7 +14,7 @@ use std::{
 use fleetpush::simulator::{Fault, Oddity, Scenario};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
-use crate::support::{Ended, Journal, Push, Sim, Site, agree, wait_for};
+use crate::support::{Ended, Journal, Push, Sim, Site, agree, seed, wait_for};
 
 /// Kills of one fleet, before it is left to finish.
 const KILLS: usize = 10;
@@ -69,13 +69,6 @@ impl Toll {
             doubts: 0,
             haste: DELAY,
         }
-    }
-}
-
-fn seed() -> u64 {
-    match std::env::var("FLEETPUSH_TEST_SEED") {
-        Ok(text) => text.parse().expect("FLEETPUSH_TEST_SEED is a number"),
-        Err(_) => rand::rng().random(),
     }
 }
 

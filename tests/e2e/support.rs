@@ -9,6 +9,8 @@ mod truth;
 
 use std::time::{Duration, Instant};
 
+use rand::RngExt as _;
+
 pub(crate) use fleet::{DATA, Site, devices};
 pub(crate) use journal::{Attempt, Journal, Task};
 pub(crate) use process::{Ended, Push};
@@ -28,5 +30,13 @@ pub(crate) fn wait_for<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T 
         }
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// What the chance of a test follows from: `FLEETPUSH_TEST_SEED`, so that a run can be repeated, or else anything.
+pub(crate) fn seed() -> u64 {
+    match std::env::var("FLEETPUSH_TEST_SEED") {
+        Ok(text) => text.parse().expect("FLEETPUSH_TEST_SEED is a number"),
+        Err(_) => rand::rng().random(),
     }
 }

@@ -3,10 +3,13 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 /// What a call can meet instead of a plain reply. Which of them leave the platform changed decides whether sending again does harm, so
 /// those that a client cannot tell apart come in two kinds, one that has acted and one that has not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// The connection is reset after the request has been read; not acted on.
@@ -83,7 +86,9 @@ impl Fault {
 }
 
 /// How the reply to a `sendServiceData` that was acted on can differ from the specification's example.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Oddity {
     /// Some devices, at least one, have no element.
