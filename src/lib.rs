@@ -8,7 +8,7 @@
 //! engine → store, gateway (trait), policy, throttle, model        store, gateway, manifest, policy → model
 //! ui → engine events                  model, throttle → nothing of this crate
 //! main → settings, logging, clock     settings → cli, model, clock         logging → settings, clock
-//! ui, exit → clock
+//! ui, exit → clock                    settings, manifest, simulator, ui → files
 //! ```
 
 pub mod cli;
@@ -16,6 +16,7 @@ pub mod clock;
 pub mod commands;
 pub mod engine;
 pub mod exit;
+mod files;
 pub mod gateway;
 pub mod logging;
 pub mod manifest;

@@ -88,6 +88,16 @@ pub enum Command {
     Man(ManArgs),
 }
 
+impl Command {
+    /// Whether it needs credentials, unless it is simulated.
+    fn logs_in(&self) -> bool {
+        matches!(
+            self,
+            Self::Run(_) | Self::Resume(_) | Self::Retry(_) | Self::Resolve(_)
+        )
+    }
+}
+
 /// The form of log lines as far as flag and variable ask for one: for an error that comes before the settings are known.
 pub fn asked_log_format(cli: &Cli, environment: &Environment) -> LogFormat {
     let variable = || {
@@ -152,9 +162,13 @@ pub fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
         cli::Command::Completions(args) => Command::Completions(args),
         cli::Command::Man(args) => Command::Man(args),
     };
+    let mut warnings = environment.unknown_variables();
+    if command.logs_in() {
+        warnings.extend(credentials::warnings(environment));
+    }
     Ok(Settings {
         command,
         logging: Logging::resolve(quiet, verbose, log_format, &sources)?,
-        warnings: environment.unknown_variables(),
+        warnings,
     })
 }

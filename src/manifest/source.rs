@@ -15,6 +15,7 @@ use super::{
     Problem, content,
     decompress::{Gunzip, Unzstd},
 };
+use crate::files::readable;
 
 /// Large enough that a system call and a hash round are worth it.
 const BUFFER: usize = 128 * 1024;
@@ -41,12 +42,12 @@ pub(super) enum Source {
 impl Source {
     /// The file at `path`; what is not a regular file, such as a pipe, is copied.
     pub(super) fn of_path(path: &Path) -> Result<Self, Problem> {
+        // Before it is opened, too: to open a device can have effects of its own.
+        readable(path.metadata()?.file_type())?;
         let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if metadata.is_dir() {
-            return Err(Problem::Read("is a directory".into()));
-        }
-        if metadata.is_file() {
+        let kind = file.metadata()?.file_type();
+        readable(kind)?;
+        if kind.is_file() {
             Ok(Self::File(path.to_owned()))
         } else {
             Self::spool(file)

@@ -187,7 +187,13 @@ fn a_manifest_without_rows_is_refused() {
 fn what_cannot_be_read_at_all_says_why() {
     let folder = Folder::new();
     let refusal = |path: &Path| open(path).expect_err("no manifest").to_string();
-    assert!(refusal(folder.0.path()).ends_with(": cannot be read: is a directory"));
+    for (path, kind) in [
+        (folder.0.path(), "folder"),
+        (Path::new("/dev/full"), "device"),
+    ] {
+        let words = format!(": cannot be read: it is a {kind}, not a regular file or a pipe");
+        assert!(refusal(path).ends_with(&words));
+    }
     assert!(
         refusal(&folder.0.path().join("none.csv"))
             .contains("none.csv: cannot be read: No such file")

@@ -1,11 +1,11 @@
 //! The credentials: from the environment or from files that it names, and from nowhere else.
 
-use std::{fs::File, io::Read, path::PathBuf};
+use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Environment, Error};
-use crate::model::CodePoint;
+use crate::{files, model::CodePoint};
 
 const ACCESS_KEY: &str = "FLEETPUSH_ACCESS_KEY";
 const ACCESS_SECRET: &str = "FLEETPUSH_ACCESS_SECRET";
@@ -146,22 +146,26 @@ fn secret(
     Err(CredentialsError::Unusable { place, reason }.into())
 }
 
+/// What is careless about the files that hold credentials, and stops nothing.
+pub(super) fn warnings(environment: &Environment) -> Vec<String> {
+    NAMES
+        .iter()
+        .map(|name| format!("{name}_FILE"))
+        .filter_map(|variable| Some((environment.path(&variable)?, variable)))
+        .filter(|(path, _)| files::is_open_to_all(path))
+        .map(|(path, variable)| {
+            let path = path.display();
+            format!(
+                "every user of this machine can read {path}, which {variable} names: make it yours alone with chmod 600 {path}"
+            )
+        })
+        .collect()
+}
+
 /// The text of a file without the line break at its end and the byte order mark at its beginning, which editors add.
-fn read(path: &PathBuf) -> std::io::Result<SecretString> {
-    let mut bytes = Vec::new();
-    // Room for a mark, a line break and one byte more, so that what is too long is seen to be.
-    File::open(path)?
-        .take(LARGEST_FILE + 6)
-        .read_to_end(&mut bytes)?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        // The error holds the bytes, which are not to be shown.
-        let reason = if matches!(error.as_bytes(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
-            "is UTF-16 text; save it as UTF-8"
-        } else {
-            "is not UTF-8; save it as UTF-8"
-        };
-        std::io::Error::new(std::io::ErrorKind::InvalidData, reason)
-    })?;
+fn read(path: &Path) -> std::io::Result<SecretString> {
+    // Room for a mark and a line break. An error does not show what was read.
+    let text = files::read_small(path, LARGEST_FILE + 5)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let line = text.strip_suffix('\n').unwrap_or(text);
     Ok(line.strip_suffix('\r').unwrap_or(line).into())
@@ -226,9 +230,11 @@ mod tests {
                 )
             );
         }
-        std::fs::write(&path, "a".repeat(LARGEST_FILE as usize + 10)).unwrap();
-        let error = resolve(&[("FLEETPUSH_TOKEN_FILE", path.to_str().unwrap())]).unwrap_err();
-        assert!(error.ends_with("it is longer than 64 KiB"), "{error}");
+        for (more, words) in [(1, "it is longer than 64 KiB"), (10, "names")] {
+            std::fs::write(&path, "a".repeat(LARGEST_FILE as usize + more)).unwrap();
+            let error = resolve(&[("FLEETPUSH_TOKEN_FILE", path.to_str().unwrap())]).unwrap_err();
+            assert!(error.ends_with(words), "{error}");
+        }
     }
 
     #[test]

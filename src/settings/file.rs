@@ -9,10 +9,15 @@ use std::{
 use toml::de::{DeTable, DeValue};
 
 use super::{Error, credentials, nearest::did_you_mean};
-use crate::cli::{is_flag, keys};
+use crate::{
+    cli::{is_flag, keys},
+    files,
+};
 
 /// The table that holds the profiles.
 const PROFILES: &str = "profile";
+/// Far above any config file; a wrong path must not fill the memory.
+const LARGEST: u64 = 1 << 20;
 
 /// The text of a setting, and the line that it stands on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +39,7 @@ pub(super) struct ConfigFile {
 impl ConfigFile {
     /// Reads a config file.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::ConfigUnreadable {
+        let text = files::read_small(path, LARGEST).map_err(|source| Error::ConfigUnreadable {
             path: path.to_owned(),
             source,
         })?;

@@ -11,6 +11,10 @@ pub use check::ScenarioError;
 pub use fault::{Fault, Oddity};
 
 use super::limiter::RequestLimit;
+use crate::files;
+
+/// Far above any scenario; a wrong path must not fill the memory.
+const LARGEST: u64 = 1 << 20;
 
 /// How the simulated platform behaves. The default is a healthy platform without latency or limits.
 ///
@@ -263,10 +267,11 @@ impl Scenario {
 
     /// Reads a scenario from a file: JSON if its name ends in `.json`, else TOML.
     pub fn read(path: &Path) -> Result<Self, ScenarioError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ScenarioError::Unreadable {
-            path: path.display().to_string(),
-            source,
-        })?;
+        let text =
+            files::read_small(path, LARGEST).map_err(|source| ScenarioError::Unreadable {
+                path: path.display().to_string(),
+                source,
+            })?;
         let parsed = if path.extension().is_some_and(|end| end == "json") {
             serde_json::from_str(&text).map_err(|error| error.to_string())
         } else {

@@ -66,7 +66,7 @@ impl Monitor {
         let metrics = metrics_file
             .map(|path| {
                 let file = MetricsFile::open(path)?;
-                let status = Status::new(now, Kept::read(&file.content()));
+                let status = Status::new(now, Kept::read(file.content()));
                 Ok(Arc::new(Mutex::new(Metrics {
                     file,
                     status,

@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use crate::support::{Sim, Site, agree};
+use crate::support::{Push, Sim, Site, agree, devices};
+use rustix::{
+    fs::{CWD, Mode, mkfifoat},
+    process::Signal,
+};
 
 /// Device keys that would do something somewhere, were they not handled as text.
 fn keys() -> Vec<String> {
@@ -128,4 +132,40 @@ fn a_bad_row_with_odd_text_is_told_harmlessly() {
         .expect(2)
         .says(&["line 2", "qos"]);
     assert!(!refused.stderr.contains('\u{1b}'), "{}", refused.stderr);
+}
+
+#[test]
+fn files_of_the_wrong_kind_hang_nothing_and_fill_no_memory() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(1));
+    mkfifoat(CWD, site.path("pipe"), Mode::RWXU).unwrap();
+    let long = std::fs::File::create(site.path("long")).unwrap();
+    long.set_len(1 << 40).unwrap();
+    for path in ["/dev/full", "/dev/zero", "long", "."] {
+        site.push(&sim, &["run", "fleet.csv", "--config", path])
+            .expect(2)
+            .says(&["cannot read the config file"]);
+        let mut secret = site.push_command(&sim, &["run", "fleet.csv"]);
+        secret
+            .env_remove("FLEETPUSH_ACCESS_SECRET")
+            .env("FLEETPUSH_ACCESS_SECRET_FILE", path);
+        Push::start(secret)
+            .ended()
+            .expect(2)
+            .says(&["which FLEETPUSH_ACCESS_SECRET_FILE names"]);
+        if path != "long" {
+            site.push(&sim, &["run", path]).expect(2).says(&["it is a"]);
+        }
+        site.run(&["simulator", "--scenario", path]).expect(2);
+    }
+    // Without a writer: it is not waited for without an end, and a manifest's as long as nobody sends a signal.
+    site.push(&sim, &["run", "fleet.csv", "--config", "pipe"])
+        .expect(2)
+        .says(&["did not come within 10 s"]);
+    let waiting = site.start(&sim, &["run", "pipe", "--name", "piped"]);
+    waiting.wait_until_it_catches(Signal::TERM);
+    waiting.signal(Signal::TERM);
+    waiting.ended().expect(3);
+    site.push(&sim, &["run", "fleet.csv", "--config", "/dev/null"])
+        .expect(0);
 }

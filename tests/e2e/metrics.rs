@@ -1,9 +1,16 @@
 //! The metrics file: whole at any time, and right at the end whatever the end is.
 
-use std::{collections::BTreeMap, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{
+    collections::BTreeMap,
+    os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink},
+    path::Path,
+};
 
 use fleetpush::simulator::Scenario;
-use rustix::process::Signal;
+use rustix::{
+    fs::{CWD, Mode, mkfifoat},
+    process::Signal,
+};
 
 use crate::support::{Sim, Site, devices, wait_for};
 
@@ -165,4 +172,38 @@ fn a_folder_that_goes_away_does_not_stop_a_push() {
     push.ended()
         .expect(0)
         .says(&["cannot write the metrics file textfile/fleet.prom"]);
+}
+
+#[test]
+fn only_a_regular_file_of_its_own_is_written() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(5));
+    mkfifoat(CWD, site.path("pipe"), Mode::RWXU).unwrap();
+    symlink("/dev/null", site.path("null")).unwrap();
+    for (path, cause) in [
+        ("/dev/full", "it is a device"),
+        ("pipe", "it is a pipe"),
+        ("null", "it is a device"),
+        ("fleet.csv", "it is no metrics file of fleetpush"),
+    ] {
+        site.push(&sim, &["run", "fleet.csv", "--metrics-file", path])
+            .expect(2)
+            .says(&["cannot write the metrics file", cause]);
+    }
+    assert_eq!(sim.stats().requests, 0);
+    assert!(site.path("null").is_symlink());
+    assert!(
+        Path::new("/dev/null")
+            .metadata()
+            .unwrap()
+            .file_type()
+            .is_char_device()
+    );
+
+    symlink("target.prom", site.path("fleet.prom")).unwrap();
+    for _ in 0..2 {
+        site.push(&sim, &PUSH).expect(0);
+        assert!(site.path("fleet.prom").is_symlink());
+        assert!(tasks(&samples(&site.path("target.prom")), "accepted") > 4.5);
+    }
 }

@@ -65,6 +65,17 @@ impl Push {
         kill_process(Pid::from_child(&self.child), signal).expect("the process is there");
     }
 
+    /// Waits until it has a handler of its own for a signal.
+    pub(crate) fn wait_until_it_catches(&self, signal: Signal) {
+        let path = format!("/proc/{}/status", self.pid());
+        wait_for("a handler of the signal", || {
+            let status = std::fs::read_to_string(&path).expect("the process is there");
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            let caught = u64::from_str_radix(caught?.trim(), 16).expect("a mask");
+            (caught >> (signal.as_raw() - 1) & 1 == 1).then_some(())
+        });
+    }
+
     /// Kills it, as a crash would.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("the process is there");
