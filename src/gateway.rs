@@ -11,6 +11,7 @@ mod lenient;
 mod login;
 mod platform;
 mod reply;
+mod scrub;
 mod session;
 #[cfg(test)]
 mod testing;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Url, header::HeaderValue};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     credentials,
@@ -41,6 +41,8 @@ impl Login {
         access_key: String,
         access_secret: SecretString,
     ) -> Self {
+        transport.scrubber().keep(&access_key);
+        transport.scrubber().keep(access_secret.expose_secret());
         Self {
             transport,
             access_key,
@@ -53,6 +55,7 @@ impl Login {
         // The wall clock of this moment, not the run's steady one: the platform compares it with standard time.
         let username = credentials::username(&self.access_key, wall_now());
         let password = credentials::password(&username, &self.access_secret);
+        self.transport.scrubber().learn(&password);
         let url = self.transport.base_url().endpoint(
             LOGIN_PATH,
             &[
@@ -61,24 +64,24 @@ impl Login {
                 ("password", &password),
             ],
         );
-        self.fetch(url, &[&username, &password, &self.access_key])
-            .await
+        self.fetch(url).await
     }
 
     /// Has the platform renew a token. Of a token that is less than 30 minutes old it returns the same one.
     pub(super) async fn refresh(&self, authorization: &HeaderValue) -> Result<Issued, Unsent> {
         let token = authorization.to_str().unwrap_or_default();
+        self.transport.scrubber().learn(token);
         let url = self.transport.base_url().endpoint(
             REFRESH_PATH,
             &[("grant_type", "refresh_token"), ("refresh_token", token)],
         );
-        self.fetch(url, &[token]).await
+        self.fetch(url).await
     }
 
-    /// Asks for a token; `secrets` are cut out of whatever the platform says.
-    async fn fetch(&self, url: Url, secrets: &[&str]) -> Result<Issued, Unsent> {
+    /// Asks for a token.
+    async fn fetch(&self, url: Url) -> Result<Issued, Unsent> {
         match self.transport.exchange(self.transport.get(url)).await {
-            Ok(reply) => self.read(&reply, secrets),
+            Ok(reply) => self.read(&reply),
             // A login that was lost did no harm, and can be done again: that no token came is all that counts.
             Err(Failure::Unreachable(error) | Failure::Lost { error, .. }) => {
                 Err(Unsent::Unreachable {
@@ -93,7 +96,7 @@ impl Login {
         }
     }
 
-    fn read(&self, reply: &Reply, secrets: &[&str]) -> Result<Issued, Unsent> {
+    fn read(&self, reply: &Reply) -> Result<Issued, Unsent> {
         let text = String::from_utf8_lossy(&reply.body);
         let (mut code, mut token, mut expires_in) = (None, None, None);
         let (mut msg, mut message, mut detail) = (None, None, None);
@@ -111,6 +114,7 @@ impl Login {
         if let (true, 200..=299, None | Some(200), Some(token)) =
             (readable, reply.status, code, token)
         {
+            self.transport.scrubber().learn(&token);
             return Ok(Issued {
                 authorization: authorization(&token).map_err(|error| Unsent::Refused {
                     error: format!("login: {error}"),
@@ -121,11 +125,8 @@ impl Login {
                     .map(Duration::from_secs),
             });
         }
-        // Only the platform's words can hold a secret; in ours, a short one would blot out letters.
         let said = match msg.or(message).or(detail) {
-            Some(said) => secrets.iter().fold(said.into_string(), |said, secret| {
-                said.replace(secret, "[…]")
-            }),
+            Some(said) => self.transport.scrubber().text(&said).into_owned(),
             None if readable => "no token in the reply".to_owned(),
             None => "the reply is not a JSON object".to_owned(),
         };

@@ -92,9 +92,12 @@ impl Platform {
                 access_key,
                 access_secret,
             } => Session::with_login(Login::new(transport.clone(), access_key, access_secret)),
-            Credentials::Token(token) => Session::with_token(
-                login::authorization(token.expose_secret()).map_err(GatewayError::Token)?,
-            ),
+            Credentials::Token(token) => {
+                transport.scrubber().keep(token.expose_secret());
+                Session::with_token(
+                    login::authorization(token.expose_secret()).map_err(GatewayError::Token)?,
+                )
+            }
         };
         Ok(Self {
             transport,
@@ -143,35 +146,35 @@ impl Platform {
         let answer = reply::read_whole(reply.status, reply.retry_after, &reply.body);
         let answer = self.heed(token, answer, &reply);
         if answer.code == Some(200) && (200..300).contains(&reply.status) {
-            Told::Page(history::read(&reply.body, inquiry.page))
+            let mut page = history::read(&reply.body, inquiry.page);
+            for downlink in &mut page.downlinks {
+                self.transport.scrubber().ticket(&mut downlink.ticket);
+            }
+            Told::Page(page)
         } else {
             Told::Nothing(Fate::Answered(answer))
         }
     }
 
-    /// Completes an answer by what its reply says outside the body, and tells the session of it.
+    /// Cuts secrets out of an answer, completes it by what its reply says outside the body, and tells the session of it.
     fn heed(&self, token: &Token, mut answer: Answer, reply: &Reply) -> Answer {
+        // 'Token incorrect: …' must not carry the token into the results database.
+        self.transport.scrubber().answer(&mut answer);
         if answer.message.is_none() {
             answer.message = reply
                 .location
                 .as_ref()
                 .map(|location| format!("redirects to {location}").into());
         }
-        self.learn(token, &mut answer);
+        self.learn(token, &answer);
         answer
     }
 
     /// Tells the session what an answer says of the token it was asked with.
-    fn learn(&self, token: &Token, answer: &mut Answer) {
+    fn learn(&self, token: &Token, answer: &Answer) {
         match verdict(answer) {
             Some(Verdict::Accepted) => self.session.accepted(token),
             Some(Verdict::Refused) => {
-                // 'Token incorrect: …' must not carry the token into the results database.
-                if let (Some(message), Ok(token)) =
-                    (&mut answer.message, token.authorization.to_str())
-                {
-                    *message = message.replace(token, "[…]").into();
-                }
                 let code = answer.code.unwrap_or_else(|| answer.http_status.into());
                 let words = answer.message.as_deref().unwrap_or("no reason given");
                 self.session

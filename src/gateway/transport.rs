@@ -6,14 +6,14 @@
 //! byte was encoded (hyper 1.12, `client::dispatch::TrySendError`; hyper-util 0.1.21, `TrySendError::Retryable`). A request whose
 //! writing began is never handed back, and ends here as [`Failure::Lost`].
 
-use std::{error::Error, fmt::Write, io, time::Duration};
+use std::{error::Error, fmt::Write, io, sync::Arc, time::Duration};
 
 use reqwest::{
     Certificate, Client, RequestBuilder, Response, Url,
     header::{DATE, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER},
 };
 
-use super::{BaseUrl, GatewayError};
+use super::{BaseUrl, GatewayError, scrub::Scrubber};
 use crate::{clock::wall_now, model::Timestamp};
 
 /// How long an idle connection is kept. Short, because a request that crosses with the other side's closing of an idle connection is in
@@ -59,7 +59,7 @@ pub(super) struct Reply {
     pub(super) retry_after: Option<Duration>,
     /// `Date`, which few ask for.
     date: Option<HeaderValue>,
-    /// Where a redirect leads, without its query.
+    /// Where a redirect leads: the scheme and the host.
     pub(super) location: Option<String>,
     pub(super) body: Vec<u8>,
 }
@@ -94,6 +94,7 @@ pub(super) struct Transport {
     client: Client,
     base_url: BaseUrl,
     limits: Limits,
+    scrubber: Arc<Scrubber>,
 }
 
 impl Transport {
@@ -134,7 +135,13 @@ impl Transport {
             client,
             base_url,
             limits,
+            scrubber: Arc::default(),
         })
+    }
+
+    /// What cuts secrets out of text that comes in here. Whoever sends a secret tells it.
+    pub(super) fn scrubber(&self) -> &Scrubber {
+        &self.scrubber
     }
 
     /// The platform that is talked to.
@@ -159,7 +166,8 @@ impl Transport {
         let status = response.status().as_u16();
         let headers = response.headers();
         let (retry_after, date) = (retry_after(headers), headers.get(DATE).cloned());
-        let location = location(&response);
+        let location =
+            location(&response).map(|location| self.scrubber.text(&location).into_owned());
         let body = self.read_body(response).await?;
         Ok(Reply {
             status,
@@ -198,7 +206,7 @@ impl Transport {
     fn judge(&self, error: &reqwest::Error, status: Option<u16>) -> Failure {
         let base_url = &self.base_url;
         if error.is_builder() {
-            return Failure::Unsendable(causes(error));
+            return Failure::Unsendable(self.causes(error));
         }
         if error.is_connect() {
             return match certificate_fault(error) {
@@ -210,16 +218,22 @@ impl Transport {
                     self.limits.connect_timeout
                 )),
                 None => {
-                    Failure::Unreachable(format!("cannot connect to {base_url}: {}", causes(error)))
+                    let causes = self.causes(error);
+                    Failure::Unreachable(format!("cannot connect to {base_url}: {causes}"))
                 }
             };
         }
         let error = if error.is_timeout() {
             format!("no whole reply within {:?}", self.limits.request_timeout)
         } else {
-            causes(error)
+            self.causes(error)
         };
         Failure::Lost { status, error }
+    }
+
+    /// An error's causes; one may quote what it was given.
+    fn causes(&self, error: &reqwest::Error) -> String {
+        self.scrubber.text(&causes(error)).into_owned()
     }
 }
 
@@ -286,17 +300,16 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(now.until(until))
 }
 
-/// Where a redirect leads. Its query is left out, since it may repeat ours.
+/// Where a redirect leads: the scheme and the host alone, since the rest may repeat what we have sent.
 fn location(response: &Response) -> Option<String> {
     if !response.status().is_redirection() {
         return None;
     }
-    let mut url = response
+    let url = response
         .url()
         .join(response.headers().get(LOCATION)?.to_str().ok()?)
         .ok()?;
-    url.set_query(None);
-    Some(url.into())
+    Some(url.origin().ascii_serialization())
 }
 
 #[cfg(test)]

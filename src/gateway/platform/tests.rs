@@ -134,7 +134,7 @@ async fn answers_that_are_no_replies_are_answers() {
     .await;
     assert_eq!(
         (redirect.http_status, redirect.message.as_deref()),
-        (301, Some("redirects to https://elsewhere.example/x"))
+        (301, Some("redirects to https://elsewhere.example"))
     );
 }
 
