@@ -14,6 +14,7 @@ mod generate;
 mod help;
 pub mod keys;
 mod manifest_args;
+mod owner_args;
 mod prune_args;
 mod push_args;
 mod query_args;
@@ -34,6 +35,7 @@ pub use self::{
     config_args::{ConfigArgs, ConfigCommand, ConfigShowArgs, GivenSettings},
     generate::{CompletionsArgs, ManArgs, completions, manual, manuals},
     manifest_args::{CheckArgs, ManifestArgs, RunArgs},
+    owner_args::OwnerArgs,
     prune_args::PruneArgs,
     push_args::{PaceArgs, PushArgs, RecoveryArgs, TargetArgs},
     query_args::{

@@ -38,7 +38,7 @@ use crate::{
     exit::{Exit, Failure},
     gateway::{BaseUrlError, GatewayError},
     manifest::ManifestError,
-    settings::{Command, SIMULATED},
+    settings::{Command, Database, SIMULATED},
     store::{FindError, ReadError, Store, StoreError},
     ui::{
         monitor::{MetricsError, Monitor},
@@ -150,13 +150,25 @@ fn hides_simulated(path: &Path) -> bool {
 }
 
 /// Opens the database for a command about a run that is there: a path without a database is told, and none is made.
-async fn open_existing(path: &Path) -> Result<Store, Failure> {
-    match std::fs::metadata(path) {
+async fn open_existing(database: &Database, printer: &Printer) -> Result<Store, Failure> {
+    match std::fs::metadata(&database.path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            Err(ReadError::Missing(path.to_owned()).into())
+            Err(ReadError::Missing(database.path.clone()).into())
         }
-        _ => Ok(Store::open(path).await?),
+        _ => Ok(open(database, printer).await?),
     }
+}
+
+/// Opens the database as its owner, with what has been agreed to.
+async fn open(database: &Database, printer: &Printer) -> Result<Store, StoreError> {
+    let store = Store::open_with(&database.path, database.consent).await?;
+    if store.has_lost_log() {
+        printer.warn(&format!(
+            "{}: the last push's write-ahead log is missing, and what stood only there is gone (--accept-lost-log)",
+            store.path().display()
+        ));
+    }
+    Ok(store)
 }
 
 impl From<StoreError> for Failure {

@@ -3,6 +3,7 @@
 //! Nothing here does I/O, but for the look-up of a time zone that somebody names, and nothing here imports another module of the crate.
 
 mod age;
+mod consent;
 mod device_rate;
 mod doubt;
 mod fate;
@@ -23,6 +24,7 @@ mod unseen;
 mod words;
 
 pub use age::Age;
+pub use consent::Consent;
 pub use device_rate::DeviceRate;
 pub use doubt::{Doubt, DoubtfulSend, Downlink, Rival, Trace, Window};
 pub use fate::{Answer, Element, Fate, Unsent};

@@ -83,7 +83,7 @@ macro_rules! keys {
 keys! {
     without_default {
         /// The results database.
-        DB: PathBuf = "db", |text| values::not_empty(text).map(PathBuf::from);
+        DB: PathBuf = "db", values::database;
         /// The platform's data centre.
         REGION: Region = "region", read;
         /// The platform's base URL, whole.
@@ -92,6 +92,8 @@ keys! {
         METRICS_FILE: PathBuf = "metrics-file", |text| values::not_empty(text).map(PathBuf::from);
     }
     with_default {
+        /// Whether the results database may lie on a network file system.
+        ALLOW_NETWORK_FILESYSTEM: bool = "allow-network-filesystem", "false", values::switch;
         /// How log lines are written.
         LOG_FORMAT: LogFormat = "log-format", "text", read;
         /// Whether a plain `http://` URL is taken for another host than this one.

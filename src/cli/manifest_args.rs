@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{
     keys,
+    owner_args::OwnerArgs,
     push_args::{PaceArgs, PushArgs},
     rollout_args::RolloutArgs,
     values,
@@ -38,6 +39,9 @@ pub struct RunArgs {
     /// How to push.
     #[command(flatten)]
     pub push: PushArgs,
+    /// What the results database is allowed.
+    #[command(flatten)]
+    pub owner: OwnerArgs,
 }
 
 /// `fleetpush check`

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{query_args::SimulatedArg, values};
+use super::{owner_args::OwnerArgs, query_args::SimulatedArg, values};
 use crate::model::Age;
 
 /// `fleetpush prune`
@@ -21,4 +21,7 @@ pub struct PruneArgs {
     /// In the simulator's database.
     #[command(flatten)]
     pub simulate: SimulatedArg,
+    /// What the results database is allowed.
+    #[command(flatten)]
+    pub owner: OwnerArgs,
 }

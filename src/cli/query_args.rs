@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{
     keys, one_of,
+    owner_args::OwnerArgs,
     push_args::{PushArgs, TargetArgs},
     values,
 };
@@ -36,6 +37,9 @@ pub struct ResumeArgs {
     /// How to push.
     #[command(flatten)]
     pub push: PushArgs,
+    /// What the results database is allowed.
+    #[command(flatten)]
+    pub owner: OwnerArgs,
 }
 
 /// `fleetpush retry`
@@ -65,6 +69,9 @@ pub struct RetryArgs {
     /// How to push.
     #[command(flatten)]
     pub push: PushArgs,
+    /// What the results database is allowed.
+    #[command(flatten)]
+    pub owner: OwnerArgs,
 }
 
 /// `fleetpush resolve`
@@ -96,6 +103,9 @@ pub struct ResolveArgs {
     /// [env: FLEETPUSH_MAX_OUTAGE]
     #[arg(long, value_name = "DURATION", help_heading = PACE, value_parser = keys::MAX_OUTAGE.key.parse)]
     pub max_outage: Option<Duration>,
+    /// What the results database is allowed.
+    #[command(flatten)]
+    pub owner: OwnerArgs,
 }
 
 fn tolerance(text: &str) -> Result<Duration, String> {
@@ -111,6 +121,9 @@ pub struct CancelArgs {
     /// In the simulator's database.
     #[command(flatten)]
     pub simulate: SimulatedArg,
+    /// What the results database is allowed.
+    #[command(flatten)]
+    pub owner: OwnerArgs,
 }
 
 /// `fleetpush runs`

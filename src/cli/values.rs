@@ -2,7 +2,7 @@
 //!
 //! The same function reads a value wherever it stands, so a flag, a variable and a file obey the same bounds.
 
-use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{fmt::Display, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
 use jiff::fmt::friendly::{SpanParser, SpanPrinter};
 
@@ -63,6 +63,24 @@ pub(super) fn not_empty(text: &str) -> Result<String, String> {
     }
 }
 
+/// The file of the results database: what SQLite or another program would read as something else is no path.
+pub(super) fn database(text: &str) -> Result<PathBuf, String> {
+    let is_uri = text
+        .split_once(':')
+        .is_some_and(|(scheme, rest)| scheme == "file" || rest.starts_with("//"));
+    if is_uri || text == ":memory:" {
+        return Err(
+            "write the path of a file, for example /srv/fleetpush/fleetpush.db; a file whose name begins so is ./NAME".to_owned(),
+        );
+    }
+    if text.ends_with('/') {
+        return Err(format!(
+            "that is a folder; name a file in it, for example {text}fleetpush.db"
+        ));
+    }
+    not_empty(text).map(PathBuf::from)
+}
+
 /// The name of a run: text that a shell, a log line and a table can carry.
 pub(super) fn run_name(text: &str) -> Result<String, String> {
     if text.chars().any(char::is_control) || text.trim() != text || text.is_empty() {
@@ -105,6 +123,30 @@ mod tests {
 
     fn any_duration(text: &str) -> Result<Duration, String> {
         duration(text, Duration::ZERO, Duration::MAX)
+    }
+
+    #[test]
+    fn a_database_is_a_file() {
+        for text in [
+            "push.db",
+            "/srv/push.db",
+            "./file:x.db",
+            "a:b.db",
+            "C:push.db",
+        ] {
+            assert_eq!(database(text), Ok(PathBuf::from(text)));
+        }
+        for text in [
+            "",
+            ":memory:",
+            "file:x.db",
+            "file:///srv/x.db",
+            "sqlite://x.db",
+            "postgres://host/db",
+            "runs/",
+        ] {
+            assert!(database(text).is_err(), "{text}");
+        }
     }
 
     #[test]

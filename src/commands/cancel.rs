@@ -14,7 +14,7 @@ use crate::{
 
 /// Ends a run: its pending tasks become skipped.
 pub(super) async fn cancel(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
-    let mut store = open_existing(&settings.database.path).await?;
+    let mut store = open_existing(&settings.database, printer).await?;
     let run = named(&mut store, &settings.run).await?;
     let name = run.about.name.clone();
     if !run.state.is_unfinished() {

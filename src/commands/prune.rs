@@ -2,12 +2,13 @@
 
 use tracing::warn;
 
+use super::open;
 use crate::{
     clock,
     exit::{Exit, Failure},
     model::Timestamp,
     settings::Prune as Settings,
-    store::{Prunable, PruneRule, Store},
+    store::{Prunable, PruneRule},
     ui::{
         number::{bytes, counted},
         printer::Printer,
@@ -16,7 +17,7 @@ use crate::{
 
 /// Deletes the runs that the settings choose.
 pub(super) async fn prune(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
-    let mut store = Store::open(&settings.database.path).await?;
+    let mut store = open(&settings.database, printer).await?;
     let Timestamp(now) = clock::wall_now();
     let rule = PruneRule {
         ended_before: settings

@@ -51,7 +51,7 @@ pub(super) async fn resolve(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
-    let mut store = open_existing(&settings.database.path).await?;
+    let mut store = open_existing(&settings.database, printer).await?;
     let run = named_or_latest(&mut store, settings.run.as_deref()).await?;
     target::must_be_of(&run, &settings.push.target)?;
     let waiting = store.resends_in_doubt(&run).await?;

@@ -106,6 +106,7 @@ mod tests {
                 path: db.into(),
                 simulated: false,
                 usual: true,
+                consent: crate::model::Consent::default(),
             },
         }
     }

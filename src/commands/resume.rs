@@ -23,7 +23,7 @@ pub(super) async fn resume(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
-    let mut store = open_existing(&settings.database.path).await?;
+    let mut store = open_existing(&settings.database, printer).await?;
     let run = match &settings.run {
         Some(name) => named(&mut store, name).await?,
         None => only_unfinished(&mut store).await?,

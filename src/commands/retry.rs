@@ -29,7 +29,7 @@ pub(super) async fn retry(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
-    let mut store = open_existing(&settings.database.path).await?;
+    let mut store = open_existing(&settings.database, printer).await?;
     let run = named_or_latest(&mut store, settings.run.as_deref()).await?;
     target::must_be_of(&run, &settings.push.target)?;
     let Selection {

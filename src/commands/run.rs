@@ -12,6 +12,7 @@ use self::decision::{Decision, Earlier, Wish, decide};
 use super::{
     hours::{closed, hours},
     interrupt::Interrupt,
+    open,
     push::{nothing_to_do, push},
     stage, stale, target,
 };
@@ -37,7 +38,7 @@ pub(super) async fn run(
         return Ok(Exit::Stopped);
     };
     let about = about(&manifest, &settings, target)?;
-    let mut store = match Store::open(&settings.database.path).await {
+    let mut store = match open(&settings.database, printer).await {
         Ok(store) => store,
         Err(error) => return Err(owned::explain(error, &settings.database.path, &about).await),
     };
@@ -163,8 +164,14 @@ async fn stage_anew(
 }
 
 fn say_where(store: &Store, printer: &Printer) {
+    // A path that was mistyped makes a database without a memory, and so a push of everything.
+    let new = if store.is_new() {
+        " (new database)"
+    } else {
+        ""
+    };
     printer.say(&format!(
-        "results go to {}",
+        "results go to {}{new}",
         super::push::absolute(store.path()).display()
     ));
 }

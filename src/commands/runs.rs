@@ -87,6 +87,7 @@ mod tests {
                 path: path.into(),
                 simulated: false,
                 usual: true,
+                consent: crate::model::Consent::default(),
             },
         }
     }

@@ -185,6 +185,7 @@ mod tests {
                 path: db,
                 simulated: true,
                 usual: true,
+                consent: crate::model::Consent::default(),
             },
         };
         status_at(query, &printer, sample::at(30_000))

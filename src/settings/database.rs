@@ -6,7 +6,10 @@ use super::{
     Error,
     source::{Origin, Sources},
 };
-use crate::cli::keys;
+use crate::{
+    cli::{OwnerArgs, keys},
+    model::Consent,
+};
 
 /// The file name of the simulator's database, beside the platform's.
 pub const SIMULATED: &str = "simulated.db";
@@ -20,6 +23,8 @@ pub struct Database {
     pub simulated: bool,
     /// Whether it is where every command looks when nothing names another, so that the next one need not name it.
     pub usual: bool,
+    /// What its owner has been allowed.
+    pub consent: Consent,
 }
 
 impl Database {
@@ -54,6 +59,23 @@ impl Database {
             path,
             simulated,
             usual: is_usual,
+            consent: Consent::default(),
+        })
+    }
+
+    /// The same for a command that writes into it.
+    pub(super) fn owned(self, args: OwnerArgs, sources: &Sources<'_>) -> Result<Self, Error> {
+        let OwnerArgs {
+            allow_network_filesystem,
+            accept_lost_log,
+        } = args;
+        let allowed = allow_network_filesystem.then_some(true);
+        Ok(Self {
+            consent: Consent {
+                network_filesystem: sources.get(&keys::ALLOW_NETWORK_FILESYSTEM, allowed)?,
+                lost_log: accept_lost_log,
+            },
+            ..self
         })
     }
 }

@@ -111,6 +111,7 @@ impl Run {
             supersede,
             alongside,
             push,
+            owner,
         } = args;
         let simulated = push.target.simulate.simulate;
         let input = ManifestInput::resolve(manifest)?;
@@ -128,7 +129,7 @@ impl Run {
                 (false, false) => OtherVersions::Refuse,
             },
             push: Push::resolve(push, quiet, sources)?,
-            database: Database::resolve(db, simulated, sources)?,
+            database: Database::resolve(db, simulated, sources)?.owned(owner, sources)?,
         })
     }
 }

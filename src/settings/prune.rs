@@ -29,12 +29,13 @@ impl Prune {
             keep,
             dry_run,
             simulate,
+            owner,
         } = args;
         Ok(Self {
             older_than,
             keep,
             dry_run,
-            database: Database::resolve(db, simulate.simulate, sources)?,
+            database: Database::resolve(db, simulate.simulate, sources)?.owned(owner, sources)?,
         })
     }
 }

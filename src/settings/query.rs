@@ -143,12 +143,12 @@ impl Resume {
         quiet: bool,
         sources: &Sources<'_>,
     ) -> Result<Self, Error> {
-        let ResumeArgs { run, push } = args;
+        let ResumeArgs { run, push, owner } = args;
         let simulated = push.target.simulate.simulate;
         Ok(Self {
             run,
             push: Push::resolve(push, quiet, sources)?,
-            database: Database::resolve(db, simulated, sources)?,
+            database: Database::resolve(db, simulated, sources)?.owned(owner, sources)?,
         })
     }
 }
@@ -169,6 +169,7 @@ impl Retry {
             dry_run,
             yes,
             push,
+            owner,
         } = args;
         let simulated = push.target.simulate.simulate;
         Ok(Self {
@@ -177,7 +178,7 @@ impl Retry {
             dry_run,
             yes,
             push: Push::resolve(push, quiet, sources)?,
-            database: Database::resolve(db, simulated, sources)?,
+            database: Database::resolve(db, simulated, sources)?.owned(owner, sources)?,
         })
     }
 }
@@ -232,6 +233,7 @@ impl Resolution {
             concurrency,
             rate,
             max_outage,
+            owner,
         } = args;
         let simulated = target.simulate.simulate;
         let push = PushArgs {
@@ -259,7 +261,7 @@ impl Resolution {
             tolerance: tolerance.unwrap_or(TOLERANCE),
             format: format.unwrap_or(RowFormat::Table),
             push: Push::resolve(push, quiet, sources)?,
-            database: Database::resolve(db, simulated, sources)?,
+            database: Database::resolve(db, simulated, sources)?.owned(owner, sources)?,
         })
     }
 }
@@ -270,10 +272,14 @@ impl Cancel {
         db: Option<PathBuf>,
         sources: &Sources<'_>,
     ) -> Result<Self, Error> {
-        let CancelArgs { run, simulate } = args;
+        let CancelArgs {
+            run,
+            simulate,
+            owner,
+        } = args;
         Ok(Self {
             run,
-            database: Database::resolve(db, simulate.simulate, sources)?,
+            database: Database::resolve(db, simulate.simulate, sources)?.owned(owner, sources)?,
         })
     }
 }

@@ -17,6 +17,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("region", "china"),
     ("base-url", "https://platform.test"),
     ("metrics-file", "/elsewhere/fleetpush.prom"),
+    ("allow-network-filesystem", "true"),
     ("log-format", "json"),
     ("insecure-http", "true"),
     ("language", "CN"),
@@ -142,7 +143,10 @@ fn every_setting_can_come_from_every_source() {
 
         let mut flagged = base();
         flagged.args.push(format!("--{name}"));
-        if !matches!(*name, "insecure-http" | "canary-pause") {
+        if !matches!(
+            *name,
+            "allow-network-filesystem" | "insecure-http" | "canary-pause"
+        ) {
             flagged.args.push((*value).to_owned());
         }
         let from_flag = shown(flagged);

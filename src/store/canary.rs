@@ -10,6 +10,7 @@ use sqlx::{Connection, SqliteConnection};
 use super::{
     Journal, Run, Store, StoreError,
     journal::{Ledger, Lookup},
+    owner::BEGIN,
 };
 use crate::model::{Canary, CanaryVerdict, RunId, TaskState, Timestamp};
 
@@ -166,7 +167,7 @@ impl Journal<'_> {
         if wanted >= devices {
             return Ok(Choice::WholeFleet { devices });
         }
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = connection.begin_with(BEGIN).await?;
         choose::choose(&mut transaction, &ledger.run, wanted, seed, now).await?;
         sqlx::query(
             "INSERT INTO canary (run_id, asked, seed, devices, pause, chosen_at) VALUES (?, ?, ?, ?, ?, ?)",

@@ -2,7 +2,7 @@
 
 use sqlx::Connection;
 
-use super::{Journal, StoreError, span::in_no_span};
+use super::{Journal, StoreError, owner::BEGIN, span::in_no_span};
 use crate::model::{RunState, Timestamp};
 
 impl Journal<'_> {
@@ -11,7 +11,7 @@ impl Journal<'_> {
     pub async fn cancel(&mut self, now: Timestamp) -> Result<u64, StoreError> {
         let (store, ledger) = self.parts();
         let run = &ledger.run;
-        let mut transaction = store.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = store.connection.begin_with(BEGIN).await?;
         // The last send stands with the outcome, and no longer among the earlier ones.
         let in_doubt = sqlx::query(
             "INSERT INTO outcome (task_id, state, class, code, message, request_id, attempts, finished_at) \

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::Owner;
+use super::{Owner, owner::ANOTHER_OWNER};
 
 /// An error of the results database.
 #[derive(Debug, thiserror::Error)]
@@ -36,13 +36,45 @@ pub enum StoreError {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// The log of the last owner is missing.
+    #[error(
+        "the write-ahead log {log} of the database {path} is missing: what the last push has sent and recorded in the end stands only \
+         there, and a push would send it again; put the log back beside the database, or restore both from a backup; to go on without \
+         it: --accept-lost-log",
+        log = log.display(), path = path.display()
+    )]
+    LostLog {
+        /// The log.
+        log: PathBuf,
+        /// The database.
+        path: PathBuf,
+    },
+    /// The mark in the database is another owner's.
+    #[error(
+        "another process has taken the results database over; this one has stopped sending and has written nothing more; find out which \
+         one (fuser, lsof), then start the same command again"
+    )]
+    TakenOver,
     /// A statement failed. Nothing of its transaction is in the database.
     #[error("the results database failed; remove the cause, then start the same command again")]
-    Sql(#[from] sqlx::Error),
+    Sql(#[source] sqlx::Error),
     /// The database contradicts itself.
     #[error("the results database is damaged: {0}")]
     Damaged(String),
     /// A run of this name exists already.
     #[error("a run of the name '{0}' exists already; choose another with --name")]
     NameTaken(String),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let is_another_owner = error.as_database_error().is_some_and(|error| {
+            error.is_check_violation() && error.message().contains(ANOTHER_OWNER)
+        });
+        if is_another_owner {
+            Self::TakenOver
+        } else {
+            Self::Sql(error)
+        }
+    }
 }

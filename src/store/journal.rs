@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Claim, Record, Run, Store, StoreError, canary::CanaryState, claim::Ahead,
+    Claim, Record, Run, Store, StoreError, canary::CanaryState, claim::Ahead, owner,
     payload::PayloadCache, refusal::Refusals, writes::Writes,
 };
 use crate::model::{AfterFailure, Class, Counts, RunState, TaskState, Timestamp};
@@ -39,6 +39,8 @@ pub(super) struct Ledger {
     pub(super) snoozing: u64,
     pub(super) in_flight: u64,
     pub(super) latest_due: Option<Timestamp>,
+    /// Exchanges since the length of the log was last looked at.
+    pub(super) exchanges: u32,
     /// When the next waiting task becomes due; unknown when waiting tasks have come or gone since it was looked up.
     pub(super) next_due: Lookup<Option<Timestamp>>,
 }
@@ -98,6 +100,9 @@ pub enum Finding {
         what: String,
     },
 }
+
+/// After so many exchanges the length of the log is looked at, which is a trip of its own.
+const EXCHANGES: u32 = 16;
 
 /// When the next waiting task of a run becomes due.
 pub(super) const NEXT_DUE: &str =
@@ -161,6 +166,7 @@ impl Store {
                 snoozing: snoozing.unsigned_abs(),
                 in_flight: in_flight.unsigned_abs(),
                 latest_due: latest_due.map(Timestamp),
+                exchanges: 0,
                 next_due: Lookup::Unknown,
                 run,
             },
@@ -200,12 +206,20 @@ impl Journal<'_> {
         let exchange = self.ledger.exchange(&mut writes, records, wish).await;
         if exchange.is_err() {
             writes.roll_back().await;
+            return exchange;
+        }
+        self.ledger.exchanges += 1;
+        if self.ledger.exchanges >= EXCHANGES {
+            self.ledger.exchanges = 0;
+            owner::seal_when_long(&mut self.store.connection).await?;
         }
         exchange
     }
 
-    /// Notes that the run is being pushed.
+    /// Notes that the run is being pushed. From now on a log that is lost will be noticed.
     pub async fn begin(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        owner::seal_alone(&mut self.store.connection, true).await?;
+        owner::seal(&mut self.store.connection).await?;
         self.store.set_running(self.ledger.run.id, now).await
     }
 
@@ -225,6 +239,7 @@ impl Journal<'_> {
 
     /// Notes how the push ended.
     pub async fn end(&mut self, state: RunState, now: Timestamp) -> Result<(), StoreError> {
+        owner::seal_alone(&mut self.store.connection, false).await?;
         self.store.set_state(self.ledger.run.id, state, now).await
     }
 

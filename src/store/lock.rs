@@ -1,4 +1,7 @@
-//! One owner at a time, by a lock of the operating system, so that a dead owner holds nothing.
+//! One owner at a time, by locks of the operating system, so that a dead owner holds nothing.
+//!
+//! Two locks: one on a file beside the database, which earlier versions know and which says who the owner is, and one on the database's
+//! inode, which no name leads past: the file beside it may be deleted, and a database may be reached by another name.
 
 use std::{
     fmt,
@@ -9,10 +12,18 @@ use std::{
 
 use super::StoreError;
 
-/// The lock of a database, held until it is dropped or the process ends.
+/// The database file, locked by its inode.
 ///
-/// It is on a file of its own beside the database: closing any descriptor of the database file itself would drop the locks that SQLite
-/// holds on it.
+/// `flock` and the locks of SQLite (`fcntl`) know nothing of each other on a local Linux file system. But closing *any* descriptor of the
+/// file drops SQLite's, so that somebody else's `sqlite3` would take itself for the last one, and delete the log. Therefore this
+/// descriptor is opened before SQLite opens the file and closed after SQLite has closed it, and nothing else of the process may open the
+/// file.
+#[derive(Debug)]
+pub(super) struct Inode {
+    file: File,
+}
+
+/// The lock beside a database, held until it is dropped or the process ends.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
@@ -28,8 +39,47 @@ impl fmt::Display for Owner {
     }
 }
 
+impl Inode {
+    /// Takes the lock of this file, the database at `database`.
+    ///
+    /// Without `locks` only holds it open: elsewhere than on a local Linux file system, a `flock` may be one with SQLite's own locks.
+    pub(super) fn take(file: File, database: &Path, locks: bool) -> Result<Self, StoreError> {
+        if locks && cfg!(target_os = "linux") {
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    // The owner's own file may have been deleted.
+                    let about = File::open(lock_path(database)).ok();
+                    return Err(owned(database, about));
+                }
+                Err(TryLockError::Error(source)) => {
+                    return Err(StoreError::File {
+                        action: "lock",
+                        path: database.to_owned(),
+                        source,
+                    });
+                }
+            }
+        }
+        Ok(Self { file })
+    }
+
+    /// How the file begins, as far as a header of SQLite goes.
+    pub(super) fn head(&mut self) -> std::io::Result<Vec<u8>> {
+        let mut head = Vec::new();
+        self.file.rewind()?;
+        (&self.file).take(100).read_to_end(&mut head)?;
+        Ok(head)
+    }
+
+    /// What the system says of the file.
+    pub(super) fn metadata(&self) -> std::io::Result<std::fs::Metadata> {
+        self.file.metadata()
+    }
+}
+
 impl Lock {
-    /// Takes the lock of the database at `database`.
+    /// Takes the lock beside the database at `database`, and says there who has it.
     pub(super) fn take(database: &Path) -> Result<Self, StoreError> {
         let path = lock_path(database);
         let failed = |action, source| StoreError::File {
@@ -46,16 +96,7 @@ impl Lock {
             .map_err(|error| failed("open the lock file", error))?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                // The owner may be writing it just now; its name is a courtesy.
-                let _ = file.take(200).read_to_string(&mut text);
-                let owner = text.lines().next().filter(|line| !line.is_empty());
-                return Err(StoreError::Owned {
-                    path: database.to_owned(),
-                    owner: Owner(owner.unwrap_or("not known").to_owned()),
-                });
-            }
+            Err(TryLockError::WouldBlock) => return Err(owned(database, Some(file))),
             Err(TryLockError::Error(error)) => return Err(failed("lock", error)),
         }
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -65,6 +106,20 @@ impl Lock {
             .and_then(|()| file.write_all(about.as_bytes()))
             .map_err(|error| failed("write the lock file", error))?;
         Ok(Self { _file: file })
+    }
+}
+
+/// That the database has another owner, by what it says of itself.
+fn owned(database: &Path, about: Option<File>) -> StoreError {
+    let mut text = String::new();
+    if let Some(file) = about {
+        // The owner may be writing it just now; its name is a courtesy.
+        let _ = file.take(200).read_to_string(&mut text);
+    }
+    let owner = text.lines().next().filter(|line| !line.is_empty());
+    StoreError::Owned {
+        path: database.to_owned(),
+        owner: Owner(owner.unwrap_or("not known").to_owned()),
     }
 }
 
@@ -91,5 +146,22 @@ mod tests {
         assert!(error.contains("a.db"), "{error}");
         drop(first);
         Lock::take(&database).unwrap();
+    }
+
+    #[test]
+    fn an_inode_has_one_owner_by_whatever_name_and_without_the_other_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (folder.path().join("a.db"), folder.path().join("b.db"));
+        std::fs::write(&one, "").unwrap();
+        std::fs::hard_link(&one, &other).unwrap();
+        let open = |path: &Path| {
+            let file = File::options().read(true).write(true).open(path).unwrap();
+            Inode::take(file, path, true)
+        };
+        let first = open(&one).unwrap();
+        let error = open(&other).unwrap_err();
+        assert!(matches!(error, StoreError::Owned { .. }), "{error}");
+        drop(first);
+        open(&other).unwrap();
     }
 }

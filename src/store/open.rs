@@ -1,18 +1,28 @@
 //! Opening a database as its owner.
 
 use std::{
-    fs::OpenOptions,
+    cmp::Ordering,
+    fs::{File, OpenOptions},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
+use rand::RngExt;
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::{StoreError, lock::Lock};
+use super::{
+    StoreError,
+    identity::{Identity, identify, log_path},
+    lock::{Inode, Lock},
+    owner::{self, BEGIN},
+    place,
+};
+use crate::model::Consent;
 
 /// The schema, embedded in the binary. Append-only.
 pub(super) static MIGRATOR: Migrator = sqlx::migrate!();
@@ -25,63 +35,111 @@ const BUSY_TIMEOUT: Duration = Duration::from_mins(1);
 pub struct Store {
     pub(super) connection: SqliteConnection,
     pub(super) path: PathBuf,
+    is_new: bool,
+    lost_log: bool,
     _lock: Lock,
 }
 
 impl Store {
-    /// Opens the database at `path` as its one owner; creates it, and its folder, when it does not exist.
+    /// Opens the database at `path` as [`open_with`](Self::open_with) does, with nothing agreed to.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, Consent::default()).await
+    }
+
+    /// Opens the database at `path` as its one owner; creates it, and its folder, when it does not exist. What is no database of ours, or
+    /// lies where it can have two owners, is left as it is.
     ///
     /// What survives: in WAL mode with `synchronous=FULL` a transaction is on the disk when its commit returns. So neither the end of
     /// the process at any moment nor a loss of power loses a claim that was sent or an outcome that was shown. `NORMAL` would survive
     /// the process but not the power: commands could have been sent of which the database knows nothing. `FULL` costs one flush for
     /// each commit, and since commits are made for groups of requests, no throughput that could be measured.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        create_private(path)?;
+    pub async fn open_with(path: &Path, consent: Consent) -> Result<Self, StoreError> {
+        let opened = |reason: String| StoreError::Open {
+            path: path.to_owned(),
+            reason,
+        };
+        match std::fs::metadata(path) {
+            Ok(file) if file.is_dir() => {
+                return Err(opened(format!(
+                    "it is a folder; name a file in it, for example {}",
+                    path.join("fleetpush.db").display()
+                )));
+            }
+            Ok(file) if !file.is_file() => {
+                return Err(opened(
+                    "it is no regular file; name another with --db".into(),
+                ));
+            }
+            _ => create_folder(path, consent)?,
+        }
+        let file = open_private(path)?;
         // Whatever link it was reached by, so that no two owners take different locks.
         let path = &path.canonicalize().map_err(|source| StoreError::File {
             action: "open",
             path: path.to_owned(),
             source,
         })?;
-        let lock = Lock::take(path)?;
-        let opened = |error: &dyn std::fmt::Display| StoreError::Open {
+        let mut inode = Inode::take(file, path, !place::is_on_network(path))?;
+        let looked = |source| StoreError::File {
+            action: "read",
             path: path.to_owned(),
-            reason: error.to_string(),
+            source,
         };
-        let mut connection = SqliteConnectOptions::new()
-            .filename(path)
-            // Takes effect in a new database alone. Without it, what `prune` deletes stays in the file.
-            .auto_vacuum(SqliteAutoVacuum::Incremental)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT)
-            // In KiB. Work is in key order, so that a larger cache buys nothing.
-            .pragma("cache_size", "-8192")
-            // Large sorts go to files: memory must not grow with the manifest.
-            .pragma("temp_store", "FILE")
-            .statement_cache_capacity(200)
-            .disable_statement_logging()
-            .connect()
+        let metadata = inode.metadata().map_err(looked)?;
+        let allowed = consent.network_filesystem;
+        if let Some(reason) = place::refusal(path, &metadata, allowed) {
+            return Err(opened(reason));
+        }
+        let identity = identify(path, &inode.head().map_err(looked)?).await?;
+        let lost_log = match identity {
+            Identity::New => false,
+            Identity::Ours { log_is_lost } => log_is_lost,
+            Identity::Foreign => {
+                return Err(opened(
+                    "it is no results database of fleetpush, and has been left as it is; name another with --db".into(),
+                ));
+            }
+        };
+        if lost_log && !consent.lost_log {
+            return Err(StoreError::LostLog {
+                log: log_path(path),
+                path: path.to_owned(),
+            });
+        }
+        let lock = Lock::take(path)?;
+        let mut connection = connect(path, inode)
             .await
-            .map_err(|error| opened(&error))?;
+            .map_err(|error| opened(error.to_string()))?;
         MIGRATOR
             .run(&mut connection)
             .await
             .map_err(|error| match error {
                 MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => opened(
-                    &"it was made by a newer fleetpush; use that version, or give another database with --db",
+                    "it was made by a newer fleetpush; use that version, or give another database with --db".into(),
                 ),
-                other => opened(&other),
+                other => opened(other.to_string()),
             })?;
+        owner::take_over(&mut connection, rand::rng().random()).await?;
         let mut store = Self {
             connection,
             path: path.to_owned(),
+            is_new: identity == Identity::New,
+            lost_log,
             _lock: lock,
         };
         store.finish_pruning().await?;
         store.discard_staging().await?;
         Ok(store)
+    }
+
+    /// Whether the database was made by opening it.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Whether the log of the last owner was missing, and somebody has agreed to go on without it.
+    pub fn has_lost_log(&self) -> bool {
+        self.lost_log
     }
 
     /// The database file.
@@ -107,7 +165,7 @@ impl Store {
             .execute(&mut self.connection)
             .await?;
         for run in left {
-            let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+            let mut transaction = self.connection.begin_with(BEGIN).await?;
             for statement in [
                 "DELETE FROM outcome WHERE task_id >= (SELECT first_task FROM run WHERE id = ?)",
                 "DELETE FROM follower WHERE previous_id >= (SELECT first_task FROM run WHERE id = ?)",
@@ -131,28 +189,67 @@ impl Store {
     }
 }
 
-/// Creates the file for its owner's eyes alone, since payloads may be confidential; SQLite gives its other files the same mode.
-fn create_private(path: &Path) -> Result<(), StoreError> {
-    if let Some(folder) = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
+/// Opens the connection, which keeps the file's lock until it has closed the file.
+async fn connect(path: &Path, inode: Inode) -> Result<SqliteConnection, sqlx::Error> {
+    let inode = Arc::new(inode);
+    SqliteConnectOptions::new()
+        .filename(path)
+        // Takes effect in a new database alone. Without it, what `prune` deletes stays in the file.
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        // In KiB. Work is in key order, so that a larger cache buys nothing.
+        .pragma("cache_size", "-8192")
+        // Large sorts go to files: memory must not grow with the manifest.
+        .pragma("temp_store", "FILE")
+        .statement_cache_capacity(200)
+        .disable_statement_logging()
+        // Nothing is ever sorted by it. SQLite gives a collation up after it has closed the file, also where the connection is closed in
+        // the background: the one moment at which the lock may go.
+        .collation("lock_of_the_inode", move |_, _| {
+            let _: &Inode = &inode;
+            Ordering::Equal
+        })
+        .connect()
+        .await
+}
+
+fn create_folder(path: &Path, consent: Consent) -> Result<(), StoreError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(folder).map_err(|source| StoreError::File {
+        action: "create the folder",
+        path: folder.to_owned(),
+        source,
+    })?;
+    let Ok(folder) = folder.canonicalize() else {
+        return Ok(());
+    };
+    // Before a file is made there.
+    if !path.exists()
+        && let Some(reason) = place::network_folder(&folder, consent.network_filesystem)
     {
-        std::fs::create_dir_all(folder).map_err(|source| StoreError::File {
-            action: "create the folder",
-            path: folder.to_owned(),
-            source,
-        })?;
+        return Err(StoreError::Open {
+            path: path.to_owned(),
+            reason,
+        });
     }
+    Ok(())
+}
+
+/// Opens the file, and makes it for its owner's eyes alone, since payloads may be confidential; SQLite gives its other files the same mode.
+fn open_private(path: &Path) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-        .open(path)
-        .map(drop)
-        .map_err(|source| StoreError::File {
-            action: "open",
-            path: path.to_owned(),
-            source,
-        })
+    options.open(path).map_err(|source| StoreError::File {
+        action: "open",
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -6,7 +6,7 @@
 
 use sqlx::{Connection, Row as _, SqliteConnection};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, owner::BEGIN};
 use crate::model::{RunId, RunState, Timestamp};
 
 #[cfg(test)]
@@ -217,7 +217,7 @@ async fn device_after(
 
 /// Takes the run out of sight.
 async fn forget(connection: &mut SqliteConnection, run: RunId) -> Result<(), StoreError> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut transaction = connection.begin_with(BEGIN).await?;
     let moved = sqlx::query(
         "INSERT INTO pruned_run (id, name, base_url, identity, state, unsuccessful, finished_at, first_task, end_task, last_request) \
          SELECT id, name, base_url, identity, state, \
@@ -245,7 +245,7 @@ async fn delete_tasks(
     end: i64,
 ) -> Result<(), StoreError> {
     for from in (first..end).step_by(PIECE as usize) {
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = connection.begin_with(BEGIN).await?;
         for statement in BY_TASK {
             sqlx::query(statement)
                 .bind(from)
@@ -329,7 +329,7 @@ async fn delete_between(
 }
 
 async fn delete_the_rest(connection: &mut SqliteConnection, run: i64) -> Result<(), StoreError> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut transaction = connection.begin_with(BEGIN).await?;
     for statement in BY_RUN
         .into_iter()
         .chain(["UPDATE pruned_run SET deleted = 1 WHERE id = ?"])

@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use serde_json::json;
 use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Run, Store, StoreError, bulk::Values, end::bind_ticket};
+use super::{Run, Store, StoreError, bulk::Values, end::bind_ticket, owner::BEGIN};
 use crate::model::{Doubt, DoubtfulSend, Rival, TaskId, Ticket, Timestamp, Window};
 
 /// How long after its claim a request may have been sent whose process ended before it noted when: claims are made for the next moment,
@@ -126,7 +126,7 @@ impl Store {
         adoptions: &[Adoption],
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.connection.begin_with(BEGIN).await?;
         for adoption in adoptions {
             accept(&mut transaction, run, adoption, now).await?;
         }

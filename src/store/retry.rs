@@ -3,7 +3,7 @@
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 
-use super::{Run, Store, StoreError, span::in_no_span};
+use super::{Run, Store, StoreError, owner::BEGIN, span::in_no_span};
 use crate::model::{Class, TaskState, Timestamp};
 
 /// Which of a run's ended tasks to send again. Invalid rows are never among them: there is nothing to send.
@@ -35,7 +35,7 @@ impl Store {
         run: &Run,
         filter: &RetryFilter,
     ) -> Result<RetryPlan, StoreError> {
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.connection.begin_with(BEGIN).await?;
         let plan = choose(&mut transaction, run, filter).await?;
         transaction.rollback().await?;
         Ok(plan)
@@ -48,7 +48,7 @@ impl Store {
         filter: &RetryFilter,
         now: Timestamp,
     ) -> Result<RetryPlan, StoreError> {
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.connection.begin_with(BEGIN).await?;
         let plan = choose(&mut transaction, run, filter).await?;
         if plan.chosen > 0 {
             reopen(&mut transaction, run, now).await?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
-use super::MIGRATOR;
+use super::{MIGRATOR, Store, StoreError};
 use crate::model::Timestamp;
 
 /// The time at which the samples' first run was created.
@@ -13,6 +13,16 @@ const START: i64 = 1_795_374_000_123;
 /// So many milliseconds after the samples' first run was created.
 pub(crate) fn at(milliseconds: i64) -> Timestamp {
     Timestamp(START + milliseconds)
+}
+
+/// Opens a database that may have been dropped in the middle: SQLite closes it in the background, and has its lock until then.
+pub(crate) async fn opened(path: &Path) -> Store {
+    loop {
+        match Store::open(path).await {
+            Err(StoreError::Owned { .. }) => tokio::task::yield_now().await,
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 /// A database without a run, as a push leaves it: in WAL mode.

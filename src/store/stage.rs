@@ -10,6 +10,7 @@ use sqlx::SqliteConnection;
 use super::{
     Run, Store, StoreError,
     bulk::{Bulk, MOST_ROWS, Values},
+    owner::BEGIN,
     payload::Interner,
     run::NewRun,
 };
@@ -136,9 +137,7 @@ impl Store {
         })?;
         let run = RunId(number);
         let interner = Interner::new(&mut self.connection, run, limits.payloads).await?;
-        sqlx::query("BEGIN IMMEDIATE")
-            .execute(&mut self.connection)
-            .await?;
+        sqlx::query(BEGIN).execute(&mut self.connection).await?;
         Ok(Stager {
             store: self,
             run,
@@ -308,7 +307,7 @@ impl Stager<'_> {
     async fn commit_if_due(&mut self) -> Result<(), StoreError> {
         if self.next_task - self.committed >= self.transaction {
             self.committed = self.next_task;
-            for statement in ["COMMIT", "BEGIN IMMEDIATE"] {
+            for statement in ["COMMIT", BEGIN] {
                 sqlx::query(statement)
                     .execute(&mut self.store.connection)
                     .await?;

@@ -2,7 +2,7 @@
 
 use sqlx::Connection;
 
-use super::{RetryFilter, Run, Store, StoreError, retry, span::in_no_span};
+use super::{RetryFilter, Run, Store, StoreError, owner::BEGIN, retry, span::in_no_span};
 
 #[cfg(test)]
 mod tests;
@@ -72,7 +72,7 @@ impl Store {
         if !any_younger {
             return Ok(None);
         }
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.connection.begin_with(BEGIN).await?;
         match retry {
             Some(filter) => {
                 retry::choose(&mut transaction, run, filter).await?;

@@ -10,6 +10,7 @@ use super::{
     Journal, Member, Next, Settlement, StoreError,
     bulk::Bulk,
     journal::Lookup,
+    owner::BEGIN,
     record::{Due, is_snooze},
     writes::Writes,
 };
@@ -148,7 +149,7 @@ impl Journal<'_> {
     pub async fn leave_alone(&mut self, now: Timestamp) -> Result<u64, StoreError> {
         let (store, ledger) = self.parts();
         let run = ledger.run.id.0;
-        let mut transaction = store.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = store.connection.begin_with(BEGIN).await?;
         let due = sqlx::query(EARLY_DUE)
             .bind(run)
             .bind(now.0)

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use sqlx::SqliteConnection;
 
-use super::bulk::{Bulk, Values};
+use super::{
+    bulk::{Bulk, Values},
+    owner::BEGIN,
+};
 
 /// Statements travel together as long as they have no more rows than this. A statement of many rows is worth a trip of its own, and the
 /// combinations of sizes have to be few, since each is prepared and kept.
@@ -26,7 +29,7 @@ impl<'c> Writes<'c> {
     pub(super) fn begin(connection: &'c mut SqliteConnection) -> Self {
         Self {
             connection,
-            text: "BEGIN IMMEDIATE;".to_owned(),
+            text: format!("{BEGIN};"),
             values: Values::default(),
             rows: 0,
         }

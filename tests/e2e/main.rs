@@ -14,6 +14,7 @@ mod input;
 mod metrics;
 mod order;
 mod outage;
+mod owner;
 mod pace;
 mod prune;
 mod queries;

@@ -18,7 +18,7 @@ use crate::{
     engine::{Context, Event, Options, Phase, Pushed, RolloutOptions, Stop, push},
     model::{AbortIf, AfterFailure, Deadline, InDoubt, Payload, Row, Timestamp},
     policy::Rules,
-    store::{NewRun, Run, Store},
+    store::{NewRun, Run, Store, sample},
     throttle::Ceilings,
 };
 
@@ -115,7 +115,7 @@ impl Bench {
     }
 
     pub(super) async fn store(&self) -> Store {
-        Store::open(&self.path()).await.unwrap()
+        sample::opened(&self.path()).await
     }
 
     pub(super) async fn run(&self, store: &mut Store) -> Run {

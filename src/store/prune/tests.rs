@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     model::{Class, TaskState},
     store::{
-        Next, Run,
+        Next, Run, sample,
         tests::pushed::{accepted, push, staged},
     },
 };
@@ -163,7 +163,7 @@ async fn what_an_interruption_leaves_is_out_of_sight_and_goes_at_the_next_openin
     assert!(store.run_by_id(first.id).await.unwrap().is_none());
     drop(store);
 
-    let mut store = Store::open(&folder.path().join("test.db")).await.unwrap();
+    let mut store = sample::opened(&folder.path().join("test.db")).await;
     for (table, rows) in rows_of_the_first(&mut store).await {
         assert_eq!(rows, 0, "{table}");
     }

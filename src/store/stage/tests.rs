@@ -6,7 +6,10 @@ use sqlx::SqliteConnection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::{Payload, TaskId};
+use crate::{
+    model::{Payload, TaskId},
+    store::sample,
+};
 
 fn about(name: &str) -> NewRun {
     NewRun {
@@ -48,7 +51,7 @@ fn bad(line: u64) -> RowError {
 }
 
 async fn open(folder: &Path) -> Store {
-    Store::open(&folder.join("test.db")).await.unwrap()
+    sample::opened(&folder.join("test.db")).await
 }
 
 async fn count(connection: &mut SqliteConnection, sql: &'static str) -> i64 {

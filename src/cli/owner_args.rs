@@ -1,0 +1,17 @@
+//! What the commands that write into a results database can be allowed.
+
+use clap::Args;
+
+/// What is refused without a word of agreement.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct OwnerArgs {
+    /// Use a results database on a network file system: only if no other machine uses it, since locks may not hold there
+    /// [env: FLEETPUSH_ALLOW_NETWORK_FILESYSTEM]
+    #[arg(long, help_heading = HEADING)]
+    pub allow_network_filesystem: bool,
+    /// Go on although the write-ahead log of the last push is missing: what it sent in the end may be sent again
+    #[arg(long, help_heading = HEADING)]
+    pub accept_lost_log: bool,
+}
+
+const HEADING: &str = "Results database";

@@ -1,0 +1,73 @@
+//! The owner's mark in the database, and the sign by which a lost write-ahead log is noticed.
+//!
+//! **The mark** is a random number that each start writes. Every transaction begins with a look at it ([`BEGIN`]): an owner that has lost
+//! its database to another one stops at its next transaction, whatever the locks of the file system are worth.
+//!
+//! **The log.** `owner.needs_log` is 1 in the file and 0 in its log: [`seal`] sets it, moves the log into the file, and takes it back.
+//! The file alone therefore says that something is missing, while a file with its log does not. Whoever moves the whole log into the file
+//! in order, as `sqlite3` does when it is the last to close it after a crash, moves the 0 too. While a run is pushed only [`seal`] moves the
+//! log into the file; otherwise SQLite does as well, and then a log that is lost before the next seal is not noticed.
+
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+
+use super::StoreError;
+
+/// Begins a transaction that writes, as long as the database is this owner's: otherwise the constraint `another_owner` fails.
+pub(super) const BEGIN: &str = "BEGIN IMMEDIATE; \
+     INSERT INTO main.owner (id, mark, needs_log) SELECT 0, 0, 0 \
+     WHERE NOT EXISTS (SELECT 1 FROM main.owner AS o JOIN temp.this_owner AS t ON t.mark = o.mark)";
+
+/// The constraint that fails when the mark is another's.
+pub(super) const ANOTHER_OWNER: &str = "another_owner";
+
+/// How many pages a log may have before it is moved into the file; as many as SQLite would take.
+const PAGES: i64 = 1_000;
+
+/// Takes the database over: writes a mark of its own, and seals it.
+pub(super) async fn take_over(
+    connection: &mut SqliteConnection,
+    mark: i64,
+) -> Result<(), StoreError> {
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        "CREATE TEMP VIEW this_owner AS SELECT {mark} AS mark; UPDATE main.owner SET mark = {mark}"
+    )))
+    .execute(&mut *connection)
+    .await?;
+    seal(connection).await
+}
+
+/// Moves the log into the file, which from now on says that a log belongs to it.
+pub(super) async fn seal(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::raw_sql(
+        "UPDATE main.owner SET needs_log = 1; PRAGMA main.wal_checkpoint(PASSIVE); UPDATE main.owner SET needs_log = 0",
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Leaves it to [`seal`] alone to move the log into the file, or no longer.
+pub(super) async fn seal_alone(
+    connection: &mut SqliteConnection,
+    alone: bool,
+) -> Result<(), StoreError> {
+    let pages = if alone { 0 } else { PAGES };
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        "PRAGMA wal_autocheckpoint = {pages}"
+    )))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Seals the database when its log has become long.
+pub(super) async fn seal_when_long(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let log = sqlx::query("PRAGMA main.wal_checkpoint(NOOP)")
+        .fetch_one(&mut *connection)
+        .await?;
+    let (pages, moved): (i64, i64) = (log.try_get(1)?, log.try_get(2)?);
+    if pages - moved >= PAGES {
+        seal(connection).await?;
+    }
+    Ok(())
+}

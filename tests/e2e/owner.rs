@@ -1,0 +1,364 @@
+//! Who owns the results database: by its inode and not by its name, with its log, and no other program's.
+
+use std::{path::Path, process::Command};
+
+use fleetpush::simulator::Scenario;
+use sqlx::{
+    ConnectOptions as _, Connection as _, Executor as _, SqliteConnection,
+    sqlite::SqliteConnectOptions,
+};
+use tokio::runtime::Runtime;
+
+use crate::support::{Push, Sim, Site, agree, devices};
+
+/// A platform at which a push of `fleet` takes a while.
+fn slow() -> Sim {
+    Sim::start(Scenario {
+        latency_ms: 20,
+        ..Scenario::default()
+    })
+}
+
+const SLOWLY: &[&str] = &[
+    "run",
+    "fleet.csv",
+    "--chunk-size",
+    "5",
+    "--concurrency",
+    "2",
+];
+
+/// Somebody else's `sqlite3`.
+async fn open(path: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .connect()
+        .await
+        .expect("the database can be opened")
+}
+
+/// Executes something as somebody else's `sqlite3`, and closes the database.
+fn sqlite(path: &Path, sql: &'static str) {
+    Runtime::new().expect("a runtime").block_on(async {
+        let mut connection = open(path).await;
+        connection.execute(sql).await.expect("a statement");
+        connection.close().await.expect("a database closes");
+    });
+}
+
+#[test]
+fn a_deleted_lock_file_makes_no_second_owner() {
+    let sim = slow();
+    let site = Site::with(&devices(500));
+    let push = site.start(&sim, SLOWLY);
+    sim.wait_for_requests(5);
+    std::fs::remove_file(site.path("push.db.lock")).unwrap();
+    let before = sim.stats().logins;
+    site.push(&sim, SLOWLY)
+        .expect(7)
+        .says(&["owns the database", "push.db"]);
+    assert_eq!(sim.stats().logins, before, "the second has asked nobody");
+    push.ended().expect(0);
+    agree(&site.journal(), &sim);
+    assert_eq!(sim.deliveries().len(), 500, "nobody twice");
+}
+
+#[test]
+fn a_second_name_of_the_database_is_refused() {
+    let sim = slow();
+    let site = Site::with(&devices(500));
+    let push = site.start(&sim, SLOWLY);
+    sim.wait_for_requests(5);
+    let other = site.path("other/push.db");
+    std::fs::create_dir(site.path("other")).unwrap();
+    std::fs::hard_link(site.path("push.db"), &other).unwrap();
+    let by_other_name = || {
+        let mut command = site.push_command(&sim, SLOWLY);
+        command.args(["--db", "other/push.db"]);
+        // The last --db counts; the support gives one of its own.
+        let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+        let at = args.iter().position(|arg| arg == "--db").unwrap();
+        let mut once = Command::new(command.get_program());
+        once.args(args[..at].iter().chain(&args[at + 2..]))
+            .current_dir(site.folder());
+        for (name, value) in command.get_envs() {
+            once.env(name, value.unwrap());
+        }
+        Push::start(once).ended()
+    };
+    by_other_name().expect(7);
+    push.ended().expect(0);
+    by_other_name()
+        .expect(6)
+        .says(&["2 names", "other/push.db"]);
+    site.push(&sim, SLOWLY).expect(6).says(&["2 names"]);
+    std::fs::remove_file(other).unwrap();
+    site.push(&sim, SLOWLY).expect(0);
+    assert_eq!(sim.deliveries().len(), 500, "nobody twice");
+}
+
+#[test]
+fn a_foreign_sqlite_that_opens_and_closes_leaves_the_log() {
+    let sim = slow();
+    let site = Site::with(&devices(600));
+    let push = site.start(&sim, SLOWLY);
+    for requests in [5, 20, 40] {
+        sim.wait_for_requests(requests);
+        // Whoever takes itself for the last one moves the log into the file and deletes it.
+        sqlite(&site.path("push.db"), "SELECT count(*) FROM runs");
+        assert!(site.path("push.db-wal").exists(), "the log is gone");
+    }
+    push.kill();
+    site.push(&sim, SLOWLY).expect(0);
+    agree(&site.journal(), &sim);
+}
+
+#[test]
+fn a_lost_log_is_noticed_and_a_log_that_was_moved_into_the_file_is_not() {
+    let sim = slow();
+    let site = Site::with(&devices(600));
+    let push = site.start(&sim, SLOWLY);
+    sim.wait_for_requests(30);
+    push.kill();
+    // After a crash the last to close moves the log into the file: nothing is lost.
+    sqlite(&site.path("push.db"), "SELECT count(*) FROM runs");
+    assert!(!site.path("push.db-wal").exists(), "the log has been moved");
+    let push = site.start(&sim, SLOWLY);
+    sim.wait_for_requests(60);
+    push.kill();
+
+    std::fs::remove_file(site.path("push.db-wal")).unwrap();
+    let (file, requests) = (
+        std::fs::read(site.path("push.db")).unwrap(),
+        sim.stats().requests,
+    );
+    for args in [SLOWLY, &["resume"], &["prune", "--keep", "1"]] {
+        let ended = if args[0] == "prune" {
+            site.run(args)
+        } else {
+            site.push(&sim, args)
+        };
+        ended
+            .expect(6)
+            .says(&["push.db-wal", "is missing", "--accept-lost-log"]);
+    }
+    assert_eq!(sim.stats().requests, requests, "nothing was sent");
+    assert_eq!(std::fs::read(site.path("push.db")).unwrap(), file);
+    let args: Vec<&str> = SLOWLY
+        .iter()
+        .copied()
+        .chain(["--accept-lost-log"])
+        .collect();
+    site.push(&sim, &args)
+        .expect(0)
+        .says(&["log is missing", "what stood only there is gone"]);
+    assert_eq!(site.journal().run().accepted, 600);
+    site.push(&sim, SLOWLY).expect(0);
+}
+
+#[test]
+fn an_owner_whose_mark_was_overwritten_stops() {
+    let sim = slow();
+    let site = Site::with(&devices(2_000));
+    let push = site.start(&sim, SLOWLY);
+    sim.wait_for_requests(5);
+    sqlite(&site.path("push.db"), "UPDATE owner SET mark = mark + 1");
+    push.ended()
+        .expect(6)
+        .says(&["another process has taken the results database over"]);
+    assert!(sim.deliveries().len() < 2_000);
+    site.push(&sim, SLOWLY).expect(0);
+    agree(&site.journal(), &sim);
+}
+
+#[test]
+fn another_programs_database_stays_as_it_is() {
+    let sim = Sim::healthy();
+    for (name, sql) in [
+        (
+            "its own tables",
+            "CREATE TABLE run (id INTEGER); INSERT INTO run VALUES (1)",
+        ),
+        (
+            "the table of another sqlx",
+            "CREATE TABLE _sqlx_migrations (version INTEGER, checksum BLOB); INSERT INTO _sqlx_migrations VALUES (1, x'00'); CREATE TABLE run (id)",
+        ),
+        ("a mark of its own", "PRAGMA application_id = 7"),
+        (
+            "a log",
+            "PRAGMA journal_mode = WAL; CREATE TABLE t (id); INSERT INTO t VALUES (1)",
+        ),
+    ] {
+        let site = Site::with(&devices(3));
+        sqlite(&site.path("push.db"), sql);
+        let before = std::fs::read(site.path("push.db")).unwrap();
+        for args in [&["run", "fleet.csv"][..], &["resume"]] {
+            site.push(&sim, args).expect(6).says(&[
+                "push.db",
+                "no results database of fleetpush",
+                "--db",
+            ]);
+        }
+        site.run(&["prune", "--keep", "1"]).expect(6);
+        assert_eq!(
+            std::fs::read(site.path("push.db")).unwrap(),
+            before,
+            "{name}"
+        );
+        assert!(!site.path("push.db.lock").exists(), "{name}");
+        assert!(!site.path("push.db-wal").exists(), "{name}");
+    }
+    assert_eq!(sim.stats().requests, 0);
+}
+
+#[test]
+fn a_database_without_a_mark_of_ours_is_adopted() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(3));
+    site.push(&sim, &["run", "fleet.csv"]).expect(0);
+    // As the versions before the mark have left it.
+    sqlite(
+        &site.path("push.db"),
+        "PRAGMA application_id = 0; DROP TABLE owner; DELETE FROM _sqlx_migrations WHERE version = 8",
+    );
+    site.push(&sim, &["run", "fleet.csv"]).expect(0);
+    let id = Runtime::new().unwrap().block_on(async {
+        let mut connection = open(&site.path("push.db")).await;
+        let id: i64 = sqlx::query_scalar("PRAGMA application_id")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+        id
+    });
+    assert_eq!(&id.to_be_bytes()[4..], b"FLTP");
+    assert_eq!(sim.deliveries().len(), 3);
+}
+
+#[test]
+fn what_is_no_path_of_a_file_is_refused_and_a_new_database_is_told() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(3));
+    let at = |db: &str| {
+        let mut command = site.push_command(&sim, &["run", "fleet.csv"]);
+        let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+        let mut other = Command::new(command.get_program());
+        for (arg, before) in args
+            .iter()
+            .zip([None].into_iter().chain(args.iter().map(Some)))
+        {
+            other.arg(if before.is_some_and(|before| before == "--db") {
+                db.as_ref()
+            } else {
+                arg.as_os_str()
+            });
+        }
+        for (name, value) in command.current_dir(site.folder()).get_envs() {
+            other.env(name, value.unwrap());
+        }
+        Push::start({
+            other.current_dir(site.folder());
+            other
+        })
+        .ended()
+    };
+    for db in [
+        ":memory:",
+        "file:x.db",
+        "file:x.db?mode=memory",
+        "sqlite://x.db",
+        "runs/",
+    ] {
+        at(db).expect(2).says(&["--db", db]);
+    }
+    at(".").expect(6).says(&["it is a folder"]);
+    at("/dev/null").expect(6).says(&["no regular file"]);
+    assert_eq!(sim.stats().logins, 0);
+    at("new.db").expect(0).says(&["new.db (new database)"]);
+    let again = at("new.db").expect(0);
+    assert!(!again.stderr.contains("new database"), "{}", again.stderr);
+}
+
+#[test]
+fn a_log_without_its_database_is_not_thrown_away() {
+    let sim = slow();
+    let site = Site::with(&devices(600));
+    let push = site.start(&sim, SLOWLY);
+    sim.wait_for_requests(5);
+    push.kill();
+    let requests = sim.stats().requests;
+    std::fs::rename(site.path("push.db"), site.path("moved.db")).unwrap();
+    site.push(&sim, SLOWLY)
+        .expect(6)
+        .says(&["push.db-wal is there", "put the database back"]);
+    assert_eq!(sim.stats().requests, requests);
+    std::fs::rename(site.path("moved.db"), site.path("push.db")).unwrap();
+    site.push(&sim, SLOWLY).expect(0);
+    agree(&site.journal(), &sim);
+}
+
+/// A shell in name spaces of its own, where everybody may mount.
+fn mounting(script: &str, push: &Command, folder: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--map-root-user", "sh", "-c"])
+        .arg(format!("set -e; {script}; exec \"$0\" \"$@\""))
+        .arg(push.get_program())
+        .args(push.get_args())
+        .current_dir(folder);
+    for (name, value) in push.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command
+}
+
+/// Whether this machine lets a test mount; a container's may not.
+fn may_mount() -> bool {
+    Command::new("unshare")
+        .args(["--mount", "--map-root-user", "true"])
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_database_that_is_mounted_alone_or_from_a_network_is_refused() {
+    if !may_mount() {
+        eprintln!("this machine lets nobody mount: only the tests of store::place look at mounts");
+        return;
+    }
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(3));
+    site.push(&sim, &["run", "fleet.csv"]).expect(0);
+    let push = site.push_command(&sim, &["run", "fleet.csv", "--again"]);
+    let alone = "mount --bind push.db push.db";
+    Push::start(mounting(alone, &push, site.folder()))
+        .ended()
+        .expect(6)
+        .says(&["mounted by itself", "mount its folder instead"]);
+    // No server of a network file system is at hand, so that the list of mounts says that one is mounted here.
+    let folder = site.folder().canonicalize().unwrap();
+    site.write(
+        "mounts",
+        format!(
+            "36 22 0:33 / {} rw - nfs4 nas:/share rw\n",
+            folder.display()
+        ),
+    );
+    let network = "mount --bind mounts /proc/$$/mountinfo";
+    Push::start(mounting(network, &push, site.folder()))
+        .ended()
+        .expect(6)
+        .says(&["nfs4", "--allow-network-filesystem"]);
+    assert_eq!(sim.stats().requests, 1, "nothing was sent");
+    let mut allowed = push;
+    allowed.arg("--allow-network-filesystem");
+    Push::start(mounting(network, &allowed, site.folder()))
+        .ended()
+        .expect(0);
+    assert_eq!(sim.stats().requests, 2);
+}
