@@ -54,6 +54,10 @@ fn check(entry: &Entry) {
         Entry::Row(row) => {
             assert!(row.line > 0 && !row.device_key.is_empty());
             assert!(!row.payload.product_key.is_empty());
+            for key in [&row.device_key, &row.payload.product_key] {
+                let unseen = |character: char| character.is_control() || character == '\u{feff}';
+                assert!(!key.contains(unseen), "{key:?} goes out");
+            }
             let data: serde_json::Value =
                 serde_json::from_str(&row.payload.data).unwrap_or_else(|error| {
                     panic!("{:?} goes out and is not JSON: {error}", row.payload.data)
@@ -67,7 +71,10 @@ fn check(entry: &Entry) {
                 assert!(object.is_object(), "{text}");
             }
         }
-        Entry::Bad(error) => assert!(error.line > 0 && !error.reason.is_empty()),
+        Entry::Bad(error) => {
+            assert!(error.line > 0 && !error.mistakes.is_empty());
+            assert!(error.mistakes.iter().all(|one| !one.reason.is_empty()));
+        }
     }
 }
 

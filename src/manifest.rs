@@ -7,8 +7,11 @@
 //! What a row may say:
 //!
 //! - An empty cell, and null in JSONL, is as good as absent. An empty line is no row, nor is a line of delimiters only.
-//! - Keys go out exactly as written, whatever characters they hold, but blanks around one are refused, and so is one that a spreadsheet
-//!   has turned into `8.6E+14`.
+//! - Keys go out exactly as written, but blanks around one are refused, and so are characters that nobody sees and what spreadsheets, data
+//!   frames and databases have made of a key: `8.6E+14`, `860123456789012.0`, `#N/A`. Labels and payloads keep every character.
+//! - A value in a CSV cell is refused when it is `#REF!`, `NaN`, `NULL` or the like, or has blanks around it outside quotes; JSONL says what
+//!   it means, and takes them.
+//! - A quote that is wrong, a header that comes again and a byte order mark in the middle are refused.
 //! - Either `data` or `service` with parameters, never both. What a row says wins over the [`Defaults`]; default parameters join the
 //!   row's own when both are for one service.
 //! - `is_cache` and `is_cover` are `true`, `false`, `1` or `0`.
@@ -31,8 +34,10 @@ mod header;
 mod json;
 mod jsonl;
 mod labels;
+mod leftover;
 mod line;
 mod memo;
+mod quotes;
 mod records;
 mod rows;
 mod source;
@@ -55,7 +60,7 @@ use self::{
 };
 
 pub use defaults::Defaults;
-pub use error::{Fault, ManifestError, Problem};
+pub use error::{Fault, Faults, ManifestError, Problem};
 pub use rows::{Entry, Rows};
 
 /// The longest row, in bytes: room for a hundred thousand device keys in one line, and a bound for the memory of a row whose quote is
@@ -102,7 +107,7 @@ impl Manifest {
     /// The rows, from the first on.
     pub fn rows(&self) -> Result<Rows, ManifestError> {
         self.read()
-            .map_err(|fault| fault.of(&self.name))
+            .map_err(|faults| faults.of(&self.name))
             .map(|reader| Rows::new(&self.name, reader))
     }
 
@@ -154,7 +159,7 @@ impl Manifest {
         })
     }
 
-    fn read(&self) -> Result<Reader, Fault> {
+    fn read(&self) -> Result<Reader, Faults> {
         let stream = self.source.open(self.compression).map_err(Fault::whole)?;
         let mut input =
             BufReader::with_capacity(stream.capacity(), Verified::new(stream, self.hash));

@@ -33,7 +33,7 @@ pub use ids::{BundleId, PayloadId, RequestId, RunId, TaskId};
 pub use loopback::is_loopback;
 pub use options::{AfterFailure, InDoubt, Language, OptionError, Percent, Rate, Region};
 pub use outcome::{Class, Outcome};
-pub use payload::{Payload, Row, RowError};
+pub use payload::{Mistake, Payload, Row, RowError};
 pub use rollout::{Canary, CanaryStanding, CanaryVerdict, Ramp, Steps};
 pub use schedule::{DailyWindow, Deadline, Hours, RepeatAfter, Schedule, SendWindow, Until};
 pub use state::{Counts, RunState, TaskState, TaskStatus};

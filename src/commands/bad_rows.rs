@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::RowError;
+use crate::model::{Mistake, RowError};
 
 /// Mistakes that are told at once.
 const MOST_MISTAKES: usize = 20;
@@ -10,15 +10,16 @@ const MOST_MISTAKES: usize = 20;
 /// The bad rows that have been found.
 #[derive(Debug, Default)]
 pub(super) struct BadRows {
-    mistakes: Vec<Mistake>,
+    mistakes: Vec<Found>,
     rows: u64,
     last_line: Option<u64>,
 }
 
 /// A mistake where it stands first.
 #[derive(Debug)]
-struct Mistake {
-    first: RowError,
+struct Found {
+    mistake: Mistake,
+    line: u64,
     /// Rows after the first that have it, too.
     more: u64,
     last_line: u64,
@@ -34,22 +35,26 @@ impl BadRows {
     /// looking for more is in vain.
     pub(super) fn add(&mut self, error: RowError) -> bool {
         let line = error.line;
-        let full = self.mistakes.len() == MOST_MISTAKES;
-        let known = self.mistakes.iter_mut().find(|mistake| {
-            mistake.first.column == error.column && mistake.first.reason == error.reason
-        });
-        match known {
-            Some(mistake) => {
-                // A JSONL line with many devices is one line to correct.
-                mistake.more += u64::from(mistake.last_line != line);
-                mistake.last_line = line;
+        for mistake in error.mistakes {
+            let full = self.mistakes.len() == MOST_MISTAKES;
+            let known = self
+                .mistakes
+                .iter_mut()
+                .find(|found| found.mistake == mistake);
+            match known {
+                Some(found) => {
+                    // A JSONL line with many devices is one line to correct.
+                    found.more += u64::from(found.last_line != line);
+                    found.last_line = line;
+                }
+                None if full => return false,
+                None => self.mistakes.push(Found {
+                    mistake,
+                    line,
+                    more: 0,
+                    last_line: line,
+                }),
             }
-            None if full => return false,
-            None => self.mistakes.push(Mistake {
-                first: error,
-                more: 0,
-                last_line: line,
-            }),
         }
         self.rows += u64::from(self.last_line != Some(line));
         self.last_line = Some(line);
@@ -66,9 +71,16 @@ impl BadRows {
                 "{file}: the first {MOST_MISTAKES} different mistakes, in {rows}; nothing has been sent"
             )
         };
-        for Mistake { first, more, .. } in &self.mistakes {
+        for found in &self.mistakes {
+            let Found {
+                mistake,
+                line,
+                more,
+                ..
+            } = found;
+            let separator = if mistake.column.is_some() { "," } else { ":" };
             // Writing to a string cannot fail.
-            let _ = write!(text, "\n{first}");
+            let _ = write!(text, "\nline {line}{separator} {mistake}");
             if *more > 0 {
                 let _ = write!(text, " (and {more} more {})", noun(*more));
             }
@@ -93,10 +105,38 @@ mod tests {
     fn error(line: u64, column: &str, reason: &str) -> RowError {
         RowError {
             line,
-            column: Some(column.into()),
             device_key: format!("D{line}").into(),
+            mistakes: vec![mistake(column, reason)],
+        }
+    }
+
+    fn mistake(column: &str, reason: &str) -> Mistake {
+        Mistake {
+            column: Some(column.into()),
             reason: reason.into(),
         }
+    }
+
+    #[test]
+    fn every_mistake_of_a_row_has_a_line() {
+        let mut bad = BadRows::default();
+        for line in 2..=3 {
+            assert!(bad.add(RowError {
+                line,
+                device_key: "D".into(),
+                mistakes: vec![
+                    mistake("qos", "is wrong"),
+                    mistake("data", &format!("is bad {line}"))
+                ],
+            }));
+        }
+        insta::assert_snapshot!(bad.text("fleet.csv", true), @r"
+        fleet.csv: 2 rows cannot be sent; nothing has been sent
+        line 2, column qos: is wrong (and 1 more row)
+        line 2, column data: is bad 2
+        line 3, column data: is bad 3
+        correct them, or record them as failed and go on with --skip-invalid
+        ");
     }
 
     #[test]

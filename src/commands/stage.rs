@@ -51,11 +51,22 @@ pub(super) async fn stage(
     // Whatever went wrong on the way: the reader ends when nobody takes its batches any more.
     let read = reader.await.map_err(Failure::usage)?;
     let problem = match (stored, read) {
-        (Ok(Stored::All(rows)), Ok(())) => match expected(rows, input, &file) {
-            Ok(()) => return Ok(Some(stager.finish(clock::wall_now()).await?)),
+        (Ok(Stored::All(rows)), Ok(unended)) => match expected(rows, input, &file) {
+            Ok(()) => {
+                if let Some(line) = unended {
+                    tracing::warn!(
+                        "{file}, line {line}: the last line has no line end; if the file was cut, its last value is cut, too"
+                    );
+                }
+                return Ok(Some(stager.finish(clock::wall_now()).await?));
+            }
             Err(failure) => Some(failure),
         },
         (Ok(Stored::Interrupted), _) => None,
+        (Ok(Stored::Bad(text)), Ok(_)) => Some(Failure::usage(anyhow!(text))),
+        (Ok(Stored::Bad(text)), Err(error)) => Some(Failure::usage(anyhow!(
+            "{text}\nand more cannot be read: {error}"
+        ))),
         (Err(failure), _) => Some(failure),
         (Ok(Stored::All(_)), Err(error)) => Some(error.into()),
     };
@@ -66,6 +77,8 @@ pub(super) async fn stage(
 enum Stored {
     /// The manifest to its end, so many rows.
     All(u64),
+    /// Rows that cannot be sent: what is told of them.
+    Bad(String),
     Interrupted,
 }
 
@@ -75,27 +88,32 @@ enum Batch {
     Bad(RowError),
 }
 
-fn read_rows(manifest: &Manifest, batches: &mpsc::Sender<Batch>) -> Result<(), ManifestError> {
+/// Reads every row; gives the line of a last one that may be cut.
+fn read_rows(
+    manifest: &Manifest,
+    batches: &mpsc::Sender<Batch>,
+) -> Result<Option<u64>, ManifestError> {
+    let mut entries = manifest.rows()?;
     let mut rows = Vec::with_capacity(BATCH);
     // A send fails when the store has given up, and then says why itself.
-    for entry in manifest.rows()? {
+    for entry in &mut entries {
         match entry? {
             Entry::Row(row) => rows.push(row),
             Entry::Bad(error) => {
                 if batches.blocking_send(Batch::Bad(error)).is_err() {
-                    return Ok(());
+                    return Ok(None);
                 }
             }
         }
         if rows.len() == BATCH {
             let full = std::mem::replace(&mut rows, Vec::with_capacity(BATCH));
             if batches.blocking_send(Batch::Rows(full)).is_err() {
-                return Ok(());
+                return Ok(None);
             }
         }
     }
     let _ = batches.blocking_send(Batch::Rows(rows));
-    Ok(())
+    Ok(entries.unended())
 }
 
 async fn store_rows(
@@ -137,7 +155,7 @@ async fn store_rows(
     if bad.is_empty() {
         Ok(Stored::All(rows))
     } else {
-        Err(Failure::usage(anyhow!(bad.text(file, whole))))
+        Ok(Stored::Bad(bad.text(file, whole)))
     }
 }
 

@@ -1,42 +1,97 @@
 //! The text of a cell as the type that its column asks for. A reason for refusing it says what is wrong and the way out.
 
-use super::json;
-use crate::model::Payload;
+use std::fmt::Write as _;
+
+use super::{json, leftover};
+use crate::model::{CodePoint, Payload};
 
 /// Whether a device or product key can be sent as it stands.
 ///
-/// Keys are text and go out exactly as written: leading zeros survive, and nothing is trimmed, so blanks around a key are refused.
+/// Keys are text and go out exactly as written: leading zeros survive, and nothing is trimmed, so blanks around a key are refused, and so is
+/// what nobody sees in it or means by it.
 pub(super) fn check_key(key: &str) -> Result<(), String> {
-    if key.is_empty() {
-        return Err("is empty".into());
+    check_code(key)?;
+    match leftover::in_key(key) {
+        Some(reason) => Err(format!("`{}` {reason}", shown(key))),
+        None => Ok(()),
     }
-    if key.starts_with(char::is_whitespace) || key.ends_with(char::is_whitespace) {
-        return Err(format!("{key:?} has blanks around it; take them away"));
-    }
-    if is_spreadsheet_float(key) {
-        return Err(format!(
-            "`{key}` is a number that a spreadsheet has rounded; format the column as text and export again"
-        ));
-    }
-    Ok(())
 }
 
-/// `8.6E+14`, `8,6e14`, `9E+14`: what a spreadsheet makes of a long number. Without a fraction the plus sign has to be there,
-/// because `9E14` is also a hexadecimal key.
-fn is_spreadsheet_float(key: &str) -> bool {
-    let Some((mantissa, exponent)) = key.split_once(['e', 'E']) else {
-        return false;
+/// Whether a name that the platform knows, of a service or a parameter, can be sent as it stands: it is no free text.
+pub(super) fn check_code(code: &str) -> Result<(), String> {
+    if code.is_empty() {
+        return Err("is empty".into());
+    }
+    if code.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    check_characters(code)
+}
+
+fn check_characters(code: &str) -> Result<(), String> {
+    if let Some((place, character)) = CodePoint::unseen_in(code) {
+        return Err(format!(
+            "\"{}\" has {character}, which nobody sees, as character {place}; take it away",
+            shown(code)
+        ));
+    }
+    if code.starts_with(char::is_whitespace) || code.ends_with(char::is_whitespace) {
+        return Err(format!(
+            "\"{}\" has blanks around it; take them away",
+            shown(code)
+        ));
+    }
+    let odd = |character: &char| {
+        *character == '\u{fffd}' || *character != ' ' && character.is_whitespace()
     };
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let (signed, exponent) = match exponent.strip_prefix('+') {
-        Some(exponent) => (true, exponent),
-        None => (false, exponent),
-    };
-    let mantissa_fits = match mantissa.split_once(['.', ',']) {
-        Some((whole, fraction)) => digits(whole) && digits(fraction),
-        None => signed && digits(mantissa),
-    };
-    mantissa_fits && digits(exponent)
+    match code
+        .chars()
+        .enumerate()
+        .find(|(_, character)| odd(character))
+    {
+        None => Ok(()),
+        Some((place, character)) => {
+            let (character, place) = (CodePoint(character), place + 1);
+            Err(if character.0 == '\u{fffd}' {
+                format!(
+                    "\"{}\" has {character} as character {place}: a character was lost in a conversion; export again as UTF-8",
+                    shown(code)
+                )
+            } else {
+                format!(
+                    "\"{}\" has {character} as character {place}, which looks like a blank; write it anew",
+                    shown(code)
+                )
+            })
+        }
+    }
+}
+
+/// Whether a CSV cell is a value that somebody means to send.
+pub(super) fn check_value(text: &str) -> Result<(), String> {
+    match leftover::in_value(text) {
+        Some(reason) => Err(format!("`{text}` {reason}")),
+        None => Ok(()),
+    }
+}
+
+/// Text for a message: what would steer a terminal written out, and not more than a line of it.
+pub(super) fn shown(text: &str) -> String {
+    const MOST: usize = 60;
+    let mut out = String::new();
+    for character in text.chars().take(MOST) {
+        if CodePoint(character).is_unseen() {
+            out.extend(character.escape_default());
+        } else {
+            out.push(character);
+        }
+    }
+    let more = text.chars().count().saturating_sub(MOST);
+    if more > 0 {
+        // Writing to a string cannot fail.
+        let _ = write!(out, "… and {more} more characters");
+    }
+    out
 }
 
 /// `qos`.
@@ -45,7 +100,13 @@ pub(super) fn qos(text: &str) -> Result<i32, String> {
     text.parse()
         .ok()
         .filter(|level| Payload::QOS.contains(level))
-        .ok_or_else(|| format!("{text:?} is not a whole number from {least} to {most}"))
+        .ok_or_else(|| {
+            format!(
+                "\"{}\" is not a whole number from {least} to {most}{}",
+                shown(text),
+                hint(text)
+            )
+        })
 }
 
 /// `is_cache` and `is_cover`: `true`, `false`, `1` or `0`; spreadsheets write the words in capitals.
@@ -55,7 +116,24 @@ pub(super) fn flag(text: &str) -> Result<bool, String> {
         "0" => Ok(false),
         word if word.eq_ignore_ascii_case("true") => Ok(true),
         word if word.eq_ignore_ascii_case("false") => Ok(false),
-        _ => Err(format!("{text:?} is neither `true` nor `false`")),
+        _ => Err(format!(
+            "\"{}\" is neither `true` nor `false` (nor `1` or `0`){}",
+            shown(text),
+            hint(text)
+        )),
+    }
+}
+
+/// What to do about a cell that is nearly what it should be.
+fn hint(text: &str) -> &'static str {
+    if text.trim() != text {
+        "; take the blanks away"
+    } else if text.strip_suffix(".0").is_some() {
+        "; take the fraction away, which a data frame adds to a column with gaps"
+    } else if leftover::in_value(text).is_some() {
+        "; leave the cell empty for no value"
+    } else {
+        ""
     }
 }
 
@@ -63,7 +141,11 @@ pub(super) fn flag(text: &str) -> Result<bool, String> {
 pub(super) fn seconds(text: &str) -> Result<i64, String> {
     match text.parse() {
         Ok(seconds) if seconds >= 0 => Ok(seconds),
-        _ => Err(format!("{text:?} is not a number of seconds, 0 or more")),
+        _ => Err(format!(
+            "\"{}\" is not a number of seconds, 0 or more{}",
+            shown(text),
+            hint(text)
+        )),
     }
 }
 
@@ -105,48 +187,57 @@ mod tests {
         for key in [
             "DK00001",
             "000123",
-            "860123456789012",
             "9E14",
-            "E14",
-            "1E5",
-            "8.6",
             "a b",
             "ключ",
             "🔑",
             "\"quoted\"",
-            "a\u{0}b",
-            "a\nb",
-            "1.2.3E+4",
-            "E+14",
-            "8.6E+",
-            "-1",
+            "e\u{301}",
         ] {
             assert_eq!(check_key(key), Ok(()), "{key:?}");
         }
+        assert_eq!(check_key(""), Err("is empty".into()));
+        assert!(
+            check_key("8.6E+14").is_err_and(|reason| reason.starts_with("`8.6E+14` is a number"))
+        );
     }
 
     #[test]
-    fn a_key_that_a_spreadsheet_rounded_is_refused() {
-        for key in [
-            "8.6E+14",
-            "8.6e+14",
-            "8,6E+14",
-            "8.6E14",
-            "9E+14",
-            "86E+13",
-            "8.60123456789012E+14",
+    fn blanks_and_what_nobody_sees_are_refused_and_not_trimmed() {
+        for (key, expected) in [
+            (" DK1", "\" DK1\" has blanks around it"),
+            ("DK1 ", "has blanks around it"),
+            ("\u{a0}DK1", "has blanks around it"),
+            ("DK\u{a0}1", "has U+00A0 (no-break space) as character 3"),
+            (
+                "DK1\t",
+                "\"DK1\\t\" has U+0009 (tab), which nobody sees, as character 4",
+            ),
+            (
+                "D\nK",
+                "has U+000A (line feed), which nobody sees, as character 2",
+            ),
+            (
+                "\0\0",
+                "\"\\u{0}\\u{0}\" has U+0000 (NUL), which nobody sees, as character 1",
+            ),
+            (
+                "D\u{200b}",
+                "\"D\\u{200b}\" has U+200B (zero width space), which",
+            ),
+            (
+                "D\u{fffd}",
+                "has U+FFFD (replacement character) as character 2: a character was lost",
+            ),
         ] {
             let reason = check_key(key).expect_err(key);
-            assert!(reason.contains("spreadsheet"), "{reason}");
+            assert!(reason.contains(expected), "{key:?}: {reason}");
         }
-    }
-
-    #[test]
-    fn blanks_around_a_key_are_refused_and_not_trimmed() {
-        for key in [" DK1", "DK1 ", "DK1\t", "\u{a0}DK1", "DK1\n"] {
-            assert!(check_key(key).is_err_and(|reason| reason.contains("blanks")));
-        }
-        assert_eq!(check_key(""), Err("is empty".into()));
+        let long = format!("{}\0", "k".repeat(10_000));
+        assert!(
+            check_key(&long)
+                .is_err_and(|reason| reason.len() < 200 && reason.contains("… and 9941 more"))
+        );
     }
 
     #[test]
@@ -155,9 +246,13 @@ mod tests {
         for text in ["-1", "3", "1.0", "2147483648"] {
             assert_eq!(
                 qos(text),
-                Err(format!("{text:?} is not a whole number from 0 to 2"))
+                Err(format!(
+                    "{text:?} is not a whole number from 0 to 2{}",
+                    hint(text)
+                ))
             );
         }
+        assert!(hint("1.0").contains("data frame") && hint(" 1").contains("blanks"));
         assert_eq!(seconds("0"), Ok(0));
         assert!(seconds("-1").is_err());
         assert!(seconds("10m").is_err());

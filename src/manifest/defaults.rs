@@ -71,13 +71,14 @@ impl Defaults {
             }
             cell::wire_string(data).map_err(|reason| flag("--data", reason))?;
         }
-        if self.service.as_deref() == Some("") {
-            return Err(flag("--service", "is empty"));
+        if let Some(service) = &self.service {
+            cell::check_code(service).map_err(|reason| flag("--service", reason))?;
         }
         for (place, (code, _)) in self.params.iter().enumerate() {
             if code.is_empty() {
                 return Err(flag("--param", "needs a code before the `=`"));
             }
+            cell::check_code(code).map_err(|reason| flag("--param", reason))?;
             if self.params[..place].iter().any(|(other, _)| other == code) {
                 return Err(flag("--param", format!("`{code}` is given twice")));
             }

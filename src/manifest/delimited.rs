@@ -2,14 +2,14 @@
 
 use std::{borrow::Cow, io::BufRead};
 
-use crate::model::{Row, RowError};
+use crate::model::{Mistake, Row, RowError};
 
 use super::{
-    Entry, Fault, cell,
+    Entry, Fault, Faults, Problem, cell,
     column::{Column, Field},
-    draft::{Draft, Flaw, Place},
+    draft::{Draft, Flaw, Flaws, Place},
     encode::{Encoder, parameter_text},
-    header::Header,
+    header::{Header, Repeated},
     labels::Labels,
     memo::Memo,
     records::{Record, Records},
@@ -20,6 +20,7 @@ use super::{
 pub(super) struct Delimited<R> {
     records: Records<R>,
     layout: Layout,
+    unended: Option<u64>,
 }
 
 impl<R: BufRead> Delimited<R> {
@@ -28,11 +29,12 @@ impl<R: BufRead> Delimited<R> {
         mut input: R,
         delimiter: Option<u8>,
         encoder: Encoder,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, Faults> {
         let header = Header::read(&mut input, delimiter)?;
         Ok(Self {
             records: Records::new(input, header.delimiter, header.next_line),
             layout: Layout::new(header, encoder),
+            unended: None,
         })
     }
 
@@ -46,9 +48,17 @@ impl<R: BufRead> Delimited<R> {
             };
             // Spreadsheets leave rows behind that consist of delimiters only; such a row says no more than a blank line.
             if !record.is_blank() {
-                return Ok(Some(self.layout.entry(&record)));
+                if !record.ends_its_line() && !record.is_quoted(record.len() - 1) {
+                    self.unended = Some(record.line);
+                }
+                return self.layout.entry(&record).map(Some);
             }
         }
+    }
+
+    /// The last row's line, when it has been read and no line end follows it: the last value is perhaps cut.
+    pub(super) fn unended(&self) -> Option<u64> {
+        self.unended
     }
 }
 
@@ -88,17 +98,48 @@ impl Layout {
         }
     }
 
-    fn entry(&mut self, record: &Record<'_>) -> Entry {
-        self.row(record)
-            .map_or_else(|flaw| Entry::Bad(self.row_error(record, &flaw)), Entry::Row)
+    fn entry(&mut self, record: &Record<'_>) -> Result<Entry, Fault> {
+        let mut flaws = Flaws::default();
+        if let Some(row) = self.row(record, &mut flaws)? {
+            return Ok(Entry::Row(row));
+        }
+        let key = self.header.device_key;
+        // With fields missing or to spare only the first one is surely what its column says.
+        let readable = record.len() == self.meanings.len() || key == 0;
+        let device_key = record.iter().nth(key).filter(|_| readable);
+        Ok(Entry::Bad(RowError {
+            line: record.line,
+            device_key: device_key.unwrap_or_default().into(),
+            mistakes: flaws
+                .into_iter()
+                .map(|flaw| Mistake {
+                    column: self.column_name(&flaw.place),
+                    reason: flaw.reason.into(),
+                })
+                .collect(),
+        }))
     }
 
-    fn row(&mut self, record: &Record<'_>) -> Result<Row, Flaw> {
+    /// The row of a record; nothing when anything is wrong with it, which is then among `flaws`.
+    fn row(&mut self, record: &Record<'_>, flaws: &mut Flaws) -> Result<Option<Row>, Fault> {
+        if let Some(flaw) = self.joined(record)? {
+            flaws.push(flaw);
+            return Ok(None);
+        }
+        if let Some((place, stray)) = record.stray_quote() {
+            flaws.push(Flaw::named(&self.place_name(place), stray.to_string()));
+        }
         let (fields, columns) = (record.len(), self.meanings.len());
         if fields != columns {
-            return Err(Flaw::of_row(format!(
-                "has {fields} fields where the header has {columns}; is a text with a delimiter in it not quoted?"
+            let why = if fields < columns {
+                "is the row cut, or does a delimiter lack?"
+            } else {
+                "put a text that holds a delimiter in quotes"
+            };
+            flaws.push(Flaw::of_row(format!(
+                "has {fields} fields where the header has {columns}; {why}"
             )));
+            return Ok(None);
         }
         self.memo.begin();
         let mut labels = Labels::default();
@@ -109,42 +150,74 @@ impl Layout {
             }
             match meaning {
                 Meaning::Field(Field::DeviceKey) => device_key = text,
-                Meaning::Field(_) | Meaning::Param(_) => self.memo.add(place, text),
-                Meaning::Label(name) => labels.push(name, text),
-                Meaning::Nothing => {
-                    return Err(Flaw::named(
-                        &(place + 1).to_string(),
-                        "the cell is filled, but the header has no name for the column",
-                    ));
+                Meaning::Field(Field::Service) | Meaning::Param(_) => {
+                    if has_blanks(text) && !record.is_quoted(place) {
+                        flaws.push(Flaw::named(&self.place_name(place), blanks(text)));
+                    }
+                    self.memo.add(place, text);
                 }
+                Meaning::Field(_) => self.memo.add(place, text),
+                Meaning::Label(name) => labels.push(name, text),
+                Meaning::Nothing => flaws.push(Flaw::named(
+                    &(place + 1).to_string(),
+                    "the cell is filled, but the header has no name for the column; name it there, or empty the cell",
+                )),
             }
         }
-        cell::check_key(device_key).map_err(|reason| Flaw::of(Field::DeviceKey, reason))?;
-        let payload = self
-            .memo
-            .payload(|| self.encoder.payload(&draft(&self.meanings, record)?))?;
-        Ok(Row {
+        flaws
+            .keep(cell::check_key(device_key).map_err(|reason| Flaw::of(Field::DeviceKey, reason)));
+        let payload = self.memo.payload(|| {
+            let draft = draft(&self.meanings, record, flaws);
+            self.encoder.payload(&draft, flaws)
+        });
+        Ok(flaws.unless_any(payload).map(|payload| Row {
             line: record.line,
             device_key: device_key.into(),
             payload,
             labels: labels.finish(),
-        })
+        }))
     }
 
-    fn row_error(&self, record: &Record<'_>, flaw: &Flaw) -> RowError {
-        let key = self.header.device_key;
-        // With fields missing or to spare only the first one is surely what its column says.
-        let readable = record.len() == self.meanings.len() || key == 0;
-        RowError {
-            line: record.line,
-            column: self.column_name(&flaw.place),
-            device_key: record
-                .iter()
-                .nth(key)
-                .filter(|_| readable)
-                .unwrap_or_default()
-                .into(),
-            reason: flaw.reason.as_str().into(),
+    /// Whether another file begins with this record: its mark or its header stands there.
+    fn joined(&self, record: &Record<'_>) -> Result<Option<Flaw>, Fault> {
+        let key = record
+            .iter()
+            .nth(self.header.device_key)
+            .unwrap_or_default();
+        // The names of columns do not end in digits and most keys do, so that few rows are looked at twice.
+        let may_be_header =
+            record.len() != self.meanings.len() || !key.ends_with(|c: char| c.is_ascii_digit());
+        let repeated = may_be_header
+            .then(|| self.header.is_repeated_by(record))
+            .flatten();
+        match repeated {
+            Some(Repeated::Same) => Ok(Some(Flaw::of_row(format!(
+                "repeats the header{}: delete the line; if a device is really called so, write its row in JSONL",
+                if record.begins_with_mark() {
+                    ", behind a byte order mark (U+FEFF), as when files are joined"
+                } else {
+                    ", as when files are joined"
+                }
+            )))),
+            Some(Repeated::Other) => Err(Fault::at(
+                record.line,
+                Problem::Header(
+                    "another header with other columns begins here, as when files are joined; push each file for itself".into(),
+                ),
+            )),
+            None if record.begins_with_mark() => Ok(Some(Flaw::named(
+                &self.place_name(0),
+                "begins with a byte order mark (U+FEFF), as files do when they are joined; delete it; if it belongs to the text, put the field in quotes",
+            ))),
+            None => Ok(None),
+        }
+    }
+
+    /// A column's name, or its number when it has none.
+    fn place_name(&self, place: usize) -> Box<str> {
+        match self.header.names().get(place) {
+            Some(name) if !name.is_empty() => name.clone(),
+            _ => (place + 1).to_string().into(),
         }
     }
 
@@ -180,23 +253,42 @@ impl Layout {
     }
 }
 
-/// What a record asks for.
-fn draft<'r>(meanings: &'r [Meaning], record: &Record<'r>) -> Result<Draft<'r>, Flaw> {
+/// What a record asks for; a cell that cannot be read keeps its place.
+fn draft<'r>(meanings: &'r [Meaning], record: &Record<'r>, flaws: &mut Flaws) -> Draft<'r> {
     let mut draft = Draft::default();
     for (meaning, text) in meanings.iter().zip(record.iter()) {
         match meaning {
             _ if text.is_empty() => {}
             Meaning::Field(field) => {
+                if *field == Field::Service {
+                    flaws.keep(
+                        cell::check_value(text).map_err(|reason| Flaw::of(Field::Service, reason)),
+                    );
+                }
                 draft.set(*field, Value::Text(Cow::Borrowed(text)));
             }
             Meaning::Param(code) => {
-                let value = parameter_text(text).map_err(|reason| Flaw::of_param(code, reason))?;
+                let value = cell::check_value(text)
+                    .and_then(|()| parameter_text(text))
+                    .map_err(|reason| Flaw::of_param(code, reason));
+                let value = flaws.keep(value).unwrap_or(Value::Text(Cow::Borrowed("")));
                 draft.params.push((Cow::Borrowed(code), value));
             }
             Meaning::Label(_) | Meaning::Nothing => {}
         }
     }
-    Ok(draft)
+    draft
+}
+
+fn has_blanks(text: &str) -> bool {
+    text.starts_with([' ', '\t']) || text.ends_with([' ', '\t'])
+}
+
+fn blanks(text: &str) -> String {
+    format!(
+        "\"{}\" has blanks around it; take them away, or, if they are to be sent, put the field in quotes",
+        cell::shown(text)
+    )
 }
 
 #[cfg(test)]

@@ -74,6 +74,31 @@ pub(super) enum Place {
     Named(Box<str>),
 }
 
+/// Everything that is wrong with a row, as far as it has been read.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Flaws(Vec<Flaw>);
+
+impl Flaws {
+    pub(super) fn push(&mut self, flaw: Flaw) {
+        self.0.push(flaw);
+    }
+
+    /// What was read, or nothing after its flaw has been noted.
+    pub(super) fn keep<T>(&mut self, read: Result<T, Flaw>) -> Option<T> {
+        read.map_err(|flaw| self.push(flaw)).ok()
+    }
+
+    /// `value`, unless anything is wrong; the flaws then stay here.
+    pub(super) fn unless_any<T>(&self, value: Option<T>) -> Option<T> {
+        value.filter(|_| self.0.is_empty())
+    }
+
+    /// The flaws, in the order in which they were found.
+    pub(super) fn into_iter(self) -> impl Iterator<Item = Flaw> {
+        self.0.into_iter()
+    }
+}
+
 impl Flaw {
     pub(super) fn of_row(reason: impl Into<String>) -> Self {
         Self {

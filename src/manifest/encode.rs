@@ -8,7 +8,7 @@ use super::{
     Defaults, ManifestError, cell,
     column::Field,
     defaults::flag,
-    draft::{Draft, Flaw},
+    draft::{Draft, Flaw, Flaws},
     json,
     wire::{Command, Value},
 };
@@ -42,95 +42,109 @@ impl Encoder {
         Ok(Self { defaults, data })
     }
 
-    /// What a row asks for.
-    pub(super) fn payload(&self, draft: &Draft<'_>) -> Result<Payload, Flaw> {
-        let product_key = match draft.parsed(Field::ProductKey, |key| {
-            cell::check_key(key).map(|()| key.into())
-        })? {
-            Some(key) => key,
-            None => self.default_product_key()?,
-        };
-        let is_cache = draft.parsed(Field::IsCache, cell::flag)?;
-        let cache_time = draft.parsed(Field::CacheTime, cell::seconds)?;
+    /// What a row asks for; nothing when anything is wrong with it, which is then among `flaws`.
+    pub(super) fn payload(&self, draft: &Draft<'_>, flaws: &mut Flaws) -> Option<Payload> {
+        let product_key = flaws.keep(self.product_key(draft));
+        let data = self.data(draft, flaws);
+        let qos = flaws.keep(draft.parsed(Field::Qos, cell::qos));
+        let is_cache = flaws.keep(draft.parsed(Field::IsCache, cell::flag));
+        let cache_time = flaws.keep(draft.parsed(Field::CacheTime, cell::seconds));
+        let is_cover = flaws.keep(draft.parsed(Field::IsCover, cell::flag));
+        let extend_para = flaws.keep(extend_para(draft));
         // A row that switches the cache off does not want the default's time for it either.
-        let default_time = self.defaults.cache_time.filter(|_| is_cache != Some(false));
-        Ok(Payload {
-            product_key,
-            data: self.data(draft)?,
-            qos: draft.parsed(Field::Qos, cell::qos)?.or(self.defaults.qos),
-            is_cache: is_cache.or(default_time.map(|_| true)),
-            cache_time: cache_time.or(default_time),
-            is_cover: draft
-                .parsed(Field::IsCover, cell::flag)?
-                .or(self.defaults.cover.then_some(true)),
-            extend_para: extend_para(draft)?,
-        })
+        let default_time = self
+            .defaults
+            .cache_time
+            .filter(|_| is_cache != Some(Some(false)));
+        flaws.unless_any(Some(Payload {
+            product_key: product_key?,
+            data: data?,
+            qos: qos?.or(self.defaults.qos),
+            is_cache: is_cache?.or(default_time.map(|_| true)),
+            cache_time: cache_time?.or(default_time),
+            is_cover: is_cover?.or(self.defaults.cover.then_some(true)),
+            extend_para: extend_para?,
+        }))
     }
 
-    fn default_product_key(&self) -> Result<Box<str>, Flaw> {
-        match &self.defaults.product_key {
-            Some(key) => Ok(key.as_str().into()),
-            None => Err(Flaw::of(
+    fn product_key(&self, draft: &Draft<'_>) -> Result<Box<str>, Flaw> {
+        let own = draft.parsed(Field::ProductKey, |key| {
+            cell::check_key(key).map(|()| key.into())
+        })?;
+        match (own, &self.defaults.product_key) {
+            (Some(key), _) => Ok(key),
+            (None, Some(key)) => Ok(key.as_str().into()),
+            (None, None) => Err(Flaw::of(
                 Field::ProductKey,
                 "the row has no product key: fill the column `product_key` or give `--product-key`",
             )),
         }
     }
 
-    fn data(&self, draft: &Draft<'_>) -> Result<Box<str>, Flaw> {
-        let service = draft.text(Field::Service)?;
+    fn data(&self, draft: &Draft<'_>, flaws: &mut Flaws) -> Option<Box<str>> {
+        let service = flaws.keep(draft.text(Field::Service))?;
         match (draft.get(Field::Data), service, draft.params.is_empty()) {
-            (None, None, true) => self.data.clone().ok_or_else(|| {
+            (None, None, true) => flaws.keep(self.data.clone().ok_or_else(|| {
                 Flaw::of_row(
                     "the row has neither `data` nor `service`: fill one of them or give `--service` or `--data`",
                 )
-            }),
-            (Some(data), None, true) => own_data(data),
-            (Some(_), _, _) => Err(Flaw::of(
-                Field::Data,
-                "`data` excludes `service` and its parameters: leave one of them empty",
-            )),
-            (None, service, _) => self.command(service, draft),
+            })),
+            (Some(data), None, true) => flaws.keep(own_data(data)),
+            (Some(_), _, _) => {
+                flaws.push(Flaw::of(
+                    Field::Data,
+                    "`data` excludes `service` and its parameters: leave one of them empty",
+                ));
+                None
+            }
+            (None, service, _) => self.command(service, draft, flaws),
         }
     }
 
     /// The wire string of a row that names a service, parameters or both.
-    fn command(&self, service: Option<&str>, draft: &Draft<'_>) -> Result<Box<str>, Flaw> {
+    fn command(
+        &self,
+        service: Option<&str>,
+        draft: &Draft<'_>,
+        flaws: &mut Flaws,
+    ) -> Option<Box<str>> {
         let default = self.defaults.service.as_deref();
-        let service = service.or(default).ok_or_else(|| {
+        let service = flaws.keep(service.or(default).ok_or_else(|| {
             Flaw::of(
                 Field::Service,
                 "the row has parameters and no service: fill the column `service` or give `--service`",
             )
-        })?;
-        if service.is_empty() {
-            return Err(Flaw::of(Field::Service, "is empty"));
-        }
+        }))?;
+        flaws.keep(cell::check_code(service).map_err(|reason| Flaw::of(Field::Service, reason)));
         let defaults: &[_] = if default.is_none_or(|default| default == service) {
             &self.defaults.params
         } else {
             &[]
         };
         let mut command = Command::new(service);
-        let mut add = |code: &str, value: &Value<'_>| {
-            command
-                .param(code, value)
-                .map_err(|unfit| Flaw::of_param(code, unfit.describe(code)))
+        let mut add = |code: &str, value: Result<&Value<'_>, Flaw>| {
+            let added = value.and_then(|value| {
+                cell::check_code(code).map_err(|reason| Flaw::of_param(code, reason))?;
+                command
+                    .param(code, value)
+                    .map_err(|unfit| Flaw::of_param(code, unfit.describe(code)))
+            });
+            flaws.keep(added);
         };
         for (code, text) in defaults {
             if let Some(own) = draft.param(code) {
-                add(code, own)?;
+                add(code, Ok(own));
             } else {
-                let value = parameter_text(text).map_err(|reason| Flaw::of_param(code, reason))?;
-                add(code, &value)?;
+                let value = parameter_text(text).map_err(|reason| Flaw::of_param(code, reason));
+                add(code, value.as_ref().map_err(Clone::clone));
             }
         }
         for (code, value) in &draft.params {
             if !defaults.iter().any(|(default, _)| default == code) {
-                add(code, value)?;
+                add(code, Ok(value));
             }
         }
-        Ok(command.finish())
+        Some(command.finish())
     }
 }
 
@@ -186,9 +200,16 @@ mod tests {
         draft
     }
 
-    fn payload(defaults: &Defaults, draft: &Draft<'_>) -> Payload {
+    fn made(defaults: &Defaults, draft: &Draft<'_>) -> Option<Payload> {
         let encoder = Encoder::new(defaults.clone()).expect("good defaults");
-        encoder.payload(draft).expect("a good draft")
+        let mut flaws = Flaws::default();
+        let payload = encoder.payload(draft, &mut flaws);
+        assert_eq!(payload.is_none(), flaws != Flaws::default());
+        payload
+    }
+
+    fn payload(defaults: &Defaults, draft: &Draft<'_>) -> Payload {
+        made(defaults, draft).expect("a good draft")
     }
 
     fn service_defaults() -> Defaults {
@@ -300,8 +321,7 @@ mod tests {
             service: None,
             ..service_defaults()
         };
-        let encoder = Encoder::new(defaults.clone()).expect("good defaults");
-        assert!(encoder.payload(&Draft::default()).is_err());
+        assert_eq!(made(&defaults, &Draft::default()), None);
         let named = draft(&[(Field::Service, "other")], &[]);
         assert_eq!(
             &*payload(&defaults, &named).data,
@@ -319,8 +339,7 @@ mod tests {
         let named = draft(&[(Field::Service, "s")], &[("a", "1")]);
         assert_eq!(&*payload(&defaults, &named).data, r#"[{"s":[{"a":"1"}]}]"#);
         // Parameters alone do not say what they are for.
-        let encoder = Encoder::new(defaults).expect("good defaults");
-        assert!(encoder.payload(&draft(&[], &[("a", "1")])).is_err());
+        assert_eq!(made(&defaults, &draft(&[], &[("a", "1")])), None);
     }
 
     #[test]

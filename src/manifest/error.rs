@@ -15,12 +15,12 @@ pub enum ManifestError {
         reason: String,
     },
     /// The file is at fault.
-    #[error("{file}{fault}")]
+    #[error("{file}{faults}")]
     File {
         /// The file's name as given, or `standard input`.
         file: Box<str>,
         /// Where in the file, and what.
-        fault: Fault,
+        faults: Faults,
     },
 }
 
@@ -56,10 +56,54 @@ impl Fault {
 
     /// Names the file.
     pub(super) fn of(self, file: &str) -> ManifestError {
+        Faults::from(self).of(file)
+    }
+}
+
+/// Everything that makes a file unusable, as far as it was read: one fault, but for a header that has several.
+#[derive(Debug)]
+pub struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// As many as are told at once.
+    const MOST: usize = 20;
+
+    /// The faults of a header; `None` when there are none.
+    pub(super) fn of_header(mut faults: Vec<Fault>) -> Option<Self> {
+        faults.truncate(Self::MOST);
+        (!faults.is_empty()).then_some(Self(faults))
+    }
+
+    /// Names the file.
+    pub(super) fn of(self, file: &str) -> ManifestError {
         ManifestError::File {
             file: file.into(),
-            fault: self,
+            faults: self,
         }
+    }
+}
+
+impl From<Fault> for Faults {
+    fn from(fault: Fault) -> Self {
+        Self(vec![fault])
+    }
+}
+
+impl fmt::Display for Faults {
+    /// Continues a file name; faults after the first have a line each.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, fault) in self.0.iter().enumerate() {
+            if place == 0 {
+                write!(f, "{fault}")?;
+            } else {
+                write!(
+                    f,
+                    "\n{}",
+                    fault.to_string().trim_start_matches([',', ':', ' '])
+                )?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -157,7 +201,9 @@ pub enum Problem {
     #[error("is {0} text; save it as UTF-8, or convert it: `iconv -f {0} -t UTF-8 FILE`")]
     Encoding(&'static str),
     /// Its encoding is not UTF-8.
-    #[error("is not UTF-8; save the file as UTF-8")]
+    #[error(
+        "is not UTF-8; save the file as UTF-8, or convert it: `iconv -f WINDOWS-1252 -t UTF-8 FILE` if it comes from Windows"
+    )]
     NotUtf8,
     /// It holds no byte but blanks.
     #[error("is empty; a manifest without rows is taken for a mistake")]
@@ -169,7 +215,9 @@ pub enum Problem {
     #[error("the row is longer than {} MiB; is a quote left open?", super::ROW_LIMIT >> 20)]
     RowTooLong,
     /// A quoted field runs into the end of the file.
-    #[error("a quote is opened in this row and never closed")]
+    #[error(
+        "a quote is opened in this row and never closed: the row is cut, or the quote belongs to the text and is to be doubled, in a field in quotes"
+    )]
     OpenQuote,
     /// A closing quote in a row of several lines is followed by text, so that the field may have swallowed rows.
     #[error(

@@ -8,8 +8,10 @@ use std::{
 
 use memchr::{memchr, memchr_iter};
 
+use crate::model::CodePoint;
+
 use super::{
-    Fault, Problem, ROW_LIMIT,
+    Fault, Faults, Problem, ROW_LIMIT, cell,
     column::{Column, Field, classify},
     records::{Record, Records},
 };
@@ -33,14 +35,15 @@ pub(super) struct Header {
 
 impl Header {
     /// Reads the header line; `delimiter` is the one that the file's name tells, when it does.
-    pub(super) fn read(input: &mut impl BufRead, delimiter: Option<u8>) -> Result<Self, Fault> {
+    pub(super) fn read(input: &mut impl BufRead, delimiter: Option<u8>) -> Result<Self, Faults> {
         let (text, line) = header_text(input)?;
         let delimiter = delimiter.unwrap_or_else(|| DELIMITERS[likeliest(&text).delimiter.0]);
         let mut records = Records::new(&text[..], delimiter, line);
         let Some(record) = records.read()? else {
-            return Err(Fault::whole(Problem::Empty));
+            return Err(Fault::whole(Problem::Empty).into());
         };
         let names: Vec<Box<str>> = record.iter().map(|name| name.trim().into()).collect();
+        let quote = record.stray_quote();
         let mut header = Self {
             delimiter,
             line,
@@ -48,16 +51,49 @@ impl Header {
             names,
             device_key: 0,
         };
-        header.device_key = header.check()?;
+        let mut faults = Vec::new();
+        if let Some((place, stray)) = quote {
+            faults.push(header.fault(&header.place_name(place), stray.to_string()));
+        }
+        header.device_key = header.check(&mut faults).unwrap_or_default();
+        if let Some(faults) = Faults::of_header(faults) {
+            return Err(faults);
+        }
         if records.read()?.is_some() {
             return Err(Fault::at(
                 line,
                 Problem::Header(
                     "the lines end in carriage returns alone; save the file with LF or CRLF".into(),
                 ),
-            ));
+            )
+            .into());
         }
         Ok(header)
+    }
+
+    /// Whether a row with these cells is a header again, as after two files were joined; for each cell the blanks and the byte order mark
+    /// around it do not count.
+    pub(super) fn is_repeated_by(&self, record: &Record<'_>) -> Option<Repeated> {
+        let key = bare(record.iter().nth(self.device_key).unwrap_or_default());
+        let is_key = |name: &str| name.len() <= 12 && is_device_key(name);
+        let fits = record.len() == self.names.len();
+        let in_place = is_key(key);
+        if fits && !in_place && !self.names.iter().any(|name| **name == *key) {
+            return None;
+        }
+        if !in_place && !record.iter().any(|name| is_key(bare(name))) {
+            return None;
+        }
+        let same = fits
+            && record
+                .iter()
+                .map(bare)
+                .eq(self.names.iter().map(|name| &**name));
+        Some(if same {
+            Repeated::Same
+        } else {
+            Repeated::Other
+        })
     }
 
     /// The columns' names as written.
@@ -71,66 +107,142 @@ impl Header {
     }
 
     /// Whether every column has a meaning of its own; gives the place of the device key.
-    fn check(&self) -> Result<usize, Fault> {
+    fn check(&self, faults: &mut Vec<Fault>) -> Option<usize> {
         let mut seen = HashMap::new();
         let mut device_key = None;
+        let mut meant = false;
         for (place, name) in self.names.iter().enumerate() {
             if name.is_empty() {
                 continue;
             }
-            let column = classify(name).map_err(|reason| self.fault(name, reason))?;
+            let column = match column(name) {
+                Ok(column) => column,
+                Err(reason) => {
+                    meant |= ["`device_key`", "`deviceKey`"]
+                        .iter()
+                        .any(|key| reason.contains(key));
+                    faults.push(self.fault(name, reason));
+                    continue;
+                }
+            };
             if let Some(other) = seen.insert(column, name) {
-                return Err(self.fault(
-                    name,
-                    if other == name {
-                        format!("the column `{name}` stands twice in the header")
-                    } else {
-                        format!("the columns `{other}` and `{name}` mean the same; leave one out")
-                    },
-                ));
+                let reason = if other == name {
+                    format!(
+                        "the column `{name}` stands twice in the header; leave one out, or, if it is another label, call it `label.<name>`"
+                    )
+                } else {
+                    format!("the columns `{other}` and `{name}` mean the same; leave one out")
+                };
+                faults.push(self.fault(name, reason));
             }
-            match column {
-                Column::Known(Field::DeviceKey) => device_key = Some(place),
+            let of_jsonl = match column {
+                Column::Known(Field::DeviceKey) => {
+                    device_key.get_or_insert(place);
+                    continue;
+                }
                 Column::Known(Field::Devices) => {
-                    return Err(self.fault(
-                        name,
-                        "is for JSONL; a CSV has one row for each device, its key in `device_key`",
-                    ));
+                    meant = true;
+                    "is for JSONL; a CSV has one row for each device, its key in `device_key`"
                 }
                 Column::Known(Field::Params) => {
-                    return Err(self.fault(
-                        name,
-                        "is for JSONL; a CSV has a column `param.<code>` for each parameter",
-                    ));
+                    "is for JSONL; a CSV has a column `param.<code>` for each parameter"
                 }
                 Column::Known(Field::Labels) => {
-                    return Err(self.fault(
-                        name,
-                        "is for JSONL; a CSV has a column for each label; if it is one, call it `label.labels`",
-                    ));
+                    "is for JSONL; a CSV has a column for each label; if it is one, call it `label.labels`"
                 }
-                _ => {}
-            }
+                _ => continue,
+            };
+            faults.push(self.fault(name, of_jsonl));
         }
-        device_key.ok_or_else(|| {
-            let names: Vec<_> = self.names.iter().map(|name| format!("`{name}`")).collect();
-            Fault::at(
-                self.line,
-                Problem::Header(format!(
-                    "the header has no column `device_key`; its columns are {}",
-                    names.join(", ")
-                )),
-            )
-        })
+        // A name that was perhaps meant to be it has been told.
+        if device_key.is_none() && !meant {
+            faults.push(Fault::at(self.line, Problem::Header(self.without_key())));
+        }
+        device_key
+    }
+
+    /// What is said of a header without a device key.
+    fn without_key(&self) -> String {
+        const MOST: usize = 20;
+        let names: Vec<_> = self
+            .names
+            .iter()
+            .take(MOST)
+            .map(|name| format!("`{}`", cell::shown(name)))
+            .collect();
+        let more = match self.names.len().saturating_sub(MOST) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let way = if self.names.iter().any(|name| name.contains('|')) {
+            "separate the fields with commas, semicolons or tabs"
+        } else {
+            "name the column with the keys `device_key`; if there is no header, put one before the first row"
+        };
+        format!(
+            "the header has no column `device_key`; its columns are {}{more}; {way}",
+            names.join(", ")
+        )
+    }
+
+    /// A column's name, or its number when it has none.
+    fn place_name(&self, place: usize) -> Box<str> {
+        match self.names.get(place) {
+            Some(name) if !name.is_empty() => name.clone(),
+            _ => (place + 1).to_string().into(),
+        }
     }
 
     fn fault(&self, name: &str, reason: impl Into<String>) -> Fault {
         Fault {
             line: Some(self.line),
-            column: Some(name.into()),
+            column: Some(cell::shown(name).into()),
             problem: Problem::Header(reason.into()),
         }
     }
+}
+
+/// How a header comes again among the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeated {
+    /// The very same columns.
+    Same,
+    /// Other columns, so that what the cells after it mean is not known.
+    Other,
+}
+
+/// A cell without the blanks and the byte order mark around it.
+fn bare(cell: &str) -> &str {
+    cell.trim_matches(|c: char| c == '\u{feff}' || c.is_whitespace())
+}
+
+/// Whether a name is that of the device key, however it is written.
+fn is_device_key(name: &str) -> bool {
+    let letters = name
+        .bytes()
+        .filter(|byte| !matches!(byte, b'_' | b'-' | b' '));
+    letters
+        .map(|byte| byte.to_ascii_lowercase())
+        .eq(*b"devicekey")
+}
+
+/// What a name stands for. One with a character that nobody sees and that would otherwise be ours is refused.
+fn column(name: &str) -> Result<Column<'_>, String> {
+    if let Some((place, character)) = CodePoint::unseen_in(name) {
+        let seen: String = name
+            .chars()
+            .filter(|c| !CodePoint(*c).is_unseen())
+            .collect();
+        let way = match classify(seen.trim()) {
+            Ok(Column::Label(_)) => return classify(name),
+            Ok(_) => format!("write the name anew: `{}`", seen.trim()),
+            Err(reason) => reason,
+        };
+        return Err(format!(
+            "has {character}, which nobody sees, as character {place}; {way}"
+        ));
+    }
+    classify(name)
 }
 
 /// The header's bytes with its line end, and the line on which it stands.
@@ -256,7 +368,7 @@ mod tests {
         );
         assert_eq!(
             refusal("device_key,site,site\n"),
-            ", line 1, column site: the column `site` stands twice in the header"
+            ", line 1, column site: the column `site` stands twice in the header; leave one out, or, if it is another label, call it `label.<name>`"
         );
         assert_eq!(
             refusal("device_key,site,label.site\n"),
@@ -270,7 +382,7 @@ mod tests {
     fn a_header_without_a_device_key_says_what_it_has() {
         assert_eq!(
             refusal("DK1,PK1\nDK2,PK1\n"),
-            ", line 1: the header has no column `device_key`; its columns are `DK1`, `PK1`"
+            ", line 1: the header has no column `device_key`; its columns are `DK1`, `PK1`; name the column with the keys `device_key`; if there is no header, put one before the first row"
         );
     }
 
@@ -283,6 +395,26 @@ mod tests {
         for name in ["devices", "params", "labels"] {
             assert!(refusal(&format!("device_key,{name}\n")).contains("is for JSONL"));
         }
+    }
+
+    #[test]
+    fn every_mistake_of_a_header_is_told() {
+        assert_eq!(
+            refusal("x,\u{feff}device_key,qoss, \"site\",params,param.a,param.a\n"),
+            ", line 1, column \"site\": has blanks before its opening quote, so that blanks and quotes would be sent; take them away, or put the whole field in quotes\n\
+             line 1, column \\u{feff}device_key: has U+FEFF (byte order mark), which nobody sees, as character 1; write the name anew: `device_key`\n\
+             line 1, column qoss: did you mean `qos`? if it is a label, call it `label.qoss`\n\
+             line 1, column params: is for JSONL; a CSV has a column `param.<code>` for each parameter\n\
+             line 1, column param.a: the column `param.a` stands twice in the header; leave one out, or, if it is another label, call it `label.<name>`"
+        );
+        let many: Vec<_> = (0..30).map(|n| format!("params.{n}")).collect();
+        assert_eq!(
+            refusal(&format!("device_key,{}\n", many.join(",")))
+                .lines()
+                .count(),
+            20
+        );
+        assert!(refusal("a|device_key|b\n").contains("separate the fields with commas"));
     }
 
     #[test]

@@ -4,12 +4,12 @@ use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use serde_json::value::RawValue;
 
-use crate::model::Payload;
+use crate::model::{Mistake, Payload};
 
 use super::{
     cell,
     column::{Classifier, Column, Field},
-    draft::{Draft, Flaw, Place},
+    draft::{Draft, Flaw, Flaws, Place},
     encode::Encoder,
     json::{self, Json},
     labels::Labels,
@@ -20,7 +20,7 @@ use super::{
 pub(super) struct Line {
     /// The devices; never none, because a line that names no device is a row all the same, and a bad one.
     pub(super) devices: Vec<Device>,
-    pub(super) shared: Result<Shared, Wrong>,
+    pub(super) shared: Result<Shared, Vec<Mistake>>,
 }
 
 /// What every device of a line gets.
@@ -34,25 +34,18 @@ pub(super) struct Device {
     /// The key as far as it could be read.
     pub(super) key: Box<str>,
     /// What is wrong with it.
-    pub(super) wrong: Option<Wrong>,
-}
-
-/// What is wrong with a line, with the field as the line spells it.
-#[derive(Debug, Clone)]
-pub(super) struct Wrong {
-    pub(super) column: Option<Box<str>>,
-    pub(super) reason: Box<str>,
+    pub(super) mistake: Option<Mistake>,
 }
 
 impl Line {
     /// A line that nothing can be made of.
-    fn bad(wrong: Wrong) -> Self {
+    fn bad(mistakes: Vec<Mistake>) -> Self {
         Self {
             devices: vec![Device {
                 key: Box::default(),
-                wrong: None,
+                mistake: None,
             }],
-            shared: Err(wrong),
+            shared: Err(mistakes),
         }
     }
 }
@@ -70,10 +63,10 @@ pub(super) fn read(text: &str, encoder: &Encoder, names: &mut Classifier) -> Lin
     let fields = match object(text) {
         Ok(fields) => fields,
         Err(reason) => {
-            return Line::bad(Wrong {
+            return Line::bad(vec![Mistake {
                 column: None,
                 reason: reason.into(),
-            });
+            }]);
         }
     };
     let entries: Vec<_> = fields
@@ -84,12 +77,28 @@ pub(super) fn read(text: &str, encoder: &Encoder, names: &mut Classifier) -> Lin
             raw,
         })
         .collect();
-    let shared = shared(&entries, encoder).map_err(|flaw| located(&entries, flaw));
-    match (devices(&entries), shared) {
-        (Ok(devices), shared) => Line { devices, shared },
-        // A misspelt `device_key` is the better thing to say than that there is none.
-        (Err(_), Err(wrong)) => Line::bad(wrong),
-        (Err(flaw), Ok(_)) => Line::bad(located(&entries, flaw)),
+    let mut flaws = Flaws::default();
+    let devices = devices(&entries);
+    let shared = shared(&entries, encoder, &mut flaws);
+    let mut mistakes: Vec<_> = flaws
+        .into_iter()
+        .map(|flaw| located(&entries, flaw))
+        .collect();
+    match devices {
+        Ok(devices) => Line {
+            devices,
+            shared: shared.ok_or(mistakes),
+        },
+        Err(flaw) => {
+            // A misspelt `device_key` is the better thing to say than that there is none.
+            let is_told = |mistake: &Mistake| {
+                mistake.reason.contains("`device_key`") || mistake.reason.contains("`devices`")
+            };
+            if !mistakes.iter().any(is_told) {
+                mistakes.insert(0, located(&entries, flaw));
+            }
+            Line::bad(mistakes)
+        }
     }
 }
 
@@ -158,7 +167,7 @@ fn device(raw: &RawValue, column: impl FnOnce() -> Box<str>) -> Device {
     };
     Device {
         key,
-        wrong: reason.map(|reason| Wrong {
+        mistake: reason.map(|reason| Mistake {
             column: Some(column()),
             reason: reason.into(),
         }),
@@ -177,13 +186,15 @@ fn key_text(raw: &RawValue) -> Result<Cow<'_, str>, String> {
     }
 }
 
-fn shared(entries: &[Entry<'_>], encoder: &Encoder) -> Result<Shared, Flaw> {
+/// What every device of a line gets; nothing when anything is wrong with it, which is then among `flaws`.
+fn shared(entries: &[Entry<'_>], encoder: &Encoder, flaws: &mut Flaws) -> Option<Shared> {
     let mut row = Reading::default();
     for entry in entries {
-        row.field(entry)?;
+        row.field(entry, flaws);
     }
-    Ok(Shared {
-        payload: encoder.payload(&row.draft)?.into(),
+    let payload = encoder.payload(&row.draft, flaws)?;
+    Some(Shared {
+        payload: payload.into(),
         labels: row.labels.finish(),
     })
 }
@@ -198,39 +209,57 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    /// Takes in one field; null is as good as absent, like an empty cell.
-    fn field(&mut self, entry: &Entry<'a>) -> Result<(), Flaw> {
+    /// Takes in one field; null is as good as absent, like an empty cell. A field that cannot be read keeps its place.
+    fn field(&mut self, entry: &Entry<'a>, flaws: &mut Flaws) {
         let fail = |reason: &str| Flaw::named(entry.name, reason);
-        let column = entry.column.as_ref().map_err(|reason| fail(reason))?;
-        let Some(value) = value(entry.raw).map_err(|reason| fail(&reason))? else {
-            return Ok(());
+        let Some(column) = flaws.keep(entry.column.as_ref().map_err(|reason| fail(reason))) else {
+            return;
+        };
+        let value = value(entry.raw).map_err(|reason| fail(&reason));
+        let Some(value) = flaws.keep(value).flatten() else {
+            return;
         };
         match *column {
             Column::Known(Field::Params) => {
-                for (code, value) in members(&value).map_err(fail)? {
-                    self.param(code, value)?;
+                for (code, value) in flaws
+                    .keep(members(&value).map_err(fail))
+                    .unwrap_or_default()
+                {
+                    flaws.keep(self.param(code, value));
                 }
             }
             Column::Known(Field::Labels) => {
-                for (name, value) in members(&value).map_err(fail)? {
-                    self.label(name, value)?;
+                for (name, value) in flaws
+                    .keep(members(&value).map_err(fail))
+                    .unwrap_or_default()
+                {
+                    flaws.keep(self.label(name, value));
                 }
             }
             Column::Known(field) => {
-                if field == Field::ProductKey {
-                    key_text(entry.raw).map_err(|reason| fail(&reason))?;
-                }
+                let text = match field {
+                    Field::ProductKey => key_text(entry.raw).map(drop),
+                    _ => Ok(()),
+                };
+                let value = match flaws.keep(text.map_err(|reason| fail(&reason))) {
+                    Some(()) => value,
+                    // One reason is enough.
+                    None => Value::Text(Cow::Borrowed("unreadable")),
+                };
                 if self.draft.set(field, value).is_some() {
                     let known = field.name();
-                    return Err(fail(&format!(
+                    flaws.push(fail(&format!(
                         "`{known}` stands twice in the line, in both spellings; leave one out"
                     )));
                 }
             }
-            Column::Param(code) => self.param(Cow::Borrowed(code), value)?,
-            Column::Label(name) => self.label(Cow::Borrowed(name), value)?,
+            Column::Param(code) => {
+                flaws.keep(self.param(Cow::Borrowed(code), value));
+            }
+            Column::Label(name) => {
+                flaws.keep(self.label(Cow::Borrowed(name), value));
+            }
         }
-        Ok(())
     }
 
     fn param(&mut self, code: Cow<'a, str>, value: Value<'a>) -> Result<(), Flaw> {
@@ -286,7 +315,7 @@ fn members<'a>(value: &Value<'a>) -> Result<Vec<(Cow<'a, str>, Value<'a>)>, &'st
 }
 
 /// A flaw with the field as the line spells it.
-fn located(entries: &[Entry<'_>], flaw: Flaw) -> Wrong {
+fn located(entries: &[Entry<'_>], flaw: Flaw) -> Mistake {
     let spelt = |column: Column<'_>| {
         entries
             .iter()
@@ -303,7 +332,7 @@ fn located(entries: &[Entry<'_>], flaw: Flaw) -> Wrong {
         }
         Place::Named(name) => Some(name),
     };
-    Wrong {
+    Mistake {
         column,
         reason: flaw.reason.into(),
     }

@@ -5,8 +5,6 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::model::Payload;
 
-use super::draft::Flaw;
-
 /// The most payloads that are remembered; then all are forgotten. A manifest whose rows all differ gains nothing, and loses little.
 const MOST: usize = 512;
 /// The longest cells that are remembered, in bytes.
@@ -34,13 +32,13 @@ impl Memo {
         self.cells.extend_from_slice(text.as_bytes());
     }
 
-    /// The payload of the present row's cells, made when none is remembered.
+    /// The payload of the present row's cells, made when none is remembered; nothing when none can be made.
     pub(super) fn payload(
         &mut self,
-        make: impl FnOnce() -> Result<Payload, Flaw>,
-    ) -> Result<Arc<Payload>, Flaw> {
+        make: impl FnOnce() -> Option<Payload>,
+    ) -> Option<Arc<Payload>> {
         if let Some(payload) = self.payloads.get(&*self.cells) {
-            return Ok(Arc::clone(payload));
+            return Some(Arc::clone(payload));
         }
         let payload = Arc::new(make()?);
         if self.payloads.len() >= MOST {
@@ -50,7 +48,7 @@ impl Memo {
             self.payloads
                 .insert(self.cells.as_slice().into(), Arc::clone(&payload));
         }
-        Ok(payload)
+        Some(payload)
     }
 }
 
@@ -76,7 +74,7 @@ mod tests {
         for (place, text) in cells {
             memo.add(*place, text);
         }
-        memo.payload(|| Ok(payload(data))).unwrap()
+        memo.payload(|| Some(payload(data))).unwrap()
     }
 
     #[test]
@@ -103,7 +101,7 @@ mod tests {
         let mut memo = Memo::default();
         memo.add(1, "x");
         for _ in 0..2 {
-            memo.payload(|| Err(Flaw::of_row("no"))).unwrap_err();
+            assert_eq!(memo.payload(|| None), None);
         }
     }
 

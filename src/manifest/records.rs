@@ -8,7 +8,11 @@ use std::{io::BufRead, str};
 use csv_core::ReadRecordResult;
 use memchr::memchr_iter;
 
-use super::{Fault, Problem, ROW_LIMIT};
+use super::{
+    Fault, Problem, ROW_LIMIT,
+    content::BYTE_ORDER_MARK,
+    quotes::{self, Stray},
+};
 
 /// A stream of records.
 pub(super) struct Records<R> {
@@ -32,6 +36,9 @@ pub(super) struct Record<'a> {
     pub(super) line: u64,
     text: &'a str,
     ends: &'a [usize],
+    /// The record as it stands in the file.
+    raw: &'a [u8],
+    delimiter: u8,
 }
 
 impl<'a> Record<'a> {
@@ -48,6 +55,26 @@ impl<'a> Record<'a> {
             start = end;
             field
         })
+    }
+
+    /// The first field with a quote that is wrong.
+    pub(super) fn stray_quote(&self) -> Option<(usize, Stray)> {
+        quotes::stray(self.raw, self.delimiter)
+    }
+
+    /// Whether the field stands in quotes.
+    pub(super) fn is_quoted(&self, place: usize) -> bool {
+        quotes::is_quoted(self.raw, self.delimiter, place)
+    }
+
+    /// Whether it begins with a byte order mark, as files do and rows do not.
+    pub(super) fn begins_with_mark(&self) -> bool {
+        self.raw.starts_with(BYTE_ORDER_MARK)
+    }
+
+    /// Whether its line ends: the last line of a file that was cut does not.
+    pub(super) fn ends_its_line(&self) -> bool {
+        self.raw.ends_with(b"\n") || self.raw.ends_with(b"\r")
     }
 
     /// Whether every field is empty.
@@ -78,8 +105,12 @@ impl<R: BufRead> Records<R> {
             return Ok(None);
         };
         let several_lines = self.line - line > u64::from(self.raw.ends_with(b"\n"));
-        if several_lines && has_stray_quote(&self.raw, self.delimiter) {
-            return Err(Fault::at(line, Problem::StrayQuote));
+        // A quote left open in one row and an ordinary one in a later row swallow all the rows between them without any other sign.
+        if several_lines && let Some((field, _)) = quotes::stray(&self.raw, self.delimiter) {
+            return Err(Fault {
+                column: Some((field + 1).to_string().into()),
+                ..Fault::at(line, Problem::StrayQuote)
+            });
         }
         let ends = &self.ends[..fields];
         let text = utf8(&self.fields[..text], ends).map_err(|field| Fault {
@@ -87,7 +118,13 @@ impl<R: BufRead> Records<R> {
             column: Some((field + 1).to_string().into()),
             problem: Problem::NotUtf8,
         })?;
-        Ok(Some(Record { line, text, ends }))
+        Ok(Some(Record {
+            line,
+            text,
+            ends,
+            raw: &self.raw,
+            delimiter: self.delimiter,
+        }))
     }
 
     /// Goes to the first byte of the next record, so that its line is known before it is parsed.
@@ -162,31 +199,6 @@ fn utf8<'a>(bytes: &'a [u8], ends: &[usize]) -> Result<&'a str, usize> {
     Err(ends.iter().filter(|&&end| end <= at).count())
 }
 
-/// Whether a closing quote of a raw record is followed by anything but another quote, a delimiter or the end of the line.
-///
-/// `csv_core` takes such text as part of the field. In a record of several lines that is how a quote left open in one row and an ordinary
-/// quote in a later one swallow all the rows between them without any other sign.
-fn has_stray_quote(raw: &[u8], delimiter: u8) -> bool {
-    let mut bytes = raw.iter().copied().peekable();
-    loop {
-        // At the start of a field.
-        if bytes.next_if_eq(&b'"').is_some() {
-            while let Some(byte) = bytes.next() {
-                if byte == b'"' && bytes.next_if_eq(&b'"').is_none() {
-                    break;
-                }
-            }
-            match bytes.next() {
-                Some(byte) if byte == delimiter => {}
-                None | Some(b'\r' | b'\n') => return false,
-                Some(_) => return true,
-            }
-        } else if bytes.find(|byte| *byte == delimiter).is_none() {
-            return false;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::BufReader;
@@ -242,10 +254,10 @@ mod tests {
         let text = "k,note\n1,\"left open\n2,plain\n3,\"quoted\"\n4,x\n";
         assert_eq!(
             read(text.as_bytes()),
-            Err(format!(", line 2: {}", Problem::StrayQuote))
+            Err(format!(", line 2, column 2: {}", Problem::StrayQuote))
         );
         // The same at the end of the file, where no line end follows.
-        assert!(read(b"1,\"a\n2,\"b").is_err_and(|fault| fault.contains(", line 1: ")));
+        assert!(read(b"1,\"a\n2,\"b").is_err_and(|fault| fault.contains(", line 1, column 2: ")));
         for fine in [
             "1,\"a \"\"b\"\"\nc\"\n",
             "1,5\" pipe,\"a\nb\"\r\n",

@@ -53,6 +53,15 @@ impl Rows {
             state: State::Fresh,
         }
     }
+
+    /// The line of the last row, once it has been read, when no line end follows it. Such a file may have been cut, and then the row's
+    /// last value is, too; nothing else shows that in delimited text.
+    pub fn unended(&self) -> Option<u64> {
+        match &self.reader {
+            Reader::Delimited(reader) => reader.unended(),
+            Reader::Jsonl(_) => None,
+        }
+    }
 }
 
 impl Iterator for Rows {

@@ -39,10 +39,17 @@ pub struct Row {
 pub struct RowError {
     /// The line of the manifest on which the row begins, from 1.
     pub line: u64,
-    /// The column or JSON field at fault, when it is one.
-    pub column: Option<Box<str>>,
     /// The device key of the row, when it could be read; else empty.
     pub device_key: Box<str>,
+    /// Everything that is wrong with it; never empty.
+    pub mistakes: Vec<Mistake>,
+}
+
+/// One thing that is wrong with a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The column or JSON field at fault, when it is one, as the file spells it.
+    pub column: Option<Box<str>>,
     /// What is wrong and what to do: lower case, no full stop.
     pub reason: Box<str>,
 }
@@ -53,13 +60,36 @@ impl Payload {
     pub const QOS: RangeInclusive<i32> = 0..=2;
 }
 
+impl RowError {
+    /// What is wrong, in one line without the line's number.
+    pub fn reason(&self) -> String {
+        let mistakes: Vec<_> = self.mistakes.iter().map(Mistake::to_string).collect();
+        mistakes.join("; ")
+    }
+}
+
 impl std::fmt::Display for RowError {
-    /// `line 7, column qos: …`, or without the column.
+    /// `line 7, column qos: …; column data: …`, or without columns.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "line {}", self.line)?;
-        if let Some(column) = &self.column {
-            write!(f, ", column {column}")?;
+        for (place, mistake) in self.mistakes.iter().enumerate() {
+            let separator = match (place, &mistake.column) {
+                (0, Some(_)) => ", ",
+                (0, None) => ": ",
+                _ => "; ",
+            };
+            write!(f, "{separator}{mistake}")?;
         }
-        write!(f, ": {}", self.reason)
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Mistake {
+    /// `column qos: …`, or without the column.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(column) = &self.column {
+            write!(f, "column {column}: ")?;
+        }
+        write!(f, "{}", self.reason)
     }
 }

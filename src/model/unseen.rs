@@ -18,8 +18,29 @@ impl CodePoint {
         }
         let mut characters = text.chars().enumerate();
         characters.find_map(|(place, character)| {
-            is_unseen(character).then_some((place + 1, Self(character)))
+            let character = Self(character);
+            character.is_unseen().then_some((place + 1, character))
         })
+    }
+
+    /// Whether nobody sees it, as [`unseen_in`](Self::unseen_in) has it.
+    pub fn is_unseen(self) -> bool {
+        let character = self.0;
+        if character.is_ascii() {
+            return character.is_ascii_control();
+        }
+        matches!(
+            character.general_category(),
+            GeneralCategory::Control
+                | GeneralCategory::Format
+                | GeneralCategory::LineSeparator
+                | GeneralCategory::ParagraphSeparator
+        ) || matches!(
+            character,
+            // Letters and marks that Unicode wants drawn as nothing (Default_Ignorable_Code_Point).
+            '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+                | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}'
+        )
     }
 
     fn name(self) -> Option<&'static str> {
@@ -57,24 +78,6 @@ impl fmt::Display for CodePoint {
             None => Ok(()),
         }
     }
-}
-
-fn is_unseen(character: char) -> bool {
-    if character.is_ascii() {
-        return character.is_ascii_control();
-    }
-    matches!(
-        character.general_category(),
-        GeneralCategory::Control
-            | GeneralCategory::Format
-            | GeneralCategory::LineSeparator
-            | GeneralCategory::ParagraphSeparator
-    ) || matches!(
-        character,
-        // Letters and marks that Unicode wants drawn as nothing (Default_Ignorable_Code_Point).
-        '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}'
-    )
 }
 
 #[cfg(test)]

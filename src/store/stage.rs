@@ -230,13 +230,7 @@ impl Stager<'_> {
         .await?;
         let ends: Vec<(i64, String)> = (first..)
             .zip(errors)
-            .map(|(task, error)| {
-                let reason = match &error.column {
-                    Some(column) => format!("column {column}: {}", error.reason),
-                    None => error.reason.to_string(),
-                };
-                (task, reason)
-            })
+            .map(|(task, error)| (task, error.reason()))
             .collect();
         INVALID
             .run(connection, &ends, |query, (task, reason)| {

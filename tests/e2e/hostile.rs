@@ -10,9 +10,9 @@ use rustix::{
     process::Signal,
 };
 
-/// Device keys that would do something somewhere, were they not handled as text.
-fn keys() -> Vec<String> {
-    let mut keys: Vec<String> = [
+/// Texts that would do something somewhere, were they not handled as text.
+fn texts() -> Vec<String> {
+    let mut texts: Vec<String> = [
         "'; DROP TABLE task; --",
         "\"quoted\", and; more",
         "=cmd|' /C calc'!A0",
@@ -32,19 +32,42 @@ fn keys() -> Vec<String> {
     ]
     .map(str::to_owned)
     .into();
-    keys.push("k".repeat(10_000));
-    keys
+    texts.push("k".repeat(10_000));
+    texts
+}
+
+/// Whether somebody could not see all of it.
+fn has_unseen(text: &str) -> bool {
+    text.chars().any(|character| {
+        character.is_control()
+            || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    })
+}
+
+/// A device for each text: the text itself is its key, unless no key may be so.
+fn rows() -> Vec<(String, String)> {
+    let numbered = texts().into_iter().enumerate();
+    numbered
+        .map(|(number, text)| {
+            let key = if has_unseen(&text) {
+                format!("DK{number}")
+            } else {
+                text.clone()
+            };
+            (key, text)
+        })
+        .collect()
 }
 
 fn manifest() -> String {
     let mut text = String::new();
-    for key in keys() {
+    for (key, text_of_it) in rows() {
         let line = json!({
             "device_key": key,
-            "product_key": "PK\u{1b}[1m",
+            "product_key": "PK'; --",
             "service": "fuwu",
-            "params": {"raw1": format!("value of {key}")},
-            "labels": {"site": format!("label of {key}")},
+            "params": {"raw1": format!("value of {text_of_it}")},
+            "labels": {"site": format!("label of {text_of_it}")},
         });
         text.push_str(&line.to_string());
         text.push('\n');
@@ -59,10 +82,10 @@ fn odd_text_arrives_exactly_and_is_kept_exactly() {
     site.write("odd.jsonl", manifest());
     site.push(&sim, &["run", "odd.jsonl"]).expect(0);
     agree(&site.journal(), &sim);
-    let expected: BTreeSet<(String, String)> = keys()
+    let expected: BTreeSet<(String, String)> = rows()
         .into_iter()
-        .map(|key| {
-            let data = json!([{"fuwu": [{"raw1": format!("value of {key}")}]}]).to_string();
+        .map(|(key, text)| {
+            let data = json!([{"fuwu": [{"raw1": format!("value of {text}")}]}]).to_string();
             (key, data)
         })
         .collect();
@@ -79,17 +102,48 @@ fn odd_text_arrives_exactly_and_is_kept_exactly() {
         .into_iter()
         .map(|row| {
             let key = row["device_key"].as_str().expect("a key").to_owned();
-            assert_eq!(row["labels"]["site"], format!("label of {key}"));
+            let text = rows().into_iter().find(|(other, _)| *other == key);
+            let (_, text) = text.expect("a key of ours");
+            assert_eq!(row["labels"]["site"], format!("label of {text}"));
             (key, row["data"].as_str().expect("data").to_owned())
         })
         .collect();
     assert_eq!(listed, expected);
-    for key in keys() {
+    for (key, _) in rows() {
         let found = site
             .run(&["results", "--format", "jsonl", &format!("--device={key}")])
             .expect(0)
             .json_lines();
         assert_eq!(found.len(), 1, "{key:?}");
+    }
+}
+
+#[test]
+fn a_key_with_a_character_that_nobody_sees_is_refused_in_every_format() {
+    let site = Site::new();
+    let unseen: Vec<String> = texts()
+        .into_iter()
+        .filter(|text| has_unseen(text))
+        .collect();
+    assert!(unseen.len() >= 7);
+    for key in unseen {
+        let body = json!({"devices": ["DK1", key], "productKey": "PK", "data": []});
+        let line = json!({"deviceKey": key, "productKey": "PK", "data": []});
+        let csv = format!("device_key,product_key,data\n\"{key}\",PK,[]\n");
+        for (name, text) in [
+            ("a.jsonl", body.to_string()),
+            ("a.jsonl", line.to_string()),
+            ("a.csv", csv),
+        ] {
+            site.write(name, text);
+            site.run(&["check", name]).expect(2).says(&[
+                "line ",
+                "column device",
+                " has U+",
+                "which nobody sees",
+                "take it away",
+            ]);
+        }
     }
 }
 

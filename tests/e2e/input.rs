@@ -30,6 +30,13 @@ fn given(command: &str, name: Option<&str>, content: &[u8]) -> Ended {
     Push::start_with_input(command).ended()
 }
 
+/// Checks a manifest, by its name and from a pipe, with these flags in place of columns.
+fn told(name: &str, content: &[u8], says: &[&str]) {
+    given("check", Some(name), content).expect(2).says(says);
+    given("check", None, content).expect(2).says(says);
+    given("run", Some(name), content).expect(2).says(says);
+}
+
 /// The content is refused with these words, by its name and by a name of no meaning, by `check` and by `run`, compressed and from a pipe.
 fn refused(name: &str, content: &[u8], says: &[&str]) {
     let gzip = {
@@ -135,4 +142,159 @@ fn what_gzip_and_zstd_read_is_read() {
             .expect(2)
             .says(&["followed by other bytes"]);
     }
+}
+
+#[test]
+fn joined_files_send_no_header() {
+    let read = |name| fs::read(fixture(name)).expect("a fixture");
+    told(
+        "joined.csv",
+        &read("joined-with-header.csv"),
+        &["line 4: repeats the header", "U+FEFF", "delete the line"],
+    );
+    told(
+        "keys.csv",
+        &read("joined-keys.csv"),
+        &["line 3: repeats the header", "U+FEFF"],
+    );
+    told(
+        "joined.jsonl",
+        &read("joined.jsonl"),
+        &["line 2: begins with a byte order mark (U+FEFF)"],
+    );
+    told(
+        "other.csv",
+        b"device_key,site\nDK1,x\nsite,device_key\nx,DK2\n",
+        &[
+            "line 3: another header with other columns",
+            "each file for itself",
+        ],
+    );
+}
+
+#[test]
+fn what_exports_leave_behind_is_not_sent() {
+    let read = |name| fs::read(fixture(name)).expect("a fixture");
+    told(
+        "nul.csv",
+        &read("nul-line.csv"),
+        &["line 4, column device_key", "U+0000 (NUL)", "character 1"],
+    );
+    for (key, says) in [
+        ("860123456789012.0", "dtype=str"),
+        ("8.6E+14", "format the column as text"),
+        ("#REF!", "error of a spreadsheet"),
+        ("#N/A", "error of a spreadsheet"),
+        ("NaN", "a missing value"),
+        ("\\N", "a missing value"),
+    ] {
+        let csv = format!("device_key,note\nDK1,\n{key},x\n");
+        told(
+            "keys.csv",
+            csv.as_bytes(),
+            &["line 3, column device_key", key, says],
+        );
+        let key = serde_json::json!(key);
+        let line = format!("{{\"deviceKey\":{key}}}\n");
+        told(
+            "keys.jsonl",
+            line.as_bytes(),
+            &["line 1, column deviceKey", says],
+        );
+        let body = format!("{{\"devices\":[\"DK1\",{key}]}}\n");
+        told(
+            "body.jsonl",
+            body.as_bytes(),
+            &["line 1, column devices[1]", says],
+        );
+    }
+    for value in ["#REF!", "#N/A", "NaN", "NULL"] {
+        let csv = format!("device_key,param.mode\nDK1,1\nDK2,{value}\n");
+        told(
+            "values.csv",
+            csv.as_bytes(),
+            &["line 3, column param.mode", value, "JSONL", "`data`"],
+        );
+        // Who writes JSONL or the wire string means it.
+        let line = format!("{{\"deviceKey\":\"DK1\",\"params\":{{\"mode\":\"{value}\"}}}}");
+        given("check", Some("values.jsonl"), line.as_bytes()).expect(0);
+    }
+}
+
+#[test]
+fn a_wrong_quote_is_told_with_its_row_and_column() {
+    let content = fs::read(fixture("quotes.csv")).expect("a fixture");
+    told(
+        "quotes.csv",
+        &content,
+        &[
+            "5 rows cannot be sent",
+            "line 2, column param.mode: has blanks before its opening quote",
+            "line 3, column param.mode: \" 1\" has blanks around it",
+            "line 4, column param.mode: has text after a closing quote",
+            "(and 1 more row)",
+            "line 6, column param.mode: has a quote marked with a backslash",
+        ],
+    );
+    told(
+        "cut.csv",
+        b"device_key,param.mode\nDK1,\"a\"\nDK2,\"b",
+        &["line 3", "never closed", "the row is cut"],
+    );
+}
+
+#[test]
+fn a_last_line_without_an_end_is_told_and_sent() {
+    let checked = given(
+        "check",
+        Some("cut.csv"),
+        b"device_key,param.mode\nDK1,15\nDK2,1",
+    );
+    checked
+        .expect(0)
+        .says(&["cut.csv, line 3", "no line end", "cut, too"]);
+    let whole = given(
+        "check",
+        Some("whole.csv"),
+        b"device_key,param.mode\nDK1,15\nDK2,1\n",
+    );
+    assert!(!whole.expect(0).stderr.contains("line end"));
+}
+
+#[test]
+fn every_mistake_of_a_row_and_of_a_header_is_told() {
+    told(
+        "rows.csv",
+        b"device_key,qos,cache_time,site,\n DK1,9,1.5,x,y\nDK2,1,,\xff,\n",
+        &[
+            "1 row cannot be sent",
+            "line 2, column device_key: \" DK1\" has blanks",
+            "line 2, column qos: \"9\"",
+            "line 2, column cache_time: \"1.5\"",
+            "line 2, column 5: the cell is filled",
+            "and more cannot be read: ",
+            "line 3, column site: is not UTF-8",
+        ],
+    );
+    told(
+        "header.csv",
+        b"devicekey,qoss,params,site,site\nDK1,1,,,\n",
+        &[
+            ", line 1, column devicekey: did you mean `device_key`",
+            "line 1, column qoss: did you mean `qos`",
+            "line 1, column params: is for JSONL",
+            "line 1, column site: the column `site` stands twice",
+            "label.<name>",
+        ],
+    );
+    told(
+        "rows.jsonl",
+        br#"{"devices":["DK1"],"qos":9,"isCache":"x","extendPara":[],"siet":{}}"#,
+        &[
+            "column qos",
+            "column isCache",
+            "column extendPara",
+            "column siet",
+        ],
+    );
 }

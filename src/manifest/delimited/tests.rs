@@ -3,7 +3,7 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 use crate::manifest::Defaults;
 
-fn read_with(defaults: Defaults, bytes: &[u8]) -> Result<Vec<Entry>, Fault> {
+fn read_with(defaults: Defaults, bytes: &[u8]) -> Result<Vec<Entry>, Faults> {
     let encoder = Encoder::new(defaults).expect("good defaults");
     let mut reader = Delimited::new(bytes, None, encoder)?;
     let mut entries = Vec::new();
@@ -191,12 +191,149 @@ fn lines_are_counted_through_blank_rows_and_line_ends_in_cells() {
 }
 
 #[test]
+fn every_mistake_of_a_row_is_told() {
+    let header =
+        "deviceKey,product_key,service,param.a,param.b,qos,is_cache,cache_time,extend_para,";
+    assert_eq!(
+        bad(
+            header,
+            "DK\u{200b}1,PK1 ,fuwu,[[1]],#REF!,9,yes,360.0,[1],x"
+        ),
+        "line 2, column 10: the cell is filled, but the header has no name for the column; name it there, or empty the cell; \
+         column deviceKey: \"DK\\u{200b}1\" has U+200B (zero width space), which nobody sees, as character 3; take it away; \
+         column param.b: `#REF!` is an error of a spreadsheet; correct the cell, or, if this very text is to be sent, write the row in JSONL or its wire string in `data`; \
+         column product_key: \"PK1 \" has blanks around it; take them away; \
+         column param.a: `a[0]` is nested deeper than the platform's format goes; write the wire string in `data` instead; \
+         column qos: \"9\" is not a whole number from 0 to 2; \
+         column is_cache: \"yes\" is neither `true` nor `false` (nor `1` or `0`); \
+         column cache_time: \"360.0\" is not a number of seconds, 0 or more; take the fraction away, which a data frame adds to a column with gaps; \
+         column extend_para: is JSON, but not an object"
+    );
+}
+
+#[test]
+fn a_wrong_quote_on_one_line_is_told_and_the_next_row_is_read() {
+    let header = "device_key,product_key,service,param.mode,note";
+    for (cells, expected) in [
+        (
+            "D1,P,s, \"a\",",
+            "line 2, column param.mode: has blanks before its opening quote",
+        ),
+        (
+            "D1,P,s,\"say \"hi\" there\",",
+            "line 2, column param.mode: has text after a closing quote",
+        ),
+        (
+            "D1,P,s,\"say \\\"hi\\\" there\",",
+            "line 2, column param.mode: has a quote marked with a backslash",
+        ),
+        (
+            "D1,P,s,x,\"5\" pipe\"",
+            "line 2, column note: has text after a closing quote",
+        ),
+        (
+            "D1,P,s, \"a,b\",",
+            "line 2, column param.mode: has blanks before its opening quote, so that blanks and quotes would be sent; take them away, or put the whole field in quotes; has 6 fields",
+        ),
+        (
+            "D1,P,s, 1,",
+            "line 2, column param.mode: \" 1\" has blanks around it",
+        ),
+        (
+            "D1,P,s ,1,",
+            "line 2, column service: \"s \" has blanks around it",
+        ),
+    ] {
+        let text = format!("{header}\n{cells}\nD2,P,s,1,\n");
+        let entries = read(&text);
+        let [Entry::Bad(error), Entry::Row(_)] = &entries[..] else {
+            panic!("{cells}: {entries:?}");
+        };
+        let told = error.to_string();
+        assert!(told.starts_with(expected), "{cells}: {told}");
+    }
+    // In quotes, blanks are meant.
+    assert!(
+        row(header, "D1,P,s,\" 1\",5\" pipe")
+            .payload
+            .data
+            .contains("\" 1\"")
+    );
+}
+
+#[test]
+fn a_header_among_the_rows_is_told() {
+    let text = "\u{feff}device_key,site\nD1,x\n\u{feff}device_key,site\nD2,\ndevice_key , site\nD3,device_key\n";
+    let defaults = || Defaults {
+        product_key: Some("PK1".into()),
+        service: Some("s".into()),
+        ..Defaults::default()
+    };
+    let told = |text: &str| {
+        let text = text.trim_start_matches('\u{feff}');
+        let entries = read_with(defaults(), text.as_bytes()).expect("entries");
+        entries
+            .into_iter()
+            .map(|entry| match entry {
+                Entry::Row(row) => row.device_key.into(),
+                Entry::Bad(error) => error.to_string(),
+            })
+            .collect::<Vec<String>>()
+    };
+    let told_of = told(text);
+    assert_eq!(
+        (&*told_of[0], &*told_of[2], &*told_of[4]),
+        ("D1", "D2", "D3")
+    );
+    assert!(
+        told_of[1].starts_with("line 3: repeats the header, behind a byte order mark (U+FEFF)")
+    );
+    assert!(told_of[3].starts_with("line 5: repeats the header, as when"));
+    for other in [
+        "device_key",
+        "site,device_key",
+        "DeviceKey,place",
+        "device_key,site,floor",
+    ] {
+        let text = format!("device_key,site\nD1,x\n{other}\nD2,y\n");
+        let fault = read_with(defaults(), text.as_bytes());
+        let fault = fault.expect_err(other).to_string();
+        assert!(
+            fault.starts_with(", line 3: another header"),
+            "{other}: {fault}"
+        );
+    }
+    // Without a header the mark alone is told.
+    let joined = told("device_key,site\nD1,x\n\u{feff}D2,y\n");
+    assert!(
+        joined[1].starts_with("line 3, column device_key: begins with a byte order mark (U+FEFF)"),
+        "{joined:?}"
+    );
+}
+
+#[test]
+fn a_last_line_without_an_end_is_known() {
+    for (text, line) in [
+        ("device_key,site\nD1,x\nD2,y", Some(3)),
+        ("device_key,site\nD1,x\nD2,", Some(3)),
+        ("device_key,site\nD1,x\nD2,\"y\"", None),
+        ("device_key,site\nD1,x\n", None),
+        ("device_key,site\r\nD1,x\r\n", None),
+    ] {
+        let encoder = Encoder::new(Defaults::default()).expect("good defaults");
+        let mut reader = Delimited::new(text.as_bytes(), None, encoder).expect("a header");
+        while reader.read().expect("entries").is_some() {}
+        assert_eq!(reader.unended(), line, "{text:?}");
+    }
+}
+
+#[test]
 fn text_that_is_not_utf_8_names_line_and_column() {
     let fault = read_with(Defaults::default(), b"device_key,site\nDK1,K\xf6ln\n");
     let fault = fault.expect_err("not UTF-8").to_string();
     assert_eq!(
         fault,
-        ", line 2, column site: is not UTF-8; save the file as UTF-8"
+        ", line 2, column site: is not UTF-8; save the file as UTF-8, or convert it: `iconv -f WINDOWS-1252 -t UTF-8 FILE` if it comes from Windows"
     );
 }
 
@@ -214,9 +351,11 @@ proptest! {
         delimiter in prop::sample::select(&b",;\t"[..]), crlf in any::<bool>(),
     ) {
         prop_assume!(cell::check_key(&key).is_ok());
-        prop_assume!(!param.starts_with(['[', '{']));
+        prop_assume!(!param.starts_with(['[', '{']) && cell::check_value(&param).is_ok());
+        let quotes = if has_blanks(&param) { csv::QuoteStyle::Always } else { csv::QuoteStyle::Necessary };
         let mut writer = csv::WriterBuilder::new()
             .delimiter(delimiter)
+            .quote_style(quotes)
             .terminator(if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') })
             .from_writer(Vec::new());
         for record in [

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    model::{Payload, TaskId},
+    model::{Mistake, Payload, TaskId},
     store::sample,
 };
 
@@ -44,9 +44,11 @@ fn row(line: u64, product_key: &str, device_key: &str, data: &str) -> Row {
 fn bad(line: u64) -> RowError {
     RowError {
         line,
-        column: Some("qos".into()),
         device_key: "DK".into(),
-        reason: "is no number".into(),
+        mistakes: vec![Mistake {
+            column: Some("qos".into()),
+            reason: "is no number".into(),
+        }],
     }
 }
 

@@ -7,7 +7,7 @@ use sqlx::Row as _;
 use tempfile::TempDir;
 
 use crate::{
-    model::{AfterFailure, Payload, Row, RowError, Timestamp},
+    model::{AfterFailure, Mistake, Payload, Row, RowError, Timestamp},
     store::{Choice, NewRun, Store},
 };
 
@@ -57,9 +57,11 @@ async fn staged_with_invalid(
     let bad: Vec<RowError> = (0..invalid)
         .map(|n| RowError {
             line: 1_000_000 + n,
-            column: None,
             device_key: "".into(),
-            reason: "bad".into(),
+            mistakes: vec![Mistake {
+                column: None,
+                reason: "bad".into(),
+            }],
         })
         .collect();
     stager.invalid(&bad, NOW).await.unwrap();

@@ -1,0 +1,153 @@
+//! Quotes that are wrong: `csv_core` takes them for text, so that more or less is sent than somebody has written.
+
+use memchr::memchr;
+
+/// A quote that is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Stray {
+    /// Text after the quote that ends a field.
+    #[error(
+        "has text after a closing quote; double a quote that belongs to the text (`\"\"`), and put the whole field in quotes"
+    )]
+    TextAfter,
+    /// A quote inside a field that is marked as some programs mark it.
+    #[error("has a quote marked with a backslash; double it instead (`\"\"`)")]
+    Backslash,
+    /// Blanks before the quote that should begin a field.
+    #[error(
+        "has blanks before its opening quote, so that blanks and quotes would be sent; take them away, or put the whole field in quotes"
+    )]
+    BlankBefore,
+}
+
+/// The first field of a raw record that has such a quote.
+pub(super) fn stray(raw: &[u8], delimiter: u8) -> Option<(usize, Stray)> {
+    memchr(b'"', raw)?;
+    Fields::new(raw, delimiter)
+        .enumerate()
+        .find_map(|(place, field)| field.stray(delimiter).map(|stray| (place, stray)))
+}
+
+/// Whether a field of a raw record is in quotes.
+pub(super) fn is_quoted(raw: &[u8], delimiter: u8, place: usize) -> bool {
+    Fields::new(raw, delimiter)
+        .nth(place)
+        .is_some_and(|field| field.raw.starts_with(b"\""))
+}
+
+/// The raw fields of a record, with their quotes.
+struct Fields<'a> {
+    rest: Option<&'a [u8]>,
+    delimiter: u8,
+}
+
+/// A raw field.
+struct Field<'a> {
+    /// From its beginning to the delimiter or the end of the record.
+    raw: &'a [u8],
+    /// Where the quoted part ends, behind the closing quote; 0 when there is none.
+    quoted: usize,
+}
+
+impl<'a> Fields<'a> {
+    fn new(raw: &'a [u8], delimiter: u8) -> Self {
+        Self {
+            rest: Some(without_line_end(raw)),
+            delimiter,
+        }
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Field<'a>> {
+        let rest = self.rest?;
+        let quoted = if rest.starts_with(b"\"") {
+            closing(rest)
+        } else {
+            0
+        };
+        let end = memchr(self.delimiter, &rest[quoted..]).map(|at| quoted + at);
+        self.rest = end.map(|end| &rest[end + 1..]);
+        Some(Field {
+            raw: &rest[..end.unwrap_or(rest.len())],
+            quoted,
+        })
+    }
+}
+
+/// Where a quoted text ends, behind its closing quote.
+fn closing(text: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(quote) = memchr(b'"', &text[at..]) {
+        at += quote + 1;
+        if text.get(at) != Some(&b'"') {
+            return at;
+        }
+        at += 1;
+    }
+    text.len()
+}
+
+impl Field<'_> {
+    fn stray(&self, delimiter: u8) -> Option<Stray> {
+        if self.quoted > 0 {
+            return if self.quoted == self.raw.len() {
+                None
+            } else if self.raw[..self.quoted].ends_with(b"\\\"") {
+                Some(Stray::Backslash)
+            } else {
+                Some(Stray::TextAfter)
+            };
+        }
+        let blanks = self
+            .raw
+            .iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\t') && **byte != delimiter)
+            .count();
+        (blanks > 0 && self.raw.get(blanks) == Some(&b'"')).then_some(Stray::BlankBefore)
+    }
+}
+
+fn without_line_end(raw: &[u8]) -> &[u8] {
+    let line = raw.strip_suffix(b"\n").unwrap_or(raw);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_quote_is_found_with_its_field() {
+        for (raw, expected) in [
+            ("D1, \"a\"\n", Some((1, Stray::BlankBefore))),
+            ("D1,\"say \"hi\" there\"\n", Some((1, Stray::TextAfter))),
+            ("D1,\"5\" pipe\"", Some((1, Stray::TextAfter))),
+            (
+                "D1,\"say \\\"hi\\\" there\"\r\n",
+                Some((1, Stray::Backslash)),
+            ),
+            ("a,\"b\" ,c", Some((1, Stray::TextAfter))),
+            ("\"a\",\"b\"x,\"c\"", Some((1, Stray::TextAfter))),
+            ("D1,say \"hi\"\n", None),
+            ("D1,5\" pipe,x", None),
+            ("\"a \"\"b\"\"\",\"\",\"\"\"\"\r\n", None),
+            ("\"a,\nb\",c\n", None),
+            ("\"ends \\\"\n", None),
+            ("a, b,", None),
+            ("", None),
+        ] {
+            assert_eq!(stray(raw.as_bytes(), b','), expected, "{raw:?}");
+        }
+        assert_eq!(stray(b"a\t\"b\"\tc", b'\t'), None);
+    }
+
+    #[test]
+    fn a_field_in_quotes_is_known() {
+        let raw = b"a,\"b,c\", \"d\",\"\"\n";
+        let quoted: Vec<bool> = (0..6).map(|place| is_quoted(raw, b',', place)).collect();
+        assert_eq!(quoted, [false, true, false, true, false, false]);
+    }
+}
