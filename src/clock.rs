@@ -2,7 +2,11 @@
 //!
 //! A test of the binary gives the process another time with [`TEST_NOW`]: its wall clock starts there and runs on.
 
+mod running;
+
 use std::{sync::OnceLock, time::Instant};
+
+pub(crate) use running::Running;
 
 use crate::model::Timestamp;
 

@@ -6,6 +6,7 @@
 
 mod base_url;
 mod credentials;
+mod handover;
 mod history;
 mod lenient;
 mod login;
@@ -22,6 +23,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use credentials::Credentials;
+pub use handover::Handover;
 pub use history::{Inquiry, Page, Told};
 pub use platform::{Platform, PlatformOptions};
 pub use reply::read as read_reply;
@@ -54,7 +56,10 @@ pub struct Delivery {
 pub trait Gateway: Send + Sync + 'static {
     /// Sends one request, once: no retry of any kind happens behind this call. A request whose time is over when it could go out is
     /// not sent ([`Unsent::Late`](crate::model::Unsent::Late)).
-    fn send(&self, request: Outgoing) -> impl Future<Output = Delivery> + Send;
+    ///
+    /// `handover` happens when the last piece of the request has been handed to HTTP. Until then it can be withdrawn, and what ends
+    /// before it was surely not acted on.
+    fn send(&self, request: Outgoing, handover: Handover) -> impl Future<Output = Delivery> + Send;
 }
 
 /// Tells what a platform has sent.

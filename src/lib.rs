@@ -18,6 +18,7 @@ pub mod engine;
 pub mod exit;
 mod files;
 pub mod gateway;
+mod journal;
 pub mod logging;
 pub mod manifest;
 pub mod model;

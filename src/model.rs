@@ -27,7 +27,7 @@ pub use age::Age;
 pub use consent::Consent;
 pub use device_rate::DeviceRate;
 pub use doubt::{Doubt, DoubtfulSend, Downlink, Rival, Trace, Window};
-pub use fate::{Answer, Element, Fate, Unsent};
+pub use fate::{Answer, Element, Fate, Stray, Unsent};
 pub use history::History;
 pub use ids::{BundleId, PayloadId, RequestId, RunId, TaskId};
 pub use loopback::is_loopback;

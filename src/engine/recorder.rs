@@ -4,7 +4,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use crate::{
     gateway::Delivery,
-    model::{Class, Fate, History, Timestamp},
+    model::{Answer, Class, Fate, History, Stray, Timestamp},
     policy::{self, Basis, Disposition, Judged, Rules, Signal, codes},
     store::{Claim, Next, Refused, RequestEnd, Settlement},
 };
@@ -104,7 +104,7 @@ pub(super) fn settle(
             Some(answer.http_status),
             answer.code,
             answer.message.clone(),
-            None,
+            strays(answer),
         ),
         Fate::Lost { http_status, error } => {
             (*http_status, None, None, Some(error.as_str().into()))
@@ -127,6 +127,21 @@ pub(super) fn settle(
         signal: judgement.signal,
         without_ticket,
     }
+}
+
+/// What a reply says of devices that were not asked about, tickets and all.
+fn strays(answer: &Answer) -> Option<Box<str>> {
+    if answer.strays.is_empty() {
+        return None;
+    }
+    let each: Vec<String> = answer.strays.iter().map(Stray::to_string).collect();
+    Some(
+        format!(
+            "the reply speaks of what was not asked for: {}",
+            each.join("; ")
+        )
+        .into(),
+    )
 }
 
 /// Whether a code for the whole request says that one of its devices is at fault, and not which one. That a device is offline or
@@ -154,9 +169,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{
-            Answer, Element, InDoubt, Payload, PayloadId, RequestId, TaskId, TaskState, Unsent,
-        },
+        model::{Element, InDoubt, Payload, PayloadId, RequestId, TaskId, TaskState, Unsent},
         store::Member,
     };
 

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use crate::{
-    gateway::{Delivery, Gateway, Outgoing},
+    gateway::{Delivery, Gateway, Handover, Outgoing},
     model::{Fate, RequestId, Unsent},
     throttle::Pacer,
 };
@@ -26,7 +26,7 @@ pub(super) struct Job {
 /// What a sender says.
 #[derive(Debug)]
 pub(super) enum Report {
-    /// The send begins: from now on the request may reach the platform.
+    /// The last piece of the request has been handed to HTTP: from now on the platform may act on it.
     Started(RequestId),
     /// The send is over.
     Done {
@@ -34,7 +34,7 @@ pub(super) enum Report {
         started: Instant,
         delivery: Delivery,
     },
-    /// The request was not sent, since the gate closed before it, or its time was over.
+    /// The request was not sent, since the gate closed before it had been handed over, or its time was over.
     Returned(RequestId),
 }
 
@@ -47,10 +47,10 @@ pub(super) enum Gate {
 }
 
 impl Gate {
-    fn lets(self, job: &Job) -> bool {
+    fn lets(self, probe: bool) -> bool {
         match self {
             Self::Open => true,
-            Self::ProbesOnly => job.probe,
+            Self::ProbesOnly => probe,
             Self::Closed => false,
         }
     }
@@ -82,20 +82,37 @@ async fn send<G: Gateway>(
     reports: &mpsc::Sender<Report>,
     job: Job,
 ) {
-    let request = job.request;
+    let Job {
+        request,
+        outgoing,
+        probe,
+    } = job;
     let closed = tokio::select! {
         biased;
-        _ = gate.wait_for(|gate| !gate.lets(&job)) => true,
-        () = pacer.token(job.outgoing.devices.len()) => false,
+        _ = gate.wait_for(|gate| !gate.lets(probe)) => true,
+        () = pacer.token(outgoing.devices.len()) => false,
     };
     // The writer outlives the senders; when it does not, nobody is left to tell.
     if closed {
         let _ = reports.send(Report::Returned(request)).await;
         return;
     }
-    let _ = reports.send(Report::Started(request)).await;
+    let tell = reports.clone();
+    let handover = Handover::telling(move || {
+        // There is a place for both reports of every request.
+        let _ = tell.try_send(Report::Started(request));
+    });
+    // A sender that is stopped, as at the end of a drain, leaves nothing behind that goes out later.
+    let _withdrawal = WithdrawnWhenDropped(&handover);
     let started = Instant::now();
-    let delivery = gateway.send(job.outgoing).await;
+    let delivery = tokio::select! {
+        biased;
+        delivery = gateway.send(outgoing, handover.clone()) => delivery,
+        () = withdrawn(&mut gate, probe, &handover) => {
+            let _ = reports.send(Report::Returned(request)).await;
+            return;
+        }
+    };
     let report = if delivery.fate == Fate::Unsent(Unsent::Late) {
         Report::Returned(request)
     } else {
@@ -106,6 +123,22 @@ async fn send<G: Gateway>(
         }
     };
     let _ = reports.send(report).await;
+}
+
+/// Waits until the gate closes before a request that has not been handed over.
+async fn withdrawn(gate: &mut watch::Receiver<Gate>, probe: bool, handover: &Handover) {
+    let _ = gate.wait_for(|gate| !gate.lets(probe)).await;
+    if !handover.withdraw() {
+        std::future::pending::<()>().await;
+    }
+}
+
+struct WithdrawnWhenDropped<'h>(&'h Handover);
+
+impl Drop for WithdrawnWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.withdraw();
+    }
 }
 
 #[cfg(test)]
@@ -125,7 +158,8 @@ mod tests {
     }
 
     impl Gateway for Stalling {
-        async fn send(&self, _: Outgoing) -> Delivery {
+        async fn send(&self, _: Outgoing, handover: Handover) -> Delivery {
+            assert!(handover.hand_over());
             self.came.lock().unwrap().push(Instant::now());
             let mut stalls = self.stalls.clone();
             stalls.wait_for(|stalls| !stalls).await.unwrap();

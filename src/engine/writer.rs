@@ -26,7 +26,8 @@ use super::{
 use crate::{
     clock::Clock,
     gateway::{Gateway, Outgoing},
-    model::{Deadline, RequestId, Timestamp},
+    journal::Strays,
+    model::{Deadline, Fate, RequestId, Timestamp},
     store::{Claim, Exchange, Finding, Journal, Record, RequestEnd, StoreError, Tally, Wish},
 };
 
@@ -66,7 +67,7 @@ struct Writer<'j, 's> {
     reports: mpsc::Receiver<Report>,
     /// Ends with the writer, whatever ends that.
     senders: JoinSet<()>,
-    /// Claims that no sender has begun to send.
+    /// Claims of which nothing can have reached the platform.
     waiting: HashMap<RequestId, Claim>,
     /// Claims that may have reached the platform, and have not been reported back.
     under_way: HashMap<RequestId, Claim>,
@@ -79,6 +80,7 @@ struct Writer<'j, 's> {
     more: bool,
     next_due: Option<Timestamp>,
     requests: u64,
+    strays: Strays,
 }
 
 impl<'j, 's> Writer<'j, 's> {
@@ -135,6 +137,7 @@ impl<'j, 's> Writer<'j, 's> {
             more: true,
             next_due: None,
             requests: 0,
+            strays: Strays::default(),
         }
     }
 
@@ -247,7 +250,10 @@ impl<'j, 's> Writer<'j, 's> {
     /// When to look again, if no report comes before.
     fn wake(&self, now: Timestamp) -> Option<Instant> {
         let later = |at: Timestamp| Instant::now() + now.until(at);
-        let deadline = self.stopping.as_ref().map(|stopping| stopping.deadline);
+        let deadline = self
+            .stopping
+            .as_ref()
+            .map(|stopping| stopping.drain.next_look());
         if deadline.is_some() {
             return deadline;
         }
@@ -363,7 +369,11 @@ impl<'j, 's> Writer<'j, 's> {
                 started,
                 delivery,
             } => {
-                let claim = self.under_way.remove(&request)?;
+                // What was not handed over has not started.
+                let claim = self
+                    .under_way
+                    .remove(&request)
+                    .or_else(|| self.waiting.remove(&request))?;
                 let now = self.clock.now();
                 let Settled {
                     end,
@@ -387,6 +397,12 @@ impl<'j, 's> Writer<'j, 's> {
                     RequestEnd::Sent { tasks, .. } => Firsts::of(&claim, tasks),
                 };
                 self.heed(request, started, signal, firsts, now);
+                if let Fate::Answered(answer) = &delivery.fate {
+                    let devices = claim.members.iter().map(|member| &*member.device_key);
+                    if let Some(reason) = self.strays.hear(&claim.payload, devices, answer) {
+                        self.begin_stop(Stop::Refused { reason });
+                    }
+                }
                 Some(Record { claim, end })
             }
         }

@@ -80,15 +80,17 @@ impl Login {
 
     /// Asks for a token.
     async fn fetch(&self, url: Url) -> Result<Issued, Unsent> {
-        match self.transport.exchange(self.transport.get(url)).await {
+        match self.transport.ask(self.transport.get(url)).await {
             Ok(reply) => self.read(&reply),
             // A login that was lost did no harm, and can be done again: that no token came is all that counts.
-            Err(Failure::Unreachable(error) | Failure::Lost { error, .. }) => {
-                Err(Unsent::Unreachable {
-                    error: format!("login: {error}"),
-                    retry_after: None,
-                })
-            }
+            Err(
+                Failure::Unreachable(error)
+                | Failure::Unfinished(error)
+                | Failure::Lost { error, .. },
+            ) => Err(Unsent::Unreachable {
+                error: format!("login: {error}"),
+                retry_after: None,
+            }),
             Err(Failure::Certificate(error)) => Err(Unsent::Certificate { error }),
             Err(Failure::Unsendable(error)) => Err(Unsent::Refused {
                 error: format!("login: {error}"),

@@ -6,8 +6,8 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use secrecy::ExposeSecret;
 
 use super::{
-    BaseUrl, Credentials, Delivery, Gateway, GatewayError, Historian, Inquiry, Outgoing, Told,
-    history,
+    BaseUrl, Credentials, Delivery, Gateway, GatewayError, Handover, Historian, Inquiry, Outgoing,
+    Told, history,
     login::{self, Login},
     reply,
     session::{Session, Token},
@@ -108,14 +108,26 @@ impl Platform {
         })
     }
 
-    async fn post(&self, token: &Token, body: Vec<u8>, request: &Outgoing) -> Fate {
+    async fn post(
+        &self,
+        token: &Token,
+        body: Vec<u8>,
+        request: &Outgoing,
+        handover: &Handover,
+    ) -> Fate {
         let post = self
             .transport
             .post(self.send_url.clone())
             .header(AUTHORIZATION, token.authorization.clone())
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .body(body);
-        match self.transport.exchange(post).await {
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        match self.transport.send(post, body, handover).await {
+            // From somebody in between, who has given up the request before all of it was there.
+            Ok(reply) if reply.is_early && matches!(reply.status, 408 | 500..=502 | 504..=599) => {
+                Fate::Unsent(Unsent::Unreachable {
+                    error: format!("HTTP {} before the request was sent whole", reply.status),
+                    retry_after: reply.retry_after,
+                })
+            }
             Ok(reply) => {
                 let answer = reply::read(reply.status, reply.retry_after, &reply.body, request);
                 Fate::Answered(self.heed(token, answer, &reply))
@@ -139,7 +151,7 @@ impl Platform {
             .transport
             .get(url)
             .header(AUTHORIZATION, token.authorization.clone());
-        let reply = match self.transport.exchange(get).await {
+        let reply = match self.transport.ask(get).await {
             Ok(reply) => reply,
             Err(failure) => return Told::Nothing(failure.into()),
         };
@@ -186,7 +198,7 @@ impl Platform {
 }
 
 impl Gateway for Platform {
-    async fn send(&self, request: Outgoing) -> Delivery {
+    async fn send(&self, request: Outgoing, handover: Handover) -> Delivery {
         let mut sent_at = self.clock.now();
         let mut start = Instant::now();
         let fate = match (wire::encode(&request), self.session.token(sent_at).await) {
@@ -199,7 +211,7 @@ impl Gateway for Platform {
                 if not_after.is_some_and(|end| self.clock.has_passed(end)) {
                     Fate::Unsent(Unsent::Late)
                 } else {
-                    self.post(&token, body, &request).await
+                    self.post(&token, body, &request, &handover).await
                 }
             }
             (_, Err(unsent)) => Fate::Unsent(unsent),
@@ -228,10 +240,12 @@ impl From<Failure> for Fate {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Unsendable(error) => Self::Unsent(Unsent::Refused { error }),
-            Failure::Unreachable(error) => Self::Unsent(Unsent::Unreachable {
-                error,
-                retry_after: None,
-            }),
+            Failure::Unreachable(error) | Failure::Unfinished(error) => {
+                Self::Unsent(Unsent::Unreachable {
+                    error,
+                    retry_after: None,
+                })
+            }
             Failure::Certificate(error) => Self::Unsent(Unsent::Certificate { error }),
             Failure::Lost { status, error } => Self::Lost {
                 http_status: status,

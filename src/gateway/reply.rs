@@ -6,14 +6,14 @@ use super::{
     Outgoing,
     lenient::{self, Field},
 };
-use crate::model::{Answer, Element, Ticket};
+use crate::model::{Answer, Element, Stray, Ticket};
 
 mod usual;
 
 /// Reads a reply's body, as tolerantly as can be done without guessing (platform notes, "Numbers in replies").
 ///
-/// A device's element is found by its key. What the reply says of a device twice is settled for acceptance, so that no ticket is lost;
-/// what it says of others is ignored, and logged. A body that is not one whole JSON object makes an answer that is not readable.
+/// A device's element is found by its key, which may come back in another case or with blanks as long as one device alone can be meant.
+/// What the reply says of a device twice is settled for acceptance, and every ticket is kept; what it says of others is given beside. A body that is not one whole JSON object makes an answer that is not readable.
 pub fn read(
     http_status: u16,
     retry_after: Option<Duration>,
@@ -27,16 +27,17 @@ pub fn read(
         found = Found::new(request);
         tolerant(text, &mut found)
     });
-    if found.strays > 0 || found.doubles > 0 {
+    if !found.strays.is_empty() || found.doubles > 0 {
         tracing::warn!(
             product_key = &*request.payload.product_key,
-            strays = found.strays,
+            strays = found.strays.len(),
             doubles = found.doubles,
             "a reply has elements for devices that were not asked for, or several for one"
         );
     }
     Answer {
         elements: found.elements,
+        strays: found.strays,
         ..answer(http_status, retry_after, top)
     }
 }
@@ -58,6 +59,7 @@ fn text(body: &[u8]) -> Cow<'_, str> {
 #[derive(Debug, Default, PartialEq)]
 struct Top {
     code: Option<i64>,
+    has_unreadable_code: bool,
     msg: Option<Box<str>>,
     message: Option<Box<str>>,
 }
@@ -73,29 +75,48 @@ fn answer(http_status: u16, retry_after: Option<Duration>, top: Option<Top>) -> 
         message: top.msg.or(top.message),
         elements: Vec::new(),
         retry_after,
+        has_unreadable_code: top.has_unreadable_code && top.code.is_none(),
+        strays: Vec::new(),
     }
 }
 
 /// Reads a reply whatever the types of its fields, and puts its elements where they belong.
 fn tolerant(text: &str, found: &mut Found<'_>) -> Option<Top> {
     let (top, data) = fields(text)?;
-    if let Some(data) = data {
+    // Of a repeated field the last one counts as a rule; but here each may hold tickets.
+    for data in data {
         found.take_all(data);
     }
     Some(top)
 }
 
 /// The fields of a reply, its `data` as text; nothing when it is not one whole object.
-fn fields(text: &str) -> Option<(Top, Option<&str>)> {
-    let (mut top, mut data) = (Top::default(), None);
+fn fields(text: &str) -> Option<(Top, Vec<&str>)> {
+    let (mut top, mut data) = (Top::default(), Vec::new());
     let readable = lenient::fields(text, |key, value| match key {
-        Field::Code => top.code = top.code.or_else(|| lenient::integer(value)),
+        Field::Code => {
+            top.code = top.code.or_else(|| lenient::integer(value));
+            top.has_unreadable_code |= is_unreadable(value);
+        }
         Field::Msg => top.msg = top.msg.take().or_else(|| lenient::message(value)),
         Field::Message => top.message = top.message.take().or_else(|| lenient::message(value)),
-        Field::Data => data = Some(value),
+        Field::Data => data.push(value),
         _ => {}
     });
     readable.then_some((top, data))
+}
+
+/// Whether a code says something that cannot be read. Null and blank text say nothing.
+fn is_unreadable(code: &str) -> bool {
+    lenient::integer(code).is_none() && code != "null" && !code.trim_matches('"').trim().is_empty()
+}
+
+/// A key without what may differ when it comes back.
+fn folded(key: &str) -> String {
+    key.chars()
+        .filter(|character| !character.is_whitespace())
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 /// The elements of a reply, put in the order of the devices.
@@ -104,9 +125,11 @@ struct Found<'r> {
     product_key: &'r str,
     /// Where each device stands; made when an element is met that does not stand where its device does.
     places: Option<HashMap<&'r str, usize>>,
+    /// The same by folded keys; those that several devices share lead nowhere.
+    folded: Option<HashMap<String, Option<usize>>>,
     elements: Vec<Option<Element>>,
     /// Elements that belong to no device of the request.
-    strays: u32,
+    strays: Vec<Stray>,
     /// Elements for a device that had one.
     doubles: u32,
 }
@@ -117,8 +140,9 @@ impl<'r> Found<'r> {
             devices: &request.devices,
             product_key: &request.payload.product_key,
             places: None,
+            folded: None,
             elements: vec![None; request.devices.len()],
-            strays: 0,
+            strays: Vec::new(),
             doubles: 0,
         }
     }
@@ -145,30 +169,71 @@ impl<'r> Found<'r> {
     /// Takes one element, the `index`th of the reply; `alone` when it is the only one and one device was asked for.
     fn take(&mut self, json: &str, index: usize, alone: bool) {
         let (mut device_key, mut product_key) = (None, None);
-        let (mut code, mut msg, mut message, mut ticket) = (None, None, None, None);
+        let (mut code, mut msg, mut message, mut unreadable) = (None, None, None, None);
+        let mut tickets = Vec::new();
         let is_object = lenient::fields(json, |key, value| match key {
             Field::DeviceKey => device_key = lenient::id(value),
             Field::ProductKey => product_key = lenient::id(value),
-            Field::Code => code = lenient::integer(value),
-            Field::Ticket => ticket = lenient::id(value).and_then(|text| Ticket::new(&text)),
+            Field::Code => {
+                code = lenient::integer(value);
+                unreadable = is_unreadable(value).then_some(value);
+            }
+            Field::Ticket => tickets.extend(lenient::id(value)),
             Field::Msg => msg = lenient::message(value),
             Field::Message => message = lenient::message(value),
             _ => {}
         });
-        let element = Element {
+        let mut element = Element {
             code,
             message: message.or(msg),
-            ticket,
+            ticket: None,
+            has_unreadable_code: unreadable.is_some(),
+            remark: None,
         };
+        if let Some(code) = unreadable.and_then(lenient::clipped) {
+            element.remark(&format!("its code cannot be read: {code}"));
+        }
+        for text in tickets {
+            match (Ticket::new(&text), &element.ticket) {
+                (Some(ticket), None) => element.ticket = Some(ticket),
+                (Some(ticket), Some(first)) if ticket != *first => {
+                    element.remark(&format!("also ticket {ticket}"));
+                }
+                (Some(_), Some(_)) => {}
+                (None, _) => element.remark(&format!(
+                    "what stands for its ticket has {} bytes, and was not kept",
+                    text.len()
+                )),
+            }
+        }
         let place = match &device_key {
             _ if !is_object => None,
             Some(key) => self.place_of(key, product_key.as_deref(), index),
-            None if product_key.is_some_and(|key| key != self.product_key) => None,
+            None if self.is_of_another_product(product_key.as_deref()) => None,
             // Who else could be meant, if it says anything?
             None if alone && element != Element::default() => Some(0),
             None => None,
         };
-        self.put(place, element);
+        match place {
+            Some(place) => self.put(place, element),
+            None => self.stray(device_key.as_deref(), product_key.as_deref(), element),
+        }
+    }
+
+    fn is_of_another_product(&self, product_key: Option<&str>) -> bool {
+        product_key
+            .is_some_and(|key| key != self.product_key && folded(key) != folded(self.product_key))
+    }
+
+    /// Notes an element that belongs to no device of the request.
+    fn stray(&mut self, device_key: Option<&str>, product_key: Option<&str>, element: Element) {
+        self.strays.push(Stray {
+            device_key: device_key.and_then(lenient::clipped).unwrap_or_default(),
+            product_key: product_key
+                .filter(|key| *key != self.product_key)
+                .and_then(lenient::clipped),
+            element,
+        });
     }
 
     /// Where this device stands in the request, if it does. Replies come in the order of the request as a rule, so the `index`th place is
@@ -179,7 +244,7 @@ impl<'r> Found<'r> {
         product_key: Option<&str>,
         index: usize,
     ) -> Option<usize> {
-        if product_key.is_some_and(|key| key != self.product_key) {
+        if self.is_of_another_product(product_key) {
             return None;
         }
         if self
@@ -200,25 +265,48 @@ impl<'r> Found<'r> {
             })
             .get(device_key)
             .copied()
+            .or_else(|| self.folded_place_of(device_key))
     }
 
-    /// Puts an element in its place, if it has one. Of two for one device, the one stays that accepts, and of those the one with a ticket;
-    /// else the first.
-    fn put(&mut self, place: Option<usize>, element: Element) {
-        let Some(place) = place else {
-            self.strays += 1;
+    /// Where the one device stands whose key is this one but for case and blanks.
+    fn folded_place_of(&mut self, device_key: &str) -> Option<usize> {
+        let devices = self.devices;
+        let places = self.folded.get_or_insert_with(|| {
+            let mut places = HashMap::new();
+            for (place, device) in devices.iter().enumerate() {
+                places
+                    .entry(folded(device))
+                    .and_modify(|place| *place = None)
+                    .or_insert(Some(place));
+            }
+            places
+        });
+        places.get(&folded(device_key)).copied().flatten()
+    }
+
+    /// Puts an element in its place. Of two for one device, the one stays that accepts, and of those the one with a ticket; else the
+    /// first. The other's ticket stays as a remark.
+    fn put(&mut self, place: usize, element: Element) {
+        let kept = &mut self.elements[place];
+        let Some(before) = kept.take() else {
+            *kept = Some(element);
             return;
         };
-        let kept = &mut self.elements[place];
-        if kept.is_some() {
-            self.doubles += 1;
-        }
-        if kept
-            .as_ref()
-            .is_none_or(|kept| worth(&element) > worth(kept))
+        self.doubles += 1;
+        let (mut better, worse) = if worth(&element) > worth(&before) {
+            (element, before)
+        } else {
+            (before, element)
+        };
+        if let Some(ticket) = &worse.ticket
+            && worse.ticket != better.ticket
         {
-            *kept = Some(element);
+            better.remark(&format!("also ticket {ticket}"));
         }
+        if let Some(remark) = worse.remark {
+            better.remark(&remark);
+        }
+        *kept = Some(better);
     }
 }
 

@@ -130,8 +130,16 @@ impl Scrubber {
     /// Cuts secrets out of all that an answer says.
     pub(super) fn answer(&self, answer: &mut Answer) {
         self.message(&mut answer.message);
-        for element in answer.elements.iter_mut().flatten() {
+        let strays = answer.strays.iter_mut().map(|stray| {
+            let keys = [Some(&mut stray.device_key), stray.product_key.as_mut()];
+            for key in keys.into_iter().flatten() {
+                self.words(key);
+            }
+            &mut stray.element
+        });
+        for element in answer.elements.iter_mut().flatten().chain(strays) {
             self.message(&mut element.message);
+            self.message(&mut element.remark);
             self.ticket(&mut element.ticket);
         }
     }
@@ -151,10 +159,14 @@ impl Scrubber {
     }
 
     fn message(&self, message: &mut Option<Box<str>>) {
-        if let Some(text) = message
-            && let Cow::Owned(cut) = self.text(text)
-        {
-            *text = cut.into();
+        if let Some(text) = message {
+            self.words(text);
+        }
+    }
+
+    fn words(&self, words: &mut Box<str>) {
+        if let Cow::Owned(cut) = self.text(words) {
+            *words = cut.into();
         }
     }
 }

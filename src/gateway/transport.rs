@@ -6,15 +6,24 @@
 //! byte was encoded (hyper 1.12, `client::dispatch::TrySendError`; hyper-util 0.1.21, `TrySendError::Retryable`). A request whose
 //! writing began is never handed back, and ends here as [`Failure::Lost`].
 
-use std::{error::Error, fmt::Write, io, sync::Arc, time::Duration};
+use std::{error::Error, fmt::Write, io, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use reqwest::{
-    Certificate, Client, RequestBuilder, Response, Url,
+    Body, Certificate, Client, RequestBuilder, Response, Url,
     header::{DATE, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER},
 };
 
-use super::{BaseUrl, GatewayError, scrub::Scrubber};
-use crate::{clock::wall_now, model::Timestamp};
+use tokio::{task::yield_now, time::Instant};
+
+use super::{
+    BaseUrl, GatewayError,
+    handover::{Handover, Pieces},
+    scrub::Scrubber,
+};
+use crate::{
+    clock::{Running, wall_now},
+    model::Timestamp,
+};
 
 /// How long an idle connection is kept. Short, because a request that crosses with the other side's closing of an idle connection is in
 /// doubt, and some load balancers close after 15 seconds; a push at work leaves no connection idle for so long.
@@ -62,6 +71,8 @@ pub(super) struct Reply {
     /// Where a redirect leads: the scheme and the host.
     pub(super) location: Option<String>,
     pub(super) body: Vec<u8>,
+    /// Whether it came before the request had been handed over whole, which then was surely not acted on.
+    pub(super) is_early: bool,
 }
 
 impl Reply {
@@ -80,7 +91,9 @@ pub(super) enum Failure {
     Unreachable(String),
     /// Nothing was sent: the other side's certificate is not trusted.
     Certificate(String),
-    /// Something may have been sent, and may have been acted on.
+    /// The request was not sent whole, and so not acted on.
+    Unfinished(String),
+    /// All of it may have been sent, and may have been acted on.
     Lost {
         /// The status, when the reply's head arrived.
         status: Option<u16>,
@@ -103,7 +116,7 @@ impl Transport {
         mut limits: Limits,
         roots: Roots,
     ) -> Result<Self, GatewayError> {
-        // A request that times out as a whole counts as possibly sent, so a connection that does not come about has to show before.
+        // A connection that does not come about has to show before the time of the request as a whole is over.
         limits.connect_timeout = limits.connect_timeout.min(limits.request_timeout / 2);
         // Fails when a provider is installed, and then that one serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -114,7 +127,6 @@ impl Transport {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .connect_timeout(limits.connect_timeout)
-            .timeout(limits.request_timeout)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(limits.connections)
             .tcp_nodelay(true);
@@ -157,53 +169,107 @@ impl Transport {
         self.client.post(url)
     }
 
-    /// Sends a request, once, and reads the whole reply.
-    pub(super) async fn exchange(&self, request: RequestBuilder) -> Result<Reply, Failure> {
-        let response = request
-            .send()
-            .await
-            .map_err(|error| self.judge(&error, None))?;
+    /// Asks a question, which has no body, and reads the whole reply.
+    pub(super) async fn ask(&self, request: RequestBuilder) -> Result<Reply, Failure> {
+        let handover = Handover::default();
+        // To ask changes nothing on the other side; but it may count there.
+        handover.hand_over();
+        self.exchange(request, &handover).await
+    }
+
+    /// Sends a request with this body, once, and reads the whole reply.
+    pub(super) async fn send(
+        &self,
+        request: RequestBuilder,
+        body: Vec<u8>,
+        handover: &Handover,
+    ) -> Result<Reply, Failure> {
+        let body = Body::wrap(Pieces::new(body, handover.clone()));
+        self.exchange(request.body(body), handover).await
+    }
+
+    async fn exchange(
+        &self,
+        request: RequestBuilder,
+        handover: &Handover,
+    ) -> Result<Reply, Failure> {
+        let mut time = Running::new(self.limits.request_timeout, Instant::now());
+        let response = match in_time(&mut time, request.send()).await {
+            Some(Ok(response)) => response,
+            failed => {
+                return Err(self.judge(failed.and_then(Result::err).as_ref(), None, handover));
+            }
+        };
         let status = response.status().as_u16();
         let headers = response.headers();
         let (retry_after, date) = (retry_after(headers), headers.get(DATE).cloned());
         let location =
             location(&response).map(|location| self.scrubber.text(&location).into_owned());
-        let body = self.read_body(response).await?;
+        let read = match in_time(&mut time, self.read_body(response)).await {
+            Some(Ok(body)) => Ok(body),
+            Some(Err(Unread::TooLong(error))) => Err(Failure::Lost {
+                status: Some(status),
+                error,
+            }),
+            Some(Err(Unread::Broken(error))) => {
+                Err(self.judge(Some(&error), Some(status), handover))
+            }
+            None => Err(self.judge(None, Some(status), handover)),
+        };
+        let body = match read {
+            Ok(body) => body,
+            // Whoever refuses a request without reading it may close the connection under its own words. The status is said.
+            Err(Failure::Unfinished(_)) if (400..500).contains(&status) => Vec::new(),
+            Err(failure) => return Err(failure),
+        };
         Ok(Reply {
             status,
             retry_after,
             date,
             location,
             body,
+            is_early: handover.withdraw(),
         })
     }
 
-    async fn read_body(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
-        let status = Some(response.status().as_u16());
+    async fn read_body(&self, mut response: Response) -> Result<Vec<u8>, Unread> {
         let limit = self.limits.max_reply_bytes;
         let expected = response
             .content_length()
             .map_or(0, |length| length as usize);
         let mut body = Vec::with_capacity(expected.min(limit));
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| self.judge(&error, status))?
-        {
+        while let Some(chunk) = response.chunk().await.map_err(Unread::Broken)? {
             if chunk.len() > limit - body.len() {
-                return Err(Failure::Lost {
-                    status,
-                    error: format!("the reply is longer than {limit} bytes and was not read on"),
-                });
+                return Err(Unread::TooLong(format!(
+                    "the reply is longer than {limit} bytes and was not read on"
+                )));
             }
             body.extend_from_slice(&chunk);
         }
         Ok(body)
     }
 
-    /// Tells what surely was not sent from what may have been; in case of doubt, it was. The text never has the URL, whose query can
-    /// carry a login.
-    fn judge(&self, error: &reqwest::Error, status: Option<u16>) -> Failure {
+    /// Tells what surely was not sent from what may have been; in case of doubt, it was. Without an error, the time was over. The text
+    /// never has the URL, whose query can carry a login.
+    fn judge(
+        &self,
+        error: Option<&reqwest::Error>,
+        status: Option<u16>,
+        handover: &Handover,
+    ) -> Failure {
+        // Whatever follows, nothing more of it goes.
+        let is_unfinished = handover.withdraw();
+        let timeout = self.limits.request_timeout;
+        let Some(error) = error else {
+            return if is_unfinished {
+                Failure::Unfinished(format!("not sent whole within {timeout:?}"))
+            } else {
+                Failure::Lost {
+                    status,
+                    error: format!("no whole reply within {timeout:?}"),
+                }
+            };
+        };
         let base_url = &self.base_url;
         if error.is_builder() {
             return Failure::Unsendable(self.causes(error));
@@ -223,11 +289,10 @@ impl Transport {
                 }
             };
         }
-        let error = if error.is_timeout() {
-            format!("no whole reply within {:?}", self.limits.request_timeout)
-        } else {
-            self.causes(error)
-        };
+        let error = self.causes(error);
+        if is_unfinished {
+            return Failure::Unfinished(format!("not sent whole: {error}"));
+        }
         Failure::Lost { status, error }
     }
 
@@ -235,6 +300,36 @@ impl Transport {
     fn causes(&self, error: &reqwest::Error) -> String {
         self.scrubber.text(&causes(error)).into_owned()
     }
+}
+
+/// Why a reply's body was not read.
+enum Unread {
+    TooLong(String),
+    Broken(reqwest::Error),
+}
+
+/// What the work comes to, unless its time is over first.
+async fn in_time<T>(time: &mut Running, work: impl Future<Output = T>) -> Option<T> {
+    /// How often what has arrived gets a chance to come through before the time counts.
+    const CHANCES: usize = 4;
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut work => return Some(result),
+            () = tokio::time::sleep_until(time.next_look()) => {}
+        }
+        if time.is_over(Instant::now()) {
+            break;
+        }
+    }
+    for _ in 0..CHANCES {
+        yield_now().await;
+        if let Poll::Ready(result) = futures::poll!(&mut work) {
+            return Some(result);
+        }
+    }
+    None
 }
 
 /// Every error that stands behind this one, without the error itself.

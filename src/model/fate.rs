@@ -1,6 +1,6 @@
 //! What became of one HTTP request, before anybody judges it.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use super::Ticket;
 
@@ -64,6 +64,37 @@ pub struct Answer {
     pub elements: Vec<Option<Element>>,
     /// `Retry-After`, as a duration from the arrival of the reply.
     pub retry_after: Option<Duration>,
+    /// Whether there is a top-level code that cannot be read: no number, or none that fits.
+    pub has_unreadable_code: bool,
+    /// Elements that belong to no device of the request.
+    pub strays: Vec<Stray>,
+}
+
+/// An element of a reply that belongs to no device of the request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stray {
+    /// Its device key, as the platform wrote it; empty when it has none.
+    pub device_key: Box<str>,
+    /// Its product key, when that is another than the request's.
+    pub product_key: Option<Box<str>>,
+    /// What it says.
+    pub element: Element,
+}
+
+impl fmt::Display for Stray {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "device {:?}", self.device_key)?;
+        if let Some(product_key) = &self.product_key {
+            write!(f, " of product {product_key:?}")?;
+        }
+        if let Some(ticket) = &self.element.ticket {
+            write!(f, ", ticket {ticket}")?;
+        }
+        if let Some(remark) = &self.element.remark {
+            write!(f, ", {remark}")?;
+        }
+        Ok(())
+    }
 }
 
 /// What a reply says of one device.
@@ -75,6 +106,43 @@ pub struct Element {
     pub message: Option<Box<str>>,
     /// The element's `ticket`.
     pub ticket: Option<Ticket>,
+    /// Whether it has a code that cannot be read: no number, or none that fits.
+    pub has_unreadable_code: bool,
+    /// What else has to be known of it: further tickets, and what was read and cannot be kept.
+    pub remark: Option<Box<str>>,
+}
+
+impl Element {
+    /// Adds to what else has to be known.
+    pub fn remark(&mut self, remark: &str) {
+        self.remark = Some(joined(self.remark.take().as_deref(), remark));
+    }
+
+    /// The message with everything that has no column: remarks, and the ticket of what was not accepted.
+    pub fn words(&self, is_accepted: bool) -> Option<Box<str>> {
+        let ticket = self
+            .ticket
+            .as_ref()
+            .filter(|_| !is_accepted)
+            .map(|ticket| format!("ticket {ticket}"));
+        [
+            self.message.as_deref(),
+            ticket.as_deref(),
+            self.remark.as_deref(),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(None, |words: Option<Box<str>>, more| {
+            Some(joined(words.as_deref(), more))
+        })
+    }
+}
+
+fn joined(before: Option<&str>, more: &str) -> Box<str> {
+    match before {
+        Some(before) => format!("{before}; {more}").into(),
+        None => more.into(),
+    }
 }
 
 impl Unsent {

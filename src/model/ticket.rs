@@ -8,9 +8,14 @@
 pub struct Ticket(Box<str>);
 
 impl Ticket {
-    /// A ticket of this text; empty text is no ticket.
+    /// The most bytes that a ticket has. What is longer is none, and must not bloat the database.
+    pub const MAX_BYTES: usize = 512;
+
+    /// A ticket of this text; empty text is no ticket, and neither is one that is too long.
     pub fn new(text: &str) -> Option<Self> {
-        (!text.is_empty()).then(|| Self(text.into()))
+        (1..=Self::MAX_BYTES)
+            .contains(&text.len())
+            .then(|| Self(text.into()))
     }
 
     /// The ticket's text, exactly as received.

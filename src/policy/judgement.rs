@@ -118,7 +118,9 @@ fn answer_judgement(answer: &Answer, devices: usize) -> Judgement {
     let judged = (0..devices)
         .map(|device| {
             let element = answer.elements.get(device).and_then(Option::as_ref);
-            if let Some(outcome) = element.and_then(|element| element_outcome(element, &whole)) {
+            if let Some(outcome) =
+                element.and_then(|element| element_outcome(element, &whole, answer))
+            {
                 return Judged {
                     basis: Basis::Element,
                     outcome,
@@ -127,7 +129,13 @@ fn answer_judgement(answer: &Answer, devices: usize) -> Judgement {
             silent += 1;
             Judged {
                 basis: Basis::Request,
-                outcome: whole.clone(),
+                outcome: match element {
+                    // No ticket is lost, whatever it is worth.
+                    Some(element) if element.ticket.is_some() || element.remark.is_some() => {
+                        with_words(&whole, element)
+                    }
+                    _ => whole.clone(),
+                },
             }
         })
         .collect();
@@ -144,26 +152,46 @@ fn answer_judgement(answer: &Answer, devices: usize) -> Judgement {
 }
 
 /// The outcome that an element gives its device, or `None` when it says nothing by itself.
-fn element_outcome(element: &Element, whole: &Outcome) -> Option<Outcome> {
+fn element_outcome(element: &Element, whole: &Outcome, answer: &Answer) -> Option<Outcome> {
+    let is_unclear = element.has_unreadable_code || answer.has_unreadable_code;
     let class = match element.code {
         Some(code) => codes::class_of_element(code),
+        // What cannot be read may be a refusal as well as an acceptance.
+        None if element.has_unreadable_code => Class::InDoubt,
         // A ticket is the platform's receipt; without a code it means what the reply as a whole says.
-        None if element.ticket.is_some() && whole.class == Class::InDoubt => Class::Accepted,
+        None if element.ticket.is_some() && whole.class == Class::InDoubt && !is_unclear => {
+            Class::Accepted
+        }
         None => return None,
     };
+    let is_accepted = class == Class::Accepted;
     Some(Outcome {
         class,
         code: element.code,
-        message: element.message.clone().or_else(|| {
-            element
-                .code
-                .filter(|_| class != Class::Accepted)
-                .and_then(text)
-        }),
-        ticket: (class == Class::Accepted)
-            .then(|| element.ticket.clone())
-            .flatten(),
+        message: match (&element.message, element.code) {
+            (None, Some(code)) if !is_accepted => {
+                let element = Element {
+                    message: text(code),
+                    ..element.clone()
+                };
+                element.words(is_accepted)
+            }
+            _ => element.words(is_accepted),
+        },
+        ticket: element.ticket.clone().filter(|_| is_accepted),
     })
+}
+
+/// The outcome of the request for a device whose element says nothing by itself, with what has to be kept of it.
+fn with_words(whole: &Outcome, element: &Element) -> Outcome {
+    let element = Element {
+        message: whole.message.clone(),
+        ..element.clone()
+    };
+    Outcome {
+        message: element.words(false),
+        ..whole.clone()
+    }
 }
 
 /// The outcome of the devices that the reply has no code for: by the top-level code, then by the HTTP status.

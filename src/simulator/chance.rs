@@ -32,6 +32,10 @@ pub(super) enum Question {
     MsgNull,
     MsgObject,
     HistoryGap,
+    KeyLower,
+    KeyPadded,
+    KeyForeign,
+    CodeUnreadable,
 }
 
 /// The source of a scenario's chance.

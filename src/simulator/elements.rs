@@ -16,14 +16,32 @@ pub(super) type Verdict = Result<u64, i64>;
 struct Element<'a> {
     code: Code,
     device_key: &'a str,
+    key: Key,
     ticket: Ticket,
     message: Option<&'static str>,
+}
+
+/// How a device key comes back.
+#[derive(Clone, Copy)]
+enum Key {
+    Same,
+    Lower,
+    Padded,
+    Foreign,
 }
 
 #[derive(Clone, Copy)]
 struct Code {
     code: i64,
-    as_text: bool,
+    form: Form,
+}
+
+/// How a code is written.
+#[derive(Clone, Copy)]
+enum Form {
+    Number,
+    Text,
+    True,
 }
 
 #[derive(Clone, Copy)]
@@ -55,11 +73,20 @@ impl Text {
         self.raw(itoa::Buffer::new().format(number))
     }
 
-    fn code(&mut self, Code { code, as_text }: Code) -> &mut Self {
-        if as_text {
-            self.raw("\"").number(code).raw("\"")
-        } else {
-            self.number(code)
+    fn code(&mut self, Code { code, form }: Code) -> &mut Self {
+        match form {
+            Form::Number => self.number(code),
+            Form::Text => self.raw("\"").number(code).raw("\""),
+            Form::True => self.raw("true"),
+        }
+    }
+
+    fn key(&mut self, device_key: &str, key: Key) -> &mut Self {
+        match key {
+            Key::Same => self.string(device_key),
+            Key::Lower => self.string(&device_key.to_lowercase()),
+            Key::Padded => self.string(&format!(" {device_key}\t")),
+            Key::Foreign => self.string(&format!("0000{device_key}")),
         }
     }
 
@@ -73,7 +100,7 @@ impl Text {
 
     fn element(&mut self, product: &str, element: &Element<'_>) -> &mut Self {
         self.raw(r#"{"code":"#).code(element.code).raw(product);
-        self.string(element.device_key);
+        self.key(element.device_key, element.key);
         self.raw(r#","ticket":"#).ticket(element.ticket);
         self.raw(r#","message":"#);
         match element.message {
@@ -119,7 +146,23 @@ impl Odd {
     fn code(&self, code: i64) -> Code {
         Code {
             code,
-            as_text: self.is(Oddity::CodeText),
+            form: if self.is(Oddity::CodeText) {
+                Form::Text
+            } else {
+                Form::Number
+            },
+        }
+    }
+
+    fn key(&self) -> Key {
+        if self.is(Oddity::KeyForeign) {
+            Key::Foreign
+        } else if self.is(Oddity::KeyLower) {
+            Key::Lower
+        } else if self.is(Oddity::KeyPadded) {
+            Key::Padded
+        } else {
+            Key::Same
         }
     }
 
@@ -140,10 +183,19 @@ impl Odd {
     }
 
     fn element<'a>(&self, device_key: &'a str, verdict: Verdict) -> Element<'a> {
+        let code = |code| Code {
+            form: if self.is(Oddity::CodeUnreadable) {
+                Form::True
+            } else {
+                self.code(code).form
+            },
+            code,
+        };
         match verdict {
             Ok(ticket) => Element {
-                code: self.code(codes::OK),
+                code: code(codes::OK),
                 device_key,
+                key: self.key(),
                 ticket: if self.is(Oddity::TicketNull) {
                     Ticket::None
                 } else if self.is(Oddity::TicketNumber) {
@@ -153,11 +205,12 @@ impl Odd {
                 },
                 message: None,
             },
-            Err(code) => Element {
-                code: self.code(code),
+            Err(refusal) => Element {
+                code: code(refusal),
                 device_key,
+                key: self.key(),
                 ticket: Ticket::None,
-                message: Some(codes::text(code)),
+                message: Some(codes::text(refusal)),
             },
         }
     }
@@ -184,6 +237,10 @@ fn question(oddity: Oddity) -> Question {
         Oddity::TicketNull => Question::TicketNull,
         Oddity::MsgNull => Question::MsgNull,
         Oddity::MsgObject => Question::MsgObject,
+        Oddity::KeyLower => Question::KeyLower,
+        Oddity::KeyPadded => Question::KeyPadded,
+        Oddity::KeyForeign => Question::KeyForeign,
+        Oddity::CodeUnreadable => Question::CodeUnreadable,
     }
 }
 
@@ -358,6 +415,10 @@ mod tests {
         assert_eq!(told(Oddity::CodeText)["data"][0]["code"], "200");
         assert_eq!(told(Oddity::TicketNumber)["data"][0]["ticket"], TICKET);
         assert_eq!(told(Oddity::TicketNull)["data"][0]["ticket"], Value::Null);
+        assert_eq!(told(Oddity::KeyLower)["data"][0]["deviceKey"], "a");
+        assert_eq!(told(Oddity::KeyPadded)["data"][0]["deviceKey"], " A\t");
+        assert_eq!(told(Oddity::KeyForeign)["data"][0]["deviceKey"], "0000A");
+        assert_eq!(told(Oddity::CodeUnreadable)["data"][0]["code"], true);
         assert_eq!(told(Oddity::MsgNull)["msg"], Value::Null);
         assert_eq!(told(Oddity::MsgObject)["msg"], json!({"content": ""}));
     }

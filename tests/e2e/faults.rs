@@ -48,7 +48,7 @@ const FAULTS: [(Fault, &str); 21] = [
 ];
 
 /// The same for replies that are odd: only silence about a device is doubt.
-const ODDITIES: [(Oddity, &str); 12] = [
+const ODDITIES: [(Oddity, &str); 15] = [
     (Oddity::LeftOut, "in_doubt"),
     (Oddity::Doubled, "accepted"),
     (Oddity::Stray, "accepted"),
@@ -61,6 +61,9 @@ const ODDITIES: [(Oddity, &str); 12] = [
     (Oddity::TicketNull, "accepted"),
     (Oddity::MsgNull, "accepted"),
     (Oddity::MsgObject, "accepted"),
+    (Oddity::KeyLower, "accepted"),
+    (Oddity::KeyPadded, "accepted"),
+    (Oddity::CodeUnreadable, "in_doubt"),
 ];
 
 /// Cases at a time: they wait more than they work.
@@ -189,4 +192,31 @@ fn a_fleet_of_20000_survives_a_fault_in_every_fifth_request() {
     let stats = sim.stats();
     let met = stats.faults.values().sum::<u64>() + stats.oddities.values().sum::<u64>();
     assert!(met * 6 >= stats.requests, "{stats:?}");
+}
+
+#[test]
+fn keys_that_nobody_can_match_stop_the_push_and_their_tickets_are_kept() {
+    let sim = Sim::start(Scenario {
+        oddities: [(Oddity::KeyForeign, 1.0)].into(),
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(300));
+    let args = [
+        "run",
+        "fleet.csv",
+        "--chunk-size",
+        "5",
+        "--concurrency",
+        "2",
+    ];
+    site.push(&sim, &args)
+        .expect(5)
+        .says(&["\"0000DK00", "\"DK00", "5 requests in a row"]);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert!(journal.run().pending >= 200, "{:?}", journal.run());
+    let errors = journal.errors.join("\n");
+    for delivery in sim.deliveries() {
+        assert!(errors.contains(&delivery.ticket), "{delivery:?}");
+    }
 }

@@ -127,6 +127,44 @@ fn a_signal_before_anything_is_sent_stops_too() {
     assert_eq!(sim.stats().requests, 0);
 }
 
+/// Started is not sent: what waits for a login is neither waited for nor in doubt.
+#[test]
+fn what_waits_for_a_login_that_hangs_is_released_at_once() {
+    let sim = Sim::start(Scenario {
+        login_faults: [(Fault::Hang, 1.0)].into(),
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(2000));
+    let args = [
+        "run",
+        "fleet.csv",
+        "--chunk-size",
+        "50",
+        "--concurrency",
+        "16",
+        "--in-doubt",
+        "hold",
+        "--drain-timeout",
+        "1h",
+        "--request-timeout",
+        "1h",
+    ];
+    let push = site.start(&sim, &args);
+    wait_for("the login", || {
+        (!sim.stats().faults.is_empty()).then_some(())
+    });
+    push.signal(Signal::TERM);
+    push.ended().expect(3);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert_eq!(journal.run().pending, 2000);
+    assert!(journal.attempts.is_empty());
+
+    sim.play(Scenario::default());
+    site.push(&sim, &args).expect(0);
+    assert_eq!(sim.deliveries().len(), 2000, "each device once");
+}
+
 #[test]
 fn a_closed_terminal_does_not_abort_a_push() {
     let sim = Sim::start(slow(50));

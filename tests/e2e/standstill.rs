@@ -110,6 +110,51 @@ fn a_platform_that_is_stopped_for_a_while_costs_that_time_and_no_device() {
     assert_eq!((stats.deliveries, stats.overlaps), (400, 0), "{stats:?}");
 }
 
+/// The replies arrive while the process is stopped, for longer than it would wait for them.
+#[test]
+fn what_arrives_while_the_push_is_stopped_is_read_before_a_time_out_counts() {
+    for drains in [false, true] {
+        let slow = Scenario {
+            latency_ms: 700,
+            ..Scenario::default()
+        };
+        let sim = Sim::start(slow);
+        let site = Site::with(&devices(200));
+        let args = [
+            "run",
+            "fleet.csv",
+            "--chunk-size",
+            "10",
+            "--concurrency",
+            "4",
+            "--request-timeout",
+            "2s",
+            "--drain-timeout",
+            "2s",
+            "--in-doubt",
+            "hold",
+        ];
+        let push = site.start(&sim, &args);
+        sim.wait_for_requests(4);
+        if drains {
+            push.signal(Signal::TERM);
+            wait_for("the drain", || {
+                push.stderr()
+                    .contains("once more leaves at once")
+                    .then_some(())
+            });
+        }
+        push.signal(Signal::STOP);
+        std::thread::sleep(STOPPED);
+        push.signal(Signal::CONT);
+        push.ended().expect(if drains { 3 } else { 0 });
+        let journal = site.journal();
+        agree(&journal, &sim);
+        assert_eq!(journal.run().in_doubt, 0, "{:?}", journal.outcomes());
+        assert_eq!(sim.deliveries().len() as i64, journal.run().accepted);
+    }
+}
+
 #[test]
 fn a_stderr_that_nobody_reads_does_not_hold_up_a_push() {
     let sim = Sim::start(Scenario {

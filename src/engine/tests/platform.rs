@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    gateway::{Delivery, Gateway, Outgoing},
+    gateway::{Delivery, Gateway, Handover, Outgoing},
     model::{Answer, Element, Fate, Ticket, Timestamp},
 };
 
@@ -93,7 +93,8 @@ impl Platform {
 }
 
 impl Gateway for Platform {
-    async fn send(&self, request: Outgoing) -> Delivery {
+    async fn send(&self, request: Outgoing, handover: Handover) -> Delivery {
+        assert!(handover.hand_over(), "it was withdrawn before it began");
         let n = self.requests.fetch_add(1, Ordering::SeqCst);
         let keys: Vec<(String, String)> = request
             .devices

@@ -5,6 +5,7 @@ use tracing::warn;
 
 use super::Writer;
 use crate::{
+    clock::Running,
     engine::{Event, Stop, sender::Gate},
     model::Deadline,
     store::{Record, RequestEnd, StoreError},
@@ -13,13 +14,19 @@ use crate::{
 /// A push that has begun to stop.
 pub(super) struct Stopping {
     pub(super) why: Stop,
-    /// When what is under way is no longer waited for.
-    pub(super) deadline: Instant,
+    /// How long what is under way is waited for.
+    pub(super) drain: Running,
+    /// Whether that is over.
+    pub(super) is_over: bool,
 }
 
 impl Writer<'_, '_> {
     /// Begins to stop when a signal has asked for it, when the deadline has come, or when an outage has lasted too long.
     pub(super) fn stop_if_due(&mut self) {
+        if let Some(stopping) = &mut self.stopping {
+            let now = Instant::now();
+            stopping.is_over = now >= stopping.drain.next_look() && stopping.drain.is_over(now);
+        }
         if *self.stop.borrow() {
             self.begin_stop(Stop::Signal);
         }
@@ -48,7 +55,8 @@ impl Writer<'_, '_> {
         let timeout = self.options.drain_timeout;
         self.stopping = Some(Stopping {
             why,
-            deadline: Instant::now() + timeout,
+            drain: Running::new(timeout, Instant::now()),
+            is_over: false,
         });
         self.set_gate(Gate::Closed);
         let requests = self.under_way.len() as u32;
@@ -62,7 +70,7 @@ impl Writer<'_, '_> {
         let nothing_out = self.waiting.is_empty() && self.under_way.is_empty();
         match &self.stopping {
             Some(stopping) if nothing_out => Some(stopping.why.clone()),
-            Some(stopping) if stopping.deadline <= Instant::now() => {
+            Some(stopping) if stopping.is_over => {
                 warn!(
                     requests = self.under_way.len(),
                     "the drain timed out; what is under way is in doubt"

@@ -43,7 +43,10 @@ async fn server(act: impl Fn(&Seen) -> Act + Send + Sync + 'static) -> Server {
 /// What becomes of a request that is answered so.
 async fn fate(act: impl Fn(&Seen) -> Act + Send + Sync + 'static) -> Fate {
     let server = server(act).await;
-    platform(&server, ready()).send(outgoing(&["A"])).await.fate
+    platform(&server, ready())
+        .send(outgoing(&["A"]), Handover::default())
+        .await
+        .fate
 }
 
 async fn answer(act: impl Fn(&Seen) -> Act + Send + Sync + 'static) -> Answer {
@@ -59,7 +62,7 @@ async fn a_request_is_what_the_specification_says() {
     let platform = platform(&server, key());
     let clock = platform.clock;
     let before = clock.now();
-    let delivery = platform.send(outgoing(&["A"])).await;
+    let delivery = platform.send(outgoing(&["A"]), Handover::default()).await;
     assert!(before <= delivery.sent_at && delivery.sent_at <= clock.now());
     assert!(delivery.latency > Duration::ZERO);
     assert_eq!(
@@ -68,13 +71,12 @@ async fn a_request_is_what_the_specification_says() {
             http_status: 200,
             readable: true,
             code: Some(200),
-            message: None,
             elements: vec![Some(Element {
                 code: Some(200),
-                message: None,
                 ticket: Ticket::new("1335004867605954560"),
+                ..Element::default()
             })],
-            retry_after: None,
+            ..Answer::default()
         })
     );
 
@@ -94,7 +96,7 @@ async fn a_request_is_what_the_specification_says() {
 async fn a_ready_token_goes_out_as_it_is_given() {
     let server = server(|_| Act::ok(ACCEPTED)).await;
     platform(&server, Credentials::Token("bare".into()))
-        .send(outgoing(&["A"]))
+        .send(outgoing(&["A"]), Handover::default())
         .await;
     assert_eq!(server.seen()[0].header("authorization"), Some("bare"));
 }
@@ -103,7 +105,8 @@ async fn a_ready_token_goes_out_as_it_is_given() {
 async fn sixteen_concurrent_sends_log_in_once() {
     let server = server(|_| Act::ok(ACCEPTED)).await;
     let platform = platform(&server, key());
-    let deliveries = join_all((0..16).map(|_| platform.send(outgoing(&["A"])))).await;
+    let deliveries =
+        join_all((0..16).map(|_| platform.send(outgoing(&["A"]), Handover::default()))).await;
     assert!(
         deliveries
             .iter()
@@ -167,7 +170,10 @@ async fn a_platform_that_is_not_there_gets_nothing() {
     let (with_token, with_key) = (platform(&server, ready()), platform(&server, key()));
     server.stop().await;
     for platform in [with_token, with_key] {
-        let fate = platform.send(outgoing(&["A"])).await.fate;
+        let fate = platform
+            .send(outgoing(&["A"]), Handover::default())
+            .await
+            .fate;
         assert!(
             matches!(fate, Fate::Unsent(Unsent::Unreachable { .. })),
             "{fate:?}"
@@ -180,7 +186,10 @@ async fn a_payload_that_cannot_be_encoded_is_not_sent() {
     let server = server(|_| Act::ok(ACCEPTED)).await;
     let mut request = outgoing(&["A"]);
     std::sync::Arc::make_mut(&mut request.payload).extend_para = Some("{".into());
-    let fate = platform(&server, ready()).send(request).await.fate;
+    let fate = platform(&server, ready())
+        .send(request, Handover::default())
+        .await
+        .fate;
     assert!(
         matches!(fate, Fate::Unsent(Unsent::Refused { error }) if error.contains("extendPara"))
     );
@@ -203,13 +212,19 @@ async fn a_refused_token_is_replaced_for_the_next_request() {
         let platform = platform(&server, key());
         // It is tried once more after a pause. No second try behind the call: the engine decides that.
         for _ in 0..2 {
-            let refused = platform.send(outgoing(&["A"])).await.fate;
+            let refused = platform
+                .send(outgoing(&["A"]), Handover::default())
+                .await
+                .fate;
             assert!(
                 matches!(refused, Fate::Answered(answer) if answer.elements == [None]),
                 "{refusal:?}"
             );
         }
-        let second = platform.send(outgoing(&["A"])).await.fate;
+        let second = platform
+            .send(outgoing(&["A"]), Handover::default())
+            .await
+            .fate;
         assert!(
             matches!(second, Fate::Answered(answer) if answer.code == Some(200)),
             "{refusal:?}"
@@ -223,12 +238,18 @@ async fn tokens_that_are_always_refused_end_the_sending() {
     let platform = platform(&server, key());
     for _ in 0..4 {
         assert!(matches!(
-            platform.send(outgoing(&["A"])).await.fate,
+            platform
+                .send(outgoing(&["A"]), Handover::default())
+                .await
+                .fate,
             Fate::Answered(_)
         ));
     }
     let seen = server.seen().len();
-    let fate = platform.send(outgoing(&["A"])).await.fate;
+    let fate = platform
+        .send(outgoing(&["A"]), Handover::default())
+        .await
+        .fate;
     assert!(
         matches!(&fate, Fate::Unsent(Unsent::Credentials { error }) if error.contains("91004: Token incorrect")),
         "{fate:?}"
@@ -255,7 +276,10 @@ async fn an_accepted_request_between_two_refusals_lets_the_session_go_on() {
         ("A", 91001),
         ("A", 200),
     ] {
-        let fate = platform.send(outgoing(&[device])).await.fate;
+        let fate = platform
+            .send(outgoing(&[device]), Handover::default())
+            .await
+            .fate;
         assert!(
             matches!(&fate, Fate::Answered(answer) if answer.code == Some(code)),
             "{fate:?}"
@@ -299,7 +323,7 @@ async fn debug_shows_no_secret() {
         },
     ] {
         let platform = platform(&server, credentials);
-        platform.send(outgoing(&["A"])).await;
+        platform.send(outgoing(&["A"]), Handover::default()).await;
         let text = format!("{platform:?}");
         assert!(
             !text.contains("hunter2") && !text.contains("QJWT"),

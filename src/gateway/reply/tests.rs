@@ -11,8 +11,8 @@ fn read_text(body: &str, devices: &[&str]) -> Answer {
 fn accepted(ticket: &str) -> Element {
     Element {
         code: Some(200),
-        message: None,
         ticket: Ticket::new(ticket),
+        ..Element::default()
     }
 }
 
@@ -37,9 +37,8 @@ fn the_specifications_example_is_read() {
             http_status: 200,
             readable: true,
             code: Some(200),
-            message: None,
             elements: vec![Some(accepted("1335004867605954560"))],
-            retry_after: None,
+            ..Answer::default()
         }
     );
 }
@@ -141,7 +140,16 @@ fn an_element_of_another_device_or_product_is_not_ours() {
             {"code":200,"productKey":"PK0001","deviceKey":"B","ticket":"4"}]"#,
     );
     assert_eq!(found.elements, [None, Some(accepted("4"))]);
-    assert_eq!((found.strays, found.doubles), (3, 0));
+    let told: Vec<String> = found.strays.iter().map(Stray::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "device \"C\", ticket 1",
+            "device \"A\" of product \"OTHER\", ticket 2",
+            "device \"\", ticket 3",
+        ]
+    );
+    assert_eq!(found.doubles, 0);
 }
 
 #[test]
@@ -173,20 +181,94 @@ fn of_two_elements_for_a_device_the_ticket_survives() {
     let offline = r#"{"code":61002,"deviceKey":"A","ticket":null}"#;
     let accepted_bare = r#"{"code":201,"deviceKey":"A"}"#;
     let first = r#"{"code":200,"deviceKey":"A","ticket":"1"}"#;
-    let second = r#"{"code":200,"deviceKey":"A","ticket":"2"}"#;
     for (elements, ticket) in [
         ([offline, first], "1"),
         ([first, offline], "1"),
         ([accepted_bare, first], "1"),
         ([first, accepted_bare], "1"),
-        ([first, second], "1"),
     ] {
         let request = outgoing(&["A"]);
         let mut found = Found::new(&request);
         found.take_all(&format!("[{}]", elements.join(",")));
         assert_eq!(found.elements, [Some(accepted(ticket))], "{elements:?}");
-        assert_eq!((found.strays, found.doubles), (0, 1));
+        assert_eq!((found.strays.len(), found.doubles), (0, 1));
     }
+}
+
+#[test]
+fn no_ticket_of_a_reply_is_dropped() {
+    let with_remark = |remark: &str| Element {
+        remark: Some(remark.into()),
+        ..accepted("1")
+    };
+    let twice = r#"{"code":200,"data":[{"code":200,"deviceKey":"A","ticket":"1"},{"code":200,"deviceKey":"A","ticket":"2"}]}"#;
+    let in_one = r#"{"code":200,"data":[{"code":200,"deviceKey":"A","ticket":"1","ticket":"2"}]}"#;
+    let in_two_fields = r#"{"code":200,"data":[{"code":200,"deviceKey":"A","ticket":"1"}],"data":[{"code":61002,"deviceKey":"A","ticket":2}]}"#;
+    for body in [twice, in_one, in_two_fields] {
+        assert_eq!(
+            read_text(body, &["A"]).elements,
+            [Some(with_remark("also ticket 2"))],
+            "{body}"
+        );
+    }
+    let again = r#"{"code":200,"data":[{"code":200,"deviceKey":"A","ticket":"1"},{"code":200,"deviceKey":"A","ticket":1}]}"#;
+    assert_eq!(read_text(again, &["A"]).elements, [Some(accepted("1"))]);
+}
+
+#[test]
+fn a_ticket_beside_a_code_that_cannot_be_read_is_kept() {
+    for code in ["true", "1180591620717411303424", r#""OK""#, "{}", "200.5"] {
+        let body =
+            format!(r#"{{"code":200,"data":[{{"code":{code},"deviceKey":"A","ticket":"1"}}]}}"#);
+        let answer = read_text(&body, &["A"]);
+        let element = answer.elements[0].as_ref().unwrap();
+        assert!(element.has_unreadable_code, "{body}");
+        assert_eq!(element.ticket, Ticket::new("1"), "{body}");
+        assert!(!answer.has_unreadable_code);
+        let body = format!(r#"{{"code":{code},"data":[{{"deviceKey":"A","ticket":"1"}}]}}"#);
+        assert!(read_text(&body, &["A"]).has_unreadable_code, "{body}");
+    }
+    for nothing in ["null", r#""""#, r#"" ""#] {
+        let body = format!(r#"{{"code":{nothing},"data":[{{"code":{nothing},"deviceKey":"A"}}]}}"#);
+        let answer = read_text(&body, &["A"]);
+        assert!(!answer.has_unreadable_code, "{body}");
+        assert_eq!(answer.elements, [Some(Element::default())], "{body}");
+    }
+}
+
+#[test]
+fn a_ticket_beyond_reason_is_none_and_is_told() {
+    let body = |bytes: usize| {
+        let ticket = "7".repeat(bytes);
+        format!(r#"{{"code":200,"data":[{{"code":200,"deviceKey":"A","ticket":"{ticket}"}}]}}"#)
+    };
+    let longest = read_text(&body(Ticket::MAX_BYTES), &["A"]);
+    assert!(longest.elements[0].as_ref().unwrap().ticket.is_some());
+    let huge = read_text(&body(2_000_000), &["A"]);
+    let element = huge.elements[0].as_ref().unwrap();
+    assert_eq!((element.code, &element.ticket), (Some(200), &None));
+    assert!(element.remark.as_deref().unwrap().contains("2000000 bytes"));
+}
+
+#[test]
+fn keys_that_come_back_in_another_case_or_with_blanks_are_found_where_one_alone_can_be_meant() {
+    let data = |keys: &[&str]| {
+        let element = |key: &&str| json!({"code": 200, "productKey": "pk0001 ", "deviceKey": key, "ticket": "1"});
+        json!({"code": 200, "data": keys.iter().map(element).collect::<Vec<_>>()}).to_string()
+    };
+    let found = |asked: &[&str], told: &[&str]| -> Vec<bool> {
+        let answer = read_text(&data(told), asked);
+        assert_eq!(
+            answer.elements.iter().flatten().count() + answer.strays.len(),
+            told.len()
+        );
+        answer.elements.iter().map(Option::is_some).collect()
+    };
+    assert_eq!(found(&["DK1", "DK2"], &[" dk2", "dK1\t"]), [true, true]);
+    // Whoever is meant exactly gets it, and who else could be meant is nobody.
+    assert_eq!(found(&["dk1", "DK1"], &["DK1"]), [false, true]);
+    assert_eq!(found(&["dk1", "DK1"], &["Dk1"]), [false, false]);
+    assert_eq!(found(&["DK1"], &["0DK1"]), [false]);
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
@@ -264,7 +346,7 @@ fn nearly_usual() -> impl Strategy<Value = String> {
 }
 
 /// What is found in a reply: at its top, for the devices, and how often for none or for one again.
-type Seen = (Top, Vec<Option<Element>>, u32, u32);
+type Seen = (Top, Vec<Option<Element>>, Vec<Stray>, u32);
 
 /// What the quick and the tolerant reading find.
 fn both_ways(text: &str) -> [Option<Seen>; 2] {

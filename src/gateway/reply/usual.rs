@@ -123,8 +123,15 @@ impl<'de> Visitor<'de> for One<'_, '_> {
                 Field::DeviceKey => device_key = Some(key(&mut fields)?),
                 Field::ProductKey => product_key = Some(key(&mut fields)?),
                 Field::Code => code = Some(fields.next_value()?),
+                Field::Ticket if ticket.is_some() => {
+                    return Err(A::Error::custom("ticket twice"));
+                }
                 Field::Ticket => {
-                    ticket = fields.next_value::<Option<&str>>()?.and_then(Ticket::new);
+                    let text: Option<&str> = fields.next_value()?;
+                    if text.is_some_and(|text| text.len() > Ticket::MAX_BYTES) {
+                        return Err(A::Error::custom("too long for a ticket"));
+                    }
+                    ticket = text.and_then(Ticket::new);
                 }
                 Field::Msg => msg = words(&mut fields)?,
                 Field::Message => message = words(&mut fields)?,
@@ -140,10 +147,13 @@ impl<'de> Visitor<'de> for One<'_, '_> {
             code,
             message: message.or(msg),
             ticket,
+            ..Element::default()
         };
         let Self(found, index) = self;
-        let place = found.place_of(device_key, product_key, index);
-        found.put(place, element);
+        match found.place_of(device_key, product_key, index) {
+            Some(place) => found.put(place, element),
+            None => found.stray(Some(device_key), product_key, element),
+        }
         Ok(())
     }
 }

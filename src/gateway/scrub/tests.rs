@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::Element;
+use crate::model::{Element, Stray};
 
 const TOKEN: &str = "QJWT eyJhbGciOiJIUzUxMiJ9.eyJ1aWQiOiI+/z_-9fQ.s3cr3t+Sig/nature_0-9";
 const SECRET: &str = "6AE3p2SnA9ShP7ofigrccoeeks8DDoteJ1jUUTEz";
@@ -179,18 +179,33 @@ fn all_of_an_answer_is_looked_at() {
                 code: Some(200),
                 message: words(),
                 ticket: Ticket::new(SECRET),
+                remark: words(),
+                ..Element::default()
             }),
             Some(Element {
                 ticket: Ticket::new("1335004867605954560"),
                 ..Element::default()
             }),
         ],
+        strays: vec![Stray {
+            device_key: SECRET.into(),
+            product_key: words(),
+            element: Element {
+                ticket: Ticket::new(SECRET),
+                ..Element::default()
+            },
+        }],
         ..Answer::default()
     };
     scrubber().answer(&mut answer);
     assert_eq!(answer.message.as_deref(), Some("is […]"));
     let second = answer.elements[1].as_ref().unwrap();
     assert_eq!(second.message.as_deref(), Some("is […]"));
+    assert_eq!(second.remark.as_deref(), Some("is […]"));
+    assert_eq!(
+        answer.strays[0].to_string(),
+        "device \"[…]\" of product \"is […]\", ticket […]"
+    );
     assert_eq!(second.ticket.as_ref().unwrap().as_str(), CUT);
     let third = answer.elements[2].as_ref().unwrap();
     assert_eq!(

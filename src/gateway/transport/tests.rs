@@ -10,7 +10,10 @@ async fn post(transport: &Transport) -> Result<Reply, Failure> {
     let url = transport
         .base_url()
         .endpoint("/x", &[("password", "hunter2")]);
-    let failed = transport.exchange(transport.post(url).body("body")).await;
+    let request = transport.post(url);
+    let failed = transport
+        .send(request, b"body".to_vec(), &Handover::default())
+        .await;
     if let Err(failure) = &failed {
         assert!(!format!("{failure:?}").contains("hunter2"), "{failure:?}");
     }
@@ -237,6 +240,72 @@ async fn a_broken_compression_is_lost() {
             ..
         }
     ));
+}
+
+/// What a server does that has read no more of a request than its head.
+#[derive(Clone, Copy, Debug)]
+enum Unread {
+    Reset,
+    Hang,
+    /// Says this and resets the connection.
+    Say(&'static str),
+}
+
+/// Sends more than any buffer on the way takes to a server that does this, and gives what came of it.
+async fn unread(act: Unread, limits: Limits) -> (Result<Reply, Failure>, bool) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!("http://{}", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = [0; 1024];
+        let _ = std::io::Read::read(&mut stream, &mut head).unwrap();
+        match act {
+            Unread::Reset => {}
+            Unread::Hang => return Some(stream),
+            Unread::Say(words) => stream.write_all(words.as_bytes()).unwrap(),
+        }
+        // With something unread, closing is a reset.
+        None
+    });
+    let transport = at(&base_url, limits, Roots::Only(Vec::new()));
+    let handover = Handover::default();
+    let url = transport.base_url().endpoint("/x", &[]);
+    let body = vec![b' '; 64 * 1024 * 1024];
+    let came = transport.send(transport.post(url), body, &handover).await;
+    drop(server.join());
+    // Nothing of it can go later either.
+    (came, handover.withdraw())
+}
+
+#[tokio::test]
+async fn what_was_not_sent_whole_is_not_in_doubt() {
+    for (act, limits) in [(Unread::Reset, limits()), (Unread::Hang, quick())] {
+        let (came, is_withdrawn) = unread(act, limits).await;
+        assert!(is_withdrawn, "{act:?}");
+        match came {
+            Err(Failure::Unfinished(error)) => {
+                assert!(error.starts_with("not sent whole"), "{error}");
+            }
+            other => panic!("{act:?}: {:?}", other.map(|reply| reply.status)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_what_was_not_read_is_heard_if_it_comes_through() {
+    for said in [
+        "HTTP/1.1 413 Too large\r\nContent-Length: 2\r\n\r\nno",
+        "HTTP/1.1 413 Too large\r\nContent-Length: 2000\r\n\r\nno",
+    ] {
+        match unread(Unread::Say(said), limits()).await {
+            (Ok(reply), true) => assert!(reply.is_early && reply.status == 413),
+            // The reset may overtake the words.
+            (Err(Failure::Unfinished(_)), true) => {}
+            (other, withdrawn) => {
+                panic!("{withdrawn} {:?}", other.map(|reply| reply.status))
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -183,12 +183,67 @@ fn a_refused_device_keeps_no_ticket_and_gets_the_vendors_words() {
     let mut reply = answer(200, Some(200));
     reply.elements = vec![Some(Element {
         code: Some(61002),
-        message: None,
         ticket: Ticket::new("1"),
+        ..Element::default()
     })];
     let outcome = &judge(&Fate::Answered(reply), 1).devices[0].outcome;
-    assert_eq!(outcome.message.as_deref(), Some("Device offline"));
+    // What the ticket is worth nobody knows; it is kept with the words.
+    assert_eq!(outcome.message.as_deref(), Some("Device offline; ticket 1"));
     assert_eq!(outcome.ticket, None);
+}
+
+#[test]
+fn a_ticket_beside_a_code_that_cannot_be_read_is_no_acceptance_and_is_kept() {
+    let unreadable = Element {
+        ticket: Ticket::new("1"),
+        has_unreadable_code: true,
+        remark: Some("its code cannot be read: true".into()),
+        ..Element::default()
+    };
+    let without_code = Element {
+        has_unreadable_code: false,
+        ..unreadable.clone()
+    };
+    for (element, top_is_unreadable) in [(unreadable, false), (without_code, true)] {
+        let mut reply = answer(200, None);
+        reply.has_unreadable_code = top_is_unreadable;
+        reply.elements = vec![Some(element)];
+        let outcome = &judge(&Fate::Answered(reply), 1).devices[0].outcome;
+        assert_eq!(outcome.class, Class::InDoubt);
+        assert_eq!(outcome.ticket, None);
+        let words = outcome.message.as_deref().unwrap();
+        assert!(
+            words.ends_with("ticket 1; its code cannot be read: true"),
+            "{words}"
+        );
+    }
+}
+
+#[test]
+fn a_second_ticket_is_kept_beside_the_first() {
+    let mut reply = answer(200, Some(200));
+    reply.elements = vec![Some(Element {
+        code: Some(200),
+        ticket: Ticket::new("1"),
+        remark: Some("also ticket 2".into()),
+        ..Element::default()
+    })];
+    let outcome = &judge(&Fate::Answered(reply), 1).devices[0].outcome;
+    assert_eq!(outcome.class, Class::Accepted);
+    assert_eq!(outcome.ticket, Ticket::new("1"));
+    assert_eq!(outcome.message.as_deref(), Some("also ticket 2"));
+}
+
+#[test]
+fn the_ticket_of_a_device_that_a_code_for_all_decides_about_is_kept() {
+    let mut reply = answer(200, Some(50000));
+    reply.elements = vec![Some(Element {
+        ticket: Ticket::new("1"),
+        ..Element::default()
+    })];
+    let outcome = &judge(&Fate::Answered(reply), 1).devices[0].outcome;
+    assert_eq!(outcome.class, Class::Transient);
+    assert!(outcome.message.as_deref().unwrap().ends_with("ticket 1"));
 }
 
 #[test]

@@ -115,6 +115,14 @@ pub enum Oddity {
     MsgNull,
     /// `msg` is an object.
     MsgObject,
+    /// Device keys come back in lower case.
+    KeyLower,
+    /// Device keys come back with blanks around them.
+    KeyPadded,
+    /// Device keys come back as other keys.
+    KeyForeign,
+    /// The codes of elements are `true`.
+    CodeUnreadable,
 }
 
 impl fmt::Display for Fault {

@@ -12,6 +12,8 @@ pub(crate) struct Journal {
     pub(crate) attempts: Vec<Attempt>,
     /// Requests that have no end.
     pub(crate) unfinished: i64,
+    /// What the view `requests` has in its column `error`.
+    pub(crate) errors: Vec<String>,
 }
 
 /// A row of `runs`.
@@ -107,6 +109,9 @@ async fn read(database: &Path) -> Result<Journal, sqlx::Error> {
             .await?,
         unfinished: sqlx::query_scalar("SELECT count(*) FROM requests WHERE finished_at IS NULL")
             .fetch_one(&mut *transaction)
+            .await?,
+        errors: sqlx::query_scalar("SELECT error FROM requests WHERE error IS NOT NULL")
+            .fetch_all(&mut *transaction)
             .await?,
     };
     transaction.commit().await?;

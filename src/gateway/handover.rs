@@ -1,0 +1,181 @@
+//! The moment from which on a request may reach the platform.
+//!
+//! A request that has been started has not been sent: it may wait for a login, for a connection, or for the other side to read on. In
+//! doubt is only what has been handed to HTTP to its last piece. That moment and the withdrawal of the request exclude each other: one
+//! of them comes first, and the other then cannot happen any more.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+
+const HELD: u8 = 0;
+const GONE: u8 = 1;
+const WITHDRAWN: u8 = 2;
+
+/// A piece of a body that is handed over at a time, in bytes.
+const PIECE: usize = 64 * 1024;
+
+/// Whether a request has been handed over to its last piece, or has been withdrawn.
+#[derive(Clone, Default)]
+pub struct Handover(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    state: AtomicU8,
+    tell: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Handover {
+    /// A handover that calls `tell` when it happens.
+    pub fn telling(tell: impl FnOnce() + Send + 'static) -> Self {
+        Self(Arc::new(Inner {
+            state: AtomicU8::new(HELD),
+            tell: Mutex::new(Some(Box::new(tell))),
+        }))
+    }
+
+    /// Notes that the last piece goes now, and tells so; false when the request has been withdrawn, and it must not go.
+    pub fn hand_over(&self) -> bool {
+        match self.change(GONE) {
+            Ok(()) => {
+                if let Some(tell) = self.take_tell() {
+                    tell();
+                }
+                true
+            }
+            Err(state) => state == GONE,
+        }
+    }
+
+    /// Withdraws the request, unless it is too late: true when nothing of it can be acted on, now and later.
+    pub fn withdraw(&self) -> bool {
+        match self.change(WITHDRAWN) {
+            Ok(()) => {
+                self.take_tell();
+                true
+            }
+            Err(state) => state == WITHDRAWN,
+        }
+    }
+
+    /// Changes the state if nothing has happened yet; the error is what has.
+    fn change(&self, to: u8) -> Result<(), u8> {
+        self.0
+            .state
+            .compare_exchange(HELD, to, Ordering::AcqRel, Ordering::Acquire)
+            .map(drop)
+    }
+
+    fn take_tell(&self) -> Option<Box<dyn FnOnce() + Send>> {
+        let mut tell = self.0.tell.lock().unwrap_or_else(PoisonError::into_inner);
+        tell.take()
+    }
+}
+
+impl fmt::Debug for Handover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Handover")
+            .field(&self.0.state.load(Ordering::Relaxed))
+            .finish()
+    }
+}
+
+/// The request has been withdrawn before it was sent whole.
+#[derive(Debug, thiserror::Error)]
+#[error("withdrawn before it was sent whole")]
+pub(super) struct Withdrawn;
+
+/// A request's body, which is handed over piece by piece.
+pub(super) struct Pieces {
+    rest: Bytes,
+    handover: Handover,
+}
+
+impl Pieces {
+    pub(super) fn new(body: Vec<u8>, handover: Handover) -> Self {
+        Self {
+            rest: body.into(),
+            handover,
+        }
+    }
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Withdrawn;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Withdrawn>>> {
+        if self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        let piece = PIECE.min(self.rest.len());
+        if piece == self.rest.len() && !self.handover.hand_over() {
+            return Poll::Ready(Some(Err(Withdrawn)));
+        }
+        let piece = self.rest.split_to(piece);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    #[test]
+    fn what_comes_first_excludes_the_other() {
+        let gone = Handover::default();
+        assert!(gone.hand_over() && gone.hand_over() && !gone.withdraw());
+        let withdrawn = Handover::default();
+        assert!(withdrawn.withdraw() && withdrawn.withdraw() && !withdrawn.hand_over());
+    }
+
+    #[tokio::test]
+    async fn it_is_told_once_and_with_the_last_piece() {
+        let told = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&told);
+        let handover = Handover::telling(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        let mut body = Pieces::new(vec![7; 2 * PIECE + 1], handover.clone());
+        for (length, calls) in [(PIECE, 0), (PIECE, 0), (1, 1)] {
+            assert_eq!(body.size_hint().exact(), Some(body.rest.len() as u64));
+            let frame = body.frame().await.unwrap().unwrap();
+            assert_eq!(frame.into_data().unwrap().len(), length);
+            assert_eq!(told.load(Ordering::Relaxed), calls);
+        }
+        assert!(body.is_end_stream() && body.frame().await.is_none());
+        assert!(!handover.withdraw());
+    }
+
+    #[tokio::test]
+    async fn the_last_piece_of_what_was_withdrawn_is_never_given() {
+        let handover = Handover::telling(|| panic!("nothing went"));
+        let mut body = Pieces::new(vec![7; PIECE + 1], handover.clone());
+        assert!(body.frame().await.unwrap().is_ok());
+        assert!(handover.withdraw());
+        assert!(body.frame().await.unwrap().is_err());
+    }
+}
