@@ -1,14 +1,13 @@
 //! Pushes one run: claims tasks, sends them, records what came back.
 //!
 //! One writer, [`push()`], owns the journal: it hands out claims and records what the senders report, in one transaction after the other.
-//! What it decides, it decides by pure parts: `recorder` says what a reply means for the tasks, `feeder` how much to claim, `outage` whether
+//! What it decides, it decides by pure parts: `recorder` says what a reply means for the tasks, `feeder` how much to claim, `journal::outage` whether
 //! the platform is there, `rollout` which phase a careful start is in. Senders know neither SQL nor a rule. The engine prints nothing; it tells what happens by [`Event`]s.
 //!
 //! [`Resolver`] is the other way to end a doubt: not by sending again, but by asking the platform what it has sent.
 
 mod event;
 mod feeder;
-mod outage;
 mod pace;
 mod push;
 mod recorder;

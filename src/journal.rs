@@ -1,5 +1,9 @@
-//! The rules of a push: plain code on values, which knows no database and no clock.
+//! The rules of a push that need neither the database nor the network: state machines and functions on values, with their tests.
+//!
+//! The engine tells them what requests came to, and does what they say; the store keeps what a restart must know of them.
 
+pub(crate) mod excuse;
+pub(crate) mod outage;
 mod strays;
 
 pub(crate) use strays::Strays;

@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! main → cli, commands, exit          commands → settings, manifest, engine, store, gateway, ui
-//! engine → store, gateway (trait), policy, throttle, model        store, gateway, manifest, policy → model
+//! engine → journal, store, gateway (trait), policy, throttle, model        store, gateway, manifest, policy → model
+//! journal → policy, model
 //! ui → engine events                  model, throttle → nothing of this crate
 //! main → settings, logging, clock     settings → cli, model, clock         logging → settings, clock
 //! ui, exit → clock                    settings, manifest, simulator, ui → files

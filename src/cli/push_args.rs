@@ -107,7 +107,8 @@ pub struct RecoveryArgs {
     /// [env: FLEETPUSH_MAX_SNOOZE]
     #[arg(long, value_name = "DURATION", value_parser = keys::MAX_SNOOZE.key.parse)]
     pub max_snooze: Option<Duration>,
-    /// The longest outage of the platform that is waited for, up to 168h; then the run stops, exit code 3 [default: 30m]
+    /// The longest outage of the platform that is waited for, up to 168h; then the run stops, exit code 3; with --until or --window as
+    /// long as these leave, unless it is set [default: 30m]
     /// [env: FLEETPUSH_MAX_OUTAGE]
     #[arg(long, value_name = "DURATION", value_parser = keys::MAX_OUTAGE.key.parse)]
     pub max_outage: Option<Duration>,

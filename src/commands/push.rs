@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -41,7 +42,10 @@ pub(super) async fn push(
     let clock = Clock::start();
     let connection = target::connect(settings, clock).await?;
     let about = run.about.clone();
-    let options = options(settings);
+    let time_left = deadline
+        .as_ref()
+        .map(|deadline| clock.now().until(deadline.at));
+    let options = options(settings, time_left);
     let mut journal = store.journal(run, settings.recovery.after_failure).await?;
     let before = journal.counts();
     let (events, listeners) = listen(&about, before, settings.progress, clock, printer)
@@ -173,7 +177,8 @@ pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn options(settings: &Push) -> Options {
+/// `time_left` is how long the push may send, when that is known.
+fn options(settings: &Push, time_left: Option<Duration>) -> Options {
     let recovery = &settings.recovery;
     Options {
         chunk_size: settings.pace.chunk_size,
@@ -194,7 +199,11 @@ fn options(settings: &Push) -> Options {
             retry_offline: recovery.retry_offline,
             offline_delay: recovery.offline_delay,
         },
-        max_outage: recovery.max_outage,
+        // Who has said how long the push may take has said how long it may wait.
+        max_outage: match time_left {
+            Some(left) if !recovery.max_outage_is_set => left,
+            _ => recovery.max_outage,
+        },
         drain_timeout: recovery.drain_timeout,
         abort_if: recovery.abort_if.clone(),
         override_abort: recovery.override_abort,

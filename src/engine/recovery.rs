@@ -58,6 +58,7 @@ pub async fn recover(
             },
         };
         let nothing = Wish {
+            probe: false,
             requests: 0,
             chunk_size: 1,
             now,

@@ -15,7 +15,7 @@ use super::Stop;
 use crate::{
     clock::Clock,
     gateway::{Historian, Inquiry, Page, Told},
-    model::{Class, Doubt, Fate, TaskId, Trace},
+    model::{Doubt, Fate, TaskId, Trace},
     policy::{self, Evidence, Match, Signal, Verdict},
     store::{Adoption, Run, Store, StoreError},
     throttle::{Ceilings, Pacer},
@@ -313,13 +313,15 @@ enum Next {
 fn what_follows(fate: &Fate) -> Next {
     let judgement = policy::judge(fate, 1);
     let outcome = judgement.devices.into_iter().next().map(|one| one.outcome);
-    let (class, code, message) = match outcome {
-        Some(outcome) => (Some(outcome.class), outcome.code, outcome.message),
-        None => (None, None, None),
+    let (code, message) = match outcome {
+        Some(outcome) => (outcome.code, outcome.message),
+        None => (None, None),
     };
     let words = message.map_or_else(|| "no reason given".to_owned(), String::from);
     match judgement.signal {
-        Signal::Stop { reason } => Next::Stop(Stop::Refused { reason }),
+        Signal::Stop { reason } | Signal::Forbidden { reason } => {
+            Next::Stop(Stop::Refused { reason })
+        }
         Signal::Throttled {
             retry_after,
             reason,
@@ -327,7 +329,7 @@ fn what_follows(fate: &Fate) -> Next {
             retry_after,
             reason,
         },
-        Signal::Outage {
+        Signal::Unusable {
             retry_after,
             reason,
             ..
@@ -335,13 +337,8 @@ fn what_follows(fate: &Fate) -> Next {
             retry_after,
             reason,
         },
-        Signal::Reached if class == Some(Class::Auth) => Next::AtOnce,
+        Signal::Unauthorized { .. } => Next::AtOnce,
         Signal::Silent => Next::Later {
-            retry_after: None,
-            reason: words,
-        },
-        // The platform failed in passing.
-        Signal::Reached if class == Some(Class::Transient) => Next::Later {
             retry_after: None,
             reason: words,
         },

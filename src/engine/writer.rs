@@ -17,7 +17,6 @@ use tracing::{debug, warn};
 use super::{
     Context, Event, Options, Pushed, Stop,
     feeder::{patience, room},
-    outage::Outage,
     pace::{Firsts, News, Pace},
     recorder::{Settled, settle},
     rollout::Rollout,
@@ -26,9 +25,12 @@ use super::{
 use crate::{
     clock::Clock,
     gateway::{Gateway, Outgoing},
-    journal::Strays,
-    model::{Deadline, Fate, RequestId, Timestamp},
-    store::{Claim, Exchange, Finding, Journal, Record, RequestEnd, StoreError, Tally, Wish},
+    journal::{Strays, excuse::Excused, outage::Outage},
+    model::{Deadline, Fate, PayloadId, RequestId, Timestamp},
+    store::{
+        Claim, Exchange, Finding, Journal, Next, Record, RequestEnd, Settlement, StoreError, Tally,
+        Wish,
+    },
 };
 
 mod heed;
@@ -72,9 +74,11 @@ struct Writer<'j, 's> {
     /// Claims that may have reached the platform, and have not been reported back.
     under_way: HashMap<RequestId, Claim>,
     outage: Outage,
+    /// What the payloads are that an outage has been met with, for a person.
+    tried: BTreeMap<PayloadId, String>,
     rollout: Rollout,
-    /// What had ended before, as far as it does not count towards the threshold.
-    forgiven: BTreeMap<Tally, u64>,
+    /// What has ended and counts towards no threshold.
+    excused: Excused<Tally>,
     stopping: Option<stop::Stopping>,
     /// Whether there may be something to claim right now.
     more: bool,
@@ -112,7 +116,7 @@ impl<'j, 's> Writer<'j, 's> {
         let forgiven = if options.override_abort {
             journal.tally().collect()
         } else {
-            BTreeMap::new()
+            journal.excused().clone()
         };
         Self {
             journal,
@@ -130,9 +134,10 @@ impl<'j, 's> Writer<'j, 's> {
             senders,
             waiting: HashMap::new(),
             under_way: HashMap::new(),
-            outage: Outage::new(options.max_outage),
+            outage: Outage::new(options.max_outage, options.concurrency),
+            tried: BTreeMap::new(),
             rollout,
-            forgiven,
+            excused: Excused::new(forgiven),
             stopping: None,
             more: true,
             next_due: None,
@@ -237,13 +242,21 @@ impl<'j, 's> Writer<'j, 's> {
         } else if self.outage.is_paused() {
             usize::from(self.outage.wants_probe(now) && self.waiting.is_empty())
         } else {
-            room(
+            let room = room(
                 self.options.concurrency,
                 self.pace.rate(self.options.chunk_size),
                 self.waiting.len(),
                 self.waiting.len() + self.under_way.len(),
                 rides,
-            )
+            );
+            match self.outage.allowed() {
+                Some((after, allowed)) => {
+                    let out = self.waiting.keys().chain(self.under_way.keys());
+                    let recent = out.filter(|request| **request > after).count();
+                    room.min(allowed.saturating_sub(recent))
+                }
+                None => room,
+            }
         }
     }
 
@@ -261,7 +274,7 @@ impl<'j, 's> Writer<'j, 's> {
             Some(probe) => Some(probe.max(self.next_due.filter(|_| !self.more).unwrap_or(probe))),
             None => self.next_due.filter(|due| *due > now),
         };
-        let give_up = self.outage.give_up().map(|(at, _)| at);
+        let give_up = self.outage.give_up_at();
         let end = self.deadline.as_ref().map(|deadline| deadline.at);
         [
             next_claim.filter(|at| *at > now),
@@ -284,6 +297,7 @@ impl<'j, 's> Writer<'j, 's> {
         let wish = Wish {
             requests,
             chunk_size: self.options.chunk_size,
+            probe: self.outage.is_paused(),
             now,
         };
         let Exchange {
@@ -296,6 +310,10 @@ impl<'j, 's> Writer<'j, 's> {
             self.more = more;
         }
         self.next_due = next_due;
+        let excused = self.excused.take_news();
+        if !excused.is_empty() {
+            self.journal.excuse(&excused).await?;
+        }
         for claim in claims {
             self.dispatch(claim);
         }
@@ -322,9 +340,7 @@ impl<'j, 's> Writer<'j, 's> {
 
     fn dispatch(&mut self, claim: Claim) {
         let probe = self.outage.is_paused();
-        if probe {
-            self.outage.probing(claim.request);
-        }
+        self.outage.handed_out(claim.request);
         let job = Job {
             request: claim.request,
             outgoing: Outgoing {
@@ -392,11 +408,13 @@ impl<'j, 's> Writer<'j, 's> {
                     let devices = without_ticket;
                     self.news.push(Event::TicketMissing { devices });
                 }
-                let firsts = match &end {
-                    RequestEnd::Released => Firsts::default(),
-                    RequestEnd::Sent { tasks, .. } => Firsts::of(&claim, tasks),
+                let tasks = match &end {
+                    RequestEnd::Released => &[][..],
+                    RequestEnd::Sent { tasks, .. } => tasks,
                 };
-                self.heed(request, started, signal, firsts, now);
+                let firsts = Firsts::of(&claim, tasks);
+                let ended = ended_by(tasks);
+                self.heed(&claim, started, &signal, firsts, now, ended);
                 if let Fate::Answered(answer) = &delivery.fate {
                     let devices = claim.members.iter().map(|member| &*member.device_key);
                     if let Some(reason) = self.strays.hear(&claim.payload, devices, answer) {
@@ -414,6 +432,21 @@ impl<'j, 's> Writer<'j, 's> {
             self.gate.send_replace(gate);
         }
     }
+}
+
+/// What the tasks that end here are counted by.
+fn ended_by(tasks: &[Settlement]) -> Vec<Tally> {
+    tasks
+        .iter()
+        .filter_map(|task| match task.next {
+            Next::End(state) => Some(Tally {
+                state,
+                class: Some(task.outcome.class),
+                code: task.outcome.code,
+            }),
+            Next::Again { .. } | Next::Split { .. } => None,
+        })
+        .collect()
 }
 
 async fn sleep_until(wake: Option<Instant>) {

@@ -58,6 +58,20 @@ impl Payload {
     /// The levels that `qos` may have. The specification only says that it is a whole number; these are all that MQTT, from which the
     /// word comes, knows, and anything else is taken for a slip.
     pub const QOS: RangeInclusive<i32> = 0..=2;
+
+    /// The beginning of its data, for a message.
+    pub(crate) fn shortened_data(&self) -> String {
+        const MOST: usize = 60;
+        match self.data.char_indices().nth(MOST) {
+            Some((end, _)) => format!("{}…", &self.data[..end]),
+            None => self.data.to_string(),
+        }
+    }
+
+    /// What it is, for a message: `[{"fuwu":[{"raw1":"AA"}]}] of product PK0001`.
+    pub(crate) fn words(&self) -> String {
+        format!("{} of product {}", self.shortened_data(), self.product_key)
+    }
 }
 
 impl RowError {

@@ -35,9 +35,9 @@ pub enum Basis {
 /// What a request's fate says of the platform as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
-    /// The platform answered: it is there. That it refused the token is an answer too; a platform that was away may have forgotten it.
+    /// The platform answered: it is there.
     Reached,
-    /// Nothing can be said: the request was lost on its way.
+    /// Nothing can be said.
     Silent,
     /// Too many requests: the rate has to drop.
     Throttled {
@@ -46,14 +46,26 @@ pub enum Signal {
         /// What it said.
         reason: String,
     },
-    /// The platform is out of reach: pause and probe.
-    Outage {
+    /// There is no answer of use: the platform may be out of reach, or it may be this request.
+    Unusable {
         /// How long the platform asked to wait.
         retry_after: Option<Duration>,
         /// What the platform or the network said.
         reason: String,
-        /// Whether the platform itself said so, and that it has too much to do (HTTP 503).
+        /// Whether the platform itself said that it has too much to do (HTTP 503).
         overloaded: bool,
+        /// Whether anything was sent, for which a token is needed.
+        sent: bool,
+    },
+    /// The token was refused: it is another one next time.
+    Unauthorized {
+        /// What the platform said.
+        reason: String,
+    },
+    /// The request was refused for what does not pass: everybody's, or this one's.
+    Forbidden {
+        /// What the platform said.
+        reason: String,
     },
     /// Nothing can be sent until somebody changes something: stop.
     Stop {
@@ -75,7 +87,12 @@ pub fn judge(fate: &Fate, devices: usize) -> Judgement {
             };
             Judgement {
                 devices: for_all(&outcome, devices),
-                signal: Signal::Silent,
+                signal: Signal::Unusable {
+                    retry_after: None,
+                    reason: error.clone(),
+                    overloaded: false,
+                    sent: true,
+                },
             }
         }
         Fate::Answered(answer) => answer_judgement(answer, devices),
@@ -87,10 +104,11 @@ fn unsent_judgement(unsent: &Unsent, devices: usize) -> Judgement {
     let (class, signal) = match unsent {
         Unsent::Unreachable { retry_after, .. } => (
             Class::Outage,
-            Signal::Outage {
+            Signal::Unusable {
                 retry_after: *retry_after,
                 reason,
                 overloaded: false,
+                sent: false,
             },
         ),
         Unsent::Certificate { .. } | Unsent::Refused { .. } => {
@@ -139,11 +157,12 @@ fn answer_judgement(answer: &Answer, devices: usize) -> Judgement {
             }
         })
         .collect();
-    // Only a code that stood for devices of this request speaks for the platform; beside elements it would be about something else.
-    let signal = if silent == 0 {
-        Signal::Reached
-    } else {
-        whole_signal(answer, &whole)
+    // Only a code that stood for the whole request speaks for the platform; beside elements it would be about something else. That
+    // there are too many requests is about none of them.
+    let signal = match whole_signal(answer, &whole) {
+        signal @ Signal::Throttled { .. } if silent > 0 => signal,
+        signal if silent == devices => signal,
+        _ => Signal::Reached,
     };
     Judgement {
         devices: judged,
@@ -254,13 +273,17 @@ fn whole_signal(answer: &Answer, whole: &Outcome) -> Signal {
             retry_after: answer.retry_after,
             reason: reason(),
         },
-        Class::Outage => Signal::Outage {
+        Class::Outage | Class::InDoubt | Class::Transient => Signal::Unusable {
             retry_after: answer.retry_after,
-            reason: reason(),
+            reason: match whole.class {
+                Class::InDoubt => whole.message.as_deref().map_or_else(reason, str::to_owned),
+                _ => reason(),
+            },
             overloaded: whole.code == Some(503),
+            sent: true,
         },
-        Class::Refused => Signal::Stop { reason: reason() },
-        Class::InDoubt => Signal::Silent,
+        Class::Refused => Signal::Forbidden { reason: reason() },
+        Class::Auth => Signal::Unauthorized { reason: reason() },
         _ => Signal::Reached,
     }
 }

@@ -88,6 +88,8 @@ pub struct Recovery {
     pub max_snooze: Duration,
     /// The longest outage that is waited for.
     pub max_outage: Duration,
+    /// Whether somebody has set that.
+    pub max_outage_is_set: bool,
     /// How long a stop waits for requests in flight.
     pub drain_timeout: Duration,
     /// What follows a send in doubt.
@@ -230,10 +232,12 @@ impl Recovery {
             retry_offline,
             offline_delay,
         } = args;
+        let max_outage = sources.get_found(&keys::MAX_OUTAGE, max_outage)?;
         Ok(Self {
             max_attempts: sources.get(&keys::MAX_ATTEMPTS, max_attempts)?,
             max_snooze: sources.get(&keys::MAX_SNOOZE, max_snooze)?,
-            max_outage: sources.get(&keys::MAX_OUTAGE, max_outage)?,
+            max_outage_is_set: max_outage.origin != Origin::Default,
+            max_outage: max_outage.value,
             drain_timeout: sources.get(&keys::DRAIN_TIMEOUT, drain_timeout)?,
             in_doubt: sources.get(&keys::IN_DOUBT, in_doubt)?,
             after_failure: sources.get(&keys::AFTER_FAILURE, after_failure)?,

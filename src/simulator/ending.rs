@@ -10,7 +10,7 @@ use super::{
     codes,
     platform::{Call, Passed, Platform},
     reply::{Reply, ReplyBody},
-    scenario::{Fault, Outage},
+    scenario::Fault,
 };
 
 /// The connection is to be closed instead of an answer.
@@ -25,8 +25,8 @@ pub(super) async fn limited(
     fault: impl FnOnce() -> Option<Fault>,
     act: impl FnOnce() -> Reply,
 ) -> Result<Response<ReplyBody>, Dropped> {
-    if call.playing.outage(call.now) == Outage::Unavailable {
-        return finish(call, number, Some(Fault::Unavailable), act).await;
+    if let Some(away) = call.playing.outage(call.now).fault() {
+        return finish(call, number, Some(away), act).await;
     }
     match platform.pass(call) {
         // The call is in flight until its reply is on its way.
@@ -113,12 +113,6 @@ pub(super) async fn finish(
     Ok(reply.into_response(travel))
 }
 
-/// The reply of a platform that is away.
-pub(super) fn away(call: &Call) -> Response<ReplyBody> {
-    with_retry_after(Reply::html(StatusCode::SERVICE_UNAVAILABLE), call)
-        .into_response(ReplyBody::Whole)
-}
-
 /// The reply to a call that a limit refuses.
 fn over_limit(call: &Call, status: StatusCode, retry_after: Option<u64>) -> Reply {
     let reply = Reply::html(status);
@@ -136,6 +130,7 @@ fn page(fault: Fault, call: &Call) -> Option<Reply> {
         Fault::InternalError | Fault::InternalErrorActed => StatusCode::INTERNAL_SERVER_ERROR,
         Fault::BadGateway | Fault::BadGatewayActed => StatusCode::BAD_GATEWAY,
         Fault::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Fault::Page => StatusCode::OK,
         Fault::GatewayTimeout | Fault::GatewayTimeoutActed => StatusCode::GATEWAY_TIMEOUT,
         Fault::ServiceException => return Some(whole(codes::SERVICE_EXCEPTION)),
         Fault::HubUnavailable => return Some(whole(codes::HUB_UNAVAILABLE)),

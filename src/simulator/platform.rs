@@ -251,8 +251,12 @@ impl Platform {
                 call.now,
             )
         };
-        if playing.outage(call.now) == Outage::Unavailable {
-            return Ok(ending::away(call));
+        let away = playing
+            .outage(call.now)
+            .fault()
+            .filter(|_| !playing.scenario.outage_spares_logins);
+        if away.is_some() {
+            return ending::finish(call, number, away, act).await;
         }
         let fault = playing.chance.alternative(
             &playing.scenario.login_faults,

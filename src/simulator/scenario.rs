@@ -66,8 +66,11 @@ pub struct Scenario {
     pub refused_data_code: i64,
     /// The most devices that one request may carry; no limit if absent.
     pub device_limit: Option<usize>,
-    /// The top-level code for a request with more.
+    /// What a request with more is refused with, an HTTP status from 300 to 599 or a top-level code.
     pub device_limit_code: i64,
+    /// Device keys that something in front of the platform dislikes: every request that names one is refused with its number, an HTTP
+    /// status from 300 to 599 or a top-level code.
+    pub outcasts: BTreeMap<String, i64>,
     /// Every `sendServiceData` is refused with this top-level code.
     pub refuse_code: Option<i64>,
     /// Every `sendServiceData` is refused with this HTTP status; a 3xx points back at the same place.
@@ -109,6 +112,8 @@ pub struct Scenario {
     pub outage: Outage,
     /// How long the outage lasts from the moment at which this scenario is set, in milliseconds; until another is set if absent.
     pub outage_ms: Option<u64>,
+    /// Whether logins and refreshes work all the same.
+    pub outage_spares_logins: bool,
 
     /// Shares of `sendServiceData` requests that meet a fault: one at most for each, so the shares add up to at most 1.
     pub faults: BTreeMap<Fault, f64>,
@@ -174,8 +179,36 @@ pub enum Outage {
     None,
     /// It answers every call with HTTP 503.
     Unavailable,
+    /// It answers every call with HTTP 502 and a page of HTML.
+    BadGateway,
+    /// It answers every call with HTTP 200 and a page of HTML.
+    Page,
+    /// It closes the connection of every call once it has read it.
+    HangUp,
+    /// It answers no call.
+    Silent,
+    /// It answers every call with code 50000.
+    ServiceException,
+    /// It answers every call with code 70000.
+    HubUnavailable,
     /// Its port is closed, and so are all connections.
     Closed,
+}
+
+impl Outage {
+    /// What every call meets; nothing when there is nobody to call.
+    pub(in crate::simulator) fn fault(self) -> Option<Fault> {
+        match self {
+            Self::None | Self::Closed => None,
+            Self::Unavailable => Some(Fault::Unavailable),
+            Self::BadGateway => Some(Fault::BadGateway),
+            Self::Page => Some(Fault::Page),
+            Self::HangUp => Some(Fault::ResetBefore),
+            Self::Silent => Some(Fault::Hang),
+            Self::ServiceException => Some(Fault::ServiceException),
+            Self::HubUnavailable => Some(Fault::HubUnavailable),
+        }
+    }
 }
 
 impl Default for Scenario {
@@ -200,6 +233,7 @@ impl Default for Scenario {
             refused_data_code: 70091,
             device_limit: None,
             device_limit_code: 50005,
+            outcasts: BTreeMap::new(),
             refuse_code: None,
             refuse_status: None,
             rate_limit: None,
@@ -219,6 +253,7 @@ impl Default for Scenario {
             clock_skew_ms: 0,
             outage: Outage::default(),
             outage_ms: None,
+            outage_spares_logins: false,
             faults: BTreeMap::new(),
             login_faults: BTreeMap::new(),
             oddities: BTreeMap::new(),

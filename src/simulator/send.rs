@@ -98,13 +98,10 @@ impl Received<'_> {
         let playing = &self.call.playing;
         let scenario = &playing.scenario;
         if let Some(status) = scenario.refuse_status {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
-            let reply = Reply::html(status);
-            return if status.is_redirection() {
-                reply.with(header::LOCATION, &self.call.head.uri.to_string())
-            } else {
-                reply
-            };
+            return self.page(status);
+        }
+        if let Some(number) = self.outcast() {
+            return self.refusal_or_page(number);
         }
         let token = self.call.header(header::AUTHORIZATION);
         if let Err(code) = self.platform.tokens.check(token, scenario, self.call.now) {
@@ -121,8 +118,40 @@ impl Received<'_> {
             Err(code) => return self.refusal(*code),
         };
         match self.whole_refusal(command) {
-            Some(code) => self.refusal(code),
+            Some(number) => self.refusal_or_page(number),
             None => self.deliver(command),
+        }
+    }
+
+    /// What the request is refused with because of one of its devices, if it is.
+    fn outcast(&self) -> Option<i64> {
+        let outcasts = &self.call.playing.scenario.outcasts;
+        if outcasts.is_empty() {
+            return None;
+        }
+        let command = self.command.as_ref().ok()?;
+        command
+            .devices
+            .iter()
+            .find_map(|key| outcasts.get(key.0.as_ref()).copied())
+    }
+
+    /// Refuses with an HTTP status and a page if the number is one, else with a top-level code.
+    fn refusal_or_page(&self, number: i64) -> Reply {
+        match u16::try_from(number) {
+            Ok(status @ 300..600) => self.page(status),
+            _ => self.refusal(number),
+        }
+    }
+
+    /// A page of something that stands in front of the platform.
+    fn page(&self, status: u16) -> Reply {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
+        let reply = Reply::html(status);
+        if status.is_redirection() {
+            reply.with(header::LOCATION, &self.call.head.uri.to_string())
+        } else {
+            reply
         }
     }
 

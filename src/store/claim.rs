@@ -16,6 +16,7 @@ use crate::model::{BundleId, Class, History, Payload, PayloadId, RequestId, Task
 
 mod ahead;
 mod chunk;
+mod probe;
 
 pub(super) use ahead::Ahead;
 #[cfg(test)]
@@ -120,6 +121,14 @@ impl Ledger {
         if wish.requests == 0 {
             return Ok((Vec::new(), true));
         }
+        if wish.probe {
+            let claims = self.claim_probe(writes, wish).await?;
+            self.write_claims(writes, wish, &claims).await?;
+            // What is due later is seen by its time.
+            let more = !self.ahead.is_empty() && !self.canary.is_open();
+            return Ok((claims, more));
+        }
+        self.probed.clear();
         let chunk_size = wish
             .chunk_size
             .min(self.run.chunk_limit.unwrap_or(u32::MAX))

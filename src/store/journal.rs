@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use sqlx::SqliteConnection;
+
 use super::{
-    Claim, Record, Run, Store, StoreError, canary::CanaryState, claim::Ahead, owner,
+    Claim, Record, Run, Store, StoreError, bulk::Bulk, canary::CanaryState, claim::Ahead, owner,
     payload::PayloadCache, refusal::Refusals, writes::Writes,
 };
-use crate::model::{AfterFailure, Class, Counts, RunState, TaskState, Timestamp};
+use crate::model::{AfterFailure, Class, Counts, PayloadId, RunId, RunState, TaskState, Timestamp};
 
 /// One run being pushed.
 #[derive(Debug)]
@@ -36,6 +38,10 @@ pub(super) struct Ledger {
     pub(super) tally: BTreeMap<Tally, u64>,
     /// What the present transaction has added to the tally.
     pub(super) unsaved: BTreeMap<Tally, u64>,
+    /// Of the tally, what ended in outages.
+    excused: BTreeMap<Tally, u64>,
+    /// The payloads of the probes of this outage.
+    pub(super) probed: Vec<PayloadId>,
     pub(super) snoozing: u64,
     pub(super) in_flight: u64,
     pub(super) latest_due: Option<Timestamp>,
@@ -70,6 +76,8 @@ pub struct Wish {
     pub requests: usize,
     /// The most devices in one of them, if the run's own limit is not lower.
     pub chunk_size: u32,
+    /// Whether it is a request of one device, to see whether the platform is there.
+    pub probe: bool,
     /// The present time.
     pub now: Timestamp,
 }
@@ -104,6 +112,12 @@ pub enum Finding {
 /// After so many exchanges the length of the log is looked at, which is a trip of its own.
 const EXCHANGES: u32 = 16;
 
+static EXCUSE: Bulk = Bulk::insert(
+    "INSERT INTO excused (run_id, state, class, code, n)",
+    "(?,?,?,?,?)",
+    "ON CONFLICT DO UPDATE SET n = n + excluded.n",
+);
+
 /// When the next waiting task of a run becomes due.
 pub(super) const NEXT_DUE: &str =
     "SELECT min(due_at) FROM due WHERE run_id = ? AND due_at IS NOT NULL";
@@ -134,19 +148,18 @@ impl Store {
         .bind(run.id.0)
         .fetch_one(&mut *connection)
         .await?;
-        let tally = sqlx::query_as::<_, (u8, u8, i64, i64)>(
+        let tally = load_tally(
+            connection,
+            run.id,
             "SELECT state, class, code, n FROM tally WHERE run_id = ?",
         )
-        .bind(run.id.0)
-        .fetch_all(&mut *connection)
-        .await?
-        .into_iter()
-        .map(|(state, class, code, n)| {
-            let key = Tally::from_columns(state, class, code)
-                .ok_or_else(|| StoreError::Damaged(format!("a tally has the state {state}")))?;
-            Ok((key, n.unsigned_abs()))
-        })
-        .collect::<Result<_, StoreError>>()?;
+        .await?;
+        let excused = load_tally(
+            connection,
+            run.id,
+            "SELECT state, class, code, n FROM excused WHERE run_id = ?",
+        )
+        .await?;
         let refusals = Refusals::load(connection, run.id).await?;
         let canary = CanaryState::load(connection, run.id).await?;
         Ok(Journal {
@@ -163,6 +176,8 @@ impl Store {
                 canary,
                 tally,
                 unsaved: BTreeMap::new(),
+                excused,
+                probed: Vec::new(),
                 snoozing: snoozing.unsigned_abs(),
                 in_flight: in_flight.unsigned_abs(),
                 latest_due: latest_due.map(Timestamp),
@@ -172,6 +187,25 @@ impl Store {
             },
         })
     }
+}
+
+/// Reads counts of ended tasks.
+async fn load_tally(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    select: &'static str,
+) -> Result<BTreeMap<Tally, u64>, StoreError> {
+    sqlx::query_as::<_, (u8, u8, i64, i64)>(select)
+        .bind(run.0)
+        .fetch_all(connection)
+        .await?
+        .into_iter()
+        .map(|(state, class, code, n)| {
+            let key = Tally::from_columns(state, class, code)
+                .ok_or_else(|| StoreError::Damaged(format!("a tally has the state {state}")))?;
+            Ok((key, n.unsigned_abs()))
+        })
+        .collect()
 }
 
 impl Journal<'_> {
@@ -188,6 +222,33 @@ impl Journal<'_> {
     /// How many tasks have ended how, as of the last commit.
     pub fn tally(&self) -> impl Iterator<Item = (Tally, u64)> {
         self.ledger.tally.iter().map(|(key, n)| (*key, *n))
+    }
+
+    /// How many of them ended in outages, as far as earlier pushes found out.
+    pub(crate) fn excused(&self) -> &BTreeMap<Tally, u64> {
+        &self.ledger.excused
+    }
+
+    /// Notes that so many more of them ended in an outage.
+    pub(crate) async fn excuse(&mut self, more: &BTreeMap<Tally, u64>) -> Result<(), StoreError> {
+        let run = self.ledger.run.id;
+        let mut writes = Writes::begin(&mut self.store.connection);
+        let written = writes
+            .bulk(&EXCUSE, more, |values, (key, n)| {
+                values
+                    .bind(run.0)
+                    .bind(key.state as u8)
+                    .bind(key.class.map_or(0, |class| class as u8))
+                    .bind(key.code.unwrap_or(0))
+                    .bind(*n as i64)
+            })
+            .await;
+        if let Err(error) = written {
+            writes.roll_back().await;
+            return Err(error.into());
+        }
+        writes.commit().await?;
+        Ok(())
     }
 
     /// The latest time at which a waiting task becomes due.

@@ -26,11 +26,12 @@ const BY_TASK: [&str; 6] = [
 ];
 
 /// Few rows each, by the number of the run.
-const BY_RUN: [&str; 4] = [
+const BY_RUN: [&str; 5] = [
     "DELETE FROM canary WHERE run_id = ?",
     "DELETE FROM bundle WHERE run_id = ?",
     "DELETE FROM refusal WHERE run_id = ?",
     "DELETE FROM tally WHERE run_id = ?",
+    "DELETE FROM excused WHERE run_id = ?",
 ];
 
 /// Which of the runs that have ended are to go. With both conditions, those that meet both.

@@ -194,21 +194,12 @@ impl Ledger {
         };
         let what = if let Some(payload) = payload {
             self.refusals.payloads.insert(payload, ending);
-            let data = shortened(&claim.payload.data);
+            let data = claim.payload.shortened_data();
             format!("a payload of product {product_key} ({data})")
         } else {
             self.refusals.products.insert(product_key.into(), ending);
             format!("product {product_key}")
         };
         Ok(Some(Finding::Ended { code, what }))
-    }
-}
-
-/// The beginning of a text, for a message.
-fn shortened(text: &str) -> String {
-    const MOST: usize = 60;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }

@@ -131,6 +131,9 @@ async fn reopen(
              SELECT o.state, coalesce(o.class, 0) AS class, coalesce(o.code, 0) AS code, count(*) AS n \
              FROM temp.reopened AS r JOIN outcome AS o ON o.task_id = r.task_id GROUP BY 1, 2, 3 \
          ) AS gone WHERE tally.run_id = ?1 AND tally.state = gone.state AND tally.class = gone.class AND tally.code = gone.code",
+        // No more can have ended in an outage than have ended.
+        "UPDATE excused SET n = min(excused.n, tally.n) FROM tally WHERE excused.run_id = ?1 AND tally.run_id = ?1 \
+         AND tally.state = excused.state AND tally.class = excused.class AND tally.code = excused.code",
         "DELETE FROM outcome WHERE task_id IN (SELECT task_id FROM temp.reopened)",
         // Of a device's tasks one is under way at a time: one that an earlier retry has made due waits again.
         "DELETE FROM due WHERE task_id IN ( \

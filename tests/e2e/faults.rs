@@ -21,7 +21,7 @@ enum Trouble {
 
 /// Each fault alone, and the class of the attempts that meet it. Sent and without a readable reply is in doubt, whether the platform has
 /// acted or not: a client cannot tell.
-const FAULTS: [(Fault, &str); 21] = [
+const FAULTS: [(Fault, &str); 22] = [
     (Fault::ResetBefore, "in_doubt"),
     (Fault::ResetAfter, "in_doubt"),
     (Fault::Cut, "in_doubt"),
@@ -34,6 +34,7 @@ const FAULTS: [(Fault, &str); 21] = [
     (Fault::BadGateway, "in_doubt"),
     (Fault::BadGatewayActed, "in_doubt"),
     (Fault::Unavailable, "outage"),
+    (Fault::Page, "in_doubt"),
     (Fault::GatewayTimeout, "in_doubt"),
     (Fault::GatewayTimeoutActed, "in_doubt"),
     (Fault::ServiceException, "transient"),

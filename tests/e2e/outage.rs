@@ -6,6 +6,8 @@ use fleetpush::simulator::{AuthRefusal, Outage, Scenario};
 
 use crate::support::{Sim, Site, agree, devices};
 
+mod answers;
+
 #[test]
 fn a_platform_that_is_away_for_a_while_costs_no_device() {
     for outage in [Outage::Closed, Outage::Unavailable] {

@@ -5,64 +5,114 @@ use tracing::info;
 
 use super::Writer;
 use crate::{
-    engine::{Event, Stop, pace::Firsts, sender::Gate},
-    model::{RequestId, Timestamp},
+    engine::{Event, Pause, Stop, pace::Firsts, sender::Gate},
+    journal::outage::Change,
+    model::Timestamp,
     policy::{self, Signal},
+    store::{Claim, Tally},
 };
 
+/// So many payloads are named when a push gives up.
+const NAMED: usize = 3;
+
 impl Writer<'_, '_> {
-    /// Heeds the signal of a request that was sent at `sent_at`.
+    /// Heeds the signal of a request that was sent at `sent_at`, and by which these tasks have ended.
     pub(super) fn heed(
         &mut self,
-        request: RequestId,
+        claim: &Claim,
         sent_at: Instant,
-        signal: Signal,
+        signal: &Signal,
         firsts: Firsts,
         now: Timestamp,
+        ended: Vec<Tally>,
     ) {
+        if let Signal::Stop { reason } = signal {
+            let reason = reason.clone();
+            self.begin_stop(Stop::Refused { reason });
+        }
+        let before = self.outage.is_paused();
+        let (change, excuse) = self
+            .outage
+            .heed(claim.request, claim.payload_id, signal, now);
+        let pauses = self.outage.is_paused();
+        self.excused.ended(
+            ended.into_iter(),
+            excuse,
+            *signal == Signal::Reached,
+            pauses,
+        );
+        self.remember_payload(claim);
+        let begins = pauses && !before;
         let lowered = match signal {
-            Signal::Reached => {
-                if let Some(after) = self.outage.reached(now) {
-                    self.set_gate(Gate::Open);
-                    self.news.push(Event::Resumed { after });
-                }
-                self.pace.answered(sent_at, firsts)
-            }
-            Signal::Silent => {
-                self.outage.silent(request, now);
-                None
-            }
-            Signal::Throttled {
-                retry_after,
-                reason,
-            } => {
-                self.outage.throttled(request, now, reason);
+            Signal::Reached => self.pace.answered(sent_at, firsts),
+            Signal::Throttled { retry_after, .. } => {
                 let hold = retry_after.map(|asked| policy::probe_delay(0, Some(asked)));
                 self.pace.refused(sent_at, hold)
             }
-            Signal::Outage {
-                retry_after,
-                reason,
-                overloaded,
-            } => {
-                let begins = !self.outage.is_paused();
-                if let Some(pause) = self.outage.out_of_reach(request, now, retry_after, reason) {
-                    self.set_gate(Gate::ProbesOnly);
-                    self.news.push(Event::Paused(pause));
-                }
-                // A probe that fails says nothing about the rate.
-                (begins && overloaded)
-                    .then(|| self.pace.overloaded())
-                    .flatten()
-            }
-            Signal::Stop { reason } => {
-                self.begin_stop(Stop::Refused { reason });
-                None
-            }
+            // A probe that fails says nothing about the rate.
+            Signal::Unusable {
+                overloaded: true, ..
+            } if begins => self.pace.overloaded(),
+            Signal::Unusable {
+                overloaded: true, ..
+            } if !before => self.pace.refused(sent_at, None),
+            _ => None,
         };
+        match change {
+            Some(Change::Paused { reason, probe_at }) => {
+                self.set_gate(Gate::ProbesOnly);
+                self.news.push(Event::Paused(Pause {
+                    reason,
+                    probe_at,
+                    give_up_at: self.outage.give_up_at().unwrap_or(now),
+                }));
+            }
+            Some(Change::Resumed { after }) => {
+                self.set_gate(Gate::Open);
+                self.news.push(Event::Resumed { after });
+            }
+            Some(Change::Refused { reason }) => self.begin_stop(Stop::Refused { reason }),
+            None => {}
+        }
         if let Some(rate) = lowered {
             info!(rate, "the platform throttles: rate lowered");
             self.news.push(Event::RateLowered { rate });
         }
+    }
+
+    /// Keeps the words for a payload that is met with trouble, as long as there is trouble.
+    fn remember_payload(&mut self, claim: &Claim) {
+        match self.outage.account() {
+            None => self.tried.clear(),
+            Some((.., tried)) => {
+                if tried.iter().take(NAMED).any(|id| *id == claim.payload_id) {
+                    self.tried
+                        .entry(claim.payload_id)
+                        .or_insert_with(|| claim.payload.words());
+                }
+            }
+        }
+    }
+
+    /// Why the push gives up: what was said last, and with which payloads, when it is the sends that fail and not the logins.
+    pub(super) fn giving_up(&self) -> String {
+        let Some((reason, sent, tried)) = self.outage.account() else {
+            return String::new();
+        };
+        if !sent {
+            return reason.to_owned();
+        }
+        let mut named: Vec<&str> = self.tried.values().map(String::as_str).collect();
+        let others = tried.len().saturating_sub(named.len());
+        let others = match others {
+            0 => None,
+            1 => Some("1 other".to_owned()),
+            others => Some(format!("{others} others")),
+        };
+        named.extend(others.as_deref());
+        format!(
+            "{reason}; logins worked, and no request had a usable answer; tried with payloads: {}",
+            named.join(", ")
+        )
     }
 }

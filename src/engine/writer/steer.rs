@@ -11,11 +11,10 @@ use crate::{
 impl Writer<'_, '_> {
     /// What has ended, as far as it counts towards thresholds.
     fn counted(&self) -> Vec<Ended> {
-        let counted = self.journal.tally().map(|(key, n)| {
-            let forgiven = self.forgiven.get(&key).copied().unwrap_or_default();
-            (key.state, key.class, n.saturating_sub(forgiven))
-        });
-        counted.collect()
+        self.journal
+            .tally()
+            .map(|(key, n)| (key.state, key.class, self.excused.counted(&key, n)))
+            .collect()
     }
 
     /// Aborts the push when too much of it has gone wrong.

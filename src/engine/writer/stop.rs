@@ -37,12 +37,8 @@ impl Writer<'_, '_> {
             self.begin_stop(Stop::Deadline { reason });
         }
         let now = self.clock.now();
-        let late = self
-            .outage
-            .give_up()
-            .filter(|(at, _)| *at <= now)
-            .map(|(_, reason)| reason.to_owned());
-        if let Some(reason) = late {
+        if self.stopping.is_none() && self.outage.give_up_at().is_some_and(|at| at <= now) {
+            let reason = self.giving_up();
             self.begin_stop(Stop::Outage { reason });
         }
     }

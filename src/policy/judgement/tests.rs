@@ -33,7 +33,9 @@ fn kind(signal: &Signal) -> &'static str {
         Signal::Reached => "reached",
         Signal::Silent => "silent",
         Signal::Throttled { .. } => "throttled",
-        Signal::Outage { .. } => "outage",
+        Signal::Unusable { .. } => "unusable",
+        Signal::Unauthorized { .. } => "unauthorized",
+        Signal::Forbidden { .. } => "forbidden",
         Signal::Stop { .. } => "stop",
     }
 }
@@ -43,52 +45,52 @@ fn every_row_of_the_table_of_outcomes_for_a_whole_request() {
     use Class::{Auth, Frequency, InDoubt, Offline, Outage, Quota, Refused, Rejected, Transient};
     for (status, code, class, recorded, signal) in [
         // Only an element accepts.
-        (200, Some(200), InDoubt, Some(200), "silent"),
-        (200, Some(201), InDoubt, Some(201), "silent"),
-        (200, None, InDoubt, None, "silent"),
+        (200, Some(200), InDoubt, Some(200), "unusable"),
+        (200, Some(201), InDoubt, Some(201), "unusable"),
+        (200, None, InDoubt, None, "unusable"),
         (200, Some(61007), Frequency, Some(61007), "reached"),
         (200, Some(61006), Quota, Some(61006), "reached"),
-        (200, Some(50000), Transient, Some(50000), "reached"),
-        (200, Some(70051), Transient, Some(70051), "reached"),
-        (200, Some(70095), Transient, Some(70095), "reached"),
-        (200, Some(70096), Transient, Some(70096), "reached"),
-        (200, Some(70000), Outage, Some(70000), "outage"),
+        (200, Some(50000), Transient, Some(50000), "unusable"),
+        (200, Some(70051), Transient, Some(70051), "unusable"),
+        (200, Some(70095), Transient, Some(70095), "unusable"),
+        (200, Some(70096), Transient, Some(70096), "unusable"),
+        (200, Some(70000), Outage, Some(70000), "unusable"),
         (200, Some(429), Outage, Some(429), "throttled"),
         (429, None, Outage, Some(429), "throttled"),
-        (503, None, Outage, Some(503), "outage"),
-        (408, None, InDoubt, Some(408), "silent"),
-        (500, None, InDoubt, Some(500), "silent"),
-        (502, None, InDoubt, Some(502), "silent"),
-        (504, None, InDoubt, Some(504), "silent"),
+        (503, None, Outage, Some(503), "unusable"),
+        (408, None, InDoubt, Some(408), "unusable"),
+        (500, None, InDoubt, Some(500), "unusable"),
+        (502, None, InDoubt, Some(502), "unusable"),
+        (504, None, InDoubt, Some(504), "unusable"),
         (200, Some(61002), Offline, Some(61002), "reached"),
         (200, Some(70026), Offline, Some(70026), "reached"),
         (200, Some(70065), Offline, Some(70065), "reached"),
-        (401, None, Auth, Some(401), "reached"),
-        (200, Some(401), Auth, Some(401), "reached"),
-        (200, Some(91001), Auth, Some(91001), "reached"),
-        (200, Some(91004), Auth, Some(91004), "reached"),
-        (302, None, Refused, Some(302), "stop"),
-        (403, None, Refused, Some(403), "stop"),
-        (404, None, Refused, Some(404), "stop"),
-        (405, None, Refused, Some(405), "stop"),
-        (200, Some(403), Refused, Some(403), "stop"),
-        (200, Some(404), Refused, Some(404), "stop"),
-        (200, Some(91005), Refused, Some(91005), "stop"),
-        (200, Some(91006), Refused, Some(91006), "stop"),
-        (200, Some(91007), Refused, Some(91007), "stop"),
+        (401, None, Auth, Some(401), "unauthorized"),
+        (200, Some(401), Auth, Some(401), "unauthorized"),
+        (200, Some(91001), Auth, Some(91001), "unauthorized"),
+        (200, Some(91004), Auth, Some(91004), "unauthorized"),
+        (302, None, Refused, Some(302), "forbidden"),
+        (403, None, Refused, Some(403), "forbidden"),
+        (404, None, Refused, Some(404), "forbidden"),
+        (405, None, Refused, Some(405), "forbidden"),
+        (200, Some(403), Refused, Some(403), "forbidden"),
+        (200, Some(404), Refused, Some(404), "forbidden"),
+        (200, Some(91005), Refused, Some(91005), "forbidden"),
+        (200, Some(91006), Refused, Some(91006), "forbidden"),
+        (200, Some(91007), Refused, Some(91007), "forbidden"),
         (200, Some(50005), Rejected, Some(50005), "reached"),
         (200, Some(70091), Rejected, Some(70091), "reached"),
         (200, Some(12345), Rejected, Some(12345), "reached"),
         (400, None, Rejected, Some(400), "reached"),
         // A known code tells more than the status …
-        (500, Some(50000), Transient, Some(50000), "reached"),
-        (400, Some(91004), Auth, Some(91004), "reached"),
+        (500, Some(50000), Transient, Some(50000), "unusable"),
+        (400, Some(91004), Auth, Some(91004), "unauthorized"),
         (503, Some(61002), Offline, Some(61002), "reached"),
         // … and the status more than an unknown one, which may be a proxy's.
-        (500, Some(12345), InDoubt, Some(500), "silent"),
-        (503, Some(12345), Outage, Some(503), "outage"),
-        (403, Some(12345), Refused, Some(403), "stop"),
-        (401, Some(12345), Auth, Some(401), "reached"),
+        (500, Some(12345), InDoubt, Some(500), "unusable"),
+        (503, Some(12345), Outage, Some(503), "unusable"),
+        (403, Some(12345), Refused, Some(403), "forbidden"),
+        (401, Some(12345), Auth, Some(401), "unauthorized"),
         (422, Some(12345), Rejected, Some(12345), "reached"),
     ] {
         let (got_class, got_code, got_signal) = whole(answer(status, code));
@@ -175,7 +177,7 @@ fn fewer_elements_than_devices_leave_the_others_in_doubt() {
     let Judgement { devices, signal } = judge(&Fate::Answered(reply), 2);
     assert_eq!(devices[0].outcome.class, Class::Accepted);
     assert_eq!(devices[1].outcome.class, Class::InDoubt);
-    assert_eq!(signal, Signal::Silent);
+    assert_eq!(signal, Signal::Reached, "the platform has answered");
 }
 
 #[test]
@@ -258,7 +260,7 @@ fn what_the_platform_asks_to_wait_is_passed_on() {
             Signal::Throttled { retry_after, .. } if throttled => {
                 assert_eq!(retry_after, asked);
             }
-            Signal::Outage { retry_after, .. } if !throttled => assert_eq!(retry_after, asked),
+            Signal::Unusable { retry_after, .. } if !throttled => assert_eq!(retry_after, asked),
             other => panic!("HTTP {status}: {other:?}"),
         }
     }
@@ -274,7 +276,7 @@ fn what_was_not_sent_or_has_no_reply() {
                 retry_after: None,
             }),
             Class::Outage,
-            "outage",
+            "unusable",
         ),
         (
             Fate::Unsent(Unsent::Certificate { error: error() }),
@@ -297,7 +299,7 @@ fn what_was_not_sent_or_has_no_reply() {
                 error: error(),
             },
             Class::InDoubt,
-            "silent",
+            "unusable",
         ),
     ] {
         let judged = judge(&fate, 2);

@@ -36,6 +36,8 @@ pub enum Fault {
     BadGatewayActed,
     /// HTTP 503; not acted on.
     Unavailable,
+    /// HTTP 200 and a page of HTML, as a portal or a maintenance page in front of the platform gives it; not acted on.
+    Page,
     /// HTTP 504 and a page of HTML; not acted on.
     GatewayTimeout,
     /// HTTP 504 and a page of HTML; acted on.
@@ -78,6 +80,7 @@ impl Fault {
             | Self::InternalError
             | Self::BadGateway
             | Self::Unavailable
+            | Self::Page
             | Self::GatewayTimeout
             | Self::ServiceException
             | Self::HubUnavailable => false,

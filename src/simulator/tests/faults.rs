@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, time::Duration};
 use serde_json::{Value, json};
 
 use super::client::{Client, start};
-use crate::simulator::{Fault, Oddity, Scenario, Simulator};
+use crate::simulator::{Fault, Oddity, Outage, Scenario, Simulator};
 
 async fn faulty(fault: Fault) -> (Simulator, Client) {
     start(Scenario {
@@ -281,4 +281,45 @@ async fn only_so_many_requests_are_in_flight() {
     let mut other = Client::connect(simulator.addr()).await.unwrap();
     other.token = client.token;
     assert_eq!(other.send(&["A"]).await.unwrap().status, 429);
+}
+
+#[tokio::test]
+async fn an_outage_that_answers_does_so_to_every_call_until_it_is_over() {
+    let (simulator, mut client) = start(Scenario::default()).await;
+    for (outage, status, code) in [
+        (Outage::BadGateway, 502, None),
+        (Outage::Page, 200, None),
+        (Outage::Unavailable, 503, None),
+        (Outage::ServiceException, 200, Some(50000)),
+        (Outage::HubUnavailable, 200, Some(70000)),
+    ] {
+        client.change(json!({"outage": outage})).await;
+        for reply in [client.send(&["A"]).await, client.log_in().await] {
+            let reply = reply.unwrap();
+            let body = serde_json::from_slice::<Value>(&reply.body).ok();
+            let found = body.and_then(|body| body["code"].as_i64());
+            assert_eq!((reply.status, found), (status, code), "{outage:?}");
+        }
+        client.change(json!({"outage_spares_logins": true})).await;
+        assert_eq!(client.log_in().await.unwrap().code(), 200);
+        client
+            .change(json!({"outage": null, "outage_spares_logins": null}))
+            .await;
+    }
+    assert_eq!(simulator.stats().deliveries, 0);
+    client.change(json!({"outage": Outage::HangUp})).await;
+    assert!(client.send(&["A"]).await.is_err());
+}
+
+#[tokio::test]
+async fn an_outcast_spoils_every_request_that_names_it() {
+    let (simulator, mut client) = start(Scenario {
+        outcasts: BTreeMap::from([("B".into(), 403), ("C".into(), 70000)]),
+        ..Scenario::default()
+    })
+    .await;
+    assert_eq!(client.send(&["A", "B"]).await.unwrap().status, 403);
+    assert_eq!(client.send(&["A", "C"]).await.unwrap().code(), 70000);
+    assert_eq!(client.send(&["A"]).await.unwrap().code(), 200);
+    assert_eq!(simulator.stats().deliveries, 1);
 }

@@ -89,6 +89,21 @@ impl Ahead {
         self.exhausted && self.tasks.is_empty()
     }
 
+    /// The payload of the task at the front.
+    pub(super) fn front(&self) -> Option<PayloadId> {
+        Some(self.tasks.front()?.payload)
+    }
+
+    /// Takes a task out that is to go another way.
+    pub(super) fn remove(&mut self, task: TaskId) {
+        if let Ok(at) = self
+            .tasks
+            .binary_search_by_key(&task.0, |first| first.task.0)
+        {
+            self.tasks.remove(at);
+        }
+    }
+
     /// The tasks at the front that share a payload, at most `most`.
     pub(super) fn take_chunk(&mut self, most: usize) -> Option<(PayloadId, Vec<First>)> {
         let payload = self.tasks.front()?.payload;

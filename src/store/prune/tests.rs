@@ -110,6 +110,7 @@ async fn nothing_of_a_pruned_run_is_left_and_others_are_whole() {
     for statement in [
         "INSERT INTO follower (previous_id, task_id) VALUES (1, 2)",
         "INSERT INTO bundle (run_id, parent_request_id, devices) VALUES (1, 1, 1)",
+        "INSERT INTO excused (run_id, state, class, code, n) VALUES (1, 2, 4, 50000, 1)",
         "INSERT INTO refusal (run_id, product_key, code, request_id, requests, devices) VALUES (1, 'PK', 80005, 1, 1, 1)",
         "INSERT INTO canary (run_id, asked, seed, devices, pause, chosen_at) VALUES (1, '1', 1, 1, 0, 1)",
         "INSERT INTO due (task_id, run_id, payload_id, due_at) VALUES (1, 1, 1, 1)",

@@ -53,6 +53,7 @@ async fn journal(store: &mut Store) -> Journal<'_> {
 
 fn wish(requests: usize, chunk_size: u32) -> Wish {
     Wish {
+        probe: false,
         requests,
         chunk_size,
         now: NOW,

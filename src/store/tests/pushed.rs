@@ -63,6 +63,7 @@ pub(in crate::store) async fn push(
     journal.begin(now).await.unwrap();
     journal.leave_alone(now).await.unwrap();
     let mut wish = Wish {
+        probe: false,
         requests,
         chunk_size: 10,
         now,

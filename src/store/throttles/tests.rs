@@ -158,6 +158,7 @@ async fn a_request_that_a_crash_left_open_has_the_members_it_was_sent_with() {
     let mut journal = store.journal(second, AfterFailure::Block).await.unwrap();
     journal.leave_alone(later(1)).await.unwrap();
     let wish = Wish {
+        probe: false,
         requests: 1,
         chunk_size: 10,
         now: later(1),
@@ -210,6 +211,7 @@ async fn a_later_command_of_a_device_waits_for_the_pause_that_an_earlier_one_did
         .unwrap();
     let mut journal = store.journal(run, AfterFailure::Continue).await.unwrap();
     let mut wish = Wish {
+        probe: false,
         requests: 5,
         chunk_size: 10,
         now: NOW,

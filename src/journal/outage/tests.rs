@@ -1,0 +1,366 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const P: PayloadId = PayloadId(1);
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp(seconds * 1000)
+}
+
+fn unusable() -> Signal {
+    Signal::Unusable {
+        retry_after: None,
+        reason: "HTTP 502".into(),
+        overloaded: false,
+        sent: true,
+    }
+}
+
+fn throttled() -> Signal {
+    Signal::Throttled {
+        retry_after: None,
+        reason: "HTTP 429".into(),
+    }
+}
+
+fn forbidden() -> Signal {
+    Signal::Forbidden {
+        reason: "HTTP 403".into(),
+    }
+}
+
+fn unauthorized() -> Signal {
+    Signal::Unauthorized {
+        reason: "code 91001".into(),
+    }
+}
+
+/// The machine, with requests that are handed out one after the other.
+struct Push {
+    outage: Outage,
+    next: i64,
+    now: Timestamp,
+}
+
+impl Push {
+    fn new() -> Self {
+        Self {
+            outage: Outage::new(Duration::from_mins(30), 16),
+            next: 0,
+            now: at(0),
+        }
+    }
+
+    fn hand_out(&mut self) -> RequestId {
+        self.next += 1;
+        self.outage.handed_out(RequestId(self.next));
+        RequestId(self.next)
+    }
+
+    fn end(&mut self, request: RequestId, signal: &Signal) -> (Option<Change>, Excuse) {
+        self.outage.heed(request, P, signal, self.now)
+    }
+
+    /// Sends a request, which ends at once.
+    fn send(&mut self, signal: &Signal) -> (Option<Change>, Excuse) {
+        let request = self.hand_out();
+        self.end(request, signal)
+    }
+
+    fn pause(&mut self) {
+        for _ in 0..IN_A_ROW {
+            self.send(&unusable());
+        }
+        assert!(self.outage.is_paused());
+    }
+
+    /// Waits for the next probe, and gives how long that took.
+    fn wait(&mut self) -> Duration {
+        let probe_at = self.outage.next_probe().unwrap();
+        let waited = self.now.until(probe_at);
+        self.now = self.now.max(probe_at);
+        assert!(self.outage.wants_probe(self.now));
+        waited
+    }
+}
+
+#[test]
+fn five_in_a_row_are_an_outage_and_one_answer_breaks_the_row() {
+    let mut push = Push::new();
+    for signal in [
+        &unusable(),
+        &Signal::Reached,
+        &unusable(),
+        &unusable(),
+        &throttled(),
+        &unusable(),
+        &Signal::Silent,
+    ] {
+        assert_eq!(push.send(signal).0, None);
+    }
+    assert_eq!(push.send(&unusable()), (None, Excuse::Perhaps));
+    let paused = Change::Paused {
+        reason: "HTTP 502".into(),
+        probe_at: at(1),
+    };
+    assert_eq!(push.send(&unusable()), (Some(paused), Excuse::Yes));
+    // The time without an answer began with the row.
+    assert_eq!(push.outage.give_up_at(), Some(at(1800)));
+}
+
+#[test]
+fn probes_become_ever_rarer_and_one_that_is_answered_ends_the_pause() {
+    let mut push = Push::new();
+    let straggler = push.hand_out();
+    push.pause();
+    assert_eq!(push.end(straggler, &unusable()), (None, Excuse::Yes));
+    for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
+        assert_eq!(push.wait(), Duration::from_secs(wait));
+        let probe = push.hand_out();
+        assert_eq!(push.outage.next_probe(), None, "one probe at a time");
+        let change = push.end(probe, &unusable());
+        assert!(matches!(change, (Some(Change::Paused { .. }), Excuse::Yes)));
+    }
+    push.wait();
+    let after = at(0).until(push.now);
+    assert_eq!(
+        push.send(&Signal::Reached).0,
+        Some(Change::Resumed { after })
+    );
+    assert_eq!(push.outage.give_up_at(), None);
+}
+
+#[test]
+fn a_probe_that_says_nothing_or_comes_back_is_repeated() {
+    let mut push = Push::new();
+    push.pause();
+    push.wait();
+    let probe = push.hand_out();
+    push.outage.silent(RequestId(1), push.now);
+    assert_eq!(push.outage.next_probe(), None, "the probe is under way");
+    push.outage.silent(probe, push.now);
+    assert_eq!(push.wait(), Duration::from_secs(2));
+}
+
+#[test]
+fn the_platform_may_ask_for_a_longer_pause_within_reason() {
+    for (asked, waits) in [(7, 7), (1 << 40, 300), (0, 1)] {
+        let mut push = Push::new();
+        push.pause();
+        push.wait();
+        let signal = Signal::Unusable {
+            retry_after: Some(Duration::from_secs(asked)),
+            reason: "HTTP 503".into(),
+            overloaded: true,
+            sent: true,
+        };
+        push.send(&signal);
+        assert_eq!(push.wait(), Duration::from_secs(waits));
+    }
+}
+
+#[test]
+fn after_a_probe_that_passed_requests_in_flight_double() {
+    let mut push = Push::new();
+    let straggler = push.hand_out();
+    push.pause();
+    push.wait();
+    push.send(&Signal::Reached);
+    // Requests of before say nothing of now.
+    assert_eq!(push.end(straggler, &unusable()), (None, Excuse::Yes));
+    for allowed in [1, 2, 4, 8] {
+        for _ in 0..allowed {
+            assert_eq!(push.outage.allowed().unwrap().1, allowed);
+            push.send(&Signal::Reached);
+        }
+    }
+    assert_eq!(push.outage.allowed(), None);
+}
+
+#[test]
+fn a_request_that_fails_right_after_a_probe_that_passed_is_probed_for_again_at_once() {
+    let mut push = Push::new();
+    push.pause();
+    push.wait();
+    push.send(&Signal::Reached);
+    let (change, excuse) = push.send(&unusable());
+    assert!(matches!(change, Some(Change::Paused { .. })));
+    assert_eq!(excuse, Excuse::Yes);
+    assert_eq!(push.wait(), Duration::from_secs(1));
+    push.send(&Signal::Reached);
+    push.send(&Signal::Reached);
+    // Once one has passed, it takes a row again.
+    assert_eq!(push.send(&unusable()).0, None);
+}
+
+#[test]
+fn refusals_for_their_number_count_as_trouble_and_pause_the_run_when_nothing_else_comes() {
+    let mut push = Push::new();
+    push.send(&throttled());
+    push.now = at(9);
+    for _ in 0..20 {
+        assert_eq!(push.send(&throttled()).0, None);
+    }
+    assert_eq!(push.outage.give_up_at(), Some(at(1800)));
+    push.now = at(10);
+    assert!(matches!(
+        push.send(&throttled()).0,
+        Some(Change::Paused { .. })
+    ));
+    push.wait();
+    push.send(&Signal::Reached);
+    assert_eq!(push.outage.give_up_at(), None);
+}
+
+#[test]
+fn a_refusal_of_everybody_is_believed_after_two_probes() {
+    let mut push = Push::new();
+    let others: Vec<_> = (0..15).map(|_| push.hand_out()).collect();
+    assert!(matches!(
+        push.send(&forbidden()).0,
+        Some(Change::Paused { .. })
+    ));
+    for other in others {
+        assert_eq!(push.end(other, &forbidden()).0, None);
+    }
+    assert_eq!(push.wait(), Duration::ZERO);
+    assert!(matches!(
+        push.send(&forbidden()).0,
+        Some(Change::Paused { .. })
+    ));
+    assert_eq!(push.wait(), Duration::ZERO);
+    assert_eq!(
+        push.send(&forbidden()).0,
+        Some(Change::Refused {
+            reason: "HTTP 403".into()
+        })
+    );
+}
+
+#[test]
+fn a_refusal_while_others_are_answered_neither_pauses_nor_stops() {
+    let mut push = Push::new();
+    push.send(&Signal::Reached);
+    for _ in 0..100 {
+        assert_eq!(push.send(&forbidden()).0, None);
+        assert_eq!(push.send(&Signal::Reached).0, None);
+    }
+    // Requests that were under way together are refused together.
+    let together: Vec<_> = (0..16).map(|_| push.hand_out()).collect();
+    for request in together {
+        assert_eq!(push.end(request, &unauthorized()).0, None);
+    }
+    let (change, _) = push.send(&unauthorized());
+    assert!(matches!(change, Some(Change::Paused { .. })));
+}
+
+#[test]
+fn a_token_that_is_refused_is_the_sessions_to_give_up_on() {
+    let mut push = Push::new();
+    push.send(&unauthorized());
+    push.send(&unauthorized());
+    let mut waits = Vec::new();
+    for _ in 0..5 {
+        waits.push(push.wait().as_secs());
+        assert!(matches!(
+            push.send(&unauthorized()).0,
+            Some(Change::Paused { .. })
+        ));
+    }
+    assert_eq!(waits, [0, 0, 1, 2, 4]);
+    push.wait();
+    assert!(matches!(
+        push.send(&Signal::Reached).0,
+        Some(Change::Resumed { .. })
+    ));
+}
+
+#[test]
+fn giving_up_tells_the_payloads_and_whether_anything_was_sent() {
+    let mut outage = Outage::new(Duration::from_secs(1), 4);
+    let unreachable = Signal::Unusable {
+        retry_after: None,
+        reason: "connection refused".into(),
+        overloaded: false,
+        sent: false,
+    };
+    outage.heed(RequestId(1), P, &unreachable, at(0));
+    assert_eq!(
+        outage.account(),
+        Some(("connection refused", false, &[P][..]))
+    );
+    outage.heed(RequestId(2), PayloadId(2), &unusable(), at(0));
+    outage.heed(RequestId(3), P, &unusable(), at(0));
+    assert_eq!(
+        outage.account(),
+        Some(("HTTP 502", true, &[P, PayloadId(2)][..]))
+    );
+    outage.heed(RequestId(4), P, &Signal::Reached, at(0));
+    assert_eq!(outage.account(), None);
+}
+
+fn any_signal() -> impl Strategy<Value = Signal> {
+    prop_oneof![
+        3 => Just(Signal::Reached),
+        4 => Just(unusable()),
+        1 => Just(throttled()),
+        1 => Just(forbidden()),
+        1 => Just(unauthorized()),
+        1 => Just(Signal::Silent),
+    ]
+}
+
+proptest! {
+    /// Requests are handed out as the machine allows, and end in any order with anything: the push never stands still, never has more
+    /// under way than is allowed, and an answer always ends a pause.
+    #[test]
+    fn the_push_never_stands_still(steps in prop::collection::vec((any_signal(), any::<prop::sample::Index>(), any::<bool>()), 1..300)) {
+        let mut push = Push::new();
+        let mut under_way: Vec<RequestId> = Vec::new();
+        let mut refused = false;
+        for (signal, which, hands_out) in steps {
+            if push.outage.is_paused() {
+                if let Some(probe_at) = push.outage.next_probe() {
+                    push.now = push.now.max(probe_at);
+                    under_way.push(push.hand_out());
+                } else {
+                    prop_assert!(!under_way.is_empty(), "a probe is under way");
+                }
+            } else if hands_out || under_way.is_empty() {
+                let recent = |after| under_way.iter().filter(|request| **request > after).count();
+                let room = push.outage.allowed().is_none_or(|(after, allowed)| recent(after) < allowed);
+                prop_assert!(room || !under_way.is_empty());
+                if room {
+                    under_way.push(push.hand_out());
+                }
+            }
+            if under_way.is_empty() {
+                continue;
+            }
+            let request = under_way.swap_remove(which.index(under_way.len()));
+            let was_paused = push.outage.is_paused();
+            let (change, excuse) = push.end(request, &signal);
+            match signal {
+                Signal::Reached => {
+                    prop_assert!(!push.outage.is_paused());
+                    prop_assert_eq!(matches!(change, Some(Change::Resumed { .. })), was_paused);
+                    prop_assert_eq!(push.outage.give_up_at(), None);
+                }
+                Signal::Unusable { .. } => {
+                    prop_assert!(excuse != Excuse::No);
+                    prop_assert!(push.outage.give_up_at().is_some());
+                }
+                _ => prop_assert_eq!(excuse, Excuse::No),
+            }
+            refused |= matches!(change, Some(Change::Refused { .. }));
+            if push.outage.is_paused() && !was_paused {
+                let is_news = matches!(change, Some(Change::Paused { .. }));
+                prop_assert!(is_news);
+            }
+            if refused {
+                break;
+            }
+        }
+    }
+}
