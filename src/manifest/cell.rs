@@ -10,6 +10,9 @@ use crate::model::{CodePoint, Payload};
 /// Keys are text and go out exactly as written: leading zeros survive, and nothing is trimmed, so blanks around a key are refused, and so is
 /// what nobody sees in it or means by it.
 pub(super) fn check_key(key: &str) -> Result<(), String> {
+    if key.is_empty() {
+        return Err("is empty; fill it in, or delete the row".into());
+    }
     check_code(key)?;
     match leftover::in_key(key) {
         Some(reason) => Err(format!("`{}` {reason}", shown(key))),
@@ -144,7 +147,10 @@ pub(super) fn seconds(text: &str) -> Result<i64, String> {
         _ => Err(format!(
             "\"{}\" is not a number of seconds, 0 or more{}",
             shown(text),
-            hint(text)
+            match hint(text) {
+                "" => "; write whole seconds, such as 3600",
+                hint => hint,
+            }
         )),
     }
 }
@@ -164,8 +170,15 @@ pub(super) fn object(text: &str) -> Result<Box<str>, String> {
 pub(super) fn wire_string(text: &str) -> Result<Box<str>, String> {
     json::check_syntax(text).map_err(|error| {
         format!(
-            "is not JSON ({}); a wire string looks like `[{{\"service\":[{{\"code\":\"value\"}}]}}]`",
-            json::describe(&error)
+            "is not JSON ({}); a wire string looks like `[{{\"service\":[{{\"code\":\"value\"}}]}}]`{}",
+            json::describe(&error),
+            if text.contains('\'') {
+                ", with double quotes"
+            } else if text.starts_with(['[', '{']) && !text.contains('"') {
+                "; in CSV put it in quotes and double the quotes inside it"
+            } else {
+                ""
+            }
         )
     })?;
     if text.trim_start().starts_with(['[', '{']) {
@@ -196,7 +209,8 @@ mod tests {
         ] {
             assert_eq!(check_key(key), Ok(()), "{key:?}");
         }
-        assert_eq!(check_key(""), Err("is empty".into()));
+        assert!(check_key("").is_err_and(|reason| reason.starts_with("is empty")));
+        assert_eq!(check_code(""), Err("is empty".into()));
         assert!(
             check_key("8.6E+14").is_err_and(|reason| reason.starts_with("`8.6E+14` is a number"))
         );

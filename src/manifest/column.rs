@@ -97,8 +97,16 @@ pub(super) fn classify(name: &str) -> Result<Column<'_>, String> {
         }
     }
     match name.split_once('.') {
-        Some(("param", "")) => return Err("a parameter's code is missing after `param.`".into()),
-        Some(("label", "")) => return Err("a label's name is missing after `label.`".into()),
+        Some(("param", "")) => {
+            return Err(
+                "a parameter's code is missing after `param.`; add it, such as `param.mode`".into(),
+            );
+        }
+        Some(("label", "")) => {
+            return Err(
+                "a label's name is missing after `label.`; add it, such as `label.site`".into(),
+            );
+        }
         Some(("param", code)) => return Ok(Column::Param(code)),
         Some(("label", label)) => return Ok(Column::Label(label)),
         _ => {}

@@ -134,7 +134,7 @@ impl Layout {
             let why = if fields < columns {
                 "is the row cut, or does a delimiter lack?"
             } else {
-                "put a text that holds a delimiter in quotes"
+                "put a text that holds a delimiter in quotes, and double the quotes inside it"
             };
             flaws.push(Flaw::of_row(format!(
                 "has {fields} fields where the header has {columns}; {why}"

@@ -140,7 +140,7 @@ pub enum Problem {
     Cut,
     /// The name promises a compression that the content does not have.
     #[error(
-        "is named like {0}, but its content is not; make or fetch it again, or name it for what it is"
+        "is named like {0}, but its content is not; if it is a plain manifest, name it `.csv` or `.jsonl`, else make or fetch it again"
     )]
     NotCompressed(&'static str),
     /// The compressed data contradicts itself.
@@ -206,10 +206,14 @@ pub enum Problem {
     )]
     NotUtf8,
     /// It holds no byte but blanks.
-    #[error("is empty; a manifest without rows is taken for a mistake")]
+    #[error(
+        "is empty; a manifest without rows is taken for a mistake: write a header and a row for each device"
+    )]
     Empty,
     /// It holds a header and no row.
-    #[error("has no rows; a manifest without rows is taken for a mistake")]
+    #[error(
+        "has no rows; a manifest without rows is taken for a mistake: write a row for each device"
+    )]
     NoRows,
     /// A record is longer than any that makes sense.
     #[error("the row is longer than {} MiB; is a quote left open?", super::ROW_LIMIT >> 20)]

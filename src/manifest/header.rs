@@ -174,8 +174,11 @@ impl Header {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let way = if self.names.iter().any(|name| name.contains('|')) {
-            "separate the fields with commas, semicolons or tabs"
+        let holds = |word: &str| self.names.iter().any(|name| name.contains(word));
+        let way = if self.names.iter().any(|name| name.starts_with(['#', '/'])) {
+            "delete the line if it is a comment: a manifest begins with its header"
+        } else if holds("|") || holds("device_key") || holds("deviceKey") {
+            "separate the fields with commas, semicolons or tabs, and put no quotes around a whole line"
         } else {
             "name the column with the keys `device_key`; if there is no header, put one before the first row"
         };
@@ -414,7 +417,17 @@ mod tests {
                 .count(),
             20
         );
-        assert!(refusal("a|device_key|b\n").contains("separate the fields with commas"));
+        for text in [
+            "a|device_key|b\n",
+            "device_key:site\n",
+            "\"device_key,site\"\n",
+        ] {
+            assert!(
+                refusal(text).contains("separate the fields with commas"),
+                "{text}"
+            );
+        }
+        assert!(refusal("# keys\ndevice_key\n").contains("delete the line if it is a comment"));
     }
 
     #[test]

@@ -106,12 +106,11 @@ type Fields<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
 
 fn object(text: &str) -> Result<Fields<'_>, String> {
     let raw = json::parse(text).map_err(|error| {
-        let hint = if error.is_eof() {
-            "; a line is one whole JSON object"
-        } else {
-            ""
-        };
-        format!("is not JSON: {}{hint}", json::describe(&error))
+        format!(
+            "is not JSON: {}{}",
+            json::describe(&error),
+            json_hint(text, &error)
+        )
     })?;
     match json_of(raw)? {
         Json::Object(object) => json::entries(object).map_err(|error| json::describe(&error)),
@@ -119,7 +118,36 @@ fn object(text: &str) -> Result<Fields<'_>, String> {
             "is a JSON array; a manifest has one object a line, which `jq -c '.[]'` makes of an array"
                 .into(),
         ),
-        _ => Err("is JSON, but not an object".into()),
+        _ => Err(
+            "is JSON, but not an object; a line is one object, such as `{\"device_key\":\"DK1\"}`".into(),
+        ),
+    }
+}
+
+/// What is probably wrong with a line that is not JSON, and what to do.
+fn json_hint(text: &str, error: &serde_json::Error) -> &'static str {
+    let is_json = |text: &str| json::check_syntax(text).is_ok();
+    let has_word = |word: &str| {
+        text.split(|c: char| !c.is_ascii_alphabetic())
+            .any(|other| other == word)
+    };
+    if !text.starts_with('{') {
+        "; a line is one object, such as `{\"device_key\":\"DK1\"}`; a list of keys is a CSV with the header `device_key`"
+    } else if error.is_eof() {
+        "; a line is one whole JSON object"
+    } else if text.strip_suffix(',').is_some_and(is_json) {
+        "; take away the comma at the end of the line"
+    } else if text.starts_with("{'") {
+        "; JSON takes double quotes"
+    } else if error.to_string().starts_with("trailing characters") {
+        "; a line is one object alone"
+    } else if ["NaN", "Infinity", "None", "True", "False", "undefined"]
+        .into_iter()
+        .any(has_word)
+    {
+        "; JSON has no `NaN` and no `None`: leave the field out or write `null`, `true` or `false`"
+    } else {
+        ""
     }
 }
 
@@ -144,10 +172,17 @@ fn devices(entries: &[Entry<'_>]) -> Result<Vec<Device>, Flaw> {
         )),
         (Some(entry), None) => Ok(vec![device(entry.raw, || entry.name.into())]),
         (None, Some(entry)) => {
-            let elements = json::elements(entry.raw)
-                .map_err(|_| Flaw::of(Field::Devices, "has to be an array of device keys"))?;
+            let elements = json::elements(entry.raw).map_err(|_| {
+                Flaw::of(
+                    Field::Devices,
+                    "has to be an array of device keys, such as `[\"DK1\",\"DK2\"]`",
+                )
+            })?;
             if elements.is_empty() {
-                return Err(Flaw::of(Field::Devices, "is empty"));
+                return Err(Flaw::of(
+                    Field::Devices,
+                    "is empty; name at least one device",
+                ));
             }
             let devices = elements.into_iter().enumerate();
             Ok(devices
@@ -276,7 +311,7 @@ impl<'a> Reading<'a> {
             Value::Json(_) => {
                 return Err(Flaw::named(
                     &name,
-                    "is no field that fleetpush knows, so it is a label, and a label is text, a number, true or false",
+                    "is no field that fleetpush knows, so it is a label, and a label is text, a number, true or false; leave it out or write it as text",
                 ));
             }
         }
@@ -300,7 +335,7 @@ fn value(raw: &RawValue) -> Result<Option<Value<'_>>, String> {
 
 /// The members of `params` or `labels`, without those that are null.
 fn members<'a>(value: &Value<'a>) -> Result<Vec<(Cow<'a, str>, Value<'a>)>, &'static str> {
-    const REASON: &str = "has to be an object";
+    const REASON: &str = "has to be an object, such as `{\"name\":\"value\"}`";
     let Value::Json(raw) = *value else {
         return Err(REASON);
     };

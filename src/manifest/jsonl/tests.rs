@@ -100,7 +100,7 @@ fn every_device_of_a_line_is_an_entry() {
         [
             "D1",
             "42",
-            "line 1, column devices[2]: is empty",
+            "line 1, column devices[2]: is empty; fill it in, or delete the row",
             "line 1, column devices[3]: has to be text",
             "D2",
             "D1"
@@ -151,7 +151,10 @@ fn a_bad_line_names_field_and_reason() {
             "[{}]".into(),
             "line 1: is a JSON array; a manifest has one object a line",
         ),
-        ("7".into(), "line 1: is JSON, but not an object"),
+        (
+            "7".into(),
+            "line 1: is JSON, but not an object; a line is one object",
+        ),
         (
             r#"{"data":[],"productKey":"P"}"#.into(),
             "line 1, column device_key: the line names no device",
@@ -286,6 +289,26 @@ fn a_mark_before_a_line_is_told() {
             .to_string()
             .starts_with("line 2: begins with a byte order mark (U+FEFF)")
     );
+}
+
+#[test]
+fn a_line_that_is_no_json_says_what_to_do() {
+    for (line, expected) in [
+        ("{\"a\":1},", "take away the comma at the end of the line"),
+        ("{\"a\":1}{}", "a line is one object alone"),
+        ("{'a':1}", "JSON takes double quotes"),
+        ("{\"a\":NaN}", "leave the field out or write `null`"),
+        (
+            "DK1",
+            "a list of keys is a CSV with the header `device_key`",
+        ),
+    ] {
+        let reason = bad(line);
+        assert!(
+            reason.starts_with("line 1: is not JSON: ") && reason.contains(expected),
+            "{line}: {reason}"
+        );
+    }
 }
 
 #[test]
