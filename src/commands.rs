@@ -48,6 +48,7 @@ use crate::{
 
 /// Does what was asked, and gives the exit code.
 pub async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failure> {
+    interrupt::survive_file_limits()?;
     match command {
         Command::Run(settings) => {
             let metrics = settings.push.metrics_file.clone();
@@ -125,8 +126,8 @@ async fn monitored(
     ended
 }
 
-/// Works until the work is done or a second signal comes, whatever the work is waiting for. The database is then as after a crash, which
-/// the next start puts right.
+/// Works until the work is done. After a second signal it has a moment to leave by itself, whatever it is waiting for. The database is as
+/// after a crash when it does not, which the next start puts right.
 async fn stoppable(
     printer: &Printer,
     work: impl AsyncFnOnce(&Interrupt) -> Result<Exit, Failure>,
@@ -134,7 +135,14 @@ async fn stoppable(
     let interrupt = Interrupt::listen(printer)?;
     tokio::select! {
         exit = work(&interrupt) => exit,
-        () = interrupt.left() => Ok(Exit::Stopped),
+        () = interrupt.ended() => {
+            // A terminal that nobody reads must not hold the process.
+            let printer = printer.clone();
+            let words = "left at once: what is under way is in doubt, and the next start says how much";
+            drop(tokio::task::spawn_blocking(move || printer.say(words)));
+            tokio::task::yield_now().await;
+            Ok(Exit::Stopped)
+        }
     }
 }
 

@@ -1,6 +1,12 @@
 //! The `fleetpush` binary: reads what is asked, does it, and tells how it ended.
 
-use std::{io, process::ExitCode};
+use std::{
+    borrow::Cow,
+    env,
+    ffi::OsString,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use clap::Parser;
@@ -11,11 +17,14 @@ use fleetpush::{
     logging,
     model::Timestamp,
     settings::{self, Environment, Level, Settings},
-    ui::printer::Printer,
+    ui::{printer::Printer, text::clean},
 };
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
     let environment = Environment::of_process();
     let mut words = settings::asked_log_format(&cli, &environment);
     let exit = clock::begin()
@@ -31,6 +40,22 @@ fn main() -> ExitCode {
             failure.exit()
         });
     exit.into()
+}
+
+/// Prints help, or what is wrong with the arguments. These are quoted there, and must not steer the terminal.
+fn misused(error: &clap::Error) -> ExitCode {
+    let given = env::args_os().chain(env::vars_os().map(|(_, value)| value));
+    let is_harmless = |text: OsString| matches!(clean(&text.to_string_lossy()), Cow::Borrowed(_));
+    // When even the terminal is gone, the exit code still tells.
+    let _ = if !error.use_stderr() || given.into_iter().all(is_harmless) {
+        error.print()
+    } else {
+        let text = error.to_string();
+        let mut out = io::stderr().lock();
+        text.lines()
+            .try_for_each(|line| writeln!(out, "{}", clean(line)))
+    };
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 fn start(settings: Settings, set_by_a_test: Option<Timestamp>) -> Result<Exit, Failure> {

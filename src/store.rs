@@ -33,6 +33,7 @@ mod space;
 mod span;
 mod stage;
 mod stale;
+mod temporary;
 #[cfg(test)]
 mod tests;
 mod throttles;

@@ -1,36 +1,67 @@
-//! Signals: the first one asks for an orderly stop, the second one leaves at once.
+//! Signals: the first one asks for an orderly stop, the second one for a stop without waiting for replies, the third one ends the process.
 
+use std::time::Duration;
+
+use rustix::process::Signal;
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::watch,
+    sync::{mpsc, watch},
     task::spawn_blocking,
 };
 
 use crate::{exit::Failure, ui::printer::Printer};
+
+/// The signals that ask to stop: each of them would end a process that does not listen for it, and leave what is under way in doubt.
+const ASKING: [(Signal, &str); 7] = [
+    (Signal::INT, "SIGINT"),
+    (Signal::TERM, "SIGTERM"),
+    (Signal::HUP, "SIGHUP"),
+    (Signal::QUIT, "SIGQUIT"),
+    (Signal::USR1, "SIGUSR1"),
+    (Signal::USR2, "SIGUSR2"),
+    // The processor time of `ulimit -t` is used up; the limit that kills comes later.
+    (Signal::XCPU, "SIGXCPU"),
+];
+
+/// How long the work may take to leave after the second signal: the books are closed and the summary is printed.
+const LEAVING: Duration = Duration::from_millis(1500);
 
 /// How often a signal has asked to stop.
 #[derive(Debug, Clone)]
 pub(super) struct Interrupt {
     stop: watch::Receiver<bool>,
     leave: watch::Receiver<bool>,
+    end: watch::Receiver<bool>,
 }
 
 impl Interrupt {
-    /// Listens for SIGINT, SIGTERM and SIGHUP from now on.
+    /// Listens for the signals that ask to stop from now on.
     pub(super) fn listen(printer: &Printer) -> Result<Self, Failure> {
         let (stop_sender, stop) = watch::channel(false);
         let (leave_sender, leave) = watch::channel(false);
-        let listen = |kind| signal(kind).map_err(Failure::usage);
-        let mut interrupt = listen(SignalKind::interrupt())?;
-        let mut terminate = listen(SignalKind::terminate())?;
-        let mut hang_up = listen(SignalKind::hangup())?;
+        let (end_sender, end) = watch::channel(false);
+        let (heard_by, mut heard) = mpsc::channel(ASKING.len());
+        for (asking, name) in ASKING {
+            // Whoever starts a process with `nohup` wants it to outlive the terminal.
+            if asking == Signal::HUP && is_ignored(asking) {
+                continue;
+            }
+            let mut signals =
+                signal(SignalKind::from_raw(asking.as_raw())).map_err(Failure::usage)?;
+            let heard_by = heard_by.clone();
+            tokio::spawn(async move {
+                while signals.recv().await.is_some() {
+                    if heard_by.send(name).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
         let printer = printer.clone();
         tokio::spawn(async move {
-            for asked in [&stop_sender, &leave_sender] {
-                let name = tokio::select! {
-                    _ = interrupt.recv() => "SIGINT",
-                    _ = terminate.recv() => "SIGTERM",
-                    _ = hang_up.recv() => "SIGHUP",
+            for asked in [&stop_sender, &leave_sender, &end_sender] {
+                let Some(name) = heard.recv().await else {
+                    return;
                 };
                 if !*stop_sender.borrow() {
                     let words = format!("{name}: stopping in good order; once more leaves at once");
@@ -41,7 +72,7 @@ impl Interrupt {
                 asked.send_replace(true);
             }
         });
-        Ok(Self { stop, leave })
+        Ok(Self { stop, leave, end })
     }
 
     /// Becomes true with the first signal.
@@ -49,14 +80,23 @@ impl Interrupt {
         self.stop.clone()
     }
 
+    /// Becomes true with the second signal.
+    pub(super) fn leave(&self) -> watch::Receiver<bool> {
+        self.leave.clone()
+    }
+
     /// Waits for the first signal.
     pub(super) async fn stopped(&self) {
         wait(self.stop.clone()).await;
     }
 
-    /// Waits for the second signal.
-    pub(super) async fn left(&self) {
+    /// Waits until the work must be left as it is: some time after the second signal, or with the third one.
+    pub(super) async fn ended(&self) {
         wait(self.leave.clone()).await;
+        tokio::select! {
+            () = wait(self.end.clone()) => {}
+            () = tokio::time::sleep(LEAVING) => {}
+        }
     }
 }
 
@@ -65,4 +105,24 @@ async fn wait(mut signal: watch::Receiver<bool>) {
         // Nobody listens for signals any more, so none will come.
         std::future::pending::<()>().await;
     }
+}
+
+/// Has a file that grows beyond its limit (`ulimit -f`) fail like a full disk, instead of ending the process.
+pub(super) fn survive_file_limits() -> Result<(), Failure> {
+    // A handler stays when nobody waits for its signal.
+    signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))
+        .map(drop)
+        .map_err(Failure::usage)
+}
+
+/// Whether the process was started with this signal ignored. Only Linux tells.
+fn is_ignored(signal: Signal) -> bool {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else {
+        return false;
+    };
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal.as_raw() - 1) & 1 == 1)
 }

@@ -57,6 +57,7 @@ pub(super) async fn push(
         random: SmallRng::from_rng(&mut rand::rng()),
         events,
         stop: interrupt.stop(),
+        leave: interrupt.leave(),
         deadline,
     };
     let started = clock.now();
@@ -160,7 +161,14 @@ async fn summarize(
         run,
         session,
     };
-    unless_closed(summary.print(printer, settings.summary_format))?;
+    if let Err(error) = unless_closed(summary.print(printer, settings.summary_format)) {
+        // The exit code tells how the run stands, whether anybody can read the rest or not.
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::warn!(
+            cause = cause.unwrap_or_default(),
+            "the summary is lost: {error}"
+        );
+    }
     Ok(tolerance)
 }
 

@@ -15,8 +15,10 @@ use crate::{
     store::{NewRun, Staged, Stager, Store},
 };
 
-/// Rows that travel together from the reader to the store.
+/// Rows that travel together from the reader to the store, at most …
 const BATCH: usize = 1000;
+/// … and their bytes, about: a row may have megabytes.
+const BATCH_BYTES: usize = 4 << 20;
 /// Batches that may wait.
 const WAITING: usize = 4;
 
@@ -45,6 +47,9 @@ pub(super) async fn stage(
 ) -> Result<Option<Staged>, Failure> {
     let file = manifest.name().to_owned();
     let mut stager = store.stage(about, chunk_size, clock::wall_now()).await?;
+    let stop = interrupt.stop();
+    let asked = stop.clone();
+    stager.interrupt_when(move || *asked.borrow()).await?;
     let (batches, read) = mpsc::channel(WAITING);
     let reader = tokio::task::spawn_blocking(move || read_rows(&manifest, &batches));
     let stored = store_rows(&mut stager, read, input, &file, interrupt).await;
@@ -58,7 +63,10 @@ pub(super) async fn stage(
                         "{file}, line {line}: the last line has no line end; if the file was cut, its last value is cut, too"
                     );
                 }
-                return Ok(Some(stager.finish(clock::wall_now()).await?));
+                match stager.finish(clock::wall_now()).await {
+                    Ok(run) => return Ok(Some(run)),
+                    Err(error) => Some(Failure::from(error)),
+                }
             }
             Err(failure) => Some(failure),
         },
@@ -71,6 +79,8 @@ pub(super) async fn stage(
         (Ok(Stored::All(_)), Err(error)) => Some(error.into()),
     };
     stager.abandon().await?;
+    // A statement that was interrupted is no failure.
+    let problem = problem.filter(|_| !*stop.borrow());
     problem.map_or(Ok(None), Err)
 }
 
@@ -95,17 +105,22 @@ fn read_rows(
 ) -> Result<Option<u64>, ManifestError> {
     let mut entries = manifest.rows()?;
     let mut rows = Vec::with_capacity(BATCH);
+    let mut bytes = 0;
     // A send fails when the store has given up, and then says why itself.
     for entry in &mut entries {
         match entry? {
-            Entry::Row(row) => rows.push(row),
+            Entry::Row(row) => {
+                bytes += row.bytes();
+                rows.push(row);
+            }
             Entry::Bad(error) => {
                 if batches.blocking_send(Batch::Bad(error)).is_err() {
                     return Ok(None);
                 }
             }
         }
-        if rows.len() == BATCH {
+        if rows.len() == BATCH || bytes >= BATCH_BYTES {
+            bytes = 0;
             let full = std::mem::replace(&mut rows, Vec::with_capacity(BATCH));
             if batches.blocking_send(Batch::Rows(full)).is_err() {
                 return Ok(None);

@@ -54,6 +54,8 @@ pub struct Context<G> {
     pub events: mpsc::Sender<Event>,
     /// Becomes true when the push is to stop.
     pub stop: watch::Receiver<bool>,
+    /// Becomes true when what is under way is not to be waited for any longer.
+    pub leave: watch::Receiver<bool>,
     /// The time from which on nothing is sent, if there is one; the push stops then.
     pub deadline: Option<Deadline>,
 }

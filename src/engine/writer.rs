@@ -62,6 +62,7 @@ struct Writer<'j, 's> {
     /// What has been learnt and is told after the next commit.
     news: Vec<Event>,
     stop: watch::Receiver<bool>,
+    leave: watch::Receiver<bool>,
     deadline: Option<Deadline>,
     pace: Pace,
     gate: watch::Sender<Gate>,
@@ -82,6 +83,8 @@ struct Writer<'j, 's> {
     stopping: Option<stop::Stopping>,
     /// Whether there may be something to claim right now.
     more: bool,
+    /// Whether it has to wait until a request is done.
+    full: bool,
     next_due: Option<Timestamp>,
     requests: u64,
     strays: Strays,
@@ -126,6 +129,7 @@ impl<'j, 's> Writer<'j, 's> {
             events: context.events,
             news: first_step.into_iter().collect(),
             stop: context.stop,
+            leave: context.leave,
             deadline: context.deadline,
             pace,
             gate,
@@ -140,6 +144,7 @@ impl<'j, 's> Writer<'j, 's> {
             excused: Excused::new(forgiven),
             stopping: None,
             more: true,
+            full: false,
             next_due: None,
             requests: 0,
             strays: Strays::default(),
@@ -167,7 +172,7 @@ impl<'j, 's> Writer<'j, 's> {
         // When the first of the records came.
         let mut since = None;
         let mut reports = Vec::new();
-        let mut stop = self.stop.clone();
+        let (mut stop, mut leave) = (self.stop.clone(), self.leave.clone());
         self.tell_progress();
         loop {
             // Before anything is claimed: the signal may have come while the run was staged.
@@ -203,6 +208,7 @@ impl<'j, 's> Writer<'j, 's> {
                     () = sleep_until(wake) => {}
                     () = tokio::time::sleep(PULSE) => self.tell_progress(),
                     Ok(_) = stop.wait_for(|stop| *stop), if self.stopping.is_none() => {}
+                    Ok(_) = leave.wait_for(|leave| *leave) => {}
                 }
             }
             for report in reports.drain(..) {
@@ -237,7 +243,7 @@ impl<'j, 's> Writer<'j, 's> {
     /// How many requests to claim now; a claim that `rides` shares the transaction of what is recorded.
     fn wanted(&self, now: Timestamp, rides: bool) -> usize {
         let anything = self.more || self.next_due.is_some_and(|due| due <= now);
-        if self.stopping.is_some() || !anything {
+        if self.stopping.is_some() || !anything || self.full {
             0
         } else if self.outage.is_paused() {
             usize::from(self.outage.wants_probe(now) && self.waiting.is_empty())
@@ -303,11 +309,13 @@ impl<'j, 's> Writer<'j, 's> {
         let Exchange {
             claims,
             more,
+            full,
             next_due,
             findings,
         } = self.journal.exchange(records, wish).await?;
         if requests > 0 {
             self.more = more;
+            self.full = full;
         }
         self.next_due = next_due;
         let excused = self.excused.take_news();
@@ -370,6 +378,7 @@ impl<'j, 's> Writer<'j, 's> {
                 None
             }
             Report::Returned(request) => {
+                self.full = false;
                 self.outage.silent(request, self.clock.now());
                 let claim = self
                     .waiting
@@ -385,6 +394,7 @@ impl<'j, 's> Writer<'j, 's> {
                 started,
                 delivery,
             } => {
+                self.full = false;
                 // What was not handed over has not started.
                 let claim = self
                     .under_way

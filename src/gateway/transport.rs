@@ -13,7 +13,7 @@ use reqwest::{
     header::{DATE, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER},
 };
 
-use tokio::{task::yield_now, time::Instant};
+use tokio::{sync::Semaphore, task::yield_now, time::Instant};
 
 use super::{
     BaseUrl, GatewayError,
@@ -28,6 +28,10 @@ use crate::{
 /// How long an idle connection is kept. Short, because a request that crosses with the other side's closing of an idle connection is in
 /// doubt, and some load balancers close after 15 seconds; a push at work leaves no connection idle for so long.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes that any reply may have; what a reply to 1,000 devices has, about.
+const USUAL_REPLY: usize = 256 * 1024;
+/// Replies that are longer and are read at a time; the others wait.
+const LONG_REPLIES: usize = 2;
 
 /// Limits of one exchange.
 #[derive(Debug, Clone, Copy)]
@@ -108,6 +112,7 @@ pub(super) struct Transport {
     base_url: BaseUrl,
     limits: Limits,
     scrubber: Arc<Scrubber>,
+    long_replies: Arc<Semaphore>,
 }
 
 impl Transport {
@@ -148,6 +153,7 @@ impl Transport {
             base_url,
             limits,
             scrubber: Arc::default(),
+            long_replies: Arc::new(Semaphore::new(LONG_REPLIES)),
         })
     }
 
@@ -232,17 +238,23 @@ impl Transport {
         })
     }
 
+    /// Reads a body, together with few others if it is a long one: memory must not grow with what the other side sends.
     async fn read_body(&self, mut response: Response) -> Result<Vec<u8>, Unread> {
         let limit = self.limits.max_reply_bytes;
         let expected = response
             .content_length()
             .map_or(0, |length| length as usize);
-        let mut body = Vec::with_capacity(expected.min(limit));
+        let mut body = Vec::with_capacity(expected.min(limit).min(USUAL_REPLY));
+        // Whoever holds one needs nothing else that another may hold, so that none waits for ever.
+        let mut long = None;
         while let Some(chunk) = response.chunk().await.map_err(Unread::Broken)? {
             if chunk.len() > limit - body.len() {
                 return Err(Unread::TooLong(format!(
                     "the reply is longer than {limit} bytes and was not read on"
                 )));
+            }
+            if long.is_none() && body.len() + chunk.len() > USUAL_REPLY {
+                long = self.long_replies.acquire().await.ok();
             }
             body.extend_from_slice(&chunk);
         }

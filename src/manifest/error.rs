@@ -133,7 +133,9 @@ pub enum Problem {
     #[error("cannot be read: {0}")]
     Read(String),
     /// It was to be kept for a second reading, and the disk refused.
-    #[error("cannot be kept in a temporary file: {0}; is there room in $TMPDIR?")]
+    #[error(
+        "cannot be kept in a temporary file: {0}; set TMPDIR to a folder that can be written and has room, or give the manifest as a file"
+    )]
     Spool(String),
     /// The compressed data stops before its end.
     #[error("the archive is cut: its compressed data ends too early; make or fetch it again")]

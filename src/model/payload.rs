@@ -54,7 +54,21 @@ pub struct Mistake {
     pub reason: Box<str>,
 }
 
+impl Row {
+    /// The memory that it takes, about, when it shares its payload with none.
+    pub fn bytes(&self) -> usize {
+        let labels = self.labels.as_deref().map_or(0, str::len);
+        self.payload.bytes() + self.device_key.len() + labels
+    }
+}
+
 impl Payload {
+    /// The memory that it takes, about.
+    pub fn bytes(&self) -> usize {
+        let extend_para = self.extend_para.as_deref().map_or(0, str::len);
+        self.data.len() + self.product_key.len() + extend_para
+    }
+
     /// The levels that `qos` may have. The specification only says that it is a whole number; these are all that MQTT, from which the
     /// word comes, knows, and anything else is taken for a slip.
     pub const QOS: RangeInclusive<i32> = 0..=2;

@@ -17,12 +17,14 @@ use crate::model::{BundleId, Class, History, Payload, PayloadId, RequestId, Task
 mod ahead;
 mod chunk;
 mod probe;
+mod room;
 
 pub(super) use ahead::Ahead;
 #[cfg(test)]
 pub(super) use ahead::FIRST_TASKS;
 use ahead::READ_MOST;
 use chunk::chunks;
+pub(super) use room::Room;
 
 /// A request to be sent, and its members. On the disk before anybody sees it.
 #[derive(Debug)]
@@ -37,6 +39,15 @@ pub struct Claim {
     pub bundle: Option<BundleId>,
     /// The tasks, at least one; no device twice.
     pub members: Vec<Member>,
+}
+
+/// What came of tasks that were to be claimed.
+enum Made {
+    Claim(Claim),
+    /// They have ended, since their payload is refused as such.
+    Ended,
+    /// They have to wait until others are done, and are as they were.
+    NoRoom(Vec<Member>),
 }
 
 /// One task of a request.
@@ -121,6 +132,7 @@ impl Ledger {
         if wish.requests == 0 {
             return Ok((Vec::new(), true));
         }
+        self.room.begin();
         if wish.probe {
             let claims = self.claim_probe(writes, wish).await?;
             self.write_claims(writes, wish, &claims).await?;
@@ -185,20 +197,34 @@ impl Ledger {
                 Ok(((bundle.map(BundleId), payload), Member::read(row, true)?))
             })
             .collect::<Result<Vec<_>, StoreError>>()?;
+        let (blocked, tasks): (Vec<_>, Vec<_>) = tasks
+            .into_iter()
+            .partition(|(_, member)| member.class == Some(Class::Blocked));
+        let blocked: Vec<TaskId> = blocked.iter().map(|(_, member)| member.task).collect();
+        self.end_blocked(writes, &blocked, wish.now).await?;
         let mut claims = Vec::new();
-        let mut taken = 0;
+        let mut taken = blocked.len();
         for ((bundle, payload_id), members) in chunks(tasks, chunk_size, most) {
-            taken += members.len();
-            self.snoozing -= members
+            let count = members.len();
+            let snoozing = members
                 .iter()
                 .filter(|member| is_snooze(member.class))
                 .count() as u64;
-            claims.extend(
-                self.make_claim(writes, wish, bundle, payload_id, members)
-                    .await?,
-            );
+            match self
+                .make_claim(writes, wish, bundle, payload_id, members)
+                .await?
+            {
+                Made::Claim(claim) => claims.push(claim),
+                Made::Ended => {}
+                // They stay due.
+                Made::NoRoom(_) => break,
+            }
+            taken += count;
+            self.snoozing -= snoozing;
         }
-        Ok((claims, taken < read || read == limit))
+        // The next of those that were blocked may be due by now.
+        let more = taken < read || read == limit || !blocked.is_empty();
+        Ok((claims, more))
     }
 
     /// Claims at most `most` requests of tasks that have never been sent.
@@ -233,18 +259,24 @@ impl Ledger {
                 .into_iter()
                 .map(|first| Member::never_sent(first.task, first.device_key))
                 .collect();
-            if let Some(last) = members.last() {
-                self.next_task = last.task.0 + 1;
+            let end = members.last().map(|last| last.task.0 + 1);
+            match self
+                .make_claim(writes, wish, None, payload_id, members)
+                .await?
+            {
+                Made::Claim(claim) => claims.push(claim),
+                Made::Ended => {}
+                Made::NoRoom(members) => {
+                    self.ahead.give_back(payload_id, members);
+                    break;
+                }
             }
-            claims.extend(
-                self.make_claim(writes, wish, None, payload_id, members)
-                    .await?,
-            );
+            self.next_task = end.unwrap_or(self.next_task);
         }
         Ok(!self.ahead.is_empty())
     }
 
-    /// Makes a request of these tasks, or ends them when their payload is refused as such.
+    /// Makes a request of these tasks if there is room, or ends them when their payload is refused as such.
     async fn make_claim(
         &mut self,
         writes: &mut Writes<'_>,
@@ -252,7 +284,7 @@ impl Ledger {
         bundle: Option<BundleId>,
         payload_id: PayloadId,
         members: Vec<Member>,
-    ) -> Result<Option<Claim>, StoreError> {
+    ) -> Result<Made, StoreError> {
         let payload = match self.payloads.loaded(payload_id) {
             Some(payload) => payload,
             None => {
@@ -280,12 +312,17 @@ impl Ledger {
                 })
                 .collect();
             self.end_tasks(writes, ended, wish.now).await?;
-            return Ok(None);
+            return Ok(Made::Ended);
+        }
+        if wish.probe {
+            self.room.force(&payload);
+        } else if !self.room.take(&payload) {
+            return Ok(Made::NoRoom(members));
         }
         let request = RequestId(self.next_request);
         self.next_request += 1;
         self.in_flight += members.len() as u64;
-        Ok(Some(Claim {
+        Ok(Made::Claim(Claim {
             request,
             payload_id,
             payload,

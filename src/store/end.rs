@@ -34,6 +34,44 @@ pub(super) struct Ended {
     pub(super) next_task_at: Option<Timestamp>,
 }
 
+/// What one transaction may spend on ending tasks that are blocked: one for each of them, and [`ROUND`] for each step along a device's
+/// tasks. A device may have 100,000 tasks, and signals and replies wait for the end of a transaction. Tasks beyond it are due with the
+/// class `blocked`, and end when they are claimed, also by another process.
+pub(super) const CASCADE: usize = 8000;
+/// What a step costs, measured in rows.
+const ROUND: usize = 20;
+
+/// What stands before these tasks of their devices.
+const BLOCKERS: &str = "SELECT f.task_id, p.line, o.state, d.sends FROM json_each(?) AS j \
+     JOIN follower AS f ON f.task_id = j.value \
+     JOIN due AS d ON d.task_id = f.task_id \
+     JOIN task AS p ON p.id = f.previous_id \
+     JOIN outcome AS o ON o.task_id = f.previous_id";
+
+impl Ended {
+    /// A task that is not sent, since the one before it, of this line, ended in this state.
+    fn blocked(task: TaskId, line: i64, state: TaskState, sends: u32) -> Self {
+        Self {
+            task,
+            state: TaskState::Failed,
+            class: Some(Class::Blocked),
+            code: None,
+            message: Some(
+                format!(
+                    "not sent: the device's task of line {line} ended as {}",
+                    state.name()
+                )
+                .into(),
+            ),
+            ticket: None,
+            request: None,
+            sends,
+            was_due: false,
+            next_task_at: None,
+        }
+    }
+}
+
 static OUTCOME: Bulk = Bulk::insert(
     "INSERT INTO outcome (task_id, state, class, code, message, ticket, request_id, attempts, finished_at)",
     "(?,?,?,?,?,?,?,?,?)",
@@ -63,7 +101,7 @@ pub(super) const NEXT_TASKS: &str = "WITH RECURSIVE later (previous_id, task_id)
      ORDER BY l.task_id";
 
 impl Ledger {
-    /// Ends these tasks; a device's next task becomes due, or ends too when it is blocked.
+    /// Ends these tasks; a device's next task becomes due, or ends too when it is blocked: at once, or soon (see [`CASCADE`]).
     pub(super) async fn end_tasks(
         &mut self,
         writes: &mut Writes<'_>,
@@ -115,6 +153,7 @@ impl Ledger {
             } else {
                 Vec::new()
             };
+            self.cascade = self.cascade.saturating_sub(ROUND + ended.len());
         }
         Ok(())
     }
@@ -148,32 +187,16 @@ impl Ledger {
                     StoreError::Damaged("a task follows one that was not asked for".to_owned())
                 })?;
             let stands_in_the_way = matches!(state, TaskState::Failed | TaskState::InDoubt);
-            if stands_in_the_way && self.after_failure == AfterFailure::Block {
-                blocked.push(Ended {
-                    task,
-                    state: TaskState::Failed,
-                    class: Some(Class::Blocked),
-                    code: None,
-                    message: Some(
-                        format!(
-                            "not sent: the device's task of line {line} ended as {}",
-                            state.name()
-                        )
-                        .into(),
-                    ),
-                    ticket: None,
-                    request: None,
-                    sends: history.sends,
-                    was_due: false,
-                    next_task_at: None,
-                });
+            let is_blocked = stands_in_the_way && self.after_failure == AfterFailure::Block;
+            if is_blocked && self.cascade > 0 {
+                blocked.push(Ended::blocked(task, line, state, history.sends));
             } else {
                 due.push(Due {
                     task,
                     payload: PayloadId(row.try_get("payload_id")?),
                     bundle: None,
-                    not_before,
-                    class: None,
+                    not_before: if is_blocked { now } else { not_before },
+                    class: is_blocked.then_some(Class::Blocked),
                     history,
                 });
             }
@@ -184,6 +207,42 @@ impl Ledger {
         self.make_due(writes, &due).await?;
         self.canary.follow(due.len());
         Ok(blocked)
+    }
+
+    /// Ends tasks that have waited for it with the class `blocked`.
+    pub(super) async fn end_blocked(
+        &mut self,
+        writes: &mut Writes<'_>,
+        tasks: &[TaskId],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<i64> = tasks.iter().map(|task| task.0).collect();
+        let rows: Vec<(i64, i64, u8, u32)> = sqlx::query_as(BLOCKERS)
+            .bind(serde_json::json!(ids).to_string())
+            .fetch_all(writes.connection().await?)
+            .await?;
+        let ended = rows
+            .into_iter()
+            .map(|(task, line, state, sends)| {
+                let state = TaskState::ALL
+                    .into_iter()
+                    .find(|candidate| *candidate as u8 == state)
+                    .ok_or_else(|| StoreError::Damaged(format!("a task has the state {state}")))?;
+                Ok(Ended {
+                    was_due: true,
+                    ..Ended::blocked(TaskId(task), line, state, sends)
+                })
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        if ended.len() != tasks.len() {
+            return Err(StoreError::Damaged(
+                "a task is blocked by none that has ended".to_owned(),
+            ));
+        }
+        self.end_tasks(writes, ended, now).await
     }
 
     /// Adds to the database's tally what this transaction has added.

@@ -5,8 +5,15 @@ use std::collections::BTreeMap;
 use sqlx::SqliteConnection;
 
 use super::{
-    Claim, Record, Run, Store, StoreError, bulk::Bulk, canary::CanaryState, claim::Ahead, owner,
-    payload::PayloadCache, refusal::Refusals, writes::Writes,
+    Claim, Record, Run, Store, StoreError,
+    bulk::Bulk,
+    canary::CanaryState,
+    claim::{Ahead, Room},
+    end::CASCADE,
+    owner,
+    payload::PayloadCache,
+    refusal::Refusals,
+    writes::Writes,
 };
 use crate::model::{AfterFailure, Class, Counts, PayloadId, RunId, RunState, TaskState, Timestamp};
 
@@ -29,6 +36,7 @@ pub(super) struct Ledger {
     /// The next free request id. One process owns the database, so ids are counted here and rows of any number inserted at once.
     pub(super) next_request: i64,
     pub(super) ahead: Ahead,
+    pub(super) room: Room,
     /// Whether due tasks get the odd request of the next claim; they and the first sends take turns.
     pub(super) odd_is_due: bool,
     pub(super) payloads: PayloadCache,
@@ -44,6 +52,8 @@ pub(super) struct Ledger {
     pub(super) probed: Vec<PayloadId>,
     pub(super) snoozing: u64,
     pub(super) in_flight: u64,
+    /// What the present transaction may still spend on ending blocked tasks.
+    pub(super) cascade: usize,
     pub(super) latest_due: Option<Timestamp>,
     /// Exchanges since the length of the log was last looked at.
     pub(super) exchanges: u32,
@@ -89,6 +99,8 @@ pub struct Exchange {
     pub claims: Vec<Claim>,
     /// Whether there may be more to claim right now.
     pub more: bool,
+    /// Whether what was left has to wait until a request is done, or memory would run out.
+    pub full: bool,
     /// When the next waiting task becomes due; it may have passed when there is more to claim.
     pub next_due: Option<Timestamp>,
     /// What was found out about the platform.
@@ -170,6 +182,7 @@ impl Store {
                 saved_next_task: next_task,
                 next_request,
                 ahead: Ahead::from(next_task),
+                room: Room::default(),
                 odd_is_due: true,
                 payloads: PayloadCache::default(),
                 refusals,
@@ -180,6 +193,7 @@ impl Store {
                 probed: Vec::new(),
                 snoozing: snoozing.unsigned_abs(),
                 in_flight: in_flight.unsigned_abs(),
+                cascade: CASCADE,
                 latest_due: latest_due.map(Timestamp),
                 exchanges: 0,
                 next_due: Lookup::Unknown,
@@ -321,9 +335,11 @@ impl Ledger {
         wish: Wish,
     ) -> Result<Exchange, StoreError> {
         let mut exchange = Exchange::default();
+        self.cascade = CASCADE;
         self.record(writes, records, wish.now, &mut exchange.findings)
             .await?;
         (exchange.claims, exchange.more) = self.claim(writes, wish).await?;
+        exchange.full = self.room.is_full();
         self.save_tally(writes).await?;
         exchange.next_due = self.next_due(writes).await?;
         writes.commit().await?;

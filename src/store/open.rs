@@ -20,12 +20,15 @@ use super::{
     identity::{Identity, identify, log_path},
     lock::{Inode, Lock},
     owner::{self, BEGIN},
-    place,
+    place, temporary,
 };
 use crate::model::Consent;
 
 /// The schema, embedded in the binary. Append-only.
 pub(super) static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// Steps of SQLite's virtual machine between two looks at whether to stop: about a millisecond.
+const STEPS: i32 = 20_000;
 
 /// How long a statement waits for a reader that holds the database, for example one that copies it.
 const BUSY_TIMEOUT: Duration = Duration::from_mins(1);
@@ -147,6 +150,25 @@ impl Store {
         &self.path
     }
 
+    /// Has every statement fail as soon as `asked` says so, until [`let_finish`](Self::let_finish): one may work for a minute.
+    pub(super) async fn interrupt_when(
+        &mut self,
+        asked: impl Fn() -> bool + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let mut handle = self.connection.lock_handle().await?;
+        handle.set_progress_handler(STEPS, move || !asked());
+        Ok(())
+    }
+
+    /// Lets statements finish, whatever is asked.
+    pub(super) async fn let_finish(&mut self) -> Result<(), StoreError> {
+        self.connection
+            .lock_handle()
+            .await?
+            .remove_progress_handler();
+        Ok(())
+    }
+
     /// Closes the database in order, which moves the write-ahead log into it.
     pub async fn close(self) -> Result<(), StoreError> {
         Ok(self.connection.close().await?)
@@ -192,7 +214,12 @@ impl Store {
 /// Opens the connection, which keeps the file's lock until it has closed the file.
 async fn connect(path: &Path, inode: Inode) -> Result<SqliteConnection, sqlx::Error> {
     let inode = Arc::new(inode);
-    SqliteConnectOptions::new()
+    let mut options = SqliteConnectOptions::new();
+    if let Some(folder) = temporary::folder(path) {
+        let folder = folder.to_string_lossy().replace('\'', "''");
+        options = options.pragma("temp_store_directory", format!("'{folder}'"));
+    }
+    options
         .filename(path)
         // Takes effect in a new database alone. Without it, what `prune` deletes stays in the file.
         .auto_vacuum(SqliteAutoVacuum::Incremental)

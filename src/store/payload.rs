@@ -12,8 +12,10 @@ use sqlx::{Row as _, SqliteConnection};
 use super::{StoreError, bulk::Bulk, writes::Writes};
 use crate::model::{Payload, PayloadId, Row, RunId};
 
-/// The most payloads that are kept in memory at a time.
+/// The most payloads that are kept in memory at a time …
 const CACHED: usize = 512;
+/// … and their bytes: one may have megabytes.
+const CACHED_BYTES: usize = 8 << 20;
 /// The most accepted payloads that are known by heart; any other is marked once more, which changes nothing.
 const ACCEPTED_KNOWN: usize = 50_000;
 
@@ -21,6 +23,7 @@ const ACCEPTED_KNOWN: usize = 50_000;
 #[derive(Debug, Default)]
 pub(super) struct PayloadCache {
     loaded: HashMap<PayloadId, Arc<Payload>>,
+    loaded_bytes: usize,
     /// Payloads known to be marked as accepted.
     accepted: HashSet<PayloadId>,
 }
@@ -55,9 +58,11 @@ impl PayloadCache {
             is_cover: row.try_get("is_cover")?,
             extend_para: row.try_get("extend_para")?,
         });
-        if self.loaded.len() >= CACHED {
+        if self.loaded.len() >= CACHED || self.loaded_bytes + payload.bytes() > CACHED_BYTES {
             self.loaded.clear();
+            self.loaded_bytes = 0;
         }
+        self.loaded_bytes += payload.bytes();
         self.loaded.insert(id, Arc::clone(&payload));
         Ok(payload)
     }
@@ -88,8 +93,10 @@ static ACCEPTED: Bulk = Bulk::around(
     ") UPDATE payload SET accepted = 1 FROM v WHERE payload.id = v.id AND payload.accepted = 0",
 );
 
-/// The most payloads that are known by their address.
+/// The most payloads that are known by their address …
 const SHARED: usize = 1000;
+/// … and their bytes.
+const SHARED_BYTES: usize = 8 << 20;
 
 /// Where a payload lies in memory, which tells it apart from every other one that is there at the time.
 fn address(payload: &Arc<Payload>) -> usize {
@@ -108,6 +115,7 @@ pub(super) struct Interner {
     /// Payloads that rows have shared of late, by their address, so that not each row's is digested. They are kept, since an address
     /// says nothing of a payload that is gone.
     shared: HashMap<usize, (Arc<Payload>, PayloadId)>,
+    shared_bytes: usize,
     /// The most digests that are remembered before the database is asked instead.
     most: usize,
     /// Whether `known` has forgotten some, so that an unknown digest may be in the database.
@@ -128,6 +136,7 @@ impl Interner {
             next_id,
             known: HashMap::new(),
             shared: HashMap::new(),
+            shared_bytes: 0,
             most,
             forgetful: false,
         })
@@ -139,8 +148,9 @@ impl Interner {
         connection: &mut SqliteConnection,
         rows: &[Row],
     ) -> Result<Vec<PayloadId>, StoreError> {
-        if self.shared.len() > SHARED {
+        if self.shared.len() > SHARED || self.shared_bytes > SHARED_BYTES {
             self.shared.clear();
+            self.shared_bytes = 0;
         }
         let unknown: Vec<Arc<Payload>> = rows
             .iter()
@@ -149,6 +159,7 @@ impl Interner {
             .map(Arc::clone)
             .collect();
         let ids = self.intern_unshared(connection, &unknown).await?;
+        self.shared_bytes += unknown.iter().map(|payload| payload.bytes()).sum::<usize>();
         let now_shared = unknown.into_iter().zip(ids);
         self.shared
             .extend(now_shared.map(|(payload, id)| (address(&payload), (payload, id))));

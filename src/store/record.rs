@@ -137,6 +137,9 @@ impl Ledger {
         findings: &mut Vec<Finding>,
     ) -> Result<(), StoreError> {
         finish_requests(writes, &records, now).await?;
+        for record in &records {
+            self.room.give_back(&record.claim.payload);
+        }
         // Before refusals are judged: an acceptance in the same transaction speaks against them.
         let accepted = records
             .iter()

@@ -241,8 +241,16 @@ impl Stager<'_> {
         self.commit_if_due().await
     }
 
-    /// Writes what is still held back, finds repeated devices, and makes it a run.
-    pub async fn finish(mut self, now: Timestamp) -> Result<Staged, StoreError> {
+    /// Fails as soon as `asked` says so, also in the middle of a statement.
+    pub async fn interrupt_when(
+        &mut self,
+        asked: impl Fn() -> bool + Send + 'static,
+    ) -> Result<(), StoreError> {
+        self.store.interrupt_when(asked).await
+    }
+
+    /// Writes what is still held back, finds repeated devices, and makes it a run. After an error it is to be abandoned.
+    pub async fn finish(&mut self, now: Timestamp) -> Result<Staged, StoreError> {
         self.grouper.end();
         self.advance(std::iter::empty()).await?;
         while self.ready.0.is_some() {
@@ -256,7 +264,14 @@ impl Stager<'_> {
                 regroup(connection, self.first_task, self.next_task).await?;
         }
         let tasks_of_run = self.first_task..self.next_task;
-        let order = order::arrange(connection, run, tasks_of_run, self.repeats.met(), now).await?;
+        let order = order::arrange(
+            connection,
+            run,
+            tasks_of_run,
+            std::mem::take(&mut self.repeats).met(),
+            now,
+        )
+        .await?;
         sqlx::query(
             "INSERT INTO tally (run_id, state, class, code, n) SELECT ?1, 2, 12, 0, ?2 WHERE ?2 > 0 \
              UNION ALL SELECT ?1, 4, 0, 0, ?3 WHERE ?3 > 0",
@@ -276,7 +291,10 @@ impl Stager<'_> {
         .bind(order.followers)
         .execute(&mut *connection)
         .await?;
-        sqlx::query("COMMIT").execute(connection).await?;
+        self.store.let_finish().await?;
+        sqlx::query("COMMIT")
+            .execute(&mut self.store.connection)
+            .await?;
         let run = self
             .store
             .run_by_name(&self.name)
@@ -291,6 +309,7 @@ impl Stager<'_> {
 
     /// Leaves no run behind.
     pub async fn abandon(self) -> Result<(), StoreError> {
+        self.store.let_finish().await?;
         // After a full disk the transaction is gone already; what matters is what follows.
         let _ = sqlx::query("ROLLBACK")
             .execute(&mut self.store.connection)

@@ -223,3 +223,34 @@ fn files_of_the_wrong_kind_hang_nothing_and_fill_no_memory() {
     site.push(&sim, &["run", "fleet.csv", "--config", "/dev/null"])
         .expect(0);
 }
+
+#[test]
+fn arguments_are_quoted_harmlessly() {
+    let site = Site::new();
+    for args in [
+        ["--\u{1b}[2J\u{9b}31mred", "x"],
+        ["run", "--chunk-size=\u{1b}]0;title\u{7}"],
+        ["\u{202e}nur", "x"],
+    ] {
+        let refused = site.run(&args).expect(2);
+        let steers = |character: char| {
+            (character.is_control() && character != '\n') || character == '\u{202e}'
+        };
+        assert!(!refused.stderr.contains(steers), "{:?}", refused.stderr);
+        assert!(refused.stderr.starts_with("error: "), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn a_place_for_temporary_files_is_asked_for_by_its_name() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(100_000));
+    let mut command = site.push_command(&sim, &["run", "-", "--name", "piped"]);
+    command
+        .env("TMPDIR", "/nowhere")
+        .stdin(std::fs::File::open(site.path("fleet.csv")).unwrap());
+    Push::start_with_input(command)
+        .ended()
+        .expect(2)
+        .says(&["set TMPDIR to a folder"]);
+}

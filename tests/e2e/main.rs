@@ -11,6 +11,7 @@ mod disk;
 mod faults;
 mod hostile;
 mod input;
+mod memory;
 mod metrics;
 mod order;
 mod outage;

@@ -1,7 +1,8 @@
 //! Signals and closed pipes: a stop in good order leaves nothing in doubt, and nobody has to watch a push.
 
 use std::{
-    process::Stdio,
+    fmt::Write as _,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -9,7 +10,7 @@ use fleetpush::simulator::{Fault, Scenario};
 use rustix::process::Signal;
 use sqlx::{ConnectOptions, Connection, Executor, sqlite::SqliteConnectOptions};
 
-use crate::support::{PATIENCE, Sim, Site, agree, devices, wait_for};
+use crate::support::{PATIENCE, Push, Sim, Site, agree, devices, wait_for};
 
 const PUSH: [&str; 6] = [
     "run",
@@ -37,7 +38,13 @@ fn deaf() -> Scenario {
 
 #[test]
 fn a_signal_drains_and_the_next_push_continues() {
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+    for signal in [
+        Signal::INT,
+        Signal::TERM,
+        Signal::HUP,
+        Signal::QUIT,
+        Signal::USR1,
+    ] {
         let sim = Sim::start(slow(150));
         let site = Site::with(&devices(300));
         let push = site.start(&sim, &PUSH);
@@ -78,9 +85,12 @@ fn a_second_signal_leaves_at_once_and_what_was_under_way_is_in_doubt() {
     });
     let asked = Instant::now();
     push.signal(Signal::TERM);
-    push.ended().expect(3);
+    push.ended().expect(3).says(&["pending   20"]);
     assert!(asked.elapsed() < PATIENCE / 6, "it drained all the same");
-    assert_eq!(site.journal().run().in_flight, 20);
+    let journal = site.journal();
+    let left = journal.run();
+    assert_eq!(left.state, "stopped");
+    assert_eq!((left.in_flight, left.pending), (0, 20), "{left:?}");
 
     sim.play(Scenario::default());
     site.push(&sim, &PUSH).expect(0);
@@ -237,4 +247,74 @@ fn a_second_signal_leaves_at_once_whatever_is_waited_for() {
     runtime.block_on(writer.close()).unwrap();
     site.push(&sim, &["run", "fleet.csv", "--again"]).expect(0);
     agree(&site.journal(), &sim);
+}
+
+/// The binary started by a shell that does this first.
+fn after(preparation: &str, mut command: Command) -> Push {
+    let program = command.get_program().to_owned();
+    let mut shell = Command::new("sh");
+    shell
+        .arg("-c")
+        .arg(format!("{preparation}; exec \"$0\" \"$@\""))
+        .arg(program)
+        .args(command.get_args())
+        .env_clear();
+    for (name, value) in command.get_envs() {
+        shell.env(name, value.unwrap_or_default());
+    }
+    if let Some(folder) = command.get_current_dir() {
+        shell.current_dir(folder);
+    }
+    command.stdin(Stdio::null());
+    Push::start(shell)
+}
+
+#[test]
+fn a_push_that_was_started_to_outlive_its_terminal_does() {
+    let sim = Sim::start(slow(100));
+    let site = Site::with(&devices(100));
+    let push = after("trap '' HUP", site.push_command(&sim, &PUSH));
+    sim.wait_for_requests(2);
+    push.signal(Signal::HUP);
+    push.ended().expect(0);
+    assert_eq!(site.journal().run().accepted, 100);
+}
+
+#[test]
+fn a_file_that_reaches_its_limit_is_a_full_disk() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(20_000));
+    let limited = after("ulimit -f 400", site.push_command(&sim, &PUSH));
+    limited.ended().expect(6);
+    site.push(&sim, &["run", "fleet.csv"]).expect(0);
+    agree(&site.journal(), &sim);
+    assert_eq!(site.journal().run().accepted, 20_000);
+}
+
+#[test]
+fn a_signal_is_heard_while_very_many_tasks_of_a_device_are_blocked() {
+    const TASKS: usize = 20_000;
+    let sim = Sim::start(Scenario {
+        offline: 1.0,
+        ..Scenario::default()
+    });
+    let mut manifest = String::from("device_key,product_key,service,param.raw1\n");
+    for number in 0..TASKS {
+        writeln!(manifest, "DK,PK0001,fuwu,{}", ["AA", "BB"][number % 2]).unwrap();
+    }
+    let site = Site::with(&manifest);
+    let push = site.start(&sim, &PUSH);
+    sim.wait_for_requests(1);
+    push.signal(Signal::TERM);
+    push.ended().expect(3);
+    let journal = site.journal();
+    let run = journal.run();
+    assert_eq!(run.state, "stopped");
+    assert!(run.pending > 0, "it was heard only at the end: {run:?}");
+    assert_eq!((run.failed + run.pending) as usize, TASKS);
+    site.push(&sim, &PUSH).expect(1);
+    let journal = site.journal();
+    let run = journal.run();
+    assert_eq!((run.failed as usize, run.pending), (TASKS, 0));
+    assert_eq!(sim.stats().requests, 1, "what is blocked is not sent");
 }

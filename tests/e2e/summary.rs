@@ -1,5 +1,7 @@
 //! What programs read of a push: the summary on stdout, which keeps to its published schema, and the log on stderr.
 
+use std::process::Stdio;
+
 use fleetpush::simulator::{Fault, Scenario};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -281,4 +283,34 @@ fn an_error_is_an_entry_of_the_log_as_well() {
             .contains("none.toml")
     );
     assert_eq!(error["causes"].as_array().map(Vec::len), Some(1), "{error}");
+}
+
+#[test]
+fn a_summary_that_cannot_be_written_changes_no_exit_code() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(5));
+    for (offline, code) in [(0.0, 0), (1.0, 1)] {
+        sim.play(Scenario {
+            offline,
+            ..Scenario::default()
+        });
+        let args = ["run", "fleet.csv", "--again", "--format", "json"];
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let mut command = site.push_command(&sim, &args);
+        command
+            .stdin(Stdio::null())
+            .stdout(full.expect("a device"))
+            .stderr(Stdio::piped());
+        let output = command.output().expect("the binary starts");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        assert!(stderr.contains("the summary is lost"), "{stderr}");
+        assert!(stderr.contains("No space left"), "{stderr}");
+    }
+    // A question that gets no answer has failed.
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let mut command = site.command(&["results", "--format", "csv"]);
+    command.stdout(full.expect("a device"));
+    let output = command.output().expect("the binary starts");
+    assert_eq!(output.status.code(), Some(2));
 }

@@ -31,6 +31,7 @@ pub(super) struct Bench {
     /// Events that may wait; nobody takes one before the push is over.
     pub(super) places_for_events: usize,
     stop: watch::Sender<bool>,
+    leave: watch::Sender<bool>,
     pub(super) deadline: Option<Deadline>,
     /// The phase in which the last push ended.
     phase: Mutex<Phase>,
@@ -62,6 +63,7 @@ impl Bench {
             after_failure: AfterFailure::Block,
             places_for_events: 10_000,
             stop: watch::channel(false).0,
+            leave: watch::channel(false).0,
             deadline: None,
             phase: Mutex::new(Phase::Rest),
         };
@@ -143,6 +145,7 @@ impl Bench {
             random: SmallRng::seed_from_u64(7),
             events,
             stop: self.stop.subscribe(),
+            leave: self.leave.subscribe(),
             deadline: self.deadline.clone(),
         };
         let Pushed { stop, phase, .. } = push(&mut journal, &self.options, context).await.unwrap();

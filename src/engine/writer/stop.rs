@@ -30,6 +30,12 @@ impl Writer<'_, '_> {
         if *self.stop.borrow() {
             self.begin_stop(Stop::Signal);
         }
+        if *self.leave.borrow() {
+            self.begin_stop(Stop::Signal);
+            if let Some(stopping) = &mut self.stopping {
+                stopping.is_over = true;
+            }
+        }
         let over = self
             .deadline
             .take_if(|deadline| self.clock.has_passed(deadline.at));
@@ -69,7 +75,7 @@ impl Writer<'_, '_> {
             Some(stopping) if stopping.is_over => {
                 warn!(
                     requests = self.under_way.len(),
-                    "the drain timed out; what is under way is in doubt"
+                    "no longer waited for; what is under way is in doubt"
                 );
                 Some(stopping.why.clone())
             }

@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::VecDeque, sync::Arc};
 use serde::Deserialize;
 use sqlx::SqliteConnection;
 
+use super::Member;
 use crate::{
     model::{PayloadId, TaskId},
     store::StoreError,
@@ -19,6 +20,9 @@ const READ_LEAST: usize = 256;
 /// … and at most this many.
 pub(super) const READ_MOST: usize = 8192;
 
+/// Bytes of keys that are read at once, about.
+const LONGEST_KEYS: usize = 2 << 20;
+
 /// First sends, read ahead of their claim. Tasks leave the first sends before the first of these reads or never, so that what has been
 /// read stays true.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub(in crate::store) struct Ahead {
     tasks: VecDeque<First>,
     /// Where to read on.
     next: i64,
+    /// The most tasks to read at once.
+    most: usize,
     exhausted: bool,
 }
 
@@ -42,6 +48,7 @@ impl Ahead {
         Self {
             tasks: VecDeque::new(),
             next,
+            most: READ_MOST,
             exhausted: false,
         }
     }
@@ -52,13 +59,17 @@ impl Ahead {
         end: TaskId,
         tasks: usize,
     ) -> Result<(), StoreError> {
-        let most = tasks.clamp(READ_LEAST, READ_MOST);
+        let most = tasks.clamp(READ_LEAST, READ_MOST).min(self.most);
         let (ids, payloads, keys): (String, String, String) = sqlx::query_as(FIRST_TASKS)
             .bind(self.next)
             .bind(end.0)
             .bind(most as i64)
             .fetch_one(connection)
             .await?;
+        // Keys may be long.
+        if keys.len() > LONGEST_KEYS {
+            self.most = (most * LONGEST_KEYS / keys.len()).max(1);
+        }
         let ids: Vec<i64> = list(&ids)?;
         let payloads: Vec<i64> = list(&payloads)?;
         let keys: Vec<Key<'_>> = list(&keys)?;
@@ -72,6 +83,20 @@ impl Ahead {
                 device_key: device_key.into(),
             }));
         Ok(())
+    }
+
+    /// Puts a chunk back that was taken last.
+    pub(super) fn give_back(&mut self, payload: PayloadId, members: Vec<Member>) {
+        for Member {
+            task, device_key, ..
+        } in members.into_iter().rev()
+        {
+            self.tasks.push_front(First {
+                task,
+                payload,
+                device_key,
+            });
+        }
     }
 
     /// How many tasks have been read and not been taken.

@@ -3,7 +3,7 @@
 use serde_json::json;
 use sqlx::{Row, sqlite::SqliteRow};
 
-use super::{Claim, Member, READ_MOST};
+use super::{Claim, Made, Member, READ_MOST};
 use crate::{
     model::{PayloadId, TaskId},
     store::{
@@ -18,8 +18,11 @@ use crate::{
 const DUE_TASK: &str = "SELECT d.task_id, d.payload_id, d.class, d.sends, d.attempts, d.throttles, d.snoozed_ms, d.offline_retries, t.device_key, \
      d.payload_id IN (SELECT value FROM json_each(?3)) AS probed \
      FROM due AS d JOIN task AS t ON t.id = d.task_id LEFT JOIN bundle AS b ON b.id = d.bundle_id \
-     WHERE d.run_id = ?1 AND d.due_at <= ?2 \
+     WHERE d.run_id = ?1 AND d.due_at <= ?2 AND d.class IS NOT 11 \
      ORDER BY coalesce(b.suspect, 0), probed, d.bundle_id IS NOT NULL, d.sends, d.due_at, d.task_id LIMIT 1";
+/// Tasks that wait for their end, and are not sent.
+const DUE_BLOCKED: &str =
+    "SELECT task_id FROM due WHERE run_id = ? AND due_at <= ? AND class = 11 LIMIT 1000";
 /// The first of the first sends from an id on.
 const FIRST_TASK: &str =
     "SELECT id, payload_id FROM task WHERE id >= ? AND id < ? AND held = 0 ORDER BY id LIMIT 1";
@@ -33,6 +36,13 @@ impl Ledger {
         writes: &mut Writes<'_>,
         wish: Wish,
     ) -> Result<Vec<Claim>, StoreError> {
+        let blocked: Vec<i64> = sqlx::query_scalar(DUE_BLOCKED)
+            .bind(self.run.id.0)
+            .bind(wish.now.0)
+            .fetch_all(writes.connection().await?)
+            .await?;
+        let blocked: Vec<TaskId> = blocked.into_iter().map(TaskId).collect();
+        self.end_blocked(writes, &blocked, wish.now).await?;
         // A payload that is refused as such ends its tasks here, and is no probe.
         for _ in 0..READ_MOST {
             let Some((payload, member)) = self.choose_probe(writes, wish).await? else {
@@ -44,8 +54,8 @@ impl Ledger {
             let claim = self
                 .make_claim(writes, wish, None, payload, vec![member])
                 .await?;
-            if claim.is_some() {
-                return Ok(claim.into_iter().collect());
+            if let Made::Claim(claim) = claim {
+                return Ok(vec![claim]);
             }
         }
         Ok(Vec::new())

@@ -59,6 +59,8 @@ pub struct ResultPages<'r> {
     /// The first source has given all ids before this one.
     from: i64,
     left: u64,
+    /// Rows of a page.
+    page: i64,
 }
 
 impl Reader {
@@ -69,12 +71,20 @@ impl Reader {
         filter: Filter,
     ) -> Result<ResultPages<'_>, ReadError> {
         let endings = self.breakdown(run.id).await?;
+        // A row may have megabytes of data and of labels.
+        let longest: i64 = sqlx::query_scalar(LONGEST)
+            .bind(run.id.0)
+            .fetch_one(&mut self.connection)
+            .await
+            .map_err(|error| self.failure(error))?;
+        let page = (PAGE_BYTES / longest.max(1)).clamp(1, PAGE);
         Ok(ResultPages {
             sources: plan(&filter, &endings),
             from: run.first_task,
             left: filter.limit.unwrap_or(u64::MAX),
             run: run.clone(),
             filter,
+            page,
             reader: self,
         })
     }
@@ -87,11 +97,17 @@ impl ResultPages<'_> {
             && let Some(source) = self.sources.front()
         {
             let source = source.clone();
-            let (ids, rows) = read_page(&mut self.reader.connection, &self.run, &source, self.from)
-                .await
-                .map_err(|error| self.reader.failure(error))?;
+            let (ids, rows) = read_page(
+                &mut self.reader.connection,
+                &self.run,
+                &source,
+                self.from,
+                self.page,
+            )
+            .await
+            .map_err(|error| self.reader.failure(error))?;
             match ids.last() {
-                Some(last) if ids.len() as i64 == PAGE => self.from = last + 1,
+                Some(last) if ids.len() as i64 == self.page => self.from = last + 1,
                 _ => {
                     self.sources.pop_front();
                     self.from = self.run.first_task;
@@ -117,15 +133,22 @@ impl ResultPages<'_> {
     }
 }
 
+/// Bytes of a page, about.
+const PAGE_BYTES: i64 = 8 << 20;
+
+/// The longest data of a run. `octet_length` would read none of them whole; `length` of a blob is as good.
+const LONGEST: &str = "SELECT coalesce(max(octet_length(data)), 0) FROM payload WHERE run_id = ?";
+
 /// The ids of a source's next candidates, and the rows of them.
 async fn read_page(
     connection: &mut SqliteConnection,
     run: &RunRow,
     source: &Source,
     from: i64,
+    most: i64,
 ) -> Result<(Vec<i64>, Vec<RawRow>), sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    let ids = candidates(&mut transaction, run, source, from).await?;
+    let ids = candidates(&mut transaction, run, source, from, most).await?;
     let list = serde_json::json!(ids).to_string();
     let rows = sqlx::query_as(ROWS)
         .bind(list)

@@ -143,12 +143,13 @@ SELECT t.id FROM request AS q CROSS JOIN task AS t ON t.id >= q.first_task AND t
 WHERE q.run_id = ?4 AND q.finished_at IS NULL AND t.held = 0 AND t.id >= ?1 AND t.id < ?2
 ORDER BY 1 LIMIT ?3";
 
-/// The next `PAGE` ids of a source, from `from` on, in ascending order.
+/// The next ids, at most so many, of a source, from `from` on, in ascending order.
 pub(super) async fn candidates(
     connection: &mut SqliteConnection,
     run: &RunRow,
     source: &Source,
     from: i64,
+    most: i64,
 ) -> Result<Vec<i64>, sqlx::Error> {
     let sql = match source {
         Source::All => ALL,
@@ -162,7 +163,7 @@ pub(super) async fn candidates(
     let query = sqlx::query_scalar(sql)
         .bind(from)
         .bind(run.end_task)
-        .bind(PAGE)
+        .bind(most)
         .bind(run.id.0);
     match source {
         Source::Device(device) => query.bind(device.clone()),

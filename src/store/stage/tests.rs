@@ -252,7 +252,7 @@ async fn the_product_makes_the_device_and_only_the_row_before_makes_a_duplicate(
 async fn a_name_can_be_taken_once() {
     let folder = TempDir::new().unwrap();
     let mut store = open(folder.path()).await;
-    let stager = store.stage(&about("a"), 10, Timestamp(1)).await.unwrap();
+    let mut stager = store.stage(&about("a"), 10, Timestamp(1)).await.unwrap();
     stager.finish(Timestamp(1)).await.unwrap();
     let error = store
         .stage(&about("a"), 10, Timestamp(1))
@@ -260,4 +260,31 @@ async fn a_name_can_be_taken_once() {
         .unwrap_err();
     assert!(matches!(error, StoreError::NameTaken(name) if name == "a"));
     assert_eq!(store.free_name("a").await.unwrap(), "a-2");
+}
+
+#[tokio::test]
+async fn staging_can_be_stopped_in_the_middle_of_a_statement() {
+    let folder = TempDir::new().unwrap();
+    let mut store = open(folder.path()).await;
+    for stopped in [true, false] {
+        let mut stager = store.stage(&about("test"), 10, Timestamp(1)).await.unwrap();
+        stager.interrupt_when(move || stopped).await.unwrap();
+        // Each device twice, so that their order has to be looked up.
+        let rows =
+            (0..20_000).map(|n| row(n + 2, "PK", &format!("DK{}", n % 10_000), &format!("[{n}]")));
+        let result = match stager.rows(rows.collect()).await {
+            Ok(()) => stager
+                .finish(Timestamp(1))
+                .await
+                .map(|staged| staged.run.tasks),
+            Err(error) => Err(error),
+        };
+        if stopped {
+            result.unwrap_err();
+            stager.abandon().await.unwrap();
+            assert!(store.run_by_name("test").await.unwrap().is_none());
+        } else {
+            assert_eq!(result.unwrap(), 20_000);
+        }
+    }
 }

@@ -11,8 +11,33 @@ use crate::{
 
 const NOW: Timestamp = Timestamp(1_000);
 
+/// A row of a manifest.
+fn row(line: u64, device_key: &str, data: &str) -> Row {
+    Row {
+        line,
+        device_key: device_key.into(),
+        payload: Payload {
+            product_key: "PK".into(),
+            data: data.into(),
+            qos: None,
+            is_cache: None,
+            cache_time: None,
+            is_cover: None,
+            extend_para: None,
+        }
+        .into(),
+        labels: None,
+    }
+}
+
 /// A store with a run of so many devices and one payload.
 async fn staged(folder: &TempDir, devices: u64) -> Store {
+    let rows = (0..devices).map(|n| row(n + 2, &format!("DK{n:05}"), "[1]"));
+    staged_rows(folder, rows.collect()).await
+}
+
+/// A store with a run of these rows.
+async fn staged_rows(folder: &TempDir, rows: Vec<Row>) -> Store {
     let mut store = Store::open(&folder.path().join("test.db")).await.unwrap();
     let about = NewRun {
         name: "test".into(),
@@ -24,23 +49,6 @@ async fn staged(folder: &TempDir, devices: u64) -> Store {
         identity: "1".repeat(64),
     };
     let mut stager = store.stage(&about, 10, NOW).await.unwrap();
-    let rows = (0..devices)
-        .map(|n| Row {
-            line: n + 2,
-            device_key: format!("DK{n:05}").into(),
-            payload: Payload {
-                product_key: "PK".into(),
-                data: "[1]".into(),
-                qos: None,
-                is_cache: None,
-                cache_time: None,
-                is_cover: None,
-                extend_para: None,
-            }
-            .into(),
-            labels: None,
-        })
-        .collect();
     stager.rows(rows).await.unwrap();
     stager.finish(NOW).await.unwrap();
     store
@@ -202,4 +210,91 @@ async fn parts_of_a_split_request_stay_apart_whatever_becomes_of_them() {
             .map(|claim| back(claim, |_| AGAIN))
             .collect();
     }
+}
+
+#[tokio::test]
+async fn a_device_with_very_many_tasks_is_blocked_in_pieces_and_a_crash_loses_none() {
+    const TASKS: u64 = 1500;
+    let folder = TempDir::new().unwrap();
+    // No two in a row are alike, so that none is a duplicate.
+    let rows = (0..TASKS).map(|n| row(n + 2, "DK", &format!("[{}]", n % 2)));
+    let mut store = staged_rows(&folder, rows.collect()).await;
+    {
+        let mut journal = journal(&mut store).await;
+        let mut claims = journal.exchange(vec![], wish(4, 10)).await.unwrap().claims;
+        assert_eq!(claims.len(), 1);
+        let rejected = back(claims.remove(0), |_| Next::End(TaskState::Failed));
+        journal.exchange(vec![rejected], wish(0, 10)).await.unwrap();
+        let failed = journal.counts().failed;
+        assert!((2..TASKS / 2).contains(&failed), "{failed}");
+    }
+    // What a crash would leave is all on the disk.
+    store.close().await.unwrap();
+    let mut store = Store::open(&folder.path().join("test.db")).await.unwrap();
+    let mut journal = journal(&mut store).await;
+    let mut pieces = 0;
+    while journal.counts().pending > 0 {
+        let before = journal.counts().failed;
+        let exchange = journal.exchange(vec![], wish(1, 10)).await.unwrap();
+        assert!(exchange.claims.is_empty() && exchange.more);
+        let ended = journal.counts().failed - before;
+        assert!((1..TASKS / 2).contains(&ended), "{ended}");
+        pieces += 1;
+    }
+    assert!(pieces > 1, "{pieces}");
+    assert_eq!(journal.counts().failed, TASKS);
+    let named: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM outcome AS o JOIN task AS t ON t.id = o.task_id \
+         WHERE o.class = 11 AND o.message = 'not sent: the device''s task of line ' || (t.line - 1) || ' ended as failed'",
+    )
+    .fetch_one(&mut store.connection)
+    .await
+    .unwrap();
+    assert_eq!(named.unsigned_abs(), TASKS - 1);
+    let due: i64 = sqlx::query_scalar("SELECT count(*) FROM due")
+        .fetch_one(&mut store.connection)
+        .await
+        .unwrap();
+    assert_eq!(due, 0);
+}
+
+#[tokio::test]
+async fn large_payloads_wait_for_room_and_all_of_them_go() {
+    let folder = TempDir::new().unwrap();
+    let data = |n: u64| format!("[{n},\"{}\"]", "x".repeat(4 << 20));
+    let rows = (0..6).map(|n| row(n + 2, &format!("DK{n}"), &data(n)));
+    let mut store = staged_rows(&folder, rows.collect()).await;
+    let mut journal = journal(&mut store).await;
+    let (mut records, mut sizes) = (vec![], vec![]);
+    for again in [true, false] {
+        for _ in 0..3 {
+            let exchange = journal
+                .exchange(std::mem::take(&mut records), wish(8, 10))
+                .await
+                .unwrap();
+            sizes.push((exchange.claims.len(), exchange.full));
+            let next = |_| {
+                if again {
+                    AGAIN
+                } else {
+                    Next::End(TaskState::Accepted)
+                }
+            };
+            let claims = exchange.claims.into_iter();
+            records.extend(claims.map(|claim| back(claim, next)));
+        }
+    }
+    // Sent again, they need room again.
+    assert!(sizes.iter().all(|(claims, _)| *claims <= 3), "{sizes:?}");
+    assert!(sizes[0].1, "{sizes:?}");
+    while journal.counts().pending > 0 {
+        let claims = journal
+            .exchange(std::mem::take(&mut records), wish(8, 10))
+            .await
+            .unwrap()
+            .claims
+            .into_iter();
+        records.extend(claims.map(|claim| back(claim, |_| Next::End(TaskState::Accepted))));
+    }
+    assert_eq!(journal.counts().accepted, 6);
 }

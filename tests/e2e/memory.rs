@@ -1,0 +1,105 @@
+//! Memory does not grow with the manifest, however large its rows are.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write as _},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use fleetpush::simulator::{Fault, Scenario};
+
+use crate::support::{PATIENCE, Push, Sim, Site};
+
+/// What a process may take at its peak, in KiB.
+const MOST: u64 = 150 * 1024;
+
+/// Writes rows of so many bytes, each with a payload of its own.
+fn write_rows(path: &Path, rows: usize, bytes: usize) {
+    let mut file = BufWriter::new(File::create(path).expect("a file"));
+    let filler = "\\\"AA\\\",".repeat(bytes / 7);
+    for number in 0..rows {
+        writeln!(
+            file,
+            r#"{{"device_key":"DK{number:05}","product_key":"PK0001","data":"[{{\"fuwu\":[{{\"raw1\":[{filler}{number}]}}]}}]"}}"#
+        )
+        .expect("room on the disk");
+    }
+    file.flush().expect("room on the disk");
+}
+
+/// The most memory that a process has had until it ended, in KiB; the code that it ended with is one of these.
+fn peak(mut push: Push, codes: &[i32]) -> u64 {
+    let status = format!("/proc/{}/status", push.pid());
+    let mut most = 0;
+    // What a test build takes seconds for, a machine that is busy takes minutes for.
+    let deadline = Instant::now() + 4 * PATIENCE;
+    while !push.has_ended() {
+        assert!(Instant::now() < deadline, "it does not end");
+        std::thread::sleep(Duration::from_millis(2));
+        if let Ok(status) = std::fs::read_to_string(&status)
+            && let Some(peak) = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))
+        {
+            let peak = peak.trim().trim_end_matches(" kB");
+            most = peak.parse().expect("a number");
+        }
+    }
+    let ended = push.ended();
+    assert!(
+        ended.code.is_some_and(|code| codes.contains(&code)),
+        "{ended:?}"
+    );
+    assert!(most > 1024, "the peak was seen");
+    most
+}
+
+#[test]
+fn the_peak_is_bounded_whatever_the_size_of_a_row() {
+    // Enough that a memory of all rows, or of all requests that may be in flight, would show.
+    for (rows, bytes) in [(130, 560_000), (8, 4_000_000)] {
+        let sim = Sim::healthy();
+        let site = Site::new();
+        write_rows(&site.path("large.jsonl"), rows, bytes);
+        let args = [
+            "run",
+            "large.jsonl",
+            "--concurrency",
+            "64",
+            "--chunk-size",
+            "10",
+        ];
+        let peak_of_push = peak(site.start(&sim, &args), &[0, 1]);
+        assert!(
+            peak_of_push < MOST,
+            "{peak_of_push} KiB for rows of {bytes}"
+        );
+        assert_eq!(site.journal().run().pending, 0);
+        let listing = Push::start(site.command(&["results", "--format", "jsonl"]));
+        let peak_of_results = peak(listing, &[0]);
+        assert!(
+            peak_of_results < MOST,
+            "{peak_of_results} KiB to list rows of {bytes}"
+        );
+    }
+}
+
+#[test]
+fn the_peak_is_bounded_whatever_the_size_of_a_reply() {
+    let sim = Sim::start(Scenario {
+        faults: [(Fault::Oversized, 1.0)].into(),
+        ..Scenario::default()
+    });
+    let site = Site::with(&crate::support::devices(64));
+    let args = [
+        "run",
+        "fleet.csv",
+        "--concurrency",
+        "64",
+        "--chunk-size",
+        "1",
+        "--max-attempts",
+        "1",
+    ];
+    let peak = peak(site.start(&sim, &args), &[1]);
+    assert!(peak < MOST, "{peak} KiB");
+}
