@@ -8,6 +8,7 @@ mod config;
 mod confirm;
 mod hours;
 mod interrupt;
+mod limits;
 mod listeners;
 mod manual;
 mod prune;
@@ -232,7 +233,10 @@ impl From<BaseUrlError> for Failure {
 
 impl From<GatewayError> for Failure {
     fn from(error: GatewayError) -> Self {
-        Self::usage(error)
+        match error {
+            GatewayError::Proxy { .. } => Self::refused(error),
+            GatewayError::Client(_) | GatewayError::Token(_) => Self::usage(error),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod history;
 mod lenient;
 mod login;
 mod platform;
+mod proxy;
 mod reply;
 mod scrub;
 mod session;
@@ -26,6 +27,7 @@ pub use credentials::Credentials;
 pub use handover::Handover;
 pub use history::{Inquiry, Page, Told};
 pub use platform::{Platform, PlatformOptions};
+pub use proxy::Proxy;
 pub use reply::read as read_reply;
 
 use crate::model::{Fate, Payload, Timestamp};
@@ -76,6 +78,14 @@ pub enum GatewayError {
         "cannot set up HTTPS: {0}: see that the system's certificate authorities are installed (the package is often called ca-certificates)"
     )]
     Client(String),
+    /// A variable that is to name a proxy and does not.
+    #[error("{variable}: {reason}: correct it, or except the platform with NO_PROXY")]
+    Proxy {
+        /// The variable.
+        variable: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A ready token that no header can carry.
     #[error("FLEETPUSH_TOKEN: {0}: give it on one line, as the platform gave it")]
     Token(&'static str),

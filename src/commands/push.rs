@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use rand::{SeedableRng, rngs::SmallRng};
 
-use super::{interrupt::Interrupt, listeners::listen, status, target};
+use super::{interrupt::Interrupt, limits, listeners::listen, status, target};
 use crate::{
     clock::Clock,
     engine::{self, Context, Options, Pushed, RolloutOptions, Stop},
@@ -39,6 +39,7 @@ pub(super) async fn push(
     if let Some(deadline) = &deadline {
         printer.say(&format!("sends until {}", deadline.what));
     }
+    let settings = &limits::fit(settings, printer)?;
     let clock = Clock::start();
     let connection = target::connect(settings, clock).await?;
     let about = run.about.clone();

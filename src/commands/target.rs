@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use crate::{
     clock::Clock,
     exit::Failure,
-    gateway::{BaseUrl, Credentials, Platform, PlatformOptions},
+    gateway::{BaseUrl, Credentials, Platform, PlatformOptions, Proxy},
     settings::{self, Push, Target},
     simulator::{Scenario, Simulator},
     store::Run,
@@ -86,11 +86,15 @@ pub(super) async fn connect(push: &Push, clock: Clock) -> Result<Connection, Fai
             (BaseUrl::parse(base_url, *insecure_http)?, credentials, None)
         }
     };
+    let proxy = Proxy::from_environment(&base_url, |name| {
+        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+    })?;
     let options = PlatformOptions {
         language: push.language,
         connect_timeout: push.timeouts.connect,
         request_timeout: push.timeouts.request,
         concurrency: push.pace.concurrency as usize,
+        proxy,
         ..PlatformOptions::new(base_url)
     };
     Ok(Connection {

@@ -95,6 +95,8 @@ impl Login {
             Err(Failure::Unsendable(error)) => Err(Unsent::Refused {
                 error: format!("login: {error}"),
             }),
+            Err(Failure::Refused(error)) => Err(Unsent::Refused { error }),
+            Err(Failure::Exhausted(error)) => Err(Unsent::Exhausted { error }),
         }
     }
 
@@ -158,6 +160,12 @@ impl Login {
                         "{base_url} refuses the login: {told}: check the region or base URL, and that this address may use the API"
                     ),
                 },
+            },
+            // Only the platform's own words are about the credentials: it always gives a code.
+            _ if code.is_none() => Unsent::Refused {
+                error: format!(
+                    "{base_url} answers the login with {told}, and not as the platform does: check the region or base URL, and what stands between here and the platform, as a proxy or a portal"
+                ),
             },
             _ => {
                 let hint = clock_hint(reply.date(), wall_now())

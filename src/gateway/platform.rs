@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 
 use super::{
     BaseUrl, Credentials, Delivery, Gateway, GatewayError, Handover, Historian, Inquiry, Outgoing,
-    Told, history,
+    Proxy, Told, history,
     login::{self, Login},
     reply,
     session::{Session, Token},
@@ -32,6 +32,8 @@ pub struct PlatformOptions {
     pub request_timeout: Duration,
     /// Bytes of a reply's body, uncompressed; a longer reply is not read on.
     pub max_reply_bytes: usize,
+    /// The proxy between here and the platform, if there is one.
+    pub proxy: Option<Proxy>,
     /// Requests at a time, for each of which a connection is kept.
     pub concurrency: usize,
 }
@@ -45,6 +47,7 @@ impl PlatformOptions {
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             max_reply_bytes: 8 * 1024 * 1024,
+            proxy: None,
             concurrency: 16,
         }
     }
@@ -86,7 +89,7 @@ impl Platform {
             max_reply_bytes: options.max_reply_bytes,
             connections: options.concurrency,
         };
-        let transport = Transport::new(options.base_url, limits, roots)?;
+        let transport = Transport::new(options.base_url, options.proxy, limits, roots)?;
         let session = match credentials {
             Credentials::Key {
                 access_key,
@@ -239,7 +242,10 @@ impl Historian for Platform {
 impl From<Failure> for Fate {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Unsendable(error) => Self::Unsent(Unsent::Refused { error }),
+            Failure::Unsendable(error) | Failure::Refused(error) => {
+                Self::Unsent(Unsent::Refused { error })
+            }
+            Failure::Exhausted(error) => Self::Unsent(Unsent::Exhausted { error }),
             Failure::Unreachable(error) | Failure::Unfinished(error) => {
                 Self::Unsent(Unsent::Unreachable {
                     error,

@@ -116,7 +116,7 @@ impl Session {
         }
         let issued = match login.refresh(&old.authorization).await {
             Ok(issued) if issued.authorization != old.authorization => Ok(issued),
-            Err(unreachable @ Unsent::Unreachable { .. }) => Err(unreachable),
+            Err(passing @ (Unsent::Unreachable { .. } | Unsent::Exhausted { .. })) => Err(passing),
             // Returned unchanged, its time is not known to be longer; refused, only a login can tell why.
             Ok(_) | Err(_) => login.login().await,
         };

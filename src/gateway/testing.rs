@@ -236,5 +236,5 @@ pub(super) fn limits() -> Limits {
 /// A transport to this server.
 pub(super) fn transport(server: &Server, limits: Limits) -> Transport {
     let roots = Roots::needed_for(&server.base_url);
-    Transport::new(server.base_url.clone(), limits, roots).unwrap()
+    Transport::new(server.base_url.clone(), None, limits, roots).unwrap()
 }

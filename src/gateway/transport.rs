@@ -6,7 +6,9 @@
 //! byte was encoded (hyper 1.12, `client::dispatch::TrySendError`; hyper-util 0.1.21, `TrySendError::Retryable`). A request whose
 //! writing began is never handed back, and ends here as [`Failure::Lost`].
 
-use std::{error::Error, fmt::Write, io, pin::pin, sync::Arc, task::Poll, time::Duration};
+mod causes;
+
+use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use reqwest::{
     Body, Certificate, Client, RequestBuilder, Response, Url,
@@ -15,8 +17,9 @@ use reqwest::{
 
 use tokio::{sync::Semaphore, task::yield_now, time::Instant};
 
+use self::causes::{PROXY_REFUSES, PROXY_WANTS_CREDENTIALS, causes, certificate_fault, lacking};
 use super::{
-    BaseUrl, GatewayError,
+    BaseUrl, GatewayError, Proxy,
     handover::{Handover, Pieces},
     scrub::Scrubber,
 };
@@ -93,6 +96,10 @@ pub(super) enum Failure {
     Unsendable(String),
     /// Nothing was sent: no connection came about.
     Unreachable(String),
+    /// Nothing was sent: this machine has run out of something.
+    Exhausted(String),
+    /// Nothing reached the platform: somebody in between refuses, and goes on to.
+    Refused(String),
     /// Nothing was sent: the other side's certificate is not trusted.
     Certificate(String),
     /// The request was not sent whole, and so not acted on.
@@ -110,6 +117,7 @@ pub(super) enum Failure {
 pub(super) struct Transport {
     client: Client,
     base_url: BaseUrl,
+    proxy: Option<Proxy>,
     limits: Limits,
     scrubber: Arc<Scrubber>,
     long_replies: Arc<Semaphore>,
@@ -118,6 +126,7 @@ pub(super) struct Transport {
 impl Transport {
     pub(super) fn new(
         base_url: BaseUrl,
+        proxy: Option<Proxy>,
         mut limits: Limits,
         roots: Roots,
     ) -> Result<Self, GatewayError> {
@@ -139,8 +148,17 @@ impl Transport {
         if let Some(host) = base_url.host() {
             builder = builder.default_headers(HeaderMap::from_iter([(HOST, host)]));
         }
-        if base_url.is_loopback() {
-            builder = builder.no_proxy();
+        // Which one it is was read from the environment before, so that it can be named.
+        builder = builder.no_proxy();
+        let scrubber = Arc::<Scrubber>::default();
+        if let Some(proxy) = &proxy {
+            if let Some(password) = proxy.url().password() {
+                scrubber.keep(password);
+            }
+            builder = builder.proxy(
+                reqwest::Proxy::all(proxy.url())
+                    .map_err(|error| GatewayError::Client(causes(&error)))?,
+            );
         }
         if let Roots::Only(certificates) = roots {
             builder = builder.tls_certs_only(certificates);
@@ -151,8 +169,9 @@ impl Transport {
         Ok(Self {
             client,
             base_url,
+            proxy,
             limits,
-            scrubber: Arc::default(),
+            scrubber,
             long_replies: Arc::new(Semaphore::new(LONG_REPLIES)),
         })
     }
@@ -207,6 +226,11 @@ impl Transport {
             }
         };
         let status = response.status().as_u16();
+        if status == 407 {
+            // A proxy has read the request, and nobody else.
+            handover.withdraw();
+            return Err(Failure::Refused(self.wants_credentials()));
+        }
         let headers = response.headers();
         let (retry_after, date) = (retry_after(headers), headers.get(DATE).cloned());
         let location =
@@ -287,19 +311,10 @@ impl Transport {
             return Failure::Unsendable(self.causes(error));
         }
         if error.is_connect() {
-            return match certificate_fault(error) {
-                Some(fault) => Failure::Certificate(format!(
-                    "the certificate of {base_url} is not trusted ({fault}): put its issuer into the system's trust store, and check this machine's clock"
-                )),
-                None if error.is_timeout() => Failure::Unreachable(format!(
-                    "no connection to {base_url} within {:?}",
-                    self.limits.connect_timeout
-                )),
-                None => {
-                    let causes = self.causes(error);
-                    Failure::Unreachable(format!("cannot connect to {base_url}: {causes}"))
-                }
-            };
+            return self.judge_connection(error);
+        }
+        if let Some(lacking) = is_unfinished.then(|| lacking(error)).flatten() {
+            return Failure::Exhausted(format!("cannot speak to {base_url}: {lacking}"));
         }
         let error = self.causes(error);
         if is_unfinished {
@@ -311,6 +326,48 @@ impl Transport {
     /// An error's causes; one may quote what it was given.
     fn causes(&self, error: &reqwest::Error) -> String {
         self.scrubber.text(&causes(error)).into_owned()
+    }
+}
+
+impl Transport {
+    /// Tells why no connection came about.
+    fn judge_connection(&self, error: &reqwest::Error) -> Failure {
+        let (base_url, proxy) = (&self.base_url, self.proxy.as_ref());
+        if let Some(fault) = certificate_fault(error) {
+            return Failure::Certificate(fault.told_of(base_url, proxy));
+        }
+        if let Some(lacking) = lacking(error) {
+            return Failure::Exhausted(format!("cannot connect to {base_url}: {lacking}"));
+        }
+        let causes = self.causes(error);
+        if causes.contains(PROXY_WANTS_CREDENTIALS) {
+            return Failure::Refused(self.wants_credentials());
+        }
+        let through = proxy.map_or(String::new(), |proxy| format!(" through {proxy}"));
+        Failure::Unreachable(match proxy {
+            _ if error.is_timeout() => format!(
+                "no connection to {base_url}{through} within {:?}",
+                self.limits.connect_timeout
+            ),
+            Some(proxy) if causes.contains(PROXY_REFUSES) => {
+                format!(
+                    "{proxy} opens no way to {base_url}: ask whoever runs it, or except the platform with NO_PROXY"
+                )
+            }
+            // Until there is a tunnel, all connections are to the proxy.
+            Some(proxy) => format!("cannot connect to {proxy}: {causes}"),
+            None => format!("cannot connect to {base_url}: {causes}"),
+        })
+    }
+
+    fn wants_credentials(&self) -> String {
+        match &self.proxy {
+            Some(proxy) => proxy.wants_credentials(),
+            None => format!(
+                "something between here and {} asks for a proxy's credentials (HTTP 407): name the proxy with HTTPS_PROXY",
+                self.base_url
+            ),
+        }
     }
 }
 
@@ -342,50 +399,6 @@ async fn in_time<T>(time: &mut Running, work: impl Future<Output = T>) -> Option
         }
     }
     None
-}
-
-/// Every error that stands behind this one, without the error itself.
-fn sources<'e>(
-    error: &'e (dyn Error + 'static),
-) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| {
-        // An `io::Error` gives its content's source as its own, which passes over the content.
-        let content = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        match content {
-            Some(content) => Some(content as &(dyn Error + 'static)),
-            None => error.source(),
-        }
-    })
-    .skip(1)
-}
-
-/// The text of an error's causes. What reqwest and hyper-util put on top says nothing, and may show the URL.
-fn causes(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    for source in sources(error) {
-        let part = source.to_string();
-        let is_frame = source.is::<reqwest::Error>() || part.starts_with("client error (");
-        if !is_frame && !text.contains(&part) {
-            let separator = if text.is_empty() { "" } else { ": " };
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{separator}{part}");
-        }
-    }
-    if text.is_empty() {
-        text.push_str("the connection failed");
-    }
-    text
-}
-
-/// What is wrong with the other side's certificate, when that is the cause.
-fn certificate_fault(error: &reqwest::Error) -> Option<String> {
-    sources(error).find_map(|source| match source.downcast_ref()? {
-        rustls::Error::InvalidCertificate(fault) => Some(fault.to_string()),
-        rustls::Error::NoCertificatesPresented => Some("it presented none".to_owned()),
-        _ => None,
-    })
 }
 
 /// A header's HTTP date.

@@ -30,6 +30,11 @@ pub enum Unsent {
         /// How long the platform asked to wait.
         retry_after: Option<Duration>,
     },
+    /// This machine has run out of something: files, ports, memory.
+    Exhausted {
+        /// Of what, and what to do.
+        error: String,
+    },
     /// The platform's certificate is not trusted.
     Certificate {
         /// What went wrong.
@@ -150,6 +155,7 @@ impl Unsent {
     pub fn error(&self) -> &str {
         match self {
             Self::Unreachable { error, .. }
+            | Self::Exhausted { error }
             | Self::Certificate { error }
             | Self::Credentials { error }
             | Self::Refused { error } => error,

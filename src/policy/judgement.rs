@@ -111,6 +111,16 @@ fn unsent_judgement(unsent: &Unsent, devices: usize) -> Judgement {
                 sent: false,
             },
         ),
+        // It passes, as an outage does; the reason says whose it is.
+        Unsent::Exhausted { .. } => (
+            Class::Outage,
+            Signal::Unusable {
+                retry_after: None,
+                reason,
+                overloaded: false,
+                sent: false,
+            },
+        ),
         Unsent::Certificate { .. } | Unsent::Refused { .. } => {
             (Class::Refused, Signal::Stop { reason })
         }

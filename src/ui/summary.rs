@@ -158,9 +158,10 @@ fn stop_words(stop: &Stop) -> Option<(&'static str, &str)> {
             "stopped at the end of its time; the next start continues",
             reason,
         )),
-        Stop::Outage { reason } => {
-            Some(("stopped, because the platform stayed out of reach", reason))
-        }
+        Stop::Outage { reason } => Some((
+            "stopped, because no request came through for too long",
+            reason,
+        )),
         Stop::Canary { went } => Some((
             "stopped after the canary for a look; the same command again goes on",
             went,
@@ -277,7 +278,7 @@ mod tests {
         insta::assert_snapshot!(first_lines.join("\n"), @r"
         stopped on request; nothing is lost
         stopped at the end of its time; the next start continues: 2026-11-23 05:00 UTC, --until 6h
-        stopped, because the platform stayed out of reach: connection refused
+        stopped, because no request came through for too long: connection refused
         stopped after the canary for a look; the same command again goes on: canary of 50 devices: 48 accepted, 2 offline
         aborted, because too many tasks failed: 501 of 1,000 failed\u{1b}[2J
         stopped until this is corrected: https://iot.example refuses the login: no such key (code 90047)

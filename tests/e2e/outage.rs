@@ -1,10 +1,14 @@
 //! The platform as a whole is away, throttles, or forgets its tokens: that costs time, and no attempt.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io::{Read as _, Write as _},
+    time::Duration,
+};
 
 use fleetpush::simulator::{AuthRefusal, Outage, Scenario};
 
-use crate::support::{Sim, Site, agree, devices};
+use crate::support::{Ended, Push, Sim, Site, agree, devices};
 
 mod answers;
 
@@ -303,4 +307,101 @@ fn an_absurd_retry_after_stalls_nothing() {
             });
         }
     });
+}
+
+/// A push with so many open files that each request might need two of them.
+fn with_files(ulimit: &str, concurrency: &str) -> (Site, Sim, Ended) {
+    let sim = Sim::start(Scenario {
+        latency_ms: 300,
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(600));
+    let args = [
+        "run",
+        "fleet.csv",
+        "--chunk-size",
+        "2",
+        "--concurrency",
+        concurrency,
+    ];
+    let push = site.push_command(&sim, &args);
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .arg("-c")
+        .arg(format!("ulimit {ulimit} && exec \"$0\" \"$@\""))
+        .arg(push.get_program())
+        .args(push.get_args())
+        .current_dir(site.folder())
+        .env_clear();
+    for (name, value) in push.get_envs() {
+        shell.env(name, value.unwrap_or_default());
+    }
+    shell.env("PATH", "/usr/bin:/bin");
+    let ended = Push::start(shell).ended();
+    (site, sim, ended)
+}
+
+#[test]
+fn a_low_limit_of_open_files_is_raised_or_heeded_and_never_the_platforms_fault() {
+    for (ulimit, is_capped) in [("-Sn 100", false), ("-n 140", true)] {
+        let (site, sim, ended) = with_files(ulimit, "150");
+        let ended = ended.expect(0);
+        assert_eq!(
+            ended
+                .stderr
+                .contains("requests at a time and not for --concurrency 150"),
+            is_capped,
+            "{}",
+            ended.stderr
+        );
+        let journal = site.journal();
+        agree(&journal, &sim);
+        assert_eq!(journal.outcomes().keys().collect::<Vec<_>>(), [&"accepted"]);
+        assert_eq!(sim.deliveries().len(), 600, "each device once");
+        let most = sim.stats().max_concurrent;
+        assert_eq!(most < 50, is_capped, "{most} at a time");
+    }
+}
+
+#[test]
+fn a_proxy_that_is_not_there_or_refuses_is_named_with_its_variable() {
+    let site = Site::with(&devices(3));
+    let push = |proxy: &str| {
+        let mut command = site.command(&[
+            "run",
+            "fleet.csv",
+            "--progress",
+            "none",
+            "--max-outage",
+            "1s",
+            "--base-url",
+            "https://platform.example",
+        ]);
+        command.env("HTTPS_PROXY", proxy);
+        Push::start(command).ended()
+    };
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    push(&format!("http://{address}"))
+        .expect(3)
+        .says(&[&format!("the proxy http://{address} (HTTPS_PROXY)")]);
+    push("socks5://127.0.0.1:1")
+        .expect(5)
+        .says(&["HTTPS_PROXY", "socks5"]);
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    push(&format!("http://user:hunter2@{address}"))
+        .expect(5)
+        .says(&["HTTPS_PROXY", "407"]);
+    let journal = site.journal();
+    assert_eq!((journal.run().pending, journal.run().in_doubt), (3, 0));
 }

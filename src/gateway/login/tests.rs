@@ -99,10 +99,6 @@ async fn a_refused_login_says_what_the_platform_said() {
         "{error}"
     );
     assert!(error.contains("check FLEETPUSH_ACCESS_KEY"), "{error}");
-    assert!(matches!(
-        refused(|_| Act::reply("401 No", &[], "")).await,
-        Unsent::Credentials { .. }
-    ));
 }
 
 #[tokio::test]
@@ -181,6 +177,23 @@ async fn a_wrong_address_is_refused() {
         error.contains("redirects the login to https://elsewhere.example:"),
         "{error}"
     );
+}
+
+/// A page is not the platform's word about the credentials, whatever its status.
+#[tokio::test]
+async fn credentials_are_blamed_by_the_platforms_own_json_alone() {
+    for (status, body) in [
+        ("401 X", "<html>"),
+        ("400 X", "<html>"),
+        ("511 X", ""),
+        ("401 X", r#"{"error":"unauthorized"}"#),
+    ] {
+        let unsent = refused(move |_| Act::reply(status, &[], body)).await;
+        let (Unsent::Refused { error } | Unsent::Unreachable { error, .. }) = unsent else {
+            panic!("{status}: {unsent:?}")
+        };
+        assert!(!error.contains("ACCESS_KEY"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -155,7 +155,10 @@ impl Ledger {
     pub(super) fn failed(&mut self, unsent: Unsent) -> Unsent {
         self.fetches += 1;
         self.failure = Some(unsent.clone());
-        if !matches!(unsent, Unsent::Unreachable { .. }) {
+        if !matches!(
+            unsent,
+            Unsent::Unreachable { .. } | Unsent::Exhausted { .. }
+        ) {
             self.hopeless = Some(unsent.clone());
         }
         unsent

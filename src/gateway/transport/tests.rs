@@ -39,7 +39,7 @@ fn quick() -> Limits {
 }
 
 fn at(base_url: &str, limits: Limits, roots: Roots) -> Transport {
-    Transport::new(BaseUrl::parse(base_url, true).unwrap(), limits, roots).unwrap()
+    Transport::new(BaseUrl::parse(base_url, true).unwrap(), None, limits, roots).unwrap()
 }
 
 #[tokio::test]
@@ -421,18 +421,67 @@ async fn a_certificate_that_is_not_trusted_is_named() {
     }
 }
 
-#[test]
-fn this_machine_is_never_reached_through_a_proxy() {
-    let proxies = |base_url: &str| {
-        format!(
-            "{:?}",
-            at(base_url, limits(), Roots::Only(Vec::new())).client
-        )
-        .contains("proxies")
-    };
-    assert!(!proxies("http://127.0.0.1:8080"));
-    assert!(!proxies("https://localhost:8080"));
-    assert!(proxies("https://iot-api.quectelcn.com"));
+#[tokio::test]
+async fn a_certificate_for_another_name_is_no_unknown_issuer() {
+    let (base_url, certificate) = tls_server();
+    let other = base_url.replace("localhost", "127.0.0.1");
+    match post(&at(&other, limits(), Roots::Only(vec![certificate]))).await {
+        Err(Failure::Certificate(error)) => {
+            assert!(error.contains("it is for another name"), "{error}");
+            assert!(!error.contains("issuer"), "{error}");
+        }
+        other => panic!("{:?}", other.map(|reply| reply.status)),
+    }
+}
+
+/// A proxy that says this to the first request, or is not there at all; a transport through it.
+fn proxied(base_url: &str, says: Option<&'static str>) -> (Transport, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    if let Some(says) = says {
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+            let _ = stream.write_all(says.as_bytes());
+        });
+    }
+    let base_url = BaseUrl::parse(base_url, true).unwrap();
+    let value = format!("http://user:hunter2@{address}");
+    let proxy = Proxy::from_environment(&base_url, |name| {
+        (name == "ALL_PROXY").then(|| value.clone())
+    })
+    .unwrap();
+    let roots = Roots::Only(Vec::new());
+    let transport = Transport::new(base_url, proxy, limits(), roots).unwrap();
+    (transport, format!("the proxy http://{address} (ALL_PROXY)"))
+}
+
+#[tokio::test]
+async fn a_proxy_that_fails_is_named_with_its_variable() {
+    let refuses = "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n";
+    for says in [None, Some(refuses), Some("")] {
+        let (transport, name) = proxied("https://platform.example", says);
+        match post(&transport).await {
+            Err(Failure::Unreachable(error)) => {
+                assert!(error.contains(&name), "{says:?}: {error}");
+            }
+            other => panic!("{says:?}: {:?}", other.map(|reply| reply.status)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_asks_for_credentials_is_not_waited_for() {
+    let asks = "HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n";
+    for base_url in ["https://platform.example", "http://platform.example"] {
+        let (transport, name) = proxied(base_url, Some(asks));
+        match post(&transport).await {
+            Err(Failure::Refused(error)) => {
+                assert!(error.starts_with(&name) && error.contains("407"), "{error}");
+            }
+            other => panic!("{:?}", other.map(|reply| reply.status)),
+        }
+    }
 }
 
 #[test]
