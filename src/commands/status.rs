@@ -63,6 +63,7 @@ async fn report_of(
     let endings = reader.breakdown(run.id).await?;
     let due = reader.due_times(run.id).await?;
     let resends_in_doubt = reader.resends_in_doubt(&run).await?;
+    let sends_again = reader.sends_again(&run).await?;
     let canary = reader.canary(run.id).await?;
     Ok(RunReport {
         number: run.id,
@@ -87,6 +88,7 @@ async fn report_of(
             })
             .collect(),
         resends_in_doubt,
+        sends_again,
         next_due: due.next,
         latest_due: due.latest,
         repeat,
@@ -217,6 +219,7 @@ mod tests {
           skipped    1  duplicates or cancelled
           pending    6  1 snoozing, 2 in flight, next due 2026-11-22 19:00:20 UTC
 
+        2 sends were throttled and 1 refused for the moment: sent again after a pause
         2 sends got no readable reply and may reach the device twice
 
         next:
@@ -241,6 +244,9 @@ mod tests {
           in doubt  0
           skipped   0
           pending   0
+
+        next:
+          fleetpush results 1 --simulate  # see what happened to each device
         ");
     }
 

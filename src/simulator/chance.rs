@@ -134,6 +134,20 @@ mod tests {
     }
 
     #[test]
+    fn the_demo_loses_one_reply_early_and_few_later() {
+        let demo = crate::simulator::Scenario::demo();
+        let chance = Chance::new(demo.seed);
+        let faulty: Vec<u64> = (1..=150)
+            .filter(|&request| {
+                chance
+                    .alternative(&demo.faults, Question::Fault, request)
+                    .is_some()
+            })
+            .collect();
+        assert_eq!(faulty, [4]);
+    }
+
+    #[test]
     fn decisions_about_one_device_do_not_go_together() {
         let chance = Chance::new(7);
         let both = (0..100_000)

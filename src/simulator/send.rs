@@ -206,10 +206,12 @@ impl Received<'_> {
 
     /// Gives each device its verdict, and a ticket to those that take the command.
     fn deliver(&self, command: &Command<'_>) -> Reply {
+        let failing = &self.call.playing.scenario.failing_products;
+        let can_fail = failing.is_empty() || failing.iter().any(|key| *key == command.product_key);
         let verdicts: Vec<Result<(), i64>> = self
             .devices
             .iter()
-            .map(|&device| self.verdict(device))
+            .map(|&device| self.verdict(device, can_fail))
             .collect();
         let keys = || command.devices.iter().map(|key| key.0.as_ref());
         let taken: Vec<&str> = keys()
@@ -244,11 +246,11 @@ impl Received<'_> {
         elements::verdicts(&command.product_key, told, &odd)
     }
 
-    /// What one device says to it.
-    fn verdict(&self, device: Device) -> Result<(), i64> {
+    /// What one device says to it. `can_fail` is whether devices of its product can be offline or refused.
+    fn verdict(&self, device: Device, can_fail: bool) -> Result<(), i64> {
         let playing = &self.call.playing;
         let (scenario, chance) = (&playing.scenario, playing.chance);
-        if chance.within(scenario.offline, Question::Offline, device.fate) {
+        if can_fail && chance.within(scenario.offline, Question::Offline, device.fate) {
             return Err(codes::OFFLINE);
         }
         let refused = |codes: &[i64], question, subject| {
@@ -256,7 +258,7 @@ impl Received<'_> {
                 .choose(codes, question, subject)
                 .unwrap_or(codes::SERVICE_EXCEPTION))
         };
-        if chance.within(scenario.rejected, Question::Rejected, device.fate) {
+        if can_fail && chance.within(scenario.rejected, Question::Rejected, device.fate) {
             return refused(
                 &scenario.rejected_codes,
                 Question::RejectedCode,

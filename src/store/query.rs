@@ -108,6 +108,25 @@ impl Reader {
         Ok(sends as u64)
     }
 
+    /// How many sends of the run came to something that is sent again, by class; those in doubt are counted by [`Self::resends_in_doubt`].
+    pub async fn sends_again(&mut self, run: &RunRow) -> Result<Vec<(Class, u64)>, ReadError> {
+        let rows: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT class, count(*) FROM attempt WHERE class <> 6 AND task_id >= ? AND task_id < ? GROUP BY class",
+        )
+        .bind(run.first_task)
+        .bind(run.end_task)
+        .fetch_all(&mut self.connection)
+        .await
+        .map_err(|error| self.failure(error))?;
+        rows.into_iter()
+            .map(|(number, sends)| {
+                Class::from_number(number)
+                    .map(|class| (class, sends as u64))
+                    .ok_or_else(|| self.damaged(format!("class {number} in attempt")))
+            })
+            .collect()
+    }
+
     /// The run's pace of late, up to `now`; zero when nothing was answered. At most the last minute counts, and nothing from before
     /// the present push of the run began.
     pub async fn recent_pace(&mut self, run: RunId, now: Timestamp) -> Result<Pace, ReadError> {
@@ -216,6 +235,10 @@ mod tests {
             }
         );
         assert_eq!(reader.resends_in_doubt(&run).await.unwrap(), 2);
+        assert_eq!(
+            reader.sends_again(&run).await.unwrap(),
+            [(Class::Frequency, 2), (Class::Transient, 1)]
+        );
         let pace = reader
             .recent_pace(run.id, sample::at(30_000))
             .await

@@ -23,12 +23,14 @@ pub struct Repeat {
     pub db: Option<PathBuf>,
     /// `--simulate`, when it was given.
     pub simulate: bool,
+    /// The path of the program, when its plain name may not be found.
+    pub program: Option<String>,
 }
 
 impl Repeat {
     /// What to type for a command about the run of this name, which goes to this target.
     pub fn command(&self, command: &str, run: &str, target: &str, flags: &str) -> String {
-        let mut words = format!("fleetpush {command} {}{flags}", quoted(run));
+        let mut words = format!("{} {command} {}{flags}", self.program(), quoted(run));
         // A command that asks the platform has to be told it again; where a variable or the config file names it, that does no harm.
         let simulated = self.is_simulated(target);
         if matches!(command, "resume" | "retry" | "resolve") && !simulated {
@@ -41,6 +43,12 @@ impl Repeat {
             words.push_str(" --simulate");
         }
         words
+    }
+
+    fn program(&self) -> String {
+        self.program
+            .as_deref()
+            .map_or_else(|| "fleetpush".to_owned(), quoted)
     }
 
     /// Whether the run is one against the simulator inside the process, also when its database was found by `--db` alone.
@@ -58,7 +66,11 @@ pub struct Suggestion {
     pub purpose: &'static str,
 }
 
-/// What may be typed next about a run, the most useful first; nothing when all went well.
+/// The first push of a newcomer, and the one to try after it: a push that fails on purpose.
+const SAMPLE: &str = "samples/fleet.csv";
+const TROUBLED_SAMPLE: &str = "samples/troubled.csv";
+
+/// What may be typed next about a run, the most useful first; nothing when all went well on a real platform.
 pub fn suggestions(report: &RunReport) -> Vec<Suggestion> {
     let mut next = Vec::new();
     let mut suggest = |command: &str, flags: &str, purpose| {
@@ -76,6 +88,9 @@ pub fn suggestions(report: &RunReport) -> Vec<Suggestion> {
         RunState::Aborted | RunState::Complete | RunState::Cancelled => {}
     }
     match (report.counts.failed, report.counts.in_doubt) {
+        (0, 0) if report.state == RunState::Complete && report.target == "simulator" => {
+            suggest("results", "", "see what happened to each device");
+        }
         (0, 0) => {}
         (_, 0) => suggest("results", " --state failed", "see what failed and why"),
         (0, _) => suggest("results", " --state in_doubt", "see what is in doubt"),
@@ -111,6 +126,16 @@ pub fn suggestions(report: &RunReport) -> Vec<Suggestion> {
                 );
             }
             suggest("retry", " --state in_doubt", "send again what is in doubt");
+        }
+        if report.target == "simulator"
+            && report.counts.failed == 0
+            && report.manifest.ends_with(SAMPLE)
+        {
+            let manifest = report.manifest.replace(SAMPLE, TROUBLED_SAMPLE);
+            next.push(Suggestion {
+                command: report.repeat.command("run", &manifest, &report.target, ""),
+                purpose: "then try a push that fails on purpose",
+            });
         }
     }
     next
@@ -271,7 +296,7 @@ mod tests {
             target: "simulator".into(),
             repeat: Repeat {
                 db: Some("/data/simulated.db".into()),
-                simulate: false,
+                ..Repeat::default()
             },
             ..report()
         };
@@ -285,6 +310,37 @@ mod tests {
     }
 
     #[test]
+    fn the_first_push_of_a_newcomer_leads_to_the_second() {
+        let report = RunReport {
+            target: "simulator".into(),
+            manifest: "samples/fleet.csv".into(),
+            counts: Counts {
+                tasks: 1,
+                accepted: 1,
+                ..Counts::default()
+            },
+            endings: Vec::new(),
+            repeat: Repeat {
+                simulate: true,
+                ..Repeat::default()
+            },
+            ..report()
+        };
+        assert_eq!(
+            commands(&report),
+            [
+                "fleetpush results night-1 --simulate",
+                "fleetpush run samples/troubled.csv --simulate"
+            ]
+        );
+        let other = RunReport {
+            manifest: "night.csv".into(),
+            ..report
+        };
+        assert_eq!(commands(&other), ["fleetpush results night-1 --simulate"]);
+    }
+
+    #[test]
     fn flags_are_repeated_and_quoted() {
         let report = RunReport {
             name: "it's night".into(),
@@ -292,13 +348,14 @@ mod tests {
             repeat: Repeat {
                 db: Some("/data/my runs.db".into()),
                 simulate: true,
+                program: Some("target/release/fleetpush".into()),
             },
             ..report()
         };
         assert_eq!(
             commands(&report),
             [
-                r"fleetpush results 'it'\''s night' --state failed,in_doubt --db '/data/my runs.db' --simulate"
+                r"target/release/fleetpush results 'it'\''s night' --state failed,in_doubt --db '/data/my runs.db' --simulate"
             ]
         );
         assert_eq!((quoted(""), quoted("$(x)")), ("''".into(), "'$(x)'".into()));

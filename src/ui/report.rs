@@ -42,6 +42,8 @@ pub struct RunReport {
     pub endings: Vec<EndingLine>,
     /// Sends that ended in doubt and were sent again, or will be.
     pub resends_in_doubt: u64,
+    /// Other sends that did not settle their task, by class: those tasks were sent again, or will be.
+    pub sends_again: Vec<(Class, u64)>,
     /// When the first waiting task becomes due.
     pub next_due: Option<Timestamp>,
     /// When the last waiting task becomes due.
@@ -156,12 +158,22 @@ impl RunReport {
 
     fn next_text(&self) -> String {
         let mut out = String::new();
+        let again = again_words(&self.sends_again);
+        if !again.is_empty() || self.resends_in_doubt > 0 {
+            out.push('\n');
+        }
+        if !again.is_empty() {
+            let _ = writeln!(out, "{again}");
+        }
         if self.resends_in_doubt > 0 {
             let _ = write!(
                 out,
-                "\n{} got no readable reply and may reach the device twice\n",
+                "{} got no readable reply and may reach the device twice\n",
                 counted(self.resends_in_doubt, "send")
             );
+        }
+        if self.target == "simulator" && self.counts.failed > 0 {
+            out.push_str("\nthe simulator lets some devices fail on purpose\n");
         }
         let next = suggestions(self);
         let width = next
@@ -210,6 +222,39 @@ fn canary_words(canary: CanaryStanding) -> String {
             format!("{devices}, did not pass; the others went because of --override-abort")
         }
     }
+}
+
+/// `10 sends were throttled and 12 failed in passing: sent again after a pause`; nothing when there were none.
+fn again_words(sends: &[(Class, u64)]) -> String {
+    let of = |wanted: fn(Class) -> bool| -> u64 {
+        sends
+            .iter()
+            .filter(|(class, _)| wanted(*class))
+            .map(|(_, sends)| sends)
+            .sum()
+    };
+    let throttled = of(|class| matches!(class, Class::Frequency | Class::Quota));
+    let others = of(|class| !matches!(class, Class::Frequency | Class::Quota));
+    let what = match (throttled, others) {
+        (0, 0) => return String::new(),
+        (_, 0) => format!("{} throttled", were(throttled)),
+        (0, _) => format!("{} refused for the moment", were(others)),
+        (_, _) => format!(
+            "{} throttled and {} refused for the moment",
+            were(throttled),
+            grouped(others)
+        ),
+    };
+    format!("{what}: sent again after a pause")
+}
+
+/// `1 send was`, `7 sends were`.
+fn were(sends: u64) -> String {
+    format!(
+        "{} {}",
+        counted(sends, "send"),
+        if sends == 1 { "was" } else { "were" }
+    )
 }
 
 fn label(state: TaskState) -> &'static str {
@@ -286,6 +331,7 @@ pub(super) mod tests {
                 },
             ],
             resends_in_doubt: 7,
+            sends_again: vec![(Class::Frequency, 10), (Class::Transient, 12)],
             next_due: None,
             latest_due: None,
             repeat: Repeat::default(),
@@ -312,6 +358,7 @@ pub(super) mod tests {
           skipped       40  duplicates or cancelled
           pending        0
 
+        10 sends were throttled and 12 refused for the moment: sent again after a pause
         7 sends got no readable reply and may reach the device twice
 
         next:
@@ -366,6 +413,7 @@ pub(super) mod tests {
             },
             endings: Vec::new(),
             resends_in_doubt: 0,
+            sends_again: Vec::new(),
             next_due: Some(Timestamp(1_795_374_200_000)),
             latest_due: Some(Timestamp(1_795_374_300_000)),
             ..report()

@@ -88,6 +88,44 @@ fn the_simulator_inside_the_process_needs_nothing_else() {
 }
 
 #[test]
+fn a_newcomers_first_push_meets_trouble_and_ends_well() {
+    let site = Site::new();
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/fleet.csv");
+    let command = site.command(&["run", sample, "--simulate"]);
+    Push::start(command).ended().expect(0).says(&[
+        "throttled and",
+        "refused for the moment: sent again after a pause",
+        "got no readable reply",
+        "samples/troubled.csv --simulate",
+    ]);
+    let journal = site.journal();
+    let outcomes = journal.outcomes();
+    for class in ["frequency", "transient", "in_doubt"] {
+        assert!(outcomes.contains_key(class), "{outcomes:?}");
+    }
+    // It is over in seconds, because no device is throttled twice, by its quota, or offline.
+    let throttled = journal
+        .attempts
+        .iter()
+        .filter(|attempt| attempt.outcome == "frequency")
+        .map(|attempt| &attempt.device_key);
+    let devices: std::collections::BTreeSet<&String> = throttled.clone().collect();
+    assert_eq!(devices.len(), throttled.count());
+    for class in ["quota", "outage", "offline", "rejected"] {
+        assert!(!outcomes.contains_key(class), "{outcomes:?}");
+    }
+
+    let troubled = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/troubled.csv");
+    let command = site.command(&["run", troubled, "--simulate"]);
+    Push::start(command).ended().expect(1).says(&[
+        "the simulator lets some devices fail on purpose",
+        "offline 61002",
+        "rejected 7009",
+        "--state failed",
+    ]);
+}
+
+#[test]
 fn the_database_is_for_its_owner_alone() {
     let sim = Sim::healthy();
     let site = Site::with(&devices(1));

@@ -1,7 +1,8 @@
 //! The commands of every page are run in their order, each page in a home of its own and against a simulated platform.
 //!
 //! A comment before a block says what a reader sees from the text around it: `<!-- exits 3 -->` for the last command of the block,
-//! `<!-- not run: … -->` for what would change the machine.
+//! `<!-- not run: … -->` for what would change the machine. A block of `console` after one of commands is what the last of them prints,
+//! with other numbers; `…` stands for lines that are left out.
 
 use std::{
     fmt::Write as _,
@@ -61,12 +62,45 @@ fn adapted(line: &str, base_url: &str, port: u16) -> String {
         .replace("127.0.0.1:8765", &format!("127.0.0.1:{port}"))
 }
 
+/// A line with `0` for each of its numbers, and a name for this program wherever it lies.
+fn masked(line: &str) -> String {
+    let mut masked = String::new();
+    for letter in line
+        .replace("target/release/fleetpush", "fleetpush")
+        .chars()
+    {
+        if !letter.is_ascii_digit() {
+            masked.push(letter);
+        } else if !masked.ends_with('0') {
+            masked.push('0');
+        }
+    }
+    // Columns are as wide as their longest value.
+    masked.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Fails when a line that the page shows is not printed; blank lines and those that are left out are nobody's.
+fn assert_printed(page: Page, shown: &str, printed: &str) {
+    let printed: Vec<String> = printed.lines().map(masked).collect();
+    for line in shown
+        .lines()
+        .filter(|line| !line.is_empty() && *line != "…")
+    {
+        assert!(
+            printed.contains(&masked(line)),
+            "{}: {line:?} is not printed:\n{}",
+            page.0,
+            printed.join("\n")
+        );
+    }
+}
+
 /// A shell script that runs the blocks and fails at the first command that ends otherwise than the page says.
 fn script(blocks: &[Block], base_url: &str, port: u16) -> String {
     let mut script = String::from(
         "check() { [ $1 -eq $2 ] || { echo \"exit code $1 in place of $2: $3\" >&2; exit 1; }; }\n",
     );
-    for block in blocks {
+    for (number, block) in blocks.iter().enumerate() {
         let expected = block
             .note
             .and_then(|note| note.strip_prefix("exits "))
@@ -78,6 +112,14 @@ fn script(blocks: &[Block], base_url: &str, port: u16) -> String {
                 expected
             } else {
                 0
+            };
+            // What it prints, for a block of output that follows.
+            let line = if line.ends_with(" &") {
+                line
+            } else {
+                format!(
+                    "{{ {line}\n}} >output 2>&1; code=$?; cat output; cp output output.{number}; (exit $code)"
+                )
             };
             // A server is ready when it has said its address.
             let line = match line.strip_suffix(" &") {
@@ -98,11 +140,17 @@ fn quoted(text: &str) -> String {
 }
 
 async fn walk(page: Page) {
-    let blocks: Vec<Block> = blocks(page)
-        .into_iter()
-        .filter(|block| block.language == "sh")
-        .filter(|block| !block.note.is_some_and(|note| note.starts_with("not run: ")))
-        .collect();
+    let mut commands: Vec<Block> = Vec::new();
+    let mut outputs: Vec<(usize, String)> = Vec::new();
+    for block in blocks(page) {
+        let is_run = !block.note.is_some_and(|note| note.starts_with("not run: "));
+        match block.language {
+            "sh" if is_run => commands.push(block),
+            "console" => outputs.push((commands.len() - 1, block.text)),
+            _ => {}
+        }
+    }
+    let blocks = commands;
     assert!(!blocks.is_empty(), "{} has no commands", page.0);
     let home = tempfile::tempdir().expect("a folder");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -162,6 +210,12 @@ async fn walk(page: Page) {
         .expect("the shell is waited for")
         .expect("there is a shell");
     simulator.stop().await;
+    for (number, shown) in outputs {
+        let printed = fs::read_to_string(home.path().join(format!("output.{number}")))
+            .unwrap_or_default()
+            .replace(&home.path().display().to_string(), "/home/you");
+        assert_printed(page, &shown, &printed);
+    }
     assert!(
         output.status.success(),
         "{}:\n{}\n{}",

@@ -22,6 +22,7 @@ impl RunReport {
     /// | `canary` | `devices`, `ended`, `passed`, `verdict`, or null when there is none |
     /// | `endings` | an array of `state`, `class`, `code`, `text`, `tasks` |
     /// | `resends_in_doubt` | sends without a readable reply that were sent again, or will be |
+    /// | `sends_again` | an object: other sends that did not settle their task, by class |
     /// | `next_due`, `latest_due` | when the first and the last waiting task become due, or null |
     /// | `next` | an array of commands that may be typed next |
     pub fn json(&self) -> Value {
@@ -42,6 +43,11 @@ impl RunReport {
         let next: Vec<String> = suggestions(self)
             .into_iter()
             .map(|next| next.command)
+            .collect();
+        let sends_again: serde_json::Map<String, Value> = self
+            .sends_again
+            .iter()
+            .map(|(class, sends)| (class.name().to_owned(), json!(sends)))
             .collect();
         json!({
             "schema": SCHEMA,
@@ -65,6 +71,7 @@ impl RunReport {
             })),
             "endings": endings,
             "resends_in_doubt": self.resends_in_doubt,
+            "sends_again": sends_again,
             "next_due": time(self.next_due),
             "latest_due": time(self.latest_due),
             "next": next,
@@ -141,6 +148,10 @@ mod tests {
             }
           ],
           "resends_in_doubt": 7,
+          "sends_again": {
+            "frequency": 10,
+            "transient": 12
+          },
           "next_due": null,
           "latest_due": null,
           "next": [
