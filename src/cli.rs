@@ -9,6 +9,7 @@
     reason = "the comment of a flag is its help, where code marks would be shown as they are"
 )]
 
+mod completing;
 mod config_args;
 mod generate;
 mod help;
@@ -32,6 +33,7 @@ use clap::{
 };
 
 pub use self::{
+    completing::{Candidate, Candidates, complete, on_the_line},
     config_args::{ConfigArgs, ConfigCommand, ConfigShowArgs, GivenSettings},
     generate::{CompletionsArgs, ManArgs, completions, manual, manuals},
     manifest_args::{CheckArgs, ManifestArgs, RunArgs},
@@ -51,13 +53,12 @@ pub use self::{
 #[derive(Debug, Parser)]
 #[command(
     name = "fleetpush",
-    version,
+    version = env!("FLEETPUSH_VERSION"),
     max_term_width = 100,
     after_help = help::SHORT_EPILOGUE,
     after_long_help = help::LONG_EPILOGUE,
     subcommand_required = true,
-    arg_required_else_help = true,
-    disable_help_subcommand = true
+    arg_required_else_help = true
 )]
 pub struct Cli {
     /// What to do.
@@ -82,7 +83,7 @@ pub enum Command {
     ///
     /// Without a filter: failed tasks of the classes offline, frequency, quota and transient.
     Retry(Box<RetryArgs>),
-    /// Ask the platform what became of a run's tasks in doubt, and accept those that its records prove
+    /// Ask the platform about a run's tasks in doubt, and accept those that it proves
     ///
     /// For each task that ended in doubt, asks for what the platform has sent to the device around the task's sends, and prints every
     /// entry found. A task becomes accepted, with the entry's ticket, when exactly one entry matches by time and data, and no other
@@ -122,24 +123,33 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
-    /// The results database, an SQLite file [default: fleetpush.db in $STATE_DIRECTORY, else in the user's state folder]
+    /// The results database, an SQLite file
+    ///
+    /// [default: fleetpush.db in $STATE_DIRECTORY, else in the user's state folder]
+    ///
     /// [env: FLEETPUSH_DB]
     #[arg(long, global = true, value_name = "PATH", value_parser = keys::DB.parse)]
     pub db: Option<PathBuf>,
     /// The config file [default: fleetpush/config.toml in the user's config folder, when it exists] [env: FLEETPUSH_CONFIG]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(hide_short_help = true, long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The [profile.NAME] of the config file that applies [env: FLEETPUSH_PROFILE]
+    /// The profile of the config file that applies
+    ///
+    /// [env: FLEETPUSH_PROFILE]
     #[arg(long, global = true, value_name = "NAME")]
     pub profile: Option<String>,
-    /// Log errors only, and show no progress unless --progress asks for it
+    /// Log errors only, and show no progress
+    ///
+    /// --progress brings the progress back.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Log more: -v what happens, -vv each decision, -vvv everything [env: FLEETPUSH_LOG takes filter directives]
+    /// Log more: -v what happens, -vv each decision, -vvv everything
+    ///
+    /// The variable FLEETPUSH_LOG takes filter directives.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
     /// The form of log lines on stderr [default: text] [env: FLEETPUSH_LOG_FORMAT]
-    #[arg(long, global = true, value_name = "FORMAT", value_parser = one_of(LogFormat::ALL, LogFormat::name))]
+    #[arg(hide_short_help = true, long, global = true, value_name = "FORMAT", value_parser = one_of(LogFormat::ALL, LogFormat::name))]
     pub log_format: Option<LogFormat>,
 }
 
@@ -200,6 +210,13 @@ mod tests {
         }
     }
 
+    fn whole_help(arg: &clap::Arg) -> String {
+        arg.get_long_help()
+            .or_else(|| arg.get_help())
+            .unwrap()
+            .to_string()
+    }
+
     #[test]
     fn help_tells_every_default_and_variable() {
         let mut cli = Cli::command();
@@ -210,7 +227,7 @@ mod tests {
                 .get_arguments()
                 .find(|arg| arg.get_long() == Some(name))
                 .unwrap_or_else(|| panic!("run has no --{name}"));
-            let help = arg.get_help().unwrap().to_string();
+            let help = whole_help(arg);
             let variable = format!("[env: {}]", keys::variable(name));
             assert!(
                 help.contains(&variable),
@@ -219,7 +236,7 @@ mod tests {
         }
         for (name, default) in keys::DEFAULTS {
             let arg = run.get_arguments().find(|arg| arg.get_long() == Some(name));
-            let help = arg.unwrap().get_help().unwrap().to_string();
+            let help = whole_help(arg.unwrap());
             let told = format!("[default: {default}]");
             assert!(
                 help.contains(&told) || *default == "false",

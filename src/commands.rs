@@ -2,6 +2,7 @@
 
 mod bad_rows;
 mod cancel;
+mod candidates;
 mod check;
 mod codes;
 mod config;
@@ -33,6 +34,7 @@ use std::{
 
 use anyhow::anyhow;
 
+pub use self::candidates::candidates;
 use self::interrupt::Interrupt;
 use crate::{
     clock,

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context;
 use clap::Parser;
 use fleetpush::{
-    cli::Cli,
+    cli::{self, Cli},
     clock, commands,
     exit::{Exit, Failure},
     logging,
@@ -21,6 +21,11 @@ use fleetpush::{
 };
 
 fn main() -> ExitCode {
+    match cli::complete(commands::candidates()) {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => {}
+        Err(error) => error.exit(),
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return misused(&error),

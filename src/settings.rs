@@ -36,6 +36,8 @@ pub use self::{
 };
 pub use crate::cli::{CompletionsArgs, ManArgs, SimulatorArgs};
 
+use std::path::PathBuf;
+
 use self::source::Sources;
 use crate::{
     cli::{self, Cli, GlobalArgs, keys},
@@ -108,6 +110,12 @@ pub fn asked_log_format(cli: &Cli, environment: &Environment) -> LogFormat {
         .log_format
         .or_else(variable)
         .unwrap_or(LogFormat::Text)
+}
+
+/// The names of the profiles in the config file that `config`, a variable or the usual place names.
+pub fn profiles(config: Option<PathBuf>, environment: &Environment) -> Result<Vec<String>, Error> {
+    let sources = Sources::load(environment, config, None)?;
+    Ok(sources.profiles())
 }
 
 /// Brings the command line, the environment and the config file together.

@@ -1,7 +1,8 @@
 //! The parts of the help that belong to no single flag.
 
 /// What follows the commands in `-h`.
-pub(super) const SHORT_EPILOGUE: &str = "Use --help for examples, exit codes and the environment, COMMAND --help for a command's flags.";
+pub(super) const SHORT_EPILOGUE: &str = "\
+Use --help for examples, exit codes and the environment, `fleetpush help COMMAND` for a command's flags.";
 
 /// What follows the commands in `--help`.
 pub(super) const LONG_EPILOGUE: &str = "\
@@ -34,7 +35,10 @@ A flag wins over its variable, a variable over the config file's profile, a prof
 at the file's top, and those over the default. A key of the config file is a flag without dashes in
 front: `rate = 10`. Secrets are never taken from a flag or from the config file.";
 
-/// What follows the flags of `run`.
+/// What follows the flags of a command in `-h`.
+pub(super) const MORE: &str = "These are the most used flags; --help has all of them.";
+
+/// What follows the flags of `run` in `--help`.
 pub(super) const RUN_EPILOGUE: &str = "\
 Examples:
   fleetpush run fleet.csv --region europe
@@ -42,7 +46,7 @@ Examples:
   fleetpush run keys.csv --region china --product-key PK0001 --service fuwu --param raw1=AA
   zcat fleet.jsonl.gz | fleetpush run - --name night --region europe --rate 10";
 
-/// What follows the flags of `results`.
+/// What follows the flags of `results` in `--help`.
 pub(super) const RESULTS_EPILOGUE: &str = "\
 Rows come grouped as they are sent, not by line. To have them by line, sort them, or query the view
 `results` of the database with ORDER BY line.";

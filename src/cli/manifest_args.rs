@@ -15,26 +15,30 @@ use crate::model::{Payload, RepeatAfter};
 
 /// `fleetpush run`
 #[derive(Debug, Args)]
-#[command(after_help = super::help::RUN_EPILOGUE)]
+#[command(after_help = super::help::MORE, after_long_help = super::help::RUN_EPILOGUE)]
 pub struct RunArgs {
     /// The manifest and what holds for all its rows.
     #[command(flatten)]
     pub manifest: ManifestArgs,
-    /// The run's name [default: the manifest's file name without its ending, a dash and 8 hex digits]
+    /// The run's name [default: the manifest's file name, a dash and 8 hex digits]
     #[arg(long, value_name = "NAME", value_parser = values::run_name)]
     pub name: Option<String>,
-    /// Push once more what is already complete, as a new run NAME-2
+    /// Push again what is complete, as a new run NAME-2
     #[arg(long)]
     pub again: bool,
-    /// Push once more what has been complete or cancelled for so long, as a new run NAME-2: for the same manifest every night. Less
-    /// than the time from the end of one night's push to the start of the next [default: never] [env: FLEETPUSH_REPEAT_AFTER]
+    /// Push again what has been complete for so long [default: never]
+    ///
+    /// Pushes the same manifest anew, as a run NAME-2, when the last push of it became complete or was cancelled longer ago than this.
+    /// For a push every night, give less than the time from the end of one night's push to the start of the next: 12h.
+    ///
+    /// [env: FLEETPUSH_REPEAT_AFTER]
     #[arg(long, value_name = "DURATION", help_heading = "Schedule", value_parser = keys::REPEAT_AFTER.key.parse)]
     pub repeat_after: Option<RepeatAfter>,
     /// Cancel unfinished runs of other versions of this manifest, and push this one
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     pub supersede: bool,
     /// Push this version of the manifest beside unfinished runs of other versions
-    #[arg(long, conflicts_with = "supersede")]
+    #[arg(hide_short_help = true, long, conflicts_with = "supersede")]
     pub alongside: bool,
     /// How to push.
     #[command(flatten)]
@@ -46,6 +50,7 @@ pub struct RunArgs {
 
 /// `fleetpush check`
 #[derive(Debug, Args)]
+#[command(after_help = super::help::MORE, after_long_help = "")]
 pub struct CheckArgs {
     /// The manifest and what holds for all its rows.
     #[command(flatten)]
@@ -64,7 +69,7 @@ pub struct ManifestArgs {
     /// CSV with a header or JSONL, plain, .gz or .zst; - is stdin
     pub manifest: PathBuf,
     /// Refuse the manifest unless it has this many rows: 1000, or 900-1100
-    #[arg(long, value_name = "N|MIN-MAX", value_parser = values::expected_rows)]
+    #[arg(hide_short_help = true, long, value_name = "N|MIN-MAX", value_parser = values::expected_rows)]
     pub expect_rows: Option<RangeInclusive<u64>>,
     /// Record bad rows as failed, class invalid, and push the others
     #[arg(long)]
@@ -73,7 +78,7 @@ pub struct ManifestArgs {
     #[arg(long, value_name = "KEY", help_heading = PAYLOAD, value_parser = values::not_empty)]
     pub product_key: Option<String>,
     /// The data of rows that give none: the wire string, for example '[{"fuwu":[{"raw1":"AA"}]}]'
-    #[arg(long, value_name = "JSON", help_heading = PAYLOAD, conflicts_with = "service", value_parser = values::not_empty)]
+    #[arg(hide_short_help = true, long, value_name = "JSON", help_heading = PAYLOAD, conflicts_with = "service", value_parser = values::not_empty)]
     pub data: Option<String>,
     /// The service that rows without one call
     #[arg(long, value_name = "CODE", help_heading = PAYLOAD, value_parser = values::not_empty)]
@@ -82,14 +87,14 @@ pub struct ManifestArgs {
     #[arg(long, value_name = "CODE=VALUE", help_heading = PAYLOAD, requires = "service", value_parser = values::parameter)]
     pub param: Vec<(String, String)>,
     /// The QoS level of rows that give none, 0 to 2 [default: left out, the platform takes 1]
-    #[arg(long, value_name = "LEVEL", help_heading = PAYLOAD, value_parser = |text: &str| values::whole(text, *Payload::QOS.start(), *Payload::QOS.end()))]
+    #[arg(hide_short_help = true, long, value_name = "LEVEL", help_heading = PAYLOAD, value_parser = |text: &str| values::whole(text, *Payload::QOS.start(), *Payload::QOS.end()))]
     pub qos: Option<i32>,
     /// How long the platform keeps a command for a device that is offline (isCache and cacheTime), at least 1 [default: left out,
     /// the platform keeps none]
-    #[arg(long, value_name = "SECONDS", help_heading = PAYLOAD, value_parser = |text: &str| values::whole(text, 1, i64::from(u32::MAX)))]
+    #[arg(hide_short_help = true, long, value_name = "SECONDS", help_heading = PAYLOAD, value_parser = |text: &str| values::whole(text, 1, i64::from(u32::MAX)))]
     pub cache: Option<i64>,
     /// Let a command overwrite data sent before (isCover) [default: left out, the platform does not]
-    #[arg(long, help_heading = PAYLOAD)]
+    #[arg(hide_short_help = true, long, help_heading = PAYLOAD)]
     pub cover: bool,
 }
 

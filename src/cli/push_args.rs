@@ -31,17 +31,19 @@ pub struct PushArgs {
     #[command(flatten)]
     pub schedule: ScheduleArgs,
     /// Send also what is older than what a device has accepted since from another run, without asking
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     pub allow_stale: bool,
-    /// The form of the summary: text on stderr, where a person reads, or json, one line on stdout [default: text]
-    #[arg(long, value_name = "FORMAT", help_heading = "Output", value_parser = one_of(SummaryFormat::ALL, SummaryFormat::name))]
+    /// The form of the summary [default: text]
+    ///
+    /// text goes to stderr, where a person reads it; json is one line on stdout.
+    #[arg(hide_short_help = true, long, value_name = "FORMAT", help_heading = "Output", value_parser = one_of(SummaryFormat::ALL, SummaryFormat::name))]
     pub format: Option<SummaryFormat>,
     /// How progress is shown on stderr; auto is a bar on a terminal and lines elsewhere [default: auto] [env: FLEETPUSH_PROGRESS]
-    #[arg(long, value_name = "MODE", help_heading = "Output", value_parser = one_of(ProgressMode::ALL, ProgressMode::name))]
+    #[arg(hide_short_help = true, long, value_name = "MODE", help_heading = "Output", value_parser = one_of(ProgressMode::ALL, ProgressMode::name))]
     pub progress: Option<ProgressMode>,
     /// Write metrics of the push to this file in the Prometheus text format, for the textfile collector of node_exporter: every
     /// 15 seconds and at the end, each time as a whole [env: FLEETPUSH_METRICS_FILE]
-    #[arg(long, value_name = "PATH", help_heading = "Output", value_parser = keys::METRICS_FILE.parse)]
+    #[arg(hide_short_help = true, long, value_name = "PATH", help_heading = "Output", value_parser = keys::METRICS_FILE.parse)]
     pub metrics_file: Option<PathBuf>,
 }
 
@@ -49,10 +51,15 @@ pub struct PushArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Target")]
 pub struct TargetArgs {
-    /// The platform's data centre; this or --base-url is required [env: FLEETPUSH_REGION]
+    /// The platform's data centre, when no --base-url is given
+    ///
+    /// [env: FLEETPUSH_REGION]
     #[arg(long, value_name = "REGION", conflicts_with = "base_url", value_parser = one_of(Region::ALL, Region::name))]
     pub region: Option<Region>,
-    /// The platform's base URL, scheme and host; this or --region is required
+    /// The platform's base URL, in place of --region
+    ///
+    /// Scheme and host. This or --region is required.
+    ///
     /// [env: FLEETPUSH_BASE_URL]
     #[arg(long, value_name = "URL", value_parser = keys::BASE_URL.parse)]
     pub base_url: Option<String>,
@@ -61,17 +68,17 @@ pub struct TargetArgs {
     pub simulate: SimulateArg,
     /// Take a plain http:// URL for a host other than this machine: credentials and commands can then be read on the way
     /// [env: FLEETPUSH_INSECURE_HTTP]
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     pub insecure_http: bool,
     /// The language of the platform's messages [default: EN] [env: FLEETPUSH_LANGUAGE]
-    #[arg(long, value_name = "LANGUAGE", value_parser = one_of(Language::ALL, Language::name))]
+    #[arg(hide_short_help = true, long, value_name = "LANGUAGE", value_parser = one_of(Language::ALL, Language::name))]
     pub language: Option<Language>,
     /// How long a connection may take to be made, 1ms to 1h [default: 10s] [env: FLEETPUSH_CONNECT_TIMEOUT]
-    #[arg(long, value_name = "DURATION", value_parser = keys::CONNECT_TIMEOUT.key.parse)]
+    #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::CONNECT_TIMEOUT.key.parse)]
     pub connect_timeout: Option<Duration>,
     /// How long a request may take, from its beginning to the end of its reply, 1ms to 1h [default: 30s]
     /// [env: FLEETPUSH_REQUEST_TIMEOUT]
-    #[arg(long, value_name = "DURATION", value_parser = keys::REQUEST_TIMEOUT.key.parse)]
+    #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::REQUEST_TIMEOUT.key.parse)]
     pub request_timeout: Option<Duration>,
 }
 
@@ -80,18 +87,21 @@ pub struct TargetArgs {
 #[command(next_help_heading = "Pace")]
 pub struct PaceArgs {
     /// The most devices in one request, 1 to 10000 [default: 100] [env: FLEETPUSH_CHUNK_SIZE]
-    #[arg(long, value_name = "DEVICES", value_parser = keys::CHUNK_SIZE.key.parse)]
+    #[arg(hide_short_help = true, long, value_name = "DEVICES", value_parser = keys::CHUNK_SIZE.key.parse)]
     pub chunk_size: Option<u32>,
     /// The most requests in flight at a time, 1 to 1024 [default: 16] [env: FLEETPUSH_CONCURRENCY]
-    #[arg(long, value_name = "REQUESTS", value_parser = keys::CONCURRENCY.key.parse)]
+    #[arg(hide_short_help = true, long, value_name = "REQUESTS", value_parser = keys::CONCURRENCY.key.parse)]
     pub concurrency: Option<u32>,
-    /// The most requests a second, however many the platform takes: a number such as 25 or 0.5, or unlimited [default: 25]
+    /// The most requests a second [default: 25]
+    ///
+    /// A number such as 25 or 0.5, or unlimited. fleetpush stays below it when the platform takes less.
+    ///
     /// [env: FLEETPUSH_RATE]
     #[arg(long, value_name = "RATE", value_parser = keys::RATE.key.parse)]
     pub rate: Option<Rate>,
     /// The most devices a second, in however many requests: a number such as 500 or 0.5, or unlimited [default: unlimited]
     /// [env: FLEETPUSH_DEVICE_RATE]
-    #[arg(long, value_name = "RATE", value_parser = keys::DEVICE_RATE.key.parse)]
+    #[arg(hide_short_help = true, long, value_name = "RATE", value_parser = keys::DEVICE_RATE.key.parse)]
     pub device_rate: Option<DeviceRate>,
 }
 
@@ -101,46 +111,58 @@ pub struct PaceArgs {
 pub struct RecoveryArgs {
     /// The most attempts for each device, the first included, 1 to 1000; pauses for throttling and outages use up none
     /// [default: 5] [env: FLEETPUSH_MAX_ATTEMPTS]
-    #[arg(long, value_name = "ATTEMPTS", value_parser = keys::MAX_ATTEMPTS.key.parse)]
+    #[arg(hide_short_help = true, long, value_name = "ATTEMPTS", value_parser = keys::MAX_ATTEMPTS.key.parse)]
     pub max_attempts: Option<u32>,
     /// The longest that a throttled device is put off, all its pauses together, up to 168h [default: 1h]
     /// [env: FLEETPUSH_MAX_SNOOZE]
-    #[arg(long, value_name = "DURATION", value_parser = keys::MAX_SNOOZE.key.parse)]
+    #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::MAX_SNOOZE.key.parse)]
     pub max_snooze: Option<Duration>,
     /// The longest outage of the platform that is waited for, up to 168h; then the run stops, exit code 3; with --until or --window as
     /// long as these leave, unless it is set [default: 30m]
     /// [env: FLEETPUSH_MAX_OUTAGE]
-    #[arg(long, value_name = "DURATION", value_parser = keys::MAX_OUTAGE.key.parse)]
+    #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::MAX_OUTAGE.key.parse)]
     pub max_outage: Option<Duration>,
     /// How long a stop waits for requests in flight, up to 1h [default: 30s] [env: FLEETPUSH_DRAIN_TIMEOUT]
-    #[arg(long, value_name = "DURATION", value_parser = keys::DRAIN_TIMEOUT.key.parse)]
+    #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::DRAIN_TIMEOUT.key.parse)]
     pub drain_timeout: Option<Duration>,
-    /// What to do when no reply tells whether a command was taken: send it again (at least once), or hold it until `retry` (at most
-    /// once) [default: resend] [env: FLEETPUSH_IN_DOUBT]
+    /// What to do when a reply is lost [default: resend]
+    ///
+    /// resend sends it again, so that the device gets it at least once; hold keeps it until `retry`, so that the device gets it at
+    /// most once.
+    ///
+    /// [env: FLEETPUSH_IN_DOUBT]
     #[arg(long, value_name = "CHOICE", value_parser = one_of(InDoubt::ALL, InDoubt::name))]
     pub in_doubt: Option<InDoubt>,
     /// What becomes of a device's later commands when one has failed: fail unsent, or go out all the same [default: block]
     /// [env: FLEETPUSH_AFTER_FAILURE]
-    #[arg(long, value_name = "CHOICE", value_parser = one_of(AfterFailure::ALL, AfterFailure::name))]
+    #[arg(hide_short_help = true, long, value_name = "CHOICE", value_parser = one_of(AfterFailure::ALL, AfterFailure::name))]
     pub after_failure: Option<AfterFailure>,
-    /// Abort when more than this share of the tasks that have ended failed, offline and blocked ones left out, once `min` tasks
-    /// have ended (500 when left out); or never. A class in place of `failed` counts that class, as in offline>30%,min=1000, and a
-    /// number in place of the share needs no `min`, as in rejected>50. Repeat for more, or set them apart by semicolons; one that is
-    /// met is enough [default: failed>10%,min=500] [env: FLEETPUSH_ABORT_IF]
+    /// Abort when too much fails [default: failed>10%,min=500]
+    ///
+    /// Aborts when more than this share of the tasks that have ended failed, offline and blocked ones left out, once `min` tasks have
+    /// ended (500 when left out). A class in place of `failed` counts that class: offline>30%,min=1000. A number in place of the share
+    /// needs no `min`: rejected>50. Repeat the flag for more conditions, or separate them by semicolons; one that is met is enough.
+    /// never switches this off.
+    ///
+    /// [env: FLEETPUSH_ABORT_IF]
     #[arg(long, value_name = "CONDITION", value_parser = keys::ABORT_IF.key.parse)]
     pub abort_if: Vec<AbortIf>,
     /// Continue a run that --abort-if has aborted
     #[arg(long)]
     pub override_abort: bool,
-    /// Call a complete run a success, exit code 0, although some of it failed or is in doubt: offline<5%, or in_doubt<3 for a number,
-    /// with the words of --abort-if. Repeat for more, or set them apart by semicolons; every limit must be kept, and what has none is
-    /// not tolerated [default: nothing] [env: FLEETPUSH_TOLERATE]
-    #[arg(long, value_name = "LIMIT", value_parser = keys::TOLERATE.key.parse)]
+    /// Exit with 0 when failures stay below this, as in offline<5% [default: nothing]
+    ///
+    /// Makes a complete run a success although some of it failed or is in doubt. The words are those of --abort-if; in_doubt<3 is a
+    /// number of tasks. Repeat the flag for more limits, or separate them by semicolons. Every limit must be kept, and failures
+    /// without a limit are not tolerated.
+    ///
+    /// [env: FLEETPUSH_TOLERATE]
+    #[arg(hide_short_help = true, long, value_name = "LIMIT", value_parser = keys::TOLERATE.key.parse)]
     pub tolerate: Vec<Tolerate>,
     /// How often an offline device is tried again, up to 1000 [default: 0] [env: FLEETPUSH_RETRY_OFFLINE]
-    #[arg(long, value_name = "TIMES", value_parser = keys::RETRY_OFFLINE.key.parse)]
+    #[arg(hide_short_help = true, long, value_name = "TIMES", value_parser = keys::RETRY_OFFLINE.key.parse)]
     pub retry_offline: Option<u32>,
     /// How long to wait before an offline device is tried again, 1s to 168h [default: 30m] [env: FLEETPUSH_OFFLINE_DELAY]
-    #[arg(long, value_name = "DURATION", value_parser = keys::OFFLINE_DELAY.key.parse)]
+    #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::OFFLINE_DELAY.key.parse)]
     pub offline_delay: Option<Duration>,
 }

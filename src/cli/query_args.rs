@@ -15,7 +15,7 @@ use crate::model::{Class, Rate, RowFormat, RunState, TaskState, TaskStatus};
 /// `--simulate`
 #[derive(Debug, Clone, Copy, Args)]
 pub struct SimulateArg {
-    /// Use the simulator inside the process instead of a platform, with the database simulated.db of its own
+    /// Push to a simulator inside the process; its database is simulated.db
     #[arg(long)]
     pub simulate: bool,
 }
@@ -30,8 +30,9 @@ pub struct SimulatedArg {
 
 /// `fleetpush resume`
 #[derive(Debug, Args)]
+#[command(after_help = super::help::MORE, after_long_help = "")]
 pub struct ResumeArgs {
-    /// The run's name; may be left out when exactly one is unfinished
+    /// The run's name; you can leave it out when exactly one is unfinished
     #[arg(value_parser = values::run_name)]
     pub run: Option<String>,
     /// How to push.
@@ -44,17 +45,24 @@ pub struct ResumeArgs {
 
 /// `fleetpush retry`
 #[derive(Debug, Args)]
+#[command(after_help = super::help::MORE, after_long_help = "")]
 pub struct RetryArgs {
     /// The run's name [default: the latest run]
     #[arg(value_parser = values::run_name)]
     pub run: Option<String>,
-    /// Only tasks in these states; separate by commas or repeat [default: failed, and in_doubt when --class names it]
+    /// Only tasks in these states [default: failed]
+    ///
+    /// Separate them by commas, or repeat the flag. With --class in_doubt, tasks in doubt are taken as well.
     #[arg(long, value_name = "STATE", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&[TaskState::Failed, TaskState::InDoubt], TaskState::name))]
     pub state: Vec<TaskState>,
-    /// Only tasks of these classes; separate by commas or repeat [default: without any filter: offline, frequency, quota, transient]
+    /// Only tasks of these classes [default: offline, frequency, quota, transient]
+    ///
+    /// Separate them by commas, or repeat the flag. The default holds when no other filter is given.
     #[arg(long, value_name = "CLASS", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&Class::ALL, Class::name))]
     pub class: Vec<Class>,
-    /// Only tasks that ended with these codes of the platform; separate by commas or repeat
+    /// Only tasks that ended with these codes
+    ///
+    /// Codes of the platform; separate them by commas, or repeat the flag.
     #[arg(long, value_name = "CODE", value_delimiter = ',', help_heading = FILTERS, value_parser = values::number::<i64>)]
     pub code: Vec<i64>,
     /// Only tasks of these device keys; repeat for more
@@ -76,6 +84,7 @@ pub struct RetryArgs {
 
 /// `fleetpush resolve`
 #[derive(Debug, Args)]
+#[command(after_help = super::help::MORE, after_long_help = "")]
 pub struct ResolveArgs {
     /// The run's name [default: the latest run]
     #[arg(value_parser = values::run_name)]
@@ -85,7 +94,7 @@ pub struct ResolveArgs {
     pub dry_run: bool,
     /// How far the platform's clock may be from this machine's, with the time that a command waits within the platform: entries of a
     /// device's history match a send from so long before it until so long after its end, up to 24h [default: 1m]
-    #[arg(long, value_name = "DURATION", value_parser = tolerance)]
+    #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = tolerance)]
     pub tolerance: Option<Duration>,
     /// The form of the rows on stdout [default: table]
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(RowFormat::ALL, RowFormat::name))]
@@ -101,7 +110,7 @@ pub struct ResolveArgs {
     pub rate: Option<Rate>,
     /// The longest outage of the platform that is waited for, up to 168h; then the command stops, exit code 3 [default: 30m]
     /// [env: FLEETPUSH_MAX_OUTAGE]
-    #[arg(long, value_name = "DURATION", help_heading = PACE, value_parser = keys::MAX_OUTAGE.key.parse)]
+    #[arg(hide_short_help = true, long, value_name = "DURATION", help_heading = PACE, value_parser = keys::MAX_OUTAGE.key.parse)]
     pub max_outage: Option<Duration>,
     /// What the results database is allowed.
     #[command(flatten)]
@@ -159,7 +168,7 @@ pub struct StatusArgs {
 
 /// `fleetpush results`
 #[derive(Debug, Args)]
-#[command(after_help = super::help::RESULTS_EPILOGUE)]
+#[command(after_help = super::help::MORE, after_long_help = super::help::RESULTS_EPILOGUE)]
 pub struct ResultsArgs {
     /// The run's name [default: the latest run]
     #[arg(value_parser = values::run_name)]

@@ -58,7 +58,7 @@ pub struct SimulatorArgs {
     pub latency: Option<u64>,
 
     /// The most that chance adds to that pause, in milliseconds
-    #[arg(long, value_name = "MS")]
+    #[arg(hide_short_help = true, long, value_name = "MS")]
     pub jitter: Option<u64>,
 
     /// Share of devices that are offline (61002)
@@ -74,7 +74,7 @@ pub struct SimulatorArgs {
     pub transient: Option<f64>,
 
     /// Share of devices that make the platform refuse every request naming them, as a whole
-    #[arg(long, value_name = "SHARE", value_parser = share)]
+    #[arg(hide_short_help = true, long, value_name = "SHARE", value_parser = share)]
     pub poison: Option<f64>,
 
     /// Messages that a device takes in a window of milliseconds before it answers 61007
@@ -94,19 +94,24 @@ pub struct SimulatorArgs {
     pub limit: Option<RequestLimit>,
 
     /// Text of `Retry-After` in a 429 or 503, sensible or not
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(
+        hide_short_help = true,
+        long,
+        value_name = "TEXT",
+        allow_hyphen_values = true
+    )]
     pub retry_after: Option<String>,
 
     /// Most devices that one request may carry
-    #[arg(long, value_name = "N")]
+    #[arg(hide_short_help = true, long, value_name = "N")]
     pub device_limit: Option<usize>,
 
     /// Requests that a token is good for
-    #[arg(long, value_name = "N")]
+    #[arg(hide_short_help = true, long, value_name = "N")]
     pub token_requests: Option<u64>,
 
     /// Time that a token is good for, in milliseconds
-    #[arg(long, value_name = "MS")]
+    #[arg(hide_short_help = true, long, value_name = "MS")]
     pub token_lifetime: Option<u64>,
 
     /// Share of requests that meet a fault, for example `reset_after=0.01`; can be repeated
@@ -122,15 +127,15 @@ pub struct SimulatorArgs {
     pub oddity: Vec<(Oddity, f64)>,
 
     /// Time after which a delivery appears in its device's history, in milliseconds
-    #[arg(long, value_name = "MS")]
+    #[arg(hide_short_help = true, long, value_name = "MS")]
     pub history_lag: Option<u64>,
 
     /// Share of deliveries that never appear in their device's history
-    #[arg(long, value_name = "SHARE", value_parser = share)]
+    #[arg(hide_short_help = true, long, value_name = "SHARE", value_parser = share)]
     pub history_gap: Option<f64>,
 
     /// Count deliveries, but do not keep them; a device's history is then empty
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     pub no_ledger: bool,
 }
 

@@ -13,10 +13,11 @@ use crate::{
 
 /// Prints the completions for a shell.
 pub(super) fn completions(args: CompletionsArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let script = cli::completions(args.shell)
+        .context("cannot write the completions")
+        .map_err(Failure::usage)?;
     let mut out = printer.stdout();
-    let written = out
-        .write_all(&cli::completions(args.shell))
-        .and_then(|()| out.flush());
+    let written = out.write_all(&script).and_then(|()| out.flush());
     Exit::Complete.after_output(written)
 }
 

@@ -105,6 +105,11 @@ impl ConfigFile {
         })
     }
 
+    /// The names of its profiles.
+    pub(super) fn profiles(&self) -> Vec<String> {
+        self.profiles.keys().cloned().collect()
+    }
+
     /// The setting of this name in a profile.
     pub(super) fn in_profile(&self, profile: &str, name: &str) -> Option<&Entry> {
         self.profiles.get(profile)?.get(name)

@@ -90,6 +90,13 @@ pub(super) struct Sources<'a> {
 }
 
 impl<'a> Sources<'a> {
+    /// The names of the config file's profiles.
+    pub(super) fn profiles(&self) -> Vec<String> {
+        self.file
+            .as_ref()
+            .map_or_else(Vec::new, ConfigFile::profiles)
+    }
+
     /// Finds and reads the config file.
     pub(super) fn load(
         environment: &'a Environment,
