@@ -33,6 +33,15 @@ bench-pace rounds="1":
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --document-private-items
 
+# The files of a release, in target/release-files: a tarball and a Debian package
+dist:
+    packaging/dist
+
+# Install the Debian package around the debug binary, use it and remove it again; needs root and dpkg
+package:
+    cargo build --locked
+    .ci/package
+
 # Everything that CI does
 ci:
     .ci/run

@@ -7,10 +7,10 @@ use clap::Args;
 pub struct OwnerArgs {
     /// Use a results database on a network file system: only if no other machine uses it, since locks may not hold there
     /// [env: FLEETPUSH_ALLOW_NETWORK_FILESYSTEM]
-    #[arg(long, help_heading = HEADING)]
+    #[arg(hide_short_help = true, long, help_heading = HEADING)]
     pub allow_network_filesystem: bool,
     /// Go on although the write-ahead log of the last push is missing: what it sent in the end may be sent again
-    #[arg(long, help_heading = HEADING)]
+    #[arg(hide_short_help = true, long, help_heading = HEADING)]
     pub accept_lost_log: bool,
 }
 

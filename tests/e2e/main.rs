@@ -12,6 +12,7 @@ mod faults;
 mod hostile;
 mod input;
 mod memory;
+mod kubernetes;
 mod metrics;
 mod order;
 mod outage;

@@ -96,7 +96,7 @@ fn a_newcomers_first_push_meets_trouble_and_ends_well() {
         "throttled and",
         "refused for the moment: sent again after a pause",
         "got no readable reply",
-        "samples/troubled.csv --simulate",
+        "samples/troubled.csv",
     ]);
     let journal = site.journal();
     let outcomes = journal.outcomes();

@@ -1,6 +1,6 @@
 //! The samples for schedulers: what they set is known, and what they start is understood.
 
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use clap::Parser as _;
 use fleetpush::cli::Cli;
@@ -71,28 +71,67 @@ fn what_the_samples_set_is_known() {
     }
 }
 
-#[test]
-fn the_units_are_ones_that_systemd_understands() {
-    let site = Site::new();
-    assert!(SERVICE.contains(INSTALLED));
-    let service = SERVICE.replace(INSTALLED, env!("CARGO_BIN_EXE_fleetpush"));
-    site.write("fleetpush.service", service);
-    site.write("fleetpush.timer", TIMER);
-    let verified = Command::new("systemd-analyze")
-        .args(["verify", "--man=no", "fleetpush.service", "fleetpush.timer"])
+/// The units of the package, whose service runs as a user that the package makes.
+const PACKAGED: [&str; 2] = [
+    include_str!("../../packaging/debian/fleetpush.service"),
+    include_str!("../../packaging/debian/fleetpush.timer"),
+];
+
+/// What `systemd-analyze` says to these arguments in the folder; nothing where there is no systemd, which is said.
+fn analyzed(site: &Site, args: &[&str]) -> Option<Output> {
+    let output = Command::new("systemd-analyze")
+        .args(args)
         .current_dir(site.folder())
         .stdin(Stdio::null())
         .output();
-    // Where there is no systemd, there is nobody to ask.
-    if let Ok(output) = verified {
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && told.is_empty(), "{told}");
+    if let Err(error) = &output {
+        eprintln!("the units are not tested: systemd-analyze: {error}");
+    }
+    output.ok()
+}
+
+#[test]
+fn the_units_are_ones_that_systemd_understands() {
+    for [service, timer] in [[SERVICE, TIMER], PACKAGED] {
+        let site = Site::new();
+        let binary = env!("CARGO_BIN_EXE_fleetpush");
+        let service = service
+            .replace(INSTALLED, binary)
+            .replace("/usr/bin/fleetpush", binary);
+        assert!(service.contains(&format!("ExecStart={binary} run ")));
+        site.write("fleetpush.service", service);
+        site.write("fleetpush.timer", timer);
+        let verify = ["verify", "--man=no", "fleetpush.service", "fleetpush.timer"];
+        if let Some(output) = analyzed(&site, &verify) {
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && told.is_empty(), "{told}");
+        }
     }
     // What a mistake would break without a word.
     assert_eq!(of_service("Type"), ["notify"]);
     assert_eq!(of_service("SuccessExitStatus"), ["3"]);
     assert_eq!(of_service("Restart"), ["on-abnormal"]);
     assert!(of_service("RestartPreventExitStatus")[0].contains('7'));
+}
+
+/// How exposed a service may be, in tenths, from 0 (not at all) to 100.
+const EXPOSURE: &str = "15";
+
+#[test]
+fn the_units_leave_a_service_little_to_do_harm_with() {
+    for service in [SERVICE, PACKAGED[0]] {
+        let site = Site::new();
+        site.write("fleetpush.service", service);
+        let security = ["security", "--offline=yes", "fleetpush.service"];
+        let threshold = format!("--threshold={EXPOSURE}");
+        let args: Vec<&str> = [&security[..1], &[threshold.as_str()], &security[1..]].concat();
+        if let Some(output) = analyzed(&site, &args) {
+            // The program succeeds when the exposure is at most the threshold.
+            let told = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "{told}");
+            assert!(told.contains("Overall exposure level"), "{told}");
+        }
+    }
 }
 
 /// The commands that the samples start, each as its words.
