@@ -166,9 +166,9 @@ impl RunReport {
             let _ = writeln!(out, "{again}");
         }
         if self.resends_in_doubt > 0 {
-            let _ = write!(
+            let _ = writeln!(
                 out,
-                "{} got no readable reply and may reach the device twice\n",
+                "{} got no readable reply and may reach the device twice",
                 counted(self.resends_in_doubt, "send")
             );
         }
