@@ -6,7 +6,7 @@
 //! ```text
 //! main → cli, commands, exit          commands → settings, manifest, engine, store, gateway, ui
 //! engine → journal, store, gateway (trait), policy, throttle, model        store, gateway, manifest, policy → model
-//! journal → policy, model
+//! commands → journal                  journal → policy, model, store's rows
 //! ui → engine events                  model, throttle → nothing of this crate
 //! main → settings, logging, clock     settings → cli, model, clock         logging → settings, clock
 //! ui, exit → clock                    settings, manifest, simulator, ui → files

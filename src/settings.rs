@@ -172,7 +172,7 @@ pub fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
     };
     let mut warnings = environment.unknown_variables();
     if command.logs_in() {
-        warnings.extend(credentials::warnings(environment));
+        warnings.extend(credentials::warnings(&sources)?);
     }
     Ok(Settings {
         command,

@@ -1,6 +1,7 @@
 //! What people and pipes see: stdout is data, stderr is progress and words.
 
 mod aside;
+mod bar;
 pub mod format;
 pub mod monitor;
 pub mod next;

@@ -80,6 +80,9 @@ pub struct TargetArgs {
     /// [env: FLEETPUSH_REQUEST_TIMEOUT]
     #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::REQUEST_TIMEOUT.key.parse)]
     pub request_timeout: Option<Duration>,
+    /// Continue a run with another AccessKey than the one that it was begun with, for example after the key was rotated
+    #[arg(hide_short_help = true, long)]
+    pub accept_account: bool,
 }
 
 /// How fast a push goes.

@@ -53,7 +53,7 @@ pub(super) async fn resolve(
 ) -> Result<Exit, Failure> {
     let mut store = open_existing(&settings.database, printer).await?;
     let run = named_or_latest(&mut store, settings.run.as_deref()).await?;
-    target::must_be_of(&run, &settings.push.target)?;
+    target::must_be_of(&run, &settings.push)?;
     let waiting = store.resends_in_doubt(&run).await?;
     let clock = Clock::start();
     let connection = target::connect(&settings.push, clock).await?;

@@ -28,7 +28,7 @@ pub(super) async fn resume(
         Some(name) => named(&mut store, name).await?,
         None => only_unfinished(&mut store).await?,
     };
-    target::must_be_of(&run, &settings.push.target)?;
+    target::must_be_of(&run, &settings.push)?;
     let goes_on = match run.state {
         RunState::Running | RunState::Stopped => true,
         RunState::Aborted => settings.push.recovery.override_abort,
@@ -44,7 +44,6 @@ pub(super) async fn resume(
     if !stale::guard(
         &mut store,
         &run,
-        None,
         settings.push.allow_stale,
         interrupt,
         printer,

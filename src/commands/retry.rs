@@ -14,10 +14,17 @@ use super::{
 use crate::{
     clock, engine,
     exit::{Exit, Failure},
+    journal::{
+        retry::{RetryPlan, plan, reopen},
+        staleness::Leave,
+    },
     model::{Hours, RunState},
     settings::{Retry as Settings, Selection},
-    store::{RetryFilter, RetryPlan},
-    ui::{number::counted, printer::Printer},
+    store::RetryFilter,
+    ui::{
+        number::{counted, grouped},
+        printer::Printer,
+    },
 };
 
 /// More devices than this are only sent again when somebody agrees.
@@ -31,7 +38,7 @@ pub(super) async fn retry(
 ) -> Result<Exit, Failure> {
     let mut store = open_existing(&settings.database, printer).await?;
     let run = named_or_latest(&mut store, settings.run.as_deref()).await?;
-    target::must_be_of(&run, &settings.push.target)?;
+    target::must_be_of(&run, &settings.push)?;
     let Selection {
         states,
         classes,
@@ -44,15 +51,26 @@ pub(super) async fn retry(
         codes,
         devices,
     };
-    let plan = store.plan_retry(&run, &filter).await?;
-    let what = describe(plan);
+    let leave = Leave {
+        stale: settings.push.allow_stale,
+        after_failure: settings.push.recovery.after_failure,
+    };
+    let plan = plan(&mut store, &run, &filter, leave).await?;
+    let what = describe(&plan);
+    let remarks = remarks(&plan, leave);
     if settings.dry_run {
         printer.say(&format!(
             "run '{}': {what} would be sent again",
             run.about.name
         ));
+        for remark in remarks {
+            printer.say(&remark);
+        }
         store.close().await?;
         return Ok(Exit::Complete);
+    }
+    for remark in remarks {
+        printer.say(&remark);
     }
     if plan.chosen == 0 {
         printer.say(&format!(
@@ -81,7 +99,6 @@ pub(super) async fn retry(
     if !stale::guard(
         &mut store,
         &run,
-        Some(&filter),
         settings.push.allow_stale,
         interrupt,
         printer,
@@ -100,7 +117,7 @@ pub(super) async fn retry(
         clock::wall_now(),
     )
     .await?;
-    store.retry(&run, &filter, clock::wall_now()).await?;
+    reopen(&mut store, &run, &filter, leave, clock::wall_now()).await?;
     printer.say(&format!("run '{}': {what} sent again", run.about.name));
     let run = named(&mut store, &run.about.name).await?;
     push(
@@ -115,7 +132,34 @@ pub(super) async fn retry(
     .await
 }
 
-fn describe(plan: RetryPlan) -> String {
+/// What is to be said of tasks that are left out, or sent although they are stale.
+fn remarks(plan: &RetryPlan, leave: Leave) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if plan.stale > 0 {
+        let example = plan.example.as_deref().unwrap_or_default();
+        remarks.push(if leave.stale {
+            format!(
+                "{} of them older than what the device has accepted since, for example of {example}",
+                grouped(plan.stale)
+            )
+        } else {
+            format!(
+                "{} left out: older than what the device has accepted since, for example of {example}; --allow-stale sends them too",
+                grouped(plan.stale)
+            )
+        });
+    }
+    if plan.waiting > 0 {
+        remarks.push(format!(
+            "{} left out: blocked by an earlier task of the device that failed or is in doubt and is not chosen; choose it too (--state, \
+             --class), or send without it with --after-failure continue",
+            grouped(plan.waiting)
+        ));
+    }
+    remarks
+}
+
+fn describe(plan: &RetryPlan) -> String {
     let chosen = counted(plan.chosen, "task");
     match plan.blocked {
         0 => chosen,

@@ -83,8 +83,9 @@ pub(super) async fn run(
     };
     let run = match earlier {
         Some(run) => {
+            target::must_be_of(&run, &settings.push)?;
             let allow = settings.push.allow_stale;
-            if !stale::guard(&mut store, &run, None, allow, interrupt, printer).await? {
+            if !stale::guard(&mut store, &run, allow, interrupt, printer).await? {
                 return Ok(Exit::Stopped);
             }
             say_where(&store, printer);

@@ -5,7 +5,7 @@ use anyhow::anyhow;
 use super::{confirm::confirm, interrupt::Interrupt};
 use crate::{
     exit::Failure,
-    store::{RetryFilter, Run, Stale, Store},
+    store::{Run, Stale, Store},
     ui::{number::counted, printer::Printer},
 };
 
@@ -14,12 +14,11 @@ use crate::{
 pub(super) async fn guard(
     store: &mut Store,
     run: &Run,
-    retry: Option<&RetryFilter>,
     allow: bool,
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<bool, Failure> {
-    let Some(stale) = store.stale(run, retry).await? else {
+    let Some(stale) = store.stale(run).await? else {
         return Ok(true);
     };
     let what = describe(run, &stale);
@@ -56,7 +55,7 @@ fn describe(run: &Run, stale: &Stale) -> String {
         newer,
     } = stale;
     format!(
-        "run '{}' has tasks for {} older than what was delivered since, for example to {example} by run '{newer}'",
+        "run '{}' has tasks for {} older than what was accepted since, for example to {example} by run '{newer}'",
         run.about.name,
         counted(*devices, "device"),
     )

@@ -28,11 +28,28 @@ pub(super) fn name(target: &Target) -> Result<String, Failure> {
     })
 }
 
-/// Refuses to push a run to another target than it was made for.
-pub(super) fn must_be_of(run: &Run, target: &Target) -> Result<(), Failure> {
-    let name = name(target)?;
+/// A fingerprint of the account that logs in, where one is known.
+pub(super) fn account(target: &Target) -> Option<String> {
+    match target {
+        Target::Simulator => None,
+        Target::Platform { credentials, .. } => credentials.account(),
+    }
+}
+
+/// Refuses to push a run to another target than it was made for, or with another account than it was begun with.
+pub(super) fn must_be_of(run: &Run, push: &Push) -> Result<(), Failure> {
+    let name = name(&push.target)?;
     if run.about.base_url == name {
-        return Ok(());
+        return match (&run.account, account(&push.target)) {
+            (Some(begun_with), Some(account)) if *begun_with != account && !push.accept_account => {
+                Err(Failure::usage(anyhow::anyhow!(
+                    "run '{}' was begun with another AccessKey (fingerprint {begun_with}, and yours is {account}); use that one, or go \
+                     on with --accept-account if it is the same account with a new key",
+                    run.about.name
+                )))
+            }
+            _ => Ok(()),
+        };
     }
     let made_for = &run.about.base_url;
     Err(Failure::usage(anyhow::anyhow!(

@@ -1,10 +1,17 @@
-//! The credentials: from the environment or from files that it names, and from nowhere else.
+//! The credentials: from the environment, or from files that it or the config file names, and from nowhere else.
 
-use std::path::{Path, PathBuf};
+use std::{
+    cmp::Ordering,
+    path::{Path, PathBuf},
+};
 
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 
-use super::{Environment, Error};
+use super::{
+    Error, Origin,
+    source::{Found, Sources},
+};
 use crate::{files, model::CodePoint};
 
 const ACCESS_KEY: &str = "FLEETPUSH_ACCESS_KEY";
@@ -23,6 +30,9 @@ pub(super) const VARIABLES: [&str; 6] = [
     "FLEETPUSH_ACCESS_SECRET_FILE",
     "FLEETPUSH_TOKEN_FILE",
 ];
+
+/// The files that hold credentials, by the keys that name them in the config file.
+pub(super) const FILE_KEYS: [&str; 3] = ["access-key-file", "access-secret-file", "token-file"];
 
 /// Far above any key or token; a wrong path must not fill the memory.
 const LARGEST_FILE: u64 = 64 * 1024;
@@ -46,11 +56,13 @@ pub enum Credentials {
 pub enum CredentialsError {
     /// There are none.
     #[error(
-        "no credentials: set {ACCESS_KEY} and {ACCESS_SECRET}, or {TOKEN}; or the same with _FILE at the end, to the path of a file that holds it"
+        "no credentials: set {ACCESS_KEY} and {ACCESS_SECRET}, or {TOKEN}; or the same with _FILE at the end, to the path of a file that holds it; in a config file: access-key-file and access-secret-file, or token-file"
     )]
     Missing,
     /// One half of the key pair is missing.
-    #[error("{given} is set and {missing} is not: set {missing} or {missing}_FILE as well")]
+    #[error(
+        "{given} is set and {missing} is not: set {missing} or {missing}_FILE as well, or its file in the config file"
+    )]
     Half {
         /// The variable that is set.
         given: &'static str,
@@ -69,10 +81,10 @@ pub enum CredentialsError {
         variable: &'static str,
     },
     /// A file cannot be read.
-    #[error("cannot read {}, which {variable}_FILE names", path.display())]
+    #[error("cannot read {}, which {by} names", path.display())]
     Unreadable {
-        /// The variable without `_FILE`.
-        variable: &'static str,
+        /// The variable or the key that names it.
+        by: String,
         /// The file.
         path: PathBuf,
         /// Why.
@@ -89,19 +101,26 @@ pub enum CredentialsError {
 }
 
 impl Credentials {
-    /// Reads the credentials of the environment.
-    pub(super) fn resolve(environment: &Environment) -> Result<Self, Error> {
-        let access_key = secret(environment, ACCESS_KEY)?;
-        let access_secret = secret(environment, ACCESS_SECRET)?;
-        let token = secret(environment, TOKEN)?;
+    /// Reads the credentials. Those of the environment go before those of a profile, and those before the ones at the config file's top,
+    /// so that a token of the one does not meet a key pair of the other.
+    pub(super) fn resolve(sources: &Sources<'_>) -> Result<Self, Error> {
+        let [mut access_key, mut access_secret, mut token] =
+            [find(0, sources)?, find(1, sources)?, find(2, sources)?];
+        let strength = |place: &Option<Place>| place.as_ref().map(|place| place.origin.strength());
+        let pair = strength(&access_key).max(strength(&access_secret));
+        match strength(&token).cmp(&pair) {
+            Ordering::Less => token = None,
+            Ordering::Greater => (access_key, access_secret) = (None, None),
+            Ordering::Equal if token.is_some() => return Err(CredentialsError::Both.into()),
+            Ordering::Equal => {}
+        }
         let half = |given, missing| Err(CredentialsError::Half { given, missing }.into());
         match (access_key, access_secret, token) {
             (None, None, None) => Err(CredentialsError::Missing.into()),
-            (None, None, Some(token)) => Ok(Self::Token(token)),
-            (_, _, Some(_)) => Err(CredentialsError::Both.into()),
+            (_, _, Some(token)) => Ok(Self::Token(token.read()?)),
             (Some(access_key), Some(access_secret), None) => Ok(Self::KeyPair {
-                access_key: access_key.expose_secret().to_owned(),
-                access_secret,
+                access_key: access_key.read()?.expose_secret().to_owned(),
+                access_secret: access_secret.read()?,
             }),
             (Some(_), None, None) => half(ACCESS_KEY, ACCESS_SECRET),
             (None, Some(_), None) => half(ACCESS_SECRET, ACCESS_KEY),
@@ -109,27 +128,98 @@ impl Credentials {
     }
 }
 
-/// The text of a variable, or of the file that its `_FILE` variant names.
-fn secret(
-    environment: &Environment,
-    variable: &'static str,
-) -> Result<Option<SecretString>, Error> {
-    let given = environment.text(variable)?;
-    let file = environment.path(&format!("{variable}_FILE"));
-    let (text, place) = match (given, file) {
-        (None, None) => return Ok(None),
-        (Some(_), Some(_)) => return Err(CredentialsError::Twice { variable }.into()),
-        (Some(text), None) => (SecretString::from(text), variable.to_owned()),
-        (None, Some(path)) => {
-            let place = format!("{}, which {variable}_FILE names,", path.display());
-            let text = read(&path).map_err(|source| CredentialsError::Unreadable {
-                variable,
-                path,
-                source,
-            })?;
-            (text, place)
+impl Credentials {
+    /// A fingerprint of the account: enough to know the same AccessKey again, and nothing to find it by. A token is another one each time
+    /// and tells nothing of its account.
+    pub fn account(&self) -> Option<String> {
+        match self {
+            Self::KeyPair { access_key, .. } => {
+                let digest = Sha256::digest(format!("fleetpush account\n{access_key}"));
+                let start: [u8; 8] = std::array::from_fn(|place| digest[place]);
+                Some(format!("{:016x}", u64::from_be_bytes(start)))
+            }
+            Self::Token(_) => None,
         }
-    };
+    }
+}
+
+/// Where a credential is, before it is read.
+struct Place {
+    held: Held,
+    /// The variable or the key that gives it.
+    by: String,
+    origin: Origin,
+}
+
+enum Held {
+    Text(SecretString),
+    File(PathBuf),
+}
+
+/// Where the credential of this number in [`NAMES`] is: the text of its variable, or the file that its `_FILE` variant or the config file
+/// names.
+fn find(which: usize, sources: &Sources<'_>) -> Result<Option<Place>, Error> {
+    let variable = NAMES[which];
+    let given = sources.environment.text(variable)?;
+    match (given, file(which, sources)?) {
+        (None, None) => Ok(None),
+        (Some(_), Some((_, by, Origin::Variable(_)))) if by.ends_with("_FILE") => {
+            Err(CredentialsError::Twice { variable }.into())
+        }
+        (Some(text), _) => Ok(Some(Place {
+            held: Held::Text(SecretString::from(text)),
+            by: variable.to_owned(),
+            origin: Origin::Variable(variable.to_owned()),
+        })),
+        (None, Some((path, by, origin))) => Ok(Some(Place {
+            held: Held::File(path),
+            by,
+            origin,
+        })),
+    }
+}
+
+/// The file of a credential, what names it, and where that stands.
+pub(super) fn file(
+    which: usize,
+    sources: &Sources<'_>,
+) -> Result<Option<(PathBuf, String, Origin)>, Error> {
+    let variable = format!("{}_FILE", NAMES[which]);
+    // A path need not be text.
+    if let Some(path) = sources.environment.path(&variable) {
+        return Ok(Some((path, variable.clone(), Origin::Variable(variable))));
+    }
+    let key = FILE_KEYS[which];
+    Ok(sources.text(key)?.map(|(text, origin)| {
+        let by = format!("{key} {origin}");
+        let found = Found {
+            value: PathBuf::from(text),
+            origin: origin.clone(),
+        };
+        (found.into_path(), by, origin)
+    }))
+}
+
+impl Place {
+    fn read(self) -> Result<SecretString, Error> {
+        let Self { held, by, .. } = self;
+        let (text, place) = match held {
+            Held::Text(text) => (text, by),
+            Held::File(path) => {
+                let place = format!("{}, which {by} names,", path.display());
+                let text = read(&path).map_err(|source| CredentialsError::Unreadable {
+                    by,
+                    path,
+                    source,
+                })?;
+                (text, place)
+            }
+        };
+        usable(text, place)
+    }
+}
+
+fn usable(text: SecretString, place: String) -> Result<SecretString, Error> {
     let reason = match text.expose_secret() {
         "" => "it is empty",
         text if text.len() as u64 > LARGEST_FILE => "it is longer than 64 KiB",
@@ -141,25 +231,25 @@ fn secret(
         text if CodePoint::unseen_in(text).is_some() => {
             "it has an invisible character, such as a zero width space; copy it anew"
         }
-        _ => return Ok(Some(text)),
+        _ => return Ok(text),
     };
     Err(CredentialsError::Unusable { place, reason }.into())
 }
 
 /// What is careless about the files that hold credentials, and stops nothing.
-pub(super) fn warnings(environment: &Environment) -> Vec<String> {
-    NAMES
-        .iter()
-        .map(|name| format!("{name}_FILE"))
-        .filter_map(|variable| Some((environment.path(&variable)?, variable)))
-        .filter(|(path, _)| files::is_open_to_all(path))
-        .map(|(path, variable)| {
+pub(super) fn warnings(sources: &Sources<'_>) -> Result<Vec<String>, Error> {
+    let mut warnings = Vec::new();
+    for which in 0..NAMES.len() {
+        if let Some((path, by, _)) = file(which, sources)?
+            && files::is_open_to_all(&path)
+        {
             let path = path.display();
-            format!(
-                "every user of this machine can read {path}, which {variable} names: make it yours alone with chmod 600 {path}"
-            )
-        })
-        .collect()
+            warnings.push(format!(
+                "every user of this machine can read {path}, which {by} names: make it yours alone with chmod 600 {path}"
+            ));
+        }
+    }
+    Ok(warnings)
 }
 
 /// The text of a file without the line break at its end and the byte order mark at its beginning, which editors add.
@@ -174,10 +264,12 @@ fn read(path: &Path) -> std::io::Result<SecretString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Environment;
 
     fn resolve(variables: &[(&str, &str)]) -> Result<Credentials, String> {
-        Credentials::resolve(&Environment::new(variables.iter().copied()))
-            .map_err(|error| error.to_string())
+        let environment = Environment::new(variables.iter().copied());
+        let sources = Sources::load(&environment, None, None).unwrap();
+        Credentials::resolve(&sources).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -238,6 +330,67 @@ mod tests {
     }
 
     #[test]
+    fn a_profile_names_the_files_and_the_environment_wins() {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("team.key", "team\n");
+        write("team.secret", "hush\n");
+        write("common.token", "QJWT common\n");
+        write(
+            "config.toml",
+            "token-file = \"common.token\"\n[profile.team]\naccess-key-file = \"team.key\"\naccess-secret-file = \"team.secret\"\n\
+             [profile.half]\naccess-key-file = \"team.key\"\n[profile.gone]\ntoken-file = \"nowhere\"\n",
+        );
+        let resolve = |profile: Option<&str>, variables: &[(&str, &str)]| {
+            let environment = Environment::new(variables.iter().copied());
+            let config = Some(folder.path().join("config.toml"));
+            let sources = Sources::load(&environment, config, profile.map(Into::into)).unwrap();
+            match Credentials::resolve(&sources) {
+                Ok(Credentials::KeyPair {
+                    access_key,
+                    access_secret,
+                }) => format!("{access_key} {}", access_secret.expose_secret()),
+                Ok(Credentials::Token(token)) => token.expose_secret().to_owned(),
+                Err(error) => error
+                    .to_string()
+                    .replace(&folder.path().display().to_string(), "DIR"),
+            }
+        };
+        assert_eq!(resolve(None, &[]), "QJWT common");
+        assert_eq!(resolve(Some("team"), &[]), "team hush");
+        assert_eq!(resolve(Some("team"), &[(TOKEN, "mine")]), "mine");
+        assert_eq!(
+            resolve(Some("team"), &[(ACCESS_SECRET, "new")]),
+            "team new",
+            "the AccessKey of the one and the secret of the other are a pair"
+        );
+        let half = resolve(Some("half"), &[]);
+        assert!(
+            half.starts_with("FLEETPUSH_ACCESS_KEY is set and"),
+            "{half}"
+        );
+        assert_eq!(
+            resolve(Some("gone"), &[]),
+            "cannot read DIR/nowhere, which token-file in DIR/config.toml:8 names"
+        );
+    }
+
+    #[test]
+    fn an_account_is_known_by_its_key_and_not_by_its_secret() {
+        let account = |key: &str, secret: &str| {
+            resolve(&[(ACCESS_KEY, key), (ACCESS_SECRET, secret)])
+                .unwrap()
+                .account()
+                .unwrap()
+        };
+        assert_eq!(account("ak", "one"), account("ak", "another"));
+        assert_ne!(account("ak", "one"), account("ak2", "one"));
+        assert!(!account("ak", "one").contains("ak"));
+        assert_eq!(resolve(&[(TOKEN, "t")]).unwrap().account(), None);
+    }
+
+    #[test]
     fn what_is_missing_or_too_much_is_named() {
         let error = |variables| resolve(variables).unwrap_err();
         assert!(error(&[]).starts_with(
@@ -245,7 +398,7 @@ mod tests {
         ));
         assert_eq!(
             error(&[(ACCESS_KEY, "ak")]),
-            "FLEETPUSH_ACCESS_KEY is set and FLEETPUSH_ACCESS_SECRET is not: set FLEETPUSH_ACCESS_SECRET or FLEETPUSH_ACCESS_SECRET_FILE as well"
+            "FLEETPUSH_ACCESS_KEY is set and FLEETPUSH_ACCESS_SECRET is not: set FLEETPUSH_ACCESS_SECRET or FLEETPUSH_ACCESS_SECRET_FILE as well, or its file in the config file"
         );
         assert!(error(&[(ACCESS_SECRET, "as")]).starts_with("FLEETPUSH_ACCESS_SECRET is set and"));
         for mixed in [

@@ -135,16 +135,20 @@ impl Document<'_> {
         span: Range<usize>,
         value: &DeValue<'_>,
     ) -> Result<(String, Entry), Error> {
-        let problem = if let Some(variable) = secret_variable(key) {
+        let problem = if let Some((variable, file)) = secret_variable(key) {
             format!(
-                "{key:?} does not belong into a config file: set {variable}, or {variable}_FILE to the path of a file that holds it"
+                "{key:?} does not belong into a config file: set {variable}, or {file} here to the path of a file that holds it"
             )
-        } else if !keys::NAMES.contains(&key) && is_flag(key) {
+        } else if !is_known(key) && is_flag(key) {
             format!(
                 "--{key} is given on the command line alone and not in a config file: take {key:?} away"
             )
-        } else if !keys::NAMES.contains(&key) {
-            let known = keys::NAMES.iter().copied().chain([PROFILES]);
+        } else if !is_known(key) {
+            let known = keys::NAMES
+                .iter()
+                .copied()
+                .chain([PROFILES])
+                .chain(credentials::FILE_KEYS);
             format!("unknown key {key:?}{}", did_you_mean(key, known))
         } else if let Some(text) = scalar(value) {
             let line = self.line(&span);
@@ -184,14 +188,22 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-/// The variable that a secret belongs into, when the key is one for a secret.
-fn secret_variable(key: &str) -> Option<&'static str> {
+/// Whether the key may stand in a config file.
+fn is_known(key: &str) -> bool {
+    keys::NAMES.contains(&key) || credentials::FILE_KEYS.contains(&key)
+}
+
+/// The variable that a secret belongs into, and the key that can name a file with it, when the key is one for a secret itself.
+fn secret_variable(key: &str) -> Option<(&'static str, &'static str)> {
     let name = keys::variable(key);
-    let name = name.strip_suffix("_FILE").unwrap_or(&name);
-    credentials::VARIABLES
-        .iter()
-        .copied()
-        .find(|variable| *variable == name)
+    let secrets = credentials::NAMES.into_iter().zip(credentials::FILE_KEYS);
+    // An underscore in place of the dash is the same mistake.
+    let name = name
+        .strip_suffix("_FILE")
+        .filter(|_| !is_known(key))
+        .unwrap_or(&name)
+        .to_owned();
+    secrets.into_iter().find(|(variable, _)| *variable == name)
 }
 
 #[cfg(test)]
@@ -262,20 +274,25 @@ mod tests {
     }
 
     #[test]
+    fn files_of_secrets_may_be_named() {
+        for key in credentials::FILE_KEYS {
+            let text = format!("[profile.eu]\n{key} = 'x'");
+            let file = parse(&text).unwrap();
+            assert_eq!(file.in_profile("eu", key), Some(&entry("x", 2)), "{key}");
+        }
+    }
+
+    #[test]
     fn secrets_are_refused_with_the_way_out() {
-        for key in ["access-secret", "access_secret", "access-secret-file"] {
+        for key in ["access-secret", "access_secret", "access_secret_file"] {
             assert_eq!(
                 parse(&format!("{key} = 'x'")).unwrap_err(),
                 format!(
                     "fleet.toml:1: {key:?} does not belong into a config file: set FLEETPUSH_ACCESS_SECRET, \
-                     or FLEETPUSH_ACCESS_SECRET_FILE to the path of a file that holds it"
+                     or access-secret-file here to the path of a file that holds it"
                 )
             );
         }
-        assert!(
-            parse("token = 'x'")
-                .unwrap_err()
-                .contains("FLEETPUSH_TOKEN_FILE")
-        );
+        assert!(parse("token = 'x'").unwrap_err().contains("token-file"));
     }
 }

@@ -33,6 +33,8 @@ pub struct Push {
     pub schedule: Schedule,
     /// Whether what is older than what a device has accepted since goes out without a question.
     pub allow_stale: bool,
+    /// Whether a run goes on with another account than the one that it was begun with.
+    pub accept_account: bool,
     /// The form of the summary.
     pub summary_format: SummaryFormat,
     /// How progress is shown.
@@ -134,6 +136,7 @@ impl Push {
             language,
             connect_timeout,
             request_timeout,
+            accept_account,
         } = target;
         let progress = sources.get_found(&keys::PROGRESS, progress)?;
         let metrics_file = sources
@@ -149,7 +152,7 @@ impl Push {
                     base_url: base_url_of(region, base_url, sources)?,
                     insecure_http: sources
                         .get(&keys::INSECURE_HTTP, insecure_http.then_some(true))?,
-                    credentials: Credentials::resolve(sources.environment)?,
+                    credentials: Credentials::resolve(sources)?,
                 }
             },
             language: sources.get(&keys::LANGUAGE, language)?,
@@ -165,6 +168,7 @@ impl Push {
                 window: sources.get(&keys::WINDOW, window)?,
             },
             allow_stale,
+            accept_account,
             summary_format: format.unwrap_or(SummaryFormat::Text),
             progress: match progress {
                 Found { value, origin } if !quiet || origin == Origin::Flag => value,

@@ -96,8 +96,8 @@ impl Show {
             }
             settings.push(shown);
         }
-        for variable in credentials::NAMES {
-            settings.push(credential(variable, sources)?);
+        for which in 0..credentials::NAMES.len() {
+            settings.push(credential(which, sources)?);
         }
         Ok(Self {
             settings,
@@ -160,20 +160,25 @@ fn setting(
 }
 
 /// A credential, by the name that a flag for it would have.
-fn credential(variable: &'static str, sources: &Sources<'_>) -> Result<Shown, Error> {
-    let file = format!("{variable}_FILE");
+fn credential(which: usize, sources: &Sources<'_>) -> Result<Shown, Error> {
+    let variable = credentials::NAMES[which];
     let is_set = sources.environment.text(variable)?.is_some();
-    let (value, origin) = match (is_set, sources.environment.path(&file)) {
-        (true, Some(_)) => return Err(CredentialsError::Twice { variable }.into()),
-        (true, None) => (ShownValue::Secret, Origin::Variable(variable.to_owned())),
-        (false, Some(_)) => (ShownValue::Secret, Origin::Variable(file)),
+    let (value, origin) = match (is_set, credentials::file(which, sources)?) {
+        (true, Some((_, _, Origin::Variable(_)))) => {
+            return Err(CredentialsError::Twice { variable }.into());
+        }
+        (true, _) => (ShownValue::Secret, Origin::Variable(variable.to_owned())),
+        (false, Some((_, _, origin))) => (ShownValue::Secret, origin),
         (false, None) => (ShownValue::Unset, Origin::Default),
     };
+    let profile = matches!(origin, Origin::Profile { .. })
+        .then(|| sources.profile().map(ToOwned::to_owned))
+        .flatten();
     let name = variable.trim_start_matches(keys::PREFIX);
     Ok(Shown {
         name: name.to_ascii_lowercase().replace('_', "-"),
         value,
         origin,
-        profile: None,
+        profile,
     })
 }

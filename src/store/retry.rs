@@ -1,10 +1,20 @@
-//! Opening ended tasks again.
+//! Opening ended tasks again: the tasks that a filter chooses, drafted in a table of their own until it is decided which of them go.
+
+use std::{collections::HashMap, sync::Arc};
 
 use serde_json::json;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
 
-use super::{Run, Store, StoreError, owner::BEGIN, span::in_no_span};
-use crate::model::{Class, TaskState, Timestamp};
+use super::{
+    Run, Store, StoreError,
+    owner::BEGIN,
+    span::in_no_span,
+    stale::{self, any_younger},
+};
+use crate::model::{Class, TaskId, TaskState, Timestamp};
+
+/// Devices in one page of a draft.
+const PAGE: i64 = 500;
 
 /// Which of a run's ended tasks to send again. Invalid rows are never among them: there is nothing to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,104 +29,282 @@ pub struct RetryFilter {
     pub devices: Vec<String>,
 }
 
-/// What a retry would send again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetryPlan {
-    /// Tasks that the filter chooses.
-    pub chosen: u64,
-    /// Tasks that were blocked by one of them, and go along.
-    pub blocked: u64,
+/// A task of a device that has several in the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DeviceTask {
+    /// The task.
+    pub(crate) task: TaskId,
+    /// Its device.
+    pub(crate) device_key: String,
+    /// The device's product.
+    pub(crate) product_key: String,
+    /// How it has ended, if it has.
+    pub(crate) ended: Option<(TaskState, Option<Class>)>,
+    /// Whether the filter chooses it.
+    pub(crate) wanted: bool,
+    /// Whether the device has accepted the same service from a younger run; known of what is in the draft.
+    pub(crate) overtaken: bool,
+    /// The services that it calls.
+    pub(crate) services: Arc<[Option<String>]>,
+}
+
+/// Tasks of a draft that a younger run has overtaken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Overtaken {
+    /// How many.
+    pub(crate) tasks: u64,
+    /// One of their devices.
+    pub(crate) example: Option<String>,
+}
+
+/// The tasks that a filter chooses and those that they block, before it is decided which of them go. Nothing is changed until it is
+/// committed.
+#[derive(Debug)]
+pub(crate) struct RetryDraft<'s> {
+    transaction: Transaction<'s, Sqlite>,
+    run: Run,
 }
 
 impl Store {
-    /// What a retry with this filter would send again. Changes nothing.
-    pub async fn plan_retry(
+    /// Drafts a retry with this filter.
+    pub(crate) async fn draft_retry(
         &mut self,
         run: &Run,
         filter: &RetryFilter,
-    ) -> Result<RetryPlan, StoreError> {
+    ) -> Result<RetryDraft<'_>, StoreError> {
+        let any_younger = any_younger(&mut self.connection, run).await?;
         let mut transaction = self.connection.begin_with(BEGIN).await?;
-        let plan = choose(&mut transaction, run, filter).await?;
-        transaction.rollback().await?;
-        Ok(plan)
-    }
-
-    /// Opens the chosen tasks again, with a fresh budget of attempts.
-    pub async fn retry(
-        &mut self,
-        run: &Run,
-        filter: &RetryFilter,
-        now: Timestamp,
-    ) -> Result<RetryPlan, StoreError> {
-        let mut transaction = self.connection.begin_with(BEGIN).await?;
-        let plan = choose(&mut transaction, run, filter).await?;
-        if plan.chosen > 0 {
-            reopen(&mut transaction, run, now).await?;
+        choose(&mut transaction, run, filter).await?;
+        if any_younger {
+            sqlx::query(stale::MARK_OVERTAKEN)
+                .bind(run.id.0)
+                .bind(&run.about.base_url)
+                .execute(&mut *transaction)
+                .await?;
         }
-        sqlx::query("DROP TABLE temp.reopened")
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(plan)
+        Ok(RetryDraft {
+            transaction,
+            run: run.clone(),
+        })
     }
 }
 
-/// Makes the table `reopened`, empty.
-pub(super) async fn choose_none(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    sqlx::query(
-        "CREATE TEMP TABLE reopened (task_id INTEGER PRIMARY KEY, blocked INTEGER NOT NULL)",
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
+impl RetryDraft<'_> {
+    /// All tasks of the next devices after this key that have several in the run and one in the draft, device by device and in the order
+    /// of the manifest; nothing when there are no more.
+    pub(crate) async fn devices_with_several(
+        &mut self,
+        after: &str,
+    ) -> Result<Vec<DeviceTask>, StoreError> {
+        if !self.run.ordered {
+            return Ok(Vec::new());
+        }
+        let rows = sqlx::query(DEVICE_TASKS)
+            .bind(self.run.id.0)
+            .bind(after)
+            .bind(PAGE)
+            .fetch_all(&mut *self.transaction)
+            .await?;
+        let mut services: HashMap<i64, Arc<[Option<String>]>> = HashMap::new();
+        let mut tasks = Vec::with_capacity(rows.len());
+        for row in rows {
+            let payload: i64 = row.try_get("payload_id")?;
+            let services = if let Some(known) = services.get(&payload) {
+                known.clone()
+            } else {
+                let called: Vec<Option<String>> =
+                    sqlx::query_scalar("SELECT service FROM payload_service WHERE payload_id = ?")
+                        .bind(payload)
+                        .fetch_all(&mut *self.transaction)
+                        .await?;
+                services
+                    .entry(payload)
+                    .or_insert_with(|| called.into())
+                    .clone()
+            };
+            tasks.push(DeviceTask {
+                task: TaskId(row.try_get("id")?),
+                device_key: row.try_get("device_key")?,
+                product_key: row.try_get("product_key")?,
+                ended: ended(row.try_get("state")?, row.try_get("class")?)?,
+                wanted: row.try_get("wanted")?,
+                overtaken: row.try_get("overtaken")?,
+                services,
+            });
+        }
+        Ok(tasks)
+    }
+
+    /// Takes these tasks out of the draft.
+    pub(crate) async fn leave_out(&mut self, tasks: &[TaskId]) -> Result<(), StoreError> {
+        let ids: Vec<i64> = tasks.iter().map(|task| task.0).collect();
+        sqlx::query("DELETE FROM temp.reopened WHERE task_id IN (SELECT value FROM json_each(?))")
+            .bind(json!(ids).to_string())
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
+    /// The overtaken tasks of devices that have no other in the run.
+    pub(crate) async fn overtaken_alone(&mut self) -> Result<Overtaken, StoreError> {
+        let (tasks, example): (i64, Option<String>) = sqlx::query_as(
+            "SELECT count(*), min(t.device_key) FROM temp.reopened AS r CROSS JOIN task AS t ON t.id = r.task_id \
+             WHERE r.overtaken AND NOT EXISTS (SELECT 1 FROM temp.several AS s WHERE s.device_key = t.device_key)",
+        )
+        .fetch_one(&mut *self.transaction)
+        .await?;
+        Ok(Overtaken {
+            tasks: tasks.unsigned_abs(),
+            example,
+        })
+    }
+
+    /// Takes what has been overtaken out of the draft.
+    pub(crate) async fn leave_out_overtaken(&mut self) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM temp.reopened WHERE overtaken")
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
+    /// How many tasks the draft has: of those that the filter chooses, and of those that go along.
+    pub(crate) async fn counts(&mut self) -> Result<(u64, u64), StoreError> {
+        let (chosen, along): (i64, i64) = sqlx::query_as(
+            "SELECT count(*) FILTER (WHERE NOT blocked), count(*) FILTER (WHERE blocked) FROM temp.reopened",
+        )
+        .fetch_one(&mut *self.transaction)
+        .await?;
+        Ok((chosen.unsigned_abs(), along.unsigned_abs()))
+    }
+
+    /// Opens the tasks of the draft again, with a fresh budget of attempts.
+    pub(crate) async fn commit(mut self, now: Timestamp) -> Result<(), StoreError> {
+        let (chosen, _) = self.counts().await?;
+        if chosen > 0 {
+            reopen(&mut self.transaction, &self.run, now).await?;
+        }
+        for table in ["DROP TABLE temp.reopened", "DROP TABLE temp.several"] {
+            sqlx::query(table).execute(&mut *self.transaction).await?;
+        }
+        self.transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Forgets the draft.
+    pub(crate) async fn abandon(self) -> Result<(), StoreError> {
+        self.transaction.rollback().await?;
+        Ok(())
+    }
 }
 
-/// Fills the table `reopened` with the tasks that the filter chooses, and those that they block.
-pub(super) async fn choose(
+fn ended(
+    state: Option<i64>,
+    class: Option<i64>,
+) -> Result<Option<(TaskState, Option<Class>)>, StoreError> {
+    let Some(state) = state else {
+        return Ok(None);
+    };
+    let state = TaskState::from_number(state)
+        .ok_or_else(|| StoreError::Damaged(format!("an outcome has the state {state}")))?;
+    let class = class.map(|class| {
+        Class::from_number(class)
+            .ok_or_else(|| StoreError::Damaged(format!("an outcome has the class {class}")))
+    });
+    Ok(Some((state, class.transpose()?)))
+}
+
+/// Makes the tables `reopened`, of the tasks that the filter chooses and those that they block, and `several`, of the devices among them
+/// that have other tasks in the run.
+async fn choose(
     connection: &mut SqliteConnection,
     run: &Run,
     filter: &RetryFilter,
-) -> Result<RetryPlan, StoreError> {
-    choose_none(connection).await?;
+) -> Result<(), StoreError> {
+    sqlx::raw_sql(TABLES).execute(&mut *connection).await?;
     let states: Vec<u8> = filter.states.iter().map(|state| *state as u8).collect();
     let classes: Vec<u8> = filter.classes.iter().map(|class| *class as u8).collect();
-    let chosen = sqlx::query(
-        "INSERT INTO temp.reopened (task_id, blocked) \
-         SELECT o.task_id, 0 FROM outcome AS o \
-         WHERE o.task_id >= ?1 AND o.task_id < ?2 AND o.state IN (2, 3) AND o.class <> 12 \
-         AND o.state IN (SELECT value FROM json_each(?3)) \
-         AND (json_array_length(?4) = 0 OR o.class IN (SELECT value FROM json_each(?4))) \
-         AND (json_array_length(?5) = 0 OR o.code IN (SELECT value FROM json_each(?5))) \
-         AND (json_array_length(?6) = 0 OR o.task_id IN ( \
-             SELECT d.task_id FROM json_each(?6) AS j JOIN device_task AS d ON d.run_id = ?7 AND d.device_key = j.value)) \
-         ORDER BY o.task_id",
-    )
-    .bind(run.first_task.0)
-    .bind(run.end_task.0)
-    .bind(json!(states).to_string())
-    .bind(json!(classes).to_string())
-    .bind(json!(filter.codes).to_string())
-    .bind(json!(filter.devices).to_string())
-    .bind(run.id.0)
-    .execute(&mut *connection)
-    .await?
-    .rows_affected();
-    let blocked = sqlx::query(
-        "INSERT OR IGNORE INTO temp.reopened (task_id, blocked) \
-         WITH RECURSIVE later (task_id) AS ( \
-             SELECT f.task_id FROM temp.reopened AS r JOIN follower AS f ON f.previous_id = r.task_id \
-             JOIN outcome AS o ON o.task_id = f.task_id WHERE o.state = 2 AND o.class = 11 \
-             UNION \
-             SELECT f.task_id FROM later AS l JOIN follower AS f ON f.previous_id = l.task_id \
-             JOIN outcome AS o ON o.task_id = f.task_id WHERE o.state = 2 AND o.class = 11 \
-         ) \
-         SELECT task_id, 1 FROM later",
-    )
-    .execute(connection)
-    .await?
-    .rows_affected();
-    Ok(RetryPlan { chosen, blocked })
+    let chosen = if filter.devices.is_empty() {
+        CHOSEN
+    } else {
+        CHOSEN_OF_DEVICES
+    };
+    sqlx::query(chosen)
+        .bind(run.first_task.0)
+        .bind(run.end_task.0)
+        .bind(json!(states).to_string())
+        .bind(json!(classes).to_string())
+        .bind(json!(filter.codes).to_string())
+        .bind(run.id.0)
+        .bind(json!(filter.devices).to_string())
+        .execute(&mut *connection)
+        .await?;
+    if run.ordered {
+        for statement in [ALONG, SEVERAL] {
+            sqlx::query(statement).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
 }
+
+const TABLES: &str = "CREATE TEMP TABLE reopened ( \
+         task_id INTEGER PRIMARY KEY, blocked INTEGER NOT NULL, overtaken INTEGER NOT NULL DEFAULT 0 \
+     ); \
+     CREATE TEMP TABLE several (device_key TEXT PRIMARY KEY) WITHOUT ROWID;";
+
+macro_rules! chosen {
+    ($from:literal, $and:literal) => {
+        concat!(
+            "INSERT OR IGNORE INTO temp.reopened (task_id, blocked) SELECT o.task_id, 0 FROM ",
+            $from,
+            " WHERE o.task_id >= ?1 AND o.task_id < ?2 AND o.state IN (2, 3) AND o.class <> 12 \
+             AND o.state IN (SELECT value FROM json_each(?3)) \
+             AND (json_array_length(?4) = 0 OR o.class IN (SELECT value FROM json_each(?4))) \
+             AND (json_array_length(?5) = 0 OR o.code IN (SELECT value FROM json_each(?5))) ",
+            $and,
+            " ORDER BY o.task_id"
+        )
+    };
+}
+
+const CHOSEN: &str = chosen!("outcome AS o", "AND ?6 = ?6 AND ?7 = ?7");
+
+/// Reached by the keys: with many of them the run must not be read anew for each.
+pub(super) const CHOSEN_OF_DEVICES: &str = chosen!(
+    "json_each(?7) AS j CROSS JOIN device_task AS d ON d.run_id = ?6 AND d.device_key = j.value \
+     CROSS JOIN outcome AS o ON o.task_id = d.task_id",
+    ""
+);
+
+const ALONG: &str = "INSERT OR IGNORE INTO temp.reopened (task_id, blocked) \
+     WITH RECURSIVE later (task_id) AS ( \
+         SELECT f.task_id FROM temp.reopened AS r JOIN follower AS f ON f.previous_id = r.task_id \
+         JOIN outcome AS o ON o.task_id = f.task_id WHERE o.state = 2 AND o.class = 11 \
+         UNION \
+         SELECT f.task_id FROM later AS l JOIN follower AS f ON f.previous_id = l.task_id \
+         JOIN outcome AS o ON o.task_id = f.task_id WHERE o.state = 2 AND o.class = 11 \
+     ) \
+     SELECT task_id, 1 FROM later";
+
+const SEVERAL: &str = "INSERT OR IGNORE INTO temp.several (device_key) \
+     SELECT t.device_key FROM temp.reopened AS r CROSS JOIN task AS t ON t.id = r.task_id \
+     WHERE EXISTS (SELECT 1 FROM follower AS f WHERE f.previous_id = t.id) \
+     OR EXISTS (SELECT 1 FROM follower AS f WHERE f.task_id = t.id) \
+     ORDER BY 1";
+
+const DEVICE_TASKS: &str = concat!(
+    "SELECT t.id, t.device_key, p.product_key, t.payload_id, \
+         CASE WHEN o.task_id IS NOT NULL THEN o.state WHEN NOT ",
+    in_no_span!("t.id"),
+    " THEN 1 END AS state, o.class, \
+         r.task_id IS NOT NULL AND NOT r.blocked AS wanted, coalesce(r.overtaken, 0) AS overtaken \
+     FROM (SELECT device_key FROM temp.several WHERE device_key > ?2 ORDER BY device_key LIMIT ?3) AS s \
+     CROSS JOIN device_task AS d ON d.run_id = ?1 AND d.device_key = s.device_key \
+     CROSS JOIN task AS t ON t.id = d.task_id \
+     CROSS JOIN payload AS p ON p.id = t.payload_id \
+     LEFT JOIN outcome AS o ON o.task_id = t.id \
+     LEFT JOIN temp.reopened AS r ON r.task_id = t.id \
+     ORDER BY t.device_key, p.product_key, t.line, t.id"
+);
 
 async fn reopen(
     connection: &mut SqliteConnection,

@@ -45,10 +45,12 @@ pub struct Run {
     pub ordered: bool,
     /// The most devices that the platform takes in one request, when that has been found.
     pub chunk_limit: Option<u32>,
+    /// A fingerprint of the account that pushes it; none before its first push, and where only a token is known.
+    pub account: Option<String>,
 }
 
 const SELECT: &str = "SELECT id, name, manifest, manifest_path, manifest_sha256, defaults, base_url, identity, state, finished_at, tasks, \
-     first_task, end_task, ordered, chunk_limit FROM run";
+     first_task, end_task, ordered, chunk_limit, account FROM run";
 
 impl Store {
     /// The run of this name.
@@ -121,6 +123,16 @@ impl Store {
         Ok(())
     }
 
+    /// Notes which account pushes a run.
+    pub async fn set_account(&mut self, run: RunId, account: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE run SET account = ?2 WHERE id = ?1")
+            .bind(run.0)
+            .bind(account)
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
     /// Notes how a push ended.
     pub async fn set_state(
         &mut self,
@@ -160,5 +172,6 @@ fn read(row: &SqliteRow) -> Result<Run, StoreError> {
         end_task: TaskId(row.try_get("end_task")?),
         ordered: row.try_get("ordered")?,
         chunk_limit: row.try_get("chunk_limit")?,
+        account: row.try_get("account")?,
     })
 }

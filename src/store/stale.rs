@@ -1,8 +1,8 @@
 //! Whether what a run has yet to send is older than what its devices have accepted since.
 
-use sqlx::Connection;
+use sqlx::SqliteConnection;
 
-use super::{RetryFilter, Run, Store, StoreError, owner::BEGIN, retry, span::in_no_span};
+use super::{Run, Store, StoreError, span::in_no_span};
 
 #[cfg(test)]
 mod tests;
@@ -24,27 +24,45 @@ const ANY_YOUNGER: &str = "SELECT EXISTS ( \
          WHERE y.id > ?1 AND y.base_url = ?2 AND y.state <> 'staging' \
      ) OR EXISTS (SELECT 1 FROM pruned_run WHERE id > ?1 AND base_url = ?2)";
 
-/// Devices with a task that is pending or in the table `reopened`, and a service of it that they have accepted from a younger run.
+macro_rules! overtaken {
+    ($device:literal) => {
+        concat!(
+            "(EXISTS ( \
+                 SELECT 1 FROM acceptance AS c \
+                 WHERE c.device_key = ",
+            $device,
+            " AND c.product_key = s.product_key AND c.service IS s.service AND c.run > ?1 AND c.base_url = ?2 \
+             ) OR EXISTS ( \
+                 SELECT 1 FROM device_past AS b CROSS JOIN pruned_run AS g ON g.id = b.run_id \
+                 WHERE b.device_key = ",
+            $device,
+            " AND b.product_key = s.product_key AND b.service = coalesce(s.service, '') AND b.run_id > ?1 AND g.base_url = ?2 \
+             ))"
+        )
+    };
+}
+
+/// Devices with a task that is pending, and a service of it that they have accepted from a younger run.
 pub(super) const STALE: &str = concat!(
     "SELECT count(*), min(device_key), product_key, service FROM ( \
          SELECT t.device_key, s.product_key, s.service \
          FROM task AS t CROSS JOIN payload_service AS s ON s.payload_id = t.payload_id \
          WHERE t.id >= ?3 AND t.id < ?4 \
-         AND (NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = t.id) AND ",
+         AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = t.id) AND ",
     in_no_span!("t.id"),
-    " \
-             OR EXISTS (SELECT 1 FROM temp.reopened AS e WHERE e.task_id = t.id)) \
-         AND (EXISTS ( \
-             SELECT 1 FROM acceptance AS c \
-             WHERE c.device_key = t.device_key AND c.product_key = s.product_key AND c.service IS s.service \
-             AND c.run > ?1 AND c.base_url = ?2 \
-         ) OR EXISTS ( \
-             SELECT 1 FROM device_past AS b CROSS JOIN pruned_run AS g ON g.id = b.run_id \
-             WHERE b.device_key = t.device_key AND b.product_key = s.product_key AND b.service = coalesce(s.service, '') \
-             AND b.run_id > ?1 AND g.base_url = ?2 \
-         )) \
-         GROUP BY s.product_key, t.device_key \
+    " AND ",
+    overtaken!("t.device_key"),
+    " GROUP BY s.product_key, t.device_key \
      )"
+);
+
+/// Marks the tasks in the table `reopened` of which the device has accepted a service from a younger run.
+pub(super) const MARK_OVERTAKEN: &str = concat!(
+    "UPDATE temp.reopened SET overtaken = 1 WHERE EXISTS ( \
+         SELECT 1 FROM task AS t CROSS JOIN payload_service AS s ON s.payload_id = t.payload_id \
+         WHERE t.id = reopened.task_id AND ",
+    overtaken!("t.device_key"),
+    ")"
 );
 
 const NEWER: &str = "SELECT name FROM ( \
@@ -55,29 +73,25 @@ const NEWER: &str = "SELECT name FROM ( \
          WHERE b.device_key = ?3 AND b.product_key = ?4 AND b.service = coalesce(?5, '') AND b.run_id > ?1 AND g.base_url = ?2 \
      ) ORDER BY run DESC LIMIT 1";
 
+/// Whether any run at the same platform is younger than this one and has been accepted by any device.
+pub(super) async fn any_younger(
+    connection: &mut SqliteConnection,
+    run: &Run,
+) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(ANY_YOUNGER)
+        .bind(run.id.0)
+        .bind(&run.about.base_url)
+        .fetch_one(connection)
+        .await?)
+}
+
 impl Store {
-    /// What of this run is stale: its pending tasks, and those that a retry with this filter would send again, as far as a run that was
-    /// made after it has been accepted by the same device for the same service. Changes nothing.
-    pub async fn stale(
-        &mut self,
-        run: &Run,
-        retry: Option<&RetryFilter>,
-    ) -> Result<Option<Stale>, StoreError> {
+    /// What of this run is stale: its pending tasks, as far as a run that was made after it has been accepted by the same device for the
+    /// same service.
+    pub async fn stale(&mut self, run: &Run) -> Result<Option<Stale>, StoreError> {
         let target = &run.about.base_url;
-        let any_younger: bool = sqlx::query_scalar(ANY_YOUNGER)
-            .bind(run.id.0)
-            .bind(target)
-            .fetch_one(&mut self.connection)
-            .await?;
-        if !any_younger {
+        if !any_younger(&mut self.connection, run).await? {
             return Ok(None);
-        }
-        let mut transaction = self.connection.begin_with(BEGIN).await?;
-        match retry {
-            Some(filter) => {
-                retry::choose(&mut transaction, run, filter).await?;
-            }
-            None => retry::choose_none(&mut transaction).await?,
         }
         let (devices, example, product_key, service): (
             i64,
@@ -89,9 +103,8 @@ impl Store {
             .bind(target)
             .bind(run.first_task.0)
             .bind(run.end_task.0)
-            .fetch_one(&mut *transaction)
+            .fetch_one(&mut self.connection)
             .await?;
-        transaction.rollback().await?;
         let Some(example) = example else {
             return Ok(None);
         };

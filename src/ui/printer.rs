@@ -56,7 +56,7 @@ pub struct Terminal {
 pub struct Printer {
     stdout: Arc<dyn Fn() -> Box<dyn Write + Send> + Send + Sync>,
     stdout_terminal: Option<Terminal>,
-    stderr_terminal: bool,
+    stderr_takes_bar: bool,
     screen: Screen,
     quiet: bool,
     words: LogFormat,
@@ -77,7 +77,7 @@ impl Printer {
         Self {
             stdout: Arc::new(|| Box::new(io::stdout())),
             stdout_terminal,
-            stderr_terminal,
+            stderr_takes_bar: stderr_terminal && !is_dumb(|name| std::env::var_os(name)),
             screen: Screen::of_process(stderr_terminal, colour && stderr_terminal),
             quiet,
             words,
@@ -93,7 +93,7 @@ impl Printer {
         let printer = Self {
             stdout: Arc::new(move || Box::new(out.clone())),
             stdout_terminal: terminal,
-            stderr_terminal: false,
+            stderr_takes_bar: false,
             screen: Screen::new(Box::new(captured.err.clone()), false),
             quiet: false,
             words: LogFormat::Text,
@@ -147,9 +147,9 @@ impl Printer {
         &self.screen
     }
 
-    /// Whether stderr is a terminal, on which a bar can be drawn.
-    pub fn stderr_is_terminal(&self) -> bool {
-        self.stderr_terminal
+    /// Whether stderr is a terminal on which a bar can be drawn.
+    pub fn stderr_takes_a_bar(&self) -> bool {
+        self.stderr_takes_bar
     }
 
     /// Whether only warnings are said.
@@ -240,8 +240,12 @@ impl std::fmt::Debug for Stdout {
 
 /// <https://no-color.org>: any value but the empty one says no.
 fn colour_is_welcome(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> bool {
-    variable("NO_COLOR").is_none_or(|value| value.is_empty())
-        && variable("TERM").is_none_or(|value| value != "dumb")
+    variable("NO_COLOR").is_none_or(|value| value.is_empty()) && !is_dumb(variable)
+}
+
+/// Whether the terminal says of itself that it can do nothing but print.
+fn is_dumb(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> bool {
+    variable("TERM").is_some_and(|value| value == "dumb")
 }
 
 /// What a captured printer has printed.

@@ -1,28 +1,24 @@
 //! Shows how a push gets on, from the engine's events, until they end.
 
-mod echo;
 mod rate;
 mod rollout;
 mod words;
 
 use std::time::Duration;
 
-use console::Term;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::{
     sync::mpsc::Receiver,
     time::{Instant, MissedTickBehavior, interval_at},
 };
 
 use self::{
-    echo::EchoProof,
     rate::Window,
     rollout::phase_after,
-    words::{Snapshot, event_words},
+    words::{Halt, Snapshot, event_words},
 };
 use super::printer::Printer;
 use crate::{
-    engine::{Event, Phase},
+    engine::{Event, Pause, Phase},
     model::{Counts, ProgressMode, Timestamp},
 };
 
@@ -35,8 +31,8 @@ const SAME_LINE_EVERY: Duration = Duration::from_mins(1);
 /// How often the bar is brought up to date when nothing happens: its clock goes on.
 const BAR_EVERY: Duration = Duration::from_secs(1);
 
-/// How often a bar is drawn anew at most.
-const DRAWN_PER_SECOND: u8 = 20;
+/// A bar is drawn anew after this at the earliest.
+const BAR_APART: Duration = Duration::from_millis(50);
 
 /// What has been learnt from the events so far.
 pub(super) struct Session {
@@ -45,7 +41,10 @@ pub(super) struct Session {
     latest_due: Option<Timestamp>,
     found: Option<f64>,
     window: Window,
+    /// Since most of what is left waits for throttled devices.
+    tail: Option<Window>,
     phase: Phase,
+    pause: Option<Pause>,
 }
 
 impl Session {
@@ -56,7 +55,9 @@ impl Session {
             latest_due: None,
             found: None,
             window: Window::new(started, counts.ended()),
+            tail: None,
             phase: Phase::Rest,
+            pause: None,
         }
     }
 
@@ -73,7 +74,20 @@ impl Session {
             self.latest_due = latest_due;
             self.found = found;
             self.window.add(now, counts.ended(), requests);
+            if 2 * counts.snoozing < counts.pending || counts.pending == 0 {
+                self.tail = None;
+            } else {
+                let tail = self
+                    .tail
+                    .get_or_insert_with(|| Window::new(now, counts.ended()));
+                tail.add(now, counts.ended(), requests);
+            }
             return None;
+        }
+        match event {
+            Event::Paused(pause) => self.pause = Some(pause.clone()),
+            Event::Resumed { .. } | Event::Draining { .. } => self.pause = None,
+            _ => {}
         }
         if let Event::Rollout(step) = event {
             self.phase = phase_after(step).unwrap_or(self.phase);
@@ -83,15 +97,32 @@ impl Session {
 
     /// Where the push stands, in one line.
     pub(super) fn line(&self, now: Timestamp) -> String {
-        self.snapshot(now).line()
+        let halt = self.halt(now);
+        self.snapshot(now, halt.as_ref()).line()
     }
 
-    fn snapshot(&self, now: Timestamp) -> Snapshot {
+    /// Where the push stands, as the lines of a bar.
+    fn block(&self, now: Timestamp, room: usize) -> Vec<String> {
+        let halt = self.halt(now);
+        self.snapshot(now, halt.as_ref()).block(room)
+    }
+
+    fn halt(&self, now: Timestamp) -> Option<Halt> {
+        self.pause.as_ref().map(|pause| Halt {
+            reason: pause.reason.clone(),
+            next: Some(now.until(pause.probe_at)).filter(|next| !next.is_zero()),
+            give_up: now.until(pause.give_up_at),
+        })
+    }
+
+    fn snapshot<'a>(&self, now: Timestamp, pause: Option<&'a Halt>) -> Snapshot<'a> {
         Snapshot {
             counts: self.counts,
             elapsed: self.started.until(now),
             pace: self.window.pace(now),
             phase: self.phase,
+            pause,
+            tail: self.tail.as_ref().map(|tail| tail.pace(now)),
             latest_due: self.latest_due.map(|due| now.until(due)),
             found: self.found,
         }
@@ -127,72 +158,51 @@ pub async fn watch(
 ) {
     let mut session = Session::new(counts, now());
     let mode = match mode {
-        ProgressMode::Auto if printer.stderr_is_terminal() => ProgressMode::Bar,
-        ProgressMode::Auto => ProgressMode::Lines,
+        // A bar needs a terminal that can move its cursor, whoever asks for it.
+        ProgressMode::Auto | ProgressMode::Bar if printer.stderr_takes_a_bar() => ProgressMode::Bar,
+        ProgressMode::Auto | ProgressMode::Bar => ProgressMode::Lines,
         chosen => chosen,
     };
-    let bar =
-        (mode == ProgressMode::Bar && !printer.is_quiet()).then(|| new_bar(draw_target(&printer)));
-    if let Some(bar) = &bar {
-        update(bar, &session.snapshot(now()));
-        printer.screen().show(bar.clone());
+    let has_bar = mode == ProgressMode::Bar && !printer.is_quiet();
+    let screen = printer.screen();
+    let draw = |session: &Session, now| screen.draw(session.block(now, screen.room()));
+    if has_bar {
+        draw(&session, now());
     }
-    let every = if bar.is_some() { BAR_EVERY } else { LINE_EVERY };
+    let every = if has_bar { BAR_EVERY } else { LINE_EVERY };
     let mut lines = Lines::default();
+    let mut drawn = Instant::now();
     let mut ticks = interval_at(Instant::now() + every, every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
+        let ticked = tokio::select! {
             event = events.recv() => {
                 let Some(event) = event else { break };
                 if let Some(words) = session.take(&event, now()) {
                     printer.say(&words);
                 }
+                false
             }
             _ = ticks.tick(), if mode != ProgressMode::None => {
                 let now = now();
                 if mode == ProgressMode::Lines && lines.is_due(session.counts, now) {
                     printer.say(&session.line(now));
                 }
+                true
             }
-        }
-        if let Some(bar) = &bar {
-            update(bar, &session.snapshot(now()));
+        };
+        if has_bar && (ticked || drawn.elapsed() >= BAR_APART) {
+            draw(&session, now());
+            drawn = Instant::now();
         }
     }
-    printer.screen().clear();
-}
-
-/// stderr when it is a terminal; elsewhere nothing is drawn.
-fn draw_target(printer: &Printer) -> ProgressDrawTarget {
-    if printer.stderr_is_terminal() {
-        let terminal = EchoProof(Term::buffered_stderr());
-        ProgressDrawTarget::term_like_with_hz(Box::new(terminal), DRAWN_PER_SECOND)
-    } else {
-        ProgressDrawTarget::hidden()
+    if has_bar {
+        screen.draw(Vec::new());
     }
-}
-
-fn new_bar(target: ProgressDrawTarget) -> ProgressBar {
-    // The template is a constant, and a test draws it; the plain bar is never reached.
-    let style = ProgressStyle::with_template("{wide_bar} {prefix}\n{msg}").map_or_else(
-        |_| ProgressStyle::default_bar(),
-        |style| style.progress_chars("█▉▊▋▌▍▎▏ "),
-    );
-    ProgressBar::with_draw_target(Some(0), target).with_style(style)
-}
-
-fn update(bar: &ProgressBar, snapshot: &Snapshot) {
-    bar.set_length(snapshot.counts.tasks);
-    bar.set_prefix(snapshot.position());
-    bar.set_message(format!("{}\n{}", snapshot.standings(), snapshot.paces()));
-    bar.set_position(snapshot.counts.ended());
 }
 
 #[cfg(test)]
 mod tests {
-    use indicatif::InMemoryTerm;
-
     use super::*;
     use crate::engine::Pause;
 
@@ -267,7 +277,7 @@ mod tests {
             found: None,
         };
         assert_eq!(session.take(&progress, Timestamp(10_000)), None);
-        let snapshot = session.snapshot(Timestamp(10_000));
+        let snapshot = session.snapshot(Timestamp(10_000), None);
         assert_eq!(
             (snapshot.pace.devices * 10.0, snapshot.pace.requests * 10.0),
             (100.0, 1.0)
@@ -279,9 +289,53 @@ mod tests {
     }
 
     #[test]
+    fn an_outage_is_told_until_it_is_over() {
+        let mut session = Session::new(counts(400, 0, 0), Timestamp(0));
+        let paused = |probe_at| {
+            Event::Paused(Pause {
+                reason: "connection refused".into(),
+                probe_at: Timestamp(probe_at),
+                give_up_at: Timestamp(1_800_000),
+            })
+        };
+        session.take(&paused(2_000), Timestamp(1_000));
+        let block = |session: &Session, now| session.block(Timestamp(now), 59).join("\n");
+        let told = block(&session, 1_000);
+        assert!(
+            told.contains("40 %), paused\npaused: connection refused\nnext try in 1.0 s,"),
+            "{told}"
+        );
+        assert!(!told.contains(" left"), "{told}");
+        assert!(block(&session, 2_500).contains("trying now, gives up in 29 min 58 s"));
+        session.take(&paused(8_000), Timestamp(3_000));
+        assert!(block(&session, 3_000).contains("next try in 5.0 s"));
+        let after = Duration::from_secs(9);
+        session.take(&Event::Resumed { after }, Timestamp(10_000));
+        assert!(!block(&session, 10_000).contains("paused"));
+    }
+
+    #[test]
+    fn the_pace_of_throttled_devices_counts_from_when_they_are_most_of_what_is_left() {
+        let mut session = Session::new(counts(0, 0, 0), Timestamp(0));
+        let mut told = |at: i64, accepted, snoozing, due| {
+            let progress = Event::Progress {
+                counts: counts(accepted, 0, snoozing),
+                requests: 1,
+                latest_due: Some(Timestamp(due)),
+                found: None,
+            };
+            session.take(&progress, Timestamp(at));
+            session.block(Timestamp(at), 59)[0].clone()
+        };
+        assert!(told(10_000, 500, 10, 12_000).ends_with("10 s left"));
+        assert!(told(12_000, 900, 95, 16_000).ends_with("at least 4.0 s left"));
+        // At the pace of the whole push it would be 5 s.
+        assert!(told(16_000, 908, 90, 20_000).ends_with("at least 46 s left"));
+        assert!(told(18_000, 1000, 0, 18_000).ends_with(", 0.0 s left"));
+    }
+
+    #[test]
     fn the_bar_fits_a_common_terminal() {
-        let term = InMemoryTerm::new(5, 80);
-        let bar = new_bar(ProgressDrawTarget::term_like(Box::new(term.clone())));
         let mut session = Session::new(counts(0, 0, 0), Timestamp(0));
         session.take(
             &Event::Progress {
@@ -292,12 +346,11 @@ mod tests {
             },
             Timestamp(10_000),
         );
-        update(&bar, &session.snapshot(Timestamp(10_000)));
-        bar.force_draw();
-        insta::assert_snapshot!(term.contents(), @r"
-        ████████████▎                                     250 of 1,000 (25 %), 30 s left
+        insta::assert_snapshot!(session.block(Timestamp(10_000), 59).join("\n"), @r"
+        ███████                      250 of 1,000 (25 %), 30 s left
         240 accepted · 10 failed · 5 snoozing · 16 in flight
-        25.0 devices/s, 0.30 requests/s of about 38.8 · 10 s elapsed
+        25.0 devices/s, 0.30 requests/s of about 38.8
+        10 s elapsed
         ");
     }
 }

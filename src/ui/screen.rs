@@ -5,10 +5,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use indicatif::ProgressBar;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::aside::{Aside, Written};
+use super::{
+    aside::{Aside, Written},
+    bar::{Bar, Size},
+};
 
 /// A handle of stderr. Clones are the same screen; while a bar stands on it, it is taken away for each line that is written.
 ///
@@ -23,8 +25,18 @@ struct Shared {
     sink: Box<dyn Write + Send>,
     /// Tells when what the sink was given has been written, if it writes aside.
     written: Option<Written>,
-    bar: Option<ProgressBar>,
+    bar: Bar,
+    size: SizeOf,
 }
+
+/// Tells the terminal's size at the moment.
+type SizeOf = Arc<dyn Fn() -> Size + Send + Sync>;
+
+/// What a terminal has that does not say.
+const COMMON: Size = Size {
+    rows: 24,
+    columns: 80,
+};
 
 impl Screen {
     pub(super) fn new(sink: Box<dyn Write + Send>, colour: bool) -> Self {
@@ -32,7 +44,8 @@ impl Screen {
             shared: Arc::new(Mutex::new(Shared {
                 sink,
                 written: None,
-                bar: None,
+                bar: Bar::default(),
+                size: Arc::new(size_of_stderr),
             })),
             colour,
         }
@@ -72,35 +85,50 @@ impl Screen {
         let _ = self.write(format!("{text}\n").as_bytes());
     }
 
-    /// Puts a bar on the screen.
-    pub(super) fn show(&self, bar: ProgressBar) {
-        self.lock().bar = Some(bar);
+    /// How wide a line of the bar may be.
+    pub(super) fn room(&self) -> usize {
+        let size = Arc::clone(&self.lock().size);
+        size().room()
     }
 
-    /// Takes the bar away for good.
-    pub(super) fn clear(&self) {
-        if let Some(bar) = self.lock().bar.take() {
-            bar.finish_and_clear();
-        }
+    /// Shows these lines below everything else, in place of those before; no lines take the bar away.
+    pub(super) fn draw(&self, lines: Vec<String>) {
+        let mut shared = self.lock();
+        let size = (shared.size)();
+        let drawing = shared.bar.draw(lines, size);
+        // As with a line: a terminal that cannot be written to is nothing that could be told anywhere.
+        let _ = shared.put(drawing.as_bytes());
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
         let mut shared = self.lock();
-        let Shared { sink, bar, .. } = &mut *shared;
-        let mut write = || {
-            sink.write_all(bytes)?;
-            sink.flush()
-        };
-        match bar {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        }
+        let size = (shared.size)();
+        // In one piece, so that the bar does not flicker.
+        let mut all = shared.bar.erase(size).into_bytes();
+        all.extend_from_slice(bytes);
+        all.extend(shared.bar.restore(size).into_bytes());
+        shared.put(&all)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Shared> {
         // A panic elsewhere must not take away the screen that is to tell of it.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Shared {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.sink.write_all(bytes)?;
+        self.sink.flush()
+    }
+}
+
+fn size_of_stderr() -> Size {
+    let (rows, columns) = console::Term::stderr()
+        .size_checked()
+        .filter(|(rows, columns)| *rows > 0 && *columns > 0)
+        .unwrap_or((COMMON.rows, COMMON.columns));
+    Size { rows, columns }
 }
 
 impl std::fmt::Debug for Screen {
@@ -137,9 +165,6 @@ impl MakeWriter<'_> for Screen {
 
 #[cfg(test)]
 mod tests {
-    use indicatif::{InMemoryTerm, ProgressDrawTarget, ProgressStyle};
-
-    use super::*;
     use crate::ui::printer::Printer;
 
     #[test]
@@ -161,37 +186,20 @@ mod tests {
         );
     }
 
-    /// Looks at the terminal whenever something is written.
-    struct Watch(InMemoryTerm, Arc<Mutex<Vec<String>>>);
-    impl Write for Watch {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.1.lock().unwrap().push(self.0.contents());
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[test]
     fn the_bar_is_away_while_a_line_is_written() {
-        let term = InMemoryTerm::new(5, 40);
-        let bar = ProgressBar::with_draw_target(
-            Some(10),
-            ProgressDrawTarget::term_like(Box::new(term.clone())),
-        )
-        .with_style(ProgressStyle::with_template("{pos} of {len}").unwrap());
-        bar.set_position(3);
-        bar.force_draw();
-        assert_eq!(term.contents(), "3 of 10");
-
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let screen = Screen::new(Box::new(Watch(term.clone(), Arc::clone(&seen))), false);
-        screen.show(bar);
+        let (printer, captured) = Printer::captured(None);
+        let screen = printer.screen();
+        screen.draw(vec!["3 of 10".into(), "3 accepted".into()]);
         screen.line("a log line");
-        assert_eq!(*seen.lock().unwrap(), [""], "the bar stood in the way");
-        assert_eq!(term.contents(), "3 of 10", "the bar did not come back");
-        screen.clear();
-        assert_eq!(term.contents(), "");
+        let shown = |bytes: &str| {
+            let mut terminal = vt100::Parser::new(24, 80, 0);
+            // What a terminal makes of the end of a line.
+            terminal.process(bytes.replace('\n', "\r\n").as_bytes());
+            terminal.screen().contents().trim_end().to_owned()
+        };
+        assert_eq!(shown(&captured.stderr()), "a log line\n3 of 10\n3 accepted");
+        screen.draw(Vec::new());
+        assert_eq!(shown(&captured.stderr()), "a log line");
     }
 }

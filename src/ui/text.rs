@@ -38,6 +38,16 @@ fn is_harmful(character: char) -> bool {
             '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+/// How many columns a text takes on a terminal.
+pub(super) fn width(text: &str) -> usize {
+    console::measure_text_width(text)
+}
+
+/// The text as far as it fits into so many columns; what is cut is marked.
+pub(super) fn cut(text: &str, columns: usize) -> String {
+    console::truncate_str(text, columns, "…").into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

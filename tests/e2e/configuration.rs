@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use fleetpush::cli::keys;
+use fleetpush::{cli::keys, simulator::Scenario};
 use serde_json::Value;
 
 use crate::support::{Push, Sim, Site, devices};
@@ -107,7 +107,7 @@ fn what_is_wrong_in_the_file_is_told_with_its_place() {
         error("rate = 5\n\ndrain-timeout = 30\n"),
         "error: invalid value '30' for '--drain-timeout' in fleet.toml:3: add a unit, for example 30s, 30m or 30h\n"
     );
-    assert!(error("token = 'x'\n").contains("FLEETPUSH_TOKEN_FILE"));
+    assert!(error("token = 'x'\n").contains("token-file"));
 }
 
 #[test]
@@ -240,4 +240,69 @@ fn who_looks_for_simulated_runs_is_told_of_the_flag() {
         .says(&["; fleetpush runs lists them"]);
     let none = query(&["runs", "--simulate"]).expect(2);
     assert!(!none.stderr.contains("shows"), "{}", none.stderr);
+}
+
+#[test]
+fn a_profile_names_the_files_of_its_credentials() {
+    let sim = Sim::start(Scenario {
+        access_key: Some("team".into()),
+        access_secret: Some("hush".into()),
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(3));
+    site.write("team.key", "team\n");
+    site.write("team.secret", "hush\n");
+    site.write(
+        "fleet.toml",
+        "[profile.team]\naccess-key-file = \"team.key\"\naccess-secret-file = \"team.secret\"\n",
+    );
+    let args = ["--config", "fleet.toml", "--profile", "team"];
+    let mut push = site.push_command(&sim, &[&["run", "fleet.csv"][..], &args].concat());
+    push.env_remove("FLEETPUSH_ACCESS_KEY")
+        .env_remove("FLEETPUSH_ACCESS_SECRET");
+    Push::start(push).ended().expect(0);
+    let mut show = site.command(&[&["config", "show"][..], &args].concat());
+    show.env_remove("FLEETPUSH_ACCESS_KEY")
+        .env_remove("FLEETPUSH_ACCESS_SECRET");
+    let shown = Push::start(show).ended().expect(0).stdout;
+    assert!(shown.contains("profile team"), "{shown}");
+    assert!(!shown.contains("hush"), "{shown}");
+    // The secret itself is still no setting.
+    site.write("fleet.toml", "access-secret = \"hush\"\n");
+    site.push(&sim, &["run", "fleet.csv", "--config", "fleet.toml"])
+        .expect(2)
+        .says(&["fleet.toml:1", "access-secret-file"]);
+}
+
+#[test]
+fn a_run_goes_on_with_the_account_that_it_was_begun_with() {
+    let sim = Sim::start(Scenario {
+        refuse_status: Some(403),
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(5));
+    let push = |key: &str, args: &[&str]| {
+        let mut command = site.push_command(&sim, args);
+        command.env("FLEETPUSH_ACCESS_KEY", key);
+        Push::start(command).ended()
+    };
+    push("first", &["run", "fleet.csv", "--name", "night"]).expect(5);
+    sim.play(Scenario::default());
+    for args in [
+        &["run", "fleet.csv", "--name", "night"][..],
+        &["resume"],
+        &["retry"],
+    ] {
+        let ended = push("second", args).expect(2).says(&[
+            "run 'night' was begun with another AccessKey",
+            "--accept-account",
+        ]);
+        assert!(!ended.stderr.contains("first"), "{}", ended.stderr);
+    }
+    assert_eq!(sim.deliveries().len(), 0, "nothing has been sent");
+    // The key was rotated; from now on the run is the new one's.
+    push("second", &["resume", "--accept-account"]).expect(0);
+    push("first", &["resume"]).expect(2);
+    push("second", &["resume"]).expect(0);
+    assert_eq!(sim.deliveries().len(), 5);
 }

@@ -140,7 +140,7 @@ fn a_run_that_was_overtaken_can_be_cancelled_and_stays_so() {
 }
 
 #[test]
-fn a_retry_asks_for_a_word_too_and_changes_nothing_without_one() {
+fn a_retry_leaves_out_what_was_overtaken_and_a_dry_run_says_so() {
     let sim = Sim::start(Scenario {
         offline: 1.0,
         ..Scenario::default()
@@ -154,17 +154,25 @@ fn a_retry_asks_for_a_word_too_and_changes_nothing_without_one() {
     .expect(1);
     sim.play(Scenario::default());
     site.push(&sim, &["run", "new.csv"]).expect(0);
-    site.push(&sim, &["retry", "old"])
-        .expect(2)
-        .says(&["10 devices", "leave them as they are"]);
-    assert_eq!(site.journal().runs[0].failed, 20);
+    let left_out = "10 left out: older than what the device has accepted since, for example of DK00001; --allow-stale";
+    site.push(&sim, &["retry", "old", "--dry-run"])
+        .expect(0)
+        .says(&["run 'old': 10 tasks would be sent again", left_out]);
     assert_eq!(sim.deliveries().len(), 10);
-    // What nobody has overtaken goes out without a word.
-    let fresh = ["retry", "old", "--device", "DK00015"];
-    site.push(&sim, &fresh).expect(1);
-    assert_eq!(sim.deliveries().len(), 11);
+    site.push(&sim, &["retry", "old"])
+        .expect(1)
+        .says(&["run 'old': 10 tasks sent again", left_out]);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert_eq!((journal.runs[0].failed, journal.runs[0].accepted), (10, 10));
+    // When nothing else is chosen, nothing is sent and nothing has changed.
+    site.push(&sim, &["retry", "old"])
+        .expect(1)
+        .says(&[left_out, "no task is chosen"]);
+    assert_eq!(sim.deliveries().len(), 20);
     site.push(&sim, &["retry", "old", "--allow-stale"])
-        .expect(0);
+        .expect(0)
+        .says(&["10 of them older than what the device has accepted since"]);
     agree(&site.journal(), &sim);
 }
 

@@ -1,7 +1,7 @@
 //! Several tasks of one device.
 
 use super::*;
-use crate::{engine::Stop, model::AfterFailure};
+use crate::{engine::Stop, journal::staleness::Leave, model::AfterFailure};
 
 #[tokio::test]
 async fn tasks_of_a_device_go_out_in_order_and_duplicates_not_at_all() {
@@ -101,10 +101,14 @@ async fn a_retry_takes_blocked_tasks_along_in_order() {
     };
     let mut store = bench.store().await;
     let run = bench.run(&mut store).await;
-    let plan = store.plan_retry(&run, &filter).await.unwrap();
+    let plan = crate::journal::retry::plan(&mut store, &run, &filter, Leave::STALE)
+        .await
+        .unwrap();
     assert_eq!((plan.chosen, plan.blocked), (1, 2));
     assert_eq!(
-        store.retry(&run, &filter, Timestamp(5)).await.unwrap(),
+        crate::journal::retry::reopen(&mut store, &run, &filter, Leave::STALE, Timestamp(5))
+            .await
+            .unwrap(),
         plan
     );
     store.close().await.unwrap();
@@ -189,10 +193,15 @@ async fn a_retry_of_several_tasks_of_a_device_keeps_their_order() {
 
     let mut store = bench.store().await;
     let run = bench.run(&mut store).await;
-    let plan = store
-        .retry(&run, &everything(&[TaskState::Failed]), Timestamp(5))
-        .await
-        .unwrap();
+    let plan = crate::journal::retry::reopen(
+        &mut store,
+        &run,
+        &everything(&[TaskState::Failed]),
+        Leave::STALE,
+        Timestamp(5),
+    )
+    .await
+    .unwrap();
     assert_eq!((plan.chosen, plan.blocked), (3, 0));
     store.close().await.unwrap();
     // Those that wait have been sent before, and the results say so.
@@ -228,7 +237,10 @@ async fn a_second_retry_of_an_earlier_task_goes_first() {
     for code in [61005, 61002] {
         let mut filter = everything(&[TaskState::Failed]);
         filter.codes = vec![code];
-        let plan = store.retry(&run, &filter, Timestamp(5)).await.unwrap();
+        let plan =
+            crate::journal::retry::reopen(&mut store, &run, &filter, Leave::STALE, Timestamp(5))
+                .await
+                .unwrap();
         assert_eq!(plan.chosen, 1);
     }
     store.close().await.unwrap();
@@ -249,10 +261,15 @@ async fn a_failed_retry_blocks_what_waits_behind_tasks_that_were_done() {
     assert_eq!(bench.push().await.0, Stop::Complete);
     let mut store = bench.store().await;
     let run = bench.run(&mut store).await;
-    store
-        .retry(&run, &everything(&[TaskState::Failed]), Timestamp(5))
-        .await
-        .unwrap();
+    crate::journal::retry::reopen(
+        &mut store,
+        &run,
+        &everything(&[TaskState::Failed]),
+        Leave::STALE,
+        Timestamp(5),
+    )
+    .await
+    .unwrap();
     store.close().await.unwrap();
     bench.after_failure = AfterFailure::Block;
     assert_eq!(bench.push().await.0, Stop::Complete);

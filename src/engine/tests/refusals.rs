@@ -12,6 +12,7 @@ use super::*;
 use crate::{
     engine::{Event, Stop},
     gateway::Outgoing,
+    journal::staleness::Leave,
     model::{TaskState, Timestamp},
     store::RetryFilter,
 };
@@ -272,7 +273,10 @@ async fn a_retried_payload_is_sent_again() {
     };
     let mut store = bench.store().await;
     let run = bench.run(&mut store).await;
-    let plan = store.retry(&run, &everything, Timestamp(5)).await.unwrap();
+    let plan =
+        crate::journal::retry::reopen(&mut store, &run, &everything, Leave::STALE, Timestamp(5))
+            .await
+            .unwrap();
     assert_eq!(plan.chosen, 100);
     store.close().await.unwrap();
     assert_eq!(bench.push().await.0, Stop::Complete);

@@ -9,6 +9,7 @@ use super::*;
 use crate::{
     engine::{Event, Phase, RolloutStep, Stop},
     gateway::Outgoing,
+    journal::staleness::Leave,
     model::CanaryVerdict,
 };
 
@@ -297,10 +298,15 @@ async fn failed_devices_of_a_canary_can_be_tried_again_before_it_is_judged() {
         codes: Vec::new(),
         devices: Vec::new(),
     };
-    store
-        .retry(&run, &all, crate::model::Timestamp(1))
-        .await
-        .unwrap();
+    crate::journal::retry::reopen(
+        &mut store,
+        &run,
+        &all,
+        Leave::STALE,
+        crate::model::Timestamp(1),
+    )
+    .await
+    .unwrap();
     store.close().await.unwrap();
     let (stop, events) = bench.push().await;
     assert_eq!(stop, Stop::Complete);

@@ -4,9 +4,13 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    model::{Class, TaskState, Timestamp},
+    journal::{
+        retry::{RetryPlan, plan, reopen},
+        staleness::Leave,
+    },
+    model::{AfterFailure, Class, TaskState, Timestamp},
     store::{
-        Next,
+        Next, RetryFilter,
         tests::pushed::{accepted, push, staged},
     },
 };
@@ -38,7 +42,7 @@ fn all_failed() -> RetryFilter {
 async fn what_a_younger_run_has_delivered_makes_pending_tasks_stale() {
     let (_folder, mut store) = store().await;
     let old = staged(&mut store, "old", &THREE, NOW).await;
-    assert_eq!(store.stale(&old, None).await.unwrap(), None);
+    assert_eq!(store.stale(&old).await.unwrap(), None);
     let new = staged(
         &mut store,
         "new",
@@ -46,22 +50,22 @@ async fn what_a_younger_run_has_delivered_makes_pending_tasks_stale() {
         NOW,
     )
     .await;
-    assert_eq!(store.stale(&old, None).await.unwrap(), None, "not yet");
+    assert_eq!(store.stale(&old).await.unwrap(), None, "not yet");
     push(&mut store, &new, 1, NOW, accepted).await;
     let stale = Stale {
         devices: 2,
         example: "DK2".to_owned(),
         newer: "new".to_owned(),
     };
-    assert_eq!(store.stale(&old, None).await.unwrap(), Some(stale.clone()));
+    assert_eq!(store.stale(&old).await.unwrap(), Some(stale.clone()));
     // Of two runs side by side only the older one is stale, also when it has delivered last.
-    assert_eq!(store.stale(&new, None).await.unwrap(), None);
+    assert_eq!(store.stale(&new).await.unwrap(), None);
     // What a younger run has delivered stays delivered when it is pruned.
     store.prune(new.id).await.unwrap();
-    assert_eq!(store.stale(&old, None).await.unwrap(), Some(stale));
+    assert_eq!(store.stale(&old).await.unwrap(), Some(stale));
     // What has ended is no longer to be sent.
     push(&mut store, &old, 1, NOW, accepted).await;
-    assert_eq!(store.stale(&old, None).await.unwrap(), None);
+    assert_eq!(store.stale(&old).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -70,7 +74,7 @@ async fn another_service_product_or_platform_is_another_matter() {
     let old = staged(&mut store, "old", &THREE, NOW).await;
     let other = staged(&mut store, "other", &[("DK1", "reboot")], NOW).await;
     push(&mut store, &other, 1, NOW, accepted).await;
-    assert_eq!(store.stale(&old, None).await.unwrap(), None, "service");
+    assert_eq!(store.stale(&old).await.unwrap(), None, "service");
     let same = staged(&mut store, "same", &THREE, NOW).await;
     push(&mut store, &same, 1, NOW, accepted).await;
     for (what, sql, back) in [
@@ -89,13 +93,13 @@ async fn another_service_product_or_platform_is_another_matter() {
             .execute(&mut store.connection)
             .await
             .unwrap();
-        assert_eq!(store.stale(&old, None).await.unwrap(), None, "{what}");
+        assert_eq!(store.stale(&old).await.unwrap(), None, "{what}");
         sqlx::query(back)
             .execute(&mut store.connection)
             .await
             .unwrap();
     }
-    let stale = store.stale(&old, None).await.unwrap().unwrap();
+    let stale = store.stale(&old).await.unwrap().unwrap();
     assert_eq!(stale.devices, 3);
 }
 
@@ -112,7 +116,7 @@ async fn a_younger_run_that_was_not_accepted_makes_nothing_stale() {
         }
     })
     .await;
-    let stale = store.stale(&old, None).await.unwrap().unwrap();
+    let stale = store.stale(&old).await.unwrap().unwrap();
     assert_eq!((stale.devices, stale.example.as_str()), (1, "DK1"));
 }
 
@@ -125,29 +129,40 @@ async fn what_an_older_run_has_delivered_makes_nothing_stale() {
     push(&mut store, &new, 1, NOW, accepted).await;
     push(&mut store, &old, 1, NOW, accepted).await;
     store.prune(old.id).await.unwrap();
-    let stale = store.stale(&middle, None).await.unwrap().unwrap();
+    let stale = store.stale(&middle).await.unwrap().unwrap();
     assert_eq!((stale.devices, stale.example.as_str()), (1, "DK2"));
 }
 
 #[tokio::test]
-async fn a_retry_is_stale_for_what_it_would_send_again() {
+async fn a_retry_leaves_out_what_was_overtaken_unless_somebody_insists() {
     let (_folder, mut store) = store().await;
     let old = staged(&mut store, "old", &THREE, NOW).await;
     push(&mut store, &old, 1, NOW, rejected).await;
     let new = staged(&mut store, "new", &THREE[..2], NOW).await;
     push(&mut store, &new, 1, NOW, accepted).await;
-    assert_eq!(store.stale(&old, None).await.unwrap(), None);
-    let stale = store.stale(&old, Some(&all_failed())).await.unwrap();
-    assert_eq!(stale.unwrap().devices, 2);
-    let only_the_third = RetryFilter {
-        devices: vec!["DK3".to_owned()],
-        ..all_failed()
+    assert_eq!(store.stale(&old).await.unwrap(), None);
+    let mut leave = Leave {
+        stale: false,
+        after_failure: AfterFailure::Block,
     };
-    assert_eq!(
-        store.stale(&old, Some(&only_the_third)).await.unwrap(),
-        None
-    );
-    // It has changed nothing.
-    let plan = store.plan_retry(&old, &all_failed()).await.unwrap();
-    assert_eq!(plan.chosen, 3);
+    let filter = all_failed();
+    let expected = RetryPlan {
+        chosen: 1,
+        stale: 2,
+        example: Some("DK1".to_owned()),
+        ..RetryPlan::default()
+    };
+    // To plan is to change nothing.
+    for _ in 0..2 {
+        let plan = plan(&mut store, &old, &filter, leave).await.unwrap();
+        assert_eq!(plan, expected);
+    }
+    leave.stale = true;
+    let insisting = plan(&mut store, &old, &filter, leave).await.unwrap();
+    assert_eq!((insisting.chosen, insisting.stale), (3, 2));
+    leave.stale = false;
+    let done = reopen(&mut store, &old, &filter, leave, NOW).await.unwrap();
+    assert_eq!(done, expected);
+    let again = push(&mut store, &old, 1, NOW, accepted).await;
+    assert_eq!(again, ["DK3"]);
 }

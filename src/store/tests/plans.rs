@@ -30,6 +30,11 @@ const OF_DEVICES: &[(&str, &str)] = &[
         crate::store::throttles::EARLY_DUE,
     ),
     ("stale tasks", crate::store::stale::STALE),
+    ("overtaken tasks", crate::store::stale::MARK_OVERTAKEN),
+    (
+        "tasks of some devices",
+        crate::store::retry::CHOSEN_OF_DEVICES,
+    ),
 ];
 
 #[tokio::test]
@@ -41,7 +46,7 @@ async fn devices_are_found_by_their_keys() {
         .connect()
         .await
         .unwrap();
-    sqlx::query("CREATE TEMP TABLE reopened (task_id INTEGER PRIMARY KEY)")
+    sqlx::query("CREATE TEMP TABLE reopened (task_id INTEGER PRIMARY KEY, blocked INTEGER, overtaken INTEGER)")
         .execute(&mut connection)
         .await
         .unwrap();
@@ -49,7 +54,7 @@ async fn devices_are_found_by_their_keys() {
         let plan = plan(&mut connection, sql).await;
         for step in &plan {
             let table = step.strip_prefix("SCAN ").unwrap_or_default();
-            let small = ["r", "h"].contains(&table)
+            let small = ["r", "h", "temp.reopened"].contains(&table)
                 || table.contains("VIRTUAL TABLE")
                 || plan.iter().any(|other| {
                     // What a part of the statement has made.

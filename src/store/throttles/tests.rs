@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
+    journal::staleness::Leave,
     model::{AfterFailure, TaskState},
     store::{
         RetryFilter, Store, Wish,
@@ -191,7 +192,9 @@ async fn a_retry_leaves_a_throttled_device_alone_too() {
         codes: vec![],
         devices: vec![],
     };
-    store.retry(&first, &filter, later(1)).await.unwrap();
+    crate::journal::retry::reopen(&mut store, &first, &filter, Leave::STALE, later(1))
+        .await
+        .unwrap();
     let none: Vec<String> = Vec::new();
     assert_eq!(push(&mut store, &first, 5, later(1), accepted).await, none);
     assert_eq!(

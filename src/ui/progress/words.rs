@@ -9,42 +9,97 @@ use super::{
 use crate::{
     engine::{Event, Phase},
     model::{Counts, Timestamp},
-    ui::number::{counted, duration, grouped, percent, rate},
+    ui::{
+        number::{counted, duration, grouped, percent, rate},
+        text::{clean, cut, width},
+    },
 };
 
 /// Where a push stands at one moment.
+/// An outage, as it stands at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Halt {
+    /// What the platform or the network said.
+    pub(super) reason: String,
+    /// Until the next try; none while it is under way.
+    pub(super) next: Option<Duration>,
+    /// Until the push gives up.
+    pub(super) give_up: Duration,
+}
+
+impl Halt {
+    /// `next try in 4.0 s, gives up in 30 min 00 s`.
+    fn plan(&self) -> String {
+        let next = self.next.map_or_else(
+            || "trying now".to_owned(),
+            |next| format!("next try in {}", duration(next)),
+        );
+        format!("{next}, gives up in {}", duration(self.give_up))
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Snapshot {
+pub(super) struct Snapshot<'a> {
     pub(super) counts: Counts,
     /// Since the session began.
     pub(super) elapsed: Duration,
     pub(super) pace: Pace,
     pub(super) phase: Phase,
+    /// Why nothing is sent, in an outage.
+    pub(super) pause: Option<&'a Halt>,
     /// Until the last of the waiting tasks becomes due.
     pub(super) latest_due: Option<Duration>,
+    /// The pace since most of what is left waits for throttled devices, when it does.
+    pub(super) tail: Option<Pace>,
     /// The requests a second that the platform has been found to take.
     pub(super) found: Option<f64>,
 }
 
-impl Snapshot {
+impl Snapshot<'_> {
     /// A line of its own, for where there is no bar.
     pub(super) fn line(&self) -> String {
+        let pause = self.pause.map_or_else(String::new, |halt| {
+            format!(": {}; {}", halt.reason, halt.plan())
+        });
         format!(
-            "{} · {} · {}",
+            "{}{pause} · {} · {}",
             self.position(),
-            self.standings(),
-            self.paces()
+            self.standings().join(" · "),
+            self.paces().join(" · ")
         )
+    }
+
+    /// The block for a terminal with room for so many columns.
+    pub(super) fn block(&self, room: usize) -> Vec<String> {
+        let position = self.position();
+        let mut lines = vec![match room.checked_sub(width(&position) + 1) {
+            Some(columns) if columns >= SHORTEST => {
+                let ended = self.counts.ended();
+                format!("{} {position}", blocks(ended, self.counts.tasks, columns))
+            }
+            _ => position,
+        }];
+        if let Some(halt) = self.pause {
+            lines.push(format!("paused: {}", clean(&halt.reason)));
+            lines.push(halt.plan());
+        }
+        lines.extend(flowing(self.standings(), room));
+        lines.extend(flowing(self.paces(), room));
+        lines.iter().map(|line| cut(line, room)).collect()
     }
 
     /// `250 of 1,000 (25 %), 3 min 05 s left`.
     pub(super) fn position(&self) -> String {
         let Counts { tasks, .. } = self.counts;
         let ended = self.counts.ended();
-        let left = self.left().map_or_else(
-            || "time left unknown".into(),
-            |left| format!("{} left", duration(left)),
-        );
+        let left = match (self.pause, self.left()) {
+            (Some(_), _) => "paused".to_owned(),
+            (None, Some(left)) if self.tail.is_some() => {
+                format!("at least {} left", duration(left))
+            }
+            (None, Some(left)) => format!("{} left", duration(left)),
+            (None, None) => "time left unknown".to_owned(),
+        };
         format!(
             "{} of {} ({}), {left}",
             grouped(ended),
@@ -54,7 +109,7 @@ impl Snapshot {
     }
 
     /// `240 accepted · 10 failed · 5 snoozing · 16 in flight`.
-    pub(super) fn standings(&self) -> String {
+    fn standings(&self) -> Vec<String> {
         let Counts {
             accepted,
             failed,
@@ -72,39 +127,78 @@ impl Snapshot {
         }
         parts.push(format!("{} snoozing", grouped(snoozing)));
         parts.push(format!("{} in flight", grouped(in_flight)));
-        parts.join(" · ")
+        parts
     }
 
     /// `25.0 devices/s, 0.30 requests/s · 10 s elapsed`, and the phase of a careful start; with a rate that was found,
     /// `0.30 requests/s of about 38.8`.
-    pub(super) fn paces(&self) -> String {
+    fn paces(&self) -> Vec<String> {
         let Pace { devices, requests } = self.pace;
-        let phase = phase_words(self.phase).map_or_else(String::new, |words| format!(" · {words}"));
         let found = self
             .found
             .map_or_else(String::new, |found| format!(" of about {}", rate(found)));
-        format!(
-            "{} devices/s, {} requests/s{found} · {} elapsed{phase}",
-            rate(devices),
-            rate(requests),
-            duration(self.elapsed)
-        )
+        let mut parts = vec![
+            format!(
+                "{} devices/s, {} requests/s{found}",
+                rate(devices),
+                rate(requests)
+            ),
+            format!("{} elapsed", duration(self.elapsed)),
+        ];
+        parts.extend(phase_words(self.phase));
+        parts
     }
 
-    /// The time left: until all that is pending has gone out at this pace, and no shorter than until the last snooze ends.
+    /// The time left: until all that is pending has gone out at this pace, and no shorter than until the last snooze ends. When most of
+    /// what is left waits for throttled devices, the pace is that of these: the fleet was quicker before.
     fn left(&self) -> Option<Duration> {
         let waiting = self.latest_due.unwrap_or(Duration::ZERO);
         if self.counts.pending == 0 {
             return Some(Duration::ZERO);
         }
-        if self.pace.devices > 0.0 {
+        let pace = self.tail.unwrap_or(self.pace);
+        if pace.devices > 0.0 {
             let sending =
-                Duration::try_from_secs_f64(self.counts.pending as f64 / self.pace.devices).ok()?;
+                Duration::try_from_secs_f64(self.counts.pending as f64 / pace.devices).ok()?;
             return Some(sending.max(waiting));
         }
         // With nothing but snoozing devices left there is no pace, and no need of one.
-        (self.counts.snoozing == self.counts.pending).then_some(waiting)
+        let waits = self.tail.is_some() || self.counts.snoozing == self.counts.pending;
+        waits.then_some(waiting)
     }
+}
+
+/// A bar with fewer columns says nothing.
+const SHORTEST: usize = 8;
+
+/// A bar of so many columns.
+fn blocks(part: u64, whole: u64, columns: usize) -> String {
+    const PARTS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+    let eighths = (u128::from(part) * columns as u128 * 8)
+        .checked_div(u128::from(whole))
+        .unwrap_or(columns as u128 * 8) as usize;
+    let full = (eighths / 8).min(columns);
+    let mut bar = "█".repeat(full);
+    if full < columns {
+        bar.push(PARTS[eighths % 8]);
+        bar.extend(std::iter::repeat_n(' ', columns - full - 1));
+    }
+    bar
+}
+
+/// The parts with dots between them, in as many lines as they need.
+fn flowing(parts: Vec<String>, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in parts {
+        match lines.last_mut() {
+            Some(line) if width(line) + 3 + width(&part) <= room => {
+                line.push_str(" · ");
+                line.push_str(&part);
+            }
+            _ => lines.push(part),
+        }
+    }
+    lines
 }
 
 /// What is said of an event that concerns the push as a whole.
@@ -158,7 +252,7 @@ mod tests {
     use super::*;
     use crate::engine::Pause;
 
-    fn snapshot() -> Snapshot {
+    fn snapshot() -> Snapshot<'static> {
         Snapshot {
             counts: Counts {
                 tasks: 1_000_000,
@@ -176,7 +270,9 @@ mod tests {
                 requests: 25.0,
             },
             phase: Phase::Rest,
+            pause: None,
             latest_due: None,
+            tail: None,
             found: None,
         }
     }
@@ -229,6 +325,97 @@ mod tests {
         assert_eq!(left(6, 5, 0.0, Some(42)), None);
         assert_eq!(left(0, 0, 0.0, None), Some(0));
         assert_eq!(left(u64::MAX, 0, f64::MIN_POSITIVE, None), None);
+    }
+
+    #[test]
+    fn what_waits_for_throttled_devices_has_a_pace_of_its_own() {
+        let left = |devices: f64, due| {
+            let snapshot = Snapshot {
+                counts: Counts {
+                    tasks: 1000,
+                    accepted: 900,
+                    pending: 100,
+                    snoozing: 95,
+                    ..Counts::default()
+                },
+                pace: Pace {
+                    devices: 10.0,
+                    requests: 1.0,
+                },
+                tail: Some(Pace {
+                    devices,
+                    requests: 1.0,
+                }),
+                latest_due: Some(Duration::from_secs(due)),
+                ..snapshot()
+            };
+            snapshot.position()
+        };
+        assert_eq!(left(2.0, 20), "900 of 1,000 (90 %), at least 50 s left");
+        assert_eq!(
+            left(2.0, 60),
+            "900 of 1,000 (90 %), at least 1 min 00 s left"
+        );
+        assert_eq!(left(0.0, 30), "900 of 1,000 (90 %), at least 30 s left");
+    }
+
+    #[test]
+    fn in_an_outage_the_pause_is_told_and_no_time_left() {
+        let mut halt = Halt {
+            reason: "HTTP 503 from https://iot.example\u{1b}[2J".into(),
+            next: Some(Duration::from_secs(4)),
+            give_up: Duration::from_mins(30),
+        };
+        let block = |halt: &Halt| {
+            let snapshot = Snapshot {
+                pause: Some(halt),
+                ..snapshot()
+            };
+            snapshot.block(59).join("\n")
+        };
+        insta::assert_snapshot!(block(&halt), @r"
+        █████▊                  250,000 of 1,000,000 (25 %), paused
+        paused: HTTP 503 from https://iot.example\u{1b}[2J
+        next try in 4.0 s, gives up in 30 min 00 s
+        240,000 accepted · 9,000 failed · 56 snoozing
+        1,600 in flight
+        2,500 devices/s, 25.0 requests/s · 1 min 40 s elapsed
+        ");
+        halt.next = None;
+        assert!(block(&halt).contains("trying now, gives up in 30 min 00 s"));
+    }
+
+    #[test]
+    fn a_block_fits_its_room() {
+        let all = Snapshot {
+            counts: Counts {
+                in_doubt: 12_345,
+                ..snapshot().counts
+            },
+            phase: Phase::Canary {
+                ended: 40,
+                devices: 50,
+            },
+            found: Some(38.77),
+            ..snapshot()
+        };
+        for room in [1, 10, 19, 40, 59, 79] {
+            for line in all.block(room) {
+                assert!(width(&line) <= room, "{room}: {line}");
+            }
+        }
+        insta::assert_snapshot!(all.block(59).join("\n"), @r"
+        ███▋           262,345 of 1,000,000 (26 %), 5 min 00 s left
+        240,000 accepted · 9,000 failed · 12,345 in doubt
+        56 snoozing · 1,600 in flight
+        2,500 devices/s, 25.0 requests/s of about 38.8
+        1 min 40 s elapsed · canary: 40 of 50 devices ended
+        ");
+        assert_eq!(blocks(0, 10, 4), "    ");
+        assert_eq!(blocks(5, 10, 4), "██  ");
+        assert_eq!(blocks(10, 10, 4), "████");
+        assert_eq!(blocks(1, 32, 4), "▏   ");
+        assert_eq!(blocks(0, 0, 4), "████");
     }
 
     #[test]

@@ -1,0 +1,115 @@
+//! A retry: what of a run is sent again, and what is left out of it.
+
+use super::staleness::{Fate, Leave, Line, fates};
+use crate::{
+    model::{TaskId, Timestamp},
+    store::{DeviceTask, RetryDraft, RetryFilter, Run, Store, StoreError},
+};
+
+/// What a retry sends again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct RetryPlan {
+    /// Tasks that the filter chooses.
+    pub(crate) chosen: u64,
+    /// Tasks that were blocked by one of them, and go along.
+    pub(crate) blocked: u64,
+    /// Tasks left out because their devices have accepted the same service since, or sent all the same.
+    pub(crate) stale: u64,
+    /// One of the devices of those.
+    pub(crate) example: Option<String>,
+    /// Tasks left out because the one that blocked them has failed or is in doubt, and is not sent again.
+    pub(crate) waiting: u64,
+}
+
+/// What a retry with this filter would send again. Changes nothing.
+pub(crate) async fn plan(
+    store: &mut Store,
+    run: &Run,
+    filter: &RetryFilter,
+    leave: Leave,
+) -> Result<RetryPlan, StoreError> {
+    let mut draft = store.draft_retry(run, filter).await?;
+    let plan = decide(&mut draft, leave).await?;
+    draft.abandon().await?;
+    Ok(plan)
+}
+
+/// Opens the chosen tasks again, with a fresh budget of attempts.
+pub(crate) async fn reopen(
+    store: &mut Store,
+    run: &Run,
+    filter: &RetryFilter,
+    leave: Leave,
+    now: Timestamp,
+) -> Result<RetryPlan, StoreError> {
+    let mut draft = store.draft_retry(run, filter).await?;
+    let plan = decide(&mut draft, leave).await?;
+    draft.commit(now).await?;
+    Ok(plan)
+}
+
+async fn decide(draft: &mut RetryDraft<'_>, leave: Leave) -> Result<RetryPlan, StoreError> {
+    let mut plan = RetryPlan::default();
+    let mut after = String::new();
+    loop {
+        let page = draft.devices_with_several(&after).await?;
+        let Some(last) = page.last() else { break };
+        after.clone_from(&last.device_key);
+        let mut left_out = Vec::new();
+        for device in page.chunk_by(|one, next| {
+            (&one.device_key, &one.product_key) == (&next.device_key, &next.product_key)
+        }) {
+            decide_device(device, leave, &mut plan, &mut left_out);
+        }
+        draft.leave_out(&left_out).await?;
+    }
+    // The others have one task each, so that only a younger run can have overtaken them.
+    let overtaken = draft.overtaken_alone().await?;
+    plan.stale += overtaken.tasks;
+    plan.example = plan.example.or(overtaken.example);
+    if !leave.stale {
+        draft.leave_out_overtaken().await?;
+    }
+    (plan.chosen, plan.blocked) = draft.counts().await?;
+    Ok(plan)
+}
+
+fn decide_device(
+    device: &[DeviceTask],
+    leave: Leave,
+    plan: &mut RetryPlan,
+    left_out: &mut Vec<TaskId>,
+) {
+    let lines: Vec<Line<'_>> = device
+        .iter()
+        .map(|task| Line {
+            task: task.task,
+            ended: task.ended,
+            wanted: task.wanted,
+            overtaken: task.overtaken,
+            services: &task.services,
+        })
+        .collect();
+    let decided = fates(&lines, leave);
+    // What would be left out if nobody insisted is told all the same.
+    let by_rule = fates(
+        &lines,
+        Leave {
+            stale: false,
+            ..leave
+        },
+    );
+    for ((task, fate), rule) in device.iter().zip(&decided).zip(&by_rule) {
+        if *rule == Fate::Stale {
+            plan.stale += 1;
+            plan.example.get_or_insert_with(|| task.device_key.clone());
+        }
+        if *fate == Fate::Waits {
+            plan.waiting += 1;
+        }
+        // What goes along was taken along when the draft was made; it goes only when its blocker does.
+        if !matches!(fate, Fate::Sent | Fate::Along) {
+            left_out.push(task.task);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Which of a device's tasks a retry may send again, so that the device never ends with an older value than it had.
+
+use crate::model::{AfterFailure, Class, TaskId, TaskState};
+
+/// What a retry may do beyond the rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Leave {
+    /// `--allow-stale`: also send what is older than what the device has accepted since.
+    pub(crate) stale: bool,
+    /// With `--after-failure continue` a task goes without the one that it was blocked by.
+    pub(crate) after_failure: AfterFailure,
+}
+
+#[cfg(test)]
+impl Leave {
+    /// Whatever the filter chooses goes, however old; only what was blocked waits for its blocker.
+    pub(crate) const STALE: Self = Self {
+        stale: true,
+        after_failure: AfterFailure::Block,
+    };
+}
+
+/// A task among those of its device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line<'a> {
+    /// The task.
+    pub(crate) task: TaskId,
+    /// How it has ended, if it has.
+    pub(crate) ended: Option<(TaskState, Option<Class>)>,
+    /// Whether it is asked for.
+    pub(crate) wanted: bool,
+    /// Whether the device has accepted the same service from a younger run.
+    pub(crate) overtaken: bool,
+    /// The services that it calls; `None` stands for data whose services cannot be read.
+    pub(crate) services: &'a [Option<String>],
+}
+
+/// What becomes of a task in a retry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Nothing: it is not asked for, or has nothing to be sent again.
+    Stays,
+    /// It is sent again.
+    Sent,
+    /// It is sent again because the one that blocked it is.
+    Along,
+    /// It is left out: the device has accepted the same service since.
+    Stale,
+    /// It is left out: the one that blocked it has failed or is in doubt, and is not sent again.
+    Waits,
+}
+
+/// Decides for all tasks of one device in one run, in the order of the manifest.
+pub(crate) fn fates(lines: &[Line<'_>], leave: Leave) -> Vec<Fate> {
+    let mut fates = Vec::with_capacity(lines.len());
+    // Whether the task before has not succeeded and is not sent again.
+    let mut in_the_way = false;
+    // Whether the task before is sent again.
+    let mut goes = false;
+    for (place, line) in lines.iter().enumerate() {
+        let Some((state, class)) = line.ended else {
+            (in_the_way, goes) = (false, false);
+            fates.push(Fate::Stays);
+            continue;
+        };
+        // A duplicate was never to be sent, and stands for nothing.
+        if state == TaskState::Skipped {
+            fates.push(Fate::Stays);
+            continue;
+        }
+        let has_failed = matches!(state, TaskState::Failed | TaskState::InDoubt);
+        let was_blocked = class == Some(Class::Blocked);
+        let along = was_blocked && goes && !line.wanted;
+        let fate = if !has_failed || !(line.wanted || along) {
+            Fate::Stays
+        } else if !leave.stale && (line.overtaken || is_overtaken(line, &lines[place + 1..])) {
+            Fate::Stale
+        } else if was_blocked && in_the_way && leave.after_failure == AfterFailure::Block {
+            Fate::Waits
+        } else if along {
+            Fate::Along
+        } else {
+            Fate::Sent
+        };
+        goes = matches!(fate, Fate::Sent | Fate::Along);
+        in_the_way = has_failed && !goes;
+        fates.push(fate);
+    }
+    fates
+}
+
+/// Whether the device has accepted one of the line's services from a later line.
+fn is_overtaken(line: &Line<'_>, later: &[Line<'_>]) -> bool {
+    later
+        .iter()
+        .filter(|later| matches!(later.ended, Some((TaskState::Accepted, _))))
+        .any(|later| {
+            let same = |service| later.services.contains(service);
+            line.services.iter().any(same)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use Fate::{Along, Sent, Stale, Stays, Waits};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RULE: Leave = Leave {
+        stale: false,
+        after_failure: AfterFailure::Block,
+    };
+
+    /// A device's tasks in the order of the manifest, one a character: `a` accepted, `f` failed, `d` in doubt, `b` blocked, `s` skipped,
+    /// `.` pending; a capital is asked for.
+    fn lines<'a>(text: &str, services: &'a [Option<String>]) -> Vec<Line<'a>> {
+        let line = |(letter, task): (char, i64)| Line {
+            task: TaskId(task),
+            ended: match letter.to_ascii_lowercase() {
+                'a' => Some((TaskState::Accepted, Some(Class::Accepted))),
+                'f' => Some((TaskState::Failed, Some(Class::Offline))),
+                'd' => Some((TaskState::InDoubt, Some(Class::InDoubt))),
+                'b' => Some((TaskState::Failed, Some(Class::Blocked))),
+                's' => Some((TaskState::Skipped, None)),
+                _ => None,
+            },
+            wanted: letter.is_ascii_uppercase(),
+            overtaken: false,
+            services,
+        };
+        text.chars().zip(1..).map(line).collect()
+    }
+
+    fn decide(text: &str, leave: Leave) -> Vec<Fate> {
+        fates(&lines(text, &[Some("fuwu".into())]), leave)
+    }
+
+    #[test]
+    fn an_older_value_never_follows_a_newer_one() {
+        for (device, expected) in [
+            ("F", vec![Sent]),
+            // What the summary of a run with --after-failure continue suggests.
+            ("Fa", vec![Stale, Stays]),
+            ("Da", vec![Stale, Stays]),
+            ("FaF", vec![Stale, Stays, Sent]),
+            ("aF", vec![Stays, Sent]),
+            ("Fsa", vec![Stale, Stays, Stays]),
+            ("Ff", vec![Sent, Stays]),
+        ] {
+            assert_eq!(decide(device, RULE), expected, "{device}");
+        }
+    }
+
+    #[test]
+    fn what_was_blocked_goes_with_its_blocker_and_not_without() {
+        for (device, expected) in [
+            ("Fbb", vec![Sent, Along, Along]),
+            ("dB", vec![Stays, Waits]),
+            ("fBB", vec![Stays, Waits, Waits]),
+            ("fsB", vec![Stays, Stays, Waits]),
+            ("FB", vec![Sent, Sent]),
+            ("DBb", vec![Sent, Sent, Along]),
+            // What a doubt had blocked, when the doubt has been resolved.
+            ("aB", vec![Stays, Sent]),
+            // The blocker is under way already.
+            (".B", vec![Stays, Sent]),
+            // The blocker is stale, and so left out.
+            ("FBa", vec![Stale, Stale, Stays]),
+        ] {
+            assert_eq!(decide(device, RULE), expected, "{device}");
+        }
+    }
+
+    #[test]
+    fn somebody_may_insist() {
+        let stale = Leave {
+            stale: true,
+            ..RULE
+        };
+        assert_eq!(decide("Fa", stale), [Sent, Stays]);
+        let alone = Leave {
+            after_failure: AfterFailure::Continue,
+            ..RULE
+        };
+        assert_eq!(decide("dB", alone), [Stays, Sent]);
+        assert_eq!(decide("Da", alone), [Stale, Stays]);
+    }
+
+    #[test]
+    fn another_service_is_another_matter_and_a_younger_run_is_not() {
+        let (fuwu, both) = (
+            [Some("fuwu".into())],
+            [Some("boot".into()), Some("fuwu".into())],
+        );
+        let boot = [Some("boot".into())];
+        let unknown = [None];
+        for (earlier, later, fate) in [
+            (&fuwu[..], &boot[..], Sent),
+            (&fuwu, &both, Stale),
+            (&both, &boot, Stale),
+            (&unknown, &unknown, Stale),
+            (&unknown, &fuwu, Sent),
+        ] {
+            let mut device = lines("Fa", earlier);
+            device[1].services = later;
+            assert_eq!(fates(&device, RULE)[0], fate, "{earlier:?} {later:?}");
+        }
+        let mut device = lines("F", &fuwu);
+        device[0].overtaken = true;
+        assert_eq!(fates(&device, RULE), [Stale]);
+    }
+
+    proptest! {
+        /// Whatever has happened and whatever is asked for: nothing is sent that a later accepted line follows, and nothing that was
+        /// blocked without what blocked it.
+        #[test]
+        fn the_order_survives_every_retry(device in "[afdbsAFDBS.]{1,8}") {
+            let fates = decide(&device, RULE);
+            let letters: Vec<char> = device.to_ascii_lowercase().chars().collect();
+            for (place, fate) in fates.iter().enumerate() {
+                let goes = |fate: &Fate| matches!(fate, Sent | Along);
+                if !goes(fate) {
+                    continue;
+                }
+                prop_assert!("fdb".contains(letters[place]));
+                prop_assert!(!letters[place + 1..].contains(&'a'));
+                let before = (0..place).rev().find(|earlier| letters[*earlier] != 's');
+                if let Some(before) = before && letters[place] == 'b' {
+                    prop_assert!(goes(&fates[before]) || "a.".contains(letters[before]));
+                }
+            }
+        }
+    }
+}
