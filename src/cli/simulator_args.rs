@@ -11,14 +11,14 @@ const FAULT_HELP: &str = "\
 Share of requests that meet a fault, for example `reset_after=0.01`; can be repeated
 
 Names: reset_before, reset_after, cut, hang, hang_acted, request_timeout, too_many_requests, internal_error, internal_error_acted, \
-bad_gateway, bad_gateway_acted, unavailable, gateway_timeout, gateway_timeout_acted, service_exception, hub_unavailable, trickle, \
+bad_gateway, bad_gateway_acted, unavailable, page, gateway_timeout, gateway_timeout_acted, service_exception, hub_unavailable, trickle, \
 oversized, wrong_type, not_json, dead_in_pool";
 
 const ODDITY_HELP: &str = "\
 Share of replies that are odd, for example `left_out=0.01`; can be repeated
 
 Names: left_out, doubled, stray, reordered, data_null, data_missing, data_object, code_text, ticket_number, ticket_null, msg_null, \
-msg_object";
+msg_object, key_lower, key_padded, key_foreign, code_unreadable";
 
 const LIMIT_HELP: &str = "\
 Limit on requests, for example `token-bucket:40,burst=10`
@@ -383,7 +383,7 @@ mod tests {
             .iter()
             .flat_map(|complaint| complaint.split('`').skip(3).step_by(2))
             .collect();
-        assert_eq!(names.len(), 21 + 12, "{names:?}");
+        assert_eq!(names.len(), 22 + 16, "{names:?}");
         let absent: Vec<&str> = names
             .into_iter()
             .filter(|&name| !help.contains(name))
