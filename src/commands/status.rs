@@ -223,8 +223,10 @@ mod tests {
         2 sends got no readable reply and may reach the device twice
 
         next:
-          fleetpush resume north-1a2b3c4d --simulate                           # continue, if no push of it is under way
-          fleetpush results north-1a2b3c4d --state failed,in_doubt --simulate  # see what failed or is in doubt, and why
+          # continue, if no push of it is under way
+          fleetpush resume north-1a2b3c4d --simulate
+          # see what failed or is in doubt, and why
+          fleetpush results north-1a2b3c4d --state failed,in_doubt --simulate
         ");
     }
 

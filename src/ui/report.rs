@@ -1,5 +1,6 @@
 //! What is to be told of one run: shared by `status` and by the summary at the end of a push.
 
+mod again;
 mod json;
 
 use std::{fmt::Write as _, path::PathBuf};
@@ -12,6 +13,9 @@ use super::{
 use crate::model::{
     CanaryStanding, CanaryVerdict, Class, Counts, RunId, RunState, TaskState, Timestamp,
 };
+
+/// The columns of a small terminal.
+const NARROW: usize = 80;
 
 /// Everything that is told of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -158,7 +162,7 @@ impl RunReport {
 
     fn next_text(&self) -> String {
         let mut out = String::new();
-        let again = again_words(&self.sends_again);
+        let again = again::words(&self.sends_again);
         if !again.is_empty() || self.resends_in_doubt > 0 {
             out.push('\n');
         }
@@ -184,8 +188,16 @@ impl RunReport {
         if !next.is_empty() {
             out.push_str("\nnext:\n");
         }
+        // A line that is longer than a small terminal would be broken within a word.
+        let is_narrow = |next: &Suggestion| width + next.purpose.len() + "    # ".len() <= NARROW;
+        let beside = next.iter().all(is_narrow);
         for Suggestion { command, purpose } in next {
-            let _ = writeln!(out, "  {:<width$}  # {purpose}", clean(&command));
+            let command = clean(&command);
+            let _ = if beside {
+                writeln!(out, "  {command:<width$}  # {purpose}")
+            } else {
+                writeln!(out, "  # {purpose}\n  {command}")
+            };
         }
         out
     }
@@ -222,39 +234,6 @@ fn canary_words(canary: CanaryStanding) -> String {
             format!("{devices}, did not pass; the others went because of --override-abort")
         }
     }
-}
-
-/// `10 sends were throttled and 12 failed in passing: sent again after a pause`; nothing when there were none.
-fn again_words(sends: &[(Class, u64)]) -> String {
-    let of = |wanted: fn(Class) -> bool| -> u64 {
-        sends
-            .iter()
-            .filter(|(class, _)| wanted(*class))
-            .map(|(_, sends)| sends)
-            .sum()
-    };
-    let throttled = of(|class| matches!(class, Class::Frequency | Class::Quota));
-    let others = of(|class| !matches!(class, Class::Frequency | Class::Quota));
-    let what = match (throttled, others) {
-        (0, 0) => return String::new(),
-        (_, 0) => format!("{} throttled", were(throttled)),
-        (0, _) => format!("{} refused for the moment", were(others)),
-        (_, _) => format!(
-            "{} throttled and {} refused for the moment",
-            were(throttled),
-            grouped(others)
-        ),
-    };
-    format!("{what}: sent again after a pause")
-}
-
-/// `1 send was`, `7 sends were`.
-fn were(sends: u64) -> String {
-    format!(
-        "{} {}",
-        counted(sends, "send"),
-        if sends == 1 { "was" } else { "were" }
-    )
 }
 
 fn label(state: TaskState) -> &'static str {
@@ -362,10 +341,14 @@ pub(super) mod tests {
         7 sends got no readable reply and may reach the device twice
 
         next:
-          fleetpush results night-1 --state failed,in_doubt         # see what failed or is in doubt, and why
-          fleetpush retry night-1 --region europe                   # send again what may succeed now
-          fleetpush resolve night-1 --region europe                 # look for what is in doubt in the devices' histories
-          fleetpush retry night-1 --state in_doubt --region europe  # send again what is in doubt
+          # see what failed or is in doubt, and why
+          fleetpush results night-1 --state failed,in_doubt
+          # send again what may succeed now
+          fleetpush retry night-1 --region europe
+          # look for what is in doubt in the devices' histories
+          fleetpush resolve night-1 --region europe
+          # send again what is in doubt
+          fleetpush retry night-1 --state in_doubt --region europe
         ");
     }
 
@@ -432,7 +415,8 @@ pub(super) mod tests {
           pending    8  3 snoozing, 4 in flight, next due 2026-11-22 19:03:20 UTC
 
         next:
-          fleetpush resume 'esc\u{1b}[2J' --region europe  # continue, if no push of it is under way
+          # continue, if no push of it is under way
+          fleetpush resume 'esc\u{1b}[2J' --region europe
         ");
     }
 }

@@ -223,10 +223,14 @@ mod tests {
         7 sends got no readable reply and may reach the device twice
 
         next:
-          fleetpush results night-1 --state failed,in_doubt         # see what failed or is in doubt, and why
-          fleetpush retry night-1 --region europe                   # send again what may succeed now
-          fleetpush resolve night-1 --region europe                 # look for what is in doubt in the devices' histories
-          fleetpush retry night-1 --state in_doubt --region europe  # send again what is in doubt
+          # see what failed or is in doubt, and why
+          fleetpush results night-1 --state failed,in_doubt
+          # send again what may succeed now
+          fleetpush retry night-1 --region europe
+          # look for what is in doubt in the devices' histories
+          fleetpush resolve night-1 --region europe
+          # send again what is in doubt
+          fleetpush retry night-1 --state in_doubt --region europe
         ");
     }
 
