@@ -26,6 +26,16 @@ pub(super) async fn prune(settings: Settings, printer: &Printer) -> Result<Exit,
         keep: settings.keep,
     };
     let runs = store.prunable(rule).await?;
+    let mut ahead = store.all_runs().await?;
+    ahead.retain(|run| run.finished_at.is_some_and(|ended| ended.0 > now));
+    if settings.older_than.is_some() && !ahead.is_empty() {
+        printer.warn(&format!(
+            "{} recorded as ended in the future, for example '{}': the clock was ahead then, or is behind now; --older-than leaves them, \
+             --keep goes by their order",
+            counted(ahead.len() as u64, "run"),
+            ahead[0].about.name
+        ));
+    }
     let tasks = counted(runs.iter().map(|run| run.tasks).sum(), "task");
     let all = counted(runs.len() as u64, "run");
     if settings.dry_run {

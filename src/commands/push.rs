@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use rand::{SeedableRng, rngs::SmallRng};
 
 use super::{interrupt::Interrupt, limits, listeners::listen, status, target};
@@ -17,7 +17,7 @@ use crate::{
     model::{Deadline, RunState, Tolerance},
     policy::{self, Ended, Rules},
     settings::{Database, Push},
-    store::{Reader, Run, Store},
+    store::{Missing, Reader, Run, Store, StoreError},
     throttle::Ceilings,
     ui::{
         next::Repeat,
@@ -75,7 +75,10 @@ pub(super) async fn push(
         requests,
         phase,
         found,
-    } = pushed?;
+    } = match pushed {
+        Err(StoreError::Gone(missing)) => return Err(gone(store, missing).await),
+        pushed => pushed?,
+    };
     store.close().await?;
     if let Some(simulator) = connection.simulator {
         simulator.stop().await;
@@ -97,6 +100,39 @@ pub(super) async fn push(
         Stop::Aborted { .. } => Exit::Aborted,
         Stop::Refused { .. } => Exit::Refused,
     })
+}
+
+/// Saves what can be saved of a database that somebody has deleted or replaced, and says how to go on with it.
+async fn gone(mut store: Store, missing: Missing) -> Failure {
+    let path = store.path().to_owned();
+    if missing == Missing::Log {
+        // Closing moves the log, which is still open here, into the database.
+        return match store.close().await {
+            Ok(()) => Failure::database(anyhow!(
+                "the write-ahead log of {} was deleted or replaced while the push was at work, so that it has stopped; all that it recorded \
+                 is in the database: start the same command again",
+                path.display()
+            )),
+            Err(error) => error.into(),
+        };
+    }
+    let failure = match store.save_aside().await {
+        Ok(saved) => anyhow!(
+            "the results database {path} was deleted or replaced while the push was at work, so that it has stopped; all that it recorded \
+             is saved as {saved}\nput it back before you start the same command again, or everything is sent again:\n\
+             rm -f {path} {path}-wal {path}-shm && mv {saved} {path}",
+            path = path.display(),
+            saved = saved.display(),
+        ),
+        Err(error) => anyhow::Error::new(error).context(format!(
+            "the results database {} was deleted or replaced while the push was at work, and what it recorded could not be saved; restore a \
+             backup before you start the same command again, or everything is sent again",
+            path.display()
+        )),
+    };
+    // The file that is open has no name any more.
+    let _ = store.close().await;
+    Failure::database(failure)
 }
 
 /// Tells how a run stands to which there is nothing to add.

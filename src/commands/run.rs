@@ -52,6 +52,7 @@ pub(super) async fn run(
         && let Some(run) = store.pruned_by_identity(&about.identity).await?
     {
         stage::expected(run.tasks, &settings.input, manifest.name())?;
+        warn_of_future(&run.name, Some(run.finished_at), printer);
         let earlier = Earlier {
             state: run.state,
             finished_at: Some(run.finished_at),
@@ -62,6 +63,9 @@ pub(super) async fn run(
             store.close().await?;
             return Ok(pruned(&run, printer));
         }
+    }
+    if let Some(run) = &earlier {
+        warn_of_future(&run.about.name, run.finished_at, printer);
     }
     let earlier = earlier.map(|run| Earlier {
         state: run.state,
@@ -121,6 +125,16 @@ fn decision<R>(earlier: Option<Earlier<R>>, others: &[Run], settings: &Settings)
         other_versions: settings.other_versions,
     };
     decide(earlier, !others.is_empty(), wish, clock::wall_now())
+}
+
+/// Says that a run seems to have ended later than now, which decides nothing beyond the pause of `--repeat-after`.
+fn warn_of_future(name: &str, finished_at: Option<Timestamp>, printer: &Printer) {
+    if let Some(finished) = finished_at.filter(|finished| *finished > clock::wall_now()) {
+        printer.warn(&format!(
+            "run '{name}' is recorded as ended at {}, which is in the future: the clock was ahead then, or is behind now",
+            finished.human()
+        ));
+    }
 }
 
 /// Says when a push that has ended is pushed anew, if ever.

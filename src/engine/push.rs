@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use rand::rngs::SmallRng;
 use tokio::sync::{mpsc, watch};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{
     Event, Pushed, RolloutOptions, Stop, recovery::recover, rollout::choose_canary, writer::write,
@@ -73,9 +73,15 @@ pub async fn push<G: Gateway>(
     let now = clock.now();
     journal.begin(now).await?;
     // Times on the disk are those of an earlier process's wall clock, which may have been ahead of this one.
-    journal
+    let brought_forward = journal
         .clamp_due(now.after(policy::longest_pause(&options.rules)))
         .await?;
+    if brought_forward > 0 {
+        warn!(
+            tasks = brought_forward,
+            "due later than the rules put off anything: a clock was ahead, and they are brought forward"
+        );
+    }
     let found = recover(journal, in_doubt, clock.now()).await?;
     if found > 0 {
         info!(
@@ -99,12 +105,14 @@ pub async fn push<G: Gateway>(
     if let Some(rate) = known {
         info!(rate, "begins at the rate that was found before");
     }
+    journal.wait_for_others(options.max_outage).await?;
     let Pushed {
         stop,
         requests,
         phase,
         found,
     } = write(journal, options, known, context).await?;
+    journal.wait_as_usual().await?;
     if let Some(rate) = found {
         info!(rate, "rate that the platform takes");
     }

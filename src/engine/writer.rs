@@ -28,12 +28,13 @@ use crate::{
     journal::{Strays, excuse::Excused, outage::Outage},
     model::{Deadline, Fate, PayloadId, RequestId, Timestamp},
     store::{
-        Claim, Exchange, Finding, Journal, Next, Record, RequestEnd, Settlement, StoreError, Tally,
-        Wish,
+        Claim, Exchange, Finding, Journal, Missing, Next, Record, RequestEnd, Settlement,
+        StoreError, Tally, Wish,
     },
 };
 
 mod heed;
+mod locked;
 mod steer;
 mod stop;
 mod tell;
@@ -81,6 +82,8 @@ struct Writer<'j, 's> {
     /// What has ended and counts towards no threshold.
     excused: Excused<Tally>,
     stopping: Option<stop::Stopping>,
+    /// What somebody has taken away from under the push.
+    missing: Option<Missing>,
     /// Whether there may be something to claim right now.
     more: bool,
     /// Whether it has to wait until a request is done.
@@ -143,6 +146,7 @@ impl<'j, 's> Writer<'j, 's> {
             rollout,
             excused: Excused::new(forgiven),
             stopping: None,
+            missing: None,
             more: true,
             full: false,
             next_due: None,
@@ -158,6 +162,9 @@ impl<'j, 's> Writer<'j, 's> {
         self.join_senders().await;
         let stop = result?;
         self.close_books().await?;
+        if let Some(missing) = self.missing {
+            return Err(StoreError::Gone(missing));
+        }
         self.keep_pace(true).await?;
         Ok(Pushed {
             stop,
@@ -206,7 +213,10 @@ impl<'j, 's> Writer<'j, 's> {
                         }
                     }
                     () = sleep_until(wake) => {}
-                    () = tokio::time::sleep(PULSE) => self.tell_progress(),
+                    () = tokio::time::sleep(PULSE) => {
+                        self.stop_if_missing();
+                        self.tell_progress();
+                    }
                     Ok(_) = stop.wait_for(|stop| *stop), if self.stopping.is_none() => {}
                     Ok(_) = leave.wait_for(|leave| *leave) => {}
                 }
@@ -300,6 +310,9 @@ impl<'j, 's> Writer<'j, 's> {
         requests: usize,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        // What came back is recorded all the same: it can be saved.
+        self.stop_if_missing();
+        let requests = if self.missing.is_some() { 0 } else { requests };
         let wish = Wish {
             requests,
             chunk_size: self.options.chunk_size,
@@ -312,7 +325,17 @@ impl<'j, 's> Writer<'j, 's> {
             full,
             next_due,
             findings,
-        } = self.journal.exchange(records, wish).await?;
+        } = locked::Waiting {
+            gate: &self.gate,
+            stop: self.stop.clone(),
+            deadline: self
+                .stopping
+                .as_ref()
+                .map(|_| Instant::now() + self.options.drain_timeout),
+            drain_timeout: self.options.drain_timeout,
+        }
+        .until(self.journal.exchange(records, wish))
+        .await?;
         if requests > 0 {
             self.more = more;
             self.full = full;

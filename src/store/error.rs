@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::{Owner, owner::ANOTHER_OWNER};
+use super::{Missing, Owner, owner::ANOTHER_OWNER};
 
 /// An error of the results database.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,17 @@ pub enum StoreError {
          one (fuser, lsof), then start the same command again"
     )]
     TakenOver,
+    /// Another process holds a write transaction.
+    #[error(
+        "another process holds a write transaction on the results database for too long (fuser or lsof find it); what was under way is in \
+         doubt at the next start; end the other one, then start the same command again"
+    )]
+    Busy,
+    /// The database or its log was taken away while it was open.
+    #[error(
+        "the results database or its write-ahead log was deleted or replaced while a push was at work"
+    )]
+    Gone(Missing),
     /// A statement failed. Nothing of its transaction is in the database.
     #[error("the results database failed; remove the cause, then start the same command again")]
     Sql(#[source] sqlx::Error),
@@ -71,8 +82,16 @@ impl From<sqlx::Error> for StoreError {
         let is_another_owner = error.as_database_error().is_some_and(|error| {
             error.is_check_violation() && error.message().contains(ANOTHER_OWNER)
         });
+        // SQLite's result code SQLITE_BUSY, whatever it stands for in detail.
+        let is_busy = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .and_then(|code| code.parse::<i32>().ok())
+            .is_some_and(|code| code & 0xff == 5);
         if is_another_owner {
             Self::TakenOver
+        } else if is_busy {
+            Self::Busy
         } else {
             Self::Sql(error)
         }

@@ -1,6 +1,6 @@
 //! The journal of one run while it is pushed: what came back goes in and what is to be sent comes out, in one transaction.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use sqlx::SqliteConnection;
 
@@ -10,8 +10,11 @@ use super::{
     canary::CanaryState,
     claim::{Ahead, Room},
     end::CASCADE,
+    identity::log_path,
+    open::BUSY_TIMEOUT,
     owner,
     payload::PayloadCache,
+    presence::FileId,
     refusal::Refusals,
     writes::Writes,
 };
@@ -22,6 +25,8 @@ use crate::model::{AfterFailure, Class, Counts, PayloadId, RunId, RunState, Task
 pub struct Journal<'s> {
     store: &'s mut Store,
     ledger: Ledger,
+    /// The log's file, once the push has begun.
+    log: Option<FileId>,
 }
 
 /// What a push knows of its run without asking the database.
@@ -176,6 +181,7 @@ impl Store {
         let canary = CanaryState::load(connection, run.id).await?;
         Ok(Journal {
             store: self,
+            log: None,
             ledger: Ledger {
                 after_failure,
                 next_task,
@@ -295,6 +301,7 @@ impl Journal<'_> {
     pub async fn begin(&mut self, now: Timestamp) -> Result<(), StoreError> {
         owner::seal_alone(&mut self.store.connection, true).await?;
         owner::seal(&mut self.store.connection).await?;
+        self.log = FileId::at(&log_path(&self.store.path)).ok().flatten();
         self.store.set_running(self.ledger.run.id, now).await
     }
 
@@ -316,6 +323,30 @@ impl Journal<'_> {
     pub async fn end(&mut self, state: RunState, now: Timestamp) -> Result<(), StoreError> {
         owner::seal_alone(&mut self.store.connection, false).await?;
         self.store.set_state(self.ledger.run.id, state, now).await
+    }
+
+    /// How long a statement waits for another process that holds a write transaction.
+    pub async fn wait_for_others(&mut self, patience: Duration) -> Result<(), StoreError> {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+            "PRAGMA busy_timeout = {}",
+            patience.as_millis().min(i32::MAX as u128)
+        )))
+        .execute(&mut self.store.connection)
+        .await?;
+        Ok(())
+    }
+
+    /// The same as when the database was opened.
+    pub async fn wait_as_usual(&mut self) -> Result<(), StoreError> {
+        self.wait_for_others(BUSY_TIMEOUT).await
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        self.store
+    }
+
+    pub(super) fn log(&self) -> Option<FileId> {
+        self.log
     }
 
     pub(super) fn ledger(&self) -> &Ledger {

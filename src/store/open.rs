@@ -20,7 +20,9 @@ use super::{
     identity::{Identity, identify, log_path},
     lock::{Inode, Lock},
     owner::{self, BEGIN},
-    place, temporary,
+    place,
+    presence::FileId,
+    temporary,
 };
 use crate::model::Consent;
 
@@ -31,7 +33,7 @@ pub(super) static MIGRATOR: Migrator = sqlx::migrate!();
 const STEPS: i32 = 20_000;
 
 /// How long a statement waits for a reader that holds the database, for example one that copies it.
-const BUSY_TIMEOUT: Duration = Duration::from_mins(1);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A database that this process owns, until the value is dropped.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ pub struct Store {
     pub(super) path: PathBuf,
     is_new: bool,
     lost_log: bool,
+    /// Which file the path led to when it was opened.
+    file: FileId,
     _lock: Lock,
 }
 
@@ -127,6 +131,7 @@ impl Store {
             connection,
             path: path.to_owned(),
             is_new: identity == Identity::New,
+            file: FileId::of(&metadata),
             lost_log,
             _lock: lock,
         };
@@ -143,6 +148,11 @@ impl Store {
     /// Whether the log of the last owner was missing, and somebody has agreed to go on without it.
     pub fn has_lost_log(&self) -> bool {
         self.lost_log
+    }
+
+    /// Which file the path led to when it was opened.
+    pub(super) fn file(&self) -> FileId {
+        self.file
     }
 
     /// The database file.

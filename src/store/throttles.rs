@@ -93,8 +93,8 @@ pub(super) async fn put_off(
 ) -> Result<(), StoreError> {
     let tasks: Vec<TaskId> = due.iter().map(|due| due.task).collect();
     let until: HashMap<i64, i64> = sqlx::query_as(
-        "SELECT t.id, h.until FROM json_each(?) AS j JOIN task AS t ON t.id = j.value JOIN payload AS p ON p.id = t.payload_id \
-         JOIN device_throttle AS h ON h.device_key = t.device_key AND h.product_key = p.product_key WHERE h.until > ?",
+        "SELECT t.id, h.until FROM json_each(?1) AS j JOIN task AS t ON t.id = j.value JOIN payload AS p ON p.id = t.payload_id \
+         JOIN device_throttle AS h ON h.device_key = t.device_key AND h.product_key = p.product_key WHERE h.until > ?2 AND h.throttled_at <= ?2",
     )
     .bind(json!(tasks).to_string())
     .bind(now.0)

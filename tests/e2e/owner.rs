@@ -3,13 +3,14 @@
 use std::{path::Path, process::Command};
 
 use fleetpush::simulator::Scenario;
+use rustix::process::Signal;
 use sqlx::{
     ConnectOptions as _, Connection as _, Executor as _, SqliteConnection,
     sqlite::SqliteConnectOptions,
 };
 use tokio::runtime::Runtime;
 
-use crate::support::{Push, Sim, Site, agree, devices};
+use crate::support::{Push, Sim, Site, agree, devices, wait_for};
 
 /// A platform at which a push of `fleet` takes a while.
 fn slow() -> Sim {
@@ -294,6 +295,114 @@ fn a_log_without_its_database_is_not_thrown_away() {
         .says(&["push.db-wal is there", "put the database back"]);
     assert_eq!(sim.stats().requests, requests);
     std::fs::rename(site.path("moved.db"), site.path("push.db")).unwrap();
+    site.push(&sim, SLOWLY).expect(0);
+    agree(&site.journal(), &sim);
+}
+
+/// A push that has lost its database says how to go on, word for word.
+fn follow_the_advice(stderr: &str) {
+    let advice = stderr
+        .lines()
+        .map(str::trim)
+        .find(|line| line.starts_with("rm -f "))
+        .expect("a command to type");
+    let status = Command::new("sh").args(["-c", advice]).status();
+    assert!(status.is_ok_and(|status| status.success()), "{advice}");
+}
+
+#[test]
+fn a_database_that_disappears_or_is_replaced_stops_the_push_and_is_saved() {
+    for replaced in [false, true] {
+        let sim = slow();
+        let site = Site::with(&devices(2_000));
+        let push = site.start(&sim, SLOWLY);
+        sim.wait_for_requests(20);
+        std::fs::remove_file(site.path("push.db")).unwrap();
+        if replaced {
+            site.write("push.db", "somebody else's");
+        }
+        let ended = push
+            .ended()
+            .expect(6)
+            .says(&["was deleted or replaced", "push.db.saved"]);
+        assert!(sim.deliveries().len() < 2_000, "it has stopped");
+        if replaced {
+            let text = std::fs::read_to_string(site.path("push.db")).unwrap();
+            assert_eq!(text, "somebody else's");
+        }
+        follow_the_advice(&ended.stderr);
+        site.push(&sim, SLOWLY).expect(0);
+        agree(&site.journal(), &sim);
+        assert_eq!(sim.deliveries().len(), 2_000, "nobody twice");
+    }
+}
+
+#[test]
+fn a_log_that_is_deleted_under_a_push_stops_it_and_loses_nothing() {
+    let sim = slow();
+    let site = Site::with(&devices(2_000));
+    let push = site.start(&sim, SLOWLY);
+    sim.wait_for_requests(20);
+    std::fs::remove_file(site.path("push.db-wal")).unwrap();
+    push.ended().expect(6).says(&["the write-ahead log of"]);
+    site.push(&sim, SLOWLY).expect(0);
+    agree(&site.journal(), &sim);
+    assert_eq!(sim.deliveries().len(), 2_000, "nobody twice");
+}
+
+/// Somebody else's write transaction, until the connection is dropped.
+fn hold(runtime: &Runtime, path: &Path) -> SqliteConnection {
+    runtime.block_on(async {
+        let mut connection = open(path).await;
+        connection.execute("BEGIN IMMEDIATE").await.expect("a lock");
+        connection
+    })
+}
+
+#[test]
+fn another_write_transaction_is_waited_for_and_no_reply_is_lost() {
+    let sim = slow();
+    let site = Site::with(&devices(1_000));
+    let push = site.start(&sim, SLOWLY);
+    sim.wait_for_requests(20);
+    let runtime = Runtime::new().unwrap();
+    let other = hold(&runtime, &site.path("push.db"));
+    wait_for("the notice", || {
+        push.stderr().contains("does not answer").then_some(())
+    });
+    let sent = sim.stats().requests;
+    wait_for("what was under way", || {
+        (sim.deliveries().len() as u64 == 5 * sim.stats().requests).then_some(())
+    });
+    assert!(sim.stats().requests <= sent + 2, "nothing more is sent");
+    runtime.block_on(other.close()).unwrap();
+    push.ended().expect(0).says(&["answers again"]);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert_eq!(journal.outcomes().get("in_doubt"), None, "no reply is lost");
+    assert_eq!(sim.deliveries().len(), 1_000);
+}
+
+#[test]
+fn a_signal_is_heard_while_another_write_transaction_is_waited_for() {
+    let sim = slow();
+    let site = Site::with(&devices(1_000));
+    let args: Vec<&str> = SLOWLY
+        .iter()
+        .copied()
+        .chain(["--drain-timeout", "300ms"])
+        .collect();
+    let push = site.start(&sim, &args);
+    sim.wait_for_requests(20);
+    let runtime = Runtime::new().unwrap();
+    let other = hold(&runtime, &site.path("push.db"));
+    wait_for("the notice", || {
+        push.stderr().contains("does not answer").then_some(())
+    });
+    push.signal(Signal::TERM);
+    // The other one still holds it.
+    push.ended().expect(6).says(&["SIGTERM", "another process"]);
+    runtime.block_on(other.close()).unwrap();
     site.push(&sim, SLOWLY).expect(0);
     agree(&site.journal(), &sim);
 }

@@ -290,6 +290,28 @@ fn a_nightly_push_is_made_anew_when_the_last_is_old_enough() {
 }
 
 #[test]
+fn an_end_in_the_future_is_reported_and_holds_no_push_up() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(5));
+    let night = |now: &str| {
+        sim.play(clock_at(now, Scenario::default()));
+        push(&site, &sim, now, &["--repeat-after", "12h"])
+    };
+    // The clock was a month ahead, and is set right by the next night.
+    night("2026-12-22T22:00:00Z").expect(0);
+    let future = "ended at 2026-12-22 22:00:0";
+    night("2026-11-23T22:00:00Z")
+        .expect(0)
+        .says(&[future, "in the future"]);
+    assert_eq!(sim.deliveries().len(), 10, "the second night is pushed");
+    night("2026-11-23T23:00:00Z").expect(0);
+    assert_eq!(sim.deliveries().len(), 10, "and only once");
+    site.run(&["prune", "--older-than", "1h", "--dry-run"])
+        .expect(0)
+        .says(&["in the future", "--keep"]);
+}
+
+#[test]
 fn started_twice_the_second_says_so_and_does_no_harm() {
     let sim = Sim::start(slow());
     let site = Site::with(&devices(50));

@@ -72,10 +72,17 @@ pub(super) fn decide<R>(
         RunState::Complete | RunState::Cancelled => {
             match finished_at.and_then(|finished| wish.repeat_after.from(finished)) {
                 Some(at) if at <= now => stage,
+                // It cannot end later than now. A clock that was ahead by more than the pause could keep it from being sent for long.
+                Some(at) if is_beyond(finished_at, at, now) => stage,
                 anew_at => Decision::Nothing { run, anew_at },
             }
         }
     }
+}
+
+/// Whether an end lies further ahead of `now` than the pause after it takes, which ends at `anew_at`.
+fn is_beyond(finished_at: Option<Timestamp>, anew_at: Timestamp, now: Timestamp) -> bool {
+    finished_at.is_some_and(|finished| now.until(finished) > finished.until(anew_at))
 }
 
 #[cfg(test)]
@@ -158,6 +165,11 @@ mod tests {
             // By a clock that has been set back it has only just ended.
             assert_eq!(after(state, false, nightly, -5), later, "{state:?}");
         }
+        // An end that lies further ahead is the clock's mistake, and holds nothing up.
+        for hours in [-21, -30 * 24] {
+            assert_eq!(after(Complete, false, nightly, hours), Decision::Stage);
+        }
+        assert_eq!(after(Complete, false, PLAIN, -30 * 24), NOTHING);
         for state in [Running, Stopped] {
             assert_eq!(after(state, false, nightly, 99), CONTINUE);
         }

@@ -49,6 +49,21 @@ impl Writer<'_, '_> {
         }
     }
 
+    /// Begins to stop when the database is no longer where it was opened. What is under way is recorded in what is open.
+    pub(super) fn stop_if_missing(&mut self) {
+        if self.missing.is_some() {
+            return;
+        }
+        self.missing = self.journal.missing();
+        if let Some(missing) = self.missing {
+            warn!(
+                ?missing,
+                "the results database was deleted or replaced: nothing more is sent"
+            );
+            self.begin_stop(Stop::Signal);
+        }
+    }
+
     /// Begins to stop: nothing new is claimed, what no sender has begun comes back, what is under way is waited for.
     pub(super) fn begin_stop(&mut self, why: Stop) {
         if self.stopping.is_some() {

@@ -260,3 +260,35 @@ async fn a_later_command_of_a_device_waits_for_the_pause_that_an_earlier_one_did
     let claims = journal.exchange(vec![], wish).await.unwrap().claims;
     assert_eq!(claims.len(), 1);
 }
+
+#[tokio::test]
+async fn a_throttle_of_the_future_puts_off_no_later_task() {
+    let (_folder, mut store) = store().await;
+    staged(&mut store, "first", &DEVICES, NOW).await;
+    let (task, payload): (i64, i64) =
+        sqlx::query_as("SELECT id, payload_id FROM task WHERE device_key = 'DK1'")
+            .fetch_one(&mut store.connection)
+            .await
+            .unwrap();
+    // Of now, and of a clock that was an hour ahead.
+    for (throttled_at, expected) in [(NOW, later(30)), (later(3_600), NOW)] {
+        sqlx::query(
+            "INSERT OR REPLACE INTO device_throttle (device_key, product_key, class, throttled_at, until) VALUES ('DK1', 'PK', 2, ?, ?)",
+        )
+        .bind(throttled_at.0)
+        .bind(throttled_at.after(Duration::from_secs(30)).0)
+        .execute(&mut store.connection)
+        .await
+        .unwrap();
+        let mut due = [Due {
+            task: TaskId(task),
+            payload: crate::model::PayloadId(payload),
+            bundle: None,
+            not_before: NOW,
+            class: None,
+            history: crate::model::History::default(),
+        }];
+        put_off(&mut store.connection, &mut due, NOW).await.unwrap();
+        assert_eq!(due[0].not_before, expected);
+    }
+}

@@ -1,0 +1,66 @@
+//! Waiting for a database that another process holds: nothing is sent meanwhile, no reply is lost, and a signal is heard at once.
+
+use std::{pin::pin, time::Duration};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
+use tracing::warn;
+
+use crate::{engine::sender::Gate, store::StoreError};
+
+/// A commit that takes longer than this waits for somebody.
+const NOTICE: Duration = Duration::from_secs(1);
+
+/// What a wait looks at.
+pub(super) struct Waiting<'w> {
+    pub(super) gate: &'w watch::Sender<Gate>,
+    pub(super) stop: watch::Receiver<bool>,
+    /// When what is under way is no longer waited for, once a stop has begun.
+    pub(super) deadline: Option<Instant>,
+    /// How long that is from the moment that a stop is asked for.
+    pub(super) drain_timeout: Duration,
+}
+
+impl Waiting<'_> {
+    /// Waits for work on the database. Replies that come meanwhile stay in the writer's channel, which has a place for each.
+    pub(super) async fn until<T>(
+        mut self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let mut work = pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = sleep(NOTICE) => {}
+        }
+        warn!(
+            "the results database does not answer: another process may hold a write transaction; nothing is sent until it ends"
+        );
+        let before = self.gate.send_replace(Gate::Closed);
+        let mut give_up = self.deadline;
+        loop {
+            let late = async {
+                match give_up {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                done = &mut work => {
+                    self.gate.send_replace(before);
+                    if done.is_ok() {
+                        warn!("the results database answers again");
+                    }
+                    return done;
+                }
+                Ok(_) = self.stop.wait_for(|stop| *stop), if give_up.is_none() => {
+                    give_up = Some(Instant::now() + self.drain_timeout);
+                }
+                () = late => return Err(StoreError::Busy),
+            }
+        }
+    }
+}

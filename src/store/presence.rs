@@ -1,0 +1,115 @@
+//! Whether the database is still where it was opened, and how its content is saved when it is not.
+
+use std::{
+    fs::{Metadata, OpenOptions},
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use super::{Journal, Store, StoreError, identity::log_path};
+
+/// What tells one file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    pub(super) fn of(file: &Metadata) -> Self {
+        Self {
+            device: file.dev(),
+            inode: file.ino(),
+        }
+    }
+
+    /// The file that a path leads to; none when it leads nowhere, and an error when nobody can say.
+    pub(super) fn at(path: &Path) -> io::Result<Option<Self>> {
+        match std::fs::metadata(path) {
+            Ok(file) => Ok(Some(Self::of(&file))),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What is no longer where it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// The database: deleted, or another file is in its place.
+    Database,
+    /// Its write-ahead log.
+    Log,
+}
+
+impl Journal<'_> {
+    /// What somebody has taken away since the push began. Costs two calls of the system.
+    pub fn missing(&self) -> Option<Missing> {
+        let store = self.store();
+        // What cannot be looked at is not known to be gone.
+        let is_here = |path: &Path, id| FileId::at(path).map_or(true, |found| found == Some(id));
+        if !is_here(&store.path, store.file()) {
+            return Some(Missing::Database);
+        }
+        let log = self.log()?;
+        (!is_here(&log_path(&store.path), log)).then_some(Missing::Log)
+    }
+}
+
+impl Store {
+    /// Saves all that the database has into a new file: beside its path, or else in the folder for temporary files. It is still open here,
+    /// whatever became of its name.
+    pub async fn save_aside(&mut self) -> Result<PathBuf, StoreError> {
+        let mut beside = self.path.as_os_str().to_owned();
+        beside.push(".saved");
+        let name = self.path.file_name().unwrap_or_default().to_owned();
+        let mut elsewhere = std::env::temp_dir().join(name).into_os_string();
+        elsewhere.push(".saved");
+        let mut result = self.save_as(beside.into()).await;
+        if result.is_err() {
+            result = self.save_as(elsewhere.into()).await;
+        }
+        result
+    }
+
+    async fn save_as(&mut self, wanted: PathBuf) -> Result<PathBuf, StoreError> {
+        let failed = |path: &Path, source| StoreError::File {
+            action: "save what is open as",
+            path: path.to_owned(),
+            source,
+        };
+        let mut path = wanted.clone();
+        for n in 2.. {
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true);
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            match options.open(&path) {
+                Ok(_) => break,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    let mut next = wanted.as_os_str().to_owned();
+                    next.push(format!("-{n}"));
+                    path = next.into();
+                }
+                Err(error) => return Err(failed(&path, error)),
+            }
+        }
+        // SQLite writes into a file that is there when it is empty.
+        let saved = sqlx::query("VACUUM INTO ?")
+            .bind(path.to_string_lossy().into_owned())
+            .execute(&mut self.connection)
+            .await;
+        if let Err(error) = saved {
+            let _ = std::fs::remove_file(&path);
+            return Err(error.into());
+        }
+        Ok(path)
+    }
+}
