@@ -16,6 +16,7 @@ macro_rules! objects {
             #[derive(Debug, Deserialize)]
             #[serde(deny_unknown_fields, rename_all = "camelCase")]
             #[expect(dead_code, reason = "the fields are read by being deserialised")]
+            #[allow(clippy::struct_field_names, reason = "the names are Kubernetes' own")]
             struct $name { $($field: $type,)+ }
         )+
     };
@@ -26,6 +27,7 @@ macro_rules! words {
     ($($name:ident { $($word:ident,)+ })+) => {
         $(
             #[derive(Debug, Deserialize)]
+            #[allow(clippy::enum_variant_names, reason = "the words are Kubernetes' own")]
             enum $name { $($word,)+ }
         )+
     };

@@ -78,6 +78,7 @@ const PACKAGED: [&str; 2] = [
 ];
 
 /// What `systemd-analyze` says to these arguments in the folder; nothing where there is no systemd, which is said.
+#[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
 fn analyzed(site: &Site, args: &[&str]) -> Option<Output> {
     let output = Command::new("systemd-analyze")
         .args(args)
