@@ -311,7 +311,7 @@ fn a_run_goes_on_with_the_account_that_it_was_begun_with() {
     assert_eq!(sim.deliveries().len(), 0, "nothing has been sent");
     // The key was rotated; from now on the run is the new one's.
     push("second", &["resume", "--accept-account"]).expect(0);
-    push("first", &["resume"]).expect(2);
-    push("second", &["resume"]).expect(0);
+    push("first", &["resume", "night"]).expect(2);
+    push("second", &["resume", "night"]).expect(0);
     assert_eq!(sim.deliveries().len(), 5);
 }
