@@ -1,7 +1,5 @@
 //! The bar: a block of lines at the bottom of a terminal, drawn in place of the one before.
 
-use std::fmt::Write as _;
-
 use super::text::width;
 
 /// A terminal's size.
@@ -45,20 +43,21 @@ impl Bar {
 
     /// What has to be written to take the lines away, so that others can be written in their place; they are still known.
     pub(super) fn erase(&self, size: Size) -> String {
-        let Some((_, above)) = self.lines.split_last() else {
+        let Some((last, above)) = self.lines.split_last() else {
             return String::new();
         };
         // A terminal that has become narrower than a line has wrapped it.
         let columns = usize::from(size.columns).max(1);
-        let rows: usize = above
-            .iter()
-            .map(|line| width(line).div_ceil(columns).max(1))
-            .sum();
-        let mut out = String::from("\r");
-        if rows > 0 {
-            let _ = write!(out, "\x1b[{rows}A");
-        }
-        out.push_str("\x1b[J");
+        let rows = |line: &String| width(line).div_ceil(columns).max(1);
+        // From the last line upwards, and each row by itself: some terminals keep what `ESC[J` clears in what can be scrolled back, when
+        // it is the whole screen.
+        let rows_above = above.iter().map(rows).sum();
+        let mut out = String::from(if rows_above == 0 && rows(last) == 1 {
+            "\r\x1b[2K"
+        } else {
+            "\r\x1b[J"
+        });
+        out.push_str(&"\x1b[A\x1b[2K".repeat(rows_above));
         out
     }
 
@@ -184,6 +183,20 @@ mod tests {
             screen.draw("one\ntwo\nthree");
         }
         assert_eq!(screen.shown(), "e\nf\none\ntwo\nthree");
+    }
+
+    #[test]
+    fn the_whole_screen_is_never_cleared_at_once() {
+        let mut bar = Bar::default();
+        let size = Size {
+            rows: 24,
+            columns: 80,
+        };
+        bar.draw(vec!["one".into(), "two".into(), "three".into()], size);
+        // From below the first row, so that no terminal takes it for the screen.
+        assert_eq!(bar.erase(size), "\r\x1b[J\x1b[A\x1b[2K\x1b[A\x1b[2K");
+        bar.draw(vec!["one".into()], size);
+        assert_eq!(bar.erase(size), "\r\x1b[2K");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Shows how a push gets on, from the engine's events, until they end.
 
+mod display;
 mod rate;
 mod rollout;
 mod words;
@@ -12,6 +13,7 @@ use tokio::{
 };
 
 use self::{
+    display::Display,
     rate::Window,
     rollout::phase_after,
     words::{Halt, Snapshot, event_words},
@@ -102,9 +104,9 @@ impl Session {
     }
 
     /// Where the push stands, as the lines of a bar.
-    fn block(&self, now: Timestamp, room: usize) -> Vec<String> {
+    fn block(&self, now: Timestamp, display: &Display, room: usize) -> Vec<String> {
         let halt = self.halt(now);
-        self.snapshot(now, halt.as_ref()).block(room)
+        display.lines(&self.snapshot(now, halt.as_ref()), room)
     }
 
     fn halt(&self, now: Timestamp) -> Option<Halt> {
@@ -165,7 +167,10 @@ pub async fn watch(
     };
     let has_bar = mode == ProgressMode::Bar && !printer.is_quiet();
     let screen = printer.screen();
-    let draw = |session: &Session, now| screen.draw(session.block(now, screen.room()));
+    let display = Display::new();
+    let draw = |session: &Session, now| {
+        screen.draw(session.block(now, &display, screen.room()));
+    };
     if has_bar {
         draw(&session, now());
     }
@@ -299,7 +304,10 @@ mod tests {
             })
         };
         session.take(&paused(2_000), Timestamp(1_000));
-        let block = |session: &Session, now| session.block(Timestamp(now), 59).join("\n");
+        let block = |session: &Session, now| {
+            let display = Display::new();
+            session.block(Timestamp(now), &display, 59).join("\n")
+        };
         let told = block(&session, 1_000);
         assert!(
             told.contains("40 %), paused\npaused: connection refused\nnext try in 1.0 s,"),
@@ -325,7 +333,7 @@ mod tests {
                 found: None,
             };
             session.take(&progress, Timestamp(at));
-            session.block(Timestamp(at), 59)[0].clone()
+            session.block(Timestamp(at), &Display::new(), 59)[0].clone()
         };
         assert!(told(10_000, 500, 10, 12_000).ends_with("10 s left"));
         assert!(told(12_000, 900, 95, 16_000).ends_with("at least 4.0 s left"));
@@ -346,8 +354,9 @@ mod tests {
             },
             Timestamp(10_000),
         );
-        insta::assert_snapshot!(session.block(Timestamp(10_000), 59).join("\n"), @r"
-        ███████                      250 of 1,000 (25 %), 30 s left
+        let block = session.block(Timestamp(10_000), &Display::new(), 59);
+        insta::assert_snapshot!(block.join("\n"), @r"
+        ███████▏                     250 of 1,000 (25 %), 30 s left
         240 accepted · 10 failed · 5 snoozing · 16 in flight
         25.0 devices/s, 0.30 requests/s of about 38.8
         10 s elapsed

@@ -15,7 +15,6 @@ use crate::{
     },
 };
 
-/// Where a push stands at one moment.
 /// An outage, as it stands at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Halt {
@@ -38,6 +37,7 @@ impl Halt {
     }
 }
 
+/// Where a push stands at one moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Snapshot<'a> {
     pub(super) counts: Counts,
@@ -69,16 +69,9 @@ impl Snapshot<'_> {
         )
     }
 
-    /// The block for a terminal with room for so many columns.
-    pub(super) fn block(&self, room: usize) -> Vec<String> {
-        let position = self.position();
-        let mut lines = vec![match room.checked_sub(width(&position) + 1) {
-            Some(columns) if columns >= SHORTEST => {
-                let ended = self.counts.ended();
-                format!("{} {position}", blocks(ended, self.counts.tasks, columns))
-            }
-            _ => position,
-        }];
+    /// What stands below the bar on a terminal with room for so many columns.
+    pub(super) fn details(&self, room: usize) -> Vec<String> {
+        let mut lines = Vec::new();
         if let Some(halt) = self.pause {
             lines.push(format!("paused: {}", clean(&halt.reason)));
             lines.push(halt.plan());
@@ -166,24 +159,6 @@ impl Snapshot<'_> {
         let waits = self.tail.is_some() || self.counts.snoozing == self.counts.pending;
         waits.then_some(waiting)
     }
-}
-
-/// A bar with fewer columns says nothing.
-const SHORTEST: usize = 8;
-
-/// A bar of so many columns.
-fn blocks(part: u64, whole: u64, columns: usize) -> String {
-    const PARTS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
-    let eighths = (u128::from(part) * columns as u128 * 8)
-        .checked_div(u128::from(whole))
-        .unwrap_or(columns as u128 * 8) as usize;
-    let full = (eighths / 8).min(columns);
-    let mut bar = "█".repeat(full);
-    if full < columns {
-        bar.push(PARTS[eighths % 8]);
-        bar.extend(std::iter::repeat_n(' ', columns - full - 1));
-    }
-    bar
 }
 
 /// The parts with dots between them, in as many lines as they need.
@@ -371,10 +346,9 @@ mod tests {
                 pause: Some(halt),
                 ..snapshot()
             };
-            snapshot.block(59).join("\n")
+            snapshot.details(59).join("\n")
         };
         insta::assert_snapshot!(block(&halt), @r"
-        █████▊                  250,000 of 1,000,000 (25 %), paused
         paused: HTTP 503 from https://iot.example\u{1b}[2J
         next try in 4.0 s, gives up in 30 min 00 s
         240,000 accepted · 9,000 failed · 56 snoozing
@@ -386,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_fits_its_room() {
+    fn the_details_fit_their_room() {
         let all = Snapshot {
             counts: Counts {
                 in_doubt: 12_345,
@@ -400,22 +374,16 @@ mod tests {
             ..snapshot()
         };
         for room in [1, 10, 19, 40, 59, 79] {
-            for line in all.block(room) {
+            for line in all.details(room) {
                 assert!(width(&line) <= room, "{room}: {line}");
             }
         }
-        insta::assert_snapshot!(all.block(59).join("\n"), @r"
-        ███▋           262,345 of 1,000,000 (26 %), 5 min 00 s left
+        insta::assert_snapshot!(all.details(59).join("\n"), @r"
         240,000 accepted · 9,000 failed · 12,345 in doubt
         56 snoozing · 1,600 in flight
         2,500 devices/s, 25.0 requests/s of about 38.8
         1 min 40 s elapsed · canary: 40 of 50 devices ended
         ");
-        assert_eq!(blocks(0, 10, 4), "    ");
-        assert_eq!(blocks(5, 10, 4), "██  ");
-        assert_eq!(blocks(10, 10, 4), "████");
-        assert_eq!(blocks(1, 32, 4), "▏   ");
-        assert_eq!(blocks(0, 0, 4), "████");
     }
 
     #[test]
