@@ -21,6 +21,7 @@ mod push_args;
 mod query_args;
 mod rollout_args;
 mod schedule_args;
+mod simulate_args;
 mod simulator_args;
 mod values;
 
@@ -42,10 +43,11 @@ pub use self::{
     push_args::{PaceArgs, PushArgs, RecoveryArgs, TargetArgs},
     query_args::{
         CancelArgs, CodesArgs, ResolveArgs, ResultsArgs, ResumeArgs, RetryArgs, RunsArgs,
-        SimulateArg, SimulatedArg, StatusArgs,
+        StatusArgs,
     },
     rollout_args::RolloutArgs,
     schedule_args::ScheduleArgs,
+    simulate_args::{SimulateArg, SimulatedArg},
     simulator_args::SimulatorArgs,
 };
 

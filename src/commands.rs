@@ -14,6 +14,7 @@ mod listeners;
 mod manual;
 mod prune;
 mod push;
+mod repeat;
 mod resolve;
 mod results;
 mod resume;

@@ -3,6 +3,7 @@
 //! A flag wins over its `FLEETPUSH_*` variable, the variable over the config file's profile, the profile over the keys at the file's
 //! top, and those over the default. Arguments are destructured without `..`, so that the compiler finds a flag that is not used.
 
+mod credential_names;
 mod credentials;
 mod database;
 mod environment;

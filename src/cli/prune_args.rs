@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{owner_args::OwnerArgs, query_args::SimulatedArg, values};
+use super::{owner_args::OwnerArgs, simulate_args::SimulatedArg, values};
 use crate::model::Age;
 
 /// `fleetpush prune`

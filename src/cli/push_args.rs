@@ -5,7 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use super::{
-    keys, one_of, query_args::SimulateArg, rollout_args::RolloutArgs, schedule_args::ScheduleArgs,
+    keys, one_of, rollout_args::RolloutArgs, schedule_args::ScheduleArgs,
+    simulate_args::SimulateArg,
 };
 use crate::model::{
     AbortIf, AfterFailure, DeviceRate, InDoubt, Language, ProgressMode, Rate, Region,

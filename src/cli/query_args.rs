@@ -8,25 +8,10 @@ use super::{
     keys, one_of,
     owner_args::OwnerArgs,
     push_args::{PushArgs, TargetArgs},
+    simulate_args::SimulatedArg,
     values,
 };
 use crate::model::{Class, Rate, RowFormat, RunState, TaskState, TaskStatus};
-
-/// `--simulate`
-#[derive(Debug, Clone, Copy, Args)]
-pub struct SimulateArg {
-    /// Push to a simulator inside the process; its database is simulated.db
-    #[arg(long)]
-    pub simulate: bool,
-}
-
-/// `--simulate` of a command that only looks into a database
-#[derive(Debug, Clone, Copy, Args)]
-pub struct SimulatedArg {
-    /// Look into the database of simulated runs, simulated.db
-    #[arg(long)]
-    pub simulate: bool,
-}
 
 /// `fleetpush resume`
 #[derive(Debug, Args)]

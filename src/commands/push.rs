@@ -1,15 +1,11 @@
 //! Pushing a staged run: what `run`, `resume` and `retry` share.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use rand::{SeedableRng, rngs::SmallRng};
 
-use super::{interrupt::Interrupt, limits, listeners::listen, status, target};
+use super::{interrupt::Interrupt, limits, listeners::listen, repeat::repeat, status, target};
 use crate::{
     clock::Clock,
     engine::{self, Context, Options, Pushed, RolloutOptions, Stop},
@@ -20,7 +16,6 @@ use crate::{
     store::{Missing, Reader, Run, Store, StoreError},
     throttle::Ceilings,
     ui::{
-        next::Repeat,
         printer::{Printer, unless_closed},
         summary::{Session, Summary},
     },
@@ -211,29 +206,6 @@ async fn summarize(
         );
     }
     Ok(tolerance)
-}
-
-/// The flags that the next command needs to find the same database.
-pub(super) fn repeat(database: &Database) -> Repeat {
-    Repeat {
-        db: (!database.usual).then(|| absolute(&database.path)),
-        simulate: database.simulated,
-        program: program(std::env::args_os().next().unwrap_or_default().as_ref()),
-    }
-}
-
-/// The path from the root, since whoever reads of it may be in another folder; one that has none is told as it was given.
-pub(super) fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-/// The program's name in the next command, when the plain name may not be found: a path from this folder, as `cargo run` starts it.
-fn program(called_as: &Path) -> Option<String> {
-    let is_ours = called_as
-        .file_stem()
-        .is_some_and(|stem| stem == "fleetpush");
-    let is_beside = called_as.is_relative() && called_as.components().count() > 1;
-    (is_ours && is_beside).then(|| called_as.to_string_lossy().into_owned())
 }
 
 /// `time_left` is how long the push may send, when that is known.

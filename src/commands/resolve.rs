@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    interrupt::Interrupt,
-    open_existing,
-    push::{repeat, standing},
-    resume::named_or_latest,
+    interrupt::Interrupt, open_existing, push::standing, repeat::repeat, resume::named_or_latest,
     target,
 };
 use crate::{

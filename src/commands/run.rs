@@ -187,7 +187,7 @@ fn say_where(store: &Store, printer: &Printer) {
     };
     printer.say(&format!(
         "results go to {}{new}",
-        super::push::absolute(store.path()).display()
+        super::repeat::absolute(store.path()).display()
     ));
 }
 

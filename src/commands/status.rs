@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::push::{absolute, repeat};
+use super::repeat::{absolute, repeat};
 use crate::{
     clock,
     exit::{Exit, Failure},

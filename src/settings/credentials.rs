@@ -10,29 +10,10 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Error, Origin,
+    credential_names::{ACCESS_KEY, ACCESS_SECRET, FILE_KEYS, NAMES, TOKEN},
     source::{Found, Sources},
 };
 use crate::{files, model::CodePoint};
-
-const ACCESS_KEY: &str = "FLEETPUSH_ACCESS_KEY";
-const ACCESS_SECRET: &str = "FLEETPUSH_ACCESS_SECRET";
-const TOKEN: &str = "FLEETPUSH_TOKEN";
-
-/// The credentials, each by the variable that holds it; with `_FILE` at its end the variable names a file instead.
-pub(super) const NAMES: [&str; 3] = [ACCESS_KEY, ACCESS_SECRET, TOKEN];
-
-/// The variables that credentials can come from.
-pub(super) const VARIABLES: [&str; 6] = [
-    ACCESS_KEY,
-    ACCESS_SECRET,
-    TOKEN,
-    "FLEETPUSH_ACCESS_KEY_FILE",
-    "FLEETPUSH_ACCESS_SECRET_FILE",
-    "FLEETPUSH_TOKEN_FILE",
-];
-
-/// The files that hold credentials, by the keys that name them in the config file.
-pub(super) const FILE_KEYS: [&str; 3] = ["access-key-file", "access-secret-file", "token-file"];
 
 /// Far above any key or token; a wrong path must not fill the memory.
 const LARGEST_FILE: u64 = 64 * 1024;

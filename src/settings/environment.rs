@@ -8,7 +8,7 @@ use std::{
 
 use etcetera::BaseStrategy;
 
-use super::{Error, credentials, nearest::did_you_mean};
+use super::{Error, credential_names, nearest::did_you_mean};
 use crate::{cli::keys, clock};
 
 /// The variable that names the config file.
@@ -119,7 +119,7 @@ impl Environment {
                 .iter()
                 .map(String::as_str)
                 .chain([CONFIG, PROFILE, LOG, clock::TEST_NOW])
-                .chain(credentials::VARIABLES.iter().copied())
+                .chain(credential_names::VARIABLES.iter().copied())
         };
         self.variables
             .keys()

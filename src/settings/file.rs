@@ -8,7 +8,7 @@ use std::{
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Error, credentials, nearest::did_you_mean};
+use super::{Error, credential_names, nearest::did_you_mean};
 use crate::{
     cli::{is_flag, keys},
     files,
@@ -148,7 +148,7 @@ impl Document<'_> {
                 .iter()
                 .copied()
                 .chain([PROFILES])
-                .chain(credentials::FILE_KEYS);
+                .chain(credential_names::FILE_KEYS);
             format!("unknown key {key:?}{}", did_you_mean(key, known))
         } else if let Some(text) = scalar(value) {
             let line = self.line(&span);
@@ -190,13 +190,15 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
 
 /// Whether the key may stand in a config file.
 fn is_known(key: &str) -> bool {
-    keys::NAMES.contains(&key) || credentials::FILE_KEYS.contains(&key)
+    keys::NAMES.contains(&key) || credential_names::FILE_KEYS.contains(&key)
 }
 
 /// The variable that a secret belongs into, and the key that can name a file with it, when the key is one for a secret itself.
 fn secret_variable(key: &str) -> Option<(&'static str, &'static str)> {
     let name = keys::variable(key);
-    let secrets = credentials::NAMES.into_iter().zip(credentials::FILE_KEYS);
+    let secrets = credential_names::NAMES
+        .into_iter()
+        .zip(credential_names::FILE_KEYS);
     // An underscore in place of the dash is the same mistake.
     let name = name
         .strip_suffix("_FILE")
@@ -275,7 +277,7 @@ mod tests {
 
     #[test]
     fn files_of_secrets_may_be_named() {
-        for key in credentials::FILE_KEYS {
+        for key in credential_names::FILE_KEYS {
             let text = format!("[profile.eu]\n{key} = 'x'");
             let file = parse(&text).unwrap();
             assert_eq!(file.in_profile("eu", key), Some(&entry("x", 2)), "{key}");

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    Database, Error, Origin,
+    Database, Error, Origin, credential_names,
     credentials::{self, CredentialsError},
     environment::{CONFIG, PROFILE},
     source::Sources,
@@ -96,7 +96,7 @@ impl Show {
             }
             settings.push(shown);
         }
-        for which in 0..credentials::NAMES.len() {
+        for which in 0..credential_names::NAMES.len() {
             settings.push(credential(which, sources)?);
         }
         Ok(Self {
@@ -161,7 +161,7 @@ fn setting(
 
 /// A credential, by the name that a flag for it would have.
 fn credential(which: usize, sources: &Sources<'_>) -> Result<Shown, Error> {
-    let variable = credentials::NAMES[which];
+    let variable = credential_names::NAMES[which];
     let is_set = sources.environment.text(variable)?.is_some();
     let (value, origin) = match (is_set, credentials::file(which, sources)?) {
         (true, Some((_, _, Origin::Variable(_)))) => {

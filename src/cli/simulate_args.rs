@@ -1,0 +1,19 @@
+//! `--simulate`, of the commands that push and of those that only look into a database.
+
+use clap::Args;
+
+/// `--simulate`
+#[derive(Debug, Clone, Copy, Args)]
+pub struct SimulateArg {
+    /// Push to a simulator inside the process; its database is simulated.db
+    #[arg(long)]
+    pub simulate: bool,
+}
+
+/// `--simulate` of a command that only looks into a database
+#[derive(Debug, Clone, Copy, Args)]
+pub struct SimulatedArg {
+    /// Look into the database of simulated runs, simulated.db
+    #[arg(long)]
+    pub simulate: bool,
+}
