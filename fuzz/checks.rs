@@ -81,6 +81,7 @@ fn check(entry: &Entry) {
 /// Reads the bytes as the reply to a request to three devices.
 pub(crate) fn reply(bytes: &[u8]) {
     let request = Outgoing {
+        suspect: false,
         payload: Arc::new(Payload {
             product_key: "PK0001".into(),
             data: "[]".into(),

@@ -14,6 +14,8 @@ CREATE TABLE excused (
 -- whether it is a suspect: something is wrong with one of its devices, and nothing with the platform.
 ALTER TABLE bundle ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0 CHECK (refusals >= 0);
 ALTER TABLE bundle ADD COLUMN suspect INTEGER NOT NULL DEFAULT 0 CHECK (suspect IN (0, 1));
+-- Whether it speaks of a limit of devices when both halves of a request pass: only when a rejection split it.
+ALTER TABLE bundle ADD COLUMN of_size INTEGER NOT NULL DEFAULT 1 CHECK (of_size IN (0, 1));
 CREATE INDEX bundle_standing ON bundle (run_id) WHERE refusals > 0 OR suspect = 1;
 
 -- The most devices that one request has carried and that were all answered; and how often a smaller limit seemed to have been met since.

@@ -35,6 +35,8 @@ use crate::model::{Fate, Payload, Timestamp};
 /// One request to be sent.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
+    /// Whether refusals of it are known to be about itself, so that they say nothing of the token.
+    pub suspect: bool,
     /// What the devices get.
     pub payload: Arc<Payload>,
     /// The device keys, each once.

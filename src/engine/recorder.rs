@@ -4,60 +4,64 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use crate::{
     gateway::Delivery,
-    model::{Answer, Class, Fate, History, Stray, Timestamp},
-    policy::{self, Basis, Disposition, Judged, Rules, Signal, codes},
-    store::{Claim, Next, Refused, RequestEnd, Settlement},
+    journal::suspect,
+    model::{Answer, Class, Fate, History, InDoubt, Outcome, Standing, Stray, Timestamp},
+    policy::{self, Basis, Disposition, Judged, Judgement, Rules, codes},
+    store::{Claim, Member, Next, Refused, RequestEnd, Settlement},
 };
 
-/// What is recorded of a request, and what it says of the platform.
+/// What is recorded of a request.
 #[derive(Debug)]
 pub(super) struct Settled {
     pub(super) end: RequestEnd,
-    pub(super) signal: Signal,
     /// Devices whose command was accepted without a ticket.
     pub(super) without_ticket: u32,
 }
 
-/// Settles a request.
+/// Settles a request. `together` is how it stands when it was refused as a whole.
 pub(super) fn settle(
     claim: &Claim,
     delivery: &Delivery,
+    judgement: Judgement,
+    together: Option<Standing>,
     now: Timestamp,
     rules: &Rules,
     random: &mut impl Rng,
 ) -> Settled {
-    let judgement = policy::judge(&delivery.fate, claim.members.len());
+    // What failed together pauses equally long, or jitter would scatter a chunk into requests of one device each.
+    let shared = random.next_u64();
+    let suspect = together.is_some_and(|standing| standing.suspect);
+    let parts = match (together, judgement.devices.first()) {
+        (Some(_), Some(one)) => parts(claim, &one.outcome, suspect, now, rules, shared),
+        _ => false,
+    };
+    let is_refused =
+        |device: &Judged| refused_as_a_whole(device, parts || together.is_none(), parts);
     let refused = judgement
         .devices
         .iter()
-        .filter(|device| refused_as_a_whole(device))
+        .filter(|device| is_refused(device))
         .count();
     // A code for several devices says nothing of any one of them: the request is split until each stands alone.
     let split = refused > 0 && claim.members.len() > 1;
-    let answered_one_by_one = judgement
-        .devices
-        .iter()
-        .all(|device| device.basis == Basis::Element);
-    let passed = match refused {
-        0 => answered_one_by_one.then_some(true),
-        _ => Some(false),
-    };
+    let passed = passed(&judgement);
     let refusal = judgement
         .devices
         .first()
         .filter(|_| refused == claim.members.len())
         .and_then(|device| device.outcome.code)
         .and_then(|code| Some((refused_scope(code)?, code)));
-    // What failed together pauses equally long, or jitter would scatter a chunk into requests of one device each.
-    let shared = random.next_u64();
     let mut without_ticket = 0;
     let mut split_off = 0;
     let tasks = claim
         .members
         .iter()
         .zip(judgement.devices)
-        .map(|(member, judged)| {
-            if split && refused_as_a_whole(&judged) {
+        .map(|(member, mut judged)| {
+            if suspect && is_the_platforms(judged.outcome.class) {
+                judged.outcome.class = Class::Transient;
+            }
+            if split && is_refused(&judged) {
                 split_off += 1;
                 return Settlement {
                     outcome: judged.outcome,
@@ -99,18 +103,7 @@ pub(super) fn settle(
             }
         })
         .collect();
-    let (http_status, code, message, error) = match &delivery.fate {
-        Fate::Answered(answer) => (
-            Some(answer.http_status),
-            answer.code,
-            answer.message.clone(),
-            strays(answer),
-        ),
-        Fate::Lost { http_status, error } => {
-            (*http_status, None, None, Some(error.as_str().into()))
-        }
-        Fate::Unsent(unsent) => (None, None, None, Some(unsent.error().into())),
-    };
+    let (http_status, code, message, error) = told(&delivery.fate);
     Settled {
         end: RequestEnd::Sent {
             sent_at: Some(delivery.sent_at),
@@ -121,11 +114,42 @@ pub(super) fn settle(
             message,
             error,
             passed,
+            together,
             refused: refusal,
             tasks,
         },
-        signal: judgement.signal,
         without_ticket,
+    }
+}
+
+/// Whether a request passed, as far as that speaks of its size: only a rejection can be about the number of devices.
+fn passed(judgement: &Judgement) -> Option<bool> {
+    let mut devices = judgement.devices.iter();
+    let is_rejected =
+        |device: &Judged| device.basis == Basis::Request && device.outcome.class == Class::Rejected;
+    if devices.clone().any(is_rejected) {
+        return Some(false);
+    }
+    devices
+        .all(|device| device.basis == Basis::Element)
+        .then_some(true)
+}
+
+/// What is kept of a fate as a whole: status, code, message and error.
+type Told = (Option<u16>, Option<i64>, Option<Box<str>>, Option<Box<str>>);
+
+fn told(fate: &Fate) -> Told {
+    match fate {
+        Fate::Answered(answer) => (
+            Some(answer.http_status),
+            answer.code,
+            answer.message.clone(),
+            strays(answer),
+        ),
+        Fate::Lost { http_status, error } => {
+            (*http_status, None, None, Some(error.as_str().into()))
+        }
+        Fate::Unsent(unsent) => (None, None, None, Some(unsent.error().into())),
     }
 }
 
@@ -144,14 +168,49 @@ fn strays(answer: &Answer) -> Option<Box<str>> {
     )
 }
 
-/// Whether a code for the whole request says that one of its devices is at fault, and not which one. That a device is offline or
-/// throttled is no more true of its neighbours than that it is refused.
-fn refused_as_a_whole(judged: &Judged) -> bool {
+/// Whether a code for the whole request says that one of its devices is at fault, and not which one. That a device is offline or, when
+/// it is not a limit that all share, `throttled` is no more true of its neighbours than that it is refused. Of what comes in `parts`
+/// anything is.
+fn refused_as_a_whole(judged: &Judged, throttled: bool, parts: bool) -> bool {
     judged.basis == Basis::Request
-        && matches!(
-            judged.outcome.class,
-            Class::Rejected | Class::Offline | Class::Frequency | Class::Quota
-        )
+        && match judged.outcome.class {
+            Class::Rejected | Class::Offline => true,
+            Class::Frequency | Class::Quota => throttled,
+            _ => parts,
+        }
+}
+
+/// Whether a request that stays together as a rule comes in parts: it is a suspect, or has paused or failed for as long as it may, which
+/// must not fail the neighbours of whoever is the reason.
+fn parts(
+    claim: &Claim,
+    outcome: &Outcome,
+    suspect: bool,
+    now: Timestamp,
+    rules: &Rules,
+    seed: u64,
+) -> bool {
+    let ends = |member: &Member| {
+        let mut same = SmallRng::seed_from_u64(seed);
+        let (disposition, _) = policy::dispose(outcome, member.history, now, rules, &mut same);
+        matches!(disposition, Disposition::End(_))
+    };
+    match outcome.class {
+        _ if claim.members.len() < 2 => false,
+        // What is held was acted on, perhaps.
+        Class::InDoubt if rules.in_doubt == InDoubt::Hold => false,
+        Class::Frequency | Class::Quota => suspect || claim.members.iter().any(ends),
+        // Who wants few sends of what may have been acted on gets no more.
+        Class::InDoubt | Class::Transient if rules.max_attempts >= suspect::ENOUGH => {
+            suspect || claim.members.iter().any(ends)
+        }
+        _ => suspect,
+    }
+}
+
+/// Whether a class as a rule speaks of the platform, so that it uses no attempt.
+fn is_the_platforms(class: Class) -> bool {
+    matches!(class, Class::Outage | Class::Auth | Class::Refused)
 }
 
 /// What a code for a whole request is about, when that is more than the devices of the request.
@@ -168,10 +227,7 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use super::*;
-    use crate::{
-        model::{Element, InDoubt, Payload, PayloadId, RequestId, TaskId, TaskState, Unsent},
-        store::Member,
-    };
+    use crate::model::{Element, Payload, PayloadId, RequestId, TaskId, TaskState, Unsent};
 
     const RULES: Rules = Rules {
         max_attempts: 5,
@@ -195,6 +251,7 @@ mod tests {
                 extend_para: None,
             }),
             bundle: None,
+            standing: Standing::default(),
             members: (0..devices)
                 .map(|i| Member::never_sent(TaskId(i as i64), format!("DK{i}").into()))
                 .collect(),
@@ -208,9 +265,13 @@ mod tests {
             fate,
         };
         let mut random = SmallRng::seed_from_u64(3);
+        let judgement = policy::judge(&delivery.fate, devices);
+        let together = suspect::refusal(&judgement, true).map(|_| Standing::default());
         settle(
             &claim(devices),
             &delivery,
+            judgement,
+            together,
             Timestamp(1000),
             &RULES,
             &mut random,

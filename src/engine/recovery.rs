@@ -53,6 +53,7 @@ pub async fn recover(
                 message: None,
                 error: Some(WHAT.into()),
                 passed: None,
+                together: None,
                 refused: None,
                 tasks: settlements,
             },

@@ -175,6 +175,7 @@ mod tests {
         Job {
             request: RequestId(request),
             outgoing: Outgoing {
+                suspect: false,
                 payload: Arc::new(Payload {
                     product_key: "PK".into(),
                     data: "[]".into(),

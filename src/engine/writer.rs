@@ -12,28 +12,27 @@ use tokio::{
     task::JoinSet,
     time::Instant,
 };
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::{
     Context, Event, Options, Pushed, Stop,
     feeder::{patience, room},
-    pace::{Firsts, News, Pace},
-    recorder::{Settled, settle},
+    pace::{News, Pace},
     rollout::Rollout,
     sender::{self, Gate, Job, Report},
 };
 use crate::{
     clock::Clock,
     gateway::{Gateway, Outgoing},
-    journal::{Strays, excuse::Excused, outage::Outage},
-    model::{Deadline, Fate, PayloadId, RequestId, Timestamp},
+    journal::{Strays, excuse::Excused, outage::Outage, suspect::Others},
+    model::{Deadline, PayloadId, RequestId, Timestamp},
     store::{
-        Claim, Exchange, Finding, Journal, Missing, Next, Record, RequestEnd, Settlement,
-        StoreError, Tally, Wish,
+        Claim, Exchange, Finding, Journal, Missing, Record, RequestEnd, StoreError, Tally, Wish,
     },
 };
 
 mod heed;
+mod judge;
 mod locked;
 mod steer;
 mod stop;
@@ -78,6 +77,7 @@ struct Writer<'j, 's> {
     outage: Outage,
     /// What the payloads are that an outage has been met with, for a person.
     tried: BTreeMap<PayloadId, String>,
+    others: Others,
     rollout: Rollout,
     /// What has ended and counts towards no threshold.
     excused: Excused<Tally>,
@@ -143,6 +143,7 @@ impl<'j, 's> Writer<'j, 's> {
             under_way: HashMap::new(),
             outage: Outage::new(options.max_outage, options.concurrency),
             tried: BTreeMap::new(),
+            others: Others::default(),
             rollout,
             excused: Excused::new(forgiven),
             stopping: None,
@@ -381,6 +382,7 @@ impl<'j, 's> Writer<'j, 's> {
                     .iter()
                     .map(|member| Arc::clone(&member.device_key))
                     .collect(),
+                suspect: claim.standing.suspect,
                 not_after: self.deadline.as_ref().map(|deadline| deadline.at),
             },
             probe,
@@ -418,43 +420,7 @@ impl<'j, 's> Writer<'j, 's> {
                 delivery,
             } => {
                 self.full = false;
-                // What was not handed over has not started.
-                let claim = self
-                    .under_way
-                    .remove(&request)
-                    .or_else(|| self.waiting.remove(&request))?;
-                let now = self.clock.now();
-                let Settled {
-                    end,
-                    signal,
-                    without_ticket,
-                } = settle(
-                    &claim,
-                    &delivery,
-                    now,
-                    &self.options.rules,
-                    &mut self.random,
-                );
-                self.requests += 1;
-                debug!(%request, devices = claim.members.len(), ?signal, latency = ?delivery.latency, "request ended");
-                if without_ticket > 0 {
-                    let devices = without_ticket;
-                    self.news.push(Event::TicketMissing { devices });
-                }
-                let tasks = match &end {
-                    RequestEnd::Released => &[][..],
-                    RequestEnd::Sent { tasks, .. } => tasks,
-                };
-                let firsts = Firsts::of(&claim, tasks);
-                let ended = ended_by(tasks);
-                self.heed(&claim, started, &signal, firsts, now, ended);
-                if let Fate::Answered(answer) = &delivery.fate {
-                    let devices = claim.members.iter().map(|member| &*member.device_key);
-                    if let Some(reason) = self.strays.hear(&claim.payload, devices, answer) {
-                        self.begin_stop(Stop::Refused { reason });
-                    }
-                }
-                Some(Record { claim, end })
+                self.done(request, started, &delivery)
             }
         }
     }
@@ -465,21 +431,6 @@ impl<'j, 's> Writer<'j, 's> {
             self.gate.send_replace(gate);
         }
     }
-}
-
-/// What the tasks that end here are counted by.
-fn ended_by(tasks: &[Settlement]) -> Vec<Tally> {
-    tasks
-        .iter()
-        .filter_map(|task| match task.next {
-            Next::End(state) => Some(Tally {
-                state,
-                class: Some(task.outcome.class),
-                code: task.outcome.code,
-            }),
-            Next::Again { .. } | Next::Split { .. } => None,
-        })
-        .collect()
 }
 
 async fn sleep_until(wake: Option<Instant>) {

@@ -209,6 +209,7 @@ async fn read_request(stream: &mut TcpStream) -> Option<(String, String)> {
 /// A request of the specification's payload to these devices.
 pub(super) fn outgoing(devices: &[&str]) -> Outgoing {
     Outgoing {
+        suspect: false,
         payload: Arc::new(Payload {
             product_key: "PK0001".into(),
             data: r#"[{"fuwu":[{"raw1":"AA"}]}]"#.into(),

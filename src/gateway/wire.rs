@@ -68,6 +68,7 @@ mod tests {
 
     fn outgoing(payload: Payload, devices: &[&str]) -> Outgoing {
         Outgoing {
+            suspect: false,
             payload: Arc::new(payload),
             devices: devices.iter().map(|&device| device.into()).collect(),
             not_after: None,

@@ -154,6 +154,16 @@ impl Outage {
         }
     }
 
+    /// Whether this request is the probe under way.
+    pub(crate) fn is_probe(&self, request: RequestId) -> bool {
+        matches!(&self.phase, Phase::Paused(probing) if probing.probe == Some(request))
+    }
+
+    /// Whether a probe has passed and this is the next request.
+    pub(crate) fn follows_probe(&self, request: RequestId) -> bool {
+        matches!(&self.phase, Phase::Rising(rising) if !rising.proven && request > rising.after)
+    }
+
     /// The time at which to give up.
     pub(crate) fn give_up_at(&self) -> Option<Timestamp> {
         self.trouble
@@ -265,10 +275,12 @@ impl Outage {
         reason: &str,
         now: Timestamp,
     ) -> Option<Change> {
+        // The probe passed and the next request did not: it may be this one.
+        let after_probe = self.follows_probe(request);
         self.note(payload, reason, true, now);
         self.silent(request, now);
         let since = self.trouble.as_ref().map_or(now, |trouble| trouble.since);
-        (!self.is_paused() && since.until(now) >= LULL)
+        (!self.is_paused() && (after_probe || since.until(now) >= LULL))
             .then(|| self.pause(reason, now.after(probe_delay(0, None))))
     }
 

@@ -12,7 +12,9 @@ use super::{
     record::is_snooze,
     writes::Writes,
 };
-use crate::model::{BundleId, Class, History, Payload, PayloadId, RequestId, TaskId, TaskState};
+use crate::model::{
+    BundleId, Class, History, Payload, PayloadId, RequestId, Standing, TaskId, TaskState,
+};
 
 mod ahead;
 mod chunk;
@@ -37,6 +39,8 @@ pub struct Claim {
     pub payload: Arc<Payload>,
     /// The bundle that it is, or is part of.
     pub bundle: Option<BundleId>,
+    /// How it stands when it was refused before.
+    pub standing: Standing,
     /// The tasks, at least one; no device twice.
     pub members: Vec<Member>,
 }
@@ -110,6 +114,12 @@ pub(super) const DUE_TASKS: &str = "SELECT d.task_id, d.payload_id, d.bundle_id,
      t.device_key \
      FROM due AS d JOIN task AS t ON t.id = d.task_id \
      WHERE d.run_id = ? AND d.due_at <= ? ORDER BY d.due_at, d.bundle_id, d.payload_id LIMIT ?";
+/// The same without suspects.
+const INNOCENT_DUE_TASKS: &str = "SELECT d.task_id, d.payload_id, d.bundle_id, d.class, d.sends, d.attempts, d.throttles, d.snoozed_ms, d.offline_retries, \
+     t.device_key \
+     FROM due AS d JOIN task AS t ON t.id = d.task_id \
+     WHERE d.run_id = ? AND d.due_at <= ? AND NOT EXISTS (SELECT 1 FROM bundle AS b WHERE b.id = d.bundle_id AND b.suspect = 1) \
+     ORDER BY d.due_at, d.bundle_id, d.payload_id LIMIT ?";
 static REQUEST: Bulk = Bulk::insert(
     "INSERT INTO request (id, run_id, payload_id, bundle_id, first_task, end_task, devices, claimed_at)",
     "(?,?,?,?,?,?,?,?)",
@@ -143,7 +153,7 @@ impl Ledger {
         self.probed.clear();
         let chunk_size = wish
             .chunk_size
-            .min(self.run.chunk_limit.unwrap_or(u32::MAX))
+            .min(self.run.sizes.limit.unwrap_or(u32::MAX))
             .max(1) as usize;
         let first_sends_left = !self.ahead.is_empty() && !self.canary.is_open();
         let for_due = if first_sends_left {
@@ -156,12 +166,25 @@ impl Ledger {
         } else {
             wish.requests
         };
-        let (mut claims, more_due) = self.claim_due(writes, wish, chunk_size, for_due).await?;
+        let innocent = if self.standings.values().any(|standing| standing.suspect) {
+            INNOCENT_DUE_TASKS
+        } else {
+            DUE_TASKS
+        };
+        let (mut claims, mut more_due) = self
+            .claim_due(writes, wish, chunk_size, for_due, innocent)
+            .await?;
         let left = wish.requests - claims.len();
         let more_first = !self.canary.is_open()
             && self
                 .claim_first(writes, wish, chunk_size, left, &mut claims)
                 .await?;
+        if claims.is_empty() && innocent != DUE_TASKS {
+            // Suspects go last.
+            (claims, more_due) = self
+                .claim_due(writes, wish, chunk_size, wish.requests, DUE_TASKS)
+                .await?;
+        }
         self.write_claims(writes, wish, &claims).await?;
         Ok((claims, more_due || more_first))
     }
@@ -173,6 +196,7 @@ impl Ledger {
         wish: Wish,
         chunk_size: usize,
         most: usize,
+        select: &'static str,
     ) -> Result<(Vec<Claim>, bool), StoreError> {
         if self
             .next_due(writes)
@@ -182,7 +206,7 @@ impl Ledger {
             return Ok((Vec::new(), false));
         }
         let limit = (most * chunk_size).min(MOST_DUE.max(chunk_size));
-        let rows = sqlx::query(DUE_TASKS)
+        let rows = sqlx::query(select)
             .bind(self.run.id.0)
             .bind(wish.now.0)
             .bind(limit as i64)
@@ -327,8 +351,17 @@ impl Ledger {
             payload_id,
             payload,
             bundle,
+            standing: self.standing(bundle),
             members,
         }))
+    }
+
+    /// How a request that is kept together stands.
+    pub(super) fn standing(&self, bundle: Option<BundleId>) -> Standing {
+        bundle
+            .and_then(|bundle| self.standings.get(&bundle))
+            .copied()
+            .unwrap_or_default()
     }
 
     async fn write_claims(

@@ -1,6 +1,9 @@
 //! The journal of one run while it is pushed: what came back goes in and what is to be sent comes out, in one transaction.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use sqlx::SqliteConnection;
 
@@ -18,7 +21,10 @@ use super::{
     refusal::Refusals,
     writes::Writes,
 };
-use crate::model::{AfterFailure, Class, Counts, PayloadId, RunId, RunState, TaskState, Timestamp};
+use crate::model::{
+    AfterFailure, BundleId, Class, Counts, PayloadId, RunId, RunState, Standing, TaskState,
+    Timestamp,
+};
 
 /// One run being pushed.
 #[derive(Debug)]
@@ -55,6 +61,8 @@ pub(super) struct Ledger {
     excused: BTreeMap<Tally, u64>,
     /// The payloads of the probes of this outage.
     pub(super) probed: Vec<PayloadId>,
+    /// How requests stand that were refused and are kept together.
+    pub(super) standings: HashMap<BundleId, Standing>,
     pub(super) snoozing: u64,
     pub(super) in_flight: u64,
     /// What the present transaction may still spend on ending blocked tasks.
@@ -178,6 +186,22 @@ impl Store {
         )
         .await?;
         let refusals = Refusals::load(connection, run.id).await?;
+        let standings = sqlx::query_as::<_, (i64, u32, bool)>(
+            "SELECT id, refusals, suspect FROM bundle WHERE run_id = ? AND (refusals > 0 OR suspect = 1)",
+        )
+        .bind(run.id.0)
+        .fetch_all(&mut *connection)
+        .await?
+        .into_iter()
+        .map(|(bundle, refusals, suspect)| {
+            let standing = Standing {
+                refusals,
+                suspect,
+                ..Standing::default()
+            };
+            (BundleId(bundle), standing)
+        })
+        .collect();
         let canary = CanaryState::load(connection, run.id).await?;
         Ok(Journal {
             store: self,
@@ -197,6 +221,7 @@ impl Store {
                 unsaved: BTreeMap::new(),
                 excused,
                 probed: Vec::new(),
+                standings,
                 snoozing: snoozing.unsigned_abs(),
                 in_flight: in_flight.unsigned_abs(),
                 cascade: CASCADE,

@@ -11,8 +11,10 @@ use super::{
     writes::Writes,
 };
 use crate::model::{
-    BundleId, Class, History, Outcome, PayloadId, RequestId, TaskId, TaskState, Timestamp,
+    BundleId, Class, History, Outcome, PayloadId, RequestId, Standing, TaskId, TaskState, Timestamp,
 };
+
+mod bundles;
 
 /// What became of one request.
 #[derive(Debug)]
@@ -57,6 +59,8 @@ pub enum RequestEnd {
         error: Option<Box<str>>,
         /// Whether the request was answered device by device; `Some(false)` when it was refused as a whole.
         passed: Option<bool>,
+        /// How it stands, when it was refused as a whole and stays together.
+        together: Option<Standing>,
         /// That the payload or product as such was refused, with the code.
         refused: Option<(Refused, i64)>,
         /// What follows for each member, in their order.
@@ -147,25 +151,19 @@ impl Ledger {
             .map(|record| record.claim.payload_id);
         self.payloads.mark_accepted(writes, accepted).await?;
         let mut rows = Rows::default();
-        for Record { claim, end } in records {
+        for Record { mut claim, end } in records {
             self.in_flight -= claim.members.len() as u64;
             match end {
                 RequestEnd::Released => rows.release(claim, now),
                 RequestEnd::Sent {
                     tasks,
                     passed,
+                    together,
                     refused,
                     ..
                 } => {
-                    if let (Some(bundle), Some(passed)) = (claim.bundle, passed) {
-                        let limit = self
-                            .bundle_answered(
-                                writes.connection().await?,
-                                bundle,
-                                claim.members.len(),
-                                passed,
-                            )
-                            .await?;
+                    if let Some(passed) = passed {
+                        let limit = self.size_answered(writes, &claim, passed).await?;
                         findings.extend(limit.map(Finding::ChunkLimit));
                     }
                     if let Some((refused, code)) = refused {
@@ -174,7 +172,11 @@ impl Ledger {
                             .await?;
                         findings.extend(ended);
                     }
-                    let halves = self.split(writes, &claim, &tasks).await?;
+                    let halves = self.split(writes, &claim, &tasks, together).await?;
+                    if let Some(standing) = together {
+                        self.keep_together(writes, &mut claim, &tasks, standing)
+                            .await?;
+                    }
                     rows.settle(claim, tasks, halves, now);
                 }
             }
@@ -236,34 +238,6 @@ impl Ledger {
             .max(due.iter().map(|due| due.not_before).max());
         Ok(())
     }
-
-    /// Makes the bundles of a request that is split.
-    async fn split(
-        &self,
-        writes: &mut Writes<'_>,
-        claim: &Claim,
-        tasks: &[Settlement],
-    ) -> Result<[Option<BundleId>; 2], StoreError> {
-        let mut halves = [None, None];
-        for second_half in [false, true] {
-            let devices = tasks
-                .iter()
-                .filter(|task| task.next == Next::Split { second_half })
-                .count();
-            if devices > 0 {
-                let made = sqlx::query(
-                    "INSERT INTO bundle (run_id, parent_request_id, devices) VALUES (?, ?, ?)",
-                )
-                .bind(self.run.id.0)
-                .bind(claim.request.0)
-                .bind(devices as i64)
-                .execute(writes.connection().await?)
-                .await?;
-                halves[usize::from(second_half)] = Some(BundleId(made.last_insert_rowid()));
-            }
-        }
-        Ok(halves)
-    }
 }
 
 /// What recording writes, gathered over all its requests.
@@ -303,9 +277,15 @@ impl Rows {
         halves: [Option<BundleId>; 2],
         now: Timestamp,
     ) {
+        let alone = tasks.len() == 1;
         for (member, settlement) in claim.members.into_iter().zip(tasks) {
-            self.throttles
-                .extend(Throttle::of(&claim.payload, &member, &settlement, now));
+            self.throttles.extend(Throttle::of(
+                &claim.payload,
+                &member,
+                alone,
+                &settlement,
+                now,
+            ));
             let Settlement {
                 outcome,
                 history,

@@ -29,6 +29,7 @@ impl Journal<'_> {
         .fetch_one(&mut *connection)
         .await?;
         let payload_id = PayloadId(row.try_get("payload_id")?);
+        let bundle = row.try_get::<Option<i64>, _>("bundle_id")?.map(BundleId);
         let range = row
             .try_get::<Option<i64>, _>("first_task")?
             .zip(row.try_get::<Option<i64>, _>("end_task")?);
@@ -61,7 +62,8 @@ impl Journal<'_> {
             request,
             payload_id,
             payload: ledger.payloads.get(connection, payload_id).await?,
-            bundle: row.try_get::<Option<i64>, _>("bundle_id")?.map(BundleId),
+            bundle,
+            standing: ledger.standing(bundle),
             members,
         })
     }

@@ -4,8 +4,11 @@ use std::collections::HashMap;
 
 use sqlx::{Row, SqliteConnection};
 
-use super::{Claim, Finding, StoreError, journal::Ledger};
-use crate::model::{BundleId, PayloadId, RequestId, RunId};
+use super::{Claim, Finding, StoreError, journal::Ledger, writes::Writes};
+use crate::{
+    journal::chunk_limit,
+    model::{BundleId, PayloadId, RequestId, RunId},
+};
 
 /// What a refusal of a whole request is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,43 +79,74 @@ impl Refusals {
 }
 
 impl Ledger {
-    /// Notes whether a bundle was refused as a whole; a part of one that passes says nothing of the whole. Gives the device limit when both halves of a request have now passed.
-    pub(super) async fn bundle_answered(
+    /// Notes that a request passed or was rejected as a whole. Gives the device limit when that has now been found.
+    pub(super) async fn size_answered(
         &mut self,
-        connection: &mut SqliteConnection,
-        bundle: BundleId,
-        devices: usize,
+        writes: &mut Writes<'_>,
+        claim: &Claim,
         passed: bool,
     ) -> Result<Option<u32>, StoreError> {
+        let devices = claim.members.len() as u32;
+        let mut sizes = self.run.sizes;
+        if passed {
+            sizes = chunk_limit::passed(sizes, devices);
+        }
+        if let Some(bundle) = claim.bundle
+            && let Some((whole, half)) = self
+                .bundle_answered(writes.connection().await?, bundle, devices, passed)
+                .await?
+        {
+            sizes = chunk_limit::halves_passed(sizes, whole, half);
+        }
+        let known = std::mem::replace(&mut self.run.sizes, sizes);
+        if known == sizes {
+            return Ok(None);
+        }
+        let run = self.run.id.0;
+        writes
+            .statement(
+                "UPDATE run SET passed_size = ?, chunk_limit = ?, limit_hints = ? WHERE id = ?",
+                |values| {
+                    values
+                        .bind(sizes.passed)
+                        .bind(sizes.limit)
+                        .bind(sizes.hints)
+                        .bind(run)
+                },
+            )
+            .await?;
+        Ok(sizes.limit.filter(|_| sizes.limit != known.limit))
+    }
+
+    /// Notes whether a bundle was rejected as a whole; a part of one that passes says nothing of the whole. Gives the size of the request
+    /// and of its larger half when both halves of a request that was rejected have now passed.
+    async fn bundle_answered(
+        &self,
+        connection: &mut SqliteConnection,
+        bundle: BundleId,
+        devices: u32,
+        passed: bool,
+    ) -> Result<Option<(u32, u32)>, StoreError> {
         sqlx::query(
             "UPDATE bundle SET passed = ?1 WHERE id = ?2 AND passed IS NULL AND (NOT ?1 OR devices = ?3)",
         )
         .bind(passed)
         .bind(bundle.0)
-        .bind(devices as i64)
+        .bind(devices)
         .execute(&mut *connection)
         .await?;
         if !passed {
             return Ok(None);
         }
-        let (halves, both_passed, devices): (i64, bool, u32) = sqlx::query_as(
-            "SELECT count(*), min(coalesce(passed, 0)), max(devices) FROM bundle \
-             WHERE parent_request_id = (SELECT parent_request_id FROM bundle WHERE id = ?)",
+        let (halves, both_passed, half, whole): (i64, bool, u32, u32) = sqlx::query_as(
+            "SELECT count(*), min(coalesce(b.passed, 0) AND b.of_size), max(b.devices), max(q.devices) \
+             FROM bundle AS b JOIN request AS q ON q.id = b.parent_request_id \
+             WHERE b.parent_request_id = (SELECT parent_request_id FROM bundle WHERE id = ?)",
         )
         .bind(bundle.0)
         .fetch_one(&mut *connection)
         .await?;
-        let is_news = self.run.chunk_limit.is_none_or(|limit| devices < limit);
-        if halves < 2 || !both_passed || !is_news {
-            return Ok(None);
-        }
-        sqlx::query("UPDATE run SET chunk_limit = ? WHERE id = ?")
-            .bind(devices)
-            .bind(self.run.id.0)
-            .execute(connection)
-            .await?;
-        self.run.chunk_limit = Some(devices);
-        Ok(Some(devices))
+        Ok((halves >= 2 && both_passed).then_some((whole, half)))
     }
 
     /// Counts a refusal of a payload or product as such, and ends it when that is beyond doubt.

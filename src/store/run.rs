@@ -3,7 +3,7 @@
 use sqlx::{Row, sqlite::SqliteRow};
 
 use super::{Store, StoreError};
-use crate::model::{RunId, RunState, TaskId, Timestamp};
+use crate::model::{RunId, RunState, Sizes, TaskId, Timestamp};
 
 /// What a run is made of before it has tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,14 +43,14 @@ pub struct Run {
     pub end_task: TaskId,
     /// Whether a device has several tasks that must go out in order.
     pub ordered: bool,
-    /// The most devices that the platform takes in one request, when that has been found.
-    pub chunk_limit: Option<u32>,
+    /// What is known of the sizes of requests that the platform takes.
+    pub sizes: Sizes,
     /// A fingerprint of the account that pushes it; none before its first push, and where only a token is known.
     pub account: Option<String>,
 }
 
 const SELECT: &str = "SELECT id, name, manifest, manifest_path, manifest_sha256, defaults, base_url, identity, state, finished_at, tasks, \
-     first_task, end_task, ordered, chunk_limit, account FROM run";
+     first_task, end_task, ordered, chunk_limit, account, passed_size, limit_hints FROM run";
 
 impl Store {
     /// The run of this name.
@@ -171,7 +171,11 @@ fn read(row: &SqliteRow) -> Result<Run, StoreError> {
         first_task: TaskId(row.try_get("first_task")?),
         end_task: TaskId(row.try_get("end_task")?),
         ordered: row.try_get("ordered")?,
-        chunk_limit: row.try_get("chunk_limit")?,
+        sizes: Sizes {
+            passed: row.try_get("passed_size")?,
+            limit: row.try_get("chunk_limit")?,
+            hints: row.try_get("limit_hints")?,
+        },
         account: row.try_get("account")?,
     })
 }

@@ -33,12 +33,16 @@ impl Throttle {
     pub(super) fn of(
         payload: &Arc<Payload>,
         member: &Member,
+        alone: bool,
         settlement: &Settlement,
         now: Timestamp,
     ) -> Option<Self> {
         let class = settlement.outcome.class;
         let until = match settlement.next {
             _ if !is_snooze(Some(class)) => return None,
+            Next::Again {
+                keep_bundle: true, ..
+            } if !alone => return None,
             Next::Again { due_at, .. } => due_at,
             // The pause was too much for the task, and the device needs it all the same.
             Next::End(_) => now.after(

@@ -11,6 +11,7 @@ use fleetpush::simulator::{AuthRefusal, Outage, Scenario};
 use crate::support::{Ended, Push, Sim, Site, agree, devices};
 
 mod answers;
+mod suspects;
 
 #[test]
 fn a_platform_that_is_away_for_a_while_costs_no_device() {

@@ -102,3 +102,76 @@ fn a_limit_of_devices_is_found_and_kept_after_a_resume() {
     let refused = after.refused_requests[&50005] - before.refused_requests[&50005];
     assert!(refused <= 2, "the limit was forgotten: {after:?}");
 }
+
+/// A size that has passed is no limit, whatever is refused later and why.
+#[test]
+fn a_refusal_after_many_whole_requests_lowers_no_limit() {
+    let sim = Sim::start(Scenario {
+        latency_ms: 5,
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(12_000));
+    let args = [
+        "run",
+        "fleet.csv",
+        "--chunk-size",
+        "100",
+        "--concurrency",
+        "1",
+        "--abort-if",
+        "never",
+    ];
+    let push = site.start(&sim, &args);
+    sim.wait_for_requests(20);
+    // A moment in which everything that carries more than half a chunk is rejected.
+    sim.play(Scenario {
+        latency_ms: 5,
+        device_limit: Some(50),
+        device_limit_code: 400,
+        ..Scenario::default()
+    });
+    let before = sim.stats().requests;
+    sim.wait_for_requests(before + 8);
+    sim.play(Scenario::default());
+    let ended = push.ended().expect(0);
+    assert!(!ended.stderr.contains("lowered to"), "{}", ended.stderr);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert_eq!(journal.run().accepted, 12_000);
+    assert!(sim.stats().requests < 120 + 60, "{:?}", sim.stats());
+}
+
+/// Devices that spoil the requests that they are in say nothing of how many fit into one: whoever is alone with another one passes.
+#[test]
+fn poisonous_devices_lower_no_limit() {
+    for seed in [1, 2, 3] {
+        let sim = Sim::start(Scenario {
+            seed,
+            poison: 0.002,
+            poison_code: 50005,
+            ..Scenario::default()
+        });
+        let site = Site::with(&devices(5000));
+        let args = [
+            "run",
+            "fleet.csv",
+            "--chunk-size",
+            "25",
+            "--abort-if",
+            "never",
+        ];
+        let ended = site.push(&sim, &args).expect(1);
+        assert!(!ended.stderr.contains("lowered to"), "{}", ended.stderr);
+        let journal = site.journal();
+        agree(&journal, &sim);
+        let culprits = journal.run().failed;
+        assert!(culprits >= 3, "{culprits} culprits are no test");
+        assert_eq!(journal.run().accepted, 5000 - culprits);
+        // 2·k·log2(n) for k culprits among n, and the requests themselves.
+        let requests = sim.stats().requests.cast_signed();
+        assert!(
+            requests <= 200 + culprits * 11,
+            "{requests} requests for {culprits} culprits"
+        );
+    }
+}

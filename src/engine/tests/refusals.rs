@@ -85,8 +85,8 @@ async fn a_device_limit_is_found_and_kept() {
     assert!(events.contains(&Event::ChunkSizeLowered { devices: 10 }));
     assert_eq!(bench.query("SELECT chunk_limit FROM run").await, ["10"]);
     let refused = bench.sizes().iter().filter(|size| **size > 12).count();
-    // First sends go on while the halves of the first ones are tried, but not for long.
-    assert!(refused <= 15, "{refused} requests were refused");
+    // First sends go on while the halves of the first two are tried, but not for long.
+    assert!(refused <= 18, "{refused} requests were refused");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use sqlx::{Row, sqlite::SqliteRow};
 
 use super::{Claim, Made, Member, READ_MOST};
 use crate::{
-    model::{PayloadId, TaskId},
+    model::{BundleId, PayloadId, TaskId},
     store::{
         StoreError,
         journal::{Ledger, Lookup, Wish},
@@ -16,7 +16,7 @@ use crate::{
 
 /// A task that is due: of a payload that no probe has had, none that belongs to a request that is kept together, the least often sent.
 const DUE_TASK: &str = "SELECT d.task_id, d.payload_id, d.class, d.sends, d.attempts, d.throttles, d.snoozed_ms, d.offline_retries, t.device_key, \
-     d.payload_id IN (SELECT value FROM json_each(?3)) AS probed \
+     d.payload_id IN (SELECT value FROM json_each(?3)) AS probed, CASE WHEN b.suspect = 1 THEN b.id END AS suspect \
      FROM due AS d JOIN task AS t ON t.id = d.task_id LEFT JOIN bundle AS b ON b.id = d.bundle_id \
      WHERE d.run_id = ?1 AND d.due_at <= ?2 AND d.class IS NOT 11 \
      ORDER BY coalesce(b.suspect, 0), probed, d.bundle_id IS NOT NULL, d.sends, d.due_at, d.task_id LIMIT 1";
@@ -28,6 +28,9 @@ const FIRST_TASK: &str =
     "SELECT id, payload_id FROM task WHERE id >= ? AND id < ? AND held = 0 ORDER BY id LIMIT 1";
 /// So many payloads are passed over in the search for one that no probe has had.
 const PASSED_OVER: usize = 16;
+
+/// A task for a probe, with its payload, and the bundle that it stays in.
+type Chosen = (PayloadId, Option<BundleId>, Member);
 
 impl Ledger {
     /// Claims one task for a probe, if there is one that may be sent now.
@@ -45,14 +48,14 @@ impl Ledger {
         self.end_blocked(writes, &blocked, wish.now).await?;
         // A payload that is refused as such ends its tasks here, and is no probe.
         for _ in 0..READ_MOST {
-            let Some((payload, member)) = self.choose_probe(writes, wish).await? else {
+            let Some((payload, bundle, member)) = self.choose_probe(writes, wish).await? else {
                 break;
             };
             if !self.probed.contains(&payload) {
                 self.probed.push(payload);
             }
             let claim = self
-                .make_claim(writes, wish, None, payload, vec![member])
+                .make_claim(writes, wish, bundle, payload, vec![member])
                 .await?;
             if let Made::Claim(claim) = claim {
                 return Ok(vec![claim]);
@@ -65,7 +68,7 @@ impl Ledger {
         &mut self,
         writes: &mut Writes<'_>,
         wish: Wish,
-    ) -> Result<Option<(PayloadId, Member)>, StoreError> {
+    ) -> Result<Option<Chosen>, StoreError> {
         let front = self.front_payload(writes).await?;
         if front.is_some_and(|payload| !self.probed.contains(&payload)) {
             return Ok(self.take_first());
@@ -86,7 +89,13 @@ impl Ledger {
                 None => Ok(self.take_first()),
             };
         }
-        due.map(|row| self.take_due(&row)).transpose()
+        let Some(row) = due else {
+            return Ok(None);
+        };
+        let (payload, member) = self.take_due(&row)?;
+        // Only when nothing but suspects is left; and what has a device of one stays one.
+        let suspect: Option<i64> = row.try_get("suspect")?;
+        Ok(Some((payload, suspect.map(BundleId), member)))
     }
 
     /// The payload of the next first send.
@@ -105,11 +114,12 @@ impl Ledger {
         Ok(self.ahead.front())
     }
 
-    fn take_first(&mut self) -> Option<(PayloadId, Member)> {
+    fn take_first(&mut self) -> Option<Chosen> {
         let (payload, tasks) = self.ahead.take_chunk(1)?;
         let first = tasks.into_iter().next()?;
         self.next_task = first.task.0 + 1;
-        Some((payload, Member::never_sent(first.task, first.device_key)))
+        let member = Member::never_sent(first.task, first.device_key);
+        Some((payload, None, member))
     }
 
     fn take_due(&mut self, row: &SqliteRow) -> Result<(PayloadId, Member), StoreError> {
@@ -166,7 +176,7 @@ impl Ledger {
         writes: &mut Writes<'_>,
         wish: Wish,
         task: TaskId,
-    ) -> Result<(PayloadId, Member), StoreError> {
+    ) -> Result<Chosen, StoreError> {
         writes
             .statement(
                 "INSERT INTO due (task_id, run_id, payload_id, due_at) SELECT id, ?2, payload_id, ?3 FROM task WHERE id = ?1",
@@ -187,6 +197,7 @@ impl Ledger {
         .bind(task.0)
         .fetch_one(writes.connection().await?)
         .await?;
-        self.take_due(&row)
+        let (payload, member) = self.take_due(&row)?;
+        Ok((payload, None, member))
     }
 }

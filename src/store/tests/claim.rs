@@ -108,6 +108,7 @@ fn back(claim: Claim, next: impl Fn(usize) -> Next) -> Record {
             message: None,
             error: None,
             passed: None,
+            together: None,
             refused: None,
             tasks,
         },

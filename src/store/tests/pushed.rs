@@ -128,6 +128,7 @@ fn back(claim: Claim, now: Timestamp, ends: impl Fn(&str) -> (Class, Next)) -> R
             message: None,
             error: None,
             passed: None,
+            together: None,
             refused: None,
             tasks,
         },

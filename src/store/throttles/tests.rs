@@ -244,6 +244,7 @@ async fn a_later_command_of_a_device_waits_for_the_pause_that_an_earlier_one_did
             message: None,
             error: None,
             passed: None,
+            together: None,
             refused: None,
             tasks: vec![Settlement {
                 outcome,

@@ -1,5 +1,7 @@
 //! An outage that answers: whatever stands in front of the platform replies, and the reply is of no use.
 
+use std::collections::BTreeMap;
+
 use fleetpush::simulator::{Outage, Scenario};
 
 use crate::support::{Push, Sim, Site, agree, devices, push_at, wait_for};
@@ -102,7 +104,7 @@ fn an_outage_counts_for_no_threshold_and_does_not_when_the_run_goes_on_either() 
         };
         site.push(&sim, &args("hold"))
             .expect(3)
-            .says(&["out of reach"]);
+            .says(&["no request came through for too long"]);
         let journal = site.journal();
         agree(&journal, &sim);
         assert_eq!(journal.run().state, "stopped", "{outage:?}");
@@ -175,4 +177,35 @@ fn who_says_how_long_a_push_may_take_says_how_long_it_waits() {
         });
         assert!(told.starts_with(patience), "{flags:?}: {told}");
     }
+}
+
+/// What stands in front of the platform fails on every request above a size, whatever it is about.
+#[test]
+fn requests_that_fail_although_probes_pass_are_split() {
+    let sim = Sim::start(Scenario {
+        device_limit: Some(10),
+        device_limit_code: 502,
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(40));
+    site.push(
+        &sim,
+        &[
+            "run",
+            "fleet.csv",
+            "--chunk-size",
+            "20",
+            "--concurrency",
+            "2",
+        ],
+    )
+    .expect(0);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert_eq!(journal.run().accepted, 40);
+    let mut sends = BTreeMap::new();
+    for attempt in &journal.attempts {
+        *sends.entry(attempt.device_key.as_str()).or_insert(0) += 1;
+    }
+    assert!(sends.values().all(|sends| *sends <= 6), "{sends:?}");
 }

@@ -1,0 +1,27 @@
+//! What the store keeps of requests that were refused, for the rules of the journal.
+
+use super::RequestId;
+
+/// How a request stands that has been refused and is kept together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// How often it was refused, each time while a request that was sent later was answered.
+    pub refusals: u32,
+    /// Whether it is a suspect.
+    pub suspect: bool,
+    /// The request of its last refusal, while no later one is known to have been answered.
+    pub open: Option<RequestId>,
+    /// How often it was refused as the next request after a probe that passed.
+    pub after_probe: u32,
+}
+
+/// What is known of the sizes of requests that the platform takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sizes {
+    /// The most devices of a request that passed.
+    pub passed: u32,
+    /// The most devices that the platform takes in one request, when that has been found.
+    pub limit: Option<u32>,
+    /// How often it seemed to have a lower limit since.
+    pub hints: u32,
+}
