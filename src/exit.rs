@@ -11,13 +11,13 @@ use crate::{clock, model::LogFormat};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Every task is accepted, duplicates aside; or a query has been answered.
+    /// Every task is accepted, apart from duplicates and what `--tolerate` allows; or a query has been answered.
     Complete = 0,
-    /// The run is finished, and some tasks failed or are in doubt.
+    /// The run has ended, and some tasks failed or are in doubt; or it was cancelled.
     Failures = 1,
     /// The usage, the configuration or the manifest is wrong.
     Usage = 2,
-    /// The run stopped before its end: a signal, a deadline, an outage. Run it again to continue.
+    /// The run stopped before its end: a signal, a deadline, an outage, the pause after a canary. Run it again to continue.
     Stopped = 3,
     /// A threshold aborted the run, and it stays so until `--override-abort`.
     Aborted = 4,

@@ -14,11 +14,11 @@ Examples:
   fleetpush retry fleet-1a2b3c4d --class offline    Send to offline devices again
 
 Exit codes:
-  0  every task accepted (duplicates aside), or the query answered
-  1  finished, some tasks failed or in doubt
+  0  every task accepted (duplicates and --tolerate aside), or the query answered
+  1  ended: some tasks failed or are in doubt, or the run was cancelled
   2  bad usage, configuration or manifest
-  3  stopped before the end, run it again to continue (signal, deadline, outage)
-  4  aborted by a threshold, stays so until --override-abort
+  3  stopped before the end (signal, deadline, outage, canary pause): run it again to continue
+  4  aborted by a threshold, stays aborted until --override-abort
   5  refused: credentials, permission, certificate, endpoint
   6  the results database failed
   7  another process owns this database

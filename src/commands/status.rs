@@ -219,7 +219,7 @@ mod tests {
           skipped    1  duplicates or cancelled
           pending    6  1 snoozing, 2 in flight, next due 2026-11-22 19:00:20 UTC
 
-        2 sends were throttled and 1 refused for the moment: sent again after a pause
+        2 sends were throttled and 1 temporarily refused: sent again after a pause
         2 sends got no readable reply and may reach the device twice
 
         next:

@@ -134,7 +134,7 @@ pub fn suggestions(report: &RunReport) -> Vec<Suggestion> {
             let manifest = report.manifest.replace(SAMPLE, TROUBLED_SAMPLE);
             next.push(Suggestion {
                 command: report.repeat.command("run", &manifest, &report.target, ""),
-                purpose: "then try a push that fails on purpose",
+                purpose: "next, try a push with deliberate failures",
             });
         }
     }

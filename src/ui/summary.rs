@@ -219,7 +219,7 @@ mod tests {
           skipped       40  duplicates or cancelled
           pending        0
 
-        10 sends were throttled and 12 refused for the moment: sent again after a pause
+        10 sends were throttled and 12 temporarily refused: sent again after a pause
         7 sends got no readable reply and may reach the device twice
 
         next:

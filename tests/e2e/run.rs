@@ -94,7 +94,7 @@ fn a_newcomers_first_push_meets_trouble_and_ends_well() {
     let command = site.command(&["run", sample, "--simulate"]);
     Push::start(command).ended().expect(0).says(&[
         "throttled and",
-        "refused for the moment: sent again after a pause",
+        "temporarily refused: sent again after a pause",
         "got no readable reply",
         "samples/troubled.csv",
     ]);

@@ -5,7 +5,7 @@ use crate::{
     ui::number::{counted, grouped},
 };
 
-/// `10 sends were throttled and 12 failed in passing: sent again after a pause`; nothing when there were none.
+/// `10 sends were throttled and 12 temporarily refused: sent again after a pause`; nothing when there were none.
 pub(super) fn words(sends: &[(Class, u64)]) -> String {
     let of = |wanted: fn(Class) -> bool| -> u64 {
         sends
@@ -19,9 +19,9 @@ pub(super) fn words(sends: &[(Class, u64)]) -> String {
     let what = match (throttled, others) {
         (0, 0) => return String::new(),
         (_, 0) => format!("{} throttled", were(throttled)),
-        (0, _) => format!("{} refused for the moment", were(others)),
+        (0, _) => format!("{} temporarily refused", were(others)),
         (_, _) => format!(
-            "{} throttled and {} refused for the moment",
+            "{} throttled and {} temporarily refused",
             were(throttled),
             grouped(others)
         ),
