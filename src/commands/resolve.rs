@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    interrupt::Interrupt, open_existing, push::standing, repeat::repeat, resume::named_or_latest,
-    target,
+    interrupt::Interrupt, limits, open_existing, push::standing, repeat::repeat,
+    resume::named_or_latest, target,
 };
 use crate::{
     clock::Clock,
@@ -51,15 +51,16 @@ pub(super) async fn resolve(
     let mut store = open_existing(&settings.database, printer).await?;
     let run = named_or_latest(&mut store, settings.run.as_deref()).await?;
     target::must_be_of(&run, &settings.push)?;
+    let push = limits::fit(&settings.push, printer)?;
     let waiting = store.resends_in_doubt(&run).await?;
     let clock = Clock::start();
-    let connection = target::connect(&settings.push, clock).await?;
-    let pace = &settings.push.pace;
+    let connection = target::connect(&push, clock).await?;
+    let pace = &push.pace;
     let options = ResolveOptions {
         concurrency: pace.concurrency as usize,
         rate: pace.rate.per_second(),
         tolerance: settings.tolerance,
-        max_outage: settings.push.recovery.max_outage,
+        max_outage: push.recovery.max_outage,
         dry_run: settings.dry_run,
     };
     let mut resolver = Resolver::new(
@@ -111,13 +112,13 @@ pub(super) async fn resolve(
         Stop::Refused { reason } => return Err(Failure::refused(anyhow::anyhow!(reason))),
         Stop::Outage { reason } => {
             printer.warn(&format!(
-                "stopped, since the platform does not answer: {reason}; the same again goes on"
+                "stopped, since no answer comes: {reason}; the same again goes on"
             ));
             Exit::Stopped
         }
         Stop::Signal | Stop::Deadline { .. } => Exit::Stopped,
         Stop::Complete | Stop::Aborted { .. } | Stop::Canary { .. } => {
-            standing(&mut store, run, &settings.push).await?
+            standing(&mut store, run, &push).await?
         }
     };
     store.close().await?;

@@ -267,11 +267,7 @@ impl<H: Historian> Asker<H> {
                 return Err(Stop::Outage { reason });
             }
             failed += 1;
-            tracing::warn!(
-                reason,
-                ?pause,
-                "the platform does not answer, and is asked again"
-            );
+            tracing::warn!(reason, ?pause, "no answer, and asked again");
             tokio::select! {
                 () = self.stopped() => return Err(Stop::Signal),
                 () = tokio::time::sleep(pause) => {}

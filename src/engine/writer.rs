@@ -251,10 +251,13 @@ impl<'j, 's> Writer<'j, 's> {
         }
     }
 
+    fn has_some_to_send(&self, now: Timestamp) -> bool {
+        self.more || self.next_due.is_some_and(|due| due <= now)
+    }
+
     /// How many requests to claim now; a claim that `rides` shares the transaction of what is recorded.
     fn wanted(&self, now: Timestamp, rides: bool) -> usize {
-        let anything = self.more || self.next_due.is_some_and(|due| due <= now);
-        if self.stopping.is_some() || !anything || self.full {
+        if self.stopping.is_some() || !self.has_some_to_send(now) || self.full {
             0
         } else if self.outage.is_paused() {
             usize::from(self.outage.wants_probe(now) && self.waiting.is_empty())

@@ -132,7 +132,13 @@ impl Login {
         let said = match msg.or(message).or(detail) {
             Some(said) => self.transport.scrubber().text(&said).into_owned(),
             None if readable => "no token in the reply".to_owned(),
-            None => "the reply is not a JSON object".to_owned(),
+            None => match page(&text) {
+                Some(page) => {
+                    let page = self.transport.scrubber().text(&page).into_owned();
+                    format!("the reply is not a JSON object but {page}")
+                }
+                None => "the reply is not a JSON object".to_owned(),
+            },
         };
         Err(self.refusal(reply, code, &said))
     }
@@ -148,7 +154,12 @@ impl Login {
         match code.unwrap_or_else(|| status.into()) {
             // A page without a code in place of a reply: somebody in between, a maintenance page or a portal, that may go away.
             200 | 408 | 429 | 500..=599 | 50000 | 70000 => Unsent::Unreachable {
-                error: format!("login: {told}"),
+                error: if code.is_some() {
+                    format!("login: {told}")
+                } else {
+                    let between = self.transport.between();
+                    format!("login: {told}; between here and the platform {between}")
+                },
                 retry_after: reply.retry_after,
             },
             300..=399 | 403..=405 => Unsent::Refused {
@@ -164,7 +175,8 @@ impl Login {
             // Only the platform's own words are about the credentials: it always gives a code.
             _ if code.is_none() => Unsent::Refused {
                 error: format!(
-                    "{base_url} answers the login with {told}, and not as the platform does: check the region or base URL, and what stands between here and the platform, as a proxy or a portal"
+                    "{base_url} answers the login with {told}, and not as the platform does: check the region or base URL; between here and the platform {}",
+                    self.transport.between()
                 ),
             },
             _ => {
@@ -176,6 +188,28 @@ impl Login {
             }
         }
     }
+}
+
+/// A page that came in place of a reply, by its title, which says whose it is.
+fn page(text: &str) -> Option<String> {
+    /// Letters of a title that are shown.
+    const MOST: usize = 60;
+    text.trim_start_matches('\u{feff}')
+        .trim_start()
+        .strip_prefix('<')?;
+    let lower = text.to_ascii_lowercase();
+    let title = lower.find("<title").and_then(|tag| {
+        let start = tag + lower.get(tag..)?.find('>')? + 1;
+        let end = start + lower.get(start..)?.find("</title")?;
+        text.get(start..end)
+    });
+    let words: Vec<&str> = title.unwrap_or_default().split_whitespace().collect();
+    let words = words.join(" ");
+    Some(match words.char_indices().nth(MOST) {
+        _ if words.is_empty() => "a page of HTML".to_owned(),
+        None => format!("a page of HTML, '{words}'"),
+        Some((end, _)) => format!("a page of HTML, '{}…'", &words[..end]),
+    })
 }
 
 /// The header value of a token: the token whole, with its `QJWT ` prefix; not a Bearer token.

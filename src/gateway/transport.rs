@@ -186,6 +186,14 @@ impl Transport {
         &self.base_url
     }
 
+    /// What stands between here and the platform, for an answer that is not the platform's: the subject of a sentence, and its verb.
+    pub(super) fn between(&self) -> String {
+        match &self.proxy {
+            Some(proxy) => format!("stands {proxy}: see what it answers"),
+            None => "may stand a portal or a gateway: see what it answers".to_owned(),
+        }
+    }
+
     pub(super) fn get(&self, url: Url) -> RequestBuilder {
         self.client.get(url)
     }

@@ -171,6 +171,19 @@ impl Outage {
             .map(|trouble| trouble.since.after(self.patience))
     }
 
+    /// Whether it is time to give up. A probe that is due, or under way, is heard first: the time may have passed while this process
+    /// stood still. It cannot be sent when there is nothing that it `can_carry`.
+    pub(crate) fn gives_up(&self, now: Timestamp, can_carry: bool) -> bool {
+        let has_a_say = match &self.phase {
+            Phase::Paused(probing) => match probing.probe {
+                Some(_) => true,
+                None => can_carry && probing.probe_at <= now,
+            },
+            Phase::Open | Phase::Rising(_) => false,
+        };
+        !has_a_say && self.give_up_at().is_some_and(|at| at <= now)
+    }
+
     /// What was said last, whether logins worked all the while, and the payloads that were tried.
     pub(crate) fn account(&self) -> Option<(&str, bool, &[PayloadId])> {
         let trouble = self.trouble.as_ref()?;

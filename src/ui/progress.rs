@@ -256,7 +256,7 @@ mod tests {
         .await;
         insta::assert_snapshot!(captured.stderr(), @r"
         paused: connection refused; next try in 2.0 s, gives up in 30 min 00 s
-        resumed: the platform answers again, after 20 s
+        resumed: requests are answered again, after 20 s
         ");
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 use fleetpush::simulator::{AuthRefusal, Outage, Scenario};
 
-use crate::support::{Ended, Push, Sim, Site, agree, devices};
+use crate::support::{Ended, Push, Sim, Site, agree, devices, with_limit};
 
 mod answers;
 mod suspects;
@@ -326,19 +326,7 @@ fn with_files(ulimit: &str, concurrency: &str) -> (Site, Sim, Ended) {
         concurrency,
     ];
     let push = site.push_command(&sim, &args);
-    let mut shell = std::process::Command::new("sh");
-    shell
-        .arg("-c")
-        .arg(format!("ulimit {ulimit} && exec \"$0\" \"$@\""))
-        .arg(push.get_program())
-        .args(push.get_args())
-        .current_dir(site.folder())
-        .env_clear();
-    for (name, value) in push.get_envs() {
-        shell.env(name, value.unwrap_or_default());
-    }
-    shell.env("PATH", "/usr/bin:/bin");
-    let ended = Push::start(shell).ended();
+    let ended = Push::start(with_limit(ulimit, &push)).ended();
     (site, sim, ended)
 }
 

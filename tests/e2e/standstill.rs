@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fleetpush::simulator::{Scenario, Stats};
+use fleetpush::simulator::{Outage, Scenario, Stats};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Push, Sim, Site, agree, devices, wait_for};
@@ -153,6 +153,26 @@ fn what_arrives_while_the_push_is_stopped_is_read_before_a_time_out_counts() {
         assert_eq!(journal.run().in_doubt, 0, "{:?}", journal.outcomes());
         assert_eq!(sim.deliveries().len() as i64, journal.run().accepted);
     }
+}
+
+/// Its patience is over when the push goes on, and it has not asked for as long: it asks once more.
+#[test]
+fn an_outage_during_which_the_push_was_stopped_is_probed_once_more() {
+    let sim = Sim::start(Scenario {
+        outage: Outage::Unavailable,
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(20));
+    let push = site.start(&sim, &["run", "fleet.csv", "--max-outage", "2500ms"]);
+    wait_for("the pause", || {
+        push.stderr().contains("paused").then_some(())
+    });
+    push.signal(Signal::STOP);
+    sim.play(Scenario::default());
+    std::thread::sleep(STOPPED);
+    push.signal(Signal::CONT);
+    push.ended().expect(0);
+    agree(&site.journal(), &sim);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use rand::RngExt as _;
 
 pub(crate) use fleet::{DATA, Site, devices};
 pub(crate) use journal::{Attempt, Journal, Task};
-pub(crate) use process::{Ended, Push};
+pub(crate) use process::{Ended, Push, with_limit};
 pub(crate) use sim::Sim;
 pub(crate) use time::{clock_at, push_at};
 pub(crate) use truth::agree;

@@ -43,7 +43,7 @@ impl Writer<'_, '_> {
             self.begin_stop(Stop::Deadline { reason });
         }
         let now = self.clock.now();
-        if self.stopping.is_none() && self.outage.give_up_at().is_some_and(|at| at <= now) {
+        if self.stopping.is_none() && self.outage.gives_up(now, self.has_some_to_send(now)) {
             let reason = self.giving_up();
             self.begin_stop(Stop::Outage { reason });
         }

@@ -238,6 +238,22 @@ async fn nothing_secret_comes_back_in_an_error() {
 }
 
 #[tokio::test]
+async fn a_page_is_named_with_its_title_and_what_may_have_given_it() {
+    let body = "\n<!doctype html><HTML><head><Title lang=en>Guest\n  network</Title>";
+    for status in ["200 OK", "502 X", "401 X"] {
+        let unsent = refused(move |_| Act::reply(status, &[], body)).await;
+        let error = unsent.error();
+        assert!(error.contains("a page of HTML, 'Guest network'"), "{error}");
+        assert!(error.contains("a portal"), "{error}");
+    }
+    assert_eq!(page("<p>").as_deref(), Some("a page of HTML"));
+    assert_eq!(page("{<title>a</title>"), None);
+    assert_eq!(page("<title>a").as_deref(), Some("a page of HTML"));
+    let long = format!("<title>{}</title>", "é".repeat(61));
+    assert!(page(&long).unwrap().ends_with("é…'"));
+}
+
+#[tokio::test]
 async fn a_short_key_blots_nothing_out_of_our_own_words() {
     let server = Server::start(|_, _| Act::ok("<html>")).await;
     let login = Login {

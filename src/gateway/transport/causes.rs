@@ -1,6 +1,6 @@
 //! What stands behind an error of the HTTP client: the one cause that says what helps, or the text of them all.
 
-use std::{error::Error, fmt::Write, io};
+use std::{error::Error, fmt::Write, fs::File, io};
 
 use rustix::io::Errno;
 
@@ -90,10 +90,25 @@ pub(super) fn certificate_fault(error: &reqwest::Error) -> Option<CertificateFau
 pub(super) const PROXY_WANTS_CREDENTIALS: &str = "tunnel error: proxy authorization required";
 pub(super) const PROXY_REFUSES: &str = "tunnel error: unsuccessful";
 
+/// How the standard library begins what it says of a name that it cannot look up.
+const LOOKUP: &str = "failed to lookup address information";
+
 /// What this machine lacks, when that is the cause.
 pub(super) fn lacking(error: &(dyn Error + 'static)) -> Option<&'static str> {
-    let number =
-        sources(error).find_map(|source| source.downcast_ref::<io::Error>()?.raw_os_error())?;
+    lacking_with(error, open_another)
+}
+
+/// A name that cannot be looked up because no file can be opened for it is told as "temporary failure", without a number.
+fn lacking_with(
+    error: &(dyn Error + 'static),
+    open_another: impl Fn() -> io::Result<()>,
+) -> Option<&'static str> {
+    let number = sources(error)
+        .find_map(|source| source.downcast_ref::<io::Error>()?.raw_os_error())
+        .or_else(|| {
+            let of_lookup = sources(error).any(|source| source.to_string().starts_with(LOOKUP));
+            of_lookup.then(|| open_another().err()?.raw_os_error())?
+        })?;
     Some(match Errno::from_raw_os_error(number) {
         Errno::MFILE => {
             "this process has no more files to open: raise its limit (ulimit -n), or lower --concurrency"
@@ -105,6 +120,17 @@ pub(super) fn lacking(error: &(dyn Error + 'static)) -> Option<&'static str> {
         Errno::NOMEM | Errno::NOBUFS => "this machine has no memory left for another connection",
         _ => return None,
     })
+}
+
+/// Whether what a lookup opens at a time can be opened now.
+fn open_another() -> io::Result<()> {
+    const AT_A_TIME: usize = 2;
+    let open = || File::open("/dev/null");
+    let opened: Vec<File> = std::iter::repeat_with(open)
+        .take(AT_A_TIME)
+        .collect::<io::Result<_>>()?;
+    drop(opened);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -133,5 +159,16 @@ mod tests {
             assert!(told(number).unwrap().contains(word), "{number:?}");
         }
         assert_eq!(told(Errno::CONNREFUSED), None);
+    }
+
+    #[test]
+    fn a_lookup_that_had_no_file_is_no_fault_of_the_name() {
+        let failed = |words: &str| Connect(io::Error::other(Connect(io::Error::other(words))));
+        let lookup = failed("failed to lookup address information: Temporary failure");
+        let no_file = || Err(io::Error::from_raw_os_error(Errno::MFILE.raw_os_error()));
+        assert!(lacking_with(&lookup, no_file).unwrap().contains("ulimit"));
+        assert_eq!(lacking_with(&lookup, || Ok(())), None);
+        assert_eq!(lacking_with(&failed("reset"), no_file), None);
+        assert!(open_another().is_ok());
     }
 }

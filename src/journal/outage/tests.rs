@@ -110,6 +110,28 @@ fn five_in_a_row_are_an_outage_and_one_answer_breaks_the_row() {
 }
 
 #[test]
+fn a_probe_that_is_due_or_under_way_is_heard_before_the_push_gives_up() {
+    let mut push = Push::new();
+    push.pause();
+    // The process stood still for longer than its patience.
+    push.now = at(3600);
+    assert!(push.outage.gives_up(push.now, false), "nothing to send");
+    assert!(!push.outage.gives_up(push.now, true));
+    let probe = push.hand_out();
+    assert!(!push.outage.gives_up(push.now, false));
+    push.end(probe, &unusable());
+    assert!(push.outage.gives_up(push.now, true), "it has had its say");
+
+    let mut push = Push::new();
+    push.pause();
+    push.now = at(3600);
+    push.send(&Signal::Reached);
+    assert!(!push.outage.gives_up(push.now, true));
+    push.now = at(9999);
+    assert!(!push.outage.gives_up(push.now, true));
+}
+
+#[test]
 fn probes_become_ever_rarer_and_one_that_is_answered_ends_the_pause() {
     let mut push = Push::new();
     let straggler = push.hand_out();

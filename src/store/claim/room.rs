@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::model::Payload;
 
-/// What claims may take in memory together, in bytes, about. One that is larger goes alone.
-const MOST: usize = 48 << 20;
+/// What claims may take in memory together, in bytes, about; with the payload cache and the long replies 64 MiB. One that is larger goes
+/// alone.
+const MOST: usize = 40 << 20;
 
 /// How often a payload lies in memory while its request is under way: as such, as text for JSON, whose quotes are escaped, and in what is
 /// being written to the connection.

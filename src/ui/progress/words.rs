@@ -187,7 +187,7 @@ pub(super) fn event_words(event: &Event, now: Timestamp) -> Option<String> {
             duration(now.until(pause.give_up_at))
         ),
         Event::Resumed { after } => format!(
-            "resumed: the platform answers again, after {}",
+            "resumed: requests are answered again, after {}",
             duration(*after)
         ),
         Event::RateLowered { rate: lowered } => {
@@ -417,7 +417,7 @@ mod tests {
         assert_eq!(lines.len(), events.len());
         insta::assert_snapshot!(lines.join("\n"), @r"
         paused: HTTP 503; next try in 4.0 s, gives up in 30 min 00 s
-        resumed: the platform answers again, after 1 min 15 s
+        resumed: requests are answered again, after 1 min 15 s
         too many requests for the platform: rate lowered to 12.5 requests/s
         the platform takes no more devices in one request: lowered to 50 devices
         the platform refuses payload 3 of product PK0001 with code 70091: its other tasks fail unsent (see fleetpush codes 70091)

@@ -103,6 +103,25 @@ impl Push {
     }
 }
 
+/// A command with a limit of its own, as the shell's `ulimit` takes it.
+pub(crate) fn with_limit(limit: &str, command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .arg("-c")
+        .arg(format!("ulimit {limit} && exec \"$0\" \"$@\""))
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin");
+    if let Some(folder) = command.get_current_dir() {
+        shell.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        shell.env(name, value.unwrap_or_default());
+    }
+    shell
+}
+
 impl Drop for Push {
     fn drop(&mut self) {
         // It has ended as a rule; what counts is that none is left behind.
