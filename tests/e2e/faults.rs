@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use fleetpush::simulator::{Fault, Oddity, Scenario};
+use fleetpush::simulator::{Fault, Oddity, Outage, Scenario, Stats};
 
 use crate::support::{Sim, Site, agree, devices, wait_for};
 
@@ -17,6 +17,12 @@ use crate::support::{Sim, Site, agree, devices, wait_for};
 enum Trouble {
     Fault(Fault),
     Oddity(Oddity),
+    /// The platform is away; logins work.
+    Outage(Outage),
+    /// A limit on requests.
+    Limit(&'static str),
+    /// Tokens that are not known yet, and soon used up.
+    NewTokens,
 }
 
 /// Each fault alone, and the class of the attempts that meet it. Sent and without a readable reply is in doubt, whether the platform has
@@ -67,6 +73,23 @@ const ODDITIES: [(Oddity, &str); 15] = [
     (Oddity::CodeUnreadable, "in_doubt"),
 ];
 
+/// The same for what concerns every request.
+const OTHERS: [(Trouble, &str); 10] = [
+    (Trouble::Outage(Outage::Unavailable), "outage"),
+    (Trouble::Outage(Outage::BadGateway), "in_doubt"),
+    (Trouble::Outage(Outage::Page), "in_doubt"),
+    (Trouble::Outage(Outage::HangUp), "in_doubt"),
+    (Trouble::Outage(Outage::Silent), "in_doubt"),
+    (Trouble::Outage(Outage::ServiceException), "transient"),
+    (Trouble::Outage(Outage::HubUnavailable), "outage"),
+    (Trouble::Limit("sliding-window:4,window=1s"), "outage"),
+    (
+        Trouble::Limit("sliding-window:4,window=1s,refuse=503"),
+        "outage",
+    ),
+    (Trouble::NewTokens, "auth"),
+];
+
 /// Cases at a time: they wait more than they work.
 const AT_ONCE: usize = 6;
 
@@ -74,7 +97,7 @@ const AT_ONCE: usize = 6;
 fn each_fault_alone_costs_no_device() {
     let faults = FAULTS.map(|(fault, class)| (Trouble::Fault(fault), class));
     let oddities = ODDITIES.map(|(oddity, class)| (Trouble::Oddity(oddity), class));
-    let cases: Vec<_> = faults.into_iter().chain(oddities).collect();
+    let cases: Vec<_> = faults.into_iter().chain(oddities).chain(OTHERS).collect();
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -103,9 +126,22 @@ fn survives(trouble: Trouble, class: &str) {
         ..Scenario::default()
     };
     match trouble {
-        Trouble::Fault(fault) => scenario.faults.insert(fault, 0.5),
-        Trouble::Oddity(oddity) => scenario.oddities.insert(oddity, 0.5),
-    };
+        Trouble::Fault(fault) => {
+            scenario.faults.insert(fault, 0.5);
+        }
+        Trouble::Oddity(oddity) => {
+            scenario.oddities.insert(oddity, 0.5);
+        }
+        Trouble::Outage(outage) => {
+            scenario.outage = outage;
+            scenario.outage_spares_logins = true;
+        }
+        Trouble::Limit(limit) => scenario.limit = Some(limit.parse().expect("a limit")),
+        Trouble::NewTokens => {
+            scenario.token_delay_ms = 100;
+            scenario.token_requests = Some(3);
+        }
+    }
     let sim = Sim::start(scenario);
     let site = Site::with(&devices(200));
     // Only a request for one device can be answered without an array.
@@ -127,15 +163,12 @@ fn survives(trouble: Trouble, class: &str) {
         ],
     );
     wait_for("trouble", || {
-        let stats = sim.stats();
-        let met = stats.faults.values().sum::<u64>() + stats.oddities.values().sum::<u64>();
-        (met >= 4 || push.has_ended()).then_some(())
+        (met(trouble, &sim.stats()) >= 4 || push.has_ended()).then_some(())
     });
     sim.play(Scenario::default());
     push.ended().expect(0);
 
-    let stats = sim.stats();
-    let met = stats.faults.values().sum::<u64>() + stats.oddities.values().sum::<u64>();
+    let met = met(trouble, &sim.stats());
     assert!(met >= 4, "{trouble:?} was met {met} times");
     let journal = site.journal();
     agree(&journal, &sim);
@@ -150,6 +183,19 @@ fn survives(trouble: Trouble, class: &str) {
         );
     }
     assert!(classes.contains(class), "{trouble:?}: {classes:?}");
+}
+
+/// How often anything out of the ordinary has been met.
+fn met(trouble: Trouble, stats: &Stats) -> u64 {
+    if matches!(trouble, Trouble::Outage(_)) {
+        // Every request meets it.
+        return stats.requests;
+    }
+    let refused = stats.refused_requests.values().sum::<u64>();
+    let faults = stats.faults.values().sum::<u64>();
+    let oddities = stats.oddities.values().sum::<u64>();
+    let new_tokens = stats.logins.saturating_sub(1);
+    faults + oddities + stats.too_many + refused + new_tokens
 }
 
 #[test]

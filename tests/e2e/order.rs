@@ -5,10 +5,10 @@ use std::{
     fmt::Write as _,
 };
 
-use fleetpush::simulator::{AtFirst, Delivery, Fault, Oddity, Scenario};
+use fleetpush::simulator::{AtFirst, Delivery, Fault, Oddity, Outage, Scenario};
 use rustix::process::Signal;
 
-use crate::support::{Sim, Site, agree};
+use crate::support::{Sim, Site, agree, seed};
 
 /// `steps` commands for each of `devices` devices; what is sent tells the step.
 fn steps(devices: u32, steps: u32) -> String {
@@ -42,7 +42,7 @@ fn arrivals(sim: &Sim) -> BTreeMap<String, Vec<u32>> {
 
 #[test]
 fn order_holds_through_faults_snoozes_retries_and_resumes() {
-    let sim = Sim::start(Scenario {
+    let scenario = Scenario {
         seed: 11,
         latency_ms: 5,
         latency_jitter_ms: 30,
@@ -59,7 +59,64 @@ fn order_holds_through_faults_snoozes_retries_and_resumes() {
         .into(),
         oddities: [(Oddity::LeftOut, 0.03)].into(),
         ..Scenario::default()
+    };
+    holds(scenario, &["frequency", "transient", "in_doubt"]);
+}
+
+/// The same with what answers in the platform's place, and with replies that have to be understood first.
+#[test]
+fn order_holds_through_outages_limits_new_tokens_and_odd_keys() {
+    let seed = seed();
+    eprintln!("FLEETPUSH_TEST_SEED={seed}");
+    let slow = Scenario {
+        seed,
+        latency_ms: 5,
+        latency_jitter_ms: 30,
+        ..Scenario::default()
+    };
+    let away = |outage| Scenario {
+        outage,
+        outage_spares_logins: true,
+        ..slow.clone()
+    };
+    let limited = |limit: &str| Scenario {
+        limit: Some(limit.parse().expect("a limit")),
+        ..slow.clone()
+    };
+    let odd = |oddity| Scenario {
+        oddities: [(oddity, 0.3)].into(),
+        faults: [(Fault::Page, 0.05), (Fault::ResetAfter, 0.05)].into(),
+        ..slow.clone()
+    };
+    let cases = [
+        (away(Outage::Page), "in_doubt"),
+        (away(Outage::HangUp), "in_doubt"),
+        (away(Outage::ServiceException), "transient"),
+        (away(Outage::HubUnavailable), "outage"),
+        (limited("in-flight:2,refuse=503"), "outage"),
+        (limited("sliding-window:10,window=1s"), "outage"),
+        (
+            Scenario {
+                token_delay_ms: 100,
+                token_requests: Some(12),
+                ..slow.clone()
+            },
+            "accepted",
+        ),
+        (odd(Oddity::KeyLower), "in_doubt"),
+        (odd(Oddity::KeyPadded), "in_doubt"),
+        (odd(Oddity::CodeUnreadable), "in_doubt"),
+    ];
+    std::thread::scope(|scope| {
+        for (scenario, met) in cases {
+            scope.spawn(move || holds(scenario, &[met]));
+        }
     });
+}
+
+/// Pushes four steps to 60 devices, stopped twice; these classes have to be met. An outage ends with the first stop.
+fn holds(scenario: Scenario, met: &[&str]) {
+    let sim = Sim::start(scenario.clone());
     let site = Site::with(&steps(60, 4));
     let args = [
         "run",
@@ -75,23 +132,30 @@ fn order_holds_through_faults_snoozes_retries_and_resumes() {
         push.signal(Signal::TERM);
         push.ended().expect(3);
         agree(&site.journal(), &sim);
+        sim.play(Scenario {
+            outage: Outage::None,
+            ..scenario.clone()
+        });
     }
     site.push(&sim, &args).expect(0);
 
     let journal = site.journal();
     agree(&journal, &sim);
-    assert_eq!(journal.run().accepted, 240);
+    assert_eq!(journal.run().accepted, 240, "{scenario:?}");
+    // Each start logs in once, and again when its token is used up.
+    let stats = sim.stats();
+    assert!(scenario.token_requests.is_none() || stats.logins > 3);
     assert_eq!(sim.stats().overlaps, 0, "two in flight for one device");
     let arrivals = arrivals(&sim);
     assert_eq!(arrivals.len(), 60);
     for (device, steps) in arrivals {
-        assert!(steps.is_sorted(), "{device}: {steps:?}");
+        assert!(steps.is_sorted(), "{device}: {steps:?} {scenario:?}");
         let different: BTreeSet<u32> = steps.into_iter().collect();
         assert_eq!(different, BTreeSet::from([1, 2, 3, 4]), "{device}");
     }
     let outcomes = journal.outcomes();
-    for met in ["frequency", "transient", "in_doubt"] {
-        assert!(outcomes.contains_key(met), "{outcomes:?}");
+    for class in met {
+        assert!(outcomes.contains_key(class), "{outcomes:?} {scenario:?}");
     }
 }
 
