@@ -4,19 +4,20 @@
 //! It is the other side of the wire, for `fleetpush simulator`, `run --simulate`, tests and benchmarks. It is written from the vendor's
 //! specification alone and shares no table or parser with the client, so that a misreading on one side is seen on the other.
 
+mod admin;
 mod chance;
 mod codes;
 mod command;
 mod elements;
-mod ending;
 mod fleet;
 mod history;
 mod ledger;
 pub(crate) mod limiter;
 mod login;
-mod operator;
 mod platform;
 mod reply;
+mod respond;
+mod router;
 mod scenario;
 mod send;
 mod server;

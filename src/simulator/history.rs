@@ -7,11 +7,11 @@ use serde_json::json;
 use super::{
     chance::Question,
     codes,
-    ending::{self, Dropped},
     ledger::Delivery,
     login::Query,
     platform::{Call, Platform},
     reply::{Reply, ReplyBody},
+    respond::{self, Dropped},
     scenario::AuthRefusal,
     send,
 };
@@ -51,7 +51,7 @@ pub(super) async fn answer(
         stats.histories += 1;
         stats.histories
     };
-    ending::limited((platform, call), number, || None, || tell(platform, call)).await
+    respond::limited((platform, call), number, || None, || tell(platform, call)).await
 }
 
 fn tell(platform: &Platform, call: &Call) -> Reply {
@@ -59,13 +59,13 @@ fn tell(platform: &Platform, call: &Call) -> Reply {
     let token = call.header(header::AUTHORIZATION);
     if let Err(code) = platform.tokens.check(token, scenario, call.now) {
         return match scenario.auth_refusal {
-            AuthRefusal::Code => ending::whole(code),
+            AuthRefusal::Code => respond::whole(code),
             AuthRefusal::Status => Reply::html(StatusCode::UNAUTHORIZED),
         };
     }
     match Asked::parse(call.query()) {
         Ok(asked) => page(&asked, &shown(platform, call, &asked)),
-        Err(code) => ending::whole(code),
+        Err(code) => respond::whole(code),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The platform's state, and the way of a call through it.
+//! The platform's state.
 
 use std::{
     sync::{
@@ -9,34 +9,20 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::{Request, Response, StatusCode, body::Incoming, header, http::request::Parts};
+use hyper::{StatusCode, header, http::request::Parts};
 use tokio::sync::watch;
 
 use super::{
     chance::{Chance, Question},
-    ending::{self, Dropped},
     fleet::Fleet,
-    history,
     ledger::Ledger,
     limiter::{Admission, Limiter},
-    operator,
-    reply::{Reply, ReplyBody},
     scenario::{Outage, Scenario},
-    send,
     stats::Counters,
     tokens::Tokens,
     wire::Line,
 };
 use crate::{clock::Clock, model::Timestamp};
-
-const LOGIN: &str = "/v2/quecauth/accessKeyAuthrize/accessKeyLogin";
-const REFRESH: &str = "/v2/quecauth/accessKeyAuthrize/refreshToken";
-const SEND: &str = "/v2/deviceshadow/r3/openapi/dm/sendServiceData";
-const HISTORY: &str = "/v2/quecdatastorage/r1/openapi/device/data/history";
-
-/// The largest request body that is read, in bytes.
-const MAX_BODY: usize = 64 * 1024 * 1024;
 
 /// The simulated platform.
 pub(super) struct Platform {
@@ -153,6 +139,11 @@ impl Platform {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What is being played.
+    pub(super) fn playing(&self) -> Arc<Playing> {
+        Arc::clone(&self.playing.borrow())
+    }
+
     /// What is being played, with a view of changes.
     pub(super) fn watch(&self) -> watch::Receiver<Arc<Playing>> {
         self.playing.subscribe()
@@ -160,7 +151,7 @@ impl Platform {
 
     /// The scenario, without an outage that is over.
     pub(super) fn scenario(&self) -> Scenario {
-        let playing = Arc::clone(&self.playing.borrow());
+        let playing = self.playing();
         let mut scenario = playing.scenario.clone();
         scenario.outage = playing.outage(self.now());
         if scenario.outage == Outage::None {
@@ -176,41 +167,6 @@ impl Platform {
             scenario,
             since: self.now(),
         }));
-    }
-
-    /// Answers one call, or ends its connection.
-    pub(super) async fn serve(
-        &self,
-        line: Line,
-        request: Request<Incoming>,
-    ) -> Result<Response<ReplyBody>, Dropped> {
-        let (head, body) = request.into_parts();
-        let body = match Limited::new(body, MAX_BODY).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => {
-                let reply = Reply::html(StatusCode::PAYLOAD_TOO_LARGE);
-                return Ok(reply.into_response(ReplyBody::Whole));
-            }
-            Err(_) => return Err(Dropped),
-        };
-        let call = Call {
-            line,
-            playing: Arc::clone(&self.playing.borrow()),
-            now: self.now(),
-            head,
-            body,
-        };
-        if let Some(endpoint) = call.head.uri.path().strip_prefix("/__simulator/") {
-            let reply = operator::answer(self, &call, endpoint);
-            return Ok(reply.into_response(ReplyBody::Whole));
-        }
-        match call.head.uri.path() {
-            SEND => send::answer(self, &call).await,
-            HISTORY => history::answer(self, &call).await,
-            LOGIN => self.log_in(&call, Tokens::log_in).await,
-            REFRESH => self.log_in(&call, Tokens::refresh).await,
-            _ => Ok(Reply::html(StatusCode::NOT_FOUND).into_response(ReplyBody::Whole)),
-        }
     }
 
     /// Asks the limit on requests to let one more call through; counts it if it is refused.
@@ -234,39 +190,9 @@ impl Platform {
         }
     }
 
-    async fn log_in(
-        &self,
-        call: &Call,
-        answer: fn(&Tokens, &Counters, (&hyper::Method, &str), &Scenario, Timestamp) -> Reply,
-    ) -> Result<Response<ReplyBody>, Dropped> {
-        let playing = &call.playing;
-        let number = self.login_calls.fetch_add(1, Ordering::Relaxed) + 1;
-        let act = || {
-            let asked = (&call.head.method, call.query());
-            answer(
-                &self.tokens,
-                &self.counters,
-                asked,
-                &playing.scenario,
-                call.now,
-            )
-        };
-        let away = playing
-            .outage(call.now)
-            .fault()
-            .filter(|_| !playing.scenario.outage_spares_logins);
-        if away.is_some() {
-            return ending::finish(call, number, away, act).await;
-        }
-        let fault = playing.chance.alternative(
-            &playing.scenario.login_faults,
-            Question::LoginFault,
-            number,
-        );
-        if let Some(fault) = fault {
-            *self.counters.lock().faults.entry(fault).or_default() += 1;
-        }
-        ending::finish(call, number, fault, act).await
+    /// The number of the next login or refresh, from 1.
+    pub(super) fn next_login(&self) -> u64 {
+        self.login_calls.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
 

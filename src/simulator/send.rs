@@ -8,10 +8,10 @@ use super::{
     codes,
     command::Command,
     elements::{self, Odd, Verdict},
-    ending::{self, Dropped},
     fleet::Device,
     platform::{Call, Platform},
     reply::{Reply, ReplyBody},
+    respond::{self, Dropped},
     scenario::{AuthRefusal, Fault},
 };
 
@@ -45,7 +45,7 @@ pub(super) async fn answer(
         devices: &devices,
     };
     // The devices stay busy until the reply is on its way: a client that has read it may send to them again at once.
-    ending::limited(
+    respond::limited(
         (platform, call),
         number,
         || request.fault(),

@@ -12,6 +12,7 @@ use tokio::{
 
 use super::{
     platform::{Platform, Playing},
+    router,
     scenario::Outage,
     wire::Wire,
 };
@@ -107,7 +108,7 @@ async fn connection(stream: TcpStream, platform: Arc<Platform>) {
     let _ = stream.set_nodelay(true);
     let mut scenario = platform.watch();
     let (wire, line) = Wire::new(stream);
-    let serve = service_fn(|request| platform.serve(line.clone(), request));
+    let serve = service_fn(|request| router::serve(&platform, line.clone(), request));
     let connection = http1::Builder::new()
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(wire), serve);

@@ -44,7 +44,7 @@ async fn a_push_whose_time_is_over_sends_nothing() {
 async fn a_push_that_only_waits_stops_when_its_time_is_over() {
     // The device is due again after the end, and stays pending.
     let mut bench = Bench::of(1, Box::new(|_, request| elements(request, |_| Some(61006)))).await;
-    bench.deadline = Some(deadline(Duration::from_secs(1)));
+    bench.deadline = Some(deadline(Duration::from_secs(3)));
     let (stop, _) = bench.push().await;
     assert_eq!(stop, stopped());
     assert_eq!(bench.requests(), 1);

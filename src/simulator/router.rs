@@ -1,0 +1,96 @@
+//! The way of a call through the platform.
+
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::{Request, Response, StatusCode, body::Incoming};
+
+use super::{
+    admin,
+    chance::Question,
+    history,
+    platform::{Call, Platform},
+    reply::{Reply, ReplyBody},
+    respond::{self, Dropped},
+    scenario::Scenario,
+    send,
+    stats::Counters,
+    tokens::Tokens,
+    wire::Line,
+};
+use crate::model::Timestamp;
+
+const LOGIN: &str = "/v2/quecauth/accessKeyAuthrize/accessKeyLogin";
+const REFRESH: &str = "/v2/quecauth/accessKeyAuthrize/refreshToken";
+const SEND: &str = "/v2/deviceshadow/r3/openapi/dm/sendServiceData";
+const HISTORY: &str = "/v2/quecdatastorage/r1/openapi/device/data/history";
+
+/// The largest request body that is read, in bytes.
+const MAX_BODY: usize = 64 * 1024 * 1024;
+
+/// Answers one call, or ends its connection.
+pub(super) async fn serve(
+    platform: &Platform,
+    line: Line,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Dropped> {
+    let (head, body) = request.into_parts();
+    let body = match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let reply = Reply::html(StatusCode::PAYLOAD_TOO_LARGE);
+            return Ok(reply.into_response(ReplyBody::Whole));
+        }
+        Err(_) => return Err(Dropped),
+    };
+    let call = Call {
+        line,
+        playing: platform.playing(),
+        now: platform.now(),
+        head,
+        body,
+    };
+    if let Some(endpoint) = call.head.uri.path().strip_prefix("/__simulator/") {
+        let reply = admin::answer(platform, &call, endpoint);
+        return Ok(reply.into_response(ReplyBody::Whole));
+    }
+    match call.head.uri.path() {
+        SEND => send::answer(platform, &call).await,
+        HISTORY => history::answer(platform, &call).await,
+        LOGIN => log_in(platform, &call, Tokens::log_in).await,
+        REFRESH => log_in(platform, &call, Tokens::refresh).await,
+        _ => Ok(Reply::html(StatusCode::NOT_FOUND).into_response(ReplyBody::Whole)),
+    }
+}
+
+async fn log_in(
+    platform: &Platform,
+    call: &Call,
+    answer: fn(&Tokens, &Counters, (&hyper::Method, &str), &Scenario, Timestamp) -> Reply,
+) -> Result<Response<ReplyBody>, Dropped> {
+    let playing = &call.playing;
+    let number = platform.next_login();
+    let act = || {
+        let asked = (&call.head.method, call.query());
+        answer(
+            &platform.tokens,
+            &platform.counters,
+            asked,
+            &playing.scenario,
+            call.now,
+        )
+    };
+    let away = playing
+        .outage(call.now)
+        .fault()
+        .filter(|_| !playing.scenario.outage_spares_logins);
+    if away.is_some() {
+        return respond::finish(call, number, away, act).await;
+    }
+    let fault =
+        playing
+            .chance
+            .alternative(&playing.scenario.login_faults, Question::LoginFault, number);
+    if let Some(fault) = fault {
+        *platform.counters.lock().faults.entry(fault).or_default() += 1;
+    }
+    respond::finish(call, number, fault, act).await
+}
