@@ -18,6 +18,7 @@ use super::{
     owner,
     payload::PayloadCache,
     presence::FileId,
+    record::load_standings,
     refusal::Refusals,
     writes::Writes,
 };
@@ -186,22 +187,7 @@ impl Store {
         )
         .await?;
         let refusals = Refusals::load(connection, run.id).await?;
-        let standings = sqlx::query_as::<_, (i64, u32, bool)>(
-            "SELECT id, refusals, suspect FROM bundle WHERE run_id = ? AND (refusals > 0 OR suspect = 1)",
-        )
-        .bind(run.id.0)
-        .fetch_all(&mut *connection)
-        .await?
-        .into_iter()
-        .map(|(bundle, refusals, suspect)| {
-            let standing = Standing {
-                refusals,
-                suspect,
-                ..Standing::default()
-            };
-            (BundleId(bundle), standing)
-        })
-        .collect();
+        let standings = load_standings(connection, run.id).await?;
         let canary = CanaryState::load(connection, run.id).await?;
         Ok(Journal {
             store: self,

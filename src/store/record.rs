@@ -16,6 +16,8 @@ use crate::model::{
 
 mod bundles;
 
+pub(super) use bundles::load_standings;
+
 /// What became of one request.
 #[derive(Debug)]
 pub struct Record {

@@ -1,10 +1,36 @@
 //! Bundles: tasks that travel together and are never merged with others, since a request of them was refused.
 
+use std::collections::HashMap;
+
+use sqlx::SqliteConnection;
+
 use super::{Next, Settlement};
 use crate::{
-    model::{BundleId, Class, Standing},
+    model::{BundleId, Class, RunId, Standing},
     store::{Claim, StoreError, journal::Ledger, writes::Writes},
 };
+
+/// How the requests of a run stand that were refused and are kept together.
+pub(in crate::store) async fn load_standings(
+    connection: &mut SqliteConnection,
+    run: RunId,
+) -> Result<HashMap<BundleId, Standing>, StoreError> {
+    let rows: Vec<(i64, u32, bool)> = sqlx::query_as(
+        "SELECT id, refusals, suspect FROM bundle WHERE run_id = ? AND (refusals > 0 OR suspect = 1)",
+    )
+    .bind(run.0)
+    .fetch_all(connection)
+    .await?;
+    let standing = |refusals, suspect| Standing {
+        refusals,
+        suspect,
+        ..Standing::default()
+    };
+    Ok(rows
+        .into_iter()
+        .map(|(bundle, refusals, suspect)| (BundleId(bundle), standing(refusals, suspect)))
+        .collect())
+}
 
 impl Ledger {
     /// Makes the bundles of a request that is split.
