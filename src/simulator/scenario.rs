@@ -7,6 +7,7 @@ mod fault;
 use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 pub use check::ScenarioError;
 pub use fault::{Fault, Oddity};
@@ -174,7 +175,7 @@ pub enum AuthRefusal {
 }
 
 /// Whether the platform as a whole is away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, VariantArray)]
 #[serde(rename_all = "snake_case")]
 pub enum Outage {
     /// It is there.

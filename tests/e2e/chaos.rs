@@ -123,7 +123,11 @@ impl Fleet {
             refresh_after_ms: 0,
             ..Scenario::default()
         };
-        let ill = trouble(&mut random, &well);
+        let mut ill = trouble(&mut random, &well);
+        // Every fault has its fleets, however slow the machine is.
+        let kinds = Fault::VARIANTS.len() as u64;
+        let own = Fault::VARIANTS[(number % kinds) as usize];
+        ill.faults.insert(own, random.random_range(0.2..0.4));
         Self {
             number,
             site: Site::with(&manifest(&mut random)),
@@ -292,7 +296,7 @@ fn trouble(random: &mut SmallRng, well: &Scenario) -> Scenario {
         trickle_ms: 60_000,
         ..well.clone()
     };
-    for _ in 0..random.random_range(0..5) {
+    for _ in 0..random.random_range(0..4) {
         let fault = *Fault::VARIANTS.choose(random).expect("there are some");
         ill.faults.insert(fault, random.random_range(0.02..0.2));
     }
@@ -367,10 +371,20 @@ fn trouble(random: &mut SmallRng, well: &Scenario) -> Scenario {
         ill.auth_refusal = AuthRefusal::Status;
     }
     if random.random_bool(0.15) {
-        ill.outage = *[Outage::Unavailable, Outage::Closed]
-            .choose(random)
-            .expect("there are some");
+        ill.outage = *Outage::VARIANTS.choose(random).expect("there are some");
         ill.outage_ms = Some(random.random_range(50..800));
+        ill.outage_spares_logins = random.random_bool(0.5);
+    }
+    if random.random_bool(0.15) {
+        // Something in front of the platform dislikes one or two devices.
+        for _ in 0..random.random_range(1..=2) {
+            let refusal = [401, 403, 429, 502, 503, 50000, 61006, 61007, 70000]
+                .choose(random)
+                .copied()
+                .expect("there are some");
+            let device = random.random_range(1..=20);
+            ill.outcasts.insert(format!("DK{device:05}"), refusal);
+        }
     }
     ill.gzip = random.random_bool(0.3);
     ill
