@@ -11,8 +11,8 @@ use std::{
     time::Duration,
 };
 
-use fleetpush::simulator::{Fault, Oddity, Scenario};
-use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use fleetpush::simulator::{Fault, Oddity, Outage, Scenario};
+use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
 use crate::support::{Ended, Journal, Push, Sim, Site, agree, seed, wait_for};
 
@@ -85,6 +85,61 @@ fn manifest(random: &mut SmallRng, devices: u32) -> String {
     text
 }
 
+/// Trouble beside the kills: faults and odd replies that leave doubt, a limit on requests, tokens that are not known yet, and an outage
+/// that answers.
+fn trouble(random: &mut SmallRng, calm: &Scenario) -> Scenario {
+    const FAULTS: [Fault; 6] = [
+        Fault::Page,
+        Fault::NotJson,
+        Fault::ServiceException,
+        Fault::Unavailable,
+        Fault::BadGatewayActed,
+        Fault::DeadInPool,
+    ];
+    const ODDITIES: [Oddity; 4] = [
+        Oddity::KeyLower,
+        Oddity::KeyPadded,
+        Oddity::CodeUnreadable,
+        Oddity::Reordered,
+    ];
+    const OUTAGES: [Outage; 6] = [
+        Outage::BadGateway,
+        Outage::Page,
+        Outage::HangUp,
+        Outage::ServiceException,
+        Outage::HubUnavailable,
+        Outage::Unavailable,
+    ];
+    const LIMITS: [&str; 3] = [
+        "token-bucket:300,burst=20",
+        "fixed-window:60,window=250ms,refuse=503",
+        "in-flight:4,refuse=503",
+    ];
+    let mut ill = Scenario {
+        faults: [(Fault::ResetAfter, 0.02), (Fault::BadGateway, 0.02)].into(),
+        oddities: [(Oddity::LeftOut, 0.02)].into(),
+        transient: 0.01,
+        ..calm.clone()
+    };
+    let fault = FAULTS.choose(random).expect("there are some");
+    ill.faults.insert(*fault, 0.02);
+    let oddity = ODDITIES.choose(random).expect("there are some");
+    ill.oddities.insert(*oddity, 0.1);
+    if random.random_bool(0.3) {
+        ill.token_delay_ms = random.random_range(20..300);
+    }
+    if random.random_bool(0.3) {
+        ill.outage = *OUTAGES.choose(random).expect("there are some");
+        ill.outage_ms = Some(random.random_range(50..400));
+        ill.outage_spares_logins = random.random_bool(0.5);
+    }
+    if random.random_bool(0.3) {
+        let limit = LIMITS.choose(random).expect("there are some");
+        ill.limit = Some(limit.parse().expect("a limit"));
+    }
+    ill
+}
+
 /// One fleet, the platform, and what chance has in store for them.
 struct Story {
     random: SmallRng,
@@ -92,6 +147,8 @@ struct Story {
     site: Site,
     sim: Sim,
     calm: Scenario,
+    /// The trouble that this fleet meets until the last start, if any.
+    ill: Option<Scenario>,
 }
 
 impl Story {
@@ -104,22 +161,15 @@ impl Story {
             ..Scenario::default()
         };
         // A crash must not hide behind other trouble, nor other trouble behind a crash.
-        let scenario = if random.random_bool(0.5) {
-            Scenario {
-                faults: [(Fault::ResetAfter, 0.02), (Fault::BadGateway, 0.02)].into(),
-                oddities: [(Oddity::LeftOut, 0.02)].into(),
-                transient: 0.01,
-                ..calm.clone()
-            }
-        } else {
-            calm.clone()
-        };
+        let ill = random.random_bool(0.6).then(|| trouble(&mut random, &calm));
+        let scenario = ill.clone().unwrap_or_else(|| calm.clone());
         Self {
             site: Site::with(&manifest(&mut random, 1500)),
             sim: Sim::start(scenario),
             random,
             in_doubt,
             calm,
+            ill,
         }
     }
 
@@ -151,6 +201,12 @@ impl Story {
     fn survive(&mut self, toll: &mut Toll) {
         let mut is_staged = false;
         for kill in 0..KILLS {
+            if let Some(ill) = &self.ill
+                && self.random.random_bool(0.3)
+            {
+                // Its outage begins anew.
+                self.sim.play(ill.clone());
+            }
             let mut push = Push::start(self.push());
             let before = self.sim.stats();
             let after: u64 = self.random.random_range(1..30);
