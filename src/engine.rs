@@ -17,10 +17,12 @@ mod rollout;
 mod sender;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod writer;
 
-pub use event::{Event, Pause, Phase, Pushed, RolloutStep, Stop};
+pub use event::{Event, Measures, Pause, Phase, Pushed, RolloutStep, Stop};
 pub use push::{Context, Options, push};
 pub use recovery::recover;
 pub use resolve::{Batch, ResolveOptions, Resolved, Resolver};
 pub use rollout::RolloutOptions;
+pub use traffic::{Durations, Traffic};

@@ -91,21 +91,21 @@ pub struct TargetArgs {
 #[command(next_help_heading = "Pace")]
 pub struct PaceArgs {
     /// The most devices in one request, 1 to 10000 [default: 100] [env: FLEETPUSH_CHUNK_SIZE]
-    #[arg(hide_short_help = true, long, value_name = "DEVICES", value_parser = keys::CHUNK_SIZE.key.parse)]
+    #[arg(hide_short_help = true, long, allow_negative_numbers = true, value_name = "DEVICES", value_parser = keys::CHUNK_SIZE.key.parse)]
     pub chunk_size: Option<u32>,
     /// The most requests in flight at a time, 1 to 1024 [default: 16] [env: FLEETPUSH_CONCURRENCY]
-    #[arg(hide_short_help = true, long, value_name = "REQUESTS", value_parser = keys::CONCURRENCY.key.parse)]
+    #[arg(hide_short_help = true, long, allow_negative_numbers = true, value_name = "REQUESTS", value_parser = keys::CONCURRENCY.key.parse)]
     pub concurrency: Option<u32>,
     /// The most requests a second [default: 25]
     ///
     /// A number such as 25 or 0.5, or unlimited. fleetpush stays below it when the platform takes less.
     ///
     /// [env: FLEETPUSH_RATE]
-    #[arg(long, value_name = "RATE", value_parser = keys::RATE.key.parse)]
+    #[arg(long, allow_negative_numbers = true, value_name = "RATE", value_parser = keys::RATE.key.parse)]
     pub rate: Option<Rate>,
     /// The most devices a second, in however many requests: a number such as 500 or 0.5, or unlimited [default: unlimited]
     /// [env: FLEETPUSH_DEVICE_RATE]
-    #[arg(hide_short_help = true, long, value_name = "RATE", value_parser = keys::DEVICE_RATE.key.parse)]
+    #[arg(hide_short_help = true, long, allow_negative_numbers = true, value_name = "RATE", value_parser = keys::DEVICE_RATE.key.parse)]
     pub device_rate: Option<DeviceRate>,
 }
 

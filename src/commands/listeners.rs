@@ -68,7 +68,7 @@ async fn pass_on<const N: usize>(mut events: Receiver<Event>, listeners: [Sender
     while let Some(event) = events.recv().await {
         for listener in &listeners {
             // The next counts tell more; what is told once has the other half of the channel to itself.
-            let counts = matches!(event, Event::Progress { .. });
+            let counts = matches!(event, Event::Progress { .. } | Event::Measured(_));
             if !counts || 2 * listener.capacity() >= listener.max_capacity() {
                 let _ = listener.try_send(event.clone());
             }

@@ -3,9 +3,10 @@
 //!
 //! The engine never waits for a listener: one that does not keep up misses events, and a later [`Event::Progress`] tells the counts.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use crate::model::{CanaryVerdict, Counts, Timestamp};
+use super::Traffic;
+use crate::model::{CanaryVerdict, Class, Counts, Timestamp};
 
 /// Something that happened in a push.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +22,8 @@ pub enum Event {
         /// The requests a second that the platform has been found to take, when it has refused more.
         found: Option<f64>,
     },
+    /// What machines want to know besides, as often as [`Event::Progress`] and after it.
+    Measured(Box<Measures>),
     /// Nothing more is sent until the platform answers again.
     Paused(Pause),
     /// The platform answers again.
@@ -59,6 +62,17 @@ pub enum Event {
         /// How long they are waited for.
         timeout: Duration,
     },
+}
+
+/// What is measured of a push, beyond its counts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measures {
+    /// Failed tasks of the run by class.
+    pub failed: BTreeMap<Class, u64>,
+    /// What the requests of this push came to.
+    pub traffic: Traffic,
+    /// The requests a second that may be sent at present, in full batches; none when nothing limits them.
+    pub rate_limit: Option<f64>,
 }
 
 /// How a push gets on that begins carefully.

@@ -15,7 +15,7 @@ use tokio::{
 use tracing::warn;
 
 use super::{
-    Context, Event, Options, Pushed, Stop,
+    Context, Event, Options, Pushed, Stop, Traffic,
     feeder::{patience, room},
     pace::{News, Pace},
     rollout::Rollout,
@@ -89,7 +89,7 @@ struct Writer<'j, 's> {
     /// Whether it has to wait until a request is done.
     full: bool,
     next_due: Option<Timestamp>,
-    requests: u64,
+    traffic: Traffic,
     strays: Strays,
 }
 
@@ -151,7 +151,7 @@ impl<'j, 's> Writer<'j, 's> {
             more: true,
             full: false,
             next_due: None,
-            requests: 0,
+            traffic: Traffic::default(),
             strays: Strays::default(),
         }
     }
@@ -169,7 +169,7 @@ impl<'j, 's> Writer<'j, 's> {
         self.keep_pace(true).await?;
         Ok(Pushed {
             stop,
-            requests: self.requests,
+            requests: self.traffic.durations.count(),
             phase: self.rollout.phase(self.journal),
             found: self.pace.found(),
         })

@@ -5,6 +5,7 @@
 
 mod file;
 mod metrics;
+mod page;
 mod service;
 mod status;
 
@@ -116,6 +117,7 @@ impl Monitor {
                 manifest: report.manifest.clone(),
                 target: report.target.clone(),
                 counts: report.counts,
+                failed: Some(report.failed_by_class()),
             });
         });
     }

@@ -3,7 +3,7 @@
 mod again;
 mod json;
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
 use super::{
     next::{Repeat, Suggestion, suggestions},
@@ -72,6 +72,17 @@ pub struct EndingLine {
 }
 
 impl RunReport {
+    /// How many tasks have failed, by class.
+    pub(super) fn failed_by_class(&self) -> BTreeMap<Class, u64> {
+        let mut failed = BTreeMap::new();
+        for line in &self.endings {
+            if let (TaskState::Failed, Some(class)) = (line.state, line.class) {
+                *failed.entry(class).or_default() += line.tasks;
+            }
+        }
+        failed
+    }
+
     /// The whole report as a block of lines. `pace` is a line about duration and rates, which only the caller knows.
     pub fn text(&self, pace: Option<&str>) -> String {
         let mut out = String::new();

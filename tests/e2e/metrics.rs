@@ -37,7 +37,11 @@ fn samples(path: &Path) -> BTreeMap<String, f64> {
         }
         let (sample, value) = line.rsplit_once(' ').expect("a value");
         let (name, labels) = sample.split_once('{').expect("labels");
-        assert_eq!(described.last(), Some(&name), "help and type come first");
+        let family = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|part| name.strip_suffix(part))
+            .unwrap_or(name);
+        assert_eq!(described.last(), Some(&family), "help and type come first");
         let labels = labels
             .strip_prefix("push=\"fleet\"")
             .expect("the label that tells jobs apart")
@@ -102,6 +106,44 @@ fn the_end_of_every_push_is_in_the_file() {
         .filter(|name| name.to_string_lossy().starts_with(".fleetpush"))
         .collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// The samples of a metric of classes, added up, and those that are not 0.
+fn classes(samples: &BTreeMap<String, f64>, name: &str) -> (f64, Vec<(String, f64)>) {
+    let prefix = format!("fleetpush_{name} class=");
+    let all = samples
+        .iter()
+        .filter_map(|(sample, n)| Some((sample.strip_prefix(&prefix)?.replace('"', ""), *n)));
+    let some: Vec<_> = all.filter(|(_, n)| *n > 0.0).collect();
+    (some.iter().map(|(_, n)| n).sum(), some)
+}
+
+#[test]
+fn failures_by_class_and_the_time_that_requests_took_are_in_the_file() {
+    let sim = Sim::start(Scenario {
+        latency_ms: 30,
+        offline: 0.3,
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(60));
+    site.push(&sim, &PUSH).expect(1);
+    let samples = samples(&site.path("fleet.prom"));
+
+    let (failed, by_class) = classes(&samples, "tasks_failed");
+    assert!((failed - tasks(&samples, "failed")).abs() < 0.5 && failed > 0.5);
+    assert_eq!(by_class, [("offline".to_owned(), failed)]);
+    assert!(samples.contains_key("fleetpush_tasks_failed class=\"rejected\""));
+    let (attempts, by_class) = classes(&samples, "attempts_total");
+    assert!((attempts - 60.0).abs() < 0.5, "one each: {by_class:?}");
+
+    let requests = plain(&samples, "requests_total").unwrap();
+    let duration = |part: &str| plain(&samples, &format!("request_duration_seconds_{part}"));
+    assert_eq!(duration("count"), Some(requests));
+    assert!(duration("sum") >= Some(0.03 * requests), "30 ms each");
+    let bucket =
+        |le: &str| samples[&format!("fleetpush_request_duration_seconds_bucket le=\"{le}\"")];
+    assert!(bucket("0.01") < 0.5, "none is quicker than the simulator");
+    assert!((bucket("+Inf") - requests).abs() < 0.5);
 }
 
 #[test]

@@ -57,7 +57,6 @@ impl Writer<'_, '_> {
             &self.options.rules,
             &mut self.random,
         );
-        self.requests += 1;
         debug!(%request, devices = claim.members.len(), ?signal, latency = ?delivery.latency, "request ended");
         if without_ticket > 0 {
             let devices = without_ticket;
@@ -67,6 +66,8 @@ impl Writer<'_, '_> {
             RequestEnd::Released => &[][..],
             RequestEnd::Sent { tasks, .. } => tasks,
         };
+        let classes = tasks.iter().map(|task| task.outcome.class);
+        self.traffic.add(delivery.latency, classes);
         let firsts = Firsts::of(&claim, tasks);
         let ended = ended_by(tasks);
         self.heed(&claim, started, &signal, firsts, now, ended);

@@ -1,9 +1,14 @@
 //! What a push tells of itself.
 
+use std::collections::BTreeMap;
+
 use tracing::debug;
 
 use super::Writer;
-use crate::engine::Event;
+use crate::{
+    engine::{Event, Measures},
+    model::TaskState,
+};
 
 impl Writer<'_, '_> {
     /// Tells the counts, as of the last commit.
@@ -14,10 +19,21 @@ impl Writer<'_, '_> {
         }
         self.tell(Event::Progress {
             counts: self.journal.counts(),
-            requests: self.requests,
+            requests: self.traffic.durations.count(),
             latest_due: self.journal.latest_due(),
             found: self.pace.found(),
         });
+        let mut failed = BTreeMap::new();
+        for (tally, tasks) in self.journal.tally() {
+            if let (TaskState::Failed, Some(class)) = (tally.state, tally.class) {
+                *failed.entry(class).or_default() += tasks;
+            }
+        }
+        self.tell(Event::Measured(Box::new(Measures {
+            failed,
+            traffic: self.traffic.clone(),
+            rate_limit: self.pace.rate(self.options.chunk_size),
+        })));
     }
 
     /// Tells what has been learnt since the last commit.

@@ -3,10 +3,40 @@
 //! A collector reads all files of a folder as one, and takes no sample twice: the label `push`, the metrics file's own name, keeps the
 //! samples of several jobs apart.
 
-use std::fmt::Write as _;
+use super::{
+    page::{Labels, Page},
+    status::{Standing, Status},
+};
+use crate::model::{Class, Counts, Timestamp};
 
-use super::status::{Standing, Status};
-use crate::model::{Counts, Timestamp};
+/// The classes that a send can come to.
+const SENT: [Class; 10] = [
+    Class::Accepted,
+    Class::Frequency,
+    Class::Quota,
+    Class::Transient,
+    Class::Outage,
+    Class::InDoubt,
+    Class::Offline,
+    Class::Auth,
+    Class::Refused,
+    Class::Rejected,
+];
+
+/// The classes with which a task can have failed.
+const FAILURES: [Class; 11] = [
+    Class::Frequency,
+    Class::Quota,
+    Class::Transient,
+    Class::Outage,
+    Class::InDoubt,
+    Class::Offline,
+    Class::Auth,
+    Class::Refused,
+    Class::Rejected,
+    Class::Blocked,
+    Class::Invalid,
+];
 
 const EXIT: &str = "fleetpush_last_exit_code";
 const EXIT_AT: &str = "fleetpush_last_exit_timestamp_seconds";
@@ -45,10 +75,7 @@ impl Kept {
 
 /// The whole file.
 pub(super) fn render(status: &Status, push: &str) -> String {
-    let mut page = Page {
-        text: String::new(),
-        push,
-    };
+    let mut page = Page::new(push);
     page.gauge(
         "fleetpush_build_info",
         "The version of fleetpush that wrote this file.",
@@ -59,6 +86,7 @@ pub(super) fn render(status: &Status, push: &str) -> String {
         manifest,
         target,
         counts,
+        failed,
     }) = &status.standing
     {
         let labels = [("run", run), ("manifest", manifest), ("target", target)];
@@ -68,7 +96,16 @@ pub(super) fn render(status: &Status, push: &str) -> String {
             "The run that was pushed last.",
             &[(&labels, "1".to_owned())],
         );
-        page.tasks(counts);
+        tasks(&mut page, counts);
+        if let Some(failed) = failed {
+            page.classes(
+                "fleetpush_tasks_failed",
+                "gauge",
+                "Failed tasks of the run by class; all classes together are the tasks of state failed.",
+                failed,
+                &FAILURES,
+            );
+        }
     }
     page.plain(
         "fleetpush_pushing",
@@ -83,7 +120,25 @@ pub(super) fn render(status: &Status, push: &str) -> String {
     page.counter(
         "fleetpush_requests_total",
         "Requests of the last push that were answered or lost.",
-        status.requests,
+        status.traffic.durations.count(),
+    );
+    page.durations(&status.traffic.durations);
+    page.classes(
+        "fleetpush_attempts_total",
+        "counter",
+        "Commands that the last push has sent, by the class of what each came to.",
+        &status.traffic.attempts,
+        &SENT,
+    );
+    page.plain(
+        "fleetpush_request_rate_limit",
+        "Requests a second that the push may send at present, in full batches.",
+        status.rate_limit,
+    );
+    page.plain(
+        "fleetpush_request_rate_found",
+        "Requests a second that the platform was found to take, when it has refused more.",
+        status.rate_found,
     );
     page.counter(
         "fleetpush_outages_total",
@@ -111,73 +166,36 @@ pub(super) fn render(status: &Status, push: &str) -> String {
         "When a command last ended with exit code 0.",
         kept.success_at.map(seconds),
     );
-    page.text
+    page.text()
 }
 
-type Labels<'a> = &'a [(&'a str, &'a str)];
-
-/// The file while it is being written.
-struct Page<'a> {
-    text: String,
-    push: &'a str,
-}
-
-impl Page<'_> {
-    fn tasks(&mut self, counts: &Counts) {
-        // As the states of the view `results`, in which each task has one: together they are the rows of the manifest.
-        let waiting = counts.pending - counts.in_flight;
-        let states = [
-            ("accepted", counts.accepted),
-            ("failed", counts.failed),
-            ("in_doubt", counts.in_doubt),
-            ("skipped", counts.skipped),
-            ("pending", waiting),
-            ("in_flight", counts.in_flight),
-        ];
-        let labels = states.map(|(state, _)| [("state", state)]);
-        let samples: Vec<(Labels<'_>, String)> = labels
-            .iter()
-            .zip(states)
-            .map(|(labels, (_, tasks))| (labels.as_slice(), tasks.to_string()))
-            .collect();
-        self.gauge(
-            "fleetpush_tasks",
-            "Tasks of the run by state; all states together are the rows of the manifest.",
-            &samples,
-        );
-        self.plain(
-            "fleetpush_tasks_snoozing",
-            "Pending tasks that wait because the platform throttled their device.",
-            Some(counts.snoozing),
-        );
-    }
-
-    /// A gauge of one sample, which is left out when it is not known.
-    fn plain(&mut self, name: &str, help: &str, value: Option<impl ToString>) {
-        if let Some(value) = value {
-            self.gauge(name, help, &[(&[], value.to_string())]);
-        }
-    }
-
-    fn counter(&mut self, name: &str, help: &str, value: u64) {
-        self.family(name, "counter", help, &[(&[], value.to_string())]);
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, samples: &[(Labels<'_>, String)]) {
-        self.family(name, "gauge", help, samples);
-    }
-
-    fn family(&mut self, name: &str, kind: &str, help: &str, samples: &[(Labels<'_>, String)]) {
-        // Text takes all that is written to it.
-        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        for (labels, value) in samples {
-            let _ = write!(self.text, "{name}{{push=\"{}\"", escaped(self.push));
-            for (label, text) in *labels {
-                let _ = write!(self.text, ",{label}=\"{}\"", escaped(text));
-            }
-            let _ = writeln!(self.text, "}} {value}");
-        }
-    }
+fn tasks(page: &mut Page<'_>, counts: &Counts) {
+    // As the states of the view `results`, in which each task has one: together they are the rows of the manifest.
+    let waiting = counts.pending - counts.in_flight;
+    let states = [
+        ("accepted", counts.accepted),
+        ("failed", counts.failed),
+        ("in_doubt", counts.in_doubt),
+        ("skipped", counts.skipped),
+        ("pending", waiting),
+        ("in_flight", counts.in_flight),
+    ];
+    let labels = states.map(|(state, _)| [("state", state)]);
+    let samples: Vec<(Labels<'_>, String)> = labels
+        .iter()
+        .zip(states)
+        .map(|(labels, (_, tasks))| (labels.as_slice(), tasks.to_string()))
+        .collect();
+    page.gauge(
+        "fleetpush_tasks",
+        "Tasks of the run by state; all states together are the rows of the manifest.",
+        &samples,
+    );
+    page.plain(
+        "fleetpush_tasks_snoozing",
+        "Pending tasks that wait because the platform throttled their device.",
+        Some(counts.snoozing),
+    );
 }
 
 /// Seconds since 1970, to the millisecond.
@@ -185,19 +203,15 @@ fn seconds(Timestamp(milliseconds): Timestamp) -> String {
     format!("{:.3}", milliseconds as f64 / 1000.0)
 }
 
-/// The text of a label.
-fn escaped(text: &str) -> String {
-    text.replace('\\', r"\\")
-        .replace('"', "\\\"")
-        .replace('\n', r"\n")
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use std::{collections::BTreeMap, time::Duration};
 
     use super::*;
-    use crate::{engine::Event, ui::monitor::About};
+    use crate::{
+        engine::{Event, Measures, Traffic},
+        ui::monitor::About,
+    };
 
     fn status() -> Status {
         let kept = Kept {
@@ -226,8 +240,17 @@ mod tests {
             counts,
             requests: 7,
             latest_due: None,
-            found: None,
+            found: Some(38.5),
         });
+        let mut traffic = Traffic::default();
+        for (milliseconds, class) in [(80, Class::Accepted), (1_300, Class::Frequency)] {
+            traffic.add(Duration::from_millis(milliseconds), [class; 30]);
+        }
+        status.take(&Event::Measured(Box::new(Measures {
+            failed: BTreeMap::from([(Class::Offline, 3), (Class::Rejected, 2)]),
+            traffic,
+            rate_limit: Some(12.5),
+        })));
         status
     }
 
@@ -253,6 +276,19 @@ mod tests {
         # HELP fleetpush_tasks_snoozing Pending tasks that wait because the platform throttled their device.
         # TYPE fleetpush_tasks_snoozing gauge
         fleetpush_tasks_snoozing{push="fleet"} 3
+        # HELP fleetpush_tasks_failed Failed tasks of the run by class; all classes together are the tasks of state failed.
+        # TYPE fleetpush_tasks_failed gauge
+        fleetpush_tasks_failed{push="fleet",class="frequency"} 0
+        fleetpush_tasks_failed{push="fleet",class="quota"} 0
+        fleetpush_tasks_failed{push="fleet",class="transient"} 0
+        fleetpush_tasks_failed{push="fleet",class="outage"} 0
+        fleetpush_tasks_failed{push="fleet",class="in_doubt"} 0
+        fleetpush_tasks_failed{push="fleet",class="offline"} 3
+        fleetpush_tasks_failed{push="fleet",class="auth"} 0
+        fleetpush_tasks_failed{push="fleet",class="refused"} 0
+        fleetpush_tasks_failed{push="fleet",class="rejected"} 2
+        fleetpush_tasks_failed{push="fleet",class="blocked"} 0
+        fleetpush_tasks_failed{push="fleet",class="invalid"} 0
         # HELP fleetpush_pushing Whether a push was under way when this file was written.
         # TYPE fleetpush_pushing gauge
         fleetpush_pushing{push="fleet"} 1
@@ -261,7 +297,42 @@ mod tests {
         fleetpush_paused{push="fleet"} 0
         # HELP fleetpush_requests_total Requests of the last push that were answered or lost.
         # TYPE fleetpush_requests_total counter
-        fleetpush_requests_total{push="fleet"} 7
+        fleetpush_requests_total{push="fleet"} 2
+        # HELP fleetpush_request_duration_seconds How long requests of the last push took, from the send to the reply or the failure.
+        # TYPE fleetpush_request_duration_seconds histogram
+        fleetpush_request_duration_seconds_bucket{push="fleet",le="0.01"} 0
+        fleetpush_request_duration_seconds_bucket{push="fleet",le="0.025"} 0
+        fleetpush_request_duration_seconds_bucket{push="fleet",le="0.05"} 0
+        fleetpush_request_duration_seconds_bucket{push="fleet",le="0.1"} 1
+        fleetpush_request_duration_seconds_bucket{push="fleet",le="0.25"} 1
+        fleetpush_request_duration_seconds_bucket{push="fleet",le="0.5"} 1
+        fleetpush_request_duration_seconds_bucket{push="fleet",le="1"} 1
+        fleetpush_request_duration_seconds_bucket{push="fleet",le="2.5"} 2
+        fleetpush_request_duration_seconds_bucket{push="fleet",le="5"} 2
+        fleetpush_request_duration_seconds_bucket{push="fleet",le="10"} 2
+        fleetpush_request_duration_seconds_bucket{push="fleet",le="30"} 2
+        fleetpush_request_duration_seconds_bucket{push="fleet",le="60"} 2
+        fleetpush_request_duration_seconds_bucket{push="fleet",le="+Inf"} 2
+        fleetpush_request_duration_seconds_sum{push="fleet"} 1.380
+        fleetpush_request_duration_seconds_count{push="fleet"} 2
+        # HELP fleetpush_attempts_total Commands that the last push has sent, by the class of what each came to.
+        # TYPE fleetpush_attempts_total counter
+        fleetpush_attempts_total{push="fleet",class="accepted"} 30
+        fleetpush_attempts_total{push="fleet",class="frequency"} 30
+        fleetpush_attempts_total{push="fleet",class="quota"} 0
+        fleetpush_attempts_total{push="fleet",class="transient"} 0
+        fleetpush_attempts_total{push="fleet",class="outage"} 0
+        fleetpush_attempts_total{push="fleet",class="in_doubt"} 0
+        fleetpush_attempts_total{push="fleet",class="offline"} 0
+        fleetpush_attempts_total{push="fleet",class="auth"} 0
+        fleetpush_attempts_total{push="fleet",class="refused"} 0
+        fleetpush_attempts_total{push="fleet",class="rejected"} 0
+        # HELP fleetpush_request_rate_limit Requests a second that the push may send at present, in full batches.
+        # TYPE fleetpush_request_rate_limit gauge
+        fleetpush_request_rate_limit{push="fleet"} 12.5
+        # HELP fleetpush_request_rate_found Requests a second that the platform was found to take, when it has refused more.
+        # TYPE fleetpush_request_rate_found gauge
+        fleetpush_request_rate_found{push="fleet"} 38.5
         # HELP fleetpush_outages_total How often the last push began to wait for the platform to answer again.
         # TYPE fleetpush_outages_total counter
         fleetpush_outages_total{push="fleet"} 0
@@ -307,28 +378,6 @@ mod tests {
     fn a_foreign_file_tells_nothing() {
         for text in ["", "fleetpush_last_exit_code 3\n", "\u{0}{{{ NaN\n"] {
             assert_eq!(Kept::read(text), Kept::default(), "{text:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_label_can_break_a_line_or_end_early(text in any::<String>()) {
-            let escaped = escaped(&text);
-            prop_assert!(!escaped.contains('\n'));
-            let mut read = String::new();
-            let mut characters = escaped.chars();
-            while let Some(character) = characters.next() {
-                prop_assert_ne!(character, '"');
-                read.push(match character {
-                    '\\' => match characters.next() {
-                        Some('n') => '\n',
-                        Some(other) => other,
-                        None => return Err(TestCaseError::fail("ends in a backslash")),
-                    },
-                    other => other,
-                });
-            }
-            prop_assert_eq!(read, text);
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What is known of a push from outside the engine.
 
+use std::collections::BTreeMap;
+
 use super::{About, metrics::Kept};
 use crate::{
-    engine::Event,
-    model::{Counts, Timestamp},
+    engine::{Event, Traffic},
+    model::{Class, Counts, Timestamp},
 };
 
 /// What the metrics tell.
@@ -19,8 +21,12 @@ pub(super) struct Status {
     pub(super) paused: bool,
     /// How often it began to wait for that.
     pub(super) outages: u64,
-    /// Requests answered or lost.
-    pub(super) requests: u64,
+    /// What requests came to, those that were answered and those that were lost.
+    pub(super) traffic: Traffic,
+    /// The requests a second that may be sent at present.
+    pub(super) rate_limit: Option<f64>,
+    /// The requests a second that the platform has been found to take.
+    pub(super) rate_found: Option<f64>,
     /// What earlier commands, and at its end this one, have left.
     pub(super) kept: Kept,
     /// Whether the command has ended, after which nothing changes.
@@ -34,6 +40,8 @@ pub(super) struct Standing {
     pub(super) manifest: String,
     pub(super) target: String,
     pub(super) counts: Counts,
+    /// Failed tasks by class, once they are known.
+    pub(super) failed: Option<BTreeMap<Class, u64>>,
 }
 
 impl Status {
@@ -44,7 +52,9 @@ impl Status {
             pushing: false,
             paused: false,
             outages: 0,
-            requests: 0,
+            traffic: Traffic::default(),
+            rate_limit: None,
+            rate_found: None,
             kept,
             over: false,
         }
@@ -58,6 +68,7 @@ impl Status {
             manifest: about.manifest.to_owned(),
             target: about.target.to_owned(),
             counts,
+            failed: None,
         });
     }
 
@@ -68,12 +79,17 @@ impl Status {
             return;
         }
         match event {
-            Event::Progress {
-                counts, requests, ..
-            } => {
-                self.requests = *requests;
+            Event::Progress { counts, found, .. } => {
+                self.rate_found = *found;
                 if let Some(standing) = &mut self.standing {
                     standing.counts = *counts;
+                }
+            }
+            Event::Measured(now) => {
+                self.traffic.clone_from(&now.traffic);
+                self.rate_limit = now.rate_limit;
+                if let Some(standing) = &mut self.standing {
+                    standing.failed = Some(now.failed.clone());
                 }
             }
             Event::Paused(_) => {
@@ -90,6 +106,7 @@ impl Status {
         self.over = true;
         self.pushing = false;
         self.paused = false;
+        self.rate_limit = None;
         self.kept.exit = Some(exit);
         self.kept.exit_at = Some(now);
         if exit == 0 {

@@ -179,7 +179,7 @@ fn flowing(parts: Vec<String>, room: usize) -> Vec<String> {
 /// What is said of an event that concerns the push as a whole.
 pub(super) fn event_words(event: &Event, now: Timestamp) -> Option<String> {
     Some(match event {
-        Event::Progress { .. } => return None,
+        Event::Progress { .. } | Event::Measured(_) => return None,
         Event::Paused(pause) => format!(
             "paused: {}; next try in {}, gives up in {}",
             pause.reason,
