@@ -18,7 +18,7 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use rustix::process::Signal;
 use strum::VariantArray as _;
 
-use crate::support::{Ended, Journal, Push, Sim, Site, agree, seed, wait_for};
+use crate::support::{Ended, Journal, Push, Sim, Site, agree, seed, wait_for, with_limit};
 
 /// Fleets in one run of the test.
 const FLEETS: u64 = 200;
@@ -28,6 +28,8 @@ const AT_ONCE: usize = 24;
 const TROUBLED_STARTS: usize = 3;
 /// Starts that a push may need on a platform that is well: what a refusal has stopped or a threshold has ended goes on at the next.
 const CALM_STARTS: usize = 4;
+/// Open files that do for a few requests at a time, and not for the most that are asked for.
+const FEW_FILES: &str = "-n 124";
 /// How long a start may take on a platform that is ill, before the platform gets well.
 const ILL_FOR: Duration = Duration::from_millis(1500);
 
@@ -111,6 +113,7 @@ struct Fleet {
     ill: Scenario,
     well: Scenario,
     flags: Vec<String>,
+    has_few_files: bool,
 }
 
 impl Fleet {
@@ -133,6 +136,7 @@ impl Fleet {
             site: Site::with(&manifest(&mut random)),
             sim: Sim::start(ill.clone()),
             flags: flags(&mut random),
+            has_few_files: random.random_bool(0.1),
             random,
             ill,
             well,
@@ -148,8 +152,14 @@ impl Fleet {
             let stop = !kill && self.random.random_bool(0.2);
             let begun = std::time::Instant::now();
             let moment = self.random.random_range(Duration::ZERO..ILL_FOR);
+            let before = self.sim.stats().requests;
             wait_for("the moment", || {
-                (push.has_ended() || begun.elapsed() >= moment).then_some(())
+                // Trouble that ends before anything is sent is met by nobody; a signal may come as early as it likes.
+                let is_met = kill
+                    || stop
+                    || self.sim.stats().requests > before + 3
+                    || begun.elapsed() >= 2 * ILL_FOR;
+                (push.has_ended() || (is_met && begun.elapsed() >= moment)).then_some(())
             });
             if push.has_ended() {
                 self.check_end(&push.ended());
@@ -189,7 +199,12 @@ impl Fleet {
     fn start(&self) -> Push {
         let mut args = vec!["run", "fleet.csv", "--name", "night", "--override-abort"];
         args.extend(self.flags.iter().map(String::as_str));
-        Push::start(self.site.push_command(&self.sim, &args))
+        let push = self.site.push_command(&self.sim, &args);
+        Push::start(if self.has_few_files {
+            with_limit(FEW_FILES, &push)
+        } else {
+            push
+        })
     }
 
     /// Every end is one of those that the command line documents, and none is a fault of the program.
@@ -385,6 +400,9 @@ fn trouble(random: &mut SmallRng, well: &Scenario) -> Scenario {
             let device = random.random_range(1..=20);
             ill.outcasts.insert(format!("DK{device:05}"), refusal);
         }
+    }
+    if random.random_bool(0.15) {
+        ill.token_delay_ms = random.random_range(20..400);
     }
     ill.gzip = random.random_bool(0.3);
     ill
