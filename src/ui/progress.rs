@@ -36,6 +36,9 @@ const BAR_EVERY: Duration = Duration::from_secs(1);
 /// A bar is drawn anew after this at the earliest.
 const BAR_APART: Duration = Duration::from_millis(50);
 
+/// A push that has sent nothing for so long, though it could, waits for throttled devices.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// What has been learnt from the events so far.
 pub(super) struct Session {
     started: Timestamp,
@@ -43,8 +46,10 @@ pub(super) struct Session {
     latest_due: Option<Timestamp>,
     found: Option<f64>,
     window: Window,
-    /// Since most of what is left waits for throttled devices.
+    /// Since what is left waits for throttled devices.
     tail: Option<Window>,
+    /// Since when nothing is in flight, though there is something to send.
+    idle: Option<Timestamp>,
     phase: Phase,
     pause: Option<Pause>,
 }
@@ -58,6 +63,7 @@ impl Session {
             found: None,
             window: Window::new(started, counts.ended()),
             tail: None,
+            idle: None,
             phase: Phase::Rest,
             pause: None,
         }
@@ -76,14 +82,7 @@ impl Session {
             self.latest_due = latest_due;
             self.found = found;
             self.window.add(now, counts.ended(), requests);
-            if 2 * counts.snoozing < counts.pending || counts.pending == 0 {
-                self.tail = None;
-            } else {
-                let tail = self
-                    .tail
-                    .get_or_insert_with(|| Window::new(now, counts.ended()));
-                tail.add(now, counts.ended(), requests);
-            }
+            self.follow_tail(now, requests);
             return None;
         }
         match event {
@@ -95,6 +94,28 @@ impl Session {
             self.phase = phase_after(step).unwrap_or(self.phase);
         }
         event_words(event, now)
+    }
+
+    /// Notes whether what is left waits for throttled devices: most of it does so itself, or nothing can be sent, since the rest are later
+    /// tasks of these devices. That ends when most of what is left can be sent.
+    fn follow_tail(&mut self, now: Timestamp, requests: u64) {
+        let counts = self.counts;
+        let is_idle = counts.in_flight == 0 && counts.snoozing > 0 && self.pause.is_none();
+        self.idle = is_idle.then(|| self.idle.unwrap_or(now));
+        let waits = counts.pending > 0 && 2 * counts.snoozing >= counts.pending;
+        let since = match self.idle {
+            _ if waits => Some(now),
+            Some(idle) if idle.until(now) >= IDLE => Some(idle),
+            _ => None,
+        };
+        if let (None, Some(since)) = (&self.tail, since) {
+            self.tail = Some(Window::new(since, counts.ended()));
+        } else if !waits && (counts.snoozing == 0 && 2 * counts.in_flight >= counts.pending) {
+            self.tail = None;
+        }
+        if let Some(tail) = &mut self.tail {
+            tail.add(now, counts.ended(), requests);
+        }
     }
 
     /// Where the push stands, in one line.
@@ -340,6 +361,34 @@ mod tests {
         // At the pace of the whole push it would be 5 s.
         assert!(told(16_000, 908, 90, 20_000).ends_with("at least 46 s left"));
         assert!(told(18_000, 1000, 0, 18_000).ends_with(", 0.0 s left"));
+    }
+
+    #[test]
+    fn later_tasks_of_throttled_devices_count_for_the_time_left() {
+        let mut session = Session::new(Counts::default(), Timestamp(0));
+        let mut told = |at: i64, accepted, snoozing, in_flight| {
+            let progress = Event::Progress {
+                counts: Counts {
+                    in_flight,
+                    ..counts(accepted, 0, snoozing)
+                },
+                requests: 1,
+                latest_due: Some(Timestamp((at / 10_000 + 1) * 10_000)),
+                found: None,
+            };
+            session.take(&progress, Timestamp(at));
+            session.block(Timestamp(at), &Display::new(), 59)[0].clone()
+        };
+        // Of a hundred devices, each has five tasks left.
+        assert!(told(1_000, 500, 0, 100).ends_with("), 9.0 s left"));
+        told(1_500, 500, 100, 0);
+        let left = told(2_500, 500, 100, 0);
+        assert!(left.ends_with("at least 7.5 s left"), "{left}");
+        // A hundred go every ten seconds, and a wave of them is not the fleet.
+        told(11_000, 500, 0, 100);
+        let left = told(11_500, 600, 100, 0);
+        assert!(left.ends_with("at least 40 s left"), "{left}");
+        assert!(told(21_500, 700, 0, 100).ends_with("at least 30 s left"));
     }
 
     #[test]
