@@ -60,7 +60,7 @@ fn order_holds_through_faults_snoozes_retries_and_resumes() {
         oddities: [(Oddity::LeftOut, 0.03)].into(),
         ..Scenario::default()
     };
-    holds(scenario, &["frequency", "transient", "in_doubt"]);
+    holds(&scenario, &["frequency", "transient", "in_doubt"]);
 }
 
 /// The same with what answers in the platform's place, and with replies that have to be understood first.
@@ -109,13 +109,13 @@ fn order_holds_through_outages_limits_new_tokens_and_odd_keys() {
     ];
     std::thread::scope(|scope| {
         for (scenario, met) in cases {
-            scope.spawn(move || holds(scenario, &[met]));
+            scope.spawn(move || holds(&scenario, &[met]));
         }
     });
 }
 
 /// Pushes four steps to 60 devices, stopped twice; these classes have to be met. An outage ends with the first stop.
-fn holds(scenario: Scenario, met: &[&str]) {
+fn holds(scenario: &Scenario, met: &[&str]) {
     let sim = Sim::start(scenario.clone());
     let site = Site::with(&steps(60, 4));
     let args = [
