@@ -6,7 +6,7 @@ use clap::Args;
 #[derive(Debug, Clone, Copy, Args)]
 pub struct SimulateArg {
     /// Push to a simulator inside the process; its database is simulated.db
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["region", "base_url"])]
     pub simulate: bool,
 }
 

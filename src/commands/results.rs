@@ -44,8 +44,10 @@ pub(super) async fn results(settings: Settings, printer: &Printer) -> Result<Exi
     };
     let mut writer = writer(settings.format, COLUMNS, printer.stdout());
     let mut pages = reader.results(&run, filter).await?;
+    let mut rows = 0;
     loop {
         let page = pages.next_page().await?;
+        rows += page.len();
         let written = if page.is_empty() {
             writer.finish()
         } else {
@@ -60,6 +62,9 @@ pub(super) async fn results(settings: Settings, printer: &Printer) -> Result<Exi
         }
     }
     reader.close().await?;
+    if rows == 0 {
+        printer.say(&format!("no task of run '{}' passes the filter", run.name));
+    }
     Ok(Exit::Complete)
 }
 

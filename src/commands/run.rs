@@ -75,10 +75,14 @@ pub(super) async fn run(
     let earlier = match decision(earlier, &others, &settings) {
         Decision::Undecided => return Err(versions::in_the_way(&store, &others, &about).await?),
         Decision::Nothing { run, anew_at } => {
+            say_whose(&run, &about, printer);
             say_when(&run.about.name, anew_at, &settings, printer);
             return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
         }
-        Decision::Continue(run) => Some(run),
+        Decision::Continue(run) => {
+            say_whose(&run, &about, printer);
+            Some(run)
+        }
         Decision::Stage => None,
     };
     let deadline = match hours {
@@ -125,6 +129,16 @@ fn decision<R>(earlier: Option<Earlier<R>>, others: &[Run], settings: &Settings)
         other_versions: settings.other_versions,
     };
     decide(earlier, !others.is_empty(), wish, clock::wall_now())
+}
+
+/// Says that the push has a name already, when another one is asked for.
+fn say_whose(run: &Run, about: &NewRun, printer: &Printer) {
+    if !versions::is_named(&run.about.name, &about.name) {
+        printer.say(&format!(
+            "this push is run '{}' already; the name '{}' is not used (--again pushes it anew under that name)",
+            run.about.name, about.name
+        ));
+    }
 }
 
 /// Says that a run seems to have ended later than now, which decides nothing beyond the pause of `--repeat-after`.

@@ -241,6 +241,9 @@ impl From<io::Error> for Problem {
             Ok(problem) => problem,
             // Both decompressors report compressed data that stops early in this way.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Cut,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::Read(format!(
+                "{error}; check the path: a relative one starts at the folder in which the command runs"
+            )),
             Err(error) => Self::Read(error.to_string()),
         }
     }

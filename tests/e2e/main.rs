@@ -13,6 +13,7 @@ mod hostile;
 mod input;
 mod kubernetes;
 mod memory;
+mod messages;
 mod metrics;
 mod order;
 mod outage;

@@ -257,8 +257,12 @@ fn a_second_signal_ends_the_drain_of_a_closed_window() {
     });
     push.signal(Signal::TERM);
     push.ended().expect(3);
-    // As after a crash: what was under way has no end yet.
-    assert_eq!(site.journal().run().state, "running");
+    // The books are closed all the same, and what was under way is in doubt.
+    let journal = site.journal();
+    let left = journal.run();
+    assert_eq!(left.state, "stopped");
+    assert_eq!((left.in_flight, left.pending), (0, 20), "{left:?}");
+    assert!(journal.outcomes().contains_key("in_doubt"));
 }
 
 #[test]
