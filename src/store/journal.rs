@@ -15,7 +15,6 @@ use super::{
     end::CASCADE,
     identity::log_path,
     open::BUSY_TIMEOUT,
-    owner,
     payload::PayloadCache,
     presence::FileId,
     record::load_standings,
@@ -303,15 +302,15 @@ impl Journal<'_> {
         self.ledger.exchanges += 1;
         if self.ledger.exchanges >= EXCHANGES {
             self.ledger.exchanges = 0;
-            owner::seal_when_long(&mut self.store.connection).await?;
+            self.store.seal_when_long().await?;
         }
         exchange
     }
 
     /// Notes that the run is being pushed. From now on a log that is lost will be noticed.
     pub async fn begin(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        owner::seal_alone(&mut self.store.connection, true).await?;
-        owner::seal(&mut self.store.connection).await?;
+        self.store.seal_alone(true).await?;
+        self.store.seal().await?;
         self.log = FileId::at(&log_path(&self.store.path)).ok().flatten();
         self.store.set_running(self.ledger.run.id, now).await
     }
@@ -332,7 +331,7 @@ impl Journal<'_> {
 
     /// Notes how the push ended.
     pub async fn end(&mut self, state: RunState, now: Timestamp) -> Result<(), StoreError> {
-        owner::seal_alone(&mut self.store.connection, false).await?;
+        self.store.seal_alone(false).await?;
         self.store.set_state(self.ledger.run.id, state, now).await
     }
 

@@ -6,7 +6,8 @@
 use std::{
     fmt,
     fs::{File, OpenOptions, TryLockError},
-    io::{Read, Seek, Write},
+    io::{self, Read, Seek},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -24,10 +25,18 @@ pub(super) struct Inode {
 }
 
 /// The lock beside a database, held until it is dropped or the process ends.
+///
+/// Its file also says whether its owner is in the middle of a seal: whoever is killed there leaves a database that asks for a log which
+/// another program may rightly have moved into it.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+    /// How many bytes say who the owner is.
+    about: u64,
 }
+
+/// The line that stands in the lock file during a seal.
+const SEALING: &[u8] = b"sealing\n";
 
 /// What an owner says of itself; for information only, since only the lock decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +74,7 @@ impl Inode {
     }
 
     /// How the file begins, as far as a header of SQLite goes.
-    pub(super) fn head(&mut self) -> std::io::Result<Vec<u8>> {
+    pub(super) fn head(&mut self) -> io::Result<Vec<u8>> {
         let mut head = Vec::new();
         self.file.rewind()?;
         (&self.file).take(100).read_to_end(&mut head)?;
@@ -73,13 +82,22 @@ impl Inode {
     }
 
     /// What the system says of the file.
-    pub(super) fn metadata(&self) -> std::io::Result<std::fs::Metadata> {
+    pub(super) fn metadata(&self) -> io::Result<std::fs::Metadata> {
         self.file.metadata()
     }
 }
 
 impl Lock {
-    /// Takes the lock beside the database at `database`, and says there who has it.
+    /// Whether the last owner ended in the middle of a seal.
+    pub(super) fn was_left_in_a_seal(database: &Path) -> bool {
+        let mut about = Vec::new();
+        // A lock file that cannot be read proves nothing; a new database has none.
+        File::open(lock_path(database))
+            .and_then(|file| file.take(400).read_to_end(&mut about))
+            .is_ok_and(|_| about.ends_with(SEALING))
+    }
+
+    /// Takes the lock beside the database at `database`, and says there who has it, and that its first seal is to come.
     pub(super) fn take(database: &Path) -> Result<Self, StoreError> {
         let path = lock_path(database);
         let failed = |action, source| StoreError::File {
@@ -91,7 +109,7 @@ impl Lock {
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options
+        let file = options
             .open(&path)
             .map_err(|error| failed("open the lock file", error))?;
         match file.try_lock() {
@@ -101,11 +119,26 @@ impl Lock {
         }
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let about = format!("pid {} on host {}\n", std::process::id(), host.trim());
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| file.write_all(about.as_bytes()))
+        let lock = Self {
+            file,
+            about: about.len() as u64,
+        };
+        lock.file
+            .set_len(0)
+            .and_then(|()| lock.file.write_all_at(about.as_bytes(), 0))
+            .and_then(|()| lock.begin_seal())
             .map_err(|error| failed("write the lock file", error))?;
-        Ok(Self { _file: file })
+        Ok(lock)
+    }
+
+    /// Notes that a seal begins.
+    pub(super) fn begin_seal(&self) -> io::Result<()> {
+        self.file.write_all_at(SEALING, self.about)
+    }
+
+    /// Notes that the seal has ended.
+    pub(super) fn end_seal(&self) -> io::Result<()> {
+        self.file.set_len(self.about)
     }
 }
 

@@ -44,7 +44,7 @@ pub struct Store {
     lost_log: bool,
     /// Which file the path led to when it was opened.
     file: FileId,
-    _lock: Lock,
+    pub(super) lock: Lock,
 }
 
 impl Store {
@@ -100,7 +100,7 @@ impl Store {
         let identity = identify(path, &inode.head().map_err(looked)?).await?;
         let lost_log = match identity {
             Identity::New => false,
-            Identity::Ours { log_is_lost } => log_is_lost,
+            Identity::Ours { log_is_lost } => log_is_lost && !Lock::was_left_in_a_seal(path),
             Identity::Foreign => {
                 return Err(opened(
                     "it is no results database of fleetpush, and has been left as it is; name another with --db".into(),
@@ -133,8 +133,9 @@ impl Store {
             is_new: identity == Identity::New,
             file: FileId::of(&metadata),
             lost_log,
-            _lock: lock,
+            lock,
         };
+        store.seal().await?;
         store.finish_pruning().await?;
         store.discard_staging().await?;
         Ok(store)

@@ -8,7 +8,7 @@ use std::{
 use sqlx::{ConnectOptions, Connection, migrate::Migrator, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
-use crate::store::{Store, StoreError, open::MIGRATOR};
+use crate::store::{Store, StoreError, lock::Lock, open::MIGRATOR};
 
 #[tokio::test]
 async fn a_new_database_is_for_its_owners_eyes_alone() {
@@ -23,6 +23,43 @@ async fn a_new_database_is_for_its_owners_eyes_alone() {
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
     store.close().await.unwrap();
+}
+
+/// The owner is killed between the two updates of a seal, and then another program moves the log into the file.
+#[tokio::test]
+async fn a_log_that_was_moved_in_the_middle_of_a_seal_is_not_taken_for_lost() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("test.db");
+    let killed_in_a_seal = async |is_noted: bool| {
+        let mut store = Store::open(&path).await.unwrap();
+        if is_noted {
+            store.lock.begin_seal().unwrap();
+        }
+        sqlx::query("UPDATE owner SET needs_log = 1")
+            .execute(&mut store.connection)
+            .await
+            .unwrap();
+        store.close().await.unwrap();
+    };
+    killed_in_a_seal(true).await;
+    killed_in_a_seal(false).await;
+    let error = Store::open(&path).await.unwrap_err();
+    assert!(matches!(error, StoreError::LostLog { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_seal_is_noted_as_long_as_it_lasts() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("test.db");
+    let lock = Lock::take(&path).unwrap();
+    assert!(Lock::was_left_in_a_seal(&path), "the first is to come");
+    lock.end_seal().unwrap();
+    assert!(!Lock::was_left_in_a_seal(&path));
+    drop(lock);
+    let mut store = Store::open(&path).await.unwrap();
+    assert!(!Lock::was_left_in_a_seal(&path));
+    store.seal().await.unwrap();
+    assert!(!Lock::was_left_in_a_seal(&path));
 }
 
 #[tokio::test]
