@@ -8,6 +8,7 @@ pub mod next;
 pub mod number;
 pub mod printer;
 pub mod progress;
+pub mod repeat;
 pub mod report;
 pub mod screen;
 pub mod summary;

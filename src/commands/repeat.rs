@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{settings::Database, ui::next::Repeat};
+use crate::{settings::Database, ui::repeat::Repeat};
 
 /// The flags that the next command needs to find the same database.
 pub(super) fn repeat(database: &Database) -> Repeat {

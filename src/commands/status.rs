@@ -12,10 +12,10 @@ use crate::{
     store::{FindError, ReadError, Reader, RunRow},
     ui::{
         format::{Column, Value, writer},
-        next::Repeat,
-        number::duration,
+        number::{duration, pace_words},
         printer::{OutputError, Printer, unless_closed},
-        report::{EndingLine, RunReport, pace_words},
+        repeat::Repeat,
+        report::{EndingLine, RunReport},
         text::clean_json,
     },
 };

@@ -9,8 +9,6 @@ use std::borrow::Cow;
 use super::printer::{OutputError, Stdout};
 use crate::model::RowFormat;
 
-pub(super) use table::terminal_width;
-
 /// A column of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {

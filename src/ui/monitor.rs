@@ -4,6 +4,7 @@
 //! happens, so there is no timer here: when the engine stands still, the metrics file grows old and the watchdog is not fed.
 
 mod file;
+mod last_end;
 mod metrics;
 mod page;
 mod service;
@@ -20,9 +21,10 @@ use tokio::{sync::mpsc::Receiver, task::spawn_blocking};
 pub use self::file::MetricsError;
 use self::{
     file::MetricsFile,
-    metrics::{Kept, render},
+    last_end::LastEnd,
+    metrics::render,
     service::{Notice, Notices, Service},
-    status::{Standing, Status},
+    status::{RunStatus, Status},
 };
 use super::report::RunReport;
 use crate::{
@@ -67,7 +69,7 @@ impl Monitor {
         let metrics = metrics_file
             .map(|path| {
                 let file = MetricsFile::open(path)?;
-                let status = Status::new(now, Kept::read(file.content()));
+                let status = Status::new(now, LastEnd::read(file.content()));
                 Ok(Arc::new(Mutex::new(Metrics {
                     file,
                     status,
@@ -112,8 +114,8 @@ impl Monitor {
     /// Notes where the run stands after a push, or when there was nothing to push.
     pub fn stands(&self, report: &RunReport) {
         self.change(|status| {
-            status.standing = Some(Standing {
-                run: report.name.clone(),
+            status.run = Some(RunStatus {
+                name: report.name.clone(),
                 manifest: report.manifest.clone(),
                 target: report.target.clone(),
                 counts: report.counts,

@@ -1,6 +1,6 @@
 //! Numbers as people read them.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use indicatif::HumanCount;
 
@@ -70,6 +70,15 @@ pub fn bytes(number: u64) -> String {
         Some(unit) if shown >= 9.95 => format!("{shown:.0} {unit}"),
         Some(unit) => format!("{shown:.1} {unit}"),
     }
+}
+
+/// `3 min 05 s, 2,512 devices/s, 25.1 requests/s`.
+pub fn pace_words(took: Duration, devices: f64, requests: Option<f64>) -> String {
+    let mut words = format!("{}, {} devices/s", duration(took), rate(devices));
+    if let Some(requests) = requests {
+        let _ = write!(words, ", {} requests/s", rate(requests));
+    }
+    words
 }
 
 #[cfg(test)]

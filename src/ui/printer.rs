@@ -5,12 +5,17 @@ use std::{
     sync::Arc,
 };
 
+use comfy_table::Table;
+
 use super::{
     monitor::Monitor,
     screen::Screen,
     text::{clean, clean_json},
 };
 use crate::{clock, model::LogFormat};
+
+/// A terminal's width when it does not say.
+const DEFAULT_WIDTH: u16 = 80;
 
 /// Why data could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +74,7 @@ impl Printer {
     pub fn new(quiet: bool, words: LogFormat) -> Self {
         let colour = colour_is_welcome(|name| std::env::var_os(name));
         let stdout_terminal = io::stdout().is_terminal().then(|| Terminal {
-            width: super::format::terminal_width(),
+            width: terminal_width(),
             colour,
         });
         // Where a program reads along, there is nothing to be drawn.
@@ -236,6 +241,14 @@ impl std::fmt::Debug for Stdout {
             .field("terminal", &self.terminal)
             .finish_non_exhaustive()
     }
+}
+
+/// The width of the terminal on stdout, in columns.
+fn terminal_width() -> u16 {
+    Table::new()
+        .width()
+        .filter(|width| *width > 0)
+        .unwrap_or(DEFAULT_WIDTH)
 }
 
 /// <https://no-color.org>: any value but the empty one says no.

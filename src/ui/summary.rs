@@ -9,9 +9,9 @@ use std::{fmt::Write as _, io::Write as _, time::Duration};
 use serde_json::json;
 
 use super::{
-    number::rate,
+    number::{pace_words, rate},
     printer::{OutputError, Printer},
-    report::{RunReport, pace_words},
+    report::RunReport,
     text::{clean, clean_json},
 };
 use crate::{

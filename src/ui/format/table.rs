@@ -17,17 +17,6 @@ const BLOCK: usize = 500;
 /// Blanks between two columns; a column's width, as the layout takes it, includes them.
 const GAP: u16 = 2;
 
-/// A terminal's width when it does not tell.
-const DEFAULT_WIDTH: u16 = 80;
-
-/// The width of the terminal on stdout, in columns.
-pub(in crate::ui) fn terminal_width() -> u16 {
-    Table::new()
-        .width()
-        .filter(|width| *width > 0)
-        .unwrap_or(DEFAULT_WIDTH)
-}
-
 /// Writes aligned columns under a header. On a terminal, cells that are too long are wrapped within their column; elsewhere a row is one
 /// line, whatever its length.
 pub(super) struct TableWriter {

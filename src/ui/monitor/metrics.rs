@@ -4,8 +4,9 @@
 //! samples of several jobs apart.
 
 use super::{
+    last_end::{EXIT, EXIT_AT, SUCCESS_AT},
     page::{Labels, Page},
-    status::{Standing, Status},
+    status::{RunStatus, Status},
 };
 use crate::model::{Class, Counts, Timestamp};
 
@@ -38,41 +39,6 @@ const FAILURES: [Class; 11] = [
     Class::Invalid,
 ];
 
-const EXIT: &str = "fleetpush_last_exit_code";
-const EXIT_AT: &str = "fleetpush_last_exit_timestamp_seconds";
-const SUCCESS_AT: &str = "fleetpush_last_success_timestamp_seconds";
-
-/// What outlives a command: it is read from the file that the one before has written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Kept {
-    /// The exit code of the last command that has ended.
-    pub(super) exit: Option<u8>,
-    /// When it ended.
-    pub(super) exit_at: Option<Timestamp>,
-    /// When the last one ended with exit code 0.
-    pub(super) success_at: Option<Timestamp>,
-}
-
-impl Kept {
-    /// Reads them from a metrics file; what is not there or cannot be read is not known.
-    pub(super) fn read(text: &str) -> Self {
-        let value = |name: &str| {
-            text.lines()
-                .find(|line| {
-                    line.strip_prefix(name)
-                        .is_some_and(|rest| rest.starts_with('{'))
-                })
-                .and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-        };
-        let time = |name| value(name).map(|seconds| Timestamp((seconds * 1000.0).round() as i64));
-        Self {
-            exit: value(EXIT).map(|code| code as u8),
-            exit_at: time(EXIT_AT),
-            success_at: time(SUCCESS_AT),
-        }
-    }
-}
-
 /// The whole file.
 pub(super) fn render(status: &Status, push: &str) -> String {
     let mut page = Page::new(push);
@@ -81,16 +47,16 @@ pub(super) fn render(status: &Status, push: &str) -> String {
         "The version of fleetpush that wrote this file.",
         &[(&[("version", env!("CARGO_PKG_VERSION"))], "1".to_owned())],
     );
-    if let Some(Standing {
-        run,
+    if let Some(RunStatus {
+        name,
         manifest,
         target,
         counts,
         failed,
-    }) = &status.standing
+    }) = &status.run
     {
-        let labels = [("run", run), ("manifest", manifest), ("target", target)];
-        let labels = labels.map(|(name, value)| (name, value.as_str()));
+        let labels = [("run", name), ("manifest", manifest), ("target", target)];
+        let labels = labels.map(|(label, value)| (label, value.as_str()));
         page.gauge(
             "fleetpush_run_info",
             "The run that was pushed last.",
@@ -150,21 +116,21 @@ pub(super) fn render(status: &Status, push: &str) -> String {
         "When the last command was started.",
         Some(seconds(status.started)),
     );
-    let kept = status.kept;
+    let last_end = status.last_end;
     page.plain(
         EXIT,
         "The exit code of the last command that has ended.",
-        kept.exit,
+        last_end.exit,
     );
     page.plain(
         EXIT_AT,
         "When the last command that has ended did so.",
-        kept.exit_at.map(seconds),
+        last_end.exit_at.map(seconds),
     );
     page.plain(
         SUCCESS_AT,
         "When a command last ended with exit code 0.",
-        kept.success_at.map(seconds),
+        last_end.success_at.map(seconds),
     );
     page.text()
 }
@@ -210,16 +176,16 @@ mod tests {
     use super::*;
     use crate::{
         engine::{Event, Measures, Traffic},
-        ui::monitor::About,
+        ui::monitor::{About, last_end::LastEnd},
     };
 
     fn status() -> Status {
-        let kept = Kept {
+        let last_end = LastEnd {
             exit: Some(1),
             exit_at: Some(Timestamp(1_763_800_000_000)),
             success_at: Some(Timestamp(1_763_700_000_123)),
         };
-        let mut status = Status::new(Timestamp(1_763_838_149_123), kept);
+        let mut status = Status::new(Timestamp(1_763_838_149_123), last_end);
         let counts = Counts {
             tasks: 100,
             accepted: 60,
@@ -353,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_command_that_never_knew_a_run_tells_how_it_ended_all_the_same() {
-        let mut status = Status::new(Timestamp(0), Kept::default());
+        let mut status = Status::new(Timestamp(0), LastEnd::default());
         status.ended(2, Timestamp(5_000));
         let text = render(&status, "fleet");
         assert!(!text.contains("fleetpush_tasks"), "{text}");
@@ -365,19 +331,19 @@ mod tests {
     fn only_a_success_moves_the_time_of_the_last_one() {
         let mut failed = status();
         failed.ended(3, Timestamp(1_763_900_000_000));
-        let kept = Kept::read(&render(&failed, "fleet"));
-        assert_eq!(kept.success_at, Some(Timestamp(1_763_700_000_123)));
-        assert_eq!(kept.exit, Some(3));
+        let last_end = LastEnd::read(&render(&failed, "fleet"));
+        assert_eq!(last_end.success_at, Some(Timestamp(1_763_700_000_123)));
+        assert_eq!(last_end.exit, Some(3));
         let mut complete = status();
         complete.ended(0, Timestamp(1_763_900_000_000));
-        let kept = Kept::read(&render(&complete, "fleet"));
-        assert_eq!(kept.success_at, Some(Timestamp(1_763_900_000_000)));
+        let last_end = LastEnd::read(&render(&complete, "fleet"));
+        assert_eq!(last_end.success_at, Some(Timestamp(1_763_900_000_000)));
     }
 
     #[test]
     fn a_foreign_file_tells_nothing() {
         for text in ["", "fleetpush_last_exit_code 3\n", "\u{0}{{{ NaN\n"] {
-            assert_eq!(Kept::read(text), Kept::default(), "{text:?}");
+            assert_eq!(LastEnd::read(text), LastEnd::default(), "{text:?}");
         }
     }
 }

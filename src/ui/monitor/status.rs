@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{About, metrics::Kept};
+use super::{About, last_end::LastEnd};
 use crate::{
     engine::{Event, Traffic},
     model::{Class, Counts, Timestamp},
@@ -14,7 +14,7 @@ pub(super) struct Status {
     /// When the command was started.
     pub(super) started: Timestamp,
     /// The run, once it is known.
-    pub(super) standing: Option<Standing>,
+    pub(super) run: Option<RunStatus>,
     /// Whether a push is under way.
     pub(super) pushing: bool,
     /// Whether it waits for the platform to answer again.
@@ -28,15 +28,15 @@ pub(super) struct Status {
     /// The requests a second that the platform has been found to take.
     pub(super) rate_found: Option<f64>,
     /// What earlier commands, and at its end this one, have left.
-    pub(super) kept: Kept,
+    pub(super) last_end: LastEnd,
     /// Whether the command has ended, after which nothing changes.
     over: bool,
 }
 
 /// A run, and where it stands.
 #[derive(Debug, Clone)]
-pub(super) struct Standing {
-    pub(super) run: String,
+pub(super) struct RunStatus {
+    pub(super) name: String,
     pub(super) manifest: String,
     pub(super) target: String,
     pub(super) counts: Counts,
@@ -45,17 +45,17 @@ pub(super) struct Standing {
 }
 
 impl Status {
-    pub(super) fn new(started: Timestamp, kept: Kept) -> Self {
+    pub(super) fn new(started: Timestamp, last_end: LastEnd) -> Self {
         Self {
             started,
-            standing: None,
+            run: None,
             pushing: false,
             paused: false,
             outages: 0,
             traffic: Traffic::default(),
             rate_limit: None,
             rate_found: None,
-            kept,
+            last_end,
             over: false,
         }
     }
@@ -63,8 +63,8 @@ impl Status {
     /// A push of this run begins.
     pub(super) fn began(&mut self, about: About<'_>, counts: Counts) {
         self.pushing = true;
-        self.standing = Some(Standing {
-            run: about.name.to_owned(),
+        self.run = Some(RunStatus {
+            name: about.name.to_owned(),
             manifest: about.manifest.to_owned(),
             target: about.target.to_owned(),
             counts,
@@ -81,15 +81,15 @@ impl Status {
         match event {
             Event::Progress { counts, found, .. } => {
                 self.rate_found = *found;
-                if let Some(standing) = &mut self.standing {
-                    standing.counts = *counts;
+                if let Some(run) = &mut self.run {
+                    run.counts = *counts;
                 }
             }
             Event::Measured(now) => {
                 self.traffic.clone_from(&now.traffic);
                 self.rate_limit = now.rate_limit;
-                if let Some(standing) = &mut self.standing {
-                    standing.failed = Some(now.failed.clone());
+                if let Some(run) = &mut self.run {
+                    run.failed = Some(now.failed.clone());
                 }
             }
             Event::Paused(_) => {
@@ -107,10 +107,10 @@ impl Status {
         self.pushing = false;
         self.paused = false;
         self.rate_limit = None;
-        self.kept.exit = Some(exit);
-        self.kept.exit_at = Some(now);
+        self.last_end.exit = Some(exit);
+        self.last_end.exit_at = Some(now);
         if exit == 0 {
-            self.kept.success_at = Some(now);
+            self.last_end.success_at = Some(now);
         }
     }
 }

@@ -1,0 +1,300 @@
+//! A run's report for people.
+
+use std::fmt::Write as _;
+
+use super::{EndingLine, RunReport, again};
+use crate::{
+    model::{CanaryStanding, CanaryVerdict, Class, Counts, TaskState},
+    ui::{
+        next::{Suggestion, suggestions},
+        number::{counted, grouped},
+        text::clean,
+    },
+};
+
+/// The columns of a small terminal.
+const NARROW: usize = 80;
+
+impl RunReport {
+    /// The whole report as a block of lines. `pace` is a line about duration and rates, which only the caller knows.
+    pub fn text(&self, pace: Option<&str>) -> String {
+        let mut out = String::new();
+        let mut row = |label: &str, text: &str| {
+            let _ = writeln!(out, "{}", format!("  {label:<9} {text}").trim_end());
+        };
+        row(
+            "manifest",
+            &format!("{} to {}", clean(&self.manifest), clean(&self.target)),
+        );
+        row("database", &clean(&self.database.to_string_lossy()));
+        if let Some(started) = self.started_at {
+            row("started", &started.human());
+        }
+        if let Some(finished) = self.finished_at {
+            row("finished", &finished.human());
+        }
+        if let Some(canary) = self.canary {
+            row("canary", &canary_words(canary));
+        }
+        if let Some(pace) = pace {
+            row("pace", pace);
+        }
+        let head = format!(
+            "run {} (number {}): {}\n",
+            clean(&self.name),
+            self.number,
+            self.state.name()
+        );
+        head + &out + "\n" + &self.counts_text() + &self.next_text()
+    }
+
+    fn counts_text(&self) -> String {
+        let width = grouped(self.counts.tasks).len();
+        let mut out = String::new();
+        let mut row = |label: &str, count: u64, remark: &str| {
+            let line = format!("  {label:<9} {:>width$}  {remark}", grouped(count));
+            let _ = writeln!(out, "{}", line.trim_end());
+        };
+        row("tasks", self.counts.tasks, "");
+        for (state, count) in [
+            (TaskState::Accepted, self.counts.accepted),
+            (TaskState::Failed, self.counts.failed),
+            (TaskState::InDoubt, self.counts.in_doubt),
+            (TaskState::Skipped, self.counts.skipped),
+        ] {
+            row(label(state), count, self.remark(state));
+            if matches!(state, TaskState::Failed | TaskState::InDoubt) {
+                for ending in self.endings.iter().filter(|ending| ending.state == state) {
+                    row("", ending.tasks, &ending.words());
+                }
+            }
+        }
+        row("pending", self.counts.pending, &self.pending_remark());
+        out
+    }
+
+    fn remark(&self, state: TaskState) -> &'static str {
+        match state {
+            TaskState::Accepted if self.counts.accepted > 0 => {
+                "accepted by the platform, not yet delivered to the device"
+            }
+            TaskState::Skipped if self.counts.skipped > 0 => "duplicates or cancelled",
+            _ => "",
+        }
+    }
+
+    fn pending_remark(&self) -> String {
+        let Counts {
+            pending,
+            snoozing,
+            in_flight,
+            ..
+        } = self.counts;
+        if pending == 0 {
+            return String::new();
+        }
+        let mut remark = format!(
+            "{} snoozing, {} in flight",
+            grouped(snoozing),
+            grouped(in_flight)
+        );
+        if let Some(next) = self.next_due {
+            let _ = write!(remark, ", next due {}", next.human());
+        }
+        remark
+    }
+
+    fn next_text(&self) -> String {
+        let mut out = String::new();
+        let again = again::words(&self.sends_again);
+        if !again.is_empty() || self.resends_in_doubt > 0 {
+            out.push('\n');
+        }
+        if !again.is_empty() {
+            let _ = writeln!(out, "{again}");
+        }
+        if self.resends_in_doubt > 0 {
+            let _ = writeln!(
+                out,
+                "{} got no readable reply and may reach the device twice",
+                counted(self.resends_in_doubt, "send")
+            );
+        }
+        if self.target == "simulator" && self.counts.failed > 0 {
+            out.push_str("\nthe simulator lets some devices fail on purpose\n");
+        }
+        let next = suggestions(self);
+        let width = next
+            .iter()
+            .map(|next| next.command.len())
+            .max()
+            .unwrap_or(0);
+        if !next.is_empty() {
+            out.push_str("\nnext:\n");
+        }
+        // A line that is longer than a small terminal would be broken within a word.
+        let is_narrow = |next: &Suggestion| width + next.purpose.len() + "    # ".len() <= NARROW;
+        let beside = next.iter().all(is_narrow);
+        for Suggestion { command, purpose } in next {
+            let command = clean(&command);
+            let _ = if beside {
+                writeln!(out, "  {command:<width$}  # {purpose}")
+            } else {
+                writeln!(out, "  # {purpose}\n  {command}")
+            };
+        }
+        out
+    }
+}
+
+impl EndingLine {
+    /// `offline 61002  Device offline`.
+    fn words(&self) -> String {
+        let mut words = self.class.map_or("", Class::name).to_owned();
+        if let Some(code) = self.code {
+            let _ = write!(words, " {code}");
+        }
+        // A task that was never sent has no code to explain it.
+        let unsent = match self.class {
+            Some(Class::Blocked) => Some("not sent: an earlier task of the device did not succeed"),
+            Some(Class::Invalid) => Some("not sent: a bad row of the manifest"),
+            _ => None,
+        };
+        if let Some(text) = self.text.or(unsent.filter(|_| self.code.is_none())) {
+            let _ = write!(words, "  {text}");
+        }
+        words
+    }
+}
+
+/// `40 of 50 devices ended`, `50 devices, passed`.
+fn canary_words(canary: CanaryStanding) -> String {
+    let devices = counted(canary.devices, "device");
+    match canary.verdict {
+        None => format!("{} of {devices} ended", grouped(canary.ended)),
+        Some(CanaryVerdict::Passed) => format!("{devices}, passed"),
+        Some(CanaryVerdict::Failed) => format!("{devices}, did not pass"),
+        Some(CanaryVerdict::Overridden) => {
+            format!("{devices}, did not pass; the others went because of --override-abort")
+        }
+    }
+}
+
+fn label(state: TaskState) -> &'static str {
+    match state {
+        TaskState::InDoubt => "in doubt",
+        other => other.name(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{RunState, Timestamp},
+        ui::report::tests::report,
+    };
+
+    #[test]
+    fn a_complete_run_is_told_whole() {
+        insta::assert_snapshot!(report().text(Some("3 min 05 s")), @r"
+        run night-1 (number 3): complete
+          manifest  night.csv to https://iot-api.acceleronix.io
+          database  /data/fleetpush.db
+          started   2026-11-22 19:00:01 UTC
+          finished  2026-11-22 19:03:06 UTC
+          pace      3 min 05 s
+
+          tasks     12,345
+          accepted  12,000  accepted by the platform, not yet delivered to the device
+          failed       301
+                       300  offline 61002  Device offline
+                         1  rejected 12
+          in doubt       4
+                         4  in_doubt
+          skipped       40  duplicates or cancelled
+          pending        0
+
+        10 sends were throttled and 12 temporarily refused: sent again after a pause
+        7 sends got no readable reply and may reach the device twice
+
+        next:
+          # see what failed or is in doubt, and why
+          fleetpush results night-1 --state failed,in_doubt
+          # send again what may succeed now
+          fleetpush retry night-1 --region europe
+          # look for what is in doubt in the devices' histories
+          fleetpush resolve night-1 --region europe
+          # send again what is in doubt
+          fleetpush retry night-1 --state in_doubt --region europe
+        ");
+    }
+
+    #[test]
+    fn a_canary_is_told_until_it_has_passed_and_after() {
+        let line = |ended, verdict| {
+            let canary = Some(CanaryStanding {
+                devices: 50,
+                ended,
+                verdict,
+            });
+            let text = RunReport { canary, ..report() }.text(None);
+            text.lines()
+                .find(|line| line.contains("canary"))
+                .unwrap()
+                .to_owned()
+        };
+        assert_eq!(line(40, None), "  canary    40 of 50 devices ended");
+        for (verdict, words) in [
+            (CanaryVerdict::Passed, "passed"),
+            (CanaryVerdict::Failed, "did not pass"),
+            (
+                CanaryVerdict::Overridden,
+                "did not pass; the others went because of --override-abort",
+            ),
+        ] {
+            let told = line(50, Some(verdict));
+            assert_eq!(told, format!("  canary    50 devices, {words}"));
+        }
+    }
+
+    #[test]
+    fn a_run_under_way_tells_what_it_waits_for() {
+        let report = RunReport {
+            name: "esc\u{1b}[2J".into(),
+            state: RunState::Running,
+            finished_at: None,
+            counts: Counts {
+                tasks: 10,
+                accepted: 2,
+                pending: 8,
+                snoozing: 3,
+                in_flight: 4,
+                ..Counts::default()
+            },
+            endings: Vec::new(),
+            resends_in_doubt: 0,
+            sends_again: Vec::new(),
+            next_due: Some(Timestamp(1_795_374_200_000)),
+            latest_due: Some(Timestamp(1_795_374_300_000)),
+            ..report()
+        };
+        insta::assert_snapshot!(report.text(None), @r"
+        run esc\u{1b}[2J (number 3): running
+          manifest  night.csv to https://iot-api.acceleronix.io
+          database  /data/fleetpush.db
+          started   2026-11-22 19:00:01 UTC
+
+          tasks     10
+          accepted   2  accepted by the platform, not yet delivered to the device
+          failed     0
+          in doubt   0
+          skipped    0
+          pending    8  3 snoozing, 4 in flight, next due 2026-11-22 19:03:20 UTC
+
+        next:
+          # continue, if no push of it is under way
+          fleetpush resume 'esc\u{1b}[2J' --region europe
+        ");
+    }
+}
