@@ -7,8 +7,10 @@
 //! What a row may say:
 //!
 //! - An empty cell, and null in JSONL, is as good as absent. An empty line is no row, nor is a line of delimiters only.
-//! - Keys go out exactly as written, but blanks around one are refused, and so are characters that nobody sees and what spreadsheets, data
-//!   frames and databases have made of a key: `8.6E+14`, `860123456789012.0`, `#N/A`. Labels and payloads keep every character.
+//! - Keys go out exactly as written, but blanks around one are refused, and so are characters that nobody sees. Labels and payloads keep
+//!   every character.
+//! - A key in a CSV cell is refused when it is what spreadsheets, data frames and databases make of one: `8.6E+14`, `860123456789012.0`,
+//!   `#N/A`. JSONL says what it means: a string of this look is taken, with a warning, and a number that may have been rounded is not.
 //! - A value in a CSV cell is refused when it is `#REF!`, `NaN`, `NULL` or the like, or has blanks around it outside quotes; JSONL says what
 //!   it means, and takes them.
 //! - A quote that is wrong, a header that comes again and a byte order mark in the middle are refused.
@@ -41,6 +43,7 @@ mod quotes;
 mod records;
 mod rows;
 mod source;
+mod warning;
 mod wire;
 
 use std::{
@@ -62,6 +65,7 @@ use self::{
 pub use defaults::Defaults;
 pub use error::{Fault, Faults, ManifestError, Problem};
 pub use rows::{Entry, Rows};
+pub use warning::{OddKeys, Warning};
 
 /// The longest row, in bytes: room for a hundred thousand device keys in one line, and a bound for the memory of a row whose quote is
 /// never closed.

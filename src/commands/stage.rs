@@ -9,7 +9,7 @@ use super::{bad_rows::BadRows, interrupt::Interrupt};
 use crate::{
     clock,
     exit::Failure,
-    manifest::{Defaults, Entry, Manifest, ManifestError},
+    manifest::{Defaults, Entry, Manifest, ManifestError, Warning},
     model::{Row, RowError},
     settings::{DefaultData, ManifestDefaults, ManifestInput},
     store::{NewRun, Staged, Stager, Store},
@@ -56,12 +56,10 @@ pub(super) async fn stage(
     // Whatever went wrong on the way: the reader ends when nobody takes its batches any more.
     let read = reader.await.map_err(Failure::usage)?;
     let problem = match (stored, read) {
-        (Ok(Stored::All(rows)), Ok(unended)) => match expected(rows, input, &file) {
+        (Ok(Stored::All(rows)), Ok(warning)) => match expected(rows, input, &file) {
             Ok(()) => {
-                if let Some(line) = unended {
-                    tracing::warn!(
-                        "{file}, line {line}: the last line has no line end; if the file was cut, its last value is cut, too"
-                    );
+                if let Some(warning) = warning {
+                    tracing::warn!("{file}{warning}");
                 }
                 match stager.finish(clock::wall_now()).await {
                     Ok(run) => return Ok(Some(run)),
@@ -98,11 +96,11 @@ enum Batch {
     Bad(RowError),
 }
 
-/// Reads every row; gives the line of a last one that may be cut.
+/// Reads every row; gives what is odd about them.
 fn read_rows(
     manifest: &Manifest,
     batches: &mpsc::Sender<Batch>,
-) -> Result<Option<u64>, ManifestError> {
+) -> Result<Option<Warning>, ManifestError> {
     let mut entries = manifest.rows()?;
     let mut rows = Vec::with_capacity(BATCH);
     let mut bytes = 0;
@@ -128,7 +126,7 @@ fn read_rows(
         }
     }
     let _ = batches.blocking_send(Batch::Rows(rows));
-    Ok(entries.unended())
+    Ok(entries.warning())
 }
 
 async fn store_rows(

@@ -2,20 +2,31 @@
 
 use std::fmt::Write as _;
 
-use super::{json, leftover};
+use super::{
+    json,
+    leftover::{self, Leftover},
+};
 use crate::model::{CodePoint, Payload};
 
 /// Whether a device or product key can be sent as it stands.
 ///
 /// Keys are text and go out exactly as written: leading zeros survive, and nothing is trimmed, so blanks around a key are refused, and so is
-/// what nobody sees in it or means by it.
+/// what nobody sees in it.
 pub(super) fn check_key(key: &str) -> Result<(), String> {
     if key.is_empty() {
         return Err("is empty; fill it in, or delete the row".into());
     }
-    check_code(key)?;
+    check_code(key)
+}
+
+/// Whether a key that can be sent is also meant: in a CSV cell and in a flag it may be what an export has made of another. A string of JSONL
+/// is taken at its word, which is the way to send a key of this look.
+pub(super) fn check_meant(key: &str, way_to_mean_it: &str) -> Result<(), String> {
     match leftover::in_key(key) {
-        Some(reason) => Err(format!("`{}` {reason}", shown(key))),
+        Some(Leftover { what, way }) => Err(format!(
+            "`{}` {what}; {way}; if it is really the key, {way_to_mean_it}",
+            shown(key)
+        )),
         None => Ok(()),
     }
 }
@@ -211,9 +222,11 @@ mod tests {
         }
         assert!(check_key("").is_err_and(|reason| reason.starts_with("is empty")));
         assert_eq!(check_code(""), Err("is empty".into()));
-        assert!(
-            check_key("8.6E+14").is_err_and(|reason| reason.starts_with("`8.6E+14` is a number"))
+        assert_eq!(
+            check_meant("8.6E+14", "write it twice"),
+            Err("`8.6E+14` is a number that a spreadsheet has rounded; format the column as text and export again; if it is really the key, write it twice".into())
         );
+        assert_eq!(check_meant("9E14", ""), Ok(()));
     }
 
     #[test]

@@ -60,7 +60,9 @@ impl Defaults {
     /// Whether `--param` values have a wire form is seen when they are encoded.
     pub(super) fn check(&self) -> Result<(), ManifestError> {
         if let Some(key) = &self.product_key {
-            cell::check_key(key).map_err(|reason| flag("--product-key", reason))?;
+            cell::check_key(key)
+                .and_then(|()| cell::check_meant(key, "write it in JSONL, as `product_key`"))
+                .map_err(|reason| flag("--product-key", reason))?;
         }
         if let Some(data) = &self.data {
             if self.service.is_some() || !self.params.is_empty() {

@@ -164,8 +164,11 @@ impl Layout {
                 )),
             }
         }
-        flaws
-            .keep(cell::check_key(device_key).map_err(|reason| Flaw::of(Field::DeviceKey, reason)));
+        flaws.keep(
+            cell::check_key(device_key)
+                .and_then(|()| check_meant(device_key))
+                .map_err(|reason| Flaw::of(Field::DeviceKey, reason)),
+        );
         let payload = self.memo.payload(|| {
             let draft = draft(&self.meanings, record, flaws);
             self.encoder.payload(&draft, flaws)
@@ -260,11 +263,12 @@ fn draft<'r>(meanings: &'r [Meaning], record: &Record<'r>, flaws: &mut Flaws) ->
         match meaning {
             _ if text.is_empty() => {}
             Meaning::Field(field) => {
-                if *field == Field::Service {
-                    flaws.keep(
-                        cell::check_value(text).map_err(|reason| Flaw::of(Field::Service, reason)),
-                    );
-                }
+                let meant = match field {
+                    Field::Service => cell::check_value(text),
+                    Field::ProductKey => check_meant(text),
+                    _ => Ok(()),
+                };
+                flaws.keep(meant.map_err(|reason| Flaw::of(*field, reason)));
                 draft.set(*field, Value::Text(Cow::Borrowed(text)));
             }
             Meaning::Param(code) => {
@@ -278,6 +282,11 @@ fn draft<'r>(meanings: &'r [Meaning], record: &Record<'r>, flaws: &mut Flaws) ->
         }
     }
     draft
+}
+
+/// Whether a key of a cell is one that somebody means.
+fn check_meant(key: &str) -> Result<(), String> {
+    cell::check_meant(key, "write the row in JSONL")
 }
 
 fn has_blanks(text: &str) -> bool {

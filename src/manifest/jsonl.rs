@@ -15,6 +15,7 @@ use super::{
     encode::Encoder,
     json,
     line::{self, Device, Line, Shared},
+    warning::OddKeys,
 };
 
 /// Reads entries from lines.
@@ -28,6 +29,7 @@ pub(super) struct Jsonl<R> {
     fresh: bool,
     batch: Option<Batch>,
     names: Classifier,
+    odd_keys: Option<OddKeys>,
 }
 
 impl<R: BufRead> Jsonl<R> {
@@ -40,13 +42,22 @@ impl<R: BufRead> Jsonl<R> {
             fresh: true,
             batch: None,
             names: Classifier::default(),
+            odd_keys: None,
         }
+    }
+
+    /// The keys so far that look like what an export leaves behind, and were taken all the same.
+    pub(super) fn odd_keys(&self) -> Option<&OddKeys> {
+        self.odd_keys.as_ref()
     }
 
     /// The next entry, or nothing at the end.
     pub(super) fn read(&mut self) -> Result<Option<Entry>, Fault> {
         loop {
             if let Some(entry) = self.batch.as_mut().and_then(Iterator::next) {
+                if let Entry::Row(row) = &entry {
+                    OddKeys::look_at(&mut self.odd_keys, row.line, &row.device_key);
+                }
                 return Ok(Some(entry));
             }
             let Some(length) = self.read_line()? else {
@@ -68,6 +79,9 @@ impl<R: BufRead> Jsonl<R> {
                 return Ok(Some(bad(self.line, Box::default(), vec![mark()])));
             }
             let Line { devices, shared } = line::read(text, &self.encoder, &mut self.names);
+            if let Ok(shared) = &shared {
+                OddKeys::look_at(&mut self.odd_keys, self.line, &shared.payload.product_key);
+            }
             self.batch = Some(Batch {
                 line: self.line,
                 devices: devices.into_iter(),

@@ -1,35 +1,47 @@
 //! What spreadsheets, data frames and databases leave behind in an export in the place of a text: nobody means it to be sent.
 
-/// What a key has been turned into; the reason says how to get the key back.
-pub(super) fn in_key(key: &str) -> Option<&'static str> {
-    const AS_TEXT: &str =
-        "is a number that a spreadsheet has rounded; format the column as text and export again";
-    const FRACTION: &str = "is a number with a fraction, as a data frame writes a column with gaps; read the column as text (`dtype=str`) and export again";
-    if is_spreadsheet_float(key) {
-        return Some(AS_TEXT);
-    }
-    if is_whole_float(key) {
-        return Some(FRACTION);
-    }
-    if is_spreadsheet_error(key) {
-        return Some("is an error of a spreadsheet; correct the cell and export again");
-    }
-    if is_missing(key)
-        || MISSING_KEYS
-            .iter()
-            .any(|word| key.eq_ignore_ascii_case(word))
-    {
-        return Some(
-            "stands for a missing value in a data frame or a database; fill in the key or delete the row",
-        );
-    }
-    if key.starts_with("=\"") && key.ends_with('"') {
-        return Some("is a formula of a spreadsheet; write the text alone");
-    }
-    let marked = key
-        .strip_prefix('\'')
-        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()));
-    marked.then_some("has the apostrophe with which a spreadsheet marks text; take it away")
+/// What a key looks like that an export has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Leftover {
+    /// What it is: `is …`.
+    pub(super) what: &'static str,
+    /// How to get the key back.
+    pub(super) way: &'static str,
+}
+
+/// What a key has been turned into.
+pub(super) fn in_key(key: &str) -> Option<Leftover> {
+    let (what, way) = if is_spreadsheet_float(key) {
+        (
+            "is a number that a spreadsheet has rounded",
+            "format the column as text and export again",
+        )
+    } else if is_whole_float(key) {
+        (
+            "is a number with a fraction, as a data frame writes a column with gaps",
+            "read the column as text (`dtype=str`) and export again",
+        )
+    } else if is_spreadsheet_error(key) {
+        (
+            "is an error of a spreadsheet",
+            "correct the cell and export again",
+        )
+    } else if is_missing(key) || is_missing_key(key) {
+        (
+            "stands for a missing value in a data frame or a database",
+            "fill in the key or delete the row",
+        )
+    } else if key.starts_with("=\"") && key.ends_with('"') {
+        ("is a formula of a spreadsheet", "write the text alone")
+    } else if is_marked_as_text(key) {
+        (
+            "has the apostrophe with which a spreadsheet marks text",
+            "take it away",
+        )
+    } else {
+        return None;
+    };
+    Some(Leftover { what, way })
 }
 
 /// What a value has been turned into; the reason says how to send it all the same, since a value may look so on purpose.
@@ -48,7 +60,16 @@ pub(super) fn in_value(text: &str) -> Option<&'static str> {
 }
 
 /// Words that stand for no key in whatever case, and may be a value.
-const MISSING_KEYS: [&str; 6] = ["nan", "none", "null", "na", "n/a", "undefined"];
+fn is_missing_key(key: &str) -> bool {
+    ["nan", "none", "null", "na", "n/a", "undefined"]
+        .iter()
+        .any(|word| key.eq_ignore_ascii_case(word))
+}
+
+/// `'860123456789012`.
+fn is_marked_as_text(key: &str) -> bool {
+    key.strip_prefix('\'').is_some_and(digits)
+}
 
 /// As the exports write it, letter by letter: `none` and `null` are values, `None` and `NULL` are what Python and SQL say for nothing.
 fn is_missing(text: &str) -> bool {
@@ -150,7 +171,8 @@ mod tests {
             (&["'0012"], "the apostrophe"),
         ] {
             for key in keys {
-                let reason = in_key(key).expect(key);
+                let Leftover { what, way } = in_key(key).expect(key);
+                let reason = format!("{what}; {way}");
                 assert!(reason.contains(expected), "{key}: {reason}");
             }
         }

@@ -209,13 +209,22 @@ fn device(raw: &RawValue, column: impl FnOnce() -> Box<str>) -> Device {
     }
 }
 
-/// A key: text, or a number whose digits are its text.
+/// A key: text, or a number whose digits are its text. Of a number beyond 2^53 nobody can tell whether the program that wrote it has rounded
+/// it, as most do.
 fn key_text(raw: &RawValue) -> Result<Cow<'_, str>, String> {
+    const LARGEST_EXACT: u64 = (1 << 53) - 1;
     match json_of(raw)? {
         Json::String(text) => Ok(text),
-        Json::Number(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(text.into()),
+        Json::Number(text)
+            if text.bytes().all(|byte| byte.is_ascii_digit())
+                && text
+                    .parse()
+                    .is_ok_and(|number: u64| number <= LARGEST_EXACT) =>
+        {
+            Ok(text.into())
+        }
         Json::Number(text) => Err(format!(
-            "is the number {text}, which may have been rounded; write the key as text"
+            "is the number {text}, which may have been rounded; write the key as text, in quotes"
         )),
         _ => Err("has to be text".into()),
     }

@@ -5,7 +5,7 @@ use std::io::BufReader;
 use crate::model::{Row, RowError};
 
 use super::{
-    Fault, ManifestError, Problem,
+    Fault, ManifestError, Problem, Warning,
     delimited::Delimited,
     jsonl::Jsonl,
     source::{Stream, Verified},
@@ -54,12 +54,11 @@ impl Rows {
         }
     }
 
-    /// The line of the last row, once it has been read, when no line end follows it. Such a file may have been cut, and then the row's
-    /// last value is, too; nothing else shows that in delimited text.
-    pub fn unended(&self) -> Option<u64> {
+    /// What is odd about the rows that have been read.
+    pub fn warning(&self) -> Option<Warning> {
         match &self.reader {
-            Reader::Delimited(reader) => reader.unended(),
-            Reader::Jsonl(_) => None,
+            Reader::Delimited(reader) => reader.unended().map(|line| Warning::NoLineEnd { line }),
+            Reader::Jsonl(reader) => reader.odd_keys().cloned().map(Warning::OddKeys),
         }
     }
 }

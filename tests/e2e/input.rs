@@ -192,22 +192,25 @@ fn what_exports_leave_behind_is_not_sent() {
         told(
             "keys.csv",
             csv.as_bytes(),
-            &["line 3, column device_key", key, says],
+            &["line 3, column device_key", key, says, "JSONL"],
         );
-        let key = serde_json::json!(key);
-        let line = format!("{{\"deviceKey\":{key}}}\n");
-        told(
-            "keys.jsonl",
-            line.as_bytes(),
-            &["line 1, column deviceKey", says],
-        );
-        let body = format!("{{\"devices\":[\"DK1\",{key}]}}\n");
-        told(
-            "body.jsonl",
-            body.as_bytes(),
-            &["line 1, column devices[1]", says],
-        );
+        // Who writes JSONL means it, and is warned.
+        let text = serde_json::json!(key);
+        for line in [
+            format!("{{\"deviceKey\":{text}}}\n"),
+            format!("{{\"devices\":[\"DK1\",{text}]}}\n"),
+            format!("{{\"productKey\":{text},\"deviceKey\":\"DK1\"}}\n"),
+        ] {
+            given("check", Some("keys.jsonl"), line.as_bytes())
+                .expect(0)
+                .says(&["keys.jsonl, line 1", key, "it is sent as it is"]);
+        }
     }
+    told(
+        "number.jsonl",
+        b"{\"deviceKey\":860123456789012.0}\n",
+        &["line 1, column deviceKey", "write the key as text"],
+    );
     for value in ["#REF!", "#N/A", "NaN", "NULL"] {
         let csv = format!("device_key,param.mode\nDK1,1\nDK2,{value}\n");
         told(

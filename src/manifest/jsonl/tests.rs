@@ -1,7 +1,10 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::{manifest::Defaults, model::Payload};
+use crate::{
+    manifest::{Defaults, Warning},
+    model::Payload,
+};
 
 fn read_bytes(bytes: &[u8]) -> Result<Vec<Entry>, Fault> {
     let encoder = Encoder::new(Defaults::default()).expect("good defaults");
@@ -122,17 +125,63 @@ fn every_device_of_a_line_is_an_entry() {
 }
 
 #[test]
-fn keys_may_be_whole_numbers_and_no_others() {
+fn keys_may_be_whole_numbers_that_no_program_rounds_and_no_others() {
     let line = |key: &str| format!(r#"{{"deviceKey":{key},"productKey":7,"data":[]}}"#);
-    let row = row(&line("12345678901234567890"));
-    assert_eq!(&*row.device_key, "12345678901234567890");
+    let row = row(&line("9007199254740991"));
+    assert_eq!(&*row.device_key, "9007199254740991");
     assert_eq!(&*row.payload.product_key, "7");
-    for key in ["8.6e14", "1.0", "-1", "1E5"] {
-        assert!(bad(&line(key)).contains("may have been rounded"), "{key}");
+    for key in [
+        "8.6e14",
+        "1.0",
+        "860123456789012.0",
+        "-1",
+        "1E5",
+        "9007199254740992",
+        "89860123456789012345",
+        "898601234567890123456789",
+    ] {
+        let reason = bad(&line(key));
+        assert!(
+            reason.contains("may have been rounded; write the key as text"),
+            "{key}: {reason}"
+        );
+        let text = serde_json::json!(key).to_string();
+        assert_eq!(&*self::row(&line(&text)).device_key, key);
     }
     for key in ["true", "[1]", "{}"] {
         assert!(bad(&line(key)).contains("has to be text"), "{key}");
     }
+}
+
+#[test]
+fn a_key_is_what_a_string_says_and_an_odd_one_is_warned_of() {
+    let lines = "{\"device_key\":\"D1\",\"product_key\":\"P\",\"data\":[]}\n\
+                 {\"devices\":[\"D2\",\"#N/A\"],\"product_key\":\"P\",\"data\":[]}\n\
+                 {\"devices\":[\"NaN\"],\"product_key\":\"P\",\"data\":5}\n\
+                 {\"devices\":[\"860123456789012.0\"],\"product_key\":\"8.6E+14\",\"data\":[]}\n";
+    let encoder = Encoder::new(Defaults::default()).expect("good defaults");
+    let mut reader = Jsonl::new(lines.as_bytes(), encoder);
+    let mut keys = Vec::new();
+    while let Some(entry) = reader.read().expect("lines") {
+        if let Entry::Row(row) = entry {
+            keys.push((row.device_key, row.payload.product_key.clone()));
+        }
+    }
+    assert_eq!(
+        keys,
+        [
+            ("D1".into(), "P".into()),
+            ("D2".into(), "P".into()),
+            ("#N/A".into(), "P".into()),
+            ("860123456789012.0".into(), "8.6E+14".into())
+        ]
+    );
+    let warning = Warning::OddKeys(reader.odd_keys().cloned().expect("odd keys")).to_string();
+    assert!(
+        warning.starts_with(", line 2: the key `#N/A` is an error of a spreadsheet; ")
+            && warning.ends_with("(and 2 more keys of this kind)"),
+        "{warning}"
+    );
 }
 
 #[test]
