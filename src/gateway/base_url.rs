@@ -86,6 +86,12 @@ impl BaseUrl {
         HeaderValue::from_str(&text).ok()
     }
 
+    /// The host with its port, as a proxy wants it.
+    pub(super) fn authority(&self) -> Option<String> {
+        let (host, port) = (self.0.host_str()?, self.0.port_or_known_default()?);
+        Some(format!("{host}:{port}"))
+    }
+
     /// The URL of a path of the platform, with these query parameters.
     pub(super) fn endpoint(&self, path: &str, query: &[(&str, &str)]) -> Url {
         let mut url = self.0.clone();

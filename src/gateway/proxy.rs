@@ -8,6 +8,10 @@ use reqwest::Url;
 
 use super::{BaseUrl, GatewayError};
 
+mod tunnel;
+
+pub(super) use tunnel::passes_by_itself;
+
 /// A proxy, and the variable that names it.
 #[derive(Clone)]
 pub struct Proxy {

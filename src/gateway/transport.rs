@@ -7,6 +7,7 @@
 //! writing began is never handed back, and ends here as [`Failure::Lost`].
 
 mod causes;
+mod connection;
 
 use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
 
@@ -17,7 +18,7 @@ use reqwest::{
 
 use tokio::{sync::Semaphore, task::yield_now, time::Instant};
 
-use self::causes::{PROXY_REFUSES, PROXY_WANTS_CREDENTIALS, causes, certificate_fault, lacking};
+use self::causes::{causes, lacking};
 use super::{
     BaseUrl, GatewayError, Proxy,
     handover::{Handover, Pieces},
@@ -230,7 +231,12 @@ impl Transport {
         let response = match in_time(&mut time, request.send()).await {
             Some(Ok(response)) => response,
             failed => {
-                return Err(self.judge(failed.and_then(Result::err).as_ref(), None, handover));
+                let error = failed.and_then(Result::err);
+                let failure = self.judge(error.as_ref(), None, handover);
+                return Err(match self.refusing_proxy(error.as_ref()) {
+                    Some(proxy) => self.judge_tunnel(proxy).await,
+                    None => failure,
+                });
             }
         };
         let status = response.status().as_u16();
@@ -334,48 +340,6 @@ impl Transport {
     /// An error's causes; one may quote what it was given.
     fn causes(&self, error: &reqwest::Error) -> String {
         self.scrubber.text(&causes(error)).into_owned()
-    }
-}
-
-impl Transport {
-    /// Tells why no connection came about.
-    fn judge_connection(&self, error: &reqwest::Error) -> Failure {
-        let (base_url, proxy) = (&self.base_url, self.proxy.as_ref());
-        if let Some(fault) = certificate_fault(error) {
-            return Failure::Certificate(fault.told_of(base_url, proxy));
-        }
-        if let Some(lacking) = lacking(error) {
-            return Failure::Exhausted(format!("cannot connect to {base_url}: {lacking}"));
-        }
-        let causes = self.causes(error);
-        if causes.contains(PROXY_WANTS_CREDENTIALS) {
-            return Failure::Refused(self.wants_credentials());
-        }
-        let through = proxy.map_or(String::new(), |proxy| format!(" through {proxy}"));
-        Failure::Unreachable(match proxy {
-            _ if error.is_timeout() => format!(
-                "no connection to {base_url}{through} within {:?}",
-                self.limits.connect_timeout
-            ),
-            Some(proxy) if causes.contains(PROXY_REFUSES) => {
-                format!(
-                    "{proxy} opens no way to {base_url}: ask whoever runs it, or except the platform with NO_PROXY"
-                )
-            }
-            // Until there is a tunnel, all connections are to the proxy.
-            Some(proxy) => format!("cannot connect to {proxy}: {causes}"),
-            None => format!("cannot connect to {base_url}: {causes}"),
-        })
-    }
-
-    fn wants_credentials(&self) -> String {
-        match &self.proxy {
-            Some(proxy) => proxy.wants_credentials(),
-            None => format!(
-                "something between here and {} asks for a proxy's credentials (HTTP 407): name the proxy with HTTPS_PROXY",
-                self.base_url
-            ),
-        }
     }
 }
 

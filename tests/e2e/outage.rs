@@ -380,18 +380,20 @@ fn a_proxy_that_is_not_there_or_refuses_is_named_with_its_variable() {
         .expect(5)
         .says(&["HTTPS_PROXY", "socks5"]);
 
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(b"HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n");
-        }
-    });
-    push(&format!("http://user:hunter2@{address}"))
-        .expect(5)
-        .says(&["HTTPS_PROXY", "407"]);
+    for (status, code) in [(407, 5), (403, 5), (503, 3)] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = write!(stream, "HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n");
+            }
+        });
+        push(&format!("http://user:hunter2@{address}"))
+            .expect(code)
+            .says(&["HTTPS_PROXY", &format!("HTTP {status}")]);
+    }
     let journal = site.journal();
     assert_eq!((journal.run().pending, journal.run().in_doubt), (3, 0));
 }

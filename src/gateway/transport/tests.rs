@@ -434,15 +434,17 @@ async fn a_certificate_for_another_name_is_no_unknown_issuer() {
     }
 }
 
-/// A proxy that says this to the first request, or is not there at all; a transport through it.
+/// A proxy that says this to each request, or is not there at all; a transport through it.
 fn proxied(base_url: &str, says: Option<&'static str>) -> (Transport, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     if let Some(says) = says {
         thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
-            let _ = stream.write_all(says.as_bytes());
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+                let _ = stream.write_all(says.as_bytes());
+            }
         });
     }
     let base_url = BaseUrl::parse(base_url, true).unwrap();
@@ -458,8 +460,7 @@ fn proxied(base_url: &str, says: Option<&'static str>) -> (Transport, String) {
 
 #[tokio::test]
 async fn a_proxy_that_fails_is_named_with_its_variable() {
-    let refuses = "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n";
-    for says in [None, Some(refuses), Some("")] {
+    for says in [None, Some(""), Some("SSH-2.0-OpenSSH_9.9\r\n")] {
         let (transport, name) = proxied("https://platform.example", says);
         match post(&transport).await {
             Err(Failure::Unreachable(error)) => {
@@ -467,6 +468,31 @@ async fn a_proxy_that_fails_is_named_with_its_variable() {
             }
             other => panic!("{says:?}: {:?}", other.map(|reply| reply.status)),
         }
+    }
+}
+
+#[tokio::test]
+async fn what_a_proxy_refuses_with_decides_whether_to_wait() {
+    for (says, status, waits) in [
+        (
+            "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n",
+            "(HTTP 403)",
+            false,
+        ),
+        ("HTTP/1.1 404 What\r\n\r\n", "(HTTP 404)", false),
+        ("HTTP/1.1 429 Later\r\n\r\n", "(HTTP 429)", true),
+        ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "(HTTP 502)", true),
+        ("HTTP/1.1 503 No\r\n\r\n", "(HTTP 503)", true),
+    ] {
+        let (transport, name) = proxied("https://platform.example", Some(says));
+        let (error, waited) = match post(&transport).await {
+            Err(Failure::Unreachable(error)) => (error, true),
+            Err(Failure::Refused(error)) => (error, false),
+            other => panic!("{says:?}: {:?}", other.map(|reply| reply.status)),
+        };
+        assert_eq!(waited, waits, "{error}");
+        assert!(error.contains(&name) && error.contains(status), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
     }
 }
 
