@@ -14,6 +14,7 @@ mod listeners;
 mod manual;
 mod prune;
 mod push;
+mod reading;
 mod repeat;
 mod resolve;
 mod results;

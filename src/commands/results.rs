@@ -1,10 +1,11 @@
 //! `fleetpush results`: what became of each device.
 
+use super::reading;
 use crate::{
     exit::{Exit, Failure},
     model::Class,
     settings::Results as Settings,
-    store::{Filter, Reader, ResultRow, RunRow},
+    store::{Filter, ResultRow, RunRow},
     ui::{
         format::{Column, RowWriter, Value, writer},
         printer::{OutputError, Printer},
@@ -33,7 +34,7 @@ const COLUMNS: &[Column] = &[
 
 /// Lists a run's results. Rows go out page by page, so a listing of millions needs no more memory than one of ten.
 pub(super) async fn results(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
-    let mut reader = Reader::open(&settings.database.path).await?;
+    let mut reader = reading::open(&settings.database, printer).await?;
     let run = reader.find_run(settings.run.as_deref()).await?;
     let filter = Filter {
         statuses: settings.states,

@@ -1,10 +1,11 @@
 //! `fleetpush runs`: every run of the database.
 
+use super::reading;
 use crate::{
     exit::{Exit, Failure},
     model::RowFormat,
     settings::Runs as Settings,
-    store::{Reader, RunRow},
+    store::RunRow,
     ui::{
         format::{Column, Value, writer},
         printer::{OutputError, Printer, unless_closed},
@@ -34,7 +35,7 @@ const COLUMNS: &[Column] = &[
 
 /// Lists the runs, the oldest first; with a limit the latest ones.
 pub(super) async fn runs(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
-    let mut reader = Reader::open(&settings.database.path).await?;
+    let mut reader = reading::open(&settings.database, printer).await?;
     let mut runs = reader.runs().await?;
     reader.close().await?;
     runs.retain(|run| settings.states.is_empty() || settings.states.contains(&run.state));

@@ -2,7 +2,10 @@
 
 use std::io::Write as _;
 
-use super::repeat::{absolute, repeat};
+use super::{
+    reading,
+    repeat::{absolute, repeat},
+};
 use crate::{
     clock,
     exit::{Exit, Failure},
@@ -36,7 +39,7 @@ pub(super) async fn status(settings: Settings, printer: &Printer) -> Result<Exit
 }
 
 async fn status_at(settings: Settings, printer: &Printer, now: Timestamp) -> Result<Exit, Failure> {
-    let mut reader = Reader::open(&settings.database.path).await?;
+    let mut reader = reading::open(&settings.database, printer).await?;
     let run = reader.find_run(settings.run.as_deref()).await?;
     let pace = pace(&mut reader, &run, now).await?;
     let report = report_of(&mut reader, run, repeat(&settings.database)).await?;

@@ -184,6 +184,13 @@ impl Outage {
         !has_a_say && self.give_up_at().is_some_and(|at| at <= now)
     }
 
+    /// Begins a pause when it is time to give up and none has begun: whoever gives up has asked once more. Nothing is asked when there is
+    /// nothing that a probe `can_carry`.
+    pub(crate) fn ask_once_more(&mut self, now: Timestamp, can_carry: bool) -> Option<Change> {
+        let is_late = self.give_up_at().is_some_and(|at| at <= now);
+        (is_late && can_carry && !self.is_paused()).then(|| self.pause(&self.reason(), now))
+    }
+
     /// What was said last, whether logins worked all the while, and the payloads that were tried.
     pub(crate) fn account(&self) -> Option<(&str, bool, &[PayloadId])> {
         let trouble = self.trouble.as_ref()?;

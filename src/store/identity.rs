@@ -7,7 +7,7 @@ use std::{
 
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::{MIGRATOR, StoreError};
+use super::{MIGRATOR, StoreError, lock::Lock};
 
 /// `PRAGMA application_id` of our databases: 'FLTP'. Those of the first versions have none.
 const APPLICATION_ID: i64 = 0x464c_5450;
@@ -62,6 +62,23 @@ pub(super) async fn identify(path: &Path, head: &[u8]) -> Result<Identity, Store
     };
     // A page that cannot be read is no proof: the migrations will tell.
     Ok(found.unwrap_or(Identity::Ours { log_is_lost: false }))
+}
+
+/// Whether the database that is open says that a log belongs to it, and there is none. A look that takes no lock: an owner may be at work.
+pub(super) async fn has_lost_log(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<bool, sqlx::Error> {
+    const NEEDS_LOG: &str = "SELECT coalesce(max(needs_log), 0) FROM owner";
+    let needs_log: bool = sqlx::query_scalar(NEEDS_LOG)
+        .fetch_one(&mut *connection)
+        .await?;
+    let has_log = || has_log(&log_path(path)).unwrap_or(true);
+    if !needs_log || has_log() || Lock::was_left_in_a_seal(path) {
+        return Ok(false);
+    }
+    // Between the looks an owner may have moved its log into the file.
+    sqlx::query_scalar(NEEDS_LOG).fetch_one(connection).await
 }
 
 /// The write-ahead log of a database.

@@ -10,7 +10,10 @@ use std::{
 
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::MIGRATOR;
+use super::{
+    MIGRATOR,
+    identity::{has_lost_log, log_path},
+};
 
 /// How long a query waits for a lock; writers hold one for milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -131,6 +134,14 @@ impl Reader {
         };
         reader.check_schema().await?;
         Ok(reader)
+    }
+
+    /// The log that the database says belongs to it, when it is missing: what the last push recorded in the end is not shown then.
+    pub async fn lost_log(&mut self) -> Result<Option<PathBuf>, ReadError> {
+        let is_lost = has_lost_log(&mut self.connection, &self.path)
+            .await
+            .map_err(|error| self.failure(error))?;
+        Ok(is_lost.then(|| log_path(&self.path)))
     }
 
     /// The path of the database.

@@ -129,7 +129,17 @@ fn a_lost_log_is_noticed_and_a_log_that_was_moved_into_the_file_is_not() {
     sim.wait_for_requests(60);
     push.kill();
 
+    let listings = [&["runs"][..], &["status"], &["results"]];
+    for args in listings {
+        let ended = site.run(args).expect(0);
+        assert!(!ended.stderr.contains("is missing"), "{}", ended.stderr);
+    }
     std::fs::remove_file(site.path("push.db-wal")).unwrap();
+    for args in listings {
+        site.run(args)
+            .expect(0)
+            .says(&["warning", "push.db-wal", "is missing"]);
+    }
     let (file, requests) = (
         std::fs::read(site.path("push.db")).unwrap(),
         sim.stats().requests,

@@ -83,6 +83,29 @@ async fn an_outage_that_lasts_stops_the_run_with_its_tasks_pending() {
 }
 
 #[tokio::test]
+async fn patience_that_is_over_before_a_pause_has_begun_leaves_a_last_probe() {
+    for comes_back in [true, false] {
+        let script: Script = Box::new(move |n, request: &Outgoing| match n {
+            0 => unreachable(),
+            _ if comes_back => accepted(request),
+            _ => unreachable(),
+        });
+        let mut bench = Bench::of(100, script).await;
+        bench.options.concurrency = 1;
+        bench.options.max_outage = Duration::ZERO;
+        let (stop, events) = bench.push().await;
+        assert!(events.iter().any(|event| matches!(event, Event::Paused(_))));
+        if comes_back {
+            assert_eq!(stop, Stop::Complete);
+            assert_eq!(bench.states().await, ["accepted|accepted|100"]);
+        } else {
+            assert!(matches!(stop, Stop::Outage { .. }), "{stop:?}");
+            assert_eq!(bench.requests(), 2, "and the probe");
+        }
+    }
+}
+
+#[tokio::test]
 async fn too_many_requests_lower_the_rate_and_cost_no_attempt() {
     let script: Script = Box::new(|n, request: &Outgoing| {
         if n == 1 {

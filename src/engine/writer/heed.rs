@@ -58,8 +58,19 @@ impl Writer<'_, '_> {
             } if !before => self.pace.refused(sent_at, None),
             _ => None,
         };
+        if let Some(change) = change {
+            self.follow(change, now);
+        }
+        if let Some(rate) = lowered {
+            info!(rate, "the platform throttles: rate lowered");
+            self.news.push(Event::RateLowered { rate });
+        }
+    }
+
+    /// Does what follows from a change of what is known of the platform.
+    pub(super) fn follow(&mut self, change: Change, now: Timestamp) {
         match change {
-            Some(Change::Paused { reason, probe_at }) => {
+            Change::Paused { reason, probe_at } => {
                 self.set_gate(Gate::ProbesOnly);
                 self.news.push(Event::Paused(Pause {
                     reason,
@@ -67,16 +78,11 @@ impl Writer<'_, '_> {
                     give_up_at: self.outage.give_up_at().unwrap_or(now),
                 }));
             }
-            Some(Change::Resumed { after }) => {
+            Change::Resumed { after } => {
                 self.set_gate(Gate::Open);
                 self.news.push(Event::Resumed { after });
             }
-            Some(Change::Refused { reason }) => self.begin_stop(Stop::Refused { reason }),
-            None => {}
-        }
-        if let Some(rate) = lowered {
-            info!(rate, "the platform throttles: rate lowered");
-            self.news.push(Event::RateLowered { rate });
+            Change::Refused { reason } => self.begin_stop(Stop::Refused { reason }),
         }
     }
 

@@ -42,8 +42,20 @@ impl Writer<'_, '_> {
         if let Some(Deadline { what: reason, .. }) = over {
             self.begin_stop(Stop::Deadline { reason });
         }
+        if self.stopping.is_none() {
+            self.give_up_if_due();
+        }
+    }
+
+    /// Begins to stop when the platform has given no usable answer for too long, a last probe included.
+    fn give_up_if_due(&mut self) {
         let now = self.clock.now();
-        if self.stopping.is_none() && self.outage.gives_up(now, self.has_some_to_send(now)) {
+        // What no sender has begun comes back in a pause, and can be a probe then.
+        let can_carry = self.has_some_to_send(now) || !self.waiting.is_empty();
+        if let Some(change) = self.outage.ask_once_more(now, can_carry) {
+            self.follow(change, now);
+        }
+        if self.outage.gives_up(now, can_carry) {
             let reason = self.giving_up();
             self.begin_stop(Stop::Outage { reason });
         }

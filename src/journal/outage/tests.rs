@@ -132,6 +132,32 @@ fn a_probe_that_is_due_or_under_way_is_heard_before_the_push_gives_up() {
 }
 
 #[test]
+fn a_push_that_has_not_paused_asks_once_more_before_it_gives_up() {
+    for signal in [unusable(), throttled()] {
+        let mut push = Push::new();
+        push.send(&signal);
+        assert!(!push.outage.is_paused());
+        push.now = at(1799);
+        assert_eq!(push.outage.ask_once_more(push.now, true), None);
+        push.now = at(1800);
+        assert_eq!(push.outage.ask_once_more(push.now, false), None);
+        let change = push.outage.ask_once_more(push.now, true);
+        assert!(
+            matches!(&change, Some(Change::Paused { probe_at, .. }) if *probe_at == push.now),
+            "{change:?}"
+        );
+        assert!(!push.outage.gives_up(push.now, true));
+        assert_eq!(push.outage.ask_once_more(push.now, true), None);
+        push.wait();
+        push.send(&unusable());
+        assert!(push.outage.gives_up(push.now, true), "it has had its say");
+    }
+    let mut push = Push::new();
+    push.now = at(9999);
+    assert_eq!(push.outage.ask_once_more(push.now, true), None);
+}
+
+#[test]
 fn probes_become_ever_rarer_and_one_that_is_answered_ends_the_pause() {
     let mut push = Push::new();
     let straggler = push.hand_out();
