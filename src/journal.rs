@@ -1,14 +1,45 @@
-//! The rules of a push that need neither the database nor the network: state machines and functions on values, with their tests.
+//! The journal of a push: its state and its rules, apart from the rows that a store keeps of it.
 //!
-//! The engine tells them what requests came to, and does what they say; the store keeps what a restart must know of them. A retry asks
-//! the store for rows and gives back what is to be left out.
+//! [`Journal`] is one run being pushed. What it decides is decided by types and functions on values, which need neither a database nor a
+//! network: they are given the rows that they ask for and give back changes. Only `push` and `state` talk with the store.
+//!
+//! ```text
+//! push → state → requests, tasks, settle → bundle, ending, refusal, first_sends, … → request → store's rows
+//! ```
+//!
+//! The engine tells the rules about the platform what requests came to, and does what they say: `outage`, `suspect`, `excuse`, `strays`.
+//! A retry asks the store for rows and gives back what is to be left out: `retry`, `staleness`.
 
-pub(crate) mod chunk_limit;
+mod accepted_range;
+mod bundle;
+mod canary;
+mod chunk;
+mod chunk_limit;
+mod counts;
+mod ending;
 pub(crate) mod excuse;
+mod first_sends;
 pub(crate) mod outage;
+mod prefetch;
+mod push;
+mod refusal;
+mod request;
+mod requests;
 pub(crate) mod retry;
+mod room;
+mod settle;
 pub(crate) mod staleness;
+mod state;
+mod step;
 mod strays;
 pub(crate) mod suspect;
+mod tasks;
+mod throttled;
+mod waiting;
 
+pub(crate) use canary::{Choice, OpenCanary};
+pub(crate) use push::Journal;
+pub(crate) use request::{
+    Claim, ClaimLimits, Exchange, Finding, Next, Record, Refused, RequestEnd, Settlement,
+};
 pub(crate) use strays::Strays;

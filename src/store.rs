@@ -3,14 +3,13 @@
 //! All SQL of the crate stands in this folder. One process at a time owns a database and writes through one [`Store`]; readers use a
 //! [`Reader`] and are always welcome.
 
+mod accepted_range;
 mod bulk;
 mod canary;
 mod cancel;
-mod claim;
-mod end;
+mod changes;
 mod error;
 mod identity;
-mod journal;
 mod lock;
 mod open;
 mod owner;
@@ -20,46 +19,52 @@ mod place;
 mod plan;
 mod presence;
 mod prune;
+mod push;
 mod query;
 mod reader;
-mod record;
 mod recover;
-mod refusal;
 mod resolve;
 mod retry;
+mod row;
 mod run;
 #[cfg(test)]
 pub(crate) mod sample;
 mod space;
-mod span;
+mod sqlite;
 mod stage;
 mod stale;
 mod temporary;
 #[cfg(test)]
 mod tests;
 mod throttles;
+mod transaction;
 #[cfg(test)]
 mod views;
 mod writes;
 
 use open::MIGRATOR;
 
-pub use canary::{Choice, OpenCanary};
-pub use claim::{Claim, Member};
+pub(crate) use canary::NewCanary;
+pub(crate) use changes::Changes;
 pub use error::StoreError;
-pub use journal::{Exchange, Finding, Journal, Tally, Wish};
 pub use lock::Owner;
 pub use open::Store;
+pub(crate) use payload::PayloadCache;
 pub use plan::Plan;
 pub use presence::Missing;
 pub use prune::{Prunable, PruneRule, PrunedRun};
 pub use query::{DueTimes, Ending, Filter, FindError, Pace, ResultPages, ResultRow, RunRow};
 pub use reader::{ReadError, Reader};
-pub use record::{Next, Record, RequestEnd, Settlement};
-pub use refusal::Refused;
 pub use resolve::Adoption;
 pub use retry::RetryFilter;
 pub(crate) use retry::{DeviceTask, RetryDraft};
+pub(crate) use row::{
+    AcceptedRange, Attempt, Blocker, Bundle, CanaryRow, DeviceThrottle, Due, DueTask, EndedTask,
+    FinishedRequest, FirstTask, NewBundle, NewRequest, NextTask, ProbeTask, PushRows, Refusal,
+    RefusalKey,
+};
+pub use row::{Member, Tally};
 pub use run::{NewRun, Run};
 pub use stage::{Staged, Stager};
 pub use stale::Stale;
+pub(crate) use transaction::PushTransaction;

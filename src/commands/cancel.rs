@@ -6,6 +6,7 @@ use super::{open_existing, resume::named};
 use crate::{
     clock, engine,
     exit::{Exit, Failure},
+    journal::Journal,
     model::{AfterFailure, InDoubt},
     settings::Cancel as Settings,
     store::{Run, Store},
@@ -35,7 +36,7 @@ pub(super) async fn cancel(settings: Settings, printer: &Printer) -> Result<Exit
 /// Ends an unfinished run; gives how many of its tasks were pending.
 pub(super) async fn end(store: &mut Store, run: Run) -> Result<u64, Failure> {
     let now = clock::wall_now();
-    let mut journal = store.journal(run, AfterFailure::Block).await?;
+    let mut journal = Journal::open(store, run, AfterFailure::Block).await?;
     // What may have been sent is not skipped: it ends in doubt.
     engine::recover(&mut journal, InDoubt::Hold, now).await?;
     Ok(journal.cancel(now).await?)

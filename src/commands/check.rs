@@ -11,9 +11,10 @@ use super::{interrupt::Interrupt, stage};
 use crate::{
     clock,
     exit::{Exit, Failure},
+    journal::{Choice, Journal},
     model::{AfterFailure, Consent},
     settings::{Check as Settings, Rollout},
-    store::{Choice, NewRun, Run, Store, StoreError},
+    store::{NewRun, Run, Store, StoreError},
     ui::{number, printer::Printer, text::clean},
 };
 
@@ -125,7 +126,7 @@ async fn choose_canary(
     run: &Run,
     rollout: &Rollout,
 ) -> Result<Choice, StoreError> {
-    let mut journal = store.journal(run.clone(), AfterFailure::Block).await?;
+    let mut journal = Journal::open(store, run.clone(), AfterFailure::Block).await?;
     journal
         .choose_canary(
             rollout.canary,

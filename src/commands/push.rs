@@ -10,6 +10,7 @@ use crate::{
     clock::Clock,
     engine::{self, Context, Options, Pushed, RolloutOptions, Stop},
     exit::{Exit, Failure},
+    journal::Journal,
     model::{Deadline, RunState, Tolerance},
     policy::{self, Ended, Rules},
     settings::{Database, Push},
@@ -46,7 +47,7 @@ pub(super) async fn push(
         .as_ref()
         .map(|deadline| clock.now().until(deadline.at));
     let options = options(settings, time_left);
-    let mut journal = store.journal(run, settings.recovery.after_failure).await?;
+    let mut journal = Journal::open(&mut store, run, settings.recovery.after_failure).await?;
     let before = journal.counts();
     let (events, listeners) = listen(&about, before, settings.progress, clock, printer)
         .context("cannot show the progress")
@@ -153,7 +154,7 @@ pub(super) async fn standing(
 ) -> Result<Exit, Failure> {
     Ok(match run.state {
         RunState::Complete => {
-            let journal = store.journal(run, settings.recovery.after_failure).await?;
+            let journal = Journal::open(store, run, settings.recovery.after_failure).await?;
             let ended: Vec<Ended> = journal
                 .tally()
                 .map(|(key, n)| (key.state, key.class, n))

@@ -15,6 +15,7 @@ use crate::{
     clock, engine,
     exit::{Exit, Failure},
     journal::{
+        Journal,
         retry::{RetryPlan, plan, reopen},
         staleness::Leave,
     },
@@ -108,9 +109,12 @@ pub(super) async fn retry(
         return Ok(Exit::Stopped);
     }
     // What a crash has left behind is recorded first, so that nothing of it is opened twice.
-    let mut journal = store
-        .journal(run.clone(), settings.push.recovery.after_failure)
-        .await?;
+    let mut journal = Journal::open(
+        &mut store,
+        run.clone(),
+        settings.push.recovery.after_failure,
+    )
+    .await?;
     engine::recover(
         &mut journal,
         settings.push.recovery.in_doubt,

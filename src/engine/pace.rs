@@ -8,8 +8,8 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
+    journal::{Claim, Settlement},
     model::Class,
-    store::{Claim, Settlement},
     throttle::{Ceilings, Pacer},
 };
 

@@ -12,9 +12,10 @@ use super::{
 use crate::{
     clock::Clock,
     gateway::Gateway,
+    journal::Journal,
     model::{AbortIf, CanaryVerdict, Deadline, RunState},
     policy::{self, Rules},
-    store::{Journal, StoreError},
+    store::StoreError,
     throttle::Ceilings,
 };
 
@@ -94,7 +95,7 @@ pub async fn push<G: Gateway>(
         // Nobody has to listen.
         let _ = context.events.try_send(Event::Rollout(step));
     }
-    let left_alone = journal.leave_alone(clock.now()).await?;
+    let left_alone = journal.defer_throttled(clock.now()).await?;
     if left_alone > 0 {
         info!(
             tasks = left_alone,

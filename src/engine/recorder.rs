@@ -4,10 +4,10 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use crate::{
     gateway::Delivery,
-    journal::suspect,
+    journal::{Claim, Next, Refused, RequestEnd, Settlement, suspect},
     model::{Answer, Class, Fate, History, InDoubt, Outcome, Standing, Stray, Timestamp},
     policy::{self, Basis, Disposition, Judged, Judgement, Rules, codes},
-    store::{Claim, Member, Next, Refused, RequestEnd, Settlement},
+    store::Member,
 };
 
 /// What is recorded of a request.

@@ -1,9 +1,10 @@
 //! After a crash: whatever was claimed and has no end may have been sent, and is in doubt.
 
 use crate::{
+    journal::{ClaimLimits, Journal, Next, Record, RequestEnd, Settlement},
     model::{Class, InDoubt, Outcome, Timestamp},
     policy::{self, Disposition},
-    store::{Journal, Next, Record, RequestEnd, Settlement, StoreError, Wish},
+    store::StoreError,
 };
 
 /// Gives every request without an end one: each of its tasks gets an attempt in doubt, and what `in_doubt` says follows. Gives the number of
@@ -58,7 +59,7 @@ pub async fn recover(
                 tasks: settlements,
             },
         };
-        let nothing = Wish {
+        let nothing = ClaimLimits {
             probe: false,
             requests: 0,
             chunk_size: 1,

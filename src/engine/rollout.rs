@@ -6,9 +6,10 @@ use rand::Rng;
 
 use super::{Options, Phase, RolloutStep, Stop};
 use crate::{
+    journal::{Choice, Journal, OpenCanary},
     model::{Canary, CanaryVerdict, Class, Ramp, RunState, Steps, Timestamp},
     policy::{self, Ended, Sample},
-    store::{Choice, Journal, OpenCanary, StoreError},
+    store::StoreError,
 };
 
 /// How a push begins.

@@ -24,11 +24,12 @@ use super::{
 use crate::{
     clock::Clock,
     gateway::{Gateway, Outgoing},
-    journal::{Strays, excuse::Excused, outage::Outage, suspect::Others},
-    model::{Deadline, PayloadId, RequestId, Timestamp},
-    store::{
-        Claim, Exchange, Finding, Journal, Missing, Record, RequestEnd, StoreError, Tally, Wish,
+    journal::{
+        Claim, ClaimLimits, Exchange, Finding, Journal, Record, RequestEnd, Strays,
+        excuse::Excused, outage::Outage, suspect::Others,
     },
+    model::{Deadline, PayloadId, RequestId, Timestamp},
+    store::{Missing, StoreError, Tally},
 };
 
 mod heed;
@@ -317,7 +318,7 @@ impl<'j, 's> Writer<'j, 's> {
         // What came back is recorded all the same: it can be saved.
         self.stop_if_missing();
         let requests = if self.missing.is_some() { 0 } else { requests };
-        let wish = Wish {
+        let limits = ClaimLimits {
             requests,
             chunk_size: self.options.chunk_size,
             probe: self.outage.is_paused(),
@@ -338,7 +339,7 @@ impl<'j, 's> Writer<'j, 's> {
                 .map(|_| Instant::now() + self.options.drain_timeout),
             drain_timeout: self.options.drain_timeout,
         }
-        .until(self.journal.exchange(records, wish))
+        .until(self.journal.exchange(records, limits))
         .await?;
         if requests > 0 {
             self.more = more;

@@ -6,8 +6,24 @@ use crate::model::Sizes;
 /// How often both halves of a refused request must have passed.
 const ENOUGH: u32 = 2;
 
+/// A request of so many devices was answered, or refused as a whole; `halves` are the size of the request that it is one half of, and of
+/// that one's larger half, when both have now passed.
+pub(super) fn answered(
+    sizes: Sizes,
+    devices: u32,
+    is_passed: bool,
+    halves: Option<(u32, u32)>,
+) -> Sizes {
+    let sizes = if is_passed {
+        passed(sizes, devices)
+    } else {
+        sizes
+    };
+    halves.map_or(sizes, |(whole, half)| halves_passed(sizes, whole, half))
+}
+
 /// A request of so many devices has passed: a lower limit is refuted.
-pub(crate) fn passed(sizes: Sizes, devices: u32) -> Sizes {
+fn passed(sizes: Sizes, devices: u32) -> Sizes {
     let refuted = sizes.limit.is_some_and(|limit| limit < devices);
     Sizes {
         passed: sizes.passed.max(devices),
@@ -21,7 +37,7 @@ pub(crate) fn passed(sizes: Sizes, devices: u32) -> Sizes {
 }
 
 /// Both halves of a request of `whole` devices, which was rejected, have passed; the larger one had `half`.
-pub(crate) fn halves_passed(sizes: Sizes, whole: u32, half: u32) -> Sizes {
+fn halves_passed(sizes: Sizes, whole: u32, half: u32) -> Sizes {
     let is_news = sizes.limit.is_none_or(|limit| half < limit);
     if whole <= sizes.passed || !is_news {
         return sizes;

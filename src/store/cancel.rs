@@ -2,16 +2,14 @@
 
 use sqlx::Connection;
 
-use super::{Journal, StoreError, owner::BEGIN, span::in_no_span};
+use super::{Run, Store, StoreError, accepted_range::in_no_accepted_range, owner::BEGIN};
 use crate::model::{RunState, Timestamp};
 
-impl Journal<'_> {
+impl Store {
     /// Ends every pending task as skipped, but those of which any send is in doubt: they end in doubt, since nobody knows whether they
     /// were acted on, and skipped would say that they were not. Gives how many ended. Claims without an end must have been recorded before.
-    pub async fn cancel(&mut self, now: Timestamp) -> Result<u64, StoreError> {
-        let (store, ledger) = self.parts();
-        let run = &ledger.run;
-        let mut transaction = store.connection.begin_with(BEGIN).await?;
+    pub(crate) async fn cancel(&mut self, run: &Run, now: Timestamp) -> Result<u64, StoreError> {
+        let mut transaction = self.connection.begin_with(BEGIN).await?;
         // The last send stands with the outcome, and no longer among the earlier ones.
         let in_doubt = sqlx::query(
             "INSERT INTO outcome (task_id, state, class, code, message, request_id, attempts, finished_at) \
@@ -48,7 +46,7 @@ impl Journal<'_> {
             "INSERT INTO outcome (task_id, state, message, attempts, finished_at) \
              SELECT t.id, 4, 'cancelled', (SELECT coalesce(max(a.attempt), 0) FROM attempt AS a WHERE a.task_id = t.id), ? FROM task AS t \
              WHERE t.id >= ? AND t.id < ? AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = t.id) AND ",
-            in_no_span!("t.id"),
+            in_no_accepted_range!("t.id"),
             " ORDER BY t.id",
         ))
         .bind(now.0)

@@ -44,6 +44,8 @@ pub struct Store {
     lost_log: bool,
     /// Which file the path led to when it was opened.
     file: FileId,
+    /// The log's file, once a push has begun.
+    pub(super) log: Option<FileId>,
     pub(super) lock: Lock,
 }
 
@@ -133,6 +135,7 @@ impl Store {
             is_new: identity == Identity::New,
             file: FileId::of(&metadata),
             lost_log,
+            log: None,
             lock,
         };
         store.seal().await?;

@@ -9,7 +9,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use sqlx::{Row as _, SqliteConnection};
 
-use super::{StoreError, bulk::Bulk, writes::Writes};
+use super::{StoreError, bulk::Bulk};
 use crate::model::{Payload, PayloadId, Row, RunId};
 
 /// The most payloads that are kept in memory at a time …
@@ -21,7 +21,7 @@ const ACCEPTED_KNOWN: usize = 50_000;
 
 /// Payloads that were used of late.
 #[derive(Debug, Default)]
-pub(super) struct PayloadCache {
+pub(crate) struct PayloadCache {
     loaded: HashMap<PayloadId, Arc<Payload>>,
     loaded_bytes: usize,
     /// Payloads known to be marked as accepted.
@@ -30,68 +30,56 @@ pub(super) struct PayloadCache {
 
 impl PayloadCache {
     /// The payload of this id, when it need not be read.
-    pub(super) fn loaded(&self, id: PayloadId) -> Option<Arc<Payload>> {
+    pub(crate) fn loaded(&self, id: PayloadId) -> Option<Arc<Payload>> {
         self.loaded.get(&id).map(Arc::clone)
     }
 
-    /// The payload of this id.
-    pub(super) async fn get(
-        &mut self,
-        connection: &mut SqliteConnection,
-        id: PayloadId,
-    ) -> Result<Arc<Payload>, StoreError> {
-        if let Some(payload) = self.loaded(id) {
-            return Ok(payload);
-        }
-        let row = sqlx::query(
-            "SELECT product_key, data, qos, is_cache, cache_time, is_cover, extend_para FROM payload WHERE id = ?",
-        )
-        .bind(id.0)
-        .fetch_one(connection)
-        .await?;
-        let payload = Arc::new(Payload {
-            product_key: row.try_get("product_key")?,
-            data: row.try_get("data")?,
-            qos: row.try_get("qos")?,
-            is_cache: row.try_get("is_cache")?,
-            cache_time: row.try_get("cache_time")?,
-            is_cover: row.try_get("is_cover")?,
-            extend_para: row.try_get("extend_para")?,
-        });
+    /// Keeps a payload that was read.
+    pub(crate) fn keep(&mut self, id: PayloadId, payload: Payload) -> Arc<Payload> {
+        let payload = Arc::new(payload);
         if self.loaded.len() >= CACHED || self.loaded_bytes + payload.bytes() > CACHED_BYTES {
             self.loaded.clear();
             self.loaded_bytes = 0;
         }
         self.loaded_bytes += payload.bytes();
         self.loaded.insert(id, Arc::clone(&payload));
-        Ok(payload)
+        payload
     }
 
-    /// Notes in the database that these payloads have been accepted by a device.
-    pub(super) async fn mark_accepted(
-        &mut self,
-        writes: &mut Writes<'_>,
-        ids: impl Iterator<Item = PayloadId>,
-    ) -> Result<(), StoreError> {
+    /// Those of these payloads, which a device has accepted, that are not known to be marked as accepted; they are from now on.
+    pub(crate) fn take_unmarked(&mut self, ids: impl Iterator<Item = PayloadId>) -> Vec<PayloadId> {
         let mut new: Vec<PayloadId> = ids.filter(|id| !self.accepted.contains(id)).collect();
         new.sort_unstable();
         new.dedup();
-        writes
-            .bulk(&ACCEPTED, &new, |values, id| values.bind(id.0))
-            .await?;
         if self.accepted.len() + new.len() > ACCEPTED_KNOWN {
             self.accepted.clear();
         }
-        self.accepted.extend(new);
-        Ok(())
+        self.accepted.extend(new.iter().copied());
+        new
     }
 }
 
-static ACCEPTED: Bulk = Bulk::around(
-    "WITH v (id) AS (VALUES",
-    "(?)",
-    ") UPDATE payload SET accepted = 1 FROM v WHERE payload.id = v.id AND payload.accepted = 0",
-);
+/// The payload of this id.
+pub(super) async fn read_payload(
+    connection: &mut SqliteConnection,
+    id: PayloadId,
+) -> Result<Payload, StoreError> {
+    let row = sqlx::query(
+        "SELECT product_key, data, qos, is_cache, cache_time, is_cover, extend_para FROM payload WHERE id = ?",
+    )
+    .bind(id.0)
+    .fetch_one(connection)
+    .await?;
+    Ok(Payload {
+        product_key: row.try_get("product_key")?,
+        data: row.try_get("data")?,
+        qos: row.try_get("qos")?,
+        is_cache: row.try_get("is_cache")?,
+        cache_time: row.try_get("cache_time")?,
+        is_cover: row.try_get("is_cover")?,
+        extend_para: row.try_get("extend_para")?,
+    })
+}
 
 /// The most payloads that are known by their address …
 const SHARED: usize = 1000;

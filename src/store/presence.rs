@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Journal, Store, StoreError, identity::log_path};
+use super::{Store, StoreError, identity::log_path};
 
 /// What tells one file from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,21 +50,18 @@ pub enum Missing {
     Log,
 }
 
-impl Journal<'_> {
+impl Store {
     /// What somebody has taken away since the push began. Costs two calls of the system.
-    pub fn missing(&self) -> Option<Missing> {
-        let store = self.store();
+    pub(crate) fn missing(&self) -> Option<Missing> {
         // What cannot be looked at is not known to be gone.
         let is_here = |path: &Path, id| FileId::at(path).map_or(true, |found| found == Some(id));
-        if !is_here(&store.path, store.file()) {
+        if !is_here(&self.path, self.file()) {
             return Some(Missing::Database);
         }
-        let log = self.log()?;
-        (!is_here(&log_path(&store.path), log)).then_some(Missing::Log)
+        let log = self.log?;
+        (!is_here(&log_path(&self.path), log)).then_some(Missing::Log)
     }
-}
 
-impl Store {
     /// Saves all that the database has into a new file: beside its path, or else in the folder for temporary files. It is still open here,
     /// whatever became of its name.
     pub async fn save_aside(&mut self) -> Result<PathBuf, StoreError> {

@@ -2,26 +2,32 @@
 
 use sqlx::Row;
 
-use super::{Claim, Journal, Member, StoreError};
-use crate::model::{BundleId, PayloadId, RequestId};
+use super::{
+    Store, StoreError,
+    payload::read_payload,
+    row::{Member, OpenRequest},
+    sqlite::member,
+};
+use crate::model::{BundleId, PayloadId, RequestId, RunId};
 
-impl Journal<'_> {
+impl Store {
     /// The claims that have no end: a process was ended between the claim and its record, so that nobody knows whether they were sent.
-    pub async fn unfinished(&mut self) -> Result<Vec<RequestId>, StoreError> {
-        let (store, ledger) = self.parts();
+    pub(crate) async fn unfinished(&mut self, run: RunId) -> Result<Vec<RequestId>, StoreError> {
         let ids: Vec<i64> = sqlx::query_scalar(
             "SELECT id FROM request WHERE run_id = ? AND finished_at IS NULL ORDER BY id",
         )
-        .bind(ledger.run.id.0)
-        .fetch_all(&mut store.connection)
+        .bind(run.0)
+        .fetch_all(&mut self.connection)
         .await?;
         Ok(ids.into_iter().map(RequestId).collect())
     }
 
     /// One of the claims that have no end, as it was made.
-    pub async fn reopen(&mut self, request: RequestId) -> Result<Claim, StoreError> {
-        let (store, ledger) = self.parts();
-        let connection = &mut store.connection;
+    pub(crate) async fn open_request(
+        &mut self,
+        request: RequestId,
+    ) -> Result<OpenRequest, StoreError> {
+        let connection = &mut self.connection;
         let row = sqlx::query(
             "SELECT payload_id, bundle_id, first_task, end_task FROM request WHERE id = ?",
         )
@@ -56,14 +62,12 @@ impl Journal<'_> {
         };
         let members = rows
             .iter()
-            .map(|row| Member::read(row, range.is_none()))
-            .collect::<Result<_, _>>()?;
-        Ok(Claim {
-            request,
+            .map(|row| member(row, range.is_none()))
+            .collect::<Result<Vec<Member>, StoreError>>()?;
+        Ok(OpenRequest {
             payload_id,
-            payload: ledger.payloads.get(connection, payload_id).await?,
+            payload: read_payload(connection, payload_id).await?,
             bundle,
-            standing: ledger.standing(bundle),
             members,
         })
     }

@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use serde_json::json;
 use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Run, Store, StoreError, bulk::Values, end::bind_ticket, owner::BEGIN};
+use super::{Run, Store, StoreError, bulk::Values, owner::BEGIN, sqlite::bind_ticket};
 use crate::model::{Doubt, DoubtfulSend, Rival, TaskId, Ticket, Timestamp, Window};
 
 /// How long after its claim a request may have been sent whose process ended before it noted when: claims are made for the next moment,

@@ -7,8 +7,8 @@ use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
 
 use super::{
     Run, Store, StoreError,
+    accepted_range::in_no_accepted_range,
     owner::BEGIN,
-    span::in_no_span,
     stale::{self, any_younger},
 };
 use crate::model::{Class, TaskId, TaskState, Timestamp};
@@ -294,7 +294,7 @@ const SEVERAL: &str = "INSERT OR IGNORE INTO temp.several (device_key) \
 const DEVICE_TASKS: &str = concat!(
     "SELECT t.id, t.device_key, p.product_key, t.payload_id, \
          CASE WHEN o.task_id IS NOT NULL THEN o.state WHEN NOT ",
-    in_no_span!("t.id"),
+    in_no_accepted_range!("t.id"),
     " THEN 1 END AS state, o.class, \
          r.task_id IS NOT NULL AND NOT r.blocked AS wanted, coalesce(r.overtaken, 0) AS overtaken \
      FROM (SELECT device_key FROM temp.several WHERE device_key > ?2 ORDER BY device_key LIMIT ?3) AS s \
@@ -343,7 +343,7 @@ async fn reopen(
                  SELECT f.previous_id FROM earlier AS e JOIN follower AS f ON f.task_id = e.task_id \
              ) \
              SELECT 1 FROM earlier AS e WHERE NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = e.task_id) AND ",
-            in_no_span!("e.task_id"),
+            in_no_accepted_range!("e.task_id"),
             ") ORDER BY t.id"
         ),
         // Whoever retries a refused payload expects the platform to have changed its mind.

@@ -2,7 +2,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::{Run, Store, StoreError, span::in_no_span};
+use super::{Run, Store, StoreError, accepted_range::in_no_accepted_range};
 
 #[cfg(test)]
 mod tests;
@@ -49,7 +49,7 @@ pub(super) const STALE: &str = concat!(
          FROM task AS t CROSS JOIN payload_service AS s ON s.payload_id = t.payload_id \
          WHERE t.id >= ?3 AND t.id < ?4 \
          AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = t.id) AND ",
-    in_no_span!("t.id"),
+    in_no_accepted_range!("t.id"),
     " AND ",
     overtaken!("t.device_key"),
     " GROUP BY s.product_key, t.device_key \

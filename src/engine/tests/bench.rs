@@ -16,6 +16,7 @@ use super::platform::{Platform, Script};
 use crate::{
     clock::Clock,
     engine::{Context, Event, Options, Phase, Pushed, RolloutOptions, Stop, push},
+    journal::Journal,
     model::{AbortIf, AfterFailure, Deadline, InDoubt, Payload, Row, Timestamp},
     policy::Rules,
     store::{NewRun, Run, Store, sample},
@@ -138,7 +139,9 @@ impl Bench {
         let mut store = self.store().await;
         let run = self.run(&mut store).await;
         let (events, mut heard) = mpsc::channel(self.places_for_events);
-        let mut journal = store.journal(run, self.after_failure).await.unwrap();
+        let mut journal = Journal::open(&mut store, run, self.after_failure)
+            .await
+            .unwrap();
         let context = Context {
             gateway: Arc::clone(&self.platform),
             clock: Clock::start(),

@@ -1,7 +1,11 @@
 //! Several tasks of one device.
 
 use super::*;
-use crate::{engine::Stop, journal::staleness::Leave, model::AfterFailure};
+use crate::{
+    engine::Stop,
+    journal::{Journal, staleness::Leave},
+    model::AfterFailure,
+};
 
 #[tokio::test]
 async fn tasks_of_a_device_go_out_in_order_and_duplicates_not_at_all() {
@@ -141,7 +145,9 @@ async fn a_cancelled_run_skips_what_is_pending() {
     let bench = Bench::new(&rows, Box::new(|_, request| accepted(request))).await;
     let mut store = bench.store().await;
     let run = bench.run(&mut store).await;
-    let mut journal = store.journal(run, AfterFailure::Block).await.unwrap();
+    let mut journal = Journal::open(&mut store, run, AfterFailure::Block)
+        .await
+        .unwrap();
     recover(&mut journal, InDoubt::Hold, Timestamp(9))
         .await
         .unwrap();
@@ -298,7 +304,9 @@ async fn what_may_have_been_acted_on_is_in_doubt_after_a_cancel() {
     assert_eq!(stop, crate::engine::Stop::Signal);
     let mut store = bench.store().await;
     let run = bench.run(&mut store).await;
-    let mut journal = store.journal(run, AfterFailure::Block).await.unwrap();
+    let mut journal = Journal::open(&mut store, run, AfterFailure::Block)
+        .await
+        .unwrap();
     assert_eq!(journal.cancel(Timestamp(9)).await.unwrap(), 20);
     store.close().await.unwrap();
     assert_eq!(
@@ -329,8 +337,7 @@ async fn a_doubt_before_the_last_send_outlives_a_cancel() {
     assert_eq!(stop, Stop::Signal);
     let mut store = bench.store().await;
     let run = bench.run(&mut store).await;
-    let mut journal = store
-        .journal(run.clone(), AfterFailure::Block)
+    let mut journal = Journal::open(&mut store, run.clone(), AfterFailure::Block)
         .await
         .unwrap();
     assert_eq!(journal.cancel(Timestamp(9)).await.unwrap(), 10);

@@ -6,10 +6,10 @@ use tracing::info;
 use super::Writer;
 use crate::{
     engine::{Event, Pause, Stop, pace::Firsts, sender::Gate},
-    journal::outage::Change,
+    journal::{Claim, outage::Change},
     model::Timestamp,
     policy::{self, Signal},
-    store::{Claim, Tally},
+    store::Tally,
 };
 
 /// So many payloads are named when a push gives up.

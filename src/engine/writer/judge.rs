@@ -11,10 +11,10 @@ use crate::{
         recorder::{Settled, settle},
     },
     gateway::Delivery,
-    journal::suspect,
+    journal::{Claim, Next, Record, RequestEnd, Settlement, suspect},
     model::{Fate, RequestId, Standing},
     policy::{self, Judgement, Signal},
-    store::{Claim, Next, Record, RequestEnd, Settlement, Tally},
+    store::Tally,
 };
 
 /// What a request came to.

@@ -43,7 +43,7 @@ impl Writer<'_, '_> {
                     Verdict::Stop(why) => self.begin_stop(why),
                     Verdict::GoOn { went, verdict } => {
                         self.journal.end_canary(verdict, now).await?;
-                        self.journal.leave_alone(now).await?;
+                        self.journal.defer_throttled(now).await?;
                         self.more = true;
                         let steps = [RolloutStep::CanaryOver { went, verdict }]
                             .into_iter()

@@ -7,8 +7,9 @@ use super::Writer;
 use crate::{
     clock::Running,
     engine::{Event, Stop, sender::Gate},
+    journal::{Record, RequestEnd},
     model::Deadline,
-    store::{Record, RequestEnd, StoreError},
+    store::StoreError,
 };
 
 /// A push that has begun to stop.

@@ -4,9 +4,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
+    journal::Next,
     model::{Class, TaskState},
     store::{
-        Next, Run, sample,
+        Run, sample,
         tests::pushed::{accepted, push, staged},
     },
 };

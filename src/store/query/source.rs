@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 use super::{Ending, RunRow, filter::Filter};
 use crate::{
     model::{Class, TaskState, TaskStatus},
-    store::span::in_no_span,
+    store::accepted_range::in_no_accepted_range,
 };
 
 /// Rows in one page.
@@ -118,13 +118,13 @@ ORDER BY task_id LIMIT ?3";
 pub(super) const ENDED: &str = concat!(
     "SELECT t.id FROM task AS t WHERE t.id >= ?1 AND t.id < ?2 \
      AND (EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = t.id AND o.state IN (1, 4)) OR NOT ",
-    in_no_span!("t.id"),
+    in_no_accepted_range!("t.id"),
     ") ORDER BY t.id LIMIT ?3"
 );
 pub(super) const OPEN: &str = concat!(
     "SELECT t.id FROM task AS t WHERE t.id >= ?1 AND t.id < ?2 \
      AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = t.id) AND ",
-    in_no_span!("t.id"),
+    in_no_accepted_range!("t.id"),
     " ORDER BY t.id LIMIT ?3"
 );
 pub(super) const DUE: &str = "

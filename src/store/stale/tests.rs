@@ -5,12 +5,13 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     journal::{
+        Next,
         retry::{RetryPlan, plan, reopen},
         staleness::Leave,
     },
     model::{AfterFailure, Class, TaskState, Timestamp},
     store::{
-        Next, RetryFilter,
+        RetryFilter,
         tests::pushed::{accepted, push, staged},
     },
 };

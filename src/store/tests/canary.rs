@@ -7,8 +7,9 @@ use sqlx::Row as _;
 use tempfile::TempDir;
 
 use crate::{
+    journal::{Choice, Journal},
     model::{AfterFailure, Mistake, Payload, Row, RowError, Timestamp},
-    store::{Choice, NewRun, Store},
+    store::{NewRun, Store},
 };
 
 const NOW: Timestamp = Timestamp(1_000);
@@ -88,7 +89,9 @@ fn products(sizes: &[(&str, usize)]) -> impl Iterator<Item = (String, String, St
 
 async fn choose(store: &mut Store, canary: &str, seed: u64) -> Choice {
     let run = store.run_by_name("test").await.unwrap().unwrap();
-    let mut journal = store.journal(run, AfterFailure::Block).await.unwrap();
+    let mut journal = Journal::open(store, run, AfterFailure::Block)
+        .await
+        .unwrap();
     journal
         .choose_canary(canary.parse().unwrap(), false, seed, NOW)
         .await

@@ -3,10 +3,11 @@
 use tempfile::TempDir;
 
 use crate::{
+    journal::{Claim, ClaimLimits, Journal, Next, Record, RequestEnd, Settlement},
     model::{
         AfterFailure, Class, History, Outcome, Payload, Row, TaskId, TaskState, Ticket, Timestamp,
     },
-    store::{Claim, Journal, NewRun, Next, Record, RequestEnd, Settlement, Store, Wish},
+    store::{NewRun, Store},
 };
 
 const NOW: Timestamp = Timestamp(1_000);
@@ -56,11 +57,13 @@ async fn staged_rows(folder: &TempDir, rows: Vec<Row>) -> Store {
 
 async fn journal(store: &mut Store) -> Journal<'_> {
     let run = store.run_by_name("test").await.unwrap().unwrap();
-    store.journal(run, AfterFailure::Block).await.unwrap()
+    Journal::open(store, run, AfterFailure::Block)
+        .await
+        .unwrap()
 }
 
-fn wish(requests: usize, chunk_size: u32) -> Wish {
-    Wish {
+fn limits(requests: usize, chunk_size: u32) -> ClaimLimits {
+    ClaimLimits {
         probe: false,
         requests,
         chunk_size,
@@ -135,7 +138,7 @@ async fn due_tasks_and_first_sends_share_each_claim_by_halves() {
     let mut store = staged(&folder, 4000).await;
     let mut journal = journal(&mut store).await;
     let claims = journal
-        .exchange(vec![], wish(200, 10))
+        .exchange(vec![], limits(200, 10))
         .await
         .unwrap()
         .claims;
@@ -145,9 +148,13 @@ async fn due_tasks_and_first_sends_share_each_claim_by_halves() {
         .into_iter()
         .map(|claim| back(claim, |_| AGAIN))
         .collect();
-    journal.exchange(records, wish(0, 10)).await.unwrap();
+    journal.exchange(records, limits(0, 10)).await.unwrap();
     for _ in 0..3 {
-        let claims = journal.exchange(vec![], wish(8, 10)).await.unwrap().claims;
+        let claims = journal
+            .exchange(vec![], limits(8, 10))
+            .await
+            .unwrap()
+            .claims;
         assert_eq!(shares(&claims), (4, 4));
     }
     // Of three requests the odd one goes to each of them in turn, and so does a single one.
@@ -155,7 +162,7 @@ async fn due_tasks_and_first_sends_share_each_claim_by_halves() {
         let mut total = (0, 0);
         for _ in 0..10 {
             let claims = journal
-                .exchange(vec![], wish(most, 10))
+                .exchange(vec![], limits(most, 10))
                 .await
                 .unwrap()
                 .claims;
@@ -172,13 +179,21 @@ async fn what_is_due_gets_all_when_no_first_send_is_left_and_the_other_way_round
     let folder = TempDir::new().unwrap();
     let mut store = staged(&folder, 80).await;
     let mut journal = journal(&mut store).await;
-    let claims = journal.exchange(vec![], wish(8, 10)).await.unwrap().claims;
+    let claims = journal
+        .exchange(vec![], limits(8, 10))
+        .await
+        .unwrap()
+        .claims;
     assert_eq!(shares(&claims), (8, 0), "nothing else is due");
     let records = claims
         .into_iter()
         .map(|claim| back(claim, |_| AGAIN))
         .collect();
-    let claims = journal.exchange(records, wish(8, 10)).await.unwrap().claims;
+    let claims = journal
+        .exchange(records, limits(8, 10))
+        .await
+        .unwrap()
+        .claims;
     assert_eq!(shares(&claims), (0, 8), "nothing else is left");
 }
 
@@ -187,7 +202,11 @@ async fn parts_of_a_split_request_stay_apart_whatever_becomes_of_them() {
     let folder = TempDir::new().unwrap();
     let mut store = staged(&folder, 8).await;
     let mut journal = journal(&mut store).await;
-    let mut claims = journal.exchange(vec![], wish(4, 100)).await.unwrap().claims;
+    let mut claims = journal
+        .exchange(vec![], limits(4, 100))
+        .await
+        .unwrap()
+        .claims;
     assert_eq!(claims.len(), 1);
     let whole = claims.remove(0);
     let tasks =
@@ -200,7 +219,7 @@ async fn parts_of_a_split_request_stay_apart_whatever_becomes_of_them() {
     // Both are due at the same time, and a request has room for both; a failure in passing changes nothing of that.
     for _ in 0..3 {
         let claims = journal
-            .exchange(records, wish(4, 100))
+            .exchange(records, limits(4, 100))
             .await
             .unwrap()
             .claims;
@@ -222,10 +241,17 @@ async fn a_device_with_very_many_tasks_is_blocked_in_pieces_and_a_crash_loses_no
     let mut store = staged_rows(&folder, rows.collect()).await;
     {
         let mut journal = journal(&mut store).await;
-        let mut claims = journal.exchange(vec![], wish(4, 10)).await.unwrap().claims;
+        let mut claims = journal
+            .exchange(vec![], limits(4, 10))
+            .await
+            .unwrap()
+            .claims;
         assert_eq!(claims.len(), 1);
         let rejected = back(claims.remove(0), |_| Next::End(TaskState::Failed));
-        journal.exchange(vec![rejected], wish(0, 10)).await.unwrap();
+        journal
+            .exchange(vec![rejected], limits(0, 10))
+            .await
+            .unwrap();
         let failed = journal.counts().failed;
         assert!((2..TASKS / 2).contains(&failed), "{failed}");
     }
@@ -236,7 +262,7 @@ async fn a_device_with_very_many_tasks_is_blocked_in_pieces_and_a_crash_loses_no
     let mut pieces = 0;
     while journal.counts().pending > 0 {
         let before = journal.counts().failed;
-        let exchange = journal.exchange(vec![], wish(1, 10)).await.unwrap();
+        let exchange = journal.exchange(vec![], limits(1, 10)).await.unwrap();
         assert!(exchange.claims.is_empty() && exchange.more);
         let ended = journal.counts().failed - before;
         assert!((1..TASKS / 2).contains(&ended), "{ended}");
@@ -270,7 +296,7 @@ async fn large_payloads_wait_for_room_and_all_of_them_go() {
     for again in [true, false] {
         for _ in 0..3 {
             let exchange = journal
-                .exchange(std::mem::take(&mut records), wish(8, 10))
+                .exchange(std::mem::take(&mut records), limits(8, 10))
                 .await
                 .unwrap();
             sizes.push((exchange.claims.len(), exchange.full));
@@ -290,7 +316,7 @@ async fn large_payloads_wait_for_room_and_all_of_them_go() {
     assert!(sizes[0].1, "{sizes:?}");
     while journal.counts().pending > 0 {
         let claims = journal
-            .exchange(std::mem::take(&mut records), wish(8, 10))
+            .exchange(std::mem::take(&mut records), limits(8, 10))
             .await
             .unwrap()
             .claims

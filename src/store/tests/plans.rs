@@ -7,10 +7,10 @@ use crate::store::sample;
 
 /// Statements of the hot path, as `EXPLAIN QUERY PLAN` sees them; what they read must be reached by a key.
 const HOT: &[(&str, &str)] = &[
-    ("claiming what is due", crate::store::claim::DUE_TASKS),
-    ("claiming first sends", crate::store::claim::FIRST_TASKS),
-    ("a device's next task", crate::store::end::NEXT_TASKS),
-    ("when something is due", crate::store::journal::NEXT_DUE),
+    ("claiming what is due", crate::store::sqlite::DUE_TASKS),
+    ("claiming first sends", crate::store::sqlite::FIRST_TASKS),
+    ("a device's next task", crate::store::sqlite::NEXT_TASKS),
+    ("when something is due", crate::store::sqlite::NEXT_DUE),
     ("what is left of a canary", crate::store::canary::LEFT),
 ];
 

@@ -1,10 +1,11 @@
 //! Runs that are staged and pushed by hand, a request at a time.
 
 use crate::{
+    journal::{Claim, ClaimLimits, Journal, Next, Record, RequestEnd, Settlement},
     model::{
         AfterFailure, Class, History, Outcome, Payload, Row, RunState, TaskState, Ticket, Timestamp,
     },
-    store::{Claim, NewRun, Next, Record, RequestEnd, Run, Settlement, Store, Wish},
+    store::{NewRun, Run, Store},
 };
 
 /// Stages a run at the simulator: for each device its key and the service that it is to call. The product is PK.
@@ -56,19 +57,18 @@ pub(in crate::store) async fn push(
     now: Timestamp,
     ends: impl Fn(&str) -> (Class, Next),
 ) -> Vec<String> {
-    let mut journal = store
-        .journal(run.clone(), AfterFailure::Block)
+    let mut journal = Journal::open(store, run.clone(), AfterFailure::Block)
         .await
         .unwrap();
     journal.begin(now).await.unwrap();
-    journal.leave_alone(now).await.unwrap();
-    let mut wish = Wish {
+    journal.defer_throttled(now).await.unwrap();
+    let mut limits = ClaimLimits {
         probe: false,
         requests,
         chunk_size: 10,
         now,
     };
-    let claims = journal.exchange(vec![], wish).await.unwrap().claims;
+    let claims = journal.exchange(vec![], limits).await.unwrap().claims;
     let devices = claims
         .iter()
         .flat_map(|claim| &claim.members)
@@ -78,8 +78,8 @@ pub(in crate::store) async fn push(
         .into_iter()
         .map(|claim| back(claim, now, &ends))
         .collect();
-    wish.requests = 0;
-    journal.exchange(records, wish).await.unwrap();
+    limits.requests = 0;
+    journal.exchange(records, limits).await.unwrap();
     let state = match journal.counts().pending {
         0 => RunState::Complete,
         _ => RunState::Stopped,

@@ -1,4 +1,4 @@
-//! Who is left alone, and for how long.
+//! Whose tasks are deferred, and for how long.
 
 use std::time::Duration;
 
@@ -6,10 +6,12 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    journal::staleness::Leave,
-    model::{AfterFailure, TaskState},
+    journal::{
+        Claim, ClaimLimits, Journal, Next, Record, RequestEnd, Settlement, staleness::Leave,
+    },
+    model::{AfterFailure, Class, TaskState},
     store::{
-        RetryFilter, Store, Wish,
+        PushTransaction, RetryFilter, Store,
         tests::pushed::{accepted, push, staged},
     },
 };
@@ -138,12 +140,15 @@ async fn only_what_is_true_of_the_device_now_holds_it_back() {
             .await
             .unwrap();
     }
-    let mut journal = store
-        .journal(run.clone(), AfterFailure::Block)
+    let mut journal = Journal::open(&mut store, run.clone(), AfterFailure::Block)
         .await
         .unwrap();
-    assert_eq!(journal.leave_alone(NOW).await.unwrap(), 1);
-    assert_eq!(journal.leave_alone(NOW).await.unwrap(), 0, "once is enough");
+    assert_eq!(journal.defer_throttled(NOW).await.unwrap(), 1);
+    assert_eq!(
+        journal.defer_throttled(NOW).await.unwrap(),
+        0,
+        "once is enough"
+    );
     assert_eq!(journal.counts().snoozing, 1);
     assert_eq!(journal.latest_due(), Some(later(30)));
     let sent = push(&mut store, &run, 5, NOW, accepted).await;
@@ -156,21 +161,22 @@ async fn a_request_that_a_crash_left_open_has_the_members_it_was_sent_with() {
     let first = staged(&mut store, "first", &DEVICES, NOW).await;
     push(&mut store, &first, 1, NOW, two_throttled).await;
     let second = staged(&mut store, "second", &DEVICES, later(1)).await;
-    let mut journal = store.journal(second, AfterFailure::Block).await.unwrap();
-    journal.leave_alone(later(1)).await.unwrap();
-    let wish = Wish {
+    let mut journal = Journal::open(&mut store, second, AfterFailure::Block)
+        .await
+        .unwrap();
+    journal.defer_throttled(later(1)).await.unwrap();
+    let limits = ClaimLimits {
         probe: false,
         requests: 1,
         chunk_size: 10,
         now: later(1),
     };
-    let claims = journal.exchange(vec![], wish).await.unwrap().claims;
+    let claims = journal.exchange(vec![], limits).await.unwrap().claims;
     // What is put off afterwards is nothing that may be on its way.
-    assert_eq!(journal.leave_alone(later(2)).await.unwrap(), 0);
+    assert_eq!(journal.defer_throttled(later(2)).await.unwrap(), 0);
     let again = journal.reopen(claims[0].request).await.unwrap();
-    let members = |claim: &crate::store::Claim| -> Vec<TaskId> {
-        claim.members.iter().map(|member| member.task).collect()
-    };
+    let members =
+        |claim: &Claim| -> Vec<TaskId> { claim.members.iter().map(|member| member.task).collect() };
     assert_eq!(members(&again), members(&claims[0]));
     assert_eq!(again.members.len(), 4);
 }
@@ -212,14 +218,16 @@ async fn a_later_command_of_a_device_waits_for_the_pause_that_an_earlier_one_did
         .execute(&mut store.connection)
         .await
         .unwrap();
-    let mut journal = store.journal(run, AfterFailure::Continue).await.unwrap();
-    let mut wish = Wish {
+    let mut journal = Journal::open(&mut store, run, AfterFailure::Continue)
+        .await
+        .unwrap();
+    let mut limits = ClaimLimits {
         probe: false,
         requests: 5,
         chunk_size: 10,
         now: NOW,
     };
-    let mut claims = journal.exchange(vec![], wish).await.unwrap().claims;
+    let mut claims = journal.exchange(vec![], limits).await.unwrap().claims;
     let claim = claims.remove(0);
     let outcome = crate::model::Outcome {
         class: Class::Quota,
@@ -233,9 +241,9 @@ async fn a_later_command_of_a_device_waits_for_the_pause_that_an_earlier_one_did
         snoozed: Duration::from_secs(30),
         ..Default::default()
     };
-    let record = crate::store::Record {
+    let record = Record {
         claim,
-        end: crate::store::RequestEnd::Sent {
+        end: RequestEnd::Sent {
             sent_at: Some(NOW),
             finished_at: NOW,
             latency: None,
@@ -254,25 +262,25 @@ async fn a_later_command_of_a_device_waits_for_the_pause_that_an_earlier_one_did
             }],
         },
     };
-    let exchange = journal.exchange(vec![record], wish).await.unwrap();
+    let exchange = journal.exchange(vec![record], limits).await.unwrap();
     assert!(exchange.claims.is_empty());
     assert_eq!(exchange.next_due, Some(later(30)));
-    wish.now = later(30);
-    let claims = journal.exchange(vec![], wish).await.unwrap().claims;
+    limits.now = later(30);
+    let claims = journal.exchange(vec![], limits).await.unwrap().claims;
     assert_eq!(claims.len(), 1);
 }
 
 #[tokio::test]
 async fn a_throttle_of_the_future_puts_off_no_later_task() {
     let (_folder, mut store) = store().await;
-    staged(&mut store, "first", &DEVICES, NOW).await;
-    let (task, payload): (i64, i64) =
-        sqlx::query_as("SELECT id, payload_id FROM task WHERE device_key = 'DK1'")
-            .fetch_one(&mut store.connection)
-            .await
-            .unwrap();
+    let run = staged(&mut store, "first", &DEVICES, NOW).await;
+    let task: i64 = sqlx::query_scalar("SELECT id FROM task WHERE device_key = 'DK1'")
+        .fetch_one(&mut store.connection)
+        .await
+        .unwrap();
+    let task = TaskId(task);
     // Of now, and of a clock that was an hour ahead.
-    for (throttled_at, expected) in [(NOW, later(30)), (later(3_600), NOW)] {
+    for (throttled_at, expected) in [(NOW, Some(&later(30))), (later(3_600), None)] {
         sqlx::query(
             "INSERT OR REPLACE INTO device_throttle (device_key, product_key, class, throttled_at, until) VALUES ('DK1', 'PK', 2, ?, ?)",
         )
@@ -281,15 +289,9 @@ async fn a_throttle_of_the_future_puts_off_no_later_task() {
         .execute(&mut store.connection)
         .await
         .unwrap();
-        let mut due = [Due {
-            task: TaskId(task),
-            payload: crate::model::PayloadId(payload),
-            bundle: None,
-            not_before: NOW,
-            class: None,
-            history: crate::model::History::default(),
-        }];
-        put_off(&mut store.connection, &mut due, NOW).await.unwrap();
-        assert_eq!(due[0].not_before, expected);
+        let mut rows = store.transaction(run.id);
+        let until = rows.throttled_until(&[task], NOW).await.unwrap();
+        assert_eq!(until.get(&task), expected);
+        rows.roll_back().await;
     }
 }

@@ -14,7 +14,7 @@ const COPIES: usize = 3;
 
 /// The memory of the claims that have not been recorded.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Room {
+pub(super) struct Room {
     taken: usize,
     full: bool,
 }
@@ -26,7 +26,7 @@ impl Room {
     }
 
     /// Whether something did not fit.
-    pub(in crate::store) fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.full
     }
 
@@ -47,7 +47,7 @@ impl Room {
     }
 
     /// Gives the room of a request back, which a process before this one may have taken.
-    pub(in crate::store) fn give_back(&mut self, payload: &Arc<Payload>) {
+    pub(super) fn give_back(&mut self, payload: &Arc<Payload>) {
         self.taken = self.taken.saturating_sub(COPIES * payload.bytes());
     }
 }

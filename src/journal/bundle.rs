@@ -1,0 +1,255 @@
+//! Bundles: tasks that travel together and are never merged with others, since a request of them was refused.
+
+use std::collections::HashMap;
+
+use super::request::{Claim, Next, Settlement};
+use crate::{
+    model::{BundleId, Class, Standing},
+    store::{Bundle, Changes, NewBundle},
+};
+
+/// What a push knows of its bundles.
+#[derive(Debug)]
+pub(super) struct Bundles {
+    next: BundleId,
+    /// How the requests stand that were refused and are kept together.
+    standings: HashMap<BundleId, Standing>,
+}
+
+impl Bundles {
+    pub(super) fn new(
+        next: BundleId,
+        standings: impl IntoIterator<Item = (BundleId, Standing)>,
+    ) -> Self {
+        Self {
+            next,
+            standings: standings.into_iter().collect(),
+        }
+    }
+
+    /// How a request that is kept together stands.
+    pub(super) fn standing(&self, bundle: Option<BundleId>) -> Standing {
+        bundle
+            .and_then(|bundle| self.standings.get(&bundle))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Whether any of them is a suspect.
+    pub(super) fn has_suspects(&self) -> bool {
+        self.standings.values().any(|standing| standing.suspect)
+    }
+
+    /// Makes the bundles of a request that is split.
+    pub(super) fn split(
+        &mut self,
+        changes: &mut Changes,
+        claim: &Claim,
+        tasks: &[Settlement],
+        together: Option<Standing>,
+    ) -> [Option<BundleId>; 2] {
+        let suspect = together.unwrap_or(claim.standing).suspect;
+        let of_size = !suspect
+            && tasks
+                .iter()
+                .all(|task| task.outcome.class == Class::Rejected);
+        [false, true].map(|second_half| {
+            let devices = tasks
+                .iter()
+                .filter(|task| task.next == Next::Split { second_half })
+                .count();
+            (devices > 0).then(|| {
+                let standing = Standing {
+                    suspect,
+                    ..Standing::default()
+                };
+                let bundle = self.make(changes, claim, devices, standing, of_size);
+                if suspect {
+                    self.standings.insert(bundle, standing);
+                }
+                bundle
+            })
+        })
+    }
+
+    /// Keeps the tasks of a refused request together, and remembers how it stands.
+    pub(super) fn keep_together(
+        &mut self,
+        changes: &mut Changes,
+        claim: &mut Claim,
+        tasks: &[Settlement],
+        standing: Standing,
+    ) {
+        let stays = |task: &Settlement| {
+            matches!(
+                task.next,
+                Next::Again {
+                    keep_bundle: true,
+                    ..
+                }
+            )
+        };
+        if !tasks.iter().any(stays) {
+            return;
+        }
+        let known = |standing: Standing| (standing.refusals, standing.suspect);
+        let bundle = match claim.bundle {
+            Some(bundle) => {
+                if known(claim.standing) != known(standing) {
+                    changes.standings.push((bundle, standing));
+                }
+                bundle
+            }
+            None => self.make(changes, claim, claim.members.len(), standing, false),
+        };
+        claim.bundle = Some(bundle);
+        self.standings.insert(bundle, standing);
+    }
+
+    fn make(
+        &mut self,
+        changes: &mut Changes,
+        claim: &Claim,
+        devices: usize,
+        standing: Standing,
+        of_size: bool,
+    ) -> BundleId {
+        let bundle = self.next;
+        self.next = BundleId(bundle.0 + 1);
+        changes.bundles.push(NewBundle {
+            bundle,
+            parent: claim.request,
+            devices,
+            standing,
+            of_size,
+        });
+        bundle
+    }
+}
+
+/// Bundles that are answered, each with the other one of its request.
+#[derive(Debug, Default)]
+pub(super) struct Halves(Vec<Bundle>);
+
+impl Halves {
+    pub(super) fn new(bundles: Vec<Bundle>) -> Self {
+        Self(bundles)
+    }
+
+    /// Notes whether a request of so many devices of a bundle was answered device by device, or refused as a whole; a part of one that
+    /// passes says nothing of the whole. Gives the size of the request that it came from, and of its larger half, when both halves have
+    /// now passed.
+    pub(super) fn answered(
+        &mut self,
+        changes: &mut Changes,
+        bundle: BundleId,
+        devices: u32,
+        passed: bool,
+    ) -> Option<(u32, u32)> {
+        if let Some(own) = self.0.iter_mut().find(|half| half.id == bundle)
+            && own.passed.is_none()
+            && (!passed || own.devices == devices)
+        {
+            own.passed = Some(passed);
+            changes.answered_bundles.push((bundle, passed));
+        }
+        if !passed {
+            return None;
+        }
+        let both_passed = self
+            .beside(bundle)
+            .all(|half| half.passed == Some(true) && half.of_size);
+        if !both_passed || self.beside(bundle).count() < 2 {
+            return None;
+        }
+        let whole = self.beside(bundle).map(|half| half.parent_devices).max()?;
+        Some((whole, self.beside(bundle).map(|half| half.devices).max()?))
+    }
+
+    /// How many halves of the bundle's request were refused as a whole.
+    pub(super) fn refused(&self, bundle: BundleId) -> usize {
+        self.beside(bundle)
+            .filter(|half| half.passed == Some(false))
+            .count()
+    }
+
+    /// The bundle and those of the same request.
+    fn beside(&self, bundle: BundleId) -> impl Iterator<Item = &Bundle> {
+        let parent = self
+            .0
+            .iter()
+            .find(|half| half.id == bundle)
+            .map(|half| half.parent);
+        self.0
+            .iter()
+            .filter(move |half| Some(half.parent) == parent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RequestId;
+
+    fn half(bundle: i64, devices: u32, of_size: bool) -> Bundle {
+        Bundle {
+            id: BundleId(bundle),
+            parent: RequestId(bundle / 10),
+            parent_devices: 9,
+            devices,
+            passed: None,
+            of_size,
+        }
+    }
+
+    #[test]
+    fn both_halves_prove_a_size_and_one_does_not() {
+        // Of another request, between the two.
+        let rows = vec![half(10, 5, true), half(20, 2, true), half(11, 4, true)];
+        let mut halves = Halves::new(rows);
+        let mut changes = Changes::default();
+        let mut answered = |bundle, devices, passed| {
+            halves.answered(&mut changes, BundleId(bundle), devices, passed)
+        };
+        assert_eq!(answered(10, 5, true), None);
+        assert_eq!(answered(20, 2, true), None, "it stands alone");
+        assert_eq!(answered(11, 4, true), Some((9, 5)));
+        let expected = [10, 20, 11].map(|bundle| (BundleId(bundle), true));
+        assert_eq!(changes.answered_bundles, expected);
+    }
+
+    /// Every pair of answers, for a whole bundle or a part of it, about the size or not.
+    #[test]
+    fn only_whole_halves_that_pass_prove_anything() {
+        for first in [true, false] {
+            for second in [true, false] {
+                for whole in [true, false] {
+                    for of_size in [true, false] {
+                        let rows = vec![half(10, 5, true), half(11, 4, of_size)];
+                        let mut halves = Halves::new(rows);
+                        let mut changes = Changes::default();
+                        let devices = if whole { 5 } else { 3 };
+                        halves.answered(&mut changes, BundleId(10), devices, first);
+                        let found = halves.answered(&mut changes, BundleId(11), 4, second);
+                        let proves = first && second && whole && of_size;
+                        let case = (first, second, whole, of_size);
+                        assert_eq!(found, proves.then_some((9, 5)), "{case:?}");
+                        let refused = usize::from(!first) + usize::from(!second);
+                        assert_eq!(halves.refused(BundleId(10)), refused, "{case:?}");
+                        assert_eq!(halves.refused(BundleId(11)), refused, "{case:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_answer_of_a_bundle_stays() {
+        let mut halves = Halves::new(vec![half(10, 5, true), half(11, 4, true)]);
+        let mut changes = Changes::default();
+        halves.answered(&mut changes, BundleId(10), 5, false);
+        halves.answered(&mut changes, BundleId(10), 5, true);
+        assert_eq!(changes.answered_bundles, [(BundleId(10), false)]);
+        assert_eq!(halves.answered(&mut changes, BundleId(11), 4, true), None);
+    }
+}

@@ -1,0 +1,259 @@
+//! The journal of one run while it is pushed: what came back goes in and what is to be sent comes out, in one transaction.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use super::{
+    canary::{self, CanaryState, Choice, OpenCanary},
+    request::{Claim, ClaimLimits, Exchange, Record},
+    state::PushState,
+};
+use crate::{
+    model::{AfterFailure, Canary, CanaryVerdict, Counts, RequestId, RunState, Timestamp},
+    store::{Missing, NewCanary, Run, Store, StoreError, Tally},
+};
+
+/// One run being pushed.
+#[derive(Debug)]
+pub struct Journal<'s> {
+    store: &'s mut Store,
+    state: PushState,
+    /// Of the ended tasks, those that ended in outages.
+    excused: BTreeMap<Tally, u64>,
+    /// Exchanges since the length of the log was last looked at.
+    exchanges: u32,
+}
+
+/// After so many exchanges the length of the log is looked at, which is a trip of its own.
+const EXCHANGES: u32 = 16;
+
+impl<'s> Journal<'s> {
+    /// Begins to push a run.
+    pub async fn open(
+        store: &'s mut Store,
+        run: Run,
+        after_failure: AfterFailure,
+    ) -> Result<Self, StoreError> {
+        let mut rows = store.push_rows(run.id).await?;
+        let excused = std::mem::take(&mut rows.excused).into_iter().collect();
+        Ok(Self {
+            store,
+            state: PushState::new(run, after_failure, rows),
+            excused,
+            exchanges: 0,
+        })
+    }
+
+    /// The run, with what has been found out about the platform so far.
+    pub fn run(&self) -> &Run {
+        self.state.run()
+    }
+
+    /// How many tasks are in which state, as of the last commit.
+    pub fn counts(&self) -> Counts {
+        self.state.counts()
+    }
+
+    /// How many tasks have ended how, as of the last commit.
+    pub fn tally(&self) -> impl Iterator<Item = (Tally, u64)> {
+        self.state.tasks().counts.ended()
+    }
+
+    /// How many of them ended in outages, as far as earlier pushes found out.
+    pub(crate) fn excused(&self) -> &BTreeMap<Tally, u64> {
+        &self.excused
+    }
+
+    /// Notes that so many more of them ended in an outage.
+    pub(crate) async fn excuse(&mut self, more: &BTreeMap<Tally, u64>) -> Result<(), StoreError> {
+        self.store.excuse(self.state.run().id, more).await
+    }
+
+    /// The latest time at which a waiting task becomes due.
+    pub fn latest_due(&self) -> Option<Timestamp> {
+        self.state.tasks().waiting.latest()
+    }
+
+    /// Records what became of requests, and claims others, in one transaction. After an error nothing of it has happened in the
+    /// database, and the journal must not be used again.
+    pub async fn exchange(
+        &mut self,
+        records: Vec<Record>,
+        limits: ClaimLimits,
+    ) -> Result<Exchange, StoreError> {
+        let mut rows = self.store.transaction(self.state.run().id);
+        let exchange = Box::pin(self.state.exchange(&mut rows, records, limits)).await;
+        if exchange.is_err() {
+            rows.roll_back().await;
+            return exchange;
+        }
+        self.exchanges += 1;
+        if self.exchanges >= EXCHANGES {
+            self.exchanges = 0;
+            self.store.tidy().await?;
+        }
+        exchange
+    }
+
+    /// Notes that the run is being pushed. From now on a log that is lost will be noticed.
+    pub async fn begin(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.store.begin_push(self.state.run(), now).await
+    }
+
+    /// Brings forward what is due later than `latest`; gives how many tasks that concerns.
+    pub async fn clamp_due(&mut self, latest: Timestamp) -> Result<u64, StoreError> {
+        let clamped = self.store.clamp_due(self.state.run().id, latest).await?;
+        self.state.tasks_mut().waiting.clamp(latest);
+        Ok(clamped)
+    }
+
+    /// Notes how the push ended.
+    pub async fn end(&mut self, state: RunState, now: Timestamp) -> Result<(), StoreError> {
+        self.store.end_push(self.state.run(), state, now).await
+    }
+
+    /// Ends every pending task as skipped, but those of which any send is in doubt: they end in doubt, since nobody knows whether they
+    /// were acted on, and skipped would say that they were not. Gives how many ended. Claims without an end must have been recorded before.
+    pub async fn cancel(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+        self.store.cancel(self.state.run(), now).await
+    }
+
+    /// How long a statement waits for another process that holds a write transaction.
+    pub async fn wait_for_others(&mut self, patience: Duration) -> Result<(), StoreError> {
+        self.store.wait_for_others(patience).await
+    }
+
+    /// The same as when the database was opened.
+    pub async fn wait_as_usual(&mut self) -> Result<(), StoreError> {
+        self.store.wait_as_usual().await
+    }
+
+    /// What somebody has taken away since the push began. Costs two calls of the system.
+    pub fn missing(&self) -> Option<Missing> {
+        self.store.missing()
+    }
+
+    /// The requests a second that the run's platform was last found to take; `None` when it has refused none.
+    pub async fn found_rate(&mut self) -> Result<Option<f64>, StoreError> {
+        self.store
+            .found_rate(&self.state.run().about.base_url)
+            .await
+    }
+
+    /// Notes the requests a second that the run's platform takes, or that nothing is known of a limit.
+    pub async fn keep_rate(&mut self, rate: Option<f64>, now: Timestamp) -> Result<(), StoreError> {
+        let base_url = &self.state.run().about.base_url;
+        self.store.keep_rate(base_url, rate, now).await
+    }
+
+    /// The claims that have no end: a process was ended between the claim and its record, so that nobody knows whether they were sent.
+    pub async fn unfinished(&mut self) -> Result<Vec<RequestId>, StoreError> {
+        self.store.unfinished(self.state.run().id).await
+    }
+
+    /// One of the claims that have no end, as it was made.
+    pub async fn reopen(&mut self, request: RequestId) -> Result<Claim, StoreError> {
+        let open = self.store.open_request(request).await?;
+        Ok(Claim {
+            request,
+            payload_id: open.payload_id,
+            payload: Arc::new(open.payload),
+            bundle: open.bundle,
+            standing: self.state.bundles().standing(open.bundle),
+            members: open.members,
+        })
+    }
+
+    /// Defers the tasks of devices that the platform has throttled, until their pauses end, and gives how many. They leave the first
+    /// sends, since those go out in the order of their ids; nothing of the pause counts towards `--max-snooze`. Has to come before the
+    /// first claim, and again when a canary has passed: until then `due` has nothing but the canary's tasks.
+    pub async fn defer_throttled(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+        let canary_is_open = self.state.tasks().canary.is_open();
+        let first_sends = Some(self.state.next_task()).filter(|_| !canary_is_open);
+        let deferred = self
+            .store
+            .defer_throttled(self.state.run(), first_sends, now)
+            .await?;
+        let tasks = self.state.tasks_mut();
+        tasks.counts.snooze(deferred.first);
+        tasks.waiting.found_latest(deferred.latest_due);
+        Ok(deferred.first + deferred.due)
+    }
+
+    /// The run's canary, when it goes first now.
+    pub fn canary(&self) -> Option<OpenCanary> {
+        match self.state.tasks().canary {
+            CanaryState::Open(open) => Some(open),
+            CanaryState::None | CanaryState::Passed { .. } => None,
+        }
+    }
+
+    /// Tasks accepted since the canary passed, or since the run began when it has none.
+    pub fn accepted_after_canary(&self) -> u64 {
+        let tasks = self.state.tasks();
+        tasks.canary.accepted_since(self.counts().accepted)
+    }
+
+    /// Chooses a canary of this size, when the run has none and nothing of it has been claimed. The same seed chooses the same devices.
+    pub async fn choose_canary(
+        &mut self,
+        asked: Canary,
+        pause: bool,
+        seed: u64,
+        now: Timestamp,
+    ) -> Result<Choice, StoreError> {
+        match self.state.tasks().canary {
+            CanaryState::Passed { .. } => return Ok(Choice::None),
+            CanaryState::Open(mut open) => {
+                if pause && !open.pause {
+                    self.store.pause_canary(self.state.run()).await?;
+                    open.pause = true;
+                    self.state.tasks_mut().canary = CanaryState::Open(open);
+                }
+                return Ok(Choice::Open(open));
+            }
+            CanaryState::None => {}
+        }
+        if asked == Canary::None {
+            return Ok(Choice::None);
+        }
+        let run = self.state.run();
+        // Whether anything of the run has ever been claimed, or opened again after its end.
+        if self.store.has_due(run).await? || self.state.next_task() > run.first_task {
+            return Ok(Choice::TooLate);
+        }
+        let followers = self.store.followers(run).await?;
+        let devices = canary::devices(run.tasks, self.tally(), followers);
+        let Some(wanted) = canary::size(asked, devices) else {
+            return Ok(Choice::WholeFleet { devices });
+        };
+        let canary = NewCanary {
+            asked,
+            devices: wanted,
+            pause,
+            seed,
+        };
+        self.store.choose_canary(run, canary, now).await?;
+        let open = OpenCanary {
+            devices: wanted,
+            left: wanted,
+            pause,
+        };
+        let tasks = self.state.tasks_mut();
+        tasks.canary = CanaryState::Open(open);
+        tasks.waiting.changed();
+        Ok(Choice::Chosen(open))
+    }
+
+    /// Notes how the canary was judged: from now on the other devices go.
+    pub async fn end_canary(
+        &mut self,
+        verdict: CanaryVerdict,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let accepted = self.counts().accepted;
+        let run = self.state.run();
+        self.store.end_canary(run, verdict, accepted, now).await?;
+        self.state.tasks_mut().canary = CanaryState::Passed { accepted };
+        Ok(())
+    }
+}

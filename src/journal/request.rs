@@ -1,0 +1,161 @@
+//! Requests: what is claimed, and what became of it.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    model::{BundleId, Outcome, Payload, PayloadId, RequestId, Standing, TaskState, Timestamp},
+    store::Member,
+};
+
+/// A request to be sent, and its members. On the disk before anybody sees it.
+#[derive(Debug)]
+pub struct Claim {
+    /// The request.
+    pub request: RequestId,
+    /// Its payload.
+    pub payload_id: PayloadId,
+    /// Its payload.
+    pub payload: Arc<Payload>,
+    /// The bundle that it is, or is part of.
+    pub bundle: Option<BundleId>,
+    /// How it stands when it was refused before.
+    pub standing: Standing,
+    /// The tasks, at least one; no device twice.
+    pub members: Vec<Member>,
+}
+
+/// What became of one request.
+#[derive(Debug)]
+pub struct Record {
+    /// The request and its members.
+    pub claim: Claim,
+    /// What became of it.
+    pub end: RequestEnd,
+}
+
+impl Record {
+    /// Whether a device has accepted its payload.
+    pub(super) fn has_acceptance(&self) -> bool {
+        match &self.end {
+            RequestEnd::Released => false,
+            RequestEnd::Sent { tasks, .. } => tasks
+                .iter()
+                .any(|task| task.next == Next::End(TaskState::Accepted)),
+        }
+    }
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum RequestEnd {
+    /// It was never sent: its tasks are pending as before.
+    Released,
+    /// It was sent, or at least tried.
+    Sent {
+        /// When the send began; not known when the process ended meanwhile.
+        sent_at: Option<Timestamp>,
+        /// When the reply had been read, or the send had failed.
+        finished_at: Timestamp,
+        /// From the one to the other.
+        latency: Option<Duration>,
+        /// The status of the reply.
+        http_status: Option<u16>,
+        /// The top-level code of the reply.
+        code: Option<i64>,
+        /// The top-level message of the reply.
+        message: Option<Box<str>>,
+        /// Why there is no reply.
+        error: Option<Box<str>>,
+        /// Whether the request was answered device by device; `Some(false)` when it was refused as a whole.
+        passed: Option<bool>,
+        /// How it stands, when it was refused as a whole and stays together.
+        together: Option<Standing>,
+        /// That the payload or product as such was refused, with the code.
+        refused: Option<(Refused, i64)>,
+        /// What follows for each member, in their order.
+        tasks: Vec<Settlement>,
+    },
+}
+
+/// What a refusal of a whole request is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The payload.
+    Payload,
+    /// The product.
+    Product,
+}
+
+/// What a send came to for one task, and what follows.
+#[derive(Debug)]
+pub struct Settlement {
+    /// What it came to.
+    pub outcome: Outcome,
+    /// The task's history with this send in it.
+    pub history: crate::model::History,
+    /// What follows.
+    pub next: Next,
+    /// Before when the device's next task is not sent, once this one has ended; at once when `None`.
+    pub next_task_at: Option<Timestamp>,
+}
+
+/// What follows for a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// It has ended.
+    End(TaskState),
+    /// It is sent again.
+    Again {
+        /// Not before this time.
+        due_at: Timestamp,
+        /// Whether it stays in its bundle.
+        keep_bundle: bool,
+    },
+    /// It is sent again at once, with one half of its request.
+    Split {
+        /// Which half.
+        second_half: bool,
+    },
+}
+
+/// What may be claimed in an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimLimits {
+    /// The most requests to claim.
+    pub requests: usize,
+    /// The most devices in one of them, if the run's own limit is not lower.
+    pub chunk_size: u32,
+    /// Whether it is a request of one device, to see whether the platform is there.
+    pub probe: bool,
+    /// The present time.
+    pub now: Timestamp,
+}
+
+/// What an exchange gave. All of it is on the disk.
+#[derive(Debug, Default)]
+pub struct Exchange {
+    /// The requests to send.
+    pub claims: Vec<Claim>,
+    /// Whether there may be more to claim right now.
+    pub more: bool,
+    /// Whether what was left has to wait until a request is done, or memory would run out.
+    pub full: bool,
+    /// When the next waiting task becomes due; it may have passed when there is more to claim.
+    pub next_due: Option<Timestamp>,
+    /// What was found out about the platform.
+    pub findings: Vec<Finding>,
+}
+
+/// Something that replies together say of the platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// Both halves of a refused request passed: the platform takes at most this many devices in one.
+    ChunkLimit(u32),
+    /// A payload or product is refused as such; its other tasks fail unsent.
+    Ended {
+        /// The code that the platform gave.
+        code: i64,
+        /// What is refused, for a person.
+        what: String,
+    },
+}

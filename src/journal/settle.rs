@@ -1,0 +1,134 @@
+//! What is written of requests that have ended, and of each of their tasks.
+
+use super::{
+    ending::Ending,
+    request::{Claim, Next, RequestEnd, Settlement},
+    throttled::throttle_of,
+};
+use crate::{
+    model::{BundleId, Timestamp},
+    store::{Attempt, Changes, Due, EndedTask, FinishedRequest},
+};
+
+/// What is written of a request that has ended.
+pub(super) fn finished(claim: &Claim, end: &mut RequestEnd, now: Timestamp) -> FinishedRequest {
+    match end {
+        RequestEnd::Released => FinishedRequest {
+            request: claim.request,
+            sent_at: None,
+            finished_at: now,
+            latency: None,
+            http_status: None,
+            code: None,
+            message: None,
+            error: None,
+            released: true,
+        },
+        RequestEnd::Sent {
+            sent_at,
+            finished_at,
+            latency,
+            http_status,
+            code,
+            message,
+            error,
+            ..
+        } => FinishedRequest {
+            request: claim.request,
+            sent_at: *sent_at,
+            finished_at: *finished_at,
+            latency: *latency,
+            http_status: *http_status,
+            code: *code,
+            message: message.take(),
+            error: error.take(),
+            released: false,
+        },
+    }
+}
+
+/// What follows for tasks, gathered over all requests of an exchange.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    pub(super) due: Vec<Due>,
+    pub(super) ended: Vec<Ending>,
+}
+
+impl Settled {
+    /// Tasks of a request that was not sent are pending as before.
+    pub(super) fn release(&mut self, claim: Claim, now: Timestamp) {
+        self.due.extend(claim.members.into_iter().map(|member| Due {
+            task: member.task,
+            payload: claim.payload_id,
+            bundle: claim.bundle,
+            not_before: now,
+            class: member.class,
+            history: member.history,
+        }));
+    }
+
+    /// Tasks of a request that was sent; `halves` are the bundles of a request that is split.
+    pub(super) fn settle(
+        &mut self,
+        changes: &mut Changes,
+        claim: Claim,
+        tasks: Vec<Settlement>,
+        halves: [Option<BundleId>; 2],
+        now: Timestamp,
+    ) {
+        let alone = tasks.len() == 1;
+        for (member, settlement) in claim.members.into_iter().zip(tasks) {
+            changes.throttles.extend(throttle_of(
+                &claim.payload,
+                &member,
+                alone,
+                &settlement,
+                now,
+            ));
+            let Settlement {
+                outcome,
+                history,
+                next,
+                next_task_at,
+            } = settlement;
+            let (bundle, not_before) = match next {
+                Next::End(state) => {
+                    self.ended.push(Ending {
+                        task: EndedTask {
+                            task: member.task,
+                            state,
+                            class: Some(outcome.class),
+                            code: outcome.code,
+                            message: outcome.message,
+                            ticket: outcome.ticket,
+                            request: Some(claim.request),
+                            sends: history.sends,
+                        },
+                        was_due: member.was_due,
+                        next_task_at,
+                    });
+                    continue;
+                }
+                Next::Again {
+                    due_at,
+                    keep_bundle,
+                } => (claim.bundle.filter(|_| keep_bundle), due_at),
+                Next::Split { second_half } => (halves[usize::from(second_half)], now),
+            };
+            self.due.push(Due {
+                task: member.task,
+                payload: claim.payload_id,
+                bundle,
+                not_before,
+                class: Some(outcome.class),
+                history,
+            });
+            changes.attempts.push(Attempt {
+                task: member.task,
+                number: history.sends,
+                request: claim.request,
+                outcome,
+            });
+        }
+    }
+}

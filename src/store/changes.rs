@@ -1,0 +1,39 @@
+//! What an exchange changes, by kind, so that each kind is one statement of many rows.
+
+use super::row::{
+    AcceptedRange, Attempt, DeviceThrottle, Due, EndedTask, FinishedRequest, NewBundle, NewRequest,
+    Refusal, Tally,
+};
+use crate::model::{BundleId, PayloadId, RequestId, Sizes, Standing, TaskId};
+
+/// Changes that are written together, in the order of the fields.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    pub(crate) finished: Vec<FinishedRequest>,
+    /// Payloads that a device has accepted.
+    pub(crate) accepted_payloads: Vec<PayloadId>,
+    pub(crate) sizes: Option<Sizes>,
+    pub(crate) bundles: Vec<NewBundle>,
+    /// Whether a request of all devices of a bundle was answered device by device.
+    pub(crate) answered_bundles: Vec<(BundleId, bool)>,
+    pub(crate) standings: Vec<(BundleId, Standing)>,
+    pub(crate) refusals: Vec<Refusal>,
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) throttles: Vec<DeviceThrottle>,
+    /// A task that leaves the first sends, and is due at once.
+    pub(crate) pulled_forward: Option<(TaskId, PayloadId)>,
+    /// Tasks that wait, whether they were in `due` or not.
+    pub(crate) due: Vec<Due>,
+    pub(crate) accepted_ranges: Vec<AcceptedRange>,
+    /// Tasks that have ended outside those ranges.
+    pub(crate) ended: Vec<EndedTask>,
+    /// Those of the ended tasks that were in `due`.
+    pub(crate) no_longer_due: Vec<TaskId>,
+    pub(crate) requests: Vec<NewRequest>,
+    /// Tasks of `due` that are members of a request now.
+    pub(crate) in_flight: Vec<(TaskId, RequestId)>,
+    /// First sends have been claimed up to here.
+    pub(crate) next_task: Option<TaskId>,
+    /// What is added to the counts of ended tasks.
+    pub(crate) tally: Vec<(Tally, u64)>,
+}

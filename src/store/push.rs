@@ -1,0 +1,207 @@
+//! What the store keeps of a push: what it begins with, and how it begins and ends.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use sqlx::SqliteConnection;
+
+use super::{
+    Run, Store, StoreError,
+    bulk::Bulk,
+    canary::read_canary,
+    identity::log_path,
+    open::BUSY_TIMEOUT,
+    presence::FileId,
+    row::{PushRows, Tally},
+    sqlite::{Transaction, refusal},
+    writes::Writes,
+};
+use crate::model::{
+    BundleId, Class, RequestId, RunId, RunState, Standing, TaskId, TaskState, Timestamp,
+};
+
+static EXCUSE: Bulk = Bulk::insert(
+    "INSERT INTO excused (run_id, state, class, code, n)",
+    "(?,?,?,?,?)",
+    "ON CONFLICT DO UPDATE SET n = n + excluded.n",
+);
+
+impl Store {
+    /// What a push begins with.
+    pub(crate) async fn push_rows(&mut self, run: RunId) -> Result<PushRows, StoreError> {
+        let connection = &mut self.connection;
+        let (next_task, next_request, next_bundle): (i64, i64, i64) = sqlx::query_as(
+            "SELECT next_task, \
+             max(coalesce((SELECT max(id) FROM request), 0), coalesce((SELECT max(last_request) FROM pruned_run), 0)) + 1, \
+             coalesce((SELECT max(id) FROM bundle), 0) + 1 FROM run WHERE id = ?",
+        )
+        .bind(run.0)
+        .fetch_one(&mut *connection)
+        .await?;
+        let (snoozing, in_flight, latest_due): (i64, i64, Option<i64>) = sqlx::query_as(
+            "SELECT \
+             (SELECT count(*) FROM due WHERE run_id = ?1 AND due_at IS NOT NULL AND class IN (2, 3)), \
+             (SELECT coalesce(sum(devices), 0) FROM request WHERE run_id = ?1 AND finished_at IS NULL), \
+             (SELECT max(due_at) FROM due WHERE run_id = ?1 AND due_at IS NOT NULL)",
+        )
+        .bind(run.0)
+        .fetch_one(&mut *connection)
+        .await?;
+        let tally = "SELECT state, class, code, n FROM tally WHERE run_id = ?";
+        let excused = "SELECT state, class, code, n FROM excused WHERE run_id = ?";
+        let refusals = sqlx::query(
+            "SELECT payload_id, product_key, code, request_id, requests, devices, ended FROM refusal WHERE run_id = ? AND ended = 1",
+        )
+        .bind(run.0)
+        .fetch_all(&mut *connection)
+        .await?;
+        Ok(PushRows {
+            next_task: TaskId(next_task),
+            next_request: RequestId(next_request),
+            next_bundle: BundleId(next_bundle),
+            snoozing: snoozing.unsigned_abs(),
+            in_flight: in_flight.unsigned_abs(),
+            latest_due: latest_due.map(Timestamp),
+            tally: read_tally(connection, run, tally).await?,
+            excused: read_tally(connection, run, excused).await?,
+            refusals: refusals.iter().map(refusal).collect::<Result<_, _>>()?,
+            standings: read_standings(connection, run).await?,
+            canary: read_canary(connection, run).await?,
+        })
+    }
+
+    /// Begins a transaction of the push of a run.
+    pub(crate) fn transaction(&mut self, run: RunId) -> Transaction<'_> {
+        Transaction::begin(&mut self.connection, run)
+    }
+
+    /// Looks at the length of the log, and shortens it when it is long.
+    pub(crate) async fn tidy(&mut self) -> Result<(), StoreError> {
+        self.seal_when_long().await
+    }
+
+    /// Notes that a run is being pushed. From now on a log that is lost will be noticed.
+    pub(crate) async fn begin_push(&mut self, run: &Run, now: Timestamp) -> Result<(), StoreError> {
+        self.seal_alone(true).await?;
+        self.seal().await?;
+        self.log = FileId::at(&log_path(&self.path)).ok().flatten();
+        self.set_running(run.id, now).await
+    }
+
+    /// Notes how the push of a run ended.
+    pub(crate) async fn end_push(
+        &mut self,
+        run: &Run,
+        state: RunState,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.seal_alone(false).await?;
+        self.set_state(run.id, state, now).await
+    }
+
+    /// Notes that so many more tasks ended in an outage.
+    pub(crate) async fn excuse(
+        &mut self,
+        run: RunId,
+        more: &BTreeMap<Tally, u64>,
+    ) -> Result<(), StoreError> {
+        let mut writes = Writes::begin(&mut self.connection);
+        let written = writes
+            .bulk(&EXCUSE, more, |values, (key, n)| {
+                values
+                    .bind(run.0)
+                    .bind(key.state as u8)
+                    .bind(key.class.map_or(0, |class| class as u8))
+                    .bind(key.code.unwrap_or(0))
+                    .bind(*n as i64)
+            })
+            .await;
+        if let Err(error) = written {
+            writes.roll_back().await;
+            return Err(error.into());
+        }
+        writes.commit().await?;
+        Ok(())
+    }
+
+    /// Brings forward what is due later than `latest`; gives how many tasks that concerns.
+    pub(crate) async fn clamp_due(
+        &mut self,
+        run: RunId,
+        latest: Timestamp,
+    ) -> Result<u64, StoreError> {
+        Ok(
+            sqlx::query("UPDATE due SET due_at = ?2 WHERE run_id = ?1 AND due_at > ?2")
+                .bind(run.0)
+                .bind(latest.0)
+                .execute(&mut self.connection)
+                .await?
+                .rows_affected(),
+        )
+    }
+
+    /// How long a statement waits for another process that holds a write transaction.
+    pub(crate) async fn wait_for_others(&mut self, patience: Duration) -> Result<(), StoreError> {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+            "PRAGMA busy_timeout = {}",
+            patience.as_millis().min(i32::MAX as u128)
+        )))
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+
+    /// The same as when the database was opened.
+    pub(crate) async fn wait_as_usual(&mut self) -> Result<(), StoreError> {
+        self.wait_for_others(BUSY_TIMEOUT).await
+    }
+}
+
+/// Reads counts of ended tasks.
+async fn read_tally(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    select: &'static str,
+) -> Result<Vec<(Tally, u64)>, StoreError> {
+    sqlx::query_as::<_, (i64, i64, i64, i64)>(select)
+        .bind(run.0)
+        .fetch_all(connection)
+        .await?
+        .into_iter()
+        .map(|(state, class, code, n)| {
+            let key = tally(state, class, code)
+                .ok_or_else(|| StoreError::Damaged(format!("a tally has the state {state}")))?;
+            Ok((key, n.unsigned_abs()))
+        })
+        .collect()
+}
+
+/// What tasks are counted by, in the numbers of the tables.
+pub(super) fn tally(state: i64, class: i64, code: i64) -> Option<Tally> {
+    Some(Tally {
+        state: TaskState::from_number(state)?,
+        class: Class::from_number(class),
+        code: (code != 0).then_some(code),
+    })
+}
+
+/// How the requests of a run stand that were refused and are kept together.
+async fn read_standings(
+    connection: &mut SqliteConnection,
+    run: RunId,
+) -> Result<Vec<(BundleId, Standing)>, StoreError> {
+    let rows: Vec<(i64, u32, bool)> = sqlx::query_as(
+        "SELECT id, refusals, suspect FROM bundle WHERE run_id = ? AND (refusals > 0 OR suspect = 1)",
+    )
+    .bind(run.0)
+    .fetch_all(connection)
+    .await?;
+    let standing = |refusals, suspect| Standing {
+        refusals,
+        suspect,
+        ..Standing::default()
+    };
+    Ok(rows
+        .into_iter()
+        .map(|(bundle, refusals, suspect)| (BundleId(bundle), standing(refusals, suspect)))
+        .collect())
+}

@@ -1,0 +1,81 @@
+//! What a push asks of a store: rows to decide by, and changes to write.
+
+use std::collections::HashMap;
+
+use super::{
+    StoreError,
+    changes::Changes,
+    row::{Blocker, Bundle, DueTask, FirstTask, NextTask, ProbeTask, Refusal, RefusalKey},
+};
+use crate::model::{BundleId, Payload, PayloadId, TaskId, Timestamp};
+
+/// One transaction of the push of one run. What is read sees what has been written before; nothing of it is in the database until it is
+/// committed, and then all of it is on the disk.
+///
+/// `store::conformance` says what each of these must do, for any store.
+pub(crate) trait PushTransaction {
+    /// Writes changes, in the order of their kinds.
+    async fn write(&mut self, changes: Changes, now: Timestamp) -> Result<(), StoreError>;
+
+    /// When the next waiting task becomes due.
+    async fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// At most `most` tasks that are due, the earliest first, those of one bundle or payload together; those of suspects if asked for.
+    async fn due_tasks(
+        &mut self,
+        now: Timestamp,
+        most: usize,
+        suspects: bool,
+    ) -> Result<Vec<DueTask>, StoreError>;
+
+    /// At most `most` tasks that are due and wait for their end.
+    async fn blocked_due(&mut self, now: Timestamp, most: usize)
+    -> Result<Vec<TaskId>, StoreError>;
+
+    /// The task that is due and makes the best probe: none of a suspect, of a payload that is not among the `probed`, none that is kept
+    /// together with others, the least often sent, the earliest; in this order.
+    async fn probe_task(
+        &mut self,
+        now: Timestamp,
+        probed: &[PayloadId],
+    ) -> Result<Option<ProbeTask>, StoreError>;
+
+    /// At most `most` first sends with ids from `from` up to but not including `end`, in their order.
+    async fn first_tasks(
+        &mut self,
+        from: TaskId,
+        end: TaskId,
+        most: usize,
+    ) -> Result<Vec<FirstTask>, StoreError>;
+
+    /// The payload of a task, if it has one.
+    async fn payload_of(&mut self, task: TaskId) -> Result<Option<PayloadId>, StoreError>;
+
+    /// A payload.
+    async fn payload(&mut self, id: PayloadId) -> Result<Payload, StoreError>;
+
+    /// The next tasks of the devices of these, in the order of their ids: of each the first one that has not ended.
+    async fn next_tasks(&mut self, ended: &[TaskId]) -> Result<Vec<NextTask>, StoreError>;
+
+    /// What stands before these tasks of `due`, if it has ended.
+    async fn blockers(&mut self, tasks: &[TaskId]) -> Result<Vec<Blocker>, StoreError>;
+
+    /// Until when the devices of these tasks rest, of those that do.
+    async fn throttled_until(
+        &mut self,
+        tasks: &[TaskId],
+        now: Timestamp,
+    ) -> Result<HashMap<TaskId, Timestamp>, StoreError>;
+
+    /// These bundles and all others that come from the same requests.
+    async fn halves(&mut self, bundles: &[BundleId]) -> Result<Vec<Bundle>, StoreError>;
+
+    /// The refusals of these payloads and products, of those that have any.
+    async fn refusals(&mut self, keys: &[RefusalKey]) -> Result<Vec<Refusal>, StoreError>;
+
+    /// Whether a device has ever accepted this payload, or any payload of this product.
+    async fn is_accepted(&mut self, key: &RefusalKey) -> Result<bool, StoreError>;
+
+    /// Commits, with the last thing that was written.
+    async fn commit(&mut self) -> Result<(), StoreError>;
+}
