@@ -1,6 +1,7 @@
 //! Shows how a push gets on, from the engine's events, until they end.
 
 mod display;
+mod left;
 mod rate;
 mod rollout;
 mod words;
@@ -14,6 +15,7 @@ use tokio::{
 
 use self::{
     display::Display,
+    left::{Estimate, Left},
     rate::Window,
     rollout::phase_after,
     words::{Halt, Snapshot, event_words},
@@ -36,20 +38,13 @@ const BAR_EVERY: Duration = Duration::from_secs(1);
 /// A bar is drawn anew after this at the earliest.
 const BAR_APART: Duration = Duration::from_millis(50);
 
-/// A push that has sent nothing for so long, though it could, waits for throttled devices.
-const IDLE: Duration = Duration::from_secs(1);
-
 /// What has been learnt from the events so far.
 pub(super) struct Session {
     started: Timestamp,
     counts: Counts,
-    latest_due: Option<Timestamp>,
     found: Option<f64>,
     window: Window,
-    /// Since what is left waits for throttled devices.
-    tail: Option<Window>,
-    /// Since when nothing is in flight, though there is something to send.
-    idle: Option<Timestamp>,
+    estimate: Estimate,
     phase: Phase,
     pause: Option<Pause>,
 }
@@ -59,11 +54,9 @@ impl Session {
         Self {
             started,
             counts,
-            latest_due: None,
             found: None,
             window: Window::new(started, counts.ended()),
-            tail: None,
-            idle: None,
+            estimate: Estimate::new(counts),
             phase: Phase::Rest,
             pause: None,
         }
@@ -79,43 +72,27 @@ impl Session {
         } = *event
         {
             self.counts = counts;
-            self.latest_due = latest_due;
             self.found = found;
             self.window.add(now, counts.ended(), requests);
-            self.follow_tail(now, requests);
+            if self.pause.is_none() {
+                self.estimate.take(now, counts, requests, latest_due);
+            }
             return None;
         }
         match event {
             Event::Paused(pause) => self.pause = Some(pause.clone()),
-            Event::Resumed { .. } | Event::Draining { .. } => self.pause = None,
+            Event::Resumed { .. } => {
+                self.pause = None;
+                // An outage says nothing about the pace.
+                self.estimate = Estimate::new(self.counts);
+            }
+            Event::Draining { .. } => self.pause = None,
             _ => {}
         }
         if let Event::Rollout(step) = event {
             self.phase = phase_after(step).unwrap_or(self.phase);
         }
         event_words(event, now)
-    }
-
-    /// Notes whether what is left waits for throttled devices: most of it does so itself, or nothing can be sent, since the rest are later
-    /// tasks of these devices. That ends when most of what is left can be sent.
-    fn follow_tail(&mut self, now: Timestamp, requests: u64) {
-        let counts = self.counts;
-        let is_idle = counts.in_flight == 0 && counts.snoozing > 0 && self.pause.is_none();
-        self.idle = is_idle.then(|| self.idle.unwrap_or(now));
-        let waits = counts.pending > 0 && 2 * counts.snoozing >= counts.pending;
-        let since = match self.idle {
-            _ if waits => Some(now),
-            Some(idle) if idle.until(now) >= IDLE => Some(idle),
-            _ => None,
-        };
-        if let (None, Some(since)) = (&self.tail, since) {
-            self.tail = Some(Window::new(since, counts.ended()));
-        } else if !waits && (counts.snoozing == 0 && 2 * counts.in_flight >= counts.pending) {
-            self.tail = None;
-        }
-        if let Some(tail) = &mut self.tail {
-            tail.add(now, counts.ended(), requests);
-        }
     }
 
     /// Where the push stands, in one line.
@@ -145,8 +122,11 @@ impl Session {
             pace: self.window.pace(now),
             phase: self.phase,
             pause,
-            tail: self.tail.as_ref().map(|tail| tail.pace(now)),
-            latest_due: self.latest_due.map(|due| now.until(due)),
+            left: match self.phase {
+                // How long the rest takes is open as long as the canary goes.
+                Phase::Canary { .. } => Left::Unknown,
+                Phase::Ramp { .. } | Phase::Rest => self.estimate.left(now),
+            },
             found: self.found,
         }
     }
@@ -308,10 +288,7 @@ mod tests {
             (snapshot.pace.devices * 10.0, snapshot.pace.requests * 10.0),
             (100.0, 1.0)
         );
-        assert_eq!(
-            (snapshot.elapsed, snapshot.latest_due),
-            (Duration::from_secs(10), Some(Duration::from_secs(290)))
-        );
+        assert_eq!(snapshot.elapsed, Duration::from_secs(10));
     }
 
     #[test]
@@ -344,65 +321,62 @@ mod tests {
     }
 
     #[test]
-    fn the_pace_of_throttled_devices_counts_from_when_they_are_most_of_what_is_left() {
+    fn an_outage_is_no_part_of_the_pace_and_a_canary_promises_nothing() {
         let mut session = Session::new(counts(0, 0, 0), Timestamp(0));
-        let mut told = |at: i64, accepted, snoozing, due| {
+        let mut told = |at: i64, accepted, event: Option<Event>| {
             let progress = Event::Progress {
-                counts: counts(accepted, 0, snoozing),
+                counts: counts(accepted, 0, 0),
                 requests: 1,
-                latest_due: Some(Timestamp(due)),
+                latest_due: None,
                 found: None,
             };
             session.take(&progress, Timestamp(at));
-            session.block(Timestamp(at), &Display::new(), 59)[0].clone()
+            if let Some(event) = event {
+                session.take(&event, Timestamp(at));
+            }
+            session.snapshot(Timestamp(at), None).left
         };
-        assert!(told(10_000, 500, 10, 12_000).ends_with("10 s left"));
-        assert!(told(12_000, 900, 95, 16_000).ends_with("at least 4.0 s left"));
-        // At the pace of the whole push it would be 5 s.
-        assert!(told(16_000, 908, 90, 20_000).ends_with("at least 46 s left"));
-        assert!(told(18_000, 1000, 0, 18_000).ends_with(", 0.0 s left"));
-    }
-
-    #[test]
-    fn later_tasks_of_throttled_devices_count_for_the_time_left() {
-        let mut session = Session::new(Counts::default(), Timestamp(0));
-        let mut told = |at: i64, accepted, snoozing, in_flight| {
-            let progress = Event::Progress {
-                counts: Counts {
-                    in_flight,
-                    ..counts(accepted, 0, snoozing)
-                },
-                requests: 1,
-                latest_due: Some(Timestamp((at / 10_000 + 1) * 10_000)),
-                found: None,
-            };
-            session.take(&progress, Timestamp(at));
-            session.block(Timestamp(at), &Display::new(), 59)[0].clone()
+        let seconds = |seconds| Left::About(Duration::from_secs(seconds));
+        told(1_000, 100, None);
+        assert_eq!(told(3_000, 200, None), Left::Unknown);
+        assert_eq!(told(5_000, 300, None), seconds(14));
+        told(
+            5_000,
+            300,
+            Some(Event::Paused(Pause {
+                reason: "HTTP 503".into(),
+                probe_at: Timestamp(6_000),
+                give_up_at: Timestamp(1_800_000),
+            })),
+        );
+        told(6_000, 300, None);
+        let after = Duration::from_mins(5);
+        let resumed = Some(Event::Resumed { after });
+        assert_eq!(told(305_000, 300, resumed), Left::Unknown);
+        told(306_000, 400, None);
+        assert_eq!(told(310_000, 600, None), seconds(8));
+        session.phase = Phase::Canary {
+            ended: 40,
+            devices: 50,
         };
-        // Of a hundred devices, each has five tasks left.
-        assert!(told(1_000, 500, 0, 100).ends_with("), 9.0 s left"));
-        told(1_500, 500, 100, 0);
-        let left = told(2_500, 500, 100, 0);
-        assert!(left.ends_with("at least 7.5 s left"), "{left}");
-        // A hundred go every ten seconds, and a wave of them is not the fleet.
-        told(11_000, 500, 0, 100);
-        let left = told(11_500, 600, 100, 0);
-        assert!(left.ends_with("at least 40 s left"), "{left}");
-        assert!(told(21_500, 700, 0, 100).ends_with("at least 30 s left"));
+        let left = session.snapshot(Timestamp(310_000), None).left;
+        assert_eq!(left, Left::Unknown);
     }
 
     #[test]
     fn the_bar_fits_a_common_terminal() {
         let mut session = Session::new(counts(0, 0, 0), Timestamp(0));
-        session.take(
-            &Event::Progress {
-                counts: counts(240, 10, 5),
-                requests: 3,
-                latest_due: None,
-                found: Some(38.77),
-            },
-            Timestamp(10_000),
-        );
+        for (at, accepted, failed, snoozing) in [(2, 50, 0, 0), (10, 240, 10, 5)] {
+            session.take(
+                &Event::Progress {
+                    counts: counts(accepted, failed, snoozing),
+                    requests: 3,
+                    latest_due: None,
+                    found: Some(38.77),
+                },
+                Timestamp(at * 1000),
+            );
+        }
         let block = session.block(Timestamp(10_000), &Display::new(), 59);
         insta::assert_snapshot!(block.join("\n"), @r"
         ███████▏                     250 of 1,000 (25 %), 30 s left

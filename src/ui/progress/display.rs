@@ -163,7 +163,7 @@ mod tests {
         model::Counts,
         ui::{
             bar::{Bar, Size},
-            progress::{rate::Pace, words::Halt},
+            progress::{left::Left, rate::Pace, words::Halt},
         },
     };
 
@@ -184,8 +184,7 @@ mod tests {
             },
             phase: Phase::Rest,
             pause: None,
-            latest_due: None,
-            tail: None,
+            left: Left::About(Duration::from_secs_f64((tasks - accepted) as f64 / 2500.0)),
             found: Some(38.77),
         }
     }

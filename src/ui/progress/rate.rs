@@ -68,13 +68,23 @@ impl Window {
         }
     }
 
+    /// When it began, or, later, how far back it looks.
+    pub(super) fn begun(&self) -> Timestamp {
+        self.oldest.at
+    }
+
     /// The pace up to `now`, the time since the last sample included: a push that stands still slows down.
     pub(super) fn pace(&self, now: Timestamp) -> Pace {
+        self.pace_over(now, WINDOW)
+    }
+
+    /// The pace over so much of the window.
+    pub(super) fn pace_over(&self, now: Timestamp, span: Duration) -> Pace {
         let oldest = self
             .samples
             .iter()
             .rev()
-            .find(|sample| sample.at.until(now) >= WINDOW)
+            .find(|sample| sample.at.until(now) >= span)
             .unwrap_or(&self.oldest);
         let Some(last) = self.samples.back() else {
             return Pace::default();

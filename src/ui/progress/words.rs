@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{
+    left::Left,
     rate::Pace,
     rollout::{phase_words, step_words},
 };
@@ -47,10 +48,7 @@ pub(super) struct Snapshot<'a> {
     pub(super) phase: Phase,
     /// Why nothing is sent, in an outage.
     pub(super) pause: Option<&'a Halt>,
-    /// Until the last of the waiting tasks becomes due.
-    pub(super) latest_due: Option<Duration>,
-    /// The pace since most of what is left waits for throttled devices, when it does.
-    pub(super) tail: Option<Pace>,
+    pub(super) left: Left,
     /// The requests a second that the platform has been found to take.
     pub(super) found: Option<f64>,
 }
@@ -85,13 +83,11 @@ impl Snapshot<'_> {
     pub(super) fn position(&self) -> String {
         let Counts { tasks, .. } = self.counts;
         let ended = self.counts.ended();
-        let left = match (self.pause, self.left()) {
+        let left = match (self.pause, self.left) {
             (Some(_), _) => "paused".to_owned(),
-            (None, Some(left)) if self.tail.is_some() => {
-                format!("at least {} left", duration(left))
-            }
-            (None, Some(left)) => format!("{} left", duration(left)),
-            (None, None) => "time left unknown".to_owned(),
+            (None, Left::AtLeast(left)) => format!("at least {} left", duration(left)),
+            (None, Left::About(left)) => format!("{} left", duration(left)),
+            (None, Left::Unknown) => "time left unknown".to_owned(),
         };
         format!(
             "{} of {} ({}), {left}",
@@ -140,24 +136,6 @@ impl Snapshot<'_> {
         ];
         parts.extend(phase_words(self.phase));
         parts
-    }
-
-    /// The time left: until all that is pending has gone out at this pace, and no shorter than until the last snooze ends. When most of
-    /// what is left waits for throttled devices, the pace is that of these: the fleet was quicker before.
-    fn left(&self) -> Option<Duration> {
-        let waiting = self.latest_due.unwrap_or(Duration::ZERO);
-        if self.counts.pending == 0 {
-            return Some(Duration::ZERO);
-        }
-        let pace = self.tail.unwrap_or(self.pace);
-        if pace.devices > 0.0 {
-            let sending =
-                Duration::try_from_secs_f64(self.counts.pending as f64 / pace.devices).ok()?;
-            return Some(sending.max(waiting));
-        }
-        // With nothing but snoozing devices left there is no pace, and no need of one.
-        let waits = self.tail.is_some() || self.counts.snoozing == self.counts.pending;
-        waits.then_some(waiting)
     }
 }
 
@@ -246,8 +224,7 @@ mod tests {
             },
             phase: Phase::Rest,
             pause: None,
-            latest_due: None,
-            tail: None,
+            left: Left::About(Duration::from_secs(300)),
             found: None,
         }
     }
@@ -261,77 +238,24 @@ mod tests {
                 ..snapshot().counts
             },
             pace: Pace::default(),
+            left: Left::Unknown,
             ..snapshot()
         };
         insta::assert_snapshot!(troubled.line(), @"250,003 of 1,000,000 (25 %), time left unknown · 240,000 accepted · 9,000 failed · 3 in doubt · 56 snoozing · 1,600 in flight · 0.00 devices/s, 0.00 requests/s · 1 min 40 s elapsed");
     }
 
     #[test]
-    fn the_time_left_counts_snoozes() {
-        let left = |pending, snoozing, devices, due: Option<u64>| {
-            Snapshot {
-                counts: Counts {
-                    pending,
-                    snoozing,
-                    ..Counts::default()
-                },
-                pace: Pace {
-                    devices,
-                    requests: 0.0,
-                },
-                latest_due: due.map(Duration::from_secs),
-                ..snapshot()
-            }
-            .left()
-            .map(|left| left.as_secs())
-        };
-        assert_eq!(left(1000, 0, 10.0, None), Some(100));
-        assert_eq!(
-            left(1000, 5, 10.0, Some(60)),
-            Some(100),
-            "the snoozes end while others are sent"
-        );
-        assert_eq!(
-            left(1000, 5, 10.0, Some(900)),
-            Some(900),
-            "the snoozes last longer than the rest"
-        );
-        assert_eq!(left(5, 5, 0.0, Some(42)), Some(42));
-        assert_eq!(left(6, 5, 0.0, Some(42)), None);
-        assert_eq!(left(0, 0, 0.0, None), Some(0));
-        assert_eq!(left(u64::MAX, 0, f64::MIN_POSITIVE, None), None);
-    }
-
-    #[test]
-    fn what_waits_for_throttled_devices_has_a_pace_of_its_own() {
-        let left = |devices: f64, due| {
-            let snapshot = Snapshot {
-                counts: Counts {
-                    tasks: 1000,
-                    accepted: 900,
-                    pending: 100,
-                    snoozing: 95,
-                    ..Counts::default()
-                },
-                pace: Pace {
-                    devices: 10.0,
-                    requests: 1.0,
-                },
-                tail: Some(Pace {
-                    devices,
-                    requests: 1.0,
-                }),
-                latest_due: Some(Duration::from_secs(due)),
-                ..snapshot()
-            };
-            snapshot.position()
-        };
-        assert_eq!(left(2.0, 20), "900 of 1,000 (90 %), at least 50 s left");
-        assert_eq!(
-            left(2.0, 60),
-            "900 of 1,000 (90 %), at least 1 min 00 s left"
-        );
-        assert_eq!(left(0.0, 30), "900 of 1,000 (90 %), at least 30 s left");
+    fn the_time_left_is_told_as_surely_as_it_is_known() {
+        let position = |left| Snapshot { left, ..snapshot() }.position();
+        let minute = Duration::from_mins(1);
+        for (left, expected) in [
+            (Left::Unknown, ", time left unknown"),
+            (Left::About(minute), "), 1 min 00 s left"),
+            (Left::AtLeast(minute), ", at least 1 min 00 s left"),
+        ] {
+            let position = position(left);
+            assert!(position.ends_with(expected), "{position}");
+        }
     }
 
     #[test]
