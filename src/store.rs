@@ -8,6 +8,8 @@ mod bulk;
 mod canary;
 mod cancel;
 mod changes;
+#[cfg(test)]
+pub(crate) mod conformance;
 mod error;
 mod identity;
 mod lock;

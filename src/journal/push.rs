@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     model::{AfterFailure, Canary, CanaryVerdict, Counts, RequestId, RunState, Timestamp},
-    store::{Missing, NewCanary, Run, Store, StoreError, Tally},
+    store::{Missing, NewCanary, PushTransaction, Run, Store, StoreError, Tally},
 };
 
 /// One run being pushed.

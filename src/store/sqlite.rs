@@ -106,11 +106,6 @@ impl<'c> Transaction<'c> {
             writes: Writes::begin(connection),
         }
     }
-
-    /// Leaves no transaction behind after an error.
-    pub(crate) async fn roll_back(self) {
-        self.writes.roll_back().await;
-    }
 }
 
 impl PushTransaction for Transaction<'_> {
@@ -336,6 +331,10 @@ impl PushTransaction for Transaction<'_> {
     async fn commit(&mut self) -> Result<(), StoreError> {
         self.writes.commit().await?;
         Ok(())
+    }
+
+    async fn roll_back(self) {
+        self.writes.roll_back().await;
     }
 }
 

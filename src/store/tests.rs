@@ -2,6 +2,7 @@
 
 mod canary;
 mod claim;
+mod conformance;
 mod devices;
 mod open;
 mod plans;

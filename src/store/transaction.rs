@@ -78,4 +78,7 @@ pub(crate) trait PushTransaction {
 
     /// Commits, with the last thing that was written.
     async fn commit(&mut self) -> Result<(), StoreError>;
+
+    /// Leaves no transaction behind after an error.
+    async fn roll_back(self);
 }
