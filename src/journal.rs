@@ -34,6 +34,8 @@ mod step;
 mod strays;
 pub(crate) mod suspect;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod throttled;
 mod waiting;
 

@@ -136,16 +136,15 @@ pub(crate) async fn a_push_begins_with_what_the_last_one_left<F: Fixture>() {
         error: None,
         released: false,
     };
-    let changes = |tally| Changes {
+    let changes = Changes {
         finished: (1..=8).map(finished).collect(),
-        tally,
+        tally: vec![(accepted, 2), (failed, 1)],
         ..Changes::default()
     };
-    written(&mut store, changes(vec![(accepted, 2), (failed, 1)])).await;
+    written(&mut store, changes).await;
     let range = (tasks[0].min(tasks[1]), tasks[0].max(tasks[1]));
     let more = Changes {
         bundles: vec![bundle(3, 2, true)],
-        standings: vec![],
         due: vec![
             snoozing(2, Class::Quota, NOW),
             snoozing(3, Class::Transient, later(7)),
@@ -155,7 +154,8 @@ pub(crate) async fn a_push_begins_with_what_the_last_one_left<F: Fixture>() {
             ..request(11, payloads[0], 2)
         }],
         next_task: Some(TaskId(range.1.0 + 1)),
-        ..changes(vec![(accepted, 3)])
+        tally: vec![(accepted, 3)],
+        ..Changes::default()
     };
     written(&mut store, more).await;
     let rows = store.push_rows().await;

@@ -1,0 +1,495 @@
+//! A store in memory: what a push does to it can be looked at after each exchange. It is held to the same suite as the one on the disk, and
+//! panics at what no push may do.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::{
+    model::{
+        BundleId, Class, Payload, PayloadId, RequestId, Sizes, Standing, TaskId, TaskState,
+        Timestamp,
+    },
+    store::{
+        Attempt, Blocker, Bundle, Changes, Due, DueTask, EndedTask, FirstTask, Member, NewBundle,
+        NewRequest, NextTask, ProbeTask, PushRows, PushTransaction, Refusal, RefusalKey,
+        StoreError, Tally,
+        conformance::{Fixture, ManifestRow, conformance_tests},
+    },
+};
+
+/// A task as it was staged.
+#[derive(Debug, Clone)]
+pub(super) struct Task {
+    pub(super) line: i64,
+    pub(super) device_key: String,
+    pub(super) payload: PayloadId,
+    /// Whether it is no first send.
+    held: bool,
+    /// The task of its device before it.
+    pub(super) previous: Option<TaskId>,
+}
+
+/// A row of `due`; while it is in flight it names its request.
+#[derive(Debug, Clone)]
+struct Waiting {
+    due: Due,
+    request: Option<RequestId>,
+}
+
+/// The rows of one run.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Memory {
+    pub(super) tasks: BTreeMap<TaskId, Task>,
+    payloads: BTreeMap<PayloadId, (String, bool)>,
+    /// Requests, and whether they have ended.
+    pub(super) requests: BTreeMap<RequestId, (NewRequest, bool)>,
+    due: BTreeMap<TaskId, Waiting>,
+    attempts: BTreeMap<(TaskId, u32), Attempt>,
+    pub(super) ended: BTreeMap<TaskId, (TaskState, Option<Class>)>,
+    throttles: BTreeMap<(String, String), (Timestamp, Timestamp)>,
+    bundles: BTreeMap<BundleId, (NewBundle, Option<bool>)>,
+    refusals: Vec<Refusal>,
+    tally: BTreeMap<Tally, u64>,
+    pub(super) sizes: Sizes,
+    next_task: Option<TaskId>,
+}
+
+/// A transaction: a copy, which takes the place of the rows when it is committed.
+pub(super) struct Copy<'m> {
+    memory: &'m mut Memory,
+    rows: Memory,
+}
+
+const PRODUCT: &str = "PK";
+
+impl Memory {
+    /// A run of these rows, laid out by payload.
+    pub(super) fn of(rows: &[(&str, u8)]) -> Self {
+        let mut memory = Self::default();
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.sort_by_key(|row| rows[*row].1);
+        let mut ids: BTreeMap<usize, TaskId> = BTreeMap::new();
+        for (row, id) in order.into_iter().zip(1..) {
+            ids.insert(row, TaskId(id));
+        }
+        let mut last: HashMap<&str, TaskId> = HashMap::new();
+        for (row, (device, number)) in rows.iter().enumerate() {
+            let payload = PayloadId(i64::from(*number));
+            let data = format!(r#"[{{"fuwu":[{{"n":"{number}"}}]}}]"#);
+            memory.payloads.insert(payload, (data, false));
+            let previous = last.insert(device, ids[&row]);
+            let task = Task {
+                line: row as i64 + 2,
+                device_key: (*device).to_owned(),
+                payload,
+                held: previous.is_some(),
+                previous,
+            };
+            memory.tasks.insert(ids[&row], task);
+        }
+        memory
+    }
+
+    pub(super) fn transaction(&mut self) -> Copy<'_> {
+        Copy {
+            rows: self.clone(),
+            memory: self,
+        }
+    }
+
+    pub(super) fn rows(&self) -> PushRows {
+        let next = |last: Option<i64>| last.unwrap_or(0) + 1;
+        let waiting = || self.due.values().filter(|row| row.request.is_none());
+        PushRows {
+            next_task: self.next_task.unwrap_or(TaskId(1)),
+            next_request: RequestId(next(self.requests.keys().last().map(|id| id.0))),
+            next_bundle: BundleId(next(self.bundles.keys().last().map(|id| id.0))),
+            snoozing: waiting()
+                .filter(|row| matches!(row.due.class, Some(Class::Frequency | Class::Quota)))
+                .count() as u64,
+            in_flight: self
+                .requests
+                .values()
+                .filter(|(_, ended)| !ended)
+                .map(|(request, _)| request.devices as u64)
+                .sum(),
+            latest_due: waiting().map(|row| row.due.not_before).max(),
+            tally: self.tally.iter().map(|(key, n)| (*key, *n)).collect(),
+            excused: Vec::new(),
+            refusals: self
+                .refusals
+                .iter()
+                .filter(|refusal| refusal.ended)
+                .cloned()
+                .collect(),
+            standings: self
+                .bundles
+                .iter()
+                .map(|(id, (bundle, _))| (*id, bundle.standing))
+                .filter(|(_, standing)| standing.refusals > 0 || standing.suspect)
+                .collect(),
+            canary: None,
+        }
+    }
+
+    fn is_suspect(&self, bundle: Option<BundleId>) -> bool {
+        bundle.is_some_and(|bundle| self.bundles[&bundle].0.standing.suspect)
+    }
+
+    /// What waits and is due, by what `key` tells.
+    fn waiting_by<K: Ord>(&self, now: Timestamp, key: impl Fn(&Due) -> K) -> Vec<&Due> {
+        let waiting = self.due.values().filter(|row| row.request.is_none());
+        let mut due: Vec<&Due> = waiting
+            .map(|row| &row.due)
+            .filter(|due| due.not_before <= now)
+            .collect();
+        due.sort_by_key(|due| key(due));
+        due
+    }
+
+    fn due_task(&self, due: &Due, bundle: Option<BundleId>) -> DueTask {
+        DueTask {
+            payload: due.payload,
+            bundle,
+            member: Member {
+                task: due.task,
+                device_key: self.tasks[&due.task].device_key.as_str().into(),
+                history: due.history,
+                class: due.class,
+                was_due: true,
+            },
+        }
+    }
+
+    fn follower(&self, task: TaskId) -> Option<TaskId> {
+        let mut tasks = self.tasks.iter();
+        tasks
+            .find(|(_, next)| next.previous == Some(task))
+            .map(|(id, _)| *id)
+    }
+
+    fn end(&mut self, task: TaskId, state: TaskState, class: Option<Class>) {
+        let before = self.ended.insert(task, (state, class));
+        assert_eq!(before, None, "a task ends once");
+    }
+
+    fn apply(&mut self, changes: Changes, now: Timestamp) {
+        for request in changes.finished {
+            let (_, ended) = self.requests.get_mut(&request.request).unwrap();
+            assert!(!*ended, "a request ends once");
+            *ended = true;
+        }
+        for payload in changes.accepted_payloads {
+            self.payloads.get_mut(&payload).unwrap().1 = true;
+        }
+        self.sizes = changes.sizes.unwrap_or(self.sizes);
+        for bundle in changes.bundles {
+            assert!(self.requests.contains_key(&bundle.parent));
+            let before = self.bundles.insert(bundle.bundle, (bundle, None));
+            assert!(before.is_none());
+        }
+        for (bundle, passed) in changes.answered_bundles {
+            self.bundles.get_mut(&bundle).unwrap().1 = Some(passed);
+        }
+        for (bundle, standing) in changes.standings {
+            self.bundles.get_mut(&bundle).unwrap().0.standing = Standing {
+                open: None,
+                after_probe: 0,
+                ..standing
+            };
+        }
+        for refusal in changes.refusals {
+            self.refusals.retain(|before| before.key != refusal.key);
+            self.refusals.push(refusal);
+        }
+        for attempt in changes.attempts {
+            let before = self
+                .attempts
+                .insert((attempt.task, attempt.number), attempt);
+            assert!(before.is_none(), "a send comes to something once");
+        }
+        for throttle in changes.throttles {
+            let device = throttle.device_key.to_string();
+            let key = (device, throttle.payload.product_key.to_string());
+            self.throttles.insert(key, (now, throttle.until));
+        }
+        if let Some((task, payload)) = changes.pulled_forward {
+            let due = Due {
+                task,
+                payload,
+                bundle: None,
+                not_before: now,
+                class: None,
+                history: crate::model::History::default(),
+            };
+            let before = self.due.insert(task, Waiting { due, request: None });
+            assert!(before.is_none());
+            self.tasks.get_mut(&task).unwrap().held = true;
+        }
+        for due in changes.due {
+            assert!(
+                !self.ended.contains_key(&due.task),
+                "nothing follows an end"
+            );
+            self.due.insert(due.task, Waiting { due, request: None });
+        }
+        for range in changes.accepted_ranges {
+            let tasks = range.end_task.0 - range.first_task.0;
+            assert_eq!(range.tickets.len(), tasks as usize * range.ticket_bytes);
+            for task in range.first_task.0..range.end_task.0 {
+                self.end(TaskId(task), TaskState::Accepted, Some(Class::Accepted));
+            }
+        }
+        for EndedTask {
+            task, state, class, ..
+        } in changes.ended
+        {
+            self.end(task, state, class);
+        }
+        for task in changes.no_longer_due {
+            assert!(self.due.remove(&task).is_some());
+        }
+        for request in changes.requests {
+            let before = self.requests.insert(request.request, (request, false));
+            assert!(before.is_none());
+        }
+        for (task, request) in changes.in_flight {
+            let row = self.due.get_mut(&task).unwrap();
+            assert_eq!(row.request, None, "a task is in flight once");
+            assert!(self.requests.contains_key(&request));
+            row.request = Some(request);
+        }
+        self.next_task = changes.next_task.or(self.next_task);
+        for (key, n) in changes.tally {
+            *self.tally.entry(key).or_default() += n;
+        }
+    }
+}
+
+impl PushTransaction for Copy<'_> {
+    async fn write(&mut self, changes: Changes, now: Timestamp) -> Result<(), StoreError> {
+        self.rows.apply(changes, now);
+        Ok(())
+    }
+
+    async fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        let due = self
+            .rows
+            .waiting_by(Timestamp(i64::MAX), |due| due.not_before);
+        Ok(due.first().map(|due| due.not_before))
+    }
+
+    async fn due_tasks(
+        &mut self,
+        now: Timestamp,
+        most: usize,
+        suspects: bool,
+    ) -> Result<Vec<DueTask>, StoreError> {
+        let rows = &self.rows;
+        let due = rows.waiting_by(now, |due| (due.not_before, due.bundle, due.payload));
+        Ok(due
+            .into_iter()
+            .filter(|due| suspects || !rows.is_suspect(due.bundle))
+            .take(most)
+            .map(|due| rows.due_task(due, due.bundle))
+            .collect())
+    }
+
+    async fn blocked_due(
+        &mut self,
+        now: Timestamp,
+        most: usize,
+    ) -> Result<Vec<TaskId>, StoreError> {
+        let due = self.rows.waiting_by(now, |due| due.task);
+        let blocked = due
+            .iter()
+            .filter(|due| due.class == Some(Class::Blocked))
+            .map(|due| due.task);
+        Ok(blocked.take(most).collect())
+    }
+
+    async fn probe_task(
+        &mut self,
+        now: Timestamp,
+        probed: &[PayloadId],
+    ) -> Result<Option<ProbeTask>, StoreError> {
+        let rows = &self.rows;
+        let due = rows.waiting_by(now, |due| {
+            (
+                rows.is_suspect(due.bundle),
+                probed.contains(&due.payload),
+                due.bundle.is_some(),
+                due.history.sends,
+                due.not_before,
+            )
+        });
+        let best = due
+            .into_iter()
+            .find(|due| due.class != Some(Class::Blocked));
+        Ok(best.map(|due| ProbeTask {
+            due: rows.due_task(due, due.bundle.filter(|_| rows.is_suspect(due.bundle))),
+            probed: probed.contains(&due.payload),
+        }))
+    }
+
+    async fn first_tasks(
+        &mut self,
+        from: TaskId,
+        end: TaskId,
+        most: usize,
+    ) -> Result<Vec<FirstTask>, StoreError> {
+        Ok(self
+            .rows
+            .tasks
+            .range(from..end)
+            .filter(|(_, task)| !task.held)
+            .take(most)
+            .map(|(id, task)| FirstTask {
+                task: *id,
+                payload: task.payload,
+                device_key: task.device_key.as_str().into(),
+            })
+            .collect())
+    }
+
+    async fn payload_of(&mut self, task: TaskId) -> Result<Option<PayloadId>, StoreError> {
+        Ok(self.rows.tasks.get(&task).map(|task| task.payload))
+    }
+
+    async fn payload(&mut self, id: PayloadId) -> Result<Payload, StoreError> {
+        Ok(Payload {
+            product_key: PRODUCT.into(),
+            data: self.rows.payloads[&id].0.as_str().into(),
+            qos: None,
+            is_cache: None,
+            cache_time: None,
+            is_cover: None,
+            extend_para: None,
+        })
+    }
+
+    async fn next_tasks(&mut self, ended: &[TaskId]) -> Result<Vec<NextTask>, StoreError> {
+        let rows = &self.rows;
+        let mut next: Vec<NextTask> = ended
+            .iter()
+            .filter_map(|previous| {
+                let mut task = rows.follower(*previous)?;
+                while rows.ended.contains_key(&task) {
+                    task = rows.follower(task)?;
+                }
+                let sends = rows.attempts.keys().filter(|(of, _)| *of == task);
+                Some(NextTask {
+                    previous: *previous,
+                    line: rows.tasks[previous].line,
+                    task,
+                    payload: rows.tasks[&task].payload,
+                    sends: sends.map(|(_, number)| *number).max().unwrap_or(0),
+                })
+            })
+            .collect();
+        next.sort_by_key(|next| next.task);
+        Ok(next)
+    }
+
+    async fn blockers(&mut self, tasks: &[TaskId]) -> Result<Vec<Blocker>, StoreError> {
+        let rows = &self.rows;
+        let blockers = tasks.iter().filter_map(|task| {
+            let previous = rows.tasks[task].previous?;
+            Some(Blocker {
+                task: *task,
+                sends: rows.due[task].due.history.sends,
+                line: rows.tasks[&previous].line,
+                state: rows.ended.get(&previous)?.0,
+            })
+        });
+        Ok(blockers.collect())
+    }
+
+    async fn throttled_until(
+        &mut self,
+        tasks: &[TaskId],
+        now: Timestamp,
+    ) -> Result<HashMap<TaskId, Timestamp>, StoreError> {
+        let rows = &self.rows;
+        let until = tasks.iter().filter_map(|task| {
+            let device = rows.tasks[task].device_key.clone();
+            let (at, until) = rows.throttles.get(&(device, PRODUCT.to_owned()))?;
+            (*until > now && *at <= now).then_some((*task, *until))
+        });
+        Ok(until.collect())
+    }
+
+    async fn halves(&mut self, bundles: &[BundleId]) -> Result<Vec<Bundle>, StoreError> {
+        let rows = &self.rows;
+        let parents: BTreeSet<RequestId> = bundles
+            .iter()
+            .map(|bundle| rows.bundles[bundle].0.parent)
+            .collect();
+        Ok(rows
+            .bundles
+            .values()
+            .filter(|(bundle, _)| parents.contains(&bundle.parent))
+            .map(|(bundle, passed)| Bundle {
+                id: bundle.bundle,
+                parent: bundle.parent,
+                parent_devices: rows.requests[&bundle.parent].0.devices as u32,
+                devices: bundle.devices as u32,
+                passed: *passed,
+                of_size: bundle.of_size,
+            })
+            .collect())
+    }
+
+    async fn refusals(&mut self, keys: &[RefusalKey]) -> Result<Vec<Refusal>, StoreError> {
+        let all = self.rows.refusals.iter();
+        Ok(all
+            .filter(|refusal| keys.contains(&refusal.key))
+            .cloned()
+            .collect())
+    }
+
+    async fn is_accepted(&mut self, key: &RefusalKey) -> Result<bool, StoreError> {
+        Ok(match key.payload {
+            Some(payload) => self.rows.payloads[&payload].1,
+            None => {
+                &*key.product_key == PRODUCT && self.rows.payloads.values().any(|(_, yes)| *yes)
+            }
+        })
+    }
+
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        *self.memory = self.rows.clone();
+        Ok(())
+    }
+
+    async fn roll_back(self) {}
+}
+
+impl Fixture for Memory {
+    type Rows<'s> = Copy<'s>;
+
+    async fn with(rows: &[ManifestRow]) -> Self {
+        Self::of(rows)
+    }
+
+    async fn tasks(&mut self) -> Vec<TaskId> {
+        let mut tasks: Vec<_> = self.tasks.iter().collect();
+        tasks.sort_by_key(|(_, task)| task.line);
+        tasks.into_iter().map(|(id, _)| *id).collect()
+    }
+
+    async fn payloads(&mut self) -> Vec<PayloadId> {
+        let mut tasks: Vec<_> = self.tasks.values().collect();
+        tasks.sort_by_key(|task| task.line);
+        tasks.into_iter().map(|task| task.payload).collect()
+    }
+
+    fn begin(&mut self) -> Copy<'_> {
+        self.transaction()
+    }
+
+    async fn push_rows(&mut self) -> PushRows {
+        self.rows()
+    }
+}
+
+conformance_tests!(Memory);
