@@ -11,6 +11,7 @@
 
 mod completing;
 mod config_args;
+mod filter_args;
 mod generate;
 mod help;
 pub mod keys;
@@ -36,6 +37,7 @@ use clap::{
 pub use self::{
     completing::{Candidate, Candidates, complete, on_the_line},
     config_args::{ConfigArgs, ConfigCommand, ConfigShowArgs, GivenSettings},
+    filter_args::FilterArgs,
     generate::{CompletionsArgs, ManArgs, completions, manual, manuals},
     manifest_args::{CheckArgs, ManifestArgs, RunArgs},
     owner_args::OwnerArgs,
@@ -108,7 +110,7 @@ pub enum Command {
     /// Show what a run has come to, by state and code
     Status(StatusArgs),
     /// List what happened to each device of a run
-    Results(ResultsArgs),
+    Results(Box<ResultsArgs>),
     /// Explain the platform's codes and what fleetpush does about them
     Codes(CodesArgs),
     /// Serve the platform's API on this machine, with faults on demand

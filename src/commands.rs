@@ -22,6 +22,7 @@ mod resume;
 mod retry;
 mod run;
 mod runs;
+mod select;
 mod simulator;
 mod stage;
 mod stale;

@@ -28,6 +28,7 @@ mod content;
 mod decompress;
 mod defaults;
 mod delimited;
+mod device_list;
 mod draft;
 mod encode;
 mod error;
@@ -63,6 +64,7 @@ use self::{
 };
 
 pub use defaults::Defaults;
+pub use device_list::{DeviceListError, device_list};
 pub use error::{Fault, Faults, ManifestError, Problem};
 pub use rows::{Entry, Rows};
 pub use warning::{OddKeys, Warning};

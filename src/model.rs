@@ -17,6 +17,7 @@ mod rollout;
 mod schedule;
 mod standing;
 mod state;
+mod task_filter;
 mod threshold;
 mod ticket;
 mod time;
@@ -36,9 +37,12 @@ pub use options::{AfterFailure, InDoubt, Language, OptionError, Percent, Rate, R
 pub use outcome::{Class, Outcome};
 pub use payload::{Mistake, Payload, Row, RowError};
 pub use rollout::{Canary, CanaryStanding, CanaryVerdict, Ramp, Steps};
-pub use schedule::{DailyWindow, Deadline, Hours, RepeatAfter, Schedule, SendWindow, Until};
+pub use schedule::{
+    DailyWindow, Deadline, Hours, Moment, RepeatAfter, Schedule, SendWindow, Until,
+};
 pub use standing::{Sizes, Standing};
 pub use state::{Counts, RunState, TaskState, TaskStatus};
+pub use task_filter::{Devices, TaskFilter};
 pub use threshold::{AbortIf, Bound, Condition, Counted, Limit, Tolerate};
 pub use ticket::Ticket;
 pub use time::Timestamp;

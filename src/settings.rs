@@ -30,7 +30,7 @@ pub use self::{
     manifest::{Check, DefaultData, ManifestDefaults, ManifestInput, OtherVersions, Run},
     prune::Prune,
     push::{Pace, Push, Recovery, Target, Timeouts},
-    query::{Cancel, Codes, Resolution, Results, Resume, Retry, Runs, Selection, Status},
+    query::{Cancel, Codes, Resolution, Results, Resume, Retry, Runs, Status},
     rollout::Rollout,
     show::{Show, Shown, ShownValue},
     source::Origin,
@@ -155,7 +155,7 @@ pub fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
         cli::Command::Prune(args) => Command::Prune(Prune::resolve(args, db, &sources)?),
         cli::Command::Runs(args) => Command::Runs(Runs::resolve(args, db, &sources)?),
         cli::Command::Status(args) => Command::Status(Status::resolve(args, db, &sources)?),
-        cli::Command::Results(args) => Command::Results(Results::resolve(args, db, &sources)?),
+        cli::Command::Results(args) => Command::Results(Results::resolve(*args, db, &sources)?),
         cli::Command::Codes(args) => Command::Codes(Codes::resolve(args)),
         cli::Command::Simulator(args) => Command::Simulator(args),
         cli::Command::Config(args) => {

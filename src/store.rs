@@ -31,6 +31,7 @@ mod row;
 mod run;
 #[cfg(test)]
 pub(crate) mod sample;
+mod select;
 mod space;
 mod sqlite;
 mod stage;
@@ -55,10 +56,9 @@ pub(crate) use payload::PayloadCache;
 pub use plan::Plan;
 pub use presence::Missing;
 pub use prune::{Prunable, PruneRule, PrunedRun};
-pub use query::{DueTimes, Ending, Filter, FindError, Pace, ResultPages, ResultRow, RunRow};
+pub use query::{DueTimes, Ending, FindError, Pace, ResultPages, ResultRow, RunRow};
 pub use reader::{ReadError, Reader};
 pub use resolve::Adoption;
-pub use retry::RetryFilter;
 pub(crate) use retry::{DeviceTask, RetryDraft};
 pub(crate) use row::{
     AcceptedRange, Attempt, Blocker, Bundle, CanaryRow, DeviceThrottle, Due, DueTask, EndedTask,

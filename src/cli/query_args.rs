@@ -5,13 +5,14 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{
+    filter_args::{FILTERS, FilterArgs},
     keys, one_of,
     owner_args::OwnerArgs,
     push_args::{PushArgs, TargetArgs},
     simulate_args::SimulatedArg,
     values,
 };
-use crate::model::{Class, Rate, RowFormat, RunState, TaskState, TaskStatus};
+use crate::model::{Rate, RowFormat, RunState, TaskState, TaskStatus};
 
 /// `fleetpush resume`
 #[derive(Debug, Args)]
@@ -40,19 +41,9 @@ pub struct RetryArgs {
     /// Separate them by commas, or repeat the flag. With --class in_doubt, tasks in doubt are taken as well.
     #[arg(long, value_name = "STATE", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&[TaskState::Failed, TaskState::InDoubt], TaskState::name))]
     pub state: Vec<TaskState>,
-    /// Only tasks of these classes [default: offline, frequency, quota, transient]
-    ///
-    /// Separate them by commas, or repeat the flag. The default holds when no other filter is given.
-    #[arg(long, value_name = "CLASS", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&Class::ALL, Class::name))]
-    pub class: Vec<Class>,
-    /// Only tasks that ended with these codes
-    ///
-    /// Codes of the platform; separate them by commas, or repeat the flag.
-    #[arg(long, value_name = "CODE", value_delimiter = ',', help_heading = FILTERS, value_parser = values::number::<i64>)]
-    pub code: Vec<i64>,
-    /// Only tasks of these device keys; repeat for more
-    #[arg(long, value_name = "KEY", help_heading = FILTERS, value_parser = values::not_empty)]
-    pub device: Vec<String>,
+    /// Which of them [default: --class offline,frequency,quota,transient, when no other filter is given]
+    #[command(flatten)]
+    pub filter: FilterArgs,
     /// Say how many tasks would be sent again, and send nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -161,15 +152,9 @@ pub struct ResultsArgs {
     /// Only tasks in these states; separate by commas or repeat
     #[arg(long, value_name = "STATE", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&TaskStatus::ALL, TaskStatus::name))]
     pub state: Vec<TaskStatus>,
-    /// Only tasks of these classes; separate by commas or repeat
-    #[arg(long, value_name = "CLASS", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&Class::ALL, Class::name))]
-    pub class: Vec<Class>,
-    /// Only tasks with these codes of the platform; separate by commas or repeat
-    #[arg(long, value_name = "CODE", value_delimiter = ',', help_heading = FILTERS, value_parser = values::number::<i64>)]
-    pub code: Vec<i64>,
-    /// Only tasks of these device keys; repeat for more
-    #[arg(long, value_name = "KEY", help_heading = FILTERS, value_parser = values::not_empty)]
-    pub device: Vec<String>,
+    /// Which of them.
+    #[command(flatten)]
+    pub filter: FilterArgs,
     /// The most rows to show [default: all]
     #[arg(long, value_name = "N", help_heading = FILTERS, value_parser = values::number::<u64>)]
     pub limit: Option<u64>,
@@ -193,5 +178,4 @@ pub struct CodesArgs {
 }
 
 const PACE: &str = "Pace";
-const FILTERS: &str = "Filters";
 const OUTPUT: &str = "Output";

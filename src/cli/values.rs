@@ -105,6 +105,52 @@ pub(super) fn expected_rows(text: &str) -> Result<RangeInclusive<u64>, String> {
     }
 }
 
+/// A code of the platform, or the first and the last of several: `61002`, `70090-70094`.
+pub(super) fn codes(text: &str) -> Result<RangeInclusive<i64>, String> {
+    if let Ok(code) = text.parse() {
+        return Ok(code..=code);
+    }
+    match text.split_once('-') {
+        Some((first, last)) => match (first.parse::<i64>(), last.parse::<i64>()) {
+            (Ok(first), Ok(last)) if first > last => Err(format!(
+                "{first} is more than {last}: write the smaller code first"
+            )),
+            (Ok(first), Ok(last)) => Ok(first..=last),
+            _ => Err(CODES.to_owned()),
+        },
+        None => Err(CODES.to_owned()),
+    }
+}
+
+const CODES: &str = "write a code such as 61002, or the first and the last of several: 70090-70094";
+
+/// How often a task was sent: `3`, `3-5`, or `3-` for three times and more.
+pub(super) fn attempts(text: &str) -> Result<RangeInclusive<u64>, String> {
+    let (least, most) = text.split_once('-').unwrap_or((text, text));
+    let most = if most.is_empty() {
+        Some(u64::MAX)
+    } else {
+        most.parse().ok()
+    };
+    match (least.parse::<u64>(), most) {
+        (Ok(least), Some(most)) if least > most => Err(format!(
+            "{least} is more than {most}: write the smaller number first"
+        )),
+        (Ok(least), Some(most)) => Ok(least..=most),
+        _ => Err("write how often, for example 3, 3-5, or 3- for three times and more".to_owned()),
+    }
+}
+
+/// A label and a value of it: `NAME=VALUE`; the value is all that follows the first `=`.
+pub(super) fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.to_owned()))
+        }
+        _ => Err("write NAME=VALUE, for example site=Oslo".to_owned()),
+    }
+}
+
 /// One parameter of a service: `CODE=VALUE`; the value is all that follows the first `=`.
 pub(super) fn parameter(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -118,6 +164,23 @@ pub(super) fn parameter(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    #[test]
+    fn codes_attempts_and_labels_are_read() {
+        assert_eq!(codes("61002"), Ok(61002..=61002));
+        assert_eq!(codes("70090-70094"), Ok(70090..=70094));
+        assert_eq!(codes("-1"), Ok(-1..=-1));
+        assert_eq!(attempts("3"), Ok(3..=3));
+        assert_eq!(attempts("3-5"), Ok(3..=5));
+        assert_eq!(attempts("3-"), Ok(3..=u64::MAX));
+        assert_eq!(label("site=a=b"), Ok(("site".into(), "a=b".into())));
+        assert_eq!(label("site="), Ok(("site".into(), String::new())));
+        for text in ["", "x", "1-x", "5-3", "-"] {
+            assert!(codes(text).is_err(), "{text:?}");
+            assert!(attempts(text).is_err(), "{text:?}");
+        }
+        assert!(label("site").is_err() && label("=Oslo").is_err());
+    }
 
     use super::*;
 

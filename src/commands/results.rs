@@ -1,11 +1,14 @@
 //! `fleetpush results`: what became of each device.
 
-use super::reading;
+use super::{
+    reading,
+    select::{absent_words, filter, named_keys},
+};
 use crate::{
     exit::{Exit, Failure},
     model::Class,
     settings::Results as Settings,
-    store::{Filter, ResultRow, RunRow},
+    store::{ResultRow, RunRow},
     ui::{
         format::{Column, RowWriter, Value, writer},
         printer::{OutputError, Printer},
@@ -34,17 +37,14 @@ const COLUMNS: &[Column] = &[
 
 /// Lists a run's results. Rows go out page by page, so a listing of millions needs no more memory than one of ten.
 pub(super) async fn results(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
+    // Before anything is opened: a list that cannot be read is a mistake of the command line.
+    let filter = filter(settings.states, settings.filter)?;
     let mut reader = reading::open(&settings.database, printer).await?;
     let run = reader.find_run(settings.run.as_deref()).await?;
-    let filter = Filter {
-        statuses: settings.states,
-        classes: settings.classes,
-        codes: settings.codes,
-        devices: settings.devices,
-        limit: settings.limit,
-    };
+    let keys = named_keys(&filter);
+    let absent = reader.absent(&run, &keys).await?;
     let mut writer = writer(settings.format, COLUMNS, printer.stdout());
-    let mut pages = reader.results(&run, filter).await?;
+    let mut pages = reader.results(&run, filter, settings.limit).await?;
     let mut rows = 0;
     loop {
         let page = pages.next_page().await?;
@@ -63,6 +63,9 @@ pub(super) async fn results(settings: Settings, printer: &Printer) -> Result<Exi
         }
     }
     reader.close().await?;
+    if let Some(words) = absent_words(&absent, &run.name) {
+        printer.say(&words);
+    }
     if rows == 0 {
         printer.say(&format!("no task of run '{}' passes the filter", run.name));
     }
@@ -94,6 +97,7 @@ fn print(run: &RunRow, row: &ResultRow, writer: &mut dyn RowWriter) -> Result<()
 mod tests {
     use super::*;
     use crate::{
+        cli::FilterArgs,
         model::{RowFormat, TaskState, TaskStatus},
         settings::Database,
         store::sample,
@@ -104,9 +108,7 @@ mod tests {
             run: Some("north-1a2b3c4d".into()),
             format,
             states: Vec::new(),
-            classes: Vec::new(),
-            codes: Vec::new(),
-            devices: Vec::new(),
+            filter: FilterArgs::default(),
             limit: None,
             database: Database {
                 path: db.into(),
@@ -161,7 +163,10 @@ mod tests {
         1,north-1a2b3c4d,3,,,failed,invalid,,column device_key: is empty,,0,,,2026-11-22T19:00:00.123Z,,
         "#);
         let device = Settings {
-            devices: vec!["DK01".into()],
+            filter: FilterArgs {
+                device: vec!["DK01".into()],
+                ..FilterArgs::default()
+            },
             limit: Some(1),
             ..query(&db, RowFormat::Jsonl)
         };

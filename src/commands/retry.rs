@@ -9,6 +9,7 @@ use super::{
     open_existing,
     push::{nothing_to_do, push},
     resume::{named, named_or_latest},
+    select::{absent_words, filter, named_keys},
     stale, target,
 };
 use crate::{
@@ -19,9 +20,8 @@ use crate::{
         retry::{RetryPlan, plan, reopen},
         staleness::Leave,
     },
-    model::{Hours, RunState},
-    settings::{Retry as Settings, Selection},
-    store::RetryFilter,
+    model::{Hours, RunState, TaskStatus},
+    settings::Retry as Settings,
     ui::{
         number::{counted, grouped},
         printer::Printer,
@@ -37,26 +37,20 @@ pub(super) async fn retry(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
+    let statuses = settings.states.into_iter().map(TaskStatus::Ended).collect();
+    let filter = filter(statuses, settings.filter)?;
     let mut store = open_existing(&settings.database, printer).await?;
     let run = named_or_latest(&mut store, settings.run.as_deref()).await?;
     target::must_be_of(&run, &settings.push)?;
-    let Selection {
-        states,
-        classes,
-        codes,
-        devices,
-    } = settings.selection;
-    let filter = RetryFilter {
-        states,
-        classes,
-        codes,
-        devices,
-    };
     let leave = Leave {
         stale: settings.push.allow_stale,
         after_failure: settings.push.recovery.after_failure,
     };
     let plan = plan(&mut store, &run, &filter, leave).await?;
+    let absent = store.absent(&run, &named_keys(&filter)).await?;
+    if let Some(words) = absent_words(&absent, &run.about.name) {
+        printer.say(&words);
+    }
     let what = describe(&plan);
     let remarks = remarks(&plan, leave);
     if settings.dry_run {
@@ -72,6 +66,13 @@ pub(super) async fn retry(
     }
     for remark in remarks {
         printer.say(&remark);
+    }
+    if plan.chosen == 0 && settings.chosen {
+        store.close().await?;
+        return Err(Failure::usage(anyhow!(
+            "run '{}': no task that has failed or is in doubt passes the filter; see what there is with fleetpush results",
+            run.about.name
+        )));
     }
     if plan.chosen == 0 {
         printer.say(&format!(

@@ -2,8 +2,8 @@
 
 use super::staleness::{Fate, Leave, Line, fates};
 use crate::{
-    model::{TaskId, Timestamp},
-    store::{DeviceTask, RetryDraft, RetryFilter, Run, Store, StoreError},
+    model::{TaskFilter, TaskId, Timestamp},
+    store::{DeviceTask, RetryDraft, Run, Store, StoreError},
 };
 
 /// What a retry sends again.
@@ -25,7 +25,7 @@ pub(crate) struct RetryPlan {
 pub(crate) async fn plan(
     store: &mut Store,
     run: &Run,
-    filter: &RetryFilter,
+    filter: &TaskFilter,
     leave: Leave,
 ) -> Result<RetryPlan, StoreError> {
     let mut draft = store.draft_retry(run, filter).await?;
@@ -38,7 +38,7 @@ pub(crate) async fn plan(
 pub(crate) async fn reopen(
     store: &mut Store,
     run: &Run,
-    filter: &RetryFilter,
+    filter: &TaskFilter,
     leave: Leave,
     now: Timestamp,
 ) -> Result<RetryPlan, StoreError> {

@@ -1,6 +1,7 @@
 //! When a push may send: `--until`, `--window`, and what the two come to at one moment. Pure arithmetic on a zone's clock; the only thing
 //! read is the time zone database, when a zone is named.
 
+mod moment;
 mod repeat;
 mod until;
 mod window;
@@ -8,6 +9,7 @@ mod zone;
 
 use jiff::tz::TimeZone;
 
+pub use moment::Moment;
 pub use repeat::RepeatAfter;
 pub use until::Until;
 pub use window::{DailyWindow, SendWindow};

@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use super::{Database, Error, Push, source::Sources};
 use crate::{
     cli::{
-        CancelArgs, CodesArgs, PaceArgs, PushArgs, RecoveryArgs, ResolveArgs, ResultsArgs,
-        ResumeArgs, RetryArgs, RolloutArgs, RunsArgs, ScheduleArgs, StatusArgs,
+        CancelArgs, CodesArgs, FilterArgs, PaceArgs, PushArgs, RecoveryArgs, ResolveArgs,
+        ResultsArgs, ResumeArgs, RetryArgs, RolloutArgs, RunsArgs, ScheduleArgs, StatusArgs,
     },
     model::{Class, RowFormat, RunState, TaskState, TaskStatus},
 };
@@ -27,8 +27,12 @@ pub struct Resume {
 pub struct Retry {
     /// The run's name; without one, the latest run.
     pub run: Option<String>,
-    /// Which tasks.
-    pub selection: Selection,
+    /// How they ended: failed, in doubt, or either.
+    pub states: Vec<TaskState>,
+    /// Which of them.
+    pub filter: FilterArgs,
+    /// Whether somebody has chosen, rather than the default.
+    pub chosen: bool,
     /// Whether only to say how many.
     pub dry_run: bool,
     /// Whether not to ask.
@@ -37,19 +41,6 @@ pub struct Retry {
     pub push: Push,
     /// The results database.
     pub database: Database,
-}
-
-/// Which tasks: those that every list agrees with. An empty list agrees with all, but for the states, which are never empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selection {
-    /// How they ended: failed, in doubt, or either.
-    pub states: Vec<TaskState>,
-    /// The classes of their outcomes.
-    pub classes: Vec<Class>,
-    /// The platform's codes.
-    pub codes: Vec<i64>,
-    /// Their device keys.
-    pub devices: Vec<String>,
 }
 
 /// `fleetpush resolve`
@@ -106,19 +97,15 @@ pub struct Status {
     pub database: Database,
 }
 
-/// `fleetpush results`; an empty list leaves nothing out.
+/// `fleetpush results`; what is empty leaves nothing out.
 #[derive(Debug, Clone)]
 pub struct Results {
     /// The run's name; without one, the latest run.
     pub run: Option<String>,
     /// Only tasks in these states.
     pub states: Vec<TaskStatus>,
-    /// Only tasks of these classes.
-    pub classes: Vec<Class>,
-    /// Only tasks with these codes of the platform.
-    pub codes: Vec<i64>,
-    /// Only tasks of these devices.
-    pub devices: Vec<String>,
+    /// Which of them.
+    pub filter: FilterArgs,
     /// The most rows to show.
     pub limit: Option<u64>,
     /// The form of the rows.
@@ -163,18 +150,19 @@ impl Retry {
         let RetryArgs {
             run,
             state,
-            class,
-            code,
-            device,
+            filter,
             dry_run,
             yes,
             push,
             owner,
         } = args;
         let simulated = push.target.simulate.simulate;
+        let chosen = !state.is_empty() || !filter.is_empty();
         Ok(Self {
             run,
-            selection: Selection::new(state, class, code, device),
+            states: retried_states(state, &filter),
+            filter: if chosen { filter } else { retried_classes() },
+            chosen,
             dry_run,
             yes,
             push: Push::resolve(push, quiet, sources)?,
@@ -183,37 +171,27 @@ impl Retry {
     }
 }
 
-impl Selection {
-    /// What the filters of `retry` select. What may have been acted on already is sent again only when a filter says so.
-    fn new(
-        states: Vec<TaskState>,
-        classes: Vec<Class>,
-        codes: Vec<i64>,
-        devices: Vec<String>,
-    ) -> Self {
-        let unfiltered =
-            states.is_empty() && classes.is_empty() && codes.is_empty() && devices.is_empty();
-        Self {
-            states: if !states.is_empty() {
-                states
-            } else if classes.contains(&Class::InDoubt) {
-                vec![TaskState::Failed, TaskState::InDoubt]
-            } else {
-                vec![TaskState::Failed]
-            },
-            classes: if unfiltered {
-                vec![
-                    Class::Offline,
-                    Class::Frequency,
-                    Class::Quota,
-                    Class::Transient,
-                ]
-            } else {
-                classes
-            },
-            codes,
-            devices,
-        }
+/// What may have been acted on already is sent again only when somebody says so.
+fn retried_states(asked: Vec<TaskState>, filter: &FilterArgs) -> Vec<TaskState> {
+    if !asked.is_empty() {
+        asked
+    } else if filter.class.contains(&Class::InDoubt) {
+        vec![TaskState::Failed, TaskState::InDoubt]
+    } else {
+        vec![TaskState::Failed]
+    }
+}
+
+/// What `retry` sends again when nothing is chosen: what may succeed now.
+fn retried_classes() -> FilterArgs {
+    FilterArgs {
+        class: vec![
+            Class::Offline,
+            Class::Frequency,
+            Class::Quota,
+            Class::Transient,
+        ],
+        ..FilterArgs::default()
     }
 }
 
@@ -333,9 +311,7 @@ impl Results {
         let ResultsArgs {
             run,
             state,
-            class,
-            code,
-            device,
+            filter,
             limit,
             format,
             simulate,
@@ -343,9 +319,7 @@ impl Results {
         Ok(Self {
             run,
             states: state,
-            classes: class,
-            codes: code,
-            devices: device,
+            filter,
             limit,
             format: format.unwrap_or(RowFormat::Table),
             database: Database::resolve(db, simulate.simulate, sources)?,

@@ -367,14 +367,14 @@ fn retry_takes_doubtful_tasks_only_when_asked() {
     let selection = |filters: &[&str]| {
         let args = [&["retry", "night", "--simulate"], filters].concat();
         match Invocation::new(&args).resolve().command {
-            Command::Retry(retry) => retry.selection,
+            Command::Retry(retry) => (retry.states, retry.filter),
             other => panic!("{other:?}"),
         }
     };
-    let unfiltered = selection(&[]);
-    assert_eq!(unfiltered.states, [TaskState::Failed]);
+    let (states, filter) = selection(&[]);
+    assert_eq!(states, [TaskState::Failed]);
     assert_eq!(
-        unfiltered.classes,
+        filter.class,
         [
             Class::Offline,
             Class::Frequency,
@@ -382,17 +382,20 @@ fn retry_takes_doubtful_tasks_only_when_asked() {
             Class::Transient
         ]
     );
-    let device = selection(&["--device", "0007"]);
-    assert_eq!(device.states, [TaskState::Failed]);
-    assert_eq!(device.classes, []);
+    for filters in [
+        ["--device", "0007"],
+        ["--label", "site=Oslo"],
+        ["--attempts", "5"],
+    ] {
+        let (states, filter) = selection(&filters);
+        assert_eq!(states, [TaskState::Failed]);
+        assert_eq!(filter.class, []);
+    }
     assert_eq!(
-        selection(&["--class", "rejected,in_doubt"]).states,
+        selection(&["--class", "rejected,in_doubt"]).0,
         [TaskState::Failed, TaskState::InDoubt]
     );
-    assert_eq!(
-        selection(&["--state", "in_doubt"]).states,
-        [TaskState::InDoubt]
-    );
+    assert_eq!(selection(&["--state", "in_doubt"]).0, [TaskState::InDoubt]);
 }
 
 #[test]

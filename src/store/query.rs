@@ -2,12 +2,9 @@
 //! tasks and at ten million.
 
 mod canary;
-mod filter;
 mod results;
 mod runs;
-mod source;
 
-pub use filter::Filter;
 pub use results::{ResultPages, ResultRow};
 pub use runs::{FindError, RunRow};
 

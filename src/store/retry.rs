@@ -1,6 +1,9 @@
 //! Opening ended tasks again: the tasks that a filter chooses, drafted in a table of their own until it is decided which of them go.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use serde_json::json;
 use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
@@ -9,25 +12,16 @@ use super::{
     Run, Store, StoreError,
     accepted_range::in_no_accepted_range,
     owner::BEGIN,
+    select::{self, Candidates, Selection, Tasks},
     stale::{self, any_younger},
 };
-use crate::model::{Class, TaskId, TaskState, Timestamp};
+use crate::model::{Class, TaskFilter, TaskId, TaskState, TaskStatus, Timestamp};
 
 /// Devices in one page of a draft.
 const PAGE: i64 = 500;
 
-/// Which of a run's ended tasks to send again. Invalid rows are never among them: there is nothing to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RetryFilter {
-    /// Failed ones, ones in doubt, or both.
-    pub states: Vec<TaskState>,
-    /// Only these classes; every class when empty.
-    pub classes: Vec<Class>,
-    /// Only these codes; every code when empty.
-    pub codes: Vec<i64>,
-    /// Only these device keys; every device when empty.
-    pub devices: Vec<String>,
-}
+/// What can be sent again.
+const RETRIABLE: [TaskState; 2] = [TaskState::Failed, TaskState::InDoubt];
 
 /// A task of a device that has several in the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,11 +60,20 @@ pub(crate) struct RetryDraft<'s> {
 }
 
 impl Store {
+    /// Those of the device keys that the run does not have.
+    pub async fn absent(
+        &mut self,
+        run: &Run,
+        keys: &BTreeSet<String>,
+    ) -> Result<Vec<String>, StoreError> {
+        Ok(select::absent(&mut self.connection, run.id, keys).await?)
+    }
+
     /// Drafts a retry with this filter.
     pub(crate) async fn draft_retry(
         &mut self,
         run: &Run,
-        filter: &RetryFilter,
+        filter: &TaskFilter,
     ) -> Result<RetryDraft<'_>, StoreError> {
         let any_younger = any_younger(&mut self.connection, run).await?;
         let mut transaction = self.connection.begin_with(BEGIN).await?;
@@ -218,26 +221,42 @@ fn ended(
 async fn choose(
     connection: &mut SqliteConnection,
     run: &Run,
-    filter: &RetryFilter,
+    filter: &TaskFilter,
 ) -> Result<(), StoreError> {
     sqlx::raw_sql(TABLES).execute(&mut *connection).await?;
-    let states: Vec<u8> = filter.states.iter().map(|state| *state as u8).collect();
-    let classes: Vec<u8> = filter.classes.iter().map(|class| *class as u8).collect();
-    let chosen = if filter.devices.is_empty() {
-        CHOSEN
-    } else {
-        CHOSEN_OF_DEVICES
+    let tasks = Tasks {
+        run: run.id,
+        first: run.first_task.0,
+        end: run.end_task.0,
     };
-    sqlx::query(chosen)
-        .bind(run.first_task.0)
-        .bind(run.end_task.0)
-        .bind(json!(states).to_string())
-        .bind(json!(classes).to_string())
-        .bind(json!(filter.codes).to_string())
-        .bind(run.id.0)
-        .bind(json!(filter.devices).to_string())
-        .execute(&mut *connection)
-        .await?;
+    let states: Vec<TaskState> = RETRIABLE
+        .into_iter()
+        .filter(|state| filter.wants(TaskStatus::Ended(*state)))
+        .collect();
+    let filter = TaskFilter {
+        statuses: states.iter().copied().map(TaskStatus::Ended).collect(),
+        ..filter.clone()
+    };
+    if states.is_empty() {
+        return Ok(());
+    }
+    let states: Vec<u8> = states.into_iter().map(|state| state as u8).collect();
+    let classes: Vec<u8> = filter.classes.iter().map(|class| *class as u8).collect();
+    let codes: Vec<_> = filter
+        .codes
+        .iter()
+        .map(|codes| [*codes.start(), *codes.end()])
+        .collect();
+    let mut selection = Selection::begin(connection, tasks, filter, select::PAGE).await?;
+    while let Some(Candidates { ids, .. }) = selection.next(connection).await? {
+        sqlx::query(CHOSEN)
+            .bind(json!(ids).to_string())
+            .bind(json!(states).to_string())
+            .bind(json!(classes).to_string())
+            .bind(json!(codes).to_string())
+            .execute(&mut *connection)
+            .await?;
+    }
     if run.ordered {
         for statement in [ALONG, SEVERAL] {
             sqlx::query(statement).execute(&mut *connection).await?;
@@ -251,29 +270,14 @@ const TABLES: &str = "CREATE TEMP TABLE reopened ( \
      ); \
      CREATE TEMP TABLE several (device_key TEXT PRIMARY KEY) WITHOUT ROWID;";
 
-macro_rules! chosen {
-    ($from:literal, $and:literal) => {
-        concat!(
-            "INSERT OR IGNORE INTO temp.reopened (task_id, blocked) SELECT o.task_id, 0 FROM ",
-            $from,
-            " WHERE o.task_id >= ?1 AND o.task_id < ?2 AND o.state IN (2, 3) AND o.class <> 12 \
-             AND o.state IN (SELECT value FROM json_each(?3)) \
-             AND (json_array_length(?4) = 0 OR o.class IN (SELECT value FROM json_each(?4))) \
-             AND (json_array_length(?5) = 0 OR o.code IN (SELECT value FROM json_each(?5))) ",
-            $and,
-            " ORDER BY o.task_id"
-        )
-    };
-}
-
-const CHOSEN: &str = chosen!("outcome AS o", "AND ?6 = ?6 AND ?7 = ?7");
-
-/// Reached by the keys: with many of them the run must not be read anew for each.
-pub(super) const CHOSEN_OF_DEVICES: &str = chosen!(
-    "json_each(?7) AS j CROSS JOIN device_task AS d ON d.run_id = ?6 AND d.device_key = j.value \
-     CROSS JOIN outcome AS o ON o.task_id = d.task_id",
-    ""
-);
+/// Of the candidates in ?1 those that have ended as the filter wants it; invalid rows never, since there is nothing to send.
+const CHOSEN: &str = "INSERT OR IGNORE INTO temp.reopened (task_id, blocked) \
+     SELECT o.task_id, 0 FROM json_each(?1) AS j CROSS JOIN outcome AS o ON o.task_id = j.value \
+     WHERE o.class <> 12 AND o.state IN (SELECT value FROM json_each(?2)) \
+     AND (json_array_length(?3) = 0 OR o.class IN (SELECT value FROM json_each(?3))) \
+     AND (json_array_length(?4) = 0 \
+         OR EXISTS (SELECT 1 FROM json_each(?4) AS c WHERE o.code BETWEEN c.value ->> 0 AND c.value ->> 1)) \
+     ORDER BY o.task_id";
 
 const ALONG: &str = "INSERT OR IGNORE INTO temp.reopened (task_id, blocked) \
      WITH RECURSIVE later (task_id) AS ( \

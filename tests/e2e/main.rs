@@ -27,6 +27,7 @@ mod samples;
 mod schedule;
 mod scheduler_day;
 mod secrets;
+mod select;
 mod service;
 mod signals;
 mod splitting;

@@ -76,10 +76,7 @@ async fn a_failure_blocks_the_devices_later_tasks() {
 
 #[tokio::test]
 async fn a_retry_takes_blocked_tasks_along_in_order() {
-    use crate::{
-        model::{Class, TaskState, Timestamp},
-        store::RetryFilter,
-    };
+    use crate::model::{Class, TaskFilter, TaskState, Timestamp};
     let rows = [("A", "1"), ("A", "2"), ("A", "3"), ("B", "1")];
     let script = |n, request: &crate::gateway::Outgoing| {
         elements(request, move |device| {
@@ -97,11 +94,9 @@ async fn a_retry_takes_blocked_tasks_along_in_order() {
         ]
     );
 
-    let filter = RetryFilter {
-        states: vec![TaskState::Failed],
+    let filter = TaskFilter {
         classes: vec![Class::Offline],
-        codes: vec![],
-        devices: vec![],
+        ..TaskFilter::ended(&[TaskState::Failed])
     };
     let mut store = bench.store().await;
     let run = bench.run(&mut store).await;
@@ -163,13 +158,8 @@ async fn a_cancelled_run_skips_what_is_pending() {
     bench.check().await;
 }
 
-fn everything(states: &[crate::model::TaskState]) -> crate::store::RetryFilter {
-    crate::store::RetryFilter {
-        states: states.to_vec(),
-        classes: vec![],
-        codes: vec![],
-        devices: vec![],
-    }
+fn everything(states: &[crate::model::TaskState]) -> crate::model::TaskFilter {
+    crate::model::TaskFilter::ended(states)
 }
 
 #[tokio::test]
@@ -242,7 +232,7 @@ async fn a_second_retry_of_an_earlier_task_goes_first() {
     // The later one first, and the earlier one while it still waits to be sent.
     for code in [61005, 61002] {
         let mut filter = everything(&[TaskState::Failed]);
-        filter.codes = vec![code];
+        filter.codes = vec![code..=code];
         let plan =
             crate::journal::retry::reopen(&mut store, &run, &filter, Leave::STALE, Timestamp(5))
                 .await

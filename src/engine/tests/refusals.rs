@@ -13,8 +13,7 @@ use crate::{
     engine::{Event, Stop},
     gateway::Outgoing,
     journal::staleness::Leave,
-    model::{TaskState, Timestamp},
-    store::RetryFilter,
+    model::{TaskFilter, TaskState, Timestamp},
 };
 
 fn ended_a_payload(events: &[Event]) -> bool {
@@ -265,12 +264,7 @@ async fn a_retried_payload_is_sent_again() {
     assert_eq!(bench.states().await, ["failed|rejected|100"]);
 
     changed_its_mind.store(true, Ordering::SeqCst);
-    let everything = RetryFilter {
-        states: vec![TaskState::Failed],
-        classes: vec![],
-        codes: vec![],
-        devices: vec![],
-    };
+    let everything = TaskFilter::ended(&[TaskState::Failed]);
     let mut store = bench.store().await;
     let run = bench.run(&mut store).await;
     let plan =

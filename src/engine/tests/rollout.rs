@@ -292,12 +292,7 @@ async fn failed_devices_of_a_canary_can_be_tried_again_before_it_is_judged() {
     assert!(matches!(bench.push().await.0, Stop::Aborted { .. }));
     let mut store = bench.store().await;
     let run = bench.run(&mut store).await;
-    let all = crate::store::RetryFilter {
-        states: vec![crate::model::TaskState::Failed],
-        classes: Vec::new(),
-        codes: Vec::new(),
-        devices: Vec::new(),
-    };
+    let all = crate::model::TaskFilter::ended(&[crate::model::TaskState::Failed]);
     crate::journal::retry::reopen(
         &mut store,
         &run,

@@ -9,11 +9,8 @@ use crate::{
         retry::{RetryPlan, plan, reopen},
         staleness::Leave,
     },
-    model::{AfterFailure, Class, TaskState, Timestamp},
-    store::{
-        RetryFilter,
-        tests::pushed::{accepted, push, staged},
-    },
+    model::{AfterFailure, Class, TaskFilter, TaskState, Timestamp},
+    store::tests::pushed::{accepted, push, staged},
 };
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -30,13 +27,8 @@ fn rejected(_: &str) -> (Class, Next) {
     (Class::Rejected, Next::End(TaskState::Failed))
 }
 
-fn all_failed() -> RetryFilter {
-    RetryFilter {
-        states: vec![TaskState::Failed],
-        classes: vec![],
-        codes: vec![],
-        devices: vec![],
-    }
+fn all_failed() -> TaskFilter {
+    TaskFilter::ended(&[TaskState::Failed])
 }
 
 #[tokio::test]

@@ -33,8 +33,11 @@ const OF_DEVICES: &[(&str, &str)] = &[
     ("overtaken tasks", crate::store::stale::MARK_OVERTAKEN),
     (
         "tasks of some devices",
-        crate::store::retry::CHOSEN_OF_DEVICES,
+        crate::store::select::source::DEVICES,
     ),
+    ("keys of a prefix", crate::store::select::KEYS_FROM),
+    ("more keys of a prefix", crate::store::select::KEYS_AFTER),
+    ("keys that are not there", crate::store::select::ABSENT),
 ];
 
 #[tokio::test]
@@ -66,7 +69,7 @@ async fn devices_are_found_by_their_keys() {
         assert!(
             plan.iter()
                 .any(|step| step
-                    .starts_with("SEARCH d USING PRIMARY KEY (run_id=? AND device_key=?")),
+                    .starts_with("SEARCH d USING PRIMARY KEY (run_id=? AND device_key")),
             "{what}: {plan:#?}"
         );
     }

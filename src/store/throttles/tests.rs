@@ -9,9 +9,9 @@ use crate::{
     journal::{
         Claim, ClaimLimits, Journal, Next, Record, RequestEnd, Settlement, staleness::Leave,
     },
-    model::{AfterFailure, Class, TaskState},
+    model::{AfterFailure, Class, TaskFilter, TaskState},
     store::{
-        PushTransaction, RetryFilter, Store,
+        PushTransaction, Store,
         tests::pushed::{accepted, push, staged},
     },
 };
@@ -192,12 +192,7 @@ async fn a_retry_leaves_a_throttled_device_alone_too() {
     .await;
     let second = staged(&mut store, "second", &DEVICES, NOW).await;
     push(&mut store, &second, 1, NOW, two_throttled).await;
-    let filter = RetryFilter {
-        states: vec![TaskState::Failed],
-        classes: vec![],
-        codes: vec![],
-        devices: vec![],
-    };
+    let filter = TaskFilter::ended(&[TaskState::Failed]);
     crate::journal::retry::reopen(&mut store, &first, &filter, Leave::STALE, later(1))
         .await
         .unwrap();

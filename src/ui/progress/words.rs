@@ -224,7 +224,7 @@ mod tests {
             },
             phase: Phase::Rest,
             pause: None,
-            left: Left::About(Duration::from_secs(300)),
+            left: Left::About(Duration::from_mins(5)),
             found: None,
         }
     }

@@ -1,26 +1,26 @@
 //! Where results are looked for: for each filter the indexes that answer it without reading the whole run.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{collections::VecDeque, ops::RangeInclusive};
 
 use sqlx::SqliteConnection;
 
-use super::{Ending, RunRow, filter::Filter};
+use super::Tasks;
 use crate::{
-    model::{Class, TaskState, TaskStatus},
+    model::{Class, TaskFilter, TaskState, TaskStatus},
     store::accepted_range::in_no_accepted_range,
 };
 
-/// Rows in one page.
-pub(super) const PAGE: i64 = 1000;
+/// How some tasks of the run have ended, as the tally has it: state, class, and code.
+pub(super) type Ended = (TaskState, Option<Class>, Option<i64>);
 
 /// Where the ids of candidates come from. Each yields ids in ascending order, and yields a superset of what its `statuses` and the
 /// filter ask for; rows are checked again when they are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Source {
+pub(in crate::store) enum Source {
     /// Every task of the run.
     All,
-    /// The device's tasks.
-    Device(String),
+    /// The tasks of these devices.
+    Devices(Vec<String>),
     /// Failed or in doubt with this class and code.
     Trouble {
         state: TaskState,
@@ -34,7 +34,7 @@ pub(super) enum Source {
     /// Tasks that are to be sent again, after an outcome of these classes and codes (any when empty).
     Due {
         classes: Vec<Class>,
-        codes: Vec<i64>,
+        codes: Vec<RangeInclusive<i64>>,
     },
     /// Members of requests without an end.
     InFlight,
@@ -42,9 +42,9 @@ pub(super) enum Source {
 
 impl Source {
     /// Whether rows of this status are this source's to give; others that it meets are another's, or not wanted.
-    pub(super) fn gives(&self, status: TaskStatus) -> bool {
+    pub(in crate::store) fn gives(&self, status: TaskStatus) -> bool {
         match self {
-            Self::All | Self::Device(_) => true,
+            Self::All | Self::Devices(_) => true,
             Self::Trouble { state, .. } => status == TaskStatus::Ended(*state),
             Self::Ended => matches!(
                 status,
@@ -56,20 +56,15 @@ impl Source {
     }
 }
 
-/// The sources that together give every row that passes the filter, each once.
-pub(super) fn plan(filter: &Filter, endings: &[Ending]) -> VecDeque<Source> {
-    if !filter.devices.is_empty() {
-        // A device that is named twice is listed once.
-        let devices: BTreeSet<_> = filter.devices.iter().cloned().collect();
-        return devices.into_iter().map(Source::Device).collect();
-    }
+/// The sources that together give every row that passes the filter, each once, whatever its device.
+pub(super) fn plan(filter: &TaskFilter, endings: &[Ended]) -> VecDeque<Source> {
     if filter.statuses.is_empty() && !filter.needs_outcome() {
         return [Source::All].into();
     }
     let mut sources = VecDeque::new();
     let matching: Vec<_> = endings
         .iter()
-        .flat_map(|ending| codes(ending).map(|code| (ending.state, ending.class, code)))
+        .flat_map(|&(state, class, code)| codes(code).map(move |code| (state, class, code)))
         .filter(|(state, class, code)| {
             filter.wants(TaskStatus::Ended(*state)) && filter.passes_outcome(*class, *code)
         })
@@ -102,16 +97,18 @@ pub(super) fn plan(filter: &Filter, endings: &[Ending]) -> VecDeque<Source> {
 }
 
 /// The codes that an ending may stand for: the tally does not tell the code 0 from none.
-fn codes(ending: &Ending) -> impl Iterator<Item = Option<i64>> {
-    std::iter::once(ending.code).chain(ending.code.is_none().then_some(Some(0)))
+fn codes(code: Option<i64>) -> impl Iterator<Item = Option<i64>> {
+    std::iter::once(code).chain(code.is_none().then_some(Some(0)))
 }
 
 // The statements of the sources. ?1 and ?2 are the range of ids, ?3 the size of the page, ?4 the run.
 pub(super) const ALL: &str = "SELECT id FROM task WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3";
-pub(super) const DEVICE: &str = "
-SELECT task_id FROM device_task WHERE run_id = ?4 AND device_key = ?5 AND task_id >= ?1 AND task_id < ?2 ORDER BY task_id LIMIT ?3";
+pub(in crate::store) const DEVICES: &str = "
+SELECT d.task_id FROM json_each(?5) AS j
+CROSS JOIN device_task AS d ON d.run_id = ?4 AND d.device_key = j.value AND d.task_id >= ?1 AND d.task_id < ?2
+ORDER BY 1 LIMIT ?3";
 /// The first term is what lets SQLite use the partial index: it cannot know what is bound to the second.
-pub(super) const TROUBLE: &str = "
+pub(in crate::store) const TROUBLE: &str = "
 SELECT task_id FROM outcome INDEXED BY outcome_trouble
 WHERE state IN (2, 3) AND state = ?5 AND class = ?6 AND code IS ?7 AND task_id >= ?1 AND task_id < ?2
 ORDER BY task_id LIMIT ?3";
@@ -127,15 +124,16 @@ pub(super) const OPEN: &str = concat!(
     in_no_accepted_range!("t.id"),
     " ORDER BY t.id LIMIT ?3"
 );
-pub(super) const DUE: &str = "
+pub(in crate::store) const DUE: &str = "
 SELECT d.task_id FROM due AS d
 WHERE d.task_id >= ?1 AND d.task_id < ?2 AND d.request_id IS NULL
     AND (?5 IS NULL OR d.class IN (SELECT value FROM json_each(?5)))
-    AND (?6 IS NULL OR (SELECT a.code FROM attempt AS a WHERE a.task_id = d.task_id AND a.attempt = d.sends)
-        IN (SELECT value FROM json_each(?6)))
+    AND (?6 IS NULL OR EXISTS (
+        SELECT 1 FROM json_each(?6) AS j JOIN attempt AS a ON a.code BETWEEN j.value ->> 0 AND j.value ->> 1
+        WHERE a.task_id = d.task_id AND a.attempt = d.sends))
 ORDER BY d.task_id LIMIT ?3";
 /// Cross joins keep the order of the tables: requests without an end are few, and SQLite cannot know it.
-pub(super) const IN_FLIGHT: &str = "
+pub(in crate::store) const IN_FLIGHT: &str = "
 SELECT d.task_id FROM request AS q CROSS JOIN due AS d ON d.request_id = q.id
 WHERE q.run_id = ?4 AND q.finished_at IS NULL AND d.task_id >= ?1 AND d.task_id < ?2
 UNION
@@ -146,14 +144,14 @@ ORDER BY 1 LIMIT ?3";
 /// The next ids, at most so many, of a source, from `from` on, in ascending order.
 pub(super) async fn candidates(
     connection: &mut SqliteConnection,
-    run: &RunRow,
+    tasks: &Tasks,
     source: &Source,
     from: i64,
     most: i64,
 ) -> Result<Vec<i64>, sqlx::Error> {
     let sql = match source {
         Source::All => ALL,
-        Source::Device(_) => DEVICE,
+        Source::Devices(_) => DEVICES,
         Source::Trouble { .. } => TROUBLE,
         Source::Ended => ENDED,
         Source::Open => OPEN,
@@ -162,17 +160,17 @@ pub(super) async fn candidates(
     };
     let query = sqlx::query_scalar(sql)
         .bind(from)
-        .bind(run.end_task)
+        .bind(tasks.end)
         .bind(most)
-        .bind(run.id.0);
+        .bind(tasks.run.0);
     match source {
-        Source::Device(device) => query.bind(device.clone()),
+        Source::Devices(keys) => query.bind(serde_json::json!(keys).to_string()),
         Source::Trouble { state, class, code } => {
             query.bind(*state as i64).bind(*class as i64).bind(*code)
         }
         Source::Due { classes, codes } => {
             let classes: Vec<i64> = classes.iter().map(|class| *class as i64).collect();
-            query.bind(list(&classes)).bind(list(codes))
+            query.bind(list(&classes)).bind(list(&bounds(codes)))
         }
         _ => query,
     }
@@ -181,33 +179,32 @@ pub(super) async fn candidates(
 }
 
 /// A list for `json_each`, or nothing when it is empty.
-fn list(numbers: &[i64]) -> Option<String> {
-    (!numbers.is_empty()).then(|| serde_json::json!(numbers).to_string())
+fn list<T: serde::Serialize>(items: &[T]) -> Option<String> {
+    (!items.is_empty()).then(|| serde_json::json!(items).to_string())
+}
+
+/// The ends of ranges.
+fn bounds(ranges: &[RangeInclusive<i64>]) -> Vec<[i64; 2]> {
+    ranges
+        .iter()
+        .map(|range| [*range.start(), *range.end()])
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ending(state: TaskState, class: Option<Class>, code: Option<i64>) -> Ending {
-        Ending {
-            state,
-            class,
-            code,
-            tasks: 1,
-        }
-    }
-
     #[test]
     fn only_what_the_tally_knows_of_is_looked_for() {
         let endings = [
-            ending(TaskState::Accepted, Some(Class::Accepted), Some(200)),
-            ending(TaskState::Failed, Some(Class::Rejected), Some(70091)),
-            ending(TaskState::Failed, Some(Class::Offline), Some(61002)),
+            (TaskState::Accepted, Some(Class::Accepted), Some(200)),
+            (TaskState::Failed, Some(Class::Rejected), Some(70091)),
+            (TaskState::Failed, Some(Class::Offline), Some(61002)),
         ];
-        let offline = Filter {
+        let offline = TaskFilter {
             classes: vec![Class::Offline],
-            ..Filter::default()
+            ..TaskFilter::default()
         };
         assert_eq!(
             plan(&offline, &endings),
@@ -224,21 +221,21 @@ mod tests {
                 },
             ]
         );
-        let skipped = Filter {
+        let skipped = TaskFilter {
             statuses: vec![TaskStatus::Ended(TaskState::Skipped)],
-            ..Filter::default()
+            ..TaskFilter::default()
         };
         assert_eq!(plan(&skipped, &endings), []);
-        assert_eq!(plan(&Filter::default(), &endings), [Source::All]);
+        assert_eq!(plan(&TaskFilter::default(), &endings), [Source::All]);
     }
 
     #[test]
     fn the_code_zero_is_looked_for_where_the_tally_says_none() {
-        let endings = [ending(TaskState::Failed, Some(Class::Rejected), None)];
-        let zero = Filter {
+        let endings = [(TaskState::Failed, Some(Class::Rejected), None)];
+        let zero = TaskFilter {
             statuses: vec![TaskStatus::Ended(TaskState::Failed)],
-            codes: vec![0],
-            ..Filter::default()
+            codes: vec![0..=0],
+            ..TaskFilter::default()
         };
         assert_eq!(
             plan(&zero, &endings),

@@ -1,0 +1,49 @@
+//! The flags that choose tasks of a run: the same for every command that does.
+
+use std::{ops::RangeInclusive, path::PathBuf};
+
+use clap::Args;
+
+use super::{one_of, values};
+use crate::model::{Class, Moment};
+
+pub(super) const FILTERS: &str = "Filters";
+
+/// Which tasks. Values of one flag are alternatives, and flags are conditions that all have to be met.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct FilterArgs {
+    /// Only tasks whose last outcome has these classes; separate by commas or repeat
+    #[arg(long, value_name = "CLASS", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&Class::ALL, Class::name))]
+    pub class: Vec<Class>,
+    /// Only tasks with these codes of the platform, for example 61002 or 70083,70090-70094; separate by commas or repeat
+    #[arg(long, value_name = "CODES", value_delimiter = ',', help_heading = FILTERS, value_parser = values::codes)]
+    pub code: Vec<RangeInclusive<i64>>,
+    /// Only tasks of these devices: a key, or how keys begin, as in '8601*'; repeat for more
+    #[arg(long, value_name = "KEY", help_heading = FILTERS, value_parser = values::not_empty)]
+    pub device: Vec<String>,
+    /// Only tasks of the devices in this file: a key a line, or the column device_key of a manifest or of results; - is stdin
+    #[arg(long, value_name = "FILE", help_heading = FILTERS)]
+    pub devices_from: Option<PathBuf>,
+    /// Only tasks of these products; separate by commas or repeat
+    #[arg(hide_short_help = true, long, value_name = "PRODUCT_KEY", value_delimiter = ',', help_heading = FILTERS, value_parser = values::not_empty)]
+    pub product: Vec<String>,
+    /// Only tasks with this label, for example site=Oslo; repeat for more: values of one label are alternatives
+    #[arg(long, value_name = "NAME=VALUE", help_heading = FILTERS, value_parser = values::label)]
+    pub label: Vec<(String, String)>,
+    /// Only tasks that were sent so often: 3, 3-5, or 3- for three times and more
+    #[arg(hide_short_help = true, long, value_name = "N", help_heading = FILTERS, value_parser = values::attempts)]
+    pub attempts: Option<RangeInclusive<u64>>,
+    /// Only tasks that ended at this time or later: 2026-11-23, 2026-11-23T05:00 (with a zone or without), or 6h for six hours ago
+    #[arg(hide_short_help = true, long, value_name = "TIME", help_heading = FILTERS)]
+    pub ended_after: Option<Moment>,
+    /// Only tasks that ended before this time
+    #[arg(hide_short_help = true, long, value_name = "TIME", help_heading = FILTERS)]
+    pub ended_before: Option<Moment>,
+}
+
+impl FilterArgs {
+    /// Whether nothing was asked for.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}

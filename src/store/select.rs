@@ -1,0 +1,186 @@
+//! The tasks of a run that a filter chooses, page by page: the narrowest index gives the ids, and what no index knows is looked up for them
+//! alone. The owner chooses with it what is sent again, and readers what they list.
+
+mod devices;
+pub(super) mod source;
+
+use std::collections::VecDeque;
+
+use serde_json::json;
+use sqlx::SqliteConnection;
+
+use self::{
+    devices::Batches,
+    source::{Ended, Source, candidates, plan},
+};
+use crate::model::{Class, RunId, TaskFilter, TaskState};
+
+pub(super) use devices::absent;
+#[cfg(test)]
+pub(super) use devices::{ABSENT, KEYS_AFTER, KEYS_FROM};
+
+/// Tasks in one page.
+pub(super) const PAGE: i64 = 1000;
+
+/// Where the tasks of a run are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tasks {
+    /// The run.
+    pub(super) run: RunId,
+    /// Its first id.
+    pub(super) first: i64,
+    /// The id behind its last one.
+    pub(super) end: i64,
+}
+
+/// The next candidates.
+#[derive(Debug)]
+pub(super) struct Candidates {
+    /// Where they come from: those of other statuses are another source's.
+    pub(super) source: Source,
+    /// Their ids, ascending. Every condition holds for them but the status and the outcome, which are to be looked at once more.
+    pub(super) ids: Vec<i64>,
+}
+
+/// A selection that is under way.
+#[derive(Debug)]
+pub(super) struct Selection {
+    tasks: Tasks,
+    filter: TaskFilter,
+    sources: VecDeque<Source>,
+    /// Devices that are still to become sources.
+    devices: Option<Batches>,
+    /// The first source has given all ids before this one.
+    from: i64,
+    /// The most ids of a page.
+    page: i64,
+}
+
+impl Selection {
+    /// Begins a selection in pages of at most so many tasks.
+    pub(super) async fn begin(
+        connection: &mut SqliteConnection,
+        tasks: Tasks,
+        filter: TaskFilter,
+        page: i64,
+    ) -> Result<Self, sqlx::Error> {
+        let devices = filter.devices.as_ref().map(Batches::new);
+        let sources = match devices {
+            Some(_) => VecDeque::new(),
+            None => plan(&filter, &endings(connection, tasks.run).await?),
+        };
+        Ok(Self {
+            tasks,
+            sources,
+            devices,
+            from: tasks.first,
+            page,
+            filter,
+        })
+    }
+
+    /// The filter.
+    pub(super) fn filter(&self) -> &TaskFilter {
+        &self.filter
+    }
+
+    /// The next candidates, which may be none for a page; `None` is the end.
+    pub(super) async fn next(
+        &mut self,
+        connection: &mut SqliteConnection,
+    ) -> Result<Option<Candidates>, sqlx::Error> {
+        if self.sources.is_empty()
+            && let Some(devices) = &mut self.devices
+        {
+            let keys = devices.next(connection, self.tasks.run).await?;
+            self.sources.extend(keys.map(Source::Devices));
+        }
+        let Some(source) = self.sources.front().cloned() else {
+            return Ok(None);
+        };
+        let ids = candidates(connection, &self.tasks, &source, self.from, self.page).await?;
+        match ids.last() {
+            Some(last) if ids.len() as i64 == self.page => self.from = last + 1,
+            _ => {
+                self.sources.pop_front();
+                self.from = self.tasks.first;
+            }
+        }
+        let ids = if self.filter.needs_row() {
+            passing(connection, &self.filter, &ids).await?
+        } else {
+            ids
+        };
+        Ok(Some(Candidates { source, ids }))
+    }
+}
+
+/// How tasks of the run have ended.
+async fn endings(connection: &mut SqliteConnection, run: RunId) -> Result<Vec<Ended>, sqlx::Error> {
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+        "SELECT state, class, code FROM tally WHERE run_id = ? AND n > 0 ORDER BY state, n DESC, class, code",
+    )
+    .bind(run.0)
+    .fetch_all(connection)
+    .await?;
+    let damaged = |what: String| sqlx::Error::Decode(what.into());
+    rows.into_iter()
+        .map(|(state, class, code)| {
+            let class = (class != 0)
+                .then(|| {
+                    Class::from_number(class)
+                        .ok_or_else(|| damaged(format!("class {class} in tally")))
+                })
+                .transpose()?;
+            Ok((
+                TaskState::from_number(state)
+                    .ok_or_else(|| damaged(format!("state {state} in tally")))?,
+                class,
+                (code != 0).then_some(code),
+            ))
+        })
+        .collect()
+}
+
+/// Those of the tasks that meet the conditions for which no index is kept.
+async fn passing(
+    connection: &mut SqliteConnection,
+    filter: &TaskFilter,
+    ids: &[i64],
+) -> Result<Vec<i64>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let attempts = filter.attempts.as_ref();
+    let bound = |bound: u64| i64::try_from(bound).unwrap_or(i64::MAX);
+    sqlx::query_scalar(PASSING)
+        .bind(json!(ids).to_string())
+        .bind((!filter.products.is_empty()).then(|| json!(filter.products).to_string()))
+        .bind(json!(filter.labels).to_string())
+        .bind(attempts.map(|range| bound(*range.start())))
+        .bind(attempts.map(|range| bound(*range.end())))
+        .bind(filter.ended_after.map(|time| time.0))
+        .bind(filter.ended_before.map(|time| time.0))
+        .fetch_all(connection)
+        .await
+}
+
+/// The ids in ?1 whose tasks have one of the products ?2, the labels ?3, from ?4 to ?5 sends, and ended from ?6 on and before ?7.
+pub(super) const PASSING: &str = "
+SELECT t.id
+FROM json_each(?1) AS j
+CROSS JOIN task AS t ON t.id = j.value
+LEFT JOIN payload AS p ON p.id = t.payload_id
+LEFT JOIN outcome AS o ON o.task_id = t.id
+LEFT JOIN accepted_span AS g
+    ON g.first_task = (SELECT max(first_task) FROM accepted_span WHERE first_task <= t.id) AND g.end_task > t.id
+WHERE (?2 IS NULL OR p.product_key IN (SELECT value FROM json_each(?2)))
+    AND NOT EXISTS (
+        SELECT 1 FROM json_each(?3) AS wanted WHERE NOT EXISTS (
+            SELECT 1 FROM json_each(wanted.value) AS choice CROSS JOIN json_each(t.labels) AS label
+            WHERE label.key = wanted.key AND CAST(label.value AS TEXT) = choice.value))
+    AND (?4 IS NULL OR coalesce(o.attempts, g.first_task IS NOT NULL OR NULL, (SELECT d.sends FROM due AS d WHERE d.task_id = t.id),
+        (SELECT max(attempt) FROM attempt WHERE task_id = t.id), 0) BETWEEN ?4 AND ?5)
+    AND (?6 IS NULL OR coalesce(o.finished_at, g.finished_at) >= ?6)
+    AND (?7 IS NULL OR coalesce(o.finished_at, g.finished_at) < ?7)
+ORDER BY t.id";

@@ -1,0 +1,101 @@
+//! Devices of a selection, some at a time: however many keys are wanted, each is looked for once, in the order of the index.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use serde_json::json;
+use sqlx::SqliteConnection;
+
+use crate::model::{Devices, RunId};
+
+/// Keys that are looked for together.
+const BATCH: usize = 500;
+
+/// Keys of a selection, by and by.
+#[derive(Debug)]
+pub(super) struct Batches {
+    keys: VecDeque<Vec<String>>,
+    prefixes: VecDeque<String>,
+    /// The last key that the first prefix has given.
+    after: Option<String>,
+}
+
+impl Batches {
+    pub(super) fn new(devices: &Devices) -> Self {
+        let Devices { keys, prefixes } = devices.without_overlap();
+        let keys: Vec<String> = keys.into_iter().collect();
+        Self {
+            keys: keys.chunks(BATCH).map(<[String]>::to_vec).collect(),
+            prefixes: prefixes.into_iter().collect(),
+            after: None,
+        }
+    }
+
+    /// The next keys, never none of them; `None` is the end.
+    pub(super) async fn next(
+        &mut self,
+        connection: &mut SqliteConnection,
+        run: RunId,
+    ) -> Result<Option<Vec<String>>, sqlx::Error> {
+        if let Some(keys) = self.keys.pop_front() {
+            return Ok(Some(keys));
+        }
+        while let Some(prefix) = self.prefixes.front() {
+            let mut keys = keys_from(connection, run, prefix, self.after.as_deref()).await?;
+            let found = keys.len();
+            keys.retain(|key| key.starts_with(prefix.as_str()));
+            if found == BATCH && keys.len() == found {
+                self.after = keys.last().cloned();
+            } else {
+                self.prefixes.pop_front();
+                self.after = None;
+            }
+            if !keys.is_empty() {
+                return Ok(Some(keys));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The next keys of the run from `first` on, and after `after`.
+async fn keys_from(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    first: &str,
+    after: Option<&str>,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(match after {
+        Some(_) => KEYS_AFTER,
+        None => KEYS_FROM,
+    })
+    .bind(run.0)
+    .bind(after.unwrap_or(first))
+    .bind(BATCH as i64)
+    .fetch_all(connection)
+    .await
+}
+
+pub(in crate::store) const KEYS_FROM: &str = "SELECT DISTINCT d.device_key FROM device_task AS d WHERE d.run_id = ?1 AND d.device_key >= ?2 ORDER BY d.device_key LIMIT ?3";
+pub(in crate::store) const KEYS_AFTER: &str = "SELECT DISTINCT d.device_key FROM device_task AS d WHERE d.run_id = ?1 AND d.device_key > ?2 ORDER BY d.device_key LIMIT ?3";
+
+/// Those of the keys that the run does not have.
+pub(in crate::store) async fn absent(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    keys: &BTreeSet<String>,
+) -> Result<Vec<String>, sqlx::Error> {
+    let keys: Vec<&String> = keys.iter().collect();
+    let mut absent = Vec::new();
+    for batch in keys.chunks(BATCH) {
+        let missing: Vec<String> = sqlx::query_scalar(ABSENT)
+            .bind(run.0)
+            .bind(json!(batch).to_string())
+            .fetch_all(&mut *connection)
+            .await?;
+        absent.extend(missing);
+    }
+    Ok(absent)
+}
+
+pub(in crate::store) const ABSENT: &str = "SELECT j.value FROM json_each(?2) AS j \
+     WHERE NOT EXISTS (SELECT 1 FROM device_task AS d WHERE d.run_id = ?1 AND d.device_key = j.value)";

@@ -1,0 +1,202 @@
+//! The one filter: what it chooses for `results` and for `retry`.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use fleetpush::simulator::Scenario;
+use serde_json::Value;
+
+use crate::support::{Ended, Sim, Site, agree};
+
+/// A run of 300 devices of two products at three sites, of which a third is offline, in the order of the keys.
+fn pushed() -> (Site, Sim) {
+    let sim = Sim::start(Scenario {
+        seed: 21,
+        offline: 0.3,
+        ..Scenario::default()
+    });
+    let mut text = String::from("device_key,product_key,service,param.raw1,site,rack\n");
+    for n in 1..=300 {
+        let (product, site) = (n % 2 + 1, ["Oslo", "Bergen", "Tromsø"][n % 3]);
+        writeln!(text, "DK{n:05},PK000{product},fuwu,AA,{site},{}", n % 10)
+            .expect("a string takes all");
+    }
+    let site = Site::with(&text);
+    site.push(&sim, &["run", "fleet.csv", "--name", "night"])
+        .expect(1);
+    (site, sim)
+}
+
+/// Whether a row passes.
+type Condition = Box<dyn Fn(&Value) -> bool>;
+
+/// The rows that `results` lists with these flags.
+fn rows(site: &Site, flags: &[&str]) -> Vec<Value> {
+    let args = [&["results", "night", "--format", "jsonl"], flags].concat();
+    site.run(&args).expect(0).json_lines()
+}
+
+/// The rows of the whole run that pass a condition.
+fn those(all: &[Value], passes: impl Fn(&Value) -> bool) -> Vec<Value> {
+    all.iter().filter(|row| passes(row)).cloned().collect()
+}
+
+fn by_line(mut rows: Vec<Value>) -> Vec<Value> {
+    rows.sort_by_key(|row| row["line"].as_i64());
+    rows
+}
+
+#[test]
+fn each_flag_is_a_condition_and_its_values_are_alternatives() {
+    let (site, _sim) = pushed();
+    let all = rows(&site, &[]);
+    assert_eq!(all.len(), 300);
+    let key = |row: &Value| row["device_key"].as_str().unwrap().to_owned();
+    let cases: [(&[&str], Condition); 9] = [
+        (
+            &["--label", "site=Oslo"],
+            Box::new(|row| row["labels"]["site"] == "Oslo"),
+        ),
+        (
+            &["--label", "site=Oslo", "--label", "site=Tromsø"],
+            Box::new(|row| row["labels"]["site"] != "Bergen"),
+        ),
+        (
+            &[
+                "--label",
+                "site=Oslo",
+                "--label",
+                "rack=3",
+                "--state",
+                "failed",
+            ],
+            Box::new(|row| {
+                row["labels"]["site"] == "Oslo"
+                    && row["labels"]["rack"] == "3"
+                    && row["state"] == "failed"
+            }),
+        ),
+        (
+            &["--product", "PK0002"],
+            Box::new(|row| row["product_key"] == "PK0002"),
+        ),
+        (
+            &["--device", "DK0001*", "--device", "DK00300"],
+            Box::new(move |row| key(row).starts_with("DK0001") || key(row) == "DK00300"),
+        ),
+        (
+            &["--code", "61000-61999"],
+            Box::new(|row| row["code"] == 61002),
+        ),
+        (
+            &["--code", "200,201", "--label", "rack=0"],
+            Box::new(|row| row["code"] == 200 && row["labels"]["rack"] == "0"),
+        ),
+        (&["--attempts", "2-"], Box::new(|_| false)),
+        (
+            &["--ended-after", "1h", "--ended-before", "0s"],
+            Box::new(|_| true),
+        ),
+    ];
+    for (flags, passes) in cases {
+        let found = by_line(rows(&site, flags));
+        assert_eq!(found, by_line(those(&all, passes)), "{flags:?}");
+    }
+    assert_eq!(rows(&site, &["--ended-before", "1h"]), Vec::<Value>::new());
+}
+
+#[test]
+fn devices_come_from_a_list_a_manifest_and_the_results_of_another_command() {
+    let (site, sim) = pushed();
+    let failed = rows(&site, &["--state", "failed"]);
+    let csv = site
+        .run(&["results", "night", "--state", "failed", "--format", "csv"])
+        .expect(0)
+        .stdout;
+    let keys: Vec<&str> = failed
+        .iter()
+        .map(|row| row["device_key"].as_str().unwrap())
+        .collect();
+    site.write("failed.csv", &csv);
+    site.write("failed.txt", keys.join("\r\n"));
+    site.write(
+        "failed.jsonl",
+        failed
+            .iter()
+            .fold(String::new(), |text, row| text + &row.to_string() + "\n"),
+    );
+    for list in ["failed.csv", "failed.txt", "failed.jsonl"] {
+        let found = rows(&site, &["--devices-from", list]);
+        assert_eq!(by_line(found), by_line(failed.clone()), "{list}");
+    }
+    let narrowed = rows(
+        &site,
+        &["--devices-from", "failed.txt", "--device", "DK0001*"],
+    );
+    assert_eq!(
+        by_line(narrowed),
+        by_line(those(&failed, |row| {
+            row["device_key"].as_str().unwrap().starts_with("DK0001")
+        }))
+    );
+
+    site.write("more.txt", "DK00001\nDK99998\nDK99999\n");
+    site.run(&["results", "night", "--devices-from", "more.txt"])
+        .expect(0)
+        .says(&["2 devices are not in run 'night': DK99998, DK99999"]);
+    site.write("bad.txt", "DK00001\nDK00002, DK00003\n");
+    site.run(&["results", "night", "--devices-from", "bad.txt"])
+        .expect(2)
+        .says(&["bad.txt:2: is no device key", "device_key"]);
+    site.run(&["results", "night", "--devices-from", "nowhere.txt"])
+        .expect(2)
+        .says(&["nowhere.txt", "No such file"]);
+    drop(sim);
+}
+
+#[test]
+fn a_retry_sends_what_the_filter_chooses_and_nothing_else() {
+    let (site, sim) = pushed();
+    let oslo = rows(&site, &["--state", "failed", "--label", "site=Oslo"]);
+    let others = rows(&site, &["--state", "failed"]).len() - oslo.len();
+    assert!(!oslo.is_empty() && others > 0);
+    let flags = ["retry", "night", "--label", "site=Oslo"];
+    site.push(&sim, &[&flags[..], &["--dry-run"]].concat())
+        .expect(0)
+        .says(&[&format!("{} tasks would be sent again", oslo.len())]);
+    sim.play(Scenario::default());
+    let sent = sim.deliveries().len();
+    site.push(&sim, &flags).expect(1);
+    let again: BTreeSet<String> = sim.deliveries()[sent..]
+        .iter()
+        .map(|delivery| delivery.device_key.clone())
+        .collect();
+    let wanted: BTreeSet<String> = oslo
+        .iter()
+        .map(|row| row["device_key"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(again, wanted);
+    agree(&site.journal(), &sim);
+
+    let refused = |flags: &[&str]| -> Ended {
+        let requests = sim.stats().requests;
+        let args = [&["retry", "night"], flags].concat();
+        let ended = site.push(&sim, &args).expect(2);
+        assert_eq!(sim.stats().requests, requests);
+        ended
+    };
+    refused(&["--label", "site=Oslo"]).says(&["passes the filter"]);
+    refused(&["--device", "DK99999"]).says(&["the device DK99999 is not in run 'night'"]);
+
+    let left = rows(&site, &["--state", "failed"]);
+    site.write(
+        "left.txt",
+        left.iter()
+            .map(|row| row["device_key"].as_str().unwrap())
+            .collect::<Vec<_>>()
+            .join("\n"),
+    );
+    site.push(&sim, &["retry", "night", "--devices-from", "left.txt"])
+        .expect(0);
+    agree(&site.journal(), &sim);
+    assert_eq!(site.journal().run().accepted, 300);
+}
