@@ -12,22 +12,33 @@ pub(super) const FILTERS: &str = "Filters";
 /// Which tasks. Values of one flag are alternatives, and flags are conditions that all have to be met.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct FilterArgs {
-    /// Only tasks whose last outcome has these classes; separate by commas or repeat
-    #[arg(long, value_name = "CLASS", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&Class::ALL, Class::name))]
+    /// Only tasks of these classes, as in offline,quota
+    ///
+    /// Separate them by commas, or repeat the flag: accepted, frequency, quota, transient, outage, in_doubt, offline, auth, refused,
+    /// rejected, blocked, invalid.
+    #[arg(hide_possible_values = true, long, value_name = "CLASS", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&Class::ALL, Class::name))]
     pub class: Vec<Class>,
-    /// Only tasks with these codes of the platform, for example 61002 or 70083,70090-70094; separate by commas or repeat
+    /// Only tasks with these codes of the platform, as in 61002 or 70090-70094
+    ///
+    /// Separate them by commas, or repeat the flag.
     #[arg(long, value_name = "CODES", value_delimiter = ',', help_heading = FILTERS, value_parser = values::codes)]
     pub code: Vec<RangeInclusive<i64>>,
-    /// Only tasks of these devices: a key, or how keys begin, as in '8601*'; repeat for more
+    /// Only tasks of this device, or with '8601*' of all whose key begins so
+    ///
+    /// Repeat the flag for more.
     #[arg(long, value_name = "KEY", help_heading = FILTERS, value_parser = values::not_empty)]
     pub device: Vec<String>,
-    /// Only tasks of the devices in this file: a key a line, or the column device_key of a manifest or of results; - is stdin
+    /// Only tasks of devices in this file: a key a line; - is stdin
+    ///
+    /// A manifest, or what `results` has written, is a list too: its column device_key counts.
     #[arg(long, value_name = "FILE", help_heading = FILTERS)]
     pub devices_from: Option<PathBuf>,
     /// Only tasks of these products; separate by commas or repeat
     #[arg(hide_short_help = true, long, value_name = "PRODUCT_KEY", value_delimiter = ',', help_heading = FILTERS, value_parser = values::not_empty)]
     pub product: Vec<String>,
-    /// Only tasks with this label, for example site=Oslo; repeat for more: values of one label are alternatives
+    /// Only tasks with this label, as in site=Oslo
+    ///
+    /// Repeat the flag for other values of the label, which are alternatives, or for other labels, which have to be met as well.
     #[arg(long, value_name = "NAME=VALUE", help_heading = FILTERS, value_parser = values::label)]
     pub label: Vec<(String, String)>,
     /// Only tasks that were sent so often: 3, 3-5, or 3- for three times and more
