@@ -42,6 +42,7 @@ mod line;
 mod memo;
 mod quotes;
 mod records;
+mod repeated;
 mod rows;
 mod source;
 mod warning;

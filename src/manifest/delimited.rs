@@ -9,10 +9,11 @@ use super::{
     column::{Column, Field},
     draft::{Draft, Flaw, Flaws, Place},
     encode::{Encoder, parameter_text},
-    header::{Header, Repeated},
+    header::Header,
     labels::Labels,
     memo::Memo,
     records::{Record, Records},
+    repeated::Repeated,
     wire::Value,
 };
 
@@ -77,6 +78,7 @@ struct Layout {
     meanings: Vec<Meaning>,
     encoder: Encoder,
     memo: Memo,
+    labels: Labels,
 }
 
 impl Layout {
@@ -95,6 +97,7 @@ impl Layout {
             meanings,
             encoder,
             memo: Memo::default(),
+            labels: Labels::default(),
         }
     }
 
@@ -106,7 +109,7 @@ impl Layout {
         let key = self.header.device_key;
         // With fields missing or to spare only the first one is surely what its column says.
         let readable = record.len() == self.meanings.len() || key == 0;
-        let device_key = record.iter().nth(key).filter(|_| readable);
+        let device_key = record.field(key).filter(|_| readable);
         Ok(Entry::Bad(RowError {
             line: record.line,
             device_key: device_key.unwrap_or_default().into(),
@@ -142,7 +145,7 @@ impl Layout {
             return Ok(None);
         }
         self.memo.begin();
-        let mut labels = Labels::default();
+        self.labels.begin();
         let mut device_key = "";
         for (place, (meaning, text)) in self.meanings.iter().zip(record.iter()).enumerate() {
             if text.is_empty() {
@@ -157,7 +160,7 @@ impl Layout {
                     self.memo.add(place, text);
                 }
                 Meaning::Field(_) => self.memo.add(place, text),
-                Meaning::Label(name) => labels.push(name, text),
+                Meaning::Label(name) => self.labels.push(name, text),
                 Meaning::Nothing => flaws.push(Flaw::named(
                     &(place + 1).to_string(),
                     "the cell is filled, but the header has no name for the column; name it there, or empty the cell",
@@ -177,22 +180,13 @@ impl Layout {
             line: record.line,
             device_key: device_key.into(),
             payload,
-            labels: labels.finish(),
+            labels: self.labels.finish(),
         }))
     }
 
     /// Whether another file begins with this record: its mark or its header stands there.
     fn joined(&self, record: &Record<'_>) -> Result<Option<Flaw>, Fault> {
-        let key = record
-            .iter()
-            .nth(self.header.device_key)
-            .unwrap_or_default();
-        // The names of columns do not end in digits and most keys do, so that few rows are looked at twice.
-        let may_be_header =
-            record.len() != self.meanings.len() || !key.ends_with(|c: char| c.is_ascii_digit());
-        let repeated = may_be_header
-            .then(|| self.header.is_repeated_by(record))
-            .flatten();
+        let repeated = self.header.is_repeated_by(record);
         match repeated {
             Some(Repeated::Same) => Ok(Some(Flaw::of_row(format!(
                 "repeats the header{}: delete the line; if a device is really called so, write its row in JSONL",

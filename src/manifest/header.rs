@@ -14,6 +14,7 @@ use super::{
     Fault, Faults, Problem, ROW_LIMIT, cell,
     column::{Column, Field, classify},
     records::{Record, Records},
+    repeated::{Edges, Repeated},
 };
 
 /// The delimiters looked for, the likeliest first.
@@ -31,6 +32,7 @@ pub(super) struct Header {
     names: Vec<Box<str>>,
     /// The place of the device key among them.
     pub(super) device_key: usize,
+    edges: Edges,
 }
 
 impl Header {
@@ -48,6 +50,7 @@ impl Header {
             delimiter,
             line,
             next_line: line + memchr_iter(b'\n', &text).count() as u64,
+            edges: Edges::of(&names),
             names,
             device_key: 0,
         };
@@ -71,29 +74,9 @@ impl Header {
         Ok(header)
     }
 
-    /// Whether a row with these cells is a header again, as after two files were joined; for each cell the blanks and the byte order mark
-    /// around it do not count.
+    /// Whether a row with these cells is a header again.
     pub(super) fn is_repeated_by(&self, record: &Record<'_>) -> Option<Repeated> {
-        let key = bare(record.iter().nth(self.device_key).unwrap_or_default());
-        let is_key = |name: &str| name.len() <= 12 && is_device_key(name);
-        let fits = record.len() == self.names.len();
-        let in_place = is_key(key);
-        if fits && !in_place && !self.names.iter().any(|name| **name == *key) {
-            return None;
-        }
-        if !in_place && !record.iter().any(|name| is_key(bare(name))) {
-            return None;
-        }
-        let same = fits
-            && record
-                .iter()
-                .map(bare)
-                .eq(self.names.iter().map(|name| &**name));
-        Some(if same {
-            Repeated::Same
-        } else {
-            Repeated::Other
-        })
+        self.edges.repetition(&self.names, self.device_key, record)
     }
 
     /// The columns' names as written.
@@ -203,30 +186,6 @@ impl Header {
             problem: Problem::Header(reason.into()),
         }
     }
-}
-
-/// How a header comes again among the rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Repeated {
-    /// The very same columns.
-    Same,
-    /// Other columns, so that what the cells after it mean is not known.
-    Other,
-}
-
-/// A cell without the blanks and the byte order mark around it.
-fn bare(cell: &str) -> &str {
-    cell.trim_matches(|c: char| c == '\u{feff}' || c.is_whitespace())
-}
-
-/// Whether a name is that of the device key, however it is written.
-fn is_device_key(name: &str) -> bool {
-    let letters = name
-        .bytes()
-        .filter(|byte| !matches!(byte, b'_' | b'-' | b' '));
-    letters
-        .map(|byte| byte.to_ascii_lowercase())
-        .eq(*b"devicekey")
 }
 
 /// What a name stands for. One with a character that nobody sees and that would otherwise be ours is refused.

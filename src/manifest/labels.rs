@@ -2,7 +2,7 @@
 
 use super::json;
 
-/// Labels, in the row's order.
+/// Labels, in the row's order. The same are used for one row after the other, so that the text grows in a place that is there already.
 #[derive(Debug, Default)]
 pub(super) struct Labels(String);
 
@@ -15,12 +15,17 @@ impl Labels {
         json::push_string(&mut self.0, text);
     }
 
+    /// Forgets the labels of the row before.
+    pub(super) fn begin(&mut self) {
+        self.0.clear();
+    }
+
     /// The JSON object, or nothing when there are no labels.
-    pub(super) fn finish(mut self) -> Option<Box<str>> {
+    pub(super) fn finish(&mut self) -> Option<Box<str>> {
         if self.0.is_empty() {
             return None;
         }
         self.0.push('}');
-        Some(self.0.into())
+        Some(self.0.as_str().into())
     }
 }

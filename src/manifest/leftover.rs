@@ -11,6 +11,15 @@ pub(super) struct Leftover {
 
 /// What a key has been turned into.
 pub(super) fn in_key(key: &str) -> Option<Leftover> {
+    // Nearly every key is none of it, and its first character shows that of most.
+    match key.as_bytes() {
+        [b'0'..=b'9', rest @ ..] if rest.iter().any(|byte| !byte.is_ascii_digit()) => {}
+        [
+            b'#' | b'=' | b'\'' | b'\\' | b'<' | b'(' | b'[' | b'N' | b'n' | b'U' | b'u',
+            ..,
+        ] => {}
+        _ => return None,
+    }
     let (what, way) = if is_spreadsheet_float(key) {
         (
             "is a number that a spreadsheet has rounded",

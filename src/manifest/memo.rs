@@ -5,10 +5,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::model::Payload;
 
-/// The most payloads that are remembered; then all are forgotten. A manifest whose rows all differ gains nothing, and loses little.
+/// The most payloads that are remembered; then all are forgotten.
 const MOST: usize = 512;
 /// The longest cells that are remembered, in bytes.
 const LONGEST: usize = 4096;
+/// After so many rows in a row that ask for something else each, …
+const IN_VAIN: usize = 2 * MOST;
+/// … nothing is remembered for so many: a manifest whose rows all differ is not to pay for what others gain.
+const REST: usize = 20 * MOST;
 
 /// Payloads by their cells.
 #[derive(Debug, Default)]
@@ -16,6 +20,10 @@ pub(super) struct Memo {
     payloads: HashMap<Box<[u8]>, Arc<Payload>>,
     /// The cells of the present row.
     cells: Vec<u8>,
+    /// Rows since the last one whose payload was known.
+    in_vain: usize,
+    /// Rows for which nothing is remembered.
+    rest: usize,
 }
 
 impl Memo {
@@ -26,6 +34,9 @@ impl Memo {
 
     /// Adds a cell of the present row, with the place of its column.
     pub(super) fn add(&mut self, place: usize, text: &str) {
+        if self.rest > 0 {
+            return;
+        }
         // Their lengths keep two cells from running together into the bytes of two others.
         self.cells.extend_from_slice(&place.to_ne_bytes());
         self.cells.extend_from_slice(&text.len().to_ne_bytes());
@@ -37,8 +48,18 @@ impl Memo {
         &mut self,
         make: impl FnOnce() -> Option<Payload>,
     ) -> Option<Arc<Payload>> {
+        if self.rest > 0 {
+            self.rest -= 1;
+            return make().map(Arc::new);
+        }
         if let Some(payload) = self.payloads.get(&*self.cells) {
+            self.in_vain = 0;
             return Some(Arc::clone(payload));
+        }
+        self.in_vain += 1;
+        if self.in_vain == IN_VAIN {
+            self.in_vain = 0;
+            self.rest = REST;
         }
         let payload = Arc::new(make()?);
         if self.payloads.len() >= MOST {
@@ -103,6 +124,27 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(memo.payload(|| None), None);
         }
+    }
+
+    #[test]
+    fn rows_that_all_differ_are_no_longer_remembered_and_others_later_are() {
+        let mut memo = Memo::default();
+        let mut rows = 0..;
+        let mut differ = |memo: &mut Memo, count| {
+            for row in rows.by_ref().take(count) {
+                ask(memo, &[(1, &format!("row {row}"))], "[]");
+            }
+        };
+        let is_remembered = |memo: &mut Memo, cell| {
+            let first = ask(memo, &[(1, cell)], "first");
+            Arc::ptr_eq(&first, &ask(memo, &[(1, cell)], "second"))
+        };
+        differ(&mut memo, IN_VAIN - 2);
+        assert!(is_remembered(&mut memo, "the last but one in vain"));
+        differ(&mut memo, IN_VAIN);
+        assert!(!is_remembered(&mut memo, "in the rest"));
+        differ(&mut memo, REST - 2);
+        assert!(is_remembered(&mut memo, "after it"));
     }
 
     #[test]

@@ -57,6 +57,13 @@ impl<'a> Record<'a> {
         })
     }
 
+    /// One field.
+    pub(super) fn field(&self, place: usize) -> Option<&'a str> {
+        let end = *self.ends.get(place)?;
+        let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.text.get(start..end)
+    }
+
     /// The first field with a quote that is wrong.
     pub(super) fn stray_quote(&self) -> Option<(usize, Stray)> {
         quotes::stray(self.raw, self.delimiter)
