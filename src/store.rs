@@ -11,6 +11,7 @@ mod changes;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod error;
+mod file_id;
 mod identity;
 mod lock;
 mod open;
@@ -31,6 +32,8 @@ mod row;
 mod run;
 #[cfg(test)]
 pub(crate) mod sample;
+mod schema;
+mod seal;
 mod select;
 mod space;
 mod sqlite;
@@ -45,16 +48,14 @@ mod transaction;
 mod views;
 mod writes;
 
-use open::MIGRATOR;
+use schema::MIGRATOR;
 
 pub(crate) use canary::NewCanary;
 pub(crate) use changes::Changes;
-pub use error::StoreError;
-pub use lock::Owner;
+pub use error::{Missing, Owner, StoreError};
 pub use open::Store;
 pub(crate) use payload::PayloadCache;
 pub use plan::Plan;
-pub use presence::Missing;
 pub use prune::{Prunable, PruneRule, PrunedRun};
 pub use query::{DueTimes, Ending, FindError, Pace, ResultPages, ResultRow, RunRow};
 pub use reader::{ReadError, Reader};

@@ -1,8 +1,28 @@
 //! What can go wrong with the results database.
 
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
-use super::{Missing, Owner, owner::ANOTHER_OWNER};
+/// The constraint that fails when the mark in the database is another owner's.
+const ANOTHER_OWNER: &str = "another_owner";
+
+/// What an owner says of itself; for information only, since only the lock decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner(pub(super) String);
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What is no longer where it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// The database: deleted, or another file is in its place.
+    Database,
+    /// Its write-ahead log.
+    Log,
+}
 
 /// An error of the results database.
 #[derive(Debug, thiserror::Error)]

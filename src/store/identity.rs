@@ -7,7 +7,7 @@ use std::{
 
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::{MIGRATOR, StoreError, lock::Lock};
+use super::{StoreError, lock::Lock, schema::MIGRATOR};
 
 /// `PRAGMA application_id` of our databases: 'FLTP'. Those of the first versions have none.
 const APPLICATION_ID: i64 = 0x464c_5450;

@@ -4,14 +4,13 @@
 //! inode, which no name leads past: the file beside it may be deleted, and a database may be reached by another name.
 
 use std::{
-    fmt,
     fs::{File, OpenOptions, TryLockError},
     io::{self, Read, Seek},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
-use super::StoreError;
+use super::{Owner, StoreError};
 
 /// The database file, locked by its inode.
 ///
@@ -37,16 +36,6 @@ pub(super) struct Lock {
 
 /// The line that stands in the lock file during a seal.
 const SEALING: &[u8] = b"sealing\n";
-
-/// What an owner says of itself; for information only, since only the lock decides.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owner(String);
-
-impl fmt::Display for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 impl Inode {
     /// Takes the lock of this file, the database at `database`.

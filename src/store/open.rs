@@ -11,23 +11,21 @@ use std::{
 use rand::RngExt;
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection,
-    migrate::{MigrateError, Migrator},
+    migrate::MigrateError,
     sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
 use super::{
     StoreError,
+    file_id::FileId,
     identity::{Identity, identify, log_path},
     lock::{Inode, Lock},
     owner::{self, BEGIN},
     place,
-    presence::FileId,
+    schema::MIGRATOR,
     temporary,
 };
 use crate::model::Consent;
-
-/// The schema, embedded in the binary. Append-only.
-pub(super) static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// Steps of SQLite's virtual machine between two looks at whether to stop: about a millisecond.
 const STEPS: i32 = 20_000;

@@ -1,54 +1,12 @@
 //! Whether the database is still where it was opened, and how its content is saved when it is not.
 
 use std::{
-    fs::{Metadata, OpenOptions},
+    fs::OpenOptions,
     io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use super::{Store, StoreError, identity::log_path};
-
-/// What tells one file from another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FileId {
-    device: u64,
-    inode: u64,
-}
-
-impl FileId {
-    pub(super) fn of(file: &Metadata) -> Self {
-        Self {
-            device: file.dev(),
-            inode: file.ino(),
-        }
-    }
-
-    /// The file that a path leads to; none when it leads nowhere, and an error when nobody can say.
-    pub(super) fn at(path: &Path) -> io::Result<Option<Self>> {
-        match std::fs::metadata(path) {
-            Ok(file) => Ok(Some(Self::of(&file))),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// What is no longer where it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missing {
-    /// The database: deleted, or another file is in its place.
-    Database,
-    /// Its write-ahead log.
-    Log,
-}
+use super::{Missing, Store, StoreError, file_id::FileId, identity::log_path};
 
 impl Store {
     /// What somebody has taken away since the push began. Costs two calls of the system.

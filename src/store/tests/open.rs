@@ -8,7 +8,7 @@ use std::{
 use sqlx::{ConnectOptions, Connection, migrate::Migrator, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
-use crate::store::{Store, StoreError, lock::Lock, open::MIGRATOR};
+use crate::store::{Store, StoreError, lock::Lock, schema::MIGRATOR};
 
 #[tokio::test]
 async fn a_new_database_is_for_its_owners_eyes_alone() {

@@ -1,0 +1,63 @@
+//! The seal: the sign by which a lost write-ahead log is noticed.
+//!
+//! `owner.needs_log` is 1 in the file and 0 in its log: [`Store::seal`] sets it, moves the log into the file, and takes it back.
+//! The file alone therefore says that something is missing, while a file with its log does not. Whoever moves the whole log into the file
+//! in order, as `sqlite3` does when it is the last to close it after a crash, moves the 0 too. While a run is pushed only a seal moves the
+//! log into the file; otherwise SQLite does as well, and then a log that is lost before the next seal is not noticed.
+
+use std::path::Path;
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::{Store, StoreError};
+
+/// How many pages a log may have before it is moved into the file; as many as SQLite would take.
+const PAGES: i64 = 1_000;
+
+impl Store {
+    /// Moves the log into the file, which from now on says that a log belongs to it.
+    ///
+    /// Between the two updates the log itself says so: whoever moves it into the file then leaves a file that asks for a log which nobody
+    /// lost. Therefore the lock file names the seal as long as it lasts.
+    pub(super) async fn seal(&mut self) -> Result<(), StoreError> {
+        let noted = |path: &Path, source| StoreError::File {
+            action: "note a seal in the lock file of",
+            path: path.to_owned(),
+            source,
+        };
+        self.lock
+            .begin_seal()
+            .map_err(|error| noted(&self.path, error))?;
+        sqlx::raw_sql(
+            "UPDATE main.owner SET needs_log = 1; PRAGMA main.wal_checkpoint(PASSIVE); UPDATE main.owner SET needs_log = 0",
+        )
+        .execute(&mut self.connection)
+        .await?;
+        self.lock
+            .end_seal()
+            .map_err(|error| noted(&self.path, error))
+    }
+
+    /// Leaves it to [`seal`](Self::seal) alone to move the log into the file, or no longer.
+    pub(super) async fn seal_alone(&mut self, alone: bool) -> Result<(), StoreError> {
+        let pages = if alone { 0 } else { PAGES };
+        sqlx::raw_sql(AssertSqlSafe(format!(
+            "PRAGMA wal_autocheckpoint = {pages}"
+        )))
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Seals the database when its log has become long.
+    pub(super) async fn seal_when_long(&mut self) -> Result<(), StoreError> {
+        let log = sqlx::query("PRAGMA main.wal_checkpoint(NOOP)")
+            .fetch_one(&mut self.connection)
+            .await?;
+        let (pages, moved): (i64, i64) = (log.try_get(1)?, log.try_get(2)?);
+        if pages - moved >= PAGES {
+            self.seal().await?;
+        }
+        Ok(())
+    }
+}
