@@ -13,6 +13,8 @@
 mod accepted_range;
 mod bundle;
 mod canary;
+#[cfg(test)]
+pub(crate) mod cancelled;
 mod chunk;
 mod chunk_limit;
 mod counts;
@@ -36,7 +38,7 @@ pub(crate) mod suspect;
 mod tasks;
 #[cfg(test)]
 mod tests;
-mod throttled;
+pub(crate) mod throttled;
 mod waiting;
 
 pub(crate) use canary::{Choice, OpenCanary};

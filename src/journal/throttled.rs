@@ -47,7 +47,7 @@ pub(super) fn throttle_of(
 }
 
 /// Defers tasks that become due while their devices rest; `until` tells how long those rest that do.
-pub(super) fn defer_throttled(
+pub(crate) fn defer_throttled(
     due: &mut [Due],
     until: impl Fn(crate::model::TaskId) -> Option<Timestamp>,
 ) {

@@ -8,3 +8,4 @@ mod open;
 mod plans;
 pub(super) mod pushed;
 mod schema;
+mod sets;

@@ -93,7 +93,10 @@ pub(crate) async fn refusals_are_kept_for_payloads_and_products<F: Fixture>() {
     };
     written(&mut store, changes).await;
     let mut rows = store.begin();
-    assert_eq!(rows.refusals(&keys[..1]).await.unwrap(), [more.clone()]);
+    assert_eq!(
+        rows.refusals(&keys[..1]).await.unwrap(),
+        std::slice::from_ref(&more)
+    );
     rows.roll_back().await;
     let ended = store.push_rows().await.refusals;
     assert_eq!(ended.len(), 2);
