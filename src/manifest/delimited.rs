@@ -129,7 +129,8 @@ impl Layout {
             flaws.push(flaw);
             return Ok(None);
         }
-        if let Some((place, stray)) = record.stray_quote() {
+        let stray = record.stray_quote();
+        if let Some((place, stray)) = stray {
             flaws.push(Flaw::named(&self.place_name(place), stray.to_string()));
         }
         let (fields, columns) = (record.len(), self.meanings.len());
@@ -154,7 +155,8 @@ impl Layout {
             match meaning {
                 Meaning::Field(Field::DeviceKey) => device_key = text,
                 Meaning::Field(Field::Service) | Meaning::Param(_) => {
-                    if has_blanks(text) && !record.is_quoted(place) {
+                    let is_told = stray.is_some_and(|(stray, _)| stray == place);
+                    if has_blanks(text) && !is_told && !record.is_quoted(place) {
                         flaws.push(Flaw::named(&self.place_name(place), blanks(text)));
                     }
                     self.memo.add(place, text);
