@@ -57,7 +57,7 @@ pub use open::Store;
 pub(crate) use payload::PayloadCache;
 pub use plan::Plan;
 pub use prune::{Prunable, PruneRule, PrunedRun};
-pub use query::{DueTimes, Ending, FindError, Pace, ResultPages, ResultRow, RunRow};
+pub use query::{DueTimes, Ending, FindError, OrderedPages, Pace, ResultPages, ResultRow, RunRow};
 pub use reader::{ReadError, Reader};
 pub use resolve::Adoption;
 pub(crate) use retry::{DeviceTask, RetryDraft};

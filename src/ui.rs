@@ -3,6 +3,7 @@
 mod aside;
 mod bar;
 pub mod format;
+pub mod manifest;
 pub mod monitor;
 pub mod next;
 pub mod number;

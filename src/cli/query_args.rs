@@ -161,6 +161,9 @@ pub struct ResultsArgs {
     /// The form of the rows on stdout [default: table]
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(RowFormat::ALL, RowFormat::name))]
     pub format: Option<RowFormat>,
+    /// Write the tasks as a manifest, with their payloads and labels, that `run` pushes again: JSON lines, or CSV with --format csv
+    #[arg(long, help_heading = OUTPUT)]
+    pub as_manifest: bool,
     /// In the simulator's database.
     #[command(flatten)]
     pub simulate: SimulatedArg,

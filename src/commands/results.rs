@@ -1,16 +1,20 @@
 //! `fleetpush results`: what became of each device.
 
+use anyhow::anyhow;
+
 use super::{
     reading,
     select::{absent_words, filter, named_keys},
 };
 use crate::{
     exit::{Exit, Failure},
-    model::Class,
+    model::{Class, RowFormat, TaskFilter},
     settings::Results as Settings,
-    store::{ResultRow, RunRow},
+    store::{Reader, ResultRow, RunRow},
     ui::{
         format::{Column, RowWriter, Value, writer},
+        manifest::ManifestWriter,
+        number::counted,
         printer::{OutputError, Printer},
     },
 };
@@ -33,43 +37,141 @@ const COLUMNS: &[Column] = &[
     Column::hidden("finished_at"),
     Column::hidden("data"),
     Column::hidden("labels"),
+    Column::hidden("qos"),
+    Column::hidden("is_cache"),
+    Column::hidden("cache_time"),
+    Column::hidden("is_cover"),
+    Column::hidden("extend_para"),
 ];
 
 /// Lists a run's results. Rows go out page by page, so a listing of millions needs no more memory than one of ten.
 pub(super) async fn results(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
     // Before anything is opened: a list that cannot be read is a mistake of the command line.
-    let filter = filter(settings.states, settings.filter)?;
+    let filter = filter(settings.states.clone(), settings.filter.clone())?;
     let mut reader = reading::open(&settings.database, printer).await?;
     let run = reader.find_run(settings.run.as_deref()).await?;
     let keys = named_keys(&filter);
     let absent = reader.absent(&run, &keys).await?;
-    let mut writer = writer(settings.format, COLUMNS, printer.stdout());
-    let mut pages = reader.results(&run, filter, settings.limit).await?;
-    let mut rows = 0;
-    loop {
-        let page = pages.next_page().await?;
-        rows += page.len();
-        let written = if page.is_empty() {
-            writer.finish()
-        } else {
-            page.iter()
-                .try_for_each(|row| print(&run, row, writer.as_mut()))
-        };
-        match written {
-            Ok(()) if page.is_empty() => break,
-            Ok(()) => {}
-            Err(OutputError::Closed) => break,
-            Err(error) => return Err(error.into()),
-        }
-    }
+    let listed = if settings.as_manifest {
+        as_manifest(&mut reader, &run, filter, &settings, printer).await?
+    } else {
+        listing(&mut reader, &run, filter, &settings, printer).await?
+    };
     reader.close().await?;
     if let Some(words) = absent_words(&absent, &run.name) {
         printer.say(&words);
     }
-    if rows == 0 {
-        printer.say(&format!("no task of run '{}' passes the filter", run.name));
+    if listed.without_payload > 0 {
+        printer.say(&format!(
+            "{} left out: bad rows of the manifest, which have nothing to send",
+            counted(listed.without_payload, "task")
+        ));
+    }
+    if listed.rows == 0 && !listed.was_cut_off {
+        let words = format!("no task of run '{}' passes the filter", run.name);
+        if settings.as_manifest {
+            return Err(Failure::usage(anyhow!(words)));
+        }
+        printer.say(&words);
     }
     Ok(Exit::Complete)
+}
+
+/// What was written.
+#[derive(Default)]
+struct Listed {
+    rows: u64,
+    /// Tasks that a manifest cannot have.
+    without_payload: u64,
+    /// Nobody reads on.
+    was_cut_off: bool,
+}
+
+async fn listing(
+    reader: &mut Reader,
+    run: &RunRow,
+    filter: TaskFilter,
+    settings: &Settings,
+    printer: &Printer,
+) -> Result<Listed, Failure> {
+    let mut writer = writer(settings.format, COLUMNS, printer.stdout());
+    let mut pages = reader.results(run, filter, settings.limit).await?;
+    let mut listed = Listed::default();
+    loop {
+        let page = pages.next_page().await?;
+        listed.rows += page.len() as u64;
+        let written = if page.is_empty() {
+            writer.finish()
+        } else {
+            page.iter()
+                .try_for_each(|row| print(run, row, writer.as_mut()))
+        };
+        if !went_out(written)? {
+            listed.was_cut_off = true;
+        }
+        if page.is_empty() || listed.was_cut_off {
+            return Ok(listed);
+        }
+    }
+}
+
+async fn as_manifest(
+    reader: &mut Reader,
+    run: &RunRow,
+    filter: TaskFilter,
+    settings: &Settings,
+    printer: &Printer,
+) -> Result<Listed, Failure> {
+    let out = printer.stdout();
+    let mut listed = Listed::default();
+    let writer = match settings.format {
+        RowFormat::Csv => ManifestWriter::csv(reader.label_names(run).await?, out),
+        RowFormat::Jsonl | RowFormat::Table => Ok(ManifestWriter::jsonl(out)),
+    };
+    let mut writer = match writer {
+        Ok(writer) => writer,
+        Err(OutputError::Closed) => {
+            return Ok(Listed {
+                was_cut_off: true,
+                ..listed
+            });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let pages = reader.results(run, filter, settings.limit).await?;
+    let mut pages = pages.in_manifest_order().await?;
+    loop {
+        let page = pages.next_page().await?;
+        let mut written = Ok(());
+        for row in &page {
+            match writer.row(row) {
+                Ok(true) => listed.rows += 1,
+                Ok(false) => listed.without_payload += 1,
+                Err(error) => {
+                    written = Err(error);
+                    break;
+                }
+            }
+        }
+        if page.is_empty() {
+            written = writer.finish();
+        }
+        if !went_out(written)? {
+            listed.was_cut_off = true;
+        }
+        if page.is_empty() || listed.was_cut_off {
+            return Ok(listed);
+        }
+    }
+}
+
+/// Whether somebody still reads.
+fn went_out(written: Result<(), OutputError>) -> Result<bool, Failure> {
+    match written {
+        Ok(()) => Ok(true),
+        Err(OutputError::Closed) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn print(run: &RunRow, row: &ResultRow, writer: &mut dyn RowWriter) -> Result<(), OutputError> {
@@ -90,6 +192,11 @@ fn print(run: &RunRow, row: &ResultRow, writer: &mut dyn RowWriter) -> Result<()
         Value::own(row.finished_at),
         Value::foreign(row.data.as_deref()),
         row.labels.as_deref().map_or(Value::None, Value::Json),
+        Value::integer(row.qos),
+        Value::integer(row.is_cache.map(i64::from)),
+        Value::integer(row.cache_time),
+        Value::integer(row.is_cover.map(i64::from)),
+        row.extend_para.as_deref().map_or(Value::None, Value::Json),
     ])
 }
 
@@ -110,6 +217,7 @@ mod tests {
             states: Vec::new(),
             filter: FilterArgs::default(),
             limit: None,
+            as_manifest: false,
             database: Database {
                 path: db.into(),
                 simulated: false,
@@ -156,11 +264,11 @@ mod tests {
             ..query(&db, RowFormat::Csv)
         };
         insta::assert_snapshot!(printed(failed).await, @r#"
-        run,name,line,product_key,device_key,state,class,code,message,ticket,attempts,request_id,due_at,finished_at,data,labels
-        1,north-1a2b3c4d,12,PK0001,DK03,failed,offline,61002,Device offline,,1,1,,2026-11-22T19:00:01.300Z,"[{""fuwu"":[{""raw1"":""AA""}]}]",
-        1,north-1a2b3c4d,13,PK0001,DK02,failed,rejected,70091,The value is not a member of the enumeration,,1,1,,2026-11-22T19:00:01.300Z,"[{""fuwu"":[{""raw1"":""AA""}]}]",
-        1,north-1a2b3c4d,2,PK0001,DK02,failed,blocked,,line 13 of the same device failed,,0,,,2026-11-22T19:00:01.300Z,"[{""fuwu"":[{""raw1"":""AA""}]}]",
-        1,north-1a2b3c4d,3,,,failed,invalid,,column device_key: is empty,,0,,,2026-11-22T19:00:00.123Z,,
+        run,name,line,product_key,device_key,state,class,code,message,ticket,attempts,request_id,due_at,finished_at,data,labels,qos,is_cache,cache_time,is_cover,extend_para
+        1,north-1a2b3c4d,12,PK0001,DK03,failed,offline,61002,Device offline,,1,1,,2026-11-22T19:00:01.300Z,"[{""fuwu"":[{""raw1"":""AA""}]}]",,,,,,
+        1,north-1a2b3c4d,13,PK0001,DK02,failed,rejected,70091,The value is not a member of the enumeration,,1,1,,2026-11-22T19:00:01.300Z,"[{""fuwu"":[{""raw1"":""AA""}]}]",,,,,,
+        1,north-1a2b3c4d,2,PK0001,DK02,failed,blocked,,line 13 of the same device failed,,0,,,2026-11-22T19:00:01.300Z,"[{""fuwu"":[{""raw1"":""AA""}]}]",,,,,,
+        1,north-1a2b3c4d,3,,,failed,invalid,,column device_key: is empty,,0,,,2026-11-22T19:00:00.123Z,,,,,,,
         "#);
         let device = Settings {
             filter: FilterArgs {
@@ -170,7 +278,7 @@ mod tests {
             limit: Some(1),
             ..query(&db, RowFormat::Jsonl)
         };
-        insta::assert_snapshot!(printed(device).await, @r#"{"run":1,"name":"north-1a2b3c4d","line":14,"product_key":"PK0001","device_key":"DK01","state":"accepted","class":"accepted","code":200,"message":null,"ticket":"1335004867605954560","attempts":1,"request_id":1,"due_at":null,"finished_at":"2026-11-22T19:00:01.300Z","data":"[{\"fuwu\":[{\"raw1\":\"AA\"}]}]","labels":{"site":"=Oslo"}}"#);
+        insta::assert_snapshot!(printed(device).await, @r#"{"run":1,"name":"north-1a2b3c4d","line":14,"product_key":"PK0001","device_key":"DK01","state":"accepted","class":"accepted","code":200,"message":null,"ticket":"1335004867605954560","attempts":1,"request_id":1,"due_at":null,"finished_at":"2026-11-22T19:00:01.300Z","data":"[{\"fuwu\":[{\"raw1\":\"AA\"}]}]","labels":{"site":"=Oslo"},"qos":null,"is_cache":null,"cache_time":null,"is_cover":null,"extend_para":null}"#);
     }
 
     #[tokio::test]

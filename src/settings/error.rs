@@ -95,6 +95,11 @@ pub enum Error {
     /// A manifest from the standard input has no name of its own.
     #[error("a manifest from the standard input has no name: give the run one with --name")]
     StdinWithoutName,
+    /// A manifest is not a table.
+    #[error(
+        "--as-manifest: a manifest is no table; write --format jsonl or --format csv, or leave --format out"
+    )]
+    ManifestAsTable,
     /// A parameter is given twice.
     #[error("--param gives {code:?} twice: give each parameter once")]
     RepeatedParameter {

@@ -108,6 +108,8 @@ pub struct Results {
     pub filter: FilterArgs,
     /// The most rows to show.
     pub limit: Option<u64>,
+    /// Whether to write a manifest.
+    pub as_manifest: bool,
     /// The form of the rows.
     pub format: RowFormat,
     /// The results database.
@@ -313,15 +315,25 @@ impl Results {
             state,
             filter,
             limit,
+            as_manifest,
             format,
             simulate,
         } = args;
+        if as_manifest && format == Some(RowFormat::Table) {
+            return Err(Error::ManifestAsTable);
+        }
+        let usual = if as_manifest {
+            RowFormat::Jsonl
+        } else {
+            RowFormat::Table
+        };
         Ok(Self {
             run,
             states: state,
             filter,
             limit,
-            format: format.unwrap_or(RowFormat::Table),
+            as_manifest,
+            format: format.unwrap_or(usual),
             database: Database::resolve(db, simulate.simulate, sources)?,
         })
     }

@@ -5,7 +5,7 @@ mod canary;
 mod results;
 mod runs;
 
-pub use results::{ResultPages, ResultRow};
+pub use results::{OrderedPages, ResultPages, ResultRow};
 pub use runs::{FindError, RunRow};
 
 use std::time::Duration;

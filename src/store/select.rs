@@ -79,6 +79,11 @@ impl Selection {
         })
     }
 
+    /// The most tasks of a page.
+    pub(super) fn page(&self) -> i64 {
+        self.page
+    }
+
     /// The filter.
     pub(super) fn filter(&self) -> &TaskFilter {
         &self.filter

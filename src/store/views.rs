@@ -56,7 +56,7 @@ async fn the_columns_are_the_documented_ones() {
         (
             "results",
             "run, name, line, product_key, device_key, state, class, code, message, ticket, attempts, request_id, due_at, finished_at, \
-             data, labels",
+             data, labels, qos, is_cache, cache_time, is_cover, extend_para",
         ),
         (
             "attempts",

@@ -243,6 +243,15 @@ impl std::fmt::Debug for Stdout {
     }
 }
 
+/// Why CSV could not be written.
+pub(super) fn csv_failure(error: ::csv::Error) -> OutputError {
+    // The crate's own conversion hides the kind, by which a closed pipe is known.
+    match error.into_kind() {
+        ::csv::ErrorKind::Io(error) => error.into(),
+        other => io::Error::other(format!("{other:?}")).into(),
+    }
+}
+
 /// The width of the terminal on stdout, in columns.
 fn terminal_width() -> u16 {
     Table::new()

@@ -200,3 +200,73 @@ fn a_retry_sends_what_the_filter_chooses_and_nothing_else() {
     agree(&site.journal(), &sim);
     assert_eq!(site.journal().run().accepted, 300);
 }
+
+/// Two commands for each device, with all that a row can have besides its data, and text that CSV and JSON have to quote.
+const EVERYTHING: &str = r##"{"device_key":"DK1","product_key":"PK0001","service":"fuwu","params":{"raw1":"one, \"1\""},"qos":2,"is_cache":true,"cache_time":60,"extend_para":{"a":[1,"x"]},"labels":{"site":"=Oslo","note":"a \"b\"\nc"}}
+{"device_key":"DK2","product_key":"PK0002","data":"[{\"fuwu\":[{\"raw1\":\"A\"}]}]","is_cover":false}
+{"device_key":"DK1","product_key":"PK0001","service":"andere","params":{"raw1":"two"},"labels":{"line 2":"x,y;z"}}
+{"device_key":"DK3","product_key":"PK0001","service":"fuwu","params":{"raw1":"one, \"1\""},"qos":2,"is_cache":true,"cache_time":60,"extend_para":{"a":[1,"x"]}}
+{"device_key":"#N/A","product_key":"PK0001","service":"andere","params":{"raw1":"two"}}
+"##;
+
+#[test]
+fn results_as_a_manifest_send_the_same_again() {
+    let sim = Sim::start(Scenario::default());
+    let site = Site::new();
+    site.write("first.jsonl", EVERYTHING);
+    let args = ["run", "first.jsonl", "--name", "first"];
+    site.push(&sim, &args).expect(0);
+    // All that was sent, and the labels.
+    let sent = |run: &str, flags: &[&str]| {
+        let args = [&["results", run, "--format", "jsonl"], flags].concat();
+        let mut rows: Vec<String> = site
+            .run(&args)
+            .expect(0)
+            .json_lines()
+            .iter()
+            .map(|row| {
+                [
+                    "device_key",
+                    "product_key",
+                    "data",
+                    "qos",
+                    "is_cache",
+                    "cache_time",
+                    "is_cover",
+                    "extend_para",
+                    "labels",
+                ]
+                .map(|field| row[field].to_string())
+                .join(" ")
+            })
+            .collect();
+        rows.sort();
+        rows
+    };
+    // What no CSV may have as a key cannot go that way.
+    let cases: [(&str, &[&str]); 2] = [("jsonl", &[]), ("csv", &["--device", "DK*"])];
+    for (format, flags) in cases {
+        let name = format!("again.{format}");
+        let args = [
+            &["results", "first", "--as-manifest", "--format", format],
+            flags,
+        ]
+        .concat();
+        site.write(&name, site.run(&args).expect(0).stdout);
+        let before = sim.deliveries().len();
+        site.push(&sim, &["run", &name, "--name", format]).expect(0);
+        assert_eq!(sent(format, &[]), sent("first", flags), "{format}");
+        let of_dk1: Vec<_> = sim.deliveries()[before..]
+            .iter()
+            .filter(|delivery| delivery.device_key == "DK1")
+            .map(|delivery| delivery.data.contains("one"))
+            .collect();
+        assert_eq!(of_dk1, [true, false], "in the order of the manifest");
+    }
+
+    let nothing = ["results", "first", "--as-manifest", "--state", "failed"];
+    site.run(&nothing).expect(2).says(&["passes the filter"]);
+    site.run(&["results", "first", "--as-manifest", "--format", "table"])
+        .expect(2)
+        .says(&["--as-manifest", "--format jsonl"]);
+}

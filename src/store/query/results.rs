@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::Connection;
+use sqlx::{Connection, SqliteConnection};
 
 use super::{RunRow, optional_class};
 use crate::{
@@ -44,6 +44,16 @@ pub struct ResultRow {
     pub data: Option<String>,
     /// The row's labels: the text of a JSON object.
     pub labels: Option<String>,
+    /// The payload's `qos`.
+    pub qos: Option<i64>,
+    /// The payload's `isCache`.
+    pub is_cache: Option<bool>,
+    /// The payload's `cacheTime`, in seconds.
+    pub cache_time: Option<i64>,
+    /// The payload's `isCover`.
+    pub is_cover: Option<bool>,
+    /// The payload's `extendPara`: the text of a JSON value.
+    pub extend_para: Option<String>,
 }
 
 /// Results, a page at a time. Each page is one read transaction, so its rows agree with each other and a long listing never keeps the
@@ -88,6 +98,19 @@ impl Reader {
         })
     }
 
+    /// The names of all labels of the run, in the order in which they come up.
+    pub async fn label_names(&mut self, run: &RunRow) -> Result<Vec<String>, ReadError> {
+        sqlx::query_scalar(
+            "SELECT j.key FROM task AS t CROSS JOIN json_each(t.labels) AS j WHERE t.id >= ? AND t.id < ? \
+             GROUP BY j.key ORDER BY min(t.id), min(j.id)",
+        )
+        .bind(run.first_task)
+        .bind(run.end_task)
+        .fetch_all(&mut self.connection)
+        .await
+        .map_err(|error| self.failure(error))
+    }
+
     /// Those of the device keys that the run does not have.
     pub async fn absent(
         &mut self,
@@ -100,9 +123,51 @@ impl Reader {
     }
 }
 
-impl ResultPages<'_> {
+impl<'r> ResultPages<'r> {
     /// The next rows; an empty page is the end.
     pub async fn next_page(&mut self) -> Result<Vec<ResultRow>, ReadError> {
+        Ok(self
+            .next_rows()
+            .await?
+            .into_iter()
+            .map(|(_, row)| row)
+            .collect())
+    }
+
+    /// The same rows in the order of the manifest, in which the commands of a device follow each other. What passes is looked for first.
+    pub async fn in_manifest_order(mut self) -> Result<OrderedPages<'r>, ReadError> {
+        self.execute("CREATE TEMP TABLE listed (line INTEGER, id INTEGER, PRIMARY KEY (line, id)) WITHOUT ROWID", None)
+            .await?;
+        loop {
+            let rows = self.next_rows().await?;
+            if rows.is_empty() {
+                break;
+            }
+            let listed: Vec<[i64; 2]> = rows.iter().map(|(id, row)| [row.line, *id]).collect();
+            self.execute(
+                "INSERT INTO temp.listed (line, id) SELECT value ->> 0, value ->> 1 FROM json_each(?)",
+                Some(serde_json::json!(listed).to_string()),
+            )
+            .await?;
+        }
+        Ok(OrderedPages {
+            reader: self.reader,
+            run: self.run,
+            page: self.selection.page(),
+            after: (i64::MIN, i64::MIN),
+        })
+    }
+
+    async fn execute(&mut self, sql: &'static str, bound: Option<String>) -> Result<(), ReadError> {
+        sqlx::query(sql)
+            .bind(bound)
+            .execute(&mut self.reader.connection)
+            .await
+            .map_err(|error| self.reader.failure(error))?;
+        Ok(())
+    }
+
+    async fn next_rows(&mut self) -> Result<Vec<(i64, ResultRow)>, ReadError> {
         while self.left > 0 {
             let read = self.read().await;
             let Some((source, rows)) = read.map_err(|error| self.reader.failure(error))? else {
@@ -111,12 +176,13 @@ impl ResultPages<'_> {
             let filter = self.selection.filter();
             let mut page = Vec::with_capacity(rows.len());
             for raw in rows {
+                let id = raw.id;
                 let row = raw.into_row().map_err(|what| self.reader.damaged(what))?;
                 if source.gives(row.status)
                     && filter.wants(row.status)
                     && filter.passes_outcome(row.class, row.code)
                 {
-                    page.push(row);
+                    page.push((id, row));
                 }
             }
             page.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
@@ -134,14 +200,60 @@ impl ResultPages<'_> {
         let Some(Candidates { source, ids }) = self.selection.next(&mut transaction).await? else {
             return Ok(None);
         };
-        let rows = sqlx::query_as(ROWS)
-            .bind(serde_json::json!(ids).to_string())
-            .bind(self.run.0)
-            .fetch_all(&mut *transaction)
-            .await?;
+        let rows = read_rows(&mut transaction, self.run, &ids).await?;
         transaction.commit().await?;
         Ok(Some((source, rows)))
     }
+}
+
+/// Results in the order of the manifest, a page at a time.
+#[derive(Debug)]
+pub struct OrderedPages<'r> {
+    reader: &'r mut Reader,
+    run: RunId,
+    page: i64,
+    /// The line and the id of the last row given.
+    after: (i64, i64),
+}
+
+impl OrderedPages<'_> {
+    /// The next rows; an empty page is the end.
+    pub async fn next_page(&mut self) -> Result<Vec<ResultRow>, ReadError> {
+        let read = self.read().await;
+        let mut rows = read.map_err(|error| self.reader.failure(error))?;
+        rows.sort_unstable_by_key(|row| (row.line, row.id));
+        if let Some(last) = rows.last() {
+            self.after = (last.line, last.id);
+        }
+        rows.into_iter()
+            .map(|raw| raw.into_row().map_err(|what| self.reader.damaged(what)))
+            .collect()
+    }
+
+    async fn read(&mut self) -> Result<Vec<RawRow>, sqlx::Error> {
+        let connection = &mut self.reader.connection;
+        let ids: Vec<i64> = sqlx::query_scalar(
+            "SELECT id FROM temp.listed WHERE (line, id) > (?1, ?2) ORDER BY line, id LIMIT ?3",
+        )
+        .bind(self.after.0)
+        .bind(self.after.1)
+        .bind(self.page)
+        .fetch_all(&mut *connection)
+        .await?;
+        read_rows(connection, self.run, &ids).await
+    }
+}
+
+async fn read_rows(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    ids: &[i64],
+) -> Result<Vec<RawRow>, sqlx::Error> {
+    sqlx::query_as(ROWS)
+        .bind(serde_json::json!(ids).to_string())
+        .bind(run.0)
+        .fetch_all(connection)
+        .await
 }
 
 /// Bytes of a page, about.
@@ -168,7 +280,8 @@ SELECT
     coalesce(o.attempts, g.first_task IS NOT NULL OR NULL, d.sends, (SELECT max(attempt) FROM attempt WHERE task_id = t.id), 0)
         AS attempts,
     coalesce(o.request_id, g.request_id, d.request_id, a.request_id) AS request_id,
-    d.due_at, coalesce(o.finished_at, g.finished_at) AS finished_at, p.data, t.labels
+    d.due_at, coalesce(o.finished_at, g.finished_at) AS finished_at, p.data, t.labels,
+    p.qos, p.is_cache, p.cache_time, p.is_cover, p.extend_para, t.id
 FROM json_each(?1) AS j
 CROSS JOIN task AS t ON t.id = j.value
 LEFT JOIN payload AS p ON p.id = t.payload_id
@@ -196,6 +309,12 @@ struct RawRow {
     finished_at: Option<i64>,
     data: Option<String>,
     labels: Option<String>,
+    qos: Option<i64>,
+    is_cache: Option<bool>,
+    cache_time: Option<i64>,
+    is_cover: Option<bool>,
+    extend_para: Option<String>,
+    id: i64,
 }
 
 impl RawRow {
@@ -226,6 +345,11 @@ impl RawRow {
             finished_at: self.finished_at.map(Timestamp),
             data: self.data,
             labels: self.labels,
+            qos: self.qos,
+            is_cache: self.is_cache,
+            cache_time: self.cache_time,
+            is_cover: self.is_cover,
+            extend_para: self.extend_para,
         })
     }
 }

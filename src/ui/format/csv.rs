@@ -1,10 +1,10 @@
 //! CSV, as spreadsheets read it.
 
-use std::{borrow::Cow, io};
+use std::borrow::Cow;
 
 use super::{Column, RowWriter, Value};
 use crate::ui::{
-    printer::{OutputError, Stdout},
+    printer::{OutputError, Stdout, csv_failure},
     text::clean,
 };
 
@@ -37,7 +37,7 @@ impl CsvWriter {
             self.headed = true;
             self.csv
                 .write_record(self.columns.iter().map(|column| column.name))
-                .map_err(failure)?;
+                .map_err(csv_failure)?;
         }
         Ok(())
     }
@@ -58,9 +58,9 @@ impl RowWriter for CsvWriter {
                     Cow::Borrowed(*text)
                 }),
             };
-            self.csv.write_field(cell.as_bytes()).map_err(failure)?;
+            self.csv.write_field(cell.as_bytes()).map_err(csv_failure)?;
         }
-        self.csv.write_record(None::<&[u8]>).map_err(failure)
+        self.csv.write_record(None::<&[u8]>).map_err(csv_failure)
     }
 
     fn finish(&mut self) -> Result<(), OutputError> {
@@ -87,14 +87,6 @@ fn is_plain_number(text: &str) -> bool {
     [whole, fraction]
         .into_iter()
         .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-fn failure(error: ::csv::Error) -> OutputError {
-    // The crate's own conversion hides the kind, by which a closed pipe is known.
-    match error.into_kind() {
-        ::csv::ErrorKind::Io(error) => error.into(),
-        other => io::Error::other(format!("{other:?}")).into(),
-    }
 }
 
 #[cfg(test)]

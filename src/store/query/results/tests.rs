@@ -27,13 +27,18 @@ fn as_the_view(row: &ResultRow) -> serde_json::Value {
         text(row.finished_at),
         row.data,
         row.labels,
+        row.qos,
+        row.is_cache.map(i64::from),
+        row.cache_time,
+        row.is_cover.map(i64::from),
+        row.extend_para,
     ])
 }
 
 async fn view(reader: &mut Reader, run: RunId) -> Vec<serde_json::Value> {
     let rows: Vec<String> = sqlx::query_scalar(
         "SELECT json_array(line, product_key, device_key, state, class, code, message, ticket, attempts, request_id, due_at,
-                           finished_at, data, labels)
+                           finished_at, data, labels, qos, is_cache, cache_time, is_cover, extend_para)
          FROM results WHERE run = ? ORDER BY line",
     )
     .bind(run.0)
