@@ -7,11 +7,13 @@
 //! main → cli, commands, exit          commands → settings, manifest, engine, store, gateway, ui
 //! engine → journal, store, gateway (trait), policy, throttle, model        store, gateway, manifest, policy → model
 //! commands → journal                  journal → policy, model, store's rows
-//! ui → engine events                  model, throttle → nothing of this crate
+//! ui → engine events                  model, throttle, budget → nothing of this crate
 //! main → settings, logging, clock     settings → cli, model, clock         logging → settings, clock
+//! store, gateway, commands → budget
 //! ui, exit → clock                    settings, manifest, simulator, ui → files
 //! ```
 
+mod budget;
 pub mod cli;
 pub mod clock;
 pub mod commands;

@@ -37,7 +37,7 @@ pub(super) async fn push(
     }
     let settings = &limits::fit(settings, printer)?;
     let clock = Clock::start();
-    let connection = target::connect(settings, clock).await?;
+    let connection = target::connect(settings, store.budget(), clock).await?;
     let account = target::account(&settings.target);
     if let Some(account) = account.filter(|account| run.account.as_ref() != Some(account)) {
         store.set_account(run.id, &account).await?;

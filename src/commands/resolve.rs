@@ -54,7 +54,7 @@ pub(super) async fn resolve(
     let push = limits::fit(&settings.push, printer)?;
     let waiting = store.resends_in_doubt(&run).await?;
     let clock = Clock::start();
-    let connection = target::connect(&push, clock).await?;
+    let connection = target::connect(&push, store.budget(), clock).await?;
     let pace = &push.pace;
     let options = ResolveOptions {
         concurrency: pace.concurrency as usize,

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use anyhow::anyhow;
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{bad_rows::BadRows, interrupt::Interrupt};
 use crate::{
+    budget::{Budget, Share, Use},
     clock,
     exit::Failure,
     manifest::{Defaults, Entry, Manifest, ManifestError, Warning},
@@ -46,11 +47,17 @@ pub(super) async fn stage(
     interrupt: &Interrupt,
 ) -> Result<Option<Staged>, Failure> {
     let file = manifest.name().to_owned();
+    let budget = store.budget().clone();
     let mut stager = store.stage(about, chunk_size, clock::wall_now()).await?;
     let stop = interrupt.stop();
     let asked = stop.clone();
     stager.interrupt_when(move || *asked.borrow()).await?;
     let (batches, read) = mpsc::channel(WAITING);
+    let batches = Batches {
+        sender: batches,
+        budget,
+        runtime: Handle::current(),
+    };
     let reader = tokio::task::spawn_blocking(move || read_rows(&manifest, &batches));
     let stored = store_rows(&mut stager, read, input, &file, interrupt).await;
     // Whatever went wrong on the way: the reader ends when nobody takes its batches any more.
@@ -92,15 +99,33 @@ enum Stored {
 
 /// What travels from the reader to the store.
 enum Batch {
-    Rows(Vec<Row>),
+    Rows(Vec<Row>, Share),
     Bad(RowError),
 }
 
+/// Where the reader's thread puts what it has read.
+struct Batches {
+    sender: mpsc::Sender<Batch>,
+    budget: Budget,
+    runtime: Handle,
+}
+
+impl Batches {
+    /// Hands rows over as soon as there is memory for others; false when the store has given up.
+    fn rows(&self, rows: Vec<Row>, bytes: usize) -> bool {
+        let share = self.budget.share(Use::Batches, bytes);
+        let share = self.runtime.block_on(share);
+        self.sender.blocking_send(Batch::Rows(rows, share)).is_ok()
+    }
+
+    /// Hands a row over that is wrong; false when the store has given up.
+    fn bad(&self, error: RowError) -> bool {
+        self.sender.blocking_send(Batch::Bad(error)).is_ok()
+    }
+}
+
 /// Reads every row; gives what is odd about them.
-fn read_rows(
-    manifest: &Manifest,
-    batches: &mpsc::Sender<Batch>,
-) -> Result<Option<Warning>, ManifestError> {
+fn read_rows(manifest: &Manifest, batches: &Batches) -> Result<Option<Warning>, ManifestError> {
     let mut entries = manifest.rows()?;
     let mut rows = Vec::with_capacity(BATCH);
     let mut bytes = 0;
@@ -112,20 +137,19 @@ fn read_rows(
                 rows.push(row);
             }
             Entry::Bad(error) => {
-                if batches.blocking_send(Batch::Bad(error)).is_err() {
+                if !batches.bad(error) {
                     return Ok(None);
                 }
             }
         }
         if rows.len() == BATCH || bytes >= BATCH_BYTES {
-            bytes = 0;
             let full = std::mem::replace(&mut rows, Vec::with_capacity(BATCH));
-            if batches.blocking_send(Batch::Rows(full)).is_err() {
+            if !batches.rows(full, std::mem::take(&mut bytes)) {
                 return Ok(None);
             }
         }
     }
-    let _ = batches.blocking_send(Batch::Rows(rows));
+    batches.rows(rows, bytes);
     Ok(entries.warning())
 }
 
@@ -146,7 +170,8 @@ async fn store_rows(
         };
         match batch {
             None => break,
-            Some(Batch::Rows(batch)) => {
+            // Its share is kept until they are stored.
+            Some(Batch::Rows(batch, _share)) => {
                 rows += batch.len() as u64;
                 // Nothing is sent of a manifest with bad rows, so that storing the others would be in vain.
                 if bad.is_empty() {

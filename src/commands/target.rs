@@ -6,6 +6,7 @@ use anyhow::Context;
 use secrecy::SecretString;
 
 use crate::{
+    budget::Budget,
     clock::Clock,
     exit::Failure,
     gateway::{BaseUrl, Credentials, Platform, PlatformOptions, Proxy},
@@ -69,8 +70,12 @@ pub(super) struct Connection {
     pub(super) simulator: Option<Simulator>,
 }
 
-/// Makes the gateway; starts the simulator when that is the target.
-pub(super) async fn connect(push: &Push, clock: Clock) -> Result<Connection, Failure> {
+/// Makes the gateway, whose replies are of this budget; starts the simulator when that is the target.
+pub(super) async fn connect(
+    push: &Push,
+    budget: &Budget,
+    clock: Clock,
+) -> Result<Connection, Failure> {
     let (base_url, credentials, simulator) = match &push.target {
         Target::Simulator => {
             let simulator =
@@ -112,6 +117,7 @@ pub(super) async fn connect(push: &Push, clock: Clock) -> Result<Connection, Fai
         request_timeout: push.timeouts.request,
         concurrency: push.pace.concurrency as usize,
         proxy,
+        budget: budget.clone(),
         ..PlatformOptions::new(base_url)
     };
     Ok(Connection {

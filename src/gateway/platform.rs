@@ -15,6 +15,7 @@ use super::{
     wire,
 };
 use crate::{
+    budget::Budget,
     clock::Clock,
     model::{Answer, Fate, Language, Unsent},
 };
@@ -36,6 +37,8 @@ pub struct PlatformOptions {
     pub proxy: Option<Proxy>,
     /// Requests at a time, for each of which a connection is kept.
     pub concurrency: usize,
+    /// What the memory of long replies is taken from.
+    pub(crate) budget: Budget,
 }
 
 impl PlatformOptions {
@@ -49,6 +52,7 @@ impl PlatformOptions {
             max_reply_bytes: 8 * 1024 * 1024,
             proxy: None,
             concurrency: 16,
+            budget: Budget::default(),
         }
     }
 }
@@ -89,7 +93,13 @@ impl Platform {
             max_reply_bytes: options.max_reply_bytes,
             connections: options.concurrency,
         };
-        let transport = Transport::new(options.base_url, options.proxy, limits, roots)?;
+        let transport = Transport::new(
+            options.base_url,
+            options.proxy,
+            limits,
+            roots,
+            options.budget,
+        )?;
         let session = match credentials {
             Credentials::Key {
                 access_key,

@@ -17,7 +17,7 @@ use super::{
     BaseUrl, Outgoing,
     transport::{Limits, Roots, Transport},
 };
-use crate::model::Payload;
+use crate::{budget::Budget, model::Payload};
 
 /// A request as the server saw it.
 #[derive(Debug, Clone)]
@@ -237,5 +237,12 @@ pub(super) fn limits() -> Limits {
 /// A transport to this server.
 pub(super) fn transport(server: &Server, limits: Limits) -> Transport {
     let roots = Roots::needed_for(&server.base_url);
-    Transport::new(server.base_url.clone(), None, limits, roots).unwrap()
+    Transport::new(
+        server.base_url.clone(),
+        None,
+        limits,
+        roots,
+        Budget::default(),
+    )
+    .unwrap()
 }

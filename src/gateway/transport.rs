@@ -16,7 +16,7 @@ use reqwest::{
     header::{DATE, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER},
 };
 
-use tokio::{sync::Semaphore, task::yield_now, time::Instant};
+use tokio::{task::yield_now, time::Instant};
 
 use self::causes::{causes, lacking};
 use super::{
@@ -25,6 +25,7 @@ use super::{
     scrub::Scrubber,
 };
 use crate::{
+    budget::{Budget, Share, Use},
     clock::{Running, wall_now},
     model::Timestamp,
 };
@@ -32,10 +33,12 @@ use crate::{
 /// How long an idle connection is kept. Short, because a request that crosses with the other side's closing of an idle connection is in
 /// doubt, and some load balancers close after 15 seconds; a push at work leaves no connection idle for so long.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes that any reply may have; what a reply to 1,000 devices has, about.
-const USUAL_REPLY: usize = 256 * 1024;
-/// Replies that are longer and are read at a time; the others wait.
-const LONG_REPLIES: usize = 2;
+/// Bytes that any reply may have without being counted; what a reply to 100 devices has, about.
+const USUAL_REPLY: usize = 16 * 1024;
+/// How often a long reply lies in memory: as such, and as what is read from it.
+const COPIES: usize = 2;
+/// What a reply to 1,000 devices has, about.
+const LARGE_REPLY: usize = 256 * 1024;
 
 /// Limits of one exchange.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +84,8 @@ pub(super) struct Reply {
     pub(super) body: Vec<u8>,
     /// Whether it came before the request had been handed over whole, which then was surely not acted on.
     pub(super) is_early: bool,
+    /// That of the body.
+    _memory: Memory,
 }
 
 impl Reply {
@@ -121,7 +126,7 @@ pub(super) struct Transport {
     proxy: Option<Proxy>,
     limits: Limits,
     scrubber: Arc<Scrubber>,
-    long_replies: Arc<Semaphore>,
+    budget: Budget,
 }
 
 impl Transport {
@@ -130,6 +135,7 @@ impl Transport {
         proxy: Option<Proxy>,
         mut limits: Limits,
         roots: Roots,
+        budget: Budget,
     ) -> Result<Self, GatewayError> {
         // A connection that does not come about has to show before the time of the request as a whole is over.
         limits.connect_timeout = limits.connect_timeout.min(limits.request_timeout / 2);
@@ -173,7 +179,7 @@ impl Transport {
             proxy,
             limits,
             scrubber,
-            long_replies: Arc::new(Semaphore::new(LONG_REPLIES)),
+            budget,
         })
     }
 
@@ -250,7 +256,7 @@ impl Transport {
         let location =
             location(&response).map(|location| self.scrubber.text(&location).into_owned());
         let read = match in_time(&mut time, self.read_body(response)).await {
-            Some(Ok(body)) => Ok(body),
+            Some(Ok(read)) => Ok(read),
             Some(Err(Unread::TooLong(error))) => Err(Failure::Lost {
                 status: Some(status),
                 error,
@@ -260,10 +266,10 @@ impl Transport {
             }
             None => Err(self.judge(None, Some(status), handover)),
         };
-        let body = match read {
-            Ok(body) => body,
+        let (body, memory) = match read {
+            Ok(read) => read,
             // Whoever refuses a request without reading it may close the connection under its own words. The status is said.
-            Err(Failure::Unfinished(_)) if (400..500).contains(&status) => Vec::new(),
+            Err(Failure::Unfinished(_)) if (400..500).contains(&status) => Default::default(),
             Err(failure) => return Err(failure),
         };
         Ok(Reply {
@@ -273,30 +279,46 @@ impl Transport {
             location,
             body,
             is_early: handover.withdraw(),
+            _memory: memory,
         })
     }
 
-    /// Reads a body, together with few others if it is a long one: memory must not grow with what the other side sends.
-    async fn read_body(&self, mut response: Response) -> Result<Vec<u8>, Unread> {
+    /// Reads a body as soon as there is memory for it: that must not grow with what the other side sends.
+    async fn read_body(&self, mut response: Response) -> Result<(Vec<u8>, Memory), Unread> {
         let limit = self.limits.max_reply_bytes;
         let expected = response
             .content_length()
             .map_or(0, |length| length as usize);
-        let mut body = Vec::with_capacity(expected.min(limit).min(USUAL_REPLY));
-        // Whoever holds one needs nothing else that another may hold, so that none waits for ever.
-        let mut long = None;
+        let mut memory = Memory::default();
+        self.reserve(expected.min(limit), &mut memory).await;
+        let mut body = Vec::with_capacity(expected.min(limit).min(LARGE_REPLY));
         while let Some(chunk) = response.chunk().await.map_err(Unread::Broken)? {
             if chunk.len() > limit - body.len() {
                 return Err(Unread::TooLong(format!(
                     "the reply is longer than {limit} bytes and was not read on"
                 )));
             }
-            if long.is_none() && body.len() + chunk.len() > USUAL_REPLY {
-                long = self.long_replies.acquire().await.ok();
+            self.reserve(body.len() + chunk.len(), &mut memory).await;
+            if memory.long.is_some() {
+                // Growing by doubling would take twice as much; what is not written to takes nothing.
+                body.reserve_exact(limit - body.len());
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(body)
+        Ok((body, memory))
+    }
+
+    /// Waits until there is memory for a reply of so many bytes. Whoever has it for the longest one needs nothing else that another may
+    /// have, so that none waits for ever.
+    async fn reserve(&self, bytes: usize, memory: &mut Memory) {
+        if bytes > USUAL_REPLY && memory.large.is_none() {
+            memory.large = Some(self.budget.share(Use::Replies, LARGE_REPLY).await);
+        }
+        if bytes > LARGE_REPLY && memory.long.is_none() {
+            let longest = self.limits.max_reply_bytes;
+            let share = self.budget.share(Use::LongReplies, COPIES * longest);
+            memory.long = Some(share.await);
+        }
     }
 
     /// Tells what surely was not sent from what may have been; in case of doubt, it was. Without an error, the time was over. The text
@@ -341,6 +363,13 @@ impl Transport {
     fn causes(&self, error: &reqwest::Error) -> String {
         self.scrubber.text(&causes(error)).into_owned()
     }
+}
+
+/// The memory that a reply has been given.
+#[derive(Debug, Default)]
+struct Memory {
+    large: Option<Share>,
+    long: Option<Share>,
 }
 
 /// Why a reply's body was not read.

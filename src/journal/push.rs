@@ -35,9 +35,10 @@ impl<'s> Journal<'s> {
     ) -> Result<Self, StoreError> {
         let mut rows = store.push_rows(run.id).await?;
         let excused = std::mem::take(&mut rows.excused).into_iter().collect();
+        let budget = store.budget().clone();
         Ok(Self {
             store,
-            state: PushState::new(run, after_failure, rows),
+            state: PushState::new(run, after_failure, rows, budget),
             excused,
             exchanges: 0,
         })

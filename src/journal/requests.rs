@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{bundle::Bundles, ending::Ending, refusal::Refusals, request::Claim, room::Room};
 use crate::{
+    budget::Budget,
     model::{BundleId, Class, Payload, PayloadId, RequestId, TaskState},
     store::{Changes, EndedTask, Member, NewRequest, PayloadCache},
 };
@@ -38,11 +39,12 @@ pub(super) enum Made {
 }
 
 impl Requests {
-    pub(super) fn from(next: RequestId) -> Self {
+    /// Requests from this number on, whose memory is of this budget.
+    pub(super) fn from(next: RequestId, budget: Budget) -> Self {
         Self {
             next,
-            room: Room::default(),
-            payloads: PayloadCache::default(),
+            room: Room::within(budget.clone()),
+            payloads: PayloadCache::within(budget),
             probed: Vec::new(),
         }
     }
@@ -76,8 +78,8 @@ impl Requests {
             return Made::Refused(ended.collect());
         }
         if probe {
-            self.room.force(&payload);
-        } else if !self.room.take(&payload) {
+            self.room.force(&payload, chunk.members.len());
+        } else if !self.room.take(&payload, chunk.members.len()) {
             return Made::NoRoom(chunk);
         }
         let request = self.next;
@@ -176,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_first_send_is_a_range_and_another_one_names_its_tasks() {
-        let mut requests = Requests::from(RequestId(7));
+        let mut requests = Requests::from(RequestId(7), Budget::default());
         let first = claimed(&mut requests, chunk(&[3, 5, 9], false));
         let again = claimed(&mut requests, chunk(&[4, 6], true));
         let mut changes = Changes::default();
@@ -194,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_is_refused_ends_unsent_and_takes_no_number() {
-        let mut requests = Requests::from(RequestId(7));
+        let mut requests = Requests::from(RequestId(7), Budget::default());
         let key = RefusalKey {
             payload: None,
             product_key: "PK".into(),
@@ -227,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_probe_goes_whatever_the_room_and_no_payload_counts_twice() {
-        let mut requests = Requests::from(RequestId(1));
+        let mut requests = Requests::from(RequestId(1), Budget::default());
         for payload in [1, 2, 1] {
             requests.probe(PayloadId(payload));
         }

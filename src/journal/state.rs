@@ -21,6 +21,7 @@ use super::{
     waiting::{Cached, Waiting},
 };
 use crate::{
+    budget::Budget,
     model::{AfterFailure, BundleId, Counts, TaskId, Timestamp},
     store::{PushRows, PushTransaction, Run, StoreError},
 };
@@ -40,8 +41,13 @@ pub(super) struct PushState {
 }
 
 impl PushState {
-    /// Begins with what the store knows.
-    pub(super) fn new(run: Run, after_failure: AfterFailure, rows: PushRows) -> Self {
+    /// Begins with what the store knows. Payloads and claims are of this budget.
+    pub(super) fn new(
+        run: Run,
+        after_failure: AfterFailure,
+        rows: PushRows,
+        budget: Budget,
+    ) -> Self {
         let counts = TaskCounts::new(run.tasks, rows.tally, rows.snoozing, rows.in_flight);
         Self {
             tasks: Tasks::new(
@@ -52,7 +58,7 @@ impl PushState {
                 CanaryState::from(rows.canary),
             ),
             firsts: FirstSends::from(rows.next_task),
-            requests: Requests::from(rows.next_request),
+            requests: Requests::from(rows.next_request, budget),
             bundles: Bundles::new(rows.next_bundle, rows.standings),
             refusals: Refusals::new(rows.refusals),
             run,
@@ -131,7 +137,10 @@ impl PushState {
         for record in &mut records {
             let finished = finished(&record.claim, &mut record.end, step.now);
             step.changes.finished.push(finished);
-            self.requests.room.give_back(&record.claim.payload);
+            let claim = &record.claim;
+            self.requests
+                .room
+                .give_back(&claim.payload, claim.members.len());
             self.tasks.counts.finish(record.claim.members.len());
         }
         let accepted = records.iter().filter(|record| record.has_acceptance());

@@ -9,6 +9,7 @@ use super::{
     state::PushState,
 };
 use crate::{
+    budget::Budget,
     model::{
         AfterFailure, Class, History, Outcome, RunId, RunState, Sizes, TaskId, TaskState, Ticket,
         Timestamp,
@@ -60,7 +61,7 @@ impl Push {
             account: None,
         };
         Self {
-            state: PushState::new(run.clone(), after_failure, memory.rows()),
+            state: PushState::new(run.clone(), after_failure, memory.rows(), Budget::default()),
             memory,
             run,
             after_failure,
@@ -73,7 +74,12 @@ impl Push {
     fn restart(&mut self) {
         self.run.sizes = self.memory.sizes;
         let rows = self.memory.rows();
-        self.state = PushState::new(self.run.clone(), self.after_failure, rows);
+        self.state = PushState::new(
+            self.run.clone(),
+            self.after_failure,
+            rows,
+            Budget::default(),
+        );
     }
 
     /// Records these, claims others, and looks at everything.
@@ -141,7 +147,12 @@ impl Push {
         assert_eq!(counts.in_flight, devices.len() as u64);
         assert!(counts.snoozing + counts.in_flight <= counts.pending);
         let rows = self.memory.rows();
-        let another = PushState::new(self.run.clone(), self.after_failure, rows);
+        let another = PushState::new(
+            self.run.clone(),
+            self.after_failure,
+            rows,
+            Budget::default(),
+        );
         assert_eq!(another.counts(), counts);
     }
 

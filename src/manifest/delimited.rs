@@ -129,8 +129,7 @@ impl Layout {
             flaws.push(flaw);
             return Ok(None);
         }
-        let stray = record.stray_quote();
-        if let Some((place, stray)) = stray {
+        if let Some((place, stray)) = record.stray_quote() {
             flaws.push(Flaw::named(&self.place_name(place), stray.to_string()));
         }
         let (fields, columns) = (record.len(), self.meanings.len());
@@ -155,8 +154,7 @@ impl Layout {
             match meaning {
                 Meaning::Field(Field::DeviceKey) => device_key = text,
                 Meaning::Field(Field::Service) | Meaning::Param(_) => {
-                    let is_told = stray.is_some_and(|(stray, _)| stray == place);
-                    if has_blanks(text) && !is_told && !record.is_quoted(place) {
+                    if has_blanks(text) && !record.is_quoted(place) {
                         flaws.push(Flaw::named(&self.place_name(place), blanks(text)));
                     }
                     self.memo.add(place, text);

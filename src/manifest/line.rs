@@ -141,8 +141,6 @@ fn json_hint(text: &str, error: &serde_json::Error) -> &'static str {
         "; JSON takes double quotes"
     } else if error.to_string().starts_with("trailing characters") {
         "; a line is one object alone"
-    } else if error.to_string().starts_with("expected `,` or") {
-        "; a comma is missing before it, or a quote inside the text is not escaped (`\\\"`)"
     } else if ["NaN", "Infinity", "None", "True", "False", "undefined"]
         .into_iter()
         .any(has_word)

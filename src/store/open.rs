@@ -25,7 +25,7 @@ use super::{
     schema::MIGRATOR,
     temporary,
 };
-use crate::model::Consent;
+use crate::{budget::Budget, model::Consent};
 
 /// Steps of SQLite's virtual machine between two looks at whether to stop: about a millisecond.
 const STEPS: i32 = 20_000;
@@ -45,6 +45,8 @@ pub struct Store {
     /// The log's file, once a push has begun.
     pub(super) log: Option<FileId>,
     pub(super) lock: Lock,
+    /// What the memory of a push is taken from.
+    pub(super) budget: Budget,
 }
 
 impl Store {
@@ -135,6 +137,7 @@ impl Store {
             lost_log,
             log: None,
             lock,
+            budget: Budget::default(),
         };
         store.seal().await?;
         store.finish_pruning().await?;
@@ -155,6 +158,11 @@ impl Store {
     /// Which file the path led to when it was opened.
     pub(super) fn file(&self) -> FileId {
         self.file
+    }
+
+    /// What the memory of a push with this database is taken from.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// The database file.

@@ -10,25 +10,70 @@ use sha2::{Digest, Sha256};
 use sqlx::{Row as _, SqliteConnection};
 
 use super::{StoreError, bulk::Bulk};
-use crate::model::{Payload, PayloadId, Row, RunId};
+use crate::{
+    budget::{Budget, KEPT, Use},
+    model::{Payload, PayloadId, Row, RunId},
+};
 
-/// The most payloads that are kept in memory at a time …
+/// The most payloads that are kept in memory at a time; their bytes are of the budget, since one may have megabytes.
 const CACHED: usize = 512;
-/// … and their bytes: one may have megabytes.
-const CACHED_BYTES: usize = 8 << 20;
 /// The most accepted payloads that are known by heart; any other is marked once more, which changes nothing.
 const ACCEPTED_KNOWN: usize = 50_000;
 
 /// Payloads that were used of late.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct PayloadCache {
     loaded: HashMap<PayloadId, Arc<Payload>>,
-    loaded_bytes: usize,
+    kept: Kept,
     /// Payloads known to be marked as accepted.
     accepted: HashSet<PayloadId>,
 }
 
+/// How many bytes a cache has taken of the budget.
+#[derive(Debug)]
+struct Kept {
+    budget: Budget,
+    bytes: usize,
+}
+
+impl Kept {
+    fn within(budget: Budget) -> Self {
+        Self { budget, bytes: 0 }
+    }
+
+    /// Takes bytes for another thing to keep; otherwise all that is kept has to go first.
+    fn take(&mut self, bytes: usize) -> bool {
+        let fits =
+            (self.bytes == 0 || self.bytes + bytes <= KEPT) && self.budget.take(Use::Cache, bytes);
+        if fits {
+            self.bytes += bytes;
+        }
+        fits
+    }
+
+    /// Gives all of them back.
+    fn clear(&mut self) {
+        self.budget
+            .give_back(Use::Cache, std::mem::take(&mut self.bytes));
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
 impl PayloadCache {
+    /// A cache within this budget.
+    pub(crate) fn within(budget: Budget) -> Self {
+        Self {
+            loaded: HashMap::new(),
+            kept: Kept::within(budget),
+            accepted: HashSet::new(),
+        }
+    }
+
     /// The payload of this id, when it need not be read.
     pub(crate) fn loaded(&self, id: PayloadId) -> Option<Arc<Payload>> {
         self.loaded.get(&id).map(Arc::clone)
@@ -37,11 +82,11 @@ impl PayloadCache {
     /// Keeps a payload that was read.
     pub(crate) fn keep(&mut self, id: PayloadId, payload: Payload) -> Arc<Payload> {
         let payload = Arc::new(payload);
-        if self.loaded.len() >= CACHED || self.loaded_bytes + payload.bytes() > CACHED_BYTES {
+        if self.loaded.len() >= CACHED || !self.kept.take(payload.bytes()) {
             self.loaded.clear();
-            self.loaded_bytes = 0;
+            self.kept.clear();
+            self.kept.take(payload.bytes());
         }
-        self.loaded_bytes += payload.bytes();
         self.loaded.insert(id, Arc::clone(&payload));
         payload
     }
@@ -81,10 +126,8 @@ pub(super) async fn read_payload(
     })
 }
 
-/// The most payloads that are known by their address …
+/// The most payloads that are known by their address; their bytes are of the budget.
 const SHARED: usize = 1000;
-/// … and their bytes.
-const SHARED_BYTES: usize = 8 << 20;
 
 /// Where a payload lies in memory, which tells it apart from every other one that is there at the time.
 fn address(payload: &Arc<Payload>) -> usize {
@@ -103,7 +146,7 @@ pub(super) struct Interner {
     /// Payloads that rows have shared of late, by their address, so that not each row's is digested. They are kept, since an address
     /// says nothing of a payload that is gone.
     shared: HashMap<usize, (Arc<Payload>, PayloadId)>,
-    shared_bytes: usize,
+    kept: Kept,
     /// The most digests that are remembered before the database is asked instead.
     most: usize,
     /// Whether `known` has forgotten some, so that an unknown digest may be in the database.
@@ -115,6 +158,7 @@ impl Interner {
         connection: &mut SqliteConnection,
         run: RunId,
         most: usize,
+        budget: Budget,
     ) -> Result<Self, StoreError> {
         let next_id = sqlx::query_scalar("SELECT coalesce(max(id), 0) + 1 FROM payload")
             .fetch_one(connection)
@@ -124,7 +168,7 @@ impl Interner {
             next_id,
             known: HashMap::new(),
             shared: HashMap::new(),
-            shared_bytes: 0,
+            kept: Kept::within(budget),
             most,
             forgetful: false,
         })
@@ -136,9 +180,8 @@ impl Interner {
         connection: &mut SqliteConnection,
         rows: &[Row],
     ) -> Result<Vec<PayloadId>, StoreError> {
-        if self.shared.len() > SHARED || self.shared_bytes > SHARED_BYTES {
-            self.shared.clear();
-            self.shared_bytes = 0;
+        if self.shared.len() > SHARED {
+            self.forget_shared();
         }
         let unknown: Vec<Arc<Payload>> = rows
             .iter()
@@ -147,14 +190,23 @@ impl Interner {
             .map(Arc::clone)
             .collect();
         let ids = self.intern_unshared(connection, &unknown).await?;
-        self.shared_bytes += unknown.iter().map(|payload| payload.bytes()).sum::<usize>();
+        let bytes = unknown.iter().map(|payload| payload.bytes()).sum();
         let now_shared = unknown.into_iter().zip(ids);
         self.shared
             .extend(now_shared.map(|(payload, id)| (address(&payload), (payload, id))));
-        Ok(rows
+        let of_rows = rows
             .iter()
             .map(|row| self.shared[&address(&row.payload)].1)
-            .collect())
+            .collect();
+        if !self.kept.take(bytes) {
+            self.forget_shared();
+        }
+        Ok(of_rows)
+    }
+
+    fn forget_shared(&mut self) {
+        self.shared.clear();
+        self.kept.clear();
     }
 
     /// The ids of these payloads, in their order; new ones are stored.

@@ -14,7 +14,10 @@ use super::{
     payload::Interner,
     run::NewRun,
 };
-use crate::model::{PayloadId, Row, RowError, RunId, Timestamp};
+use crate::{
+    budget::{KEPT, Share, Use},
+    model::{PayloadId, Row, RowError, RunId, Timestamp},
+};
 
 mod group;
 mod order;
@@ -45,6 +48,8 @@ pub struct Stager<'s> {
     name: String,
     interner: Interner,
     grouper: Grouper,
+    /// What the grouper may keep.
+    _neighbours: Share,
     repeats: Repeats,
     first_task: i64,
     next_task: i64,
@@ -81,7 +86,7 @@ struct Limits {
 impl Limits {
     const USUAL: Self = Self {
         payloads: 50_000,
-        waiting: 8 << 20,
+        waiting: KEPT,
         transaction: 100_000,
     };
 }
@@ -136,7 +141,10 @@ impl Store {
             _ => error.into(),
         })?;
         let run = RunId(number);
-        let interner = Interner::new(&mut self.connection, run, limits.payloads).await?;
+        let budget = self.budget.clone();
+        let interner =
+            Interner::new(&mut self.connection, run, limits.payloads, budget.clone()).await?;
+        let neighbours = budget.share(Use::Neighbours, limits.waiting).await;
         sqlx::query(BEGIN).execute(&mut self.connection).await?;
         Ok(Stager {
             store: self,
@@ -144,6 +152,7 @@ impl Store {
             name: about.name.clone(),
             interner,
             grouper: Grouper::new(chunk_size, limits.waiting),
+            _neighbours: neighbours,
             repeats: Repeats::default(),
             first_task,
             next_task: first_task,

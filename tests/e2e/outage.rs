@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use fleetpush::simulator::{AuthRefusal, Outage, Scenario};
+use fleetpush::simulator::{AuthRefusal, Fault, Outage, Scenario};
 
 use crate::support::{Ended, Push, Sim, Site, agree, devices, with_limit};
 
@@ -351,6 +351,45 @@ fn a_low_limit_of_open_files_is_raised_or_heeded_and_never_the_platforms_fault()
         let most = sim.stats().max_concurrent;
         assert_eq!(most < 50, is_capped, "{most} at a time");
     }
+}
+
+#[test]
+fn resolve_fits_its_questions_to_the_open_files() {
+    let sim = Sim::start(Scenario {
+        faults: [(Fault::ResetAfter, 1.0)].into(),
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(200));
+    let args = [
+        "run",
+        "fleet.csv",
+        "--in-doubt",
+        "hold",
+        "--chunk-size",
+        "50",
+    ];
+    site.push(&sim, &args).expect(1);
+    assert_eq!(site.journal().run().in_doubt, 200);
+
+    sim.play(Scenario {
+        latency_ms: 100,
+        ..Scenario::default()
+    });
+    let resolve = [
+        "resolve",
+        "--concurrency",
+        "150",
+        "--base-url",
+        sim.base_url(),
+    ];
+    let resolve = site.command(&resolve);
+    let ended = Push::start(with_limit("-n 110", &resolve)).ended();
+    ended
+        .expect(0)
+        .says(&["requests at a time and not for --concurrency 150"]);
+    let journal = site.journal();
+    assert_eq!(journal.run().accepted, 200);
+    assert!(sim.stats().max_concurrent < 30, "{:?}", sim.stats());
 }
 
 #[test]

@@ -39,7 +39,14 @@ fn quick() -> Limits {
 }
 
 fn at(base_url: &str, limits: Limits, roots: Roots) -> Transport {
-    Transport::new(BaseUrl::parse(base_url, true).unwrap(), None, limits, roots).unwrap()
+    Transport::new(
+        BaseUrl::parse(base_url, true).unwrap(),
+        None,
+        limits,
+        roots,
+        Budget::default(),
+    )
+    .unwrap()
 }
 
 #[tokio::test]
@@ -454,7 +461,7 @@ fn proxied(base_url: &str, says: Option<&'static str>) -> (Transport, String) {
     })
     .unwrap();
     let roots = Roots::Only(Vec::new());
-    let transport = Transport::new(base_url, proxy, limits(), roots).unwrap();
+    let transport = Transport::new(base_url, proxy, limits(), roots, Budget::default()).unwrap();
     (transport, format!("the proxy http://{address} (ALL_PROXY)"))
 }
 

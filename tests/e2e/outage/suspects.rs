@@ -3,8 +3,25 @@
 use std::collections::BTreeMap;
 
 use fleetpush::simulator::Scenario;
+use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
+use tokio::runtime::Runtime;
 
-use crate::support::{Sim, Site, agree, devices};
+use crate::support::{Sim, Site, agree, devices, wait_for};
+
+/// A number from the tables, which no view shows.
+fn number(site: &Site, sql: &'static str) -> i64 {
+    Runtime::new().unwrap().block_on(async {
+        let mut connection = SqliteConnectOptions::new()
+            .filename(site.path("push.db"))
+            .read_only(true)
+            .connect()
+            .await
+            .unwrap();
+        let number = sqlx::query_scalar(sql).fetch_one(&mut connection).await;
+        connection.close().await.unwrap();
+        number.unwrap()
+    })
+}
 
 #[test]
 fn two_devices_that_something_dislikes_hold_up_nobody() {
@@ -47,4 +64,49 @@ fn two_devices_that_something_dislikes_hold_up_nobody() {
             });
         }
     });
+}
+
+#[test]
+fn a_suspect_is_still_one_after_a_crash() {
+    const SUSPECTS: &str = "SELECT count(*) FROM bundle WHERE suspect = 1";
+    let sim = Sim::start(Scenario {
+        outcasts: BTreeMap::from([("DK00007".to_owned(), 503)]),
+        latency_ms: 20,
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(2_000));
+    let args = [
+        "run",
+        "fleet.csv",
+        "--chunk-size",
+        "20",
+        "--concurrency",
+        "4",
+        "--max-attempts",
+        "3",
+    ];
+    let push = site.start(&sim, &args);
+    sim.wait_for_requests(5);
+    wait_for("the suspect", || {
+        (number(&site, SUSPECTS) > 0).then_some(())
+    });
+    push.kill();
+    assert!(site.journal().run().pending > 20, "others were left");
+
+    let ended = site.push(&sim, &args).expect(1);
+    assert!(!ended.stderr.contains("paused"), "{}", ended.stderr);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert_eq!((journal.run().accepted, journal.run().failed), (1_999, 1));
+    let outcast = &journal.tasks[6];
+    assert_eq!(
+        (outcast.device_key.as_str(), outcast.code),
+        ("DK00007", Some(503))
+    );
+    // Five made it a suspect, and it is split after the crash without as many again.
+    let whole = number(
+        &site,
+        "SELECT count(*) FROM requests WHERE devices = 20 AND http_status = 503",
+    );
+    assert!(whole <= 6, "refused {whole} times");
 }
