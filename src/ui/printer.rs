@@ -82,7 +82,7 @@ impl Printer {
         Self {
             stdout: Arc::new(|| Box::new(io::stdout())),
             stdout_terminal,
-            stderr_takes_bar: stderr_terminal && !is_dumb(|name| std::env::var_os(name)),
+            stderr_takes_bar: takes_a_bar(stderr_terminal, |name| std::env::var_os(name)),
             screen: Screen::of_process(stderr_terminal, colour && stderr_terminal),
             quiet,
             words,
@@ -265,6 +265,11 @@ fn colour_is_welcome(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> b
     variable("NO_COLOR").is_none_or(|value| value.is_empty()) && !is_dumb(variable)
 }
 
+/// Whether stderr can show a bar: it has to be a terminal that moves its cursor.
+fn takes_a_bar(is_terminal: bool, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> bool {
+    is_terminal && !is_dumb(variable)
+}
+
 /// Whether the terminal says of itself that it can do nothing but print.
 fn is_dumb(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> bool {
     variable("TERM").is_some_and(|value| value == "dumb")
@@ -379,5 +384,14 @@ mod tests {
         };
         assert!(with(&[]) && with(&[("NO_COLOR", ""), ("TERM", "xterm")]));
         assert!(!with(&[("NO_COLOR", "0")]) && !with(&[("TERM", "dumb")]));
+    }
+
+    #[test]
+    fn a_bar_is_for_terminals_that_move_their_cursor() {
+        let with = |is_terminal, term: &'static str| {
+            takes_a_bar(is_terminal, |name| (name == "TERM").then(|| term.into()))
+        };
+        assert!(with(true, "xterm-256color") && with(true, ""));
+        assert!(!with(true, "dumb") && !with(false, "xterm-256color"));
     }
 }
