@@ -12,7 +12,7 @@ use tokio::{task::spawn_blocking, time::timeout};
 use crate::{
     engine::Event,
     model::{Counts, Timestamp},
-    ui::progress::Session,
+    ui::progress::tracker::Tracker,
 };
 
 /// How often the words of the status change in a push that goes on quietly.
@@ -95,7 +95,7 @@ impl Service {
 
 /// What follows from events for the service manager.
 pub(super) struct Notices {
-    session: Session,
+    tracker: Tracker,
     /// The words of an outage that lasts.
     paused: Option<String>,
     watchdog: Option<Duration>,
@@ -106,7 +106,7 @@ pub(super) struct Notices {
 impl Notices {
     pub(super) fn new(counts: Counts, watchdog: Option<Duration>, now: Timestamp) -> Self {
         Self {
-            session: Session::new(counts, now),
+            tracker: Tracker::new(counts, now),
             paused: None,
             watchdog,
             told: now,
@@ -117,7 +117,7 @@ impl Notices {
     /// What to tell after an event. Every event is a sign of life; a quarter of the watchdog's time is often enough.
     pub(super) fn after(&mut self, event: &Event, now: Timestamp) -> Vec<Notice> {
         let mut notices = Vec::new();
-        let words = self.session.take(event, now);
+        let words = self.tracker.take(event, now);
         match event {
             Event::Paused(_) => self.paused.clone_from(&words),
             Event::Resumed { .. } => self.paused = None,
@@ -126,7 +126,7 @@ impl Notices {
         }
         if words.is_some() || self.told.until(now) >= STATUS_EVERY {
             self.told = now;
-            let line = || self.session.line(now);
+            let line = || self.tracker.line(now);
             let words = words.or_else(|| self.paused.clone()).unwrap_or_else(line);
             notices.push(Notice::Status(words.replace('\n', " ")));
         }
