@@ -1,10 +1,15 @@
-//! The pace of requests: a ceiling in requests a second, one in devices a second, and below them the rate that the platform is found to
-//! take.
+//! The pace of requests: a ceiling in requests a second, one in devices a second, and below them the rate and the number in flight that
+//! the platform is found to take.
 //!
-//! A pure state machine decides, in two halves: `finder` finds the rate, `schedule` says when the next request may go. [`Pacer`] puts
-//! them behind a lock and does the waiting.
+//! A pure state machine decides. `meter` finds what the platform counts, `flight` how many requests it takes at a time, `accidents` what
+//! is refused whatever the rate, `schedule` says when the next request may go, and `controller` brings them together. [`Pacer`] puts it
+//! behind a lock and does the waiting.
 
+mod accidents;
+mod controller;
 mod finder;
+mod flight;
+mod meter;
 mod schedule;
 
 use std::{
@@ -12,13 +17,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
-use finder::Finder;
-use schedule::{Limits, Schedule};
-
-/// After a refusal nothing is sent for so many intervals of the new rate: the platform has no room at that moment, whatever the rate.
-const REST_INTERVALS: f64 = 2.0;
+pub use controller::Ticket;
+use controller::{Controller, Wait};
 
 /// The limits that a push begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -35,45 +37,45 @@ pub struct Pacer {
     /// Held by the one who waits for the next token. The others wait for their turn and not for a time, so that a rate that is lowered
     /// meanwhile holds for all of them.
     turn: tokio::sync::Mutex<()>,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    finder: Finder,
-    schedule: Schedule,
+    /// Tells the one who waits for fewer in flight that it may look again.
+    fewer: Notify,
+    state: Mutex<Controller>,
     devices: Option<f64>,
 }
 
 impl Pacer {
-    /// A pacer that begins at the rate that was `found` before, in requests a second, or gently below the ceiling.
-    pub fn new(ceilings: Ceilings, found: Option<f64>) -> Self {
+    /// A pacer that begins at the rate that was `found` before, in requests a second, or gently below the ceiling, with at most
+    /// `concurrency` requests in flight.
+    pub fn new(ceilings: Ceilings, concurrency: usize, found: Option<f64>) -> Self {
         let now = Instant::now().into_std();
         Self {
             turn: tokio::sync::Mutex::new(()),
-            state: Mutex::new(State::new(ceilings, found, now)),
+            fewer: Notify::new(),
+            state: Mutex::new(Controller::new(ceilings, concurrency, found, now)),
+            devices: ceilings.devices,
         }
     }
 
     /// Waits until a request of `devices` devices may be sent. One that is waited for in vain, because the future is dropped, is not lost.
-    pub async fn token(&self, devices: usize) {
+    /// That the request has come back has to be told with the ticket, and then what it came to.
+    pub async fn token(&self, devices: usize) -> Ticket {
         let _turn = self.turn.lock().await;
         loop {
             let taken = self.lock().take(devices, Instant::now().into_std());
             match taken {
-                Ok(()) => return,
-                Err(due) => tokio::time::sleep_until(Instant::from_std(due)).await,
+                Ok(ticket) => return ticket,
+                Err(Wait::Until(due)) => tokio::time::sleep_until(Instant::from_std(due)).await,
+                Err(Wait::InFlight) => self.fewer.notified().await,
             }
         }
     }
 
     /// The present rate of requests of `devices` devices each, a second; `None` when nothing limits it.
     pub fn rate(&self, devices: u32) -> Option<f64> {
-        let state = self.lock();
-        let by_devices = state
+        let by_devices = self
             .devices
             .map(|a_second| a_second / f64::from(devices.max(1)));
-        match (state.finder.rate(), by_devices) {
+        match (self.lock().rate(), by_devices) {
             (Some(requests), Some(by_devices)) => Some(requests.min(by_devices)),
             (requests, by_devices) => requests.or(by_devices),
         }
@@ -81,92 +83,67 @@ impl Pacer {
 
     /// The requests a second that the platform has been found to take, when it has refused more.
     pub fn found(&self) -> Option<f64> {
-        self.lock().finder.found()
+        self.lock().found()
+    }
+
+    /// The most requests in flight that the platform has been found to take, when it limits them.
+    pub fn found_in_flight(&self) -> Option<usize> {
+        self.lock().found_in_flight()
     }
 
     /// Sets another ceiling in requests a second.
     pub fn set_ceiling(&self, requests: Option<f64>) {
-        self.lock().finder.set_ceiling(requests);
+        self.lock().set_ceiling(requests);
     }
 
-    /// The platform has answered a request, and that says neither anything for the rate nor, yet, against it.
-    pub fn answered(&self) {
+    /// A request has come back; what it came to is told later.
+    pub fn returned(&self, ticket: Ticket) {
         let now = Instant::now().into_std();
-        self.lock().finder.answered(now);
+        self.lock().returned(ticket, now);
+        self.fewer.notify_one();
+    }
+
+    /// A request has ended in a way that says nothing of the pace.
+    pub fn silent(&self, ticket: Ticket) {
+        self.tell(|controller, now| controller.silent(ticket, now));
     }
 
     /// The platform has taken a request.
-    pub fn accepted(&self) {
-        let now = Instant::now().into_std();
-        self.lock().finder.accepted(now);
+    pub fn accepted(&self, ticket: Ticket) {
+        self.tell(|controller, now| controller.accepted(ticket, now));
     }
 
-    /// The platform has refused a request sent at `sent_at` because there are too many, and asks for nothing before `hold` has passed.
-    /// Gives the new rate when one that had been held is lowered.
-    pub fn refused(&self, sent_at: Instant, hold: Option<Duration>) -> Option<f64> {
-        self.lower(hold, |finder, now| finder.refused(sent_at.into_std(), now))
+    /// The platform has refused a request because there are too many, and asks for nothing before `hold` has passed. Gives the new rate
+    /// when it is noticeably lower.
+    pub fn refused(&self, ticket: Ticket, hold: Option<Duration>) -> Option<f64> {
+        self.tell(|controller, now| {
+            controller.refused(ticket, hold, now);
+            controller.lowered()
+        })
     }
 
-    /// The platform is overloaded, by whatever. Gives the new rate when it is lowered.
+    /// The platform is overloaded, by whatever. Gives the new rate when it is noticeably lower.
     pub fn overloaded(&self) -> Option<f64> {
-        self.lower(None, Finder::overloaded)
+        self.tell(|controller, now| {
+            controller.overloaded(now);
+            controller.lowered()
+        })
     }
 
     /// The platform takes requests and throttles most of their devices; this share of the rate would be right. Gives the new rate.
-    pub fn crowded(&self, share: f64) -> Option<f64> {
-        self.lower(None, |finder, now| Some(finder.crowded(share, now)))
+    pub fn crowded(&self, share: f64) -> f64 {
+        self.tell(|controller, now| controller.crowded(share, now))
     }
 
-    fn lower(
-        &self,
-        hold: Option<Duration>,
-        tell: impl FnOnce(&mut Finder, std::time::Instant) -> Option<f64>,
-    ) -> Option<f64> {
-        self.lock().lower(hold, Instant::now().into_std(), tell)
+    fn tell<T>(&self, tell: impl FnOnce(&mut Controller, std::time::Instant) -> T) -> T {
+        let told = tell(&mut self.lock(), Instant::now().into_std());
+        self.fewer.notify_one();
+        told
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Controller> {
         // The state is plain numbers that are valid after every statement, so a panic elsewhere cannot have broken it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn new(ceilings: Ceilings, found: Option<f64>, now: std::time::Instant) -> Self {
-        Self {
-            finder: Finder::new(ceilings.requests, found, now),
-            schedule: Schedule::default(),
-            devices: ceilings.devices,
-        }
-    }
-
-    /// Takes the next token, or gives the time at which it is due.
-    fn take(&mut self, devices: usize, now: std::time::Instant) -> Result<(), std::time::Instant> {
-        let limits = Limits {
-            requests: self.finder.rate(),
-            devices: self.devices,
-        };
-        self.schedule.take(devices, limits, now)
-    }
-
-    /// Tells the finder something that may lower the rate, and then rests.
-    fn lower(
-        &mut self,
-        hold: Option<Duration>,
-        now: std::time::Instant,
-        tell: impl FnOnce(&mut Finder, std::time::Instant) -> Option<f64>,
-    ) -> Option<f64> {
-        let before = self.finder.rate();
-        let told = tell(&mut self.finder, now);
-        let rest = self
-            .finder
-            .rate()
-            .filter(|after| before.is_none_or(|before| *after < before))
-            .map(|after| Duration::from_secs_f64(REST_INTERVALS / after));
-        if let Some(rest) = rest.max(hold) {
-            self.schedule.rest_until(now + rest);
-        }
-        told
     }
 }
 
@@ -175,6 +152,8 @@ mod accident_tests;
 #[cfg(test)]
 mod found_tests;
 #[cfg(test)]
+mod limit_tests;
+#[cfg(test)]
 mod play;
 
 #[cfg(test)]
@@ -182,13 +161,19 @@ mod tests {
     use super::*;
 
     fn pacer(requests: Option<f64>, devices: Option<f64>) -> Pacer {
-        Pacer::new(Ceilings { requests, devices }, requests)
+        Pacer::new(Ceilings { requests, devices }, 16, requests)
+    }
+
+    async fn take(pacer: &Pacer, devices: usize) {
+        let ticket = pacer.token(devices).await;
+        pacer.returned(ticket);
+        pacer.accepted(ticket);
     }
 
     async fn tokens(pacer: &Pacer, n: u32, devices: usize) -> Duration {
         let start = Instant::now();
         for _ in 0..n {
-            pacer.token(devices).await;
+            take(pacer, devices).await;
         }
         start.elapsed()
     }
@@ -218,8 +203,7 @@ mod tests {
         let pacer = pacer(None, None);
         let start = Instant::now();
         for _ in 0..1000 {
-            pacer.token(1).await;
-            pacer.accepted();
+            take(&pacer, 1).await;
         }
         assert!(start.elapsed() < Duration::from_millis(500));
         assert_eq!(pacer.rate(1), None);
@@ -231,28 +215,32 @@ mod tests {
             requests: Some(10.0),
             devices: None,
         };
-        let pacer = Pacer::new(ceilings, None);
+        let pacer = Pacer::new(ceilings, 16, None);
+        let refused = pacer.token(1).await;
         let took = async {
             let start = Instant::now();
             // All of them wait; the rate falls while they do.
-            futures::future::join_all((0..11).map(|_| pacer.token(1))).await;
+            futures::future::join_all((0..11).map(|_| take(&pacer, 1))).await;
             start.elapsed()
         };
         let refusal = async {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            pacer.refused(Instant::now(), None)
+            pacer.returned(refused);
+            pacer.refused(refused, None)
         };
         let (took, lowered) = tokio::join!(took, refusal);
         let lowered = lowered.unwrap();
         assert!(lowered < 8.0, "{lowered}");
-        assert!(took.as_secs_f64() > 9.0 / lowered, "{took:?} at {lowered}");
+        // It rises slowly from there.
+        assert!(took.as_secs_f64() > 8.5 / lowered, "{took:?} at {lowered}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_hold_is_waited_for() {
         let pacer = pacer(Some(100.0), None);
-        tokens(&pacer, 1, 1).await;
-        pacer.refused(Instant::now(), Some(Duration::from_secs(7)));
+        let refused = pacer.token(1).await;
+        pacer.returned(refused);
+        pacer.refused(refused, Some(Duration::from_secs(7)));
         let took = tokens(&pacer, 1, 1).await;
         assert!((6.9..7.2).contains(&took.as_secs_f64()), "{took:?}");
     }

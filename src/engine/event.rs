@@ -36,6 +36,11 @@ pub enum Event {
         /// The new rate, requests a second.
         rate: f64,
     },
+    /// The platform takes only so many requests at the same time.
+    InFlightLimited {
+        /// Requests in flight.
+        requests: usize,
+    },
     /// The platform's limit of devices in one request has been met.
     ChunkSizeLowered {
         /// Devices in one request from now on.

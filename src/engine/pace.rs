@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::{
     journal::{Claim, Settlement},
     model::Class,
-    throttle::{Ceilings, Pacer},
+    throttle::{Ceilings, Pacer, Ticket},
 };
 
 /// The pace of a push.
@@ -20,15 +20,18 @@ pub(super) struct Pace {
     crowd: Crowd,
     /// The rate that the database knows.
     kept: Option<f64>,
+    /// The number in flight that was told last.
+    told_in_flight: Option<usize>,
 }
 
 impl Pace {
     /// Begins at the rate that the database knows, if it does.
-    pub(super) fn new(ceilings: Ceilings, kept: Option<f64>) -> Self {
+    pub(super) fn new(ceilings: Ceilings, concurrency: usize, kept: Option<f64>) -> Self {
         Self {
-            pacer: Arc::new(Pacer::new(ceilings, kept)),
+            pacer: Arc::new(Pacer::new(ceilings, concurrency, kept)),
             crowd: Crowd::default(),
             kept,
+            told_in_flight: None,
         }
     }
 
@@ -45,6 +48,12 @@ impl Pace {
     /// The requests a second that the platform has been found to take, when it has refused more.
     pub(super) fn found(&self) -> Option<f64> {
         self.pacer.found()
+    }
+
+    /// The most requests in flight that the platform takes, when that is news.
+    pub(super) fn new_in_flight(&mut self) -> Option<usize> {
+        let found = self.pacer.found_in_flight()?;
+        (self.told_in_flight.replace(found) != Some(found)).then_some(found)
     }
 
     /// Sets another ceiling in requests a second.
@@ -67,24 +76,37 @@ impl Pace {
     }
 
     /// The platform has answered a request that was sent at `sent_at`. Gives the new rate when it is lowered.
-    pub(super) fn answered(&mut self, sent_at: Instant, firsts: Firsts) -> Option<f64> {
+    pub(super) fn answered(
+        &mut self,
+        ticket: Ticket,
+        sent_at: Instant,
+        firsts: Firsts,
+    ) -> Option<f64> {
         let verdict = self.crowd.add(sent_at, firsts);
         match verdict {
             Verdict::Free => {
-                self.pacer.accepted();
+                self.pacer.accepted(ticket);
                 None
             }
             Verdict::Throttled => {
-                self.pacer.answered();
+                self.pacer.silent(ticket);
                 None
             }
-            Verdict::TooFast { share } => self.pacer.crowded(share),
+            Verdict::TooFast { share } => {
+                self.pacer.silent(ticket);
+                Some(self.pacer.crowded(share))
+            }
         }
     }
 
     /// The platform has refused a request because there are too many. Gives the new rate when it is lowered.
-    pub(super) fn refused(&self, sent_at: Instant, hold: Option<Duration>) -> Option<f64> {
-        self.pacer.refused(sent_at, hold)
+    pub(super) fn refused(&self, ticket: Ticket, hold: Option<Duration>) -> Option<f64> {
+        self.pacer.refused(ticket, hold)
+    }
+
+    /// A request has ended in a way that says nothing of the pace.
+    pub(super) fn silent(&self, ticket: Ticket) {
+        self.pacer.silent(ticket);
     }
 
     /// The platform is overloaded. Gives the new rate.
@@ -284,7 +306,7 @@ mod tests {
             requests: Some(100.0),
             devices: None,
         };
-        let mut pace = Pace::new(ceilings, Some(10.0));
+        let mut pace = Pace::new(ceilings, 16, Some(10.0));
         assert_eq!(pace.unkept(true), None);
         let found = pace.overloaded();
         assert_eq!(pace.unkept(false), Some(News { found }));

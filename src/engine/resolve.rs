@@ -94,6 +94,7 @@ impl<'s, H: Historian> Resolver<'s, H> {
                         requests: options.rate,
                         devices: None,
                     },
+                    options.concurrency,
                     None,
                 ),
                 max_outage: options.max_outage,
@@ -227,39 +228,51 @@ impl<H: Historian> Asker<H> {
         let mut failed = 0;
         loop {
             let ask = async {
-                self.pacer.token(1).await;
-                (Instant::now(), self.historian.history(inquiry).await)
+                let ticket = self.pacer.token(1).await;
+                let asked_at = Instant::now();
+                let told = self.historian.history(inquiry).await;
+                self.pacer.returned(ticket);
+                (ticket, asked_at, told)
             };
             // An answer that nobody waits for is no loss.
-            let (asked_at, told) = tokio::select! {
+            let (ticket, asked_at, told) = tokio::select! {
                 biased;
                 () = self.stopped() => return Err(Stop::Signal),
                 asked = ask => asked,
             };
             let fate = match told {
                 Told::Page(page) => {
-                    self.pacer.accepted();
+                    self.pacer.accepted(ticket);
                     return Ok(Ok(page));
                 }
                 Told::Nothing(fate) => fate,
             };
             let (retry_after, reason) = match what_follows(&fate) {
-                Next::Give(refusal) => return Ok(Err(refusal)),
+                Next::Give(refusal) => {
+                    self.pacer.silent(ticket);
+                    return Ok(Err(refusal));
+                }
                 Next::Stop(stop) => return Err(stop),
                 // The next token is another one, and the session ends it when that is refused, too.
-                Next::AtOnce => continue,
+                Next::AtOnce => {
+                    self.pacer.silent(ticket);
+                    continue;
+                }
                 Next::Slower {
                     retry_after,
                     reason,
                 } => {
                     let hold = retry_after.map(|asked| policy::probe_delay(0, Some(asked)));
-                    self.pacer.refused(asked_at, hold);
+                    self.pacer.refused(ticket, hold);
                     (retry_after, reason)
                 }
                 Next::Later {
                     retry_after,
                     reason,
-                } => (retry_after, reason),
+                } => {
+                    self.pacer.silent(ticket);
+                    (retry_after, reason)
+                }
             };
             let since = *trouble.get_or_insert(asked_at);
             let pause = policy::probe_delay(failed, retry_after);

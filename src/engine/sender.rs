@@ -11,7 +11,7 @@ use tokio::{
 use crate::{
     gateway::{Delivery, Gateway, Handover, Outgoing},
     model::{Fate, RequestId, Unsent},
-    throttle::Pacer,
+    throttle::{Pacer, Ticket},
 };
 
 /// One claimed request on its way to a sender.
@@ -31,6 +31,7 @@ pub(super) enum Report {
     /// The send is over.
     Done {
         request: RequestId,
+        ticket: Ticket,
         started: Instant,
         delivery: Delivery,
     },
@@ -87,16 +88,16 @@ async fn send<G: Gateway>(
         outgoing,
         probe,
     } = job;
-    let closed = tokio::select! {
+    let token = tokio::select! {
         biased;
-        _ = gate.wait_for(|gate| !gate.lets(probe)) => true,
-        () = pacer.token(outgoing.devices.len()) => false,
+        _ = gate.wait_for(|gate| !gate.lets(probe)) => None,
+        ticket = pacer.token(outgoing.devices.len()) => Some(ticket),
     };
     // The writer outlives the senders; when it does not, nobody is left to tell.
-    if closed {
+    let Some(ticket) = token else {
         let _ = reports.send(Report::Returned(request)).await;
         return;
-    }
+    };
     let tell = reports.clone();
     let handover = Handover::telling(move || {
         // There is a place for both reports of every request.
@@ -109,15 +110,21 @@ async fn send<G: Gateway>(
         biased;
         delivery = gateway.send(outgoing, handover.clone()) => delivery,
         () = withdrawn(&mut gate, probe, &handover) => {
+            pacer.returned(ticket);
+            pacer.silent(ticket);
             let _ = reports.send(Report::Returned(request)).await;
             return;
         }
     };
+    // Another one may go at once, whenever the writer gets to this one.
+    pacer.returned(ticket);
     let report = if delivery.fate == Fate::Unsent(Unsent::Late) {
+        pacer.silent(ticket);
         Report::Returned(request)
     } else {
         Report::Done {
             request,
+            ticket,
             started,
             delivery,
         }
@@ -203,7 +210,7 @@ mod tests {
             requests: Some(10.0),
             devices: None,
         };
-        let pacer = Arc::new(Pacer::new(ceilings, Some(10.0)));
+        let pacer = Arc::new(Pacer::new(ceilings, 16, Some(10.0)));
         let (jobs, jobs_out) = mpsc::channel(20);
         for request in 0..20 {
             jobs.try_send(job(request)).unwrap();

@@ -103,7 +103,7 @@ impl<'j, 's> Writer<'j, 's> {
     ) -> Self {
         let rollout = Rollout::new(options, journal);
         let first_step = rollout.first_step(journal).map(Event::Rollout);
-        let pace = Pace::new(options.ceilings, found);
+        let pace = Pace::new(options.ceilings, options.concurrency, found);
         pace.set_ceiling(rollout.ceiling());
         // Claims are made only as long as there is a place here for each, so that the writer never waits for a sender that waits for it.
         let places = 2 * options.concurrency;
@@ -420,11 +420,12 @@ impl<'j, 's> Writer<'j, 's> {
             }
             Report::Done {
                 request,
+                ticket,
                 started,
                 delivery,
             } => {
                 self.full = false;
-                self.done(request, started, &delivery)
+                self.done(request, (ticket, started), &delivery)
             }
         }
     }

@@ -12,12 +12,11 @@
 //! A rate can be held for a while above the limit, as long as the platform has requests to spare. Between two refusals it has none: what it
 //! took then is no more than its limit, and corrects what was taken for proven.
 
-mod accidents;
 mod evidence;
 
 use std::time::Instant;
 
-use accidents::Accidents;
+use super::accidents::Accidents;
 use evidence::{Best, Refusals};
 
 /// The rate to begin with when there is no ceiling, in requests a second: slow enough to be refused little, and soon left behind.
@@ -133,6 +132,14 @@ impl Finder {
             best: Best::new(now),
             accidents: Accidents::default(),
         }
+    }
+
+    /// Begins at this rate if it would begin at a lower one: what was found in a trough is no limit, and would be left behind slowly.
+    pub(super) fn at_least(mut self, rate: f64) -> Self {
+        if self.rate < rate {
+            (self.rate, self.start, self.limit) = (rate, rate, None);
+        }
+        self
     }
 
     /// The present rate in requests a second; `None` when nothing limits it.

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::{
-    finder::Finder,
-    play::{Platform, Play},
+    Ceilings,
+    controller::Controller,
+    play::{CONCURRENCY, Platform, Play},
 };
 
 /// The ceilings under which a limit of 40 requests a second is to be found.
@@ -101,27 +102,42 @@ fn what_was_found_before_is_begun_with() {
     // And soon left behind when it no longer holds.
     let mut play = Play::new(Some(25.0), Some(2.0), Platform::new(1000.0, 1));
     play.until_accepted(500);
-    assert_eq!(play.pacer.finder.rate(), Some(25.0));
-    assert_eq!(play.pacer.finder.found(), None);
+    assert_eq!(play.pacer.rate(), Some(25.0));
+    assert_eq!(play.pacer.found(), None);
+}
+
+#[test]
+fn what_was_found_in_a_trough_is_soon_left_behind() {
+    let mut play = Play::new(Some(100.0), Some(0.5), Platform::new(1000.0, 1));
+    let told = play.until_accepted(500);
+    assert!(told.seconds < 10.0, "{told:?}");
 }
 
 #[test]
 fn a_healthy_platform_gets_the_ceiling_within_a_second() {
     let mut play = Play::new(Some(25.0), None, Platform::new(1000.0, 1));
-    assert_eq!(play.pacer.finder.rate(), Some(20.0));
+    assert_eq!(play.pacer.rate(), Some(20.0));
     play.until_accepted(20);
-    assert_eq!(play.pacer.finder.rate(), Some(25.0));
+    assert_eq!(play.pacer.rate(), Some(25.0));
     let slow = Play::new(Some(2.0), None, Platform::new(1000.0, 1));
-    assert_eq!(slow.pacer.finder.rate(), Some(2.0), "slow enough as it is");
+    assert_eq!(slow.pacer.rate(), Some(2.0), "slow enough as it is");
+}
+
+fn begun(ceiling: f64, found: Option<f64>, now: Instant) -> Controller {
+    let ceilings = Ceilings {
+        requests: Some(ceiling),
+        devices: None,
+    };
+    Controller::new(ceilings, CONCURRENCY, found, now)
 }
 
 #[test]
 fn a_crowd_lowers_the_rate_by_what_is_throttled() {
     let epoch = Instant::now();
-    let mut finder = Finder::new(Some(40.0), Some(40.0), epoch);
-    assert!((finder.crowded(0.4, epoch) - 16.0).abs() < 1e-9);
+    let mut controller = begun(40.0, Some(40.0), epoch);
+    assert!((controller.crowded(0.4, epoch) - 16.0).abs() < 1e-9);
     // Nothing at all would not be a rate.
-    assert!((finder.crowded(0.0, epoch) - 2.0).abs() < 1e-9);
+    assert!((controller.crowded(0.0, epoch) - 2.0).abs() < 1e-9);
 }
 
 #[test]
@@ -129,11 +145,11 @@ fn a_crowd_or_an_overload_at_the_very_beginning_lowers_the_rate_and_does_not_end
     // Nothing has been accepted yet, and the replies take long.
     let epoch = Instant::now();
     let soon = epoch + Duration::from_secs(1);
-    let mut finder = Finder::new(Some(25.0), None, epoch);
-    finder.answered(soon);
-    assert!((finder.crowded(0.2, soon) - 4.0).abs() < 1e-9);
-    let mut finder = Finder::new(Some(25.0), None, epoch);
-    assert_eq!(finder.overloaded(soon), Some(14.0));
+    let mut controller = begun(25.0, None, epoch);
+    assert!((controller.crowded(0.2, soon) - 4.0).abs() < 1e-9);
+    let mut controller = begun(25.0, None, epoch);
+    controller.overloaded(soon);
+    assert_eq!(controller.rate(), Some(14.0));
 }
 
 #[test]
@@ -166,7 +182,7 @@ proptest! {
         let mut play = Play::new(Some(ceiling), found, platform);
         let told = play.until_accepted(100);
         prop_assert!(told.rates.iter().all(|rate| *rate > 0.0 && *rate <= ceiling));
-        play.pacer.finder.set_ceiling(Some(lower_ceiling));
+        play.pacer.set_ceiling(Some(lower_ceiling));
         let told = play.until_accepted(100);
         prop_assert!(told.rates.iter().all(|rate| *rate > 0.0 && *rate <= lower_ceiling));
     }

@@ -8,7 +8,10 @@ use std::{
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
-use super::{Ceilings, State};
+use super::{
+    Ceilings,
+    controller::{Controller, Ticket, Wait},
+};
 
 /// A platform with a token bucket that nobody is told of.
 pub(super) struct Platform {
@@ -60,10 +63,13 @@ impl Platform {
 
 /// A pacer and a platform.
 pub(super) struct Play {
-    pub(super) pacer: State,
+    pub(super) pacer: Controller,
     pub(super) platform: Platform,
     pub(super) epoch: Instant,
     pub(super) now: f64,
+    /// When each reply comes, which ticket its request had, and whether it was accepted.
+    replies: BinaryHeap<Reverse<(u64, usize, bool)>>,
+    tickets: Vec<Ticket>,
 }
 
 pub(super) const CONCURRENCY: usize = 16;
@@ -76,10 +82,12 @@ impl Play {
             devices: None,
         };
         Self {
-            pacer: State::new(ceilings, found, epoch),
+            pacer: Controller::new(ceilings, CONCURRENCY, found, epoch),
             platform,
             epoch,
             now: 0.0,
+            replies: BinaryHeap::new(),
+            tickets: Vec::new(),
         }
     }
 
@@ -94,40 +102,42 @@ impl Play {
         let from = self.now;
         let (mut accepted, mut refused) = (0, 0);
         let mut rates = Vec::new();
-        // When each reply comes, when its request was sent, and whether it was accepted.
-        let mut replies: BinaryHeap<Reverse<(u64, u64, bool)>> = BinaryHeap::new();
         while accepted < requests {
-            let reply = replies.peek().map(|Reverse((at, ..))| seconds(*at));
+            let reply = self.replies.peek().map(|Reverse((at, ..))| seconds(*at));
             let mut next = reply.unwrap_or(f64::INFINITY);
-            if replies.len() < CONCURRENCY {
+            if self.replies.len() < CONCURRENCY {
                 match self.pacer.take(1, self.instant(self.now)) {
-                    Ok(()) => {
+                    Ok(ticket) => {
                         let taken = self.platform.takes(self.now);
                         let slower = self.platform.random.random_range(1.0..1.5);
                         let answered = self.now + self.platform.latency * slower;
-                        replies.push(Reverse((nanos(answered), nanos(self.now), taken)));
+                        self.replies
+                            .push(Reverse((nanos(answered), self.tickets.len(), taken)));
+                        self.tickets.push(ticket);
                         continue;
                     }
-                    Err(due) => next = next.min(due.duration_since(self.epoch).as_secs_f64()),
+                    Err(Wait::Until(due)) => {
+                        next = next.min(due.duration_since(self.epoch).as_secs_f64());
+                    }
+                    Err(Wait::InFlight) => {}
                 }
             }
             for look in (self.now * 10.0) as u64..(next * 10.0) as u64 {
                 let _ = look;
-                rates.push(self.pacer.finder.rate().unwrap_or(f64::INFINITY));
+                rates.push(self.pacer.rate().unwrap_or(f64::INFINITY));
             }
             self.now = self.now.max(next);
             if reply.is_some_and(|at| at <= self.now)
-                && let Some(Reverse((_, sent, taken))) = replies.pop()
+                && let Some(Reverse((_, ticket, taken))) = self.replies.pop()
             {
                 let now = self.instant(self.now);
+                self.pacer.returned(self.tickets[ticket], now);
                 if taken {
                     accepted += 1;
-                    self.pacer.finder.accepted(now);
+                    self.pacer.accepted(self.tickets[ticket], now);
                 } else {
                     refused += 1;
-                    let sent = self.instant(seconds(sent));
-                    self.pacer
-                        .lower(None, now, |finder, now| finder.refused(sent, now));
+                    self.pacer.refused(self.tickets[ticket], None, now);
                 }
             }
         }

@@ -4,13 +4,16 @@ use std::time::{Duration, Instant};
 
 /// How late a token may be taken and the next one still be due as if it had not been. Timers are late by a millisecond or two, and a busy
 /// machine by more: without this every lateness would lower the rate.
-const SLACK: Duration = Duration::from_millis(25);
+pub(super) const SLACK: Duration = Duration::from_millis(25);
 
 /// The present limits, each a second; `None` for none.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Limits {
     pub(super) requests: Option<f64>,
     pub(super) devices: Option<f64>,
+    /// How late a token may be taken and the next one still be due as if it had not been, when it is less than [`SLACK`]. What is
+    /// later then saves up nothing.
+    pub(super) slack: Option<Duration>,
 }
 
 /// The times of the last token, from which that of the next one follows. The interval is that of the limits at the time of asking, so that
@@ -18,7 +21,6 @@ pub(super) struct Limits {
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
     last: Option<Last>,
-    rest_until: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -49,22 +51,21 @@ impl Schedule {
             ),
             None => (now, now),
         };
-        let due = request.max(device).max(self.rest_until.unwrap_or(request));
+        let due = request.max(device);
         if due > now {
             return Err(due);
         }
-        let at_least = now.checked_sub(SLACK).unwrap_or(now);
+        let since = |due: Instant| match limits.slack {
+            None => due.max(now.checked_sub(SLACK).unwrap_or(now)),
+            Some(slack) if due + slack < now => now,
+            Some(_) => due,
+        };
         self.last = Some(Last {
-            request: request.max(at_least),
-            device: device.max(at_least),
+            request: since(request),
+            device: since(device),
             devices,
         });
         Ok(())
-    }
-
-    /// Gives out no token before this time.
-    pub(super) fn rest_until(&mut self, time: Instant) {
-        self.rest_until = self.rest_until.max(Some(time));
     }
 }
 
@@ -83,7 +84,7 @@ mod tests {
             asked in prop::collection::vec((0_u64..300, 1_usize..100), 1..200),
         ) {
             let epoch = Instant::now();
-            let limits = Limits { requests: Some(requests), devices };
+            let limits = Limits { requests: Some(requests), devices, slack: None };
             let mut schedule = Schedule::default();
             let mut now = epoch;
             let mut taken: Vec<(Duration, usize)> = Vec::new();
@@ -117,6 +118,7 @@ mod tests {
         let limits = Limits {
             requests: Some(100.0),
             devices: None,
+            slack: None,
         };
         let mut schedule = Schedule::default();
         let mut now = epoch;
@@ -131,19 +133,33 @@ mod tests {
     }
 
     #[test]
+    fn after_a_rest_no_two_requests_go_close_together() {
+        let epoch = Instant::now();
+        let limits = Limits {
+            requests: Some(100.0),
+            devices: None,
+            slack: Some(SLACK),
+        };
+        let mut schedule = Schedule::default();
+        schedule.take(1, limits, epoch).unwrap();
+        let rested = epoch + Duration::from_secs(1);
+        schedule.take(1, limits, rested).unwrap();
+        let due = schedule.take(1, limits, rested).unwrap_err();
+        assert_eq!(due, rested + Duration::from_millis(10));
+    }
+
+    #[test]
     fn a_changed_limit_holds_at_once() {
         let now = Instant::now();
         let at = |requests| Limits {
             requests: Some(requests),
             devices: None,
+            slack: None,
         };
         let mut schedule = Schedule::default();
         schedule.take(1, at(1.0), now).unwrap();
         let due = |schedule: &mut Schedule, rate| schedule.take(1, at(rate), now).unwrap_err();
         assert_eq!(due(&mut schedule, 1.0), now + Duration::from_secs(1));
         assert_eq!(due(&mut schedule, 10.0), now + Duration::from_millis(100));
-        schedule.rest_until(now + Duration::from_secs(3));
-        schedule.rest_until(now + Duration::from_secs(2));
-        assert_eq!(due(&mut schedule, 10.0), now + Duration::from_secs(3));
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     model::Timestamp,
     policy::{self, Signal},
     store::Tally,
+    throttle::Ticket,
 };
 
 /// So many payloads are named when a push gives up.
@@ -20,7 +21,7 @@ impl Writer<'_, '_> {
     pub(super) fn heed(
         &mut self,
         claim: &Claim,
-        sent_at: Instant,
+        (ticket, sent_at): (Ticket, Instant),
         signal: &Signal,
         firsts: Firsts,
         now: Timestamp,
@@ -44,19 +45,25 @@ impl Writer<'_, '_> {
         self.remember_payload(claim);
         let begins = pauses && !before;
         let lowered = match signal {
-            Signal::Reached => self.pace.answered(sent_at, firsts),
+            Signal::Reached => self.pace.answered(ticket, sent_at, firsts),
             Signal::Throttled { retry_after, .. } => {
                 let hold = retry_after.map(|asked| policy::probe_delay(0, Some(asked)));
-                self.pace.refused(sent_at, hold)
+                self.pace.refused(ticket, hold)
             }
             // A probe that fails says nothing about the rate.
             Signal::Unusable {
                 overloaded: true, ..
-            } if begins => self.pace.overloaded(),
+            } if begins => {
+                self.pace.silent(ticket);
+                self.pace.overloaded()
+            }
             Signal::Unusable {
                 overloaded: true, ..
-            } if !before => self.pace.refused(sent_at, None),
-            _ => None,
+            } if !before => self.pace.refused(ticket, None),
+            _ => {
+                self.pace.silent(ticket);
+                None
+            }
         };
         if let Some(change) = change {
             self.follow(change, now);
@@ -64,6 +71,10 @@ impl Writer<'_, '_> {
         if let Some(rate) = lowered {
             info!(rate, "the platform throttles: rate lowered");
             self.news.push(Event::RateLowered { rate });
+        }
+        if let Some(requests) = self.pace.new_in_flight() {
+            info!(requests, "the platform limits the requests in flight");
+            self.news.push(Event::InFlightLimited { requests });
         }
     }
 

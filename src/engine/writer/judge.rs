@@ -15,6 +15,7 @@ use crate::{
     model::{Fate, RequestId, Standing},
     policy::{self, Judgement, Signal},
     store::Tally,
+    throttle::Ticket,
 };
 
 /// What a request came to.
@@ -31,14 +32,18 @@ impl Writer<'_, '_> {
     pub(super) fn done(
         &mut self,
         request: RequestId,
-        started: Instant,
+        (ticket, started): (Ticket, Instant),
         delivery: &Delivery,
     ) -> Option<Record> {
         // What was not handed over has not started.
         let claim = self
             .under_way
             .remove(&request)
-            .or_else(|| self.waiting.remove(&request))?;
+            .or_else(|| self.waiting.remove(&request));
+        let Some(claim) = claim else {
+            self.pace.silent(ticket);
+            return None;
+        };
         let now = self.clock.now();
         let Judged {
             judgement,
@@ -70,7 +75,7 @@ impl Writer<'_, '_> {
         self.traffic.add(delivery.latency, classes);
         let firsts = Firsts::of(&claim, tasks);
         let ended = ended_by(tasks);
-        self.heed(&claim, started, &signal, firsts, now, ended);
+        self.heed(&claim, (ticket, started), &signal, firsts, now, ended);
         if let Fate::Answered(answer) = &delivery.fate {
             let devices = claim.members.iter().map(|member| &*member.device_key);
             if let Some(reason) = self.strays.hear(&claim.payload, devices, answer) {

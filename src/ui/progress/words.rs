@@ -174,6 +174,13 @@ pub(super) fn event_words(event: &Event, now: Timestamp) -> Option<String> {
                 rate(*lowered)
             )
         }
+        Event::InFlightLimited { requests } => {
+            let requests = u64::try_from(*requests).unwrap_or(u64::MAX);
+            format!(
+                "the platform takes at most {} in flight: no more are sent at a time",
+                counted(requests, "request")
+            )
+        }
         Event::ChunkSizeLowered { devices } => {
             format!(
                 "the platform takes no more devices in one request: lowered to {}",

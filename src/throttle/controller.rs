@@ -1,0 +1,445 @@
+//! Decides how fast requests go, and how many are in flight, from what became of those before: a pure state machine.
+//!
+//! As long as refusals ask for no pause, the `finder` finds the rate. Where each costs a pause, that would be dear, and the limit is
+//! measured by the clock: see `measure`. Whatever the rate, the number in flight is kept below what `flight` finds to be the most.
+
+mod lower;
+mod measure;
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use measure::Limit;
+
+use super::{
+    Ceilings,
+    accidents::Accidents,
+    finder::Finder,
+    flight::Flights,
+    meter::Record,
+    schedule::{Limits, SLACK, Schedule},
+};
+
+/// The rate to begin with when there is no ceiling, in requests a second: slow enough to be refused little, and soon left behind.
+const START: f64 = 100.0;
+/// The share of the ceiling to begin with.
+const START_SHARE: f64 = 0.8;
+/// Ceilings up to this need no gentleness, in requests a second; and at such a rate a pause costs little.
+const SLOW: f64 = 5.0;
+/// The least rate that refusals lower to, in requests a second.
+const FLOOR: f64 = 0.5;
+
+/// A request that has had no answer for so long is not waited for, in seconds, beyond twice the usual.
+const OVERDUE: f64 = 0.5;
+/// So many of the last requests show how fast they really go.
+const RECENT: usize = 9;
+
+/// A request on its way.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ticket {
+    number: u64,
+    sent_at: f64,
+    /// The rate at which it went.
+    rate: f64,
+}
+
+/// Why a request may not go yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    Until(Instant),
+    /// Until another one has returned.
+    InFlight,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Said {
+    Taken,
+    Refused,
+    /// Nothing that concerns the pace.
+    Nothing,
+}
+
+#[derive(Debug)]
+struct Sent {
+    at: f64,
+    back: Option<f64>,
+    said: Option<Said>,
+}
+
+/// Decides.
+#[derive(Debug)]
+pub(super) struct Controller {
+    epoch: Instant,
+    /// Infinite when there is none.
+    ceiling: f64,
+    devices: Option<f64>,
+    concurrency: usize,
+    /// What was begun with, the present rate, and the most in flight.
+    start: f64,
+    rate: f64,
+    most: usize,
+    limit: Option<Limit>,
+    /// Finds the rate as long as refusals ask for no pause.
+    finder: Option<Finder>,
+    /// So many bunches in a row came early: what is counted there is beyond measuring.
+    given_up: u32,
+    /// When the last pauses began, and how many had been taken since the one before.
+    pauses: VecDeque<(f64, f64)>,
+    schedule: Schedule,
+    /// Requests of which is not known yet what they came to, or which were sent after such a one; the number of the first.
+    sent: VecDeque<Sent>,
+    first: u64,
+    in_flight: usize,
+    latency: f64,
+    /// When the last requests were sent.
+    departures: VecDeque<f64>,
+    flights: Flights,
+    accidents: Accidents,
+    record: Record,
+    /// How many were taken, since when.
+    taken: f64,
+    taken_from: f64,
+    last_taken: f64,
+    /// How many were taken and refused since the last bunch of refusals was understood.
+    since_bunch: (f64, f64),
+    /// Refusals of late: each counts one, and less with every acceptance after it.
+    strain: f64,
+    /// The bunch: its first refusal, what was sent before its end, and whether it is understood.
+    bunch: Option<u64>,
+    bunch_ends: f64,
+    bunch_open: bool,
+    /// When sending went on after the bunch, and after the one before.
+    resumed: [f64; 2],
+    /// The most that the platform takes a second, as the last two bunches showed.
+    bounds: VecDeque<f64>,
+    /// When refusals ask to go on; how long the last one asked to wait; and when it is wise to go on.
+    asked_until: f64,
+    asked: f64,
+    wait_until: f64,
+    /// Whether one request alone is to find out whether any are taken.
+    trying: bool,
+    /// The rate that was told last, or the highest since.
+    told: f64,
+    /// The new rate, when the finder has just lowered one that had been held.
+    finder_told: Option<f64>,
+}
+
+impl Controller {
+    /// Begins at the rate that was `found` before, or gently below the ceiling.
+    pub(super) fn new(
+        ceilings: Ceilings,
+        concurrency: usize,
+        found: Option<f64>,
+        now: Instant,
+    ) -> Self {
+        let ceiling = ceilings.requests.unwrap_or(f64::INFINITY);
+        let concurrency = concurrency.max(1);
+        let rate = match found {
+            Some(found) => found.max(FLOOR),
+            None if ceiling <= SLOW => ceiling,
+            None => (ceiling * START_SHARE).min(START),
+        };
+        Self {
+            epoch: now,
+            ceiling,
+            devices: ceilings.devices,
+            concurrency,
+            start: rate,
+            rate,
+            most: concurrency,
+            given_up: 0,
+            pauses: VecDeque::new(),
+            finder: Some(Finder::new(ceilings.requests, found, now).at_least(SLOW.min(ceiling))),
+            limit: None,
+            schedule: Schedule::default(),
+            sent: VecDeque::new(),
+            first: 0,
+            in_flight: 0,
+            latency: 0.05,
+            departures: VecDeque::new(),
+            flights: Flights::new(concurrency),
+            accidents: Accidents::default(),
+            record: Record::default(),
+            taken: 0.0,
+            taken_from: 0.0,
+            last_taken: 0.0,
+            since_bunch: (0.0, 0.0),
+            strain: 0.0,
+            bunch: None,
+            bunch_ends: -1.0,
+            bunch_open: false,
+            resumed: [0.0; 2],
+            bounds: VecDeque::new(),
+            asked_until: 0.0,
+            asked: 0.0,
+            wait_until: 0.0,
+            trying: false,
+            told: rate,
+            finder_told: None,
+        }
+    }
+
+    /// The present rate in requests a second; `None` when nothing limits it.
+    pub(super) fn rate(&self) -> Option<f64> {
+        match &self.finder {
+            Some(finder) => finder.rate(),
+            None => Some(self.present()).filter(|rate| rate.is_finite()),
+        }
+    }
+
+    fn present(&self) -> f64 {
+        self.rate.min(self.ceiling)
+    }
+
+    /// The requests a second that the platform takes, when it has been found out.
+    pub(super) fn found(&self) -> Option<f64> {
+        if let Some(finder) = &self.finder {
+            return finder.found();
+        }
+        let limit = self.limit?;
+        limit.confirmed.map(|_| limit.rate)
+    }
+
+    /// The most requests in flight that the platform takes, when it limits them.
+    pub(super) fn found_in_flight(&self) -> Option<usize> {
+        (self.most < self.concurrency).then_some(self.most)
+    }
+
+    /// Sets another ceiling in requests a second.
+    pub(super) fn set_ceiling(&mut self, ceiling: Option<f64>) {
+        self.ceiling = ceiling.unwrap_or(f64::INFINITY);
+        if let Some(finder) = &mut self.finder {
+            finder.set_ceiling(ceiling);
+        }
+    }
+
+    /// Sends a request of so many devices, or says what to wait for.
+    pub(super) fn take(&mut self, devices: usize, now: Instant) -> Result<Ticket, Wait> {
+        let at = self.seconds(now);
+        if self.bunch_open {
+            self.understand(now);
+        }
+        if self.finder.is_none() {
+            self.rise(at);
+        }
+        let most = if self.trying { 1 } else { self.most };
+        if self.in_flight >= most {
+            return Err(Wait::InFlight);
+        }
+        let until = self.asked_until.max(self.wait_until);
+        if until > at {
+            return Err(Wait::Until(
+                self.epoch + Duration::from_secs_f64(until) + Duration::from_nanos(1),
+            ));
+        }
+        let limits = Limits {
+            requests: self.rate(),
+            devices: self.devices,
+            slack: self.slack(),
+        };
+        self.schedule
+            .take(devices, limits, now)
+            .map_err(Wait::Until)?;
+        if self.resumed[0] <= self.bunch_ends {
+            self.resumed[0] = at;
+        }
+        self.departures.push_back(at);
+        if self.departures.len() > RECENT {
+            self.departures.pop_front();
+        }
+        let number = self.first + self.sent.len() as u64;
+        self.sent.push_back(Sent {
+            at,
+            back: None,
+            said: None,
+        });
+        self.in_flight += 1;
+        Ok(Ticket {
+            number,
+            sent_at: at,
+            rate: self.paced(),
+        })
+    }
+
+    /// A request has come back, whatever it says. This is to be told once for each, and before what it says.
+    pub(super) fn returned(&mut self, ticket: Ticket, now: Instant) {
+        let now = self.seconds(now);
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let took = now - ticket.sent_at;
+        let share = if took > self.latency { 4.0 } else { 16.0 };
+        self.latency += (took - self.latency) / share;
+        if let Some(sent) = self.of(ticket) {
+            sent.back = Some(now);
+        }
+    }
+
+    /// The platform has taken a request.
+    pub(super) fn accepted(&mut self, ticket: Ticket, now: Instant) {
+        self.note(ticket, Said::Taken);
+        self.last_taken = self.last_taken.max(ticket.sent_at);
+        if let Some(finder) = &mut self.finder {
+            finder.accepted(now);
+        } else {
+            self.accidents.accepted(ticket.rate);
+            self.as_if_accepted(ticket.sent_at);
+        }
+        self.understand(now);
+    }
+
+    /// A request has ended in a way that says nothing of the pace.
+    pub(super) fn silent(&mut self, ticket: Ticket, now: Instant) {
+        self.note(ticket, Said::Nothing);
+        if let Some(finder) = &mut self.finder {
+            finder.answered(now);
+        }
+        self.understand(now);
+    }
+
+    /// The platform has refused a request because there are too many, and may ask for nothing before `hold` has passed.
+    pub(super) fn refused(&mut self, ticket: Ticket, hold: Option<Duration>, now: Instant) {
+        let is_slow = self.rate().is_some_and(|rate| rate <= SLOW);
+        if self.finder.is_some() && hold.is_some() && !is_slow && !self.is_given_up() {
+            self.take_over(now);
+        } else if self.finder.is_none() && (hold.is_none() || is_slow || self.is_given_up()) {
+            // Slow as it is, a pause costs little.
+            self.finder = Some(Finder::new(self.bounded(), self.rate(), now));
+            self.forget(self.seconds(now));
+        }
+        let instant = now;
+        let now = self.seconds(now);
+        self.asked = hold.map_or(0.0, |hold| hold.as_secs_f64());
+        if hold.is_some() {
+            self.asked_until = self.asked_until.max(now + self.asked);
+        }
+        if self.finder.is_some() {
+            self.note(ticket, Said::Refused);
+            let sent_at = self.epoch + Duration::from_secs_f64(ticket.sent_at);
+            self.lower(instant, |finder| finder.refused(sent_at, instant));
+            self.understand(instant);
+            return;
+        }
+        let begins = ticket.sent_at > self.bunch_ends;
+        if begins && self.is_accident(ticket.rate, now) {
+            self.note(ticket, Said::Nothing);
+            self.as_if_accepted(ticket.sent_at);
+        } else {
+            self.note(ticket, Said::Refused);
+            if begins {
+                self.begin_bunch(ticket, now);
+            }
+        }
+        self.understand(instant);
+    }
+
+    fn note(&mut self, ticket: Ticket, said: Said) {
+        if let Some(sent) = self.of(ticket) {
+            sent.said = Some(said);
+        }
+    }
+
+    fn begin_bunch(&mut self, ticket: Ticket, now: f64) {
+        self.bunch = Some(ticket.number);
+        self.bunch_ends = now;
+        self.bunch_open = true;
+        self.resumed = [self.resumed[0], self.resumed[0]];
+        let is_known = self.limit.is_some_and(|limit| limit.confirmed.is_some());
+        self.wait_until = now
+            + if is_known {
+                1.0 / self.present()
+            } else {
+                // Until it is understood.
+                OVERDUE + 2.0 * self.latency
+            };
+    }
+
+    fn bounded(&self) -> Option<f64> {
+        Some(self.ceiling).filter(|ceiling| ceiling.is_finite())
+    }
+
+    /// Moves to the record what is known in the order of sending, and understands a bunch of refusals when all of it is known.
+    fn understand(&mut self, instant: Instant) {
+        let now = self.seconds(instant);
+        let overdue = now - OVERDUE - 2.0 * self.latency;
+        while let Some(front) = self.sent.front()
+            && (front.said.is_some() || front.at < overdue)
+        {
+            let Some(sent) = self.sent.pop_front() else {
+                break;
+            };
+            let number = self.first;
+            self.first += 1;
+            match sent.said {
+                Some(Said::Taken) => {
+                    self.flights.count(sent.at, sent.back.unwrap_or(now), true);
+                    self.taken += 1.0;
+                    self.since_bunch.0 += 1.0;
+                    self.strain *= measure::STRAIN_LEFT;
+                    self.record.taken(sent.at);
+                }
+                Some(Said::Refused) => {
+                    self.flights.count(sent.at, sent.back.unwrap_or(now), false);
+                    self.since_bunch.1 += 1.0;
+                    self.strain += 1.0;
+                    self.record.refused(sent.at, self.bunch == Some(number));
+                    self.limit_in_flight(instant);
+                }
+                Some(Said::Nothing) | None => {}
+            }
+        }
+        if self.bunch_open
+            && self
+                .sent
+                .front()
+                .is_none_or(|front| front.at > self.bunch_ends)
+        {
+            self.bunch_open = false;
+            self.judge(now);
+        } else if self.finder.is_none() {
+            self.look_beyond(now);
+        }
+    }
+
+    /// The rate that requests really go out at: a rate that has met no limit may be far above it.
+    fn paced(&self) -> f64 {
+        let sent = self.departures.len();
+        match self.limit {
+            Some(_) => self.present(),
+            None if sent < 4 => self.present().min(self.start),
+            None => {
+                let span = self.departures[sent - 1] - self.departures[0];
+                self.present().min((sent - 1) as f64 / span.max(1e-3))
+            }
+        }
+    }
+
+    /// The same, but for the beginning, when too little has been sent to tell: the rate that was begun with is a gentle one.
+    fn held(&self) -> f64 {
+        self.paced().max(self.present().min(self.start))
+    }
+
+    fn floor(&self) -> f64 {
+        FLOOR.min(self.ceiling)
+    }
+
+    /// How late a request may be without the next one being late, too. A platform without a burst does not bear two close together.
+    fn slack(&self) -> Option<Duration> {
+        let limit = self.limit.filter(|_| self.finder.is_none())?;
+        let burst = limit.fit.map_or(1.0, |fit| fit.burst);
+        let spare = (burst - 1.0) / 2.0 / self.present();
+        Some(
+            Duration::try_from_secs_f64(spare)
+                .map_or(SLACK, |spare| spare.clamp(SLACK / 12, SLACK)),
+        )
+    }
+
+    fn of(&mut self, ticket: Ticket) -> Option<&mut Sent> {
+        let index = usize::try_from(ticket.number.checked_sub(self.first)?).ok()?;
+        self.sent.get_mut(index)
+    }
+
+    fn seconds(&self, at: Instant) -> f64 {
+        at.saturating_duration_since(self.epoch).as_secs_f64()
+    }
+}

@@ -1,0 +1,274 @@
+//! What the platform counts: a record of what requests came to, and the meter that would have answered them so.
+//!
+//! Whatever limits a rate has a meter: a bucket that drains evenly (the conformance test of a token bucket or of a queue), or a count of
+//! the requests in a window. It takes a request as long as it does not stand higher than the burst. So of a meter that is the right one,
+//! all readings at refusals are the same, and none at an acceptance is higher; of a wrong one they differ. Nothing has to be known of
+//! when the platform was at rest, and pauses count as the time that they are.
+
+mod record;
+
+pub(super) use record::Record;
+use record::{Entry, Mark};
+
+/// Windows that platforms have, in seconds, and how many phases of each are tried.
+const WINDOWS: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0];
+const PHASES: u32 = 20;
+/// Rates of a bucket that are tried: from such a share of what was taken by the clock, in steps of such a ratio, and then in fine ones
+/// around the best.
+const LOWEST: f64 = 0.4;
+const HIGHEST: f64 = 10_000.0;
+const COARSE: f64 = 1.08;
+const FINE: f64 = 1.005;
+/// What a larger burst costs for each e-fold, in requests that are explained wrongly; a window, a window whose phase has to fit, and
+/// refused requests that count.
+const BURST_COSTS: f64 = 0.1;
+const WINDOW_COSTS: f64 = 0.5;
+const PHASE_COSTS: f64 = 0.5;
+const COUNTED_COSTS: f64 = 0.3;
+/// So much worse an explanation may be that promises more.
+const PROMISING: f64 = 1.0;
+/// How high a bucket may have stood when it began to be followed.
+const STANDS: [f64; 5] = [1.0, 4.0, 10.0, 25.0, 60.0];
+/// The least requests in a window.
+const LEAST_IN_WINDOW: f64 = 4.0;
+/// As good an explanation as the best is one that is so little worse.
+const AS_GOOD: f64 = 0.3;
+/// So many bunches of refusals are explained.
+const BUNCHES: usize = 6;
+
+/// How the platform counts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Meter {
+    /// Each request adds one; so many drain a second.
+    Bucket { rate: f64 },
+    /// The requests of the last so many seconds.
+    Sliding { seconds: f64 },
+    /// The requests since the last whole multiple of so many seconds, and some.
+    Fixed { seconds: f64, phase: f64 },
+}
+
+/// A meter that explains the record.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Fit {
+    pub(super) meter: Meter,
+    /// Whether refused requests count.
+    pub(super) counts_refused: bool,
+    /// Requests a second, and between which bounds they explain as much.
+    pub(super) rate: f64,
+    pub(super) between: (f64, f64),
+    /// The highest reading at which a request is taken.
+    pub(super) burst: f64,
+    /// So many requests are explained wrongly.
+    pub(super) misfit: f64,
+    /// So many bunches of refusals were explained.
+    pub(super) bunches: usize,
+}
+
+fn steps(from: f64, to: f64, ratio: f64) -> impl Iterator<Item = f64> {
+    std::iter::successors(Some(from), move |rate| Some(rate * ratio))
+        .take_while(move |rate| *rate < to)
+}
+
+impl Record {
+    /// Follows a meter along the record. Shows each entry that is to be explained, with the reading before it; gives the last reading.
+    fn follow(&self, meter: Meter, counts_refused: bool, mut show: impl FnMut(&Entry, f64)) -> f64 {
+        let counted = |entry: &Entry| {
+            if counts_refused {
+                entry.taken + entry.refused
+            } else {
+                entry.taken
+            }
+        };
+        let mut reading = 0.0_f64;
+        let (mut then, mut oldest) = (0.0_f64, 0);
+        let mut begun = self.since <= 0.0;
+        // A bucket needs to know nothing of what was before.
+        let from = match meter {
+            Meter::Bucket { .. } => self.entries.partition_point(|entry| entry.at < self.since),
+            _ => 0,
+        };
+        for entry in self.entries.range(from..) {
+            match meter {
+                Meter::Bucket { rate } => {
+                    reading = (reading - (entry.at - then) * rate).max(0.0);
+                    then = entry.at;
+                }
+                Meter::Fixed { seconds, phase } => {
+                    let window = ((entry.at - phase) / seconds).floor();
+                    if (window - then).abs() > 0.5 {
+                        (reading, then) = (0.0, window);
+                    }
+                }
+                Meter::Sliding { seconds } => {
+                    while let Some(old) = self.entries.get(oldest)
+                        && old.at + seconds <= entry.at
+                    {
+                        reading -= counted(old);
+                        oldest += 1;
+                    }
+                }
+            }
+            if !begun && entry.at >= self.since {
+                begun = true;
+                if matches!(meter, Meter::Bucket { .. }) {
+                    reading = self.stood;
+                }
+            }
+            if begun {
+                show(entry, reading);
+            }
+            reading += counted(entry);
+        }
+        reading
+    }
+
+    /// How many requests a meter explains wrongly, with the burst that is best for it.
+    fn explain(&self, meter: Meter, counts_refused: bool) -> Fit {
+        // The highest reading of each spell that ended in a refusal and of the present one, and the readings at refusals.
+        let (mut highest, mut at_refusals) = (Vec::with_capacity(16), Vec::with_capacity(16));
+        let (mut bunches, mut high) = (0, 0.0_f64);
+        self.follow(meter, counts_refused, |entry, reading| {
+            if entry.mark == Mark::First {
+                bunches += 1;
+                highest.push(std::mem::take(&mut high));
+            }
+            if entry.mark != Mark::None {
+                at_refusals.push(reading);
+            } else if entry.taken > 0.0 {
+                high = high.max(reading + entry.taken);
+            }
+        });
+        highest.push(high);
+        let costs = match meter {
+            Meter::Bucket { .. } => 0.0,
+            Meter::Sliding { .. } => WINDOW_COSTS,
+            Meter::Fixed { .. } => WINDOW_COSTS + PHASE_COSTS,
+        } + if counts_refused { COUNTED_COSTS } else { 0.0 };
+        let (misfit, burst) = highest
+            .iter()
+            .copied()
+            .chain(at_refusals.iter().map(|reading| reading + 1.0))
+            .map(|burst| {
+                let burst = burst.max(1.0);
+                let taken: f64 = highest.iter().map(|high| (high - burst).max(0.0)).sum();
+                let refused: f64 = at_refusals
+                    .iter()
+                    .map(|reading| (burst - 1.0 - reading).max(0.0))
+                    .sum();
+                (taken + refused + BURST_COSTS * burst.ln() + costs, burst)
+            })
+            .min_by(|one, other| one.0.total_cmp(&other.0))
+            .unwrap_or((f64::INFINITY, 1.0));
+        let rate = match meter {
+            Meter::Bucket { rate } => rate,
+            Meter::Sliding { seconds } | Meter::Fixed { seconds, .. } => burst / seconds,
+        };
+        Fit {
+            meter,
+            counts_refused,
+            rate,
+            between: (rate, rate),
+            burst,
+            misfit,
+            bunches,
+        }
+    }
+
+    /// The share of requests that were taken at a reading at which others were refused, as a mean of these: nothing for the right meter,
+    /// and a half for refusals that have nothing to do with one.
+    pub(super) fn doubt(&self, fit: &Fit) -> f64 {
+        let (mut taken, mut refused) = (Vec::new(), Vec::new());
+        self.follow(fit.meter, fit.counts_refused, |entry, reading| {
+            if entry.mark == Mark::First {
+                refused.push(reading);
+            } else if entry.taken > 0.0 {
+                taken.push(reading);
+            }
+        });
+        let higher: usize = refused
+            .iter()
+            .map(|at| taken.iter().filter(|reading| *reading >= at).count())
+            .sum();
+        higher as f64 / (taken.len() * refused.len()).max(1) as f64
+    }
+
+    /// The meter that explains the record best, of those that take no more than `bound` a second.
+    pub(super) fn fit(&mut self, bound: f64) -> Option<Fit> {
+        let bunches = self.bunches();
+        if bunches.len() > BUNCHES {
+            self.since = bunches[bunches.len() - BUNCHES];
+        }
+        let top = bound.min(HIGHEST);
+        let bottom = LOWEST * self.by_the_clock();
+        if self.since > 0.0 {
+            let stands = STANDS.map(|stood| {
+                self.stood = stood;
+                let fit = self.coarse_bucket((bottom, top), false);
+                (fit.map_or(f64::INFINITY, |fit| fit.misfit), stood)
+            });
+            let best = stands
+                .into_iter()
+                .min_by(|one, other| one.0.total_cmp(&other.0));
+            self.stood = best.map_or(0.0, |best| best.1);
+        }
+        let mut best = self.bucket((bottom, top), false)?;
+        if best.bunches < 2 {
+            return Some(best);
+        }
+        let counted = self.bucket((bottom, top), true)?;
+        if counted.misfit < best.misfit {
+            best = counted;
+        }
+        let windows = WINDOWS.into_iter().flat_map(|seconds| {
+            let fixed = (0..PHASES).map(move |nth| {
+                let phase = seconds * f64::from(nth) / f64::from(PHASES);
+                (Meter::Fixed { seconds, phase }, false)
+            });
+            let sliding = Meter::Sliding { seconds };
+            fixed.chain([(sliding, false), (sliding, true)])
+        });
+        let window = windows
+            .map(|(meter, counts_refused)| self.explain(meter, counts_refused))
+            .filter(|fit| fit.burst >= LEAST_IN_WINDOW && fit.rate < top)
+            .min_by(|one, other| one.misfit.total_cmp(&other.misfit));
+        // Of two explanations the one that promises more is tried first.
+        let lead = |fit: &Fit| if fit.rate > best.rate { PROMISING } else { 0.0 };
+        Some(
+            window
+                .filter(|fit| fit.misfit < best.misfit + lead(fit))
+                .unwrap_or(best),
+        )
+    }
+
+    fn coarse_bucket(&self, (bottom, top): (f64, f64), counts_refused: bool) -> Option<Fit> {
+        steps(bottom.min(top / COARSE), top, COARSE)
+            .map(|rate| self.explain(Meter::Bucket { rate }, counts_refused))
+            .min_by(|one, other| one.misfit.total_cmp(&other.misfit))
+    }
+
+    fn bucket(&self, (bottom, top): (f64, f64), counts_refused: bool) -> Option<Fit> {
+        let explain = |rate: f64| self.explain(Meter::Bucket { rate }, counts_refused);
+        let coarse = self.coarse_bucket((bottom, top), counts_refused)?;
+        let around = COARSE * COARSE;
+        let fine: Vec<Fit> = steps(coarse.rate / around, (coarse.rate * around).min(top), FINE)
+            .map(explain)
+            .collect();
+        let least = fine
+            .iter()
+            .map(|fit| fit.misfit)
+            .fold(coarse.misfit, f64::min);
+        let mut good = fine.iter().filter(|fit| fit.misfit <= least + AS_GOOD);
+        let lowest = good.next().unwrap_or(&coarse).rate;
+        let highest = good.next_back().map_or(lowest, |fit| fit.rate);
+        let middle = explain((lowest * highest).sqrt());
+        Some(Fit {
+            between: (lowest, highest),
+            ..middle
+        })
+    }
+
+    /// The reading of a meter after the last request.
+    pub(super) fn reading(&self, fit: &Fit) -> f64 {
+        self.follow(fit.meter, fit.counts_refused, |_, _| {})
+    }
+}
