@@ -146,6 +146,8 @@ impl Push {
         assert_eq!(counts.ended(), self.memory.ended.len() as u64);
         assert_eq!(counts.in_flight, devices.len() as u64);
         assert!(counts.snoozing + counts.in_flight <= counts.pending);
+        assert_eq!(exchange.next_due, self.memory.next_due());
+        assert!(self.state.tasks().waiting.latest() >= self.memory.rows().latest_due);
         let rows = self.memory.rows();
         let another = PushState::new(
             self.run.clone(),

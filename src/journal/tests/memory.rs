@@ -129,6 +129,12 @@ impl Memory {
         }
     }
 
+    /// When the next waiting task becomes due.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        let due = self.waiting_by(Timestamp(i64::MAX), |due| due.not_before);
+        due.first().map(|due| due.not_before)
+    }
+
     fn is_suspect(&self, bundle: Option<BundleId>) -> bool {
         bundle.is_some_and(|bundle| self.bundles[&bundle].0.standing.suspect)
     }

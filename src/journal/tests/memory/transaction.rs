@@ -18,10 +18,7 @@ impl PushTransaction for Copy<'_> {
     }
 
     async fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        let due = self
-            .rows
-            .waiting_by(Timestamp(i64::MAX), |due| due.not_before);
-        Ok(due.first().map(|due| due.not_before))
+        Ok(self.rows.next_due())
     }
 
     async fn due_tasks(
