@@ -108,6 +108,28 @@ fn summary(ended: &Ended) -> Value {
 }
 
 #[test]
+fn the_database_is_named_by_its_whole_path() {
+    let sim = Sim::start(Scenario::default());
+    let site = Site::with(&devices(3));
+    site.push(&sim, &PUSH).expect(0);
+    // The same from its folder, with a relative path.
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_fleetpush"))
+        .current_dir(site.folder())
+        .env_clear()
+        .env("FLEETPUSH_ACCESS_KEY", "key")
+        .env("FLEETPUSH_ACCESS_SECRET", "secret")
+        .args(PUSH)
+        .args(["--db", "push.db", "--base-url", sim.base_url()])
+        .output()
+        .expect("the binary starts");
+    let told: Value = serde_json::from_slice(&output.stdout).expect("an object");
+    assert_eq!(
+        told["run"]["database"].as_str(),
+        site.path("push.db").to_str()
+    );
+}
+
+#[test]
 fn every_ending_keeps_to_the_schema() {
     let sim = Sim::start(Scenario {
         offline: 0.2,
