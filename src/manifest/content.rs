@@ -29,6 +29,29 @@ pub(super) fn refuse(head: &[u8]) -> Option<Problem> {
     separator_line(text)
         .map(Problem::SeparatorLine)
         .or_else(|| is_json_array(text).then_some(Problem::JsonArray))
+        .or_else(|| is_results(text).then_some(Problem::Results))
+}
+
+/// Columns of results that together stand in no manifest.
+const OF_RESULTS: [&str; 6] = ["run", "state", "class", "ticket", "attempts", "request_id"];
+
+/// Whether it is what `results` has written: its rows look like a manifest's, and what was sent with them would be lost.
+fn is_results(text: &[u8]) -> bool {
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let Ok(line) = str::from_utf8(line.trim_ascii()) else {
+        return false;
+    };
+    if line.starts_with('{') {
+        // A line may be longer than what is looked at; its first fields are enough.
+        return OF_RESULTS
+            .iter()
+            .all(|name| line.contains(&format!("\"{name}\":")));
+    }
+    let names: Vec<&str> = line
+        .split([',', ';', '\t'])
+        .map(|name| name.trim_matches(['"', ' ']))
+        .collect();
+    OF_RESULTS.iter().all(|name| names.contains(name))
 }
 
 /// The way out for an archive of one file that a command unpacks.
@@ -162,6 +185,26 @@ mod tests {
 
     fn refusal(head: &[u8]) -> String {
         refuse(head).map_or_else(String::new, |problem| problem.to_string())
+    }
+
+    #[test]
+    fn results_are_no_manifest() {
+        let columns = "run,name,line,product_key,device_key,state,class,code,message,ticket,attempts,request_id,due_at,finished_at,data\n";
+        for head in [
+            columns.to_owned(),
+            columns.replace(',', ";"),
+            columns.replace(',', "\",\""),
+            r#"{"run":1,"name":"n","line":2,"device_key":"A","state":"failed","class":"offline","ticket":null,"attempts":1,"request_id":1}"#
+                .to_owned(),
+        ] {
+            assert!(matches!(refuse(head.as_bytes()), Some(Problem::Results)), "{head}");
+        }
+        for head in [
+            "device_key,run,state,class,code\nA,1,failed,offline,61002\n",
+            r#"{"device_key":"A","data":"{\"run\":1}","labels":{"state":"x"}}"#,
+        ] {
+            assert!(refuse(head.as_bytes()).is_none(), "{head}");
+        }
     }
 
     #[test]

@@ -186,6 +186,11 @@ pub enum Problem {
         "is one JSON array, and a manifest has one object a line; `jq -c '.[]' FILE > manifest.jsonl` makes it so"
     )]
     JsonArray,
+    /// What `results` has written.
+    #[error(
+        "is a list of results, and a manifest says what is to be sent; `fleetpush results --as-manifest` writes one of the same tasks"
+    )]
+    Results,
     /// Objects over several lines.
     #[error(
         "the object runs over several lines, and a manifest has one object a line; `jq -c . FILE > manifest.jsonl` makes it so"

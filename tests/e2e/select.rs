@@ -264,6 +264,19 @@ fn results_as_a_manifest_send_the_same_again() {
         assert_eq!(of_dk1, [true, false], "in the order of the manifest");
     }
 
+    for format in ["csv", "jsonl"] {
+        let name = format!("results.{format}");
+        let results = site.run(&["results", "first", "--format", format]);
+        site.write(&name, results.expect(0).stdout);
+        let requests = sim.stats().requests;
+        site.push(&sim, &["run", &name]).expect(2).says(&[
+            &name,
+            "is a list of results",
+            "--as-manifest",
+        ]);
+        assert_eq!(sim.stats().requests, requests);
+    }
+
     let nothing = ["results", "first", "--as-manifest", "--state", "failed"];
     site.run(&nothing).expect(2).says(&["passes the filter"]);
     site.run(&["results", "first", "--as-manifest", "--format", "table"])
