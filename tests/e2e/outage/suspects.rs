@@ -10,17 +10,19 @@ use crate::support::{Sim, Site, agree, devices, wait_for};
 
 /// A number from the tables, which no view shows.
 fn number(site: &Site, sql: &'static str) -> i64 {
-    Runtime::new().unwrap().block_on(async {
-        let mut connection = SqliteConnectOptions::new()
-            .filename(site.path("push.db"))
-            .read_only(true)
-            .connect()
-            .await
-            .unwrap();
-        let number = sqlx::query_scalar(sql).fetch_one(&mut connection).await;
-        connection.close().await.unwrap();
-        number.unwrap()
-    })
+    Runtime::new()
+        .expect("a runtime can be made")
+        .block_on(async {
+            let mut connection = SqliteConnectOptions::new()
+                .filename(site.path("push.db"))
+                .read_only(true)
+                .connect()
+                .await
+                .expect("the database can be opened");
+            let number = sqlx::query_scalar(sql).fetch_one(&mut connection).await;
+            connection.close().await.expect("it can be closed");
+            number.expect("a number")
+        })
 }
 
 #[test]
