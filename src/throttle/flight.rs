@@ -13,6 +13,9 @@ const REFUSED_BELOW: f64 = 0.05;
 /// For each that is refused at the limit so many may be taken, since what is seen here and what is counted there differ by those that are
 /// just on their way.
 const TAKEN_AT: f64 = 0.5;
+/// A limit on the rate with a small burst looks the same: there those are refused that are sent too soon after the ones before. So one of
+/// those that were refused must have been sent so many times as long after them as one that was taken.
+const LATER: f64 = 1.1;
 /// So many of each number are remembered.
 const MEMORY: f64 = 200.0;
 
@@ -23,6 +26,10 @@ pub(super) struct Flights {
     by_others: Vec<(f64, f64)>,
     /// When the last requests that were taken came back.
     back: VecDeque<f64>,
+    /// When the last requests were sent that were taken, the latest in front.
+    sent: VecDeque<f64>,
+    /// By how many before: the least time since that one was sent after which one was taken, and the most after which one was refused.
+    since: Vec<(f64, f64)>,
 }
 
 impl Flights {
@@ -30,6 +37,8 @@ impl Flights {
         Self {
             by_others: vec![(0.0, 0.0); concurrency + 1],
             back: VecDeque::new(),
+            sent: VecDeque::new(),
+            since: vec![(f64::INFINITY, 0.0); concurrency + 1],
         }
     }
 
@@ -42,7 +51,16 @@ impl Flights {
             *was_taken /= 2.0;
             *was_refused /= 2.0;
         }
+        for (before, (least, most)) in self.sent.iter().zip(&mut self.since) {
+            if taken {
+                *least = least.min(sent_at - before);
+            } else {
+                *most = most.max(sent_at - before);
+            }
+        }
         if taken {
+            self.sent.push_front(sent_at);
+            self.sent.truncate(self.since.len());
             *was_taken += 1.0;
             self.back.push_back(back_at);
             if self.back.len() > 2 * self.by_others.len() {
@@ -67,6 +85,7 @@ impl Flights {
                 && refused_at >= REFUSED_AT
                 && refused_below <= REFUSED_BELOW * refused_at.min(taken_below)
                 && taken_at <= TAKEN_AT * refused_at
+                && self.since[most - 1].1 > LATER * self.since[most - 1].0
         })
     }
 }
