@@ -67,7 +67,9 @@ pub(super) async fn retry(
     for remark in remarks {
         printer.say(&remark);
     }
-    if plan.chosen == 0 && settings.chosen {
+    // What was chosen and left out has been said.
+    let is_empty = plan.chosen + plan.stale + plan.waiting == 0;
+    if is_empty && settings.chosen {
         store.close().await?;
         return Err(Failure::usage(anyhow!(
             "run '{}': no task that has failed or is in doubt passes the filter; see what there is with fleetpush results",
