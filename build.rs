@@ -18,7 +18,8 @@ fn main() {
             None => version,
         },
     };
-    println!("cargo::rustc-env=FLEETPUSH_VERSION={told}");
+    // `cargo run` hands it on to the program, which takes each variable that begins with FLEETPUSH_ for a setting.
+    println!("cargo::rustc-env=VERSION_OF_FLEETPUSH={told}");
 }
 
 /// What a packager says who builds from an archive.

@@ -57,7 +57,7 @@ pub use self::{
 #[derive(Debug, Parser)]
 #[command(
     name = "fleetpush",
-    version = env!("FLEETPUSH_VERSION"),
+    version = env!("VERSION_OF_FLEETPUSH"),
     max_term_width = 100,
     after_help = help::SHORT_EPILOGUE,
     after_long_help = help::LONG_EPILOGUE,
@@ -189,6 +189,13 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn cargo_hands_on_nothing_that_looks_like_a_setting() {
+        let build = include_str!("../build.rs");
+        assert!(build.contains("rustc-env="));
+        assert!(!build.contains("rustc-env=FLEETPUSH_"));
     }
 
     #[test]
