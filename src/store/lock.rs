@@ -112,10 +112,11 @@ impl Lock {
             file,
             about: about.len() as u64,
         };
+        // In one piece: whoever is killed before the first seal has ended may have left one.
+        let text = [about.as_bytes(), SEALING].concat();
         lock.file
             .set_len(0)
-            .and_then(|()| lock.file.write_all_at(about.as_bytes(), 0))
-            .and_then(|()| lock.begin_seal())
+            .and_then(|()| lock.file.write_all_at(&text, 0))
             .map_err(|error| failed("write the lock file", error))?;
         Ok(lock)
     }

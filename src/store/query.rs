@@ -10,27 +10,18 @@ pub use runs::{FindError, RunRow};
 
 use std::time::Duration;
 
-use super::reader::{ReadError, Reader};
-use crate::model::{Class, RunId, TaskState, Timestamp};
+use super::{
+    Ending,
+    reader::{ReadError, Reader},
+    tally::endings,
+};
+use crate::model::{Class, RunId, Timestamp};
 
 /// How far back the recent pace looks.
 const RECENT: Duration = Duration::from_mins(1);
 
 /// Over less than this no pace is told: a moment after its begin a push has none.
 const LEAST: Duration = Duration::from_secs(1);
-
-/// How many tasks ended in the same way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ending {
-    /// The state they ended in.
-    pub state: TaskState,
-    /// The class of the outcome; none for skipped tasks.
-    pub class: Option<Class>,
-    /// The code that decided, when there was one.
-    pub code: Option<i64>,
-    /// How many tasks.
-    pub tasks: u64,
-}
 
 /// When a run's waiting tasks become due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,25 +46,9 @@ pub struct Pace {
 impl Reader {
     /// How the run's tasks have ended, by state, class and code.
     pub async fn breakdown(&mut self, run: RunId) -> Result<Vec<Ending>, ReadError> {
-        let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
-            "SELECT state, class, code, n FROM tally WHERE run_id = ? AND n > 0 ORDER BY state, n DESC, class, code",
-        )
-        .bind(run.0)
-        .fetch_all(&mut self.connection)
-        .await
-        .map_err(|error| self.failure(error))?;
-        rows.into_iter()
-            .map(|(state, class, code, tasks)| {
-                Ok(Ending {
-                    state: TaskState::from_number(state)
-                        .ok_or_else(|| self.damaged(format!("state {state} in tally")))?,
-                    class: optional_class((class != 0).then_some(class))
-                        .map_err(|class| self.damaged(format!("class {class} in tally")))?,
-                    code: (code != 0).then_some(code),
-                    tasks: tasks as u64,
-                })
-            })
-            .collect()
+        endings(&mut self.connection, run)
+            .await
+            .map_err(|error| self.failure(error))
     }
 
     /// When the run's waiting tasks become due.
@@ -166,6 +141,7 @@ fn optional_class(number: Option<i64>) -> Result<Option<Class>, i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::TaskState;
     use crate::store::{Store, sample};
 
     async fn reader() -> (tempfile::TempDir, Reader) {

@@ -11,9 +11,10 @@ use sqlx::SqliteConnection;
 
 use self::{
     devices::Batches,
-    source::{Ended, Source, candidates, plan},
+    source::{Source, candidates, plan},
 };
-use crate::model::{Class, RunId, TaskFilter, TaskState};
+use super::tally::endings;
+use crate::model::{RunId, TaskFilter};
 
 pub(super) use devices::absent;
 #[cfg(test)]
@@ -118,33 +119,6 @@ impl Selection {
         };
         Ok(Some(Candidates { source, ids }))
     }
-}
-
-/// How tasks of the run have ended.
-async fn endings(connection: &mut SqliteConnection, run: RunId) -> Result<Vec<Ended>, sqlx::Error> {
-    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
-        "SELECT state, class, code FROM tally WHERE run_id = ? AND n > 0 ORDER BY state, n DESC, class, code",
-    )
-    .bind(run.0)
-    .fetch_all(connection)
-    .await?;
-    let damaged = |what: String| sqlx::Error::Decode(what.into());
-    rows.into_iter()
-        .map(|(state, class, code)| {
-            let class = (class != 0)
-                .then(|| {
-                    Class::from_number(class)
-                        .ok_or_else(|| damaged(format!("class {class} in tally")))
-                })
-                .transpose()?;
-            Ok((
-                TaskState::from_number(state)
-                    .ok_or_else(|| damaged(format!("state {state} in tally")))?,
-                class,
-                (code != 0).then_some(code),
-            ))
-        })
-        .collect()
 }
 
 /// Those of the tasks that meet the conditions for which no index is kept.

@@ -7,11 +7,8 @@ use sqlx::SqliteConnection;
 use super::Tasks;
 use crate::{
     model::{Class, TaskFilter, TaskState, TaskStatus},
-    store::accepted_range::in_no_accepted_range,
+    store::{Ending, accepted_range::in_no_accepted_range},
 };
-
-/// How some tasks of the run have ended, as the tally has it: state, class, and code.
-pub(super) type Ended = (TaskState, Option<Class>, Option<i64>);
 
 /// Where the ids of candidates come from. Each yields ids in ascending order, and yields a superset of what its `statuses` and the
 /// filter ask for; rows are checked again when they are read.
@@ -57,14 +54,14 @@ impl Source {
 }
 
 /// The sources that together give every row that passes the filter, each once, whatever its device.
-pub(super) fn plan(filter: &TaskFilter, endings: &[Ended]) -> VecDeque<Source> {
+pub(super) fn plan(filter: &TaskFilter, endings: &[Ending]) -> VecDeque<Source> {
     if filter.statuses.is_empty() && !filter.needs_outcome() {
         return [Source::All].into();
     }
     let mut sources = VecDeque::new();
     let matching: Vec<_> = endings
         .iter()
-        .flat_map(|&(state, class, code)| codes(code).map(move |code| (state, class, code)))
+        .flat_map(|ending| codes(ending.code).map(|code| (ending.state, ending.class, code)))
         .filter(|(state, class, code)| {
             filter.wants(TaskStatus::Ended(*state)) && filter.passes_outcome(*class, *code)
         })
@@ -195,12 +192,21 @@ fn bounds(ranges: &[RangeInclusive<i64>]) -> Vec<[i64; 2]> {
 mod tests {
     use super::*;
 
+    fn ending(state: TaskState, class: Option<Class>, code: Option<i64>) -> Ending {
+        Ending {
+            state,
+            class,
+            code,
+            tasks: 1,
+        }
+    }
+
     #[test]
     fn only_what_the_tally_knows_of_is_looked_for() {
         let endings = [
-            (TaskState::Accepted, Some(Class::Accepted), Some(200)),
-            (TaskState::Failed, Some(Class::Rejected), Some(70091)),
-            (TaskState::Failed, Some(Class::Offline), Some(61002)),
+            ending(TaskState::Accepted, Some(Class::Accepted), Some(200)),
+            ending(TaskState::Failed, Some(Class::Rejected), Some(70091)),
+            ending(TaskState::Failed, Some(Class::Offline), Some(61002)),
         ];
         let offline = TaskFilter {
             classes: vec![Class::Offline],
@@ -231,7 +237,7 @@ mod tests {
 
     #[test]
     fn the_code_zero_is_looked_for_where_the_tally_says_none() {
-        let endings = [(TaskState::Failed, Some(Class::Rejected), None)];
+        let endings = [ending(TaskState::Failed, Some(Class::Rejected), None)];
         let zero = TaskFilter {
             statuses: vec![TaskStatus::Ended(TaskState::Failed)],
             codes: vec![0..=0],
