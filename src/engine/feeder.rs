@@ -36,7 +36,7 @@ pub(super) fn room(
 /// At a platform's pace a transaction costs more than what is recorded in it. The wait is no longer than that of a claim for its token, so
 /// that a crash puts in doubt as little of what has come back as of what has not been sent. Nothing waits when no rate is the limit, since
 /// then replies come together anyway, nor when no reply is outstanding that could bring the next claim about.
-pub(super) fn patience(rate: Option<f64>, outstanding: usize) -> Duration {
+pub(super) fn linger(rate: Option<f64>, outstanding: usize) -> Duration {
     match rate {
         Some(_) if outstanding > 0 => Duration::from_secs_f64(AHEAD_SECONDS),
         _ => Duration::ZERO,
@@ -70,9 +70,9 @@ mod tests {
 
     #[test]
     fn what_came_back_waits_for_a_claim_only_if_one_is_to_come() {
-        assert_eq!(patience(Some(25.0), 3), Duration::from_millis(100));
-        assert_eq!(patience(Some(25.0), 0), Duration::ZERO);
-        assert_eq!(patience(None, 64), Duration::ZERO);
+        assert_eq!(linger(Some(25.0), 3), Duration::from_millis(100));
+        assert_eq!(linger(Some(25.0), 0), Duration::ZERO);
+        assert_eq!(linger(None, 64), Duration::ZERO);
     }
 
     proptest! {

@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Pace {
     pacer: Arc<Pacer>,
-    crowd: Crowd,
+    throttle_window: ThrottleWindow,
     /// The rate that the database knows.
     kept: Option<f64>,
     /// The number in flight that was told last.
@@ -29,7 +29,7 @@ impl Pace {
     pub(super) fn new(ceilings: Ceilings, concurrency: usize, kept: Option<f64>) -> Self {
         Self {
             pacer: Arc::new(Pacer::new(ceilings, concurrency, kept)),
-            crowd: Crowd::default(),
+            throttle_window: ThrottleWindow::default(),
             kept,
             told_in_flight: None,
         }
@@ -63,7 +63,7 @@ impl Pace {
 
     /// What was found, when the database does not know it yet: a rate is worth a commit when it has changed by a twentieth, and in the
     /// end (`all`) whenever it has changed.
-    pub(super) fn unkept(&mut self, all: bool) -> Option<News> {
+    pub(super) fn unkept(&mut self, all: bool) -> Option<FoundRate> {
         let found = self.found();
         let is_news = match (found, self.kept) {
             (Some(found), Some(kept)) if !all => (found / kept - 1.0).abs() > 0.05,
@@ -71,7 +71,7 @@ impl Pace {
         };
         is_news.then(|| {
             self.kept = found;
-            News { found }
+            FoundRate { found }
         })
     }
 
@@ -80,19 +80,19 @@ impl Pace {
         &mut self,
         ticket: Ticket,
         sent_at: Instant,
-        firsts: Firsts,
+        firsts: FirstSendStats,
     ) -> Option<f64> {
-        let verdict = self.crowd.add(sent_at, firsts);
+        let verdict = self.throttle_window.add(sent_at, firsts);
         match verdict {
-            Verdict::Free => {
+            ThrottleVerdict::Free => {
                 self.pacer.accepted(ticket);
                 None
             }
-            Verdict::Throttled => {
+            ThrottleVerdict::Throttled => {
                 self.pacer.silent(ticket);
                 None
             }
-            Verdict::TooFast { share } => {
+            ThrottleVerdict::TooFast { share } => {
                 self.pacer.silent(ticket);
                 Some(self.pacer.crowded(share))
             }
@@ -117,19 +117,19 @@ impl Pace {
 
 /// What the database does not know yet.
 #[derive(Debug, PartialEq)]
-pub(super) struct News {
+pub(super) struct FoundRate {
     /// The requests a second that the platform takes; `None` when it refuses none.
     pub(super) found: Option<f64>,
 }
 
 /// What one request says of devices to which nothing else has been sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Firsts {
+pub(super) struct FirstSendStats {
     devices: u64,
     throttled: u64,
 }
 
-impl Firsts {
+impl FirstSendStats {
     /// Counts the first sends of a request, and those that were throttled.
     pub(super) fn of(claim: &Claim, tasks: &[Settlement]) -> Self {
         let mut firsts = Self::default();
@@ -152,10 +152,10 @@ impl Firsts {
 
 /// First sends of late: whether most of them are throttled.
 #[derive(Debug, Default)]
-struct Crowd {
+struct ThrottleWindow {
     /// Those of the last requests, the latest at the back.
-    requests: VecDeque<Firsts>,
-    all: Firsts,
+    requests: VecDeque<FirstSendStats>,
+    all: FirstSendStats,
     lowered: Option<Lowered>,
 }
 
@@ -171,7 +171,7 @@ struct Lowered {
 
 /// What first sends say.
 #[derive(Debug, PartialEq)]
-enum Verdict {
+enum ThrottleVerdict {
     /// Nothing against the rate.
     Free,
     /// The request was throttled, but not yet enough of them were.
@@ -180,15 +180,15 @@ enum Verdict {
     TooFast { share: f64 },
 }
 
-impl Crowd {
+impl ThrottleWindow {
     /// So many devices at least must speak.
     const LEAST: u64 = 200;
     /// A lowered rate has helped when it leaves less than this of the share that was throttled.
     const HELPED: f64 = 0.95;
 
-    fn add(&mut self, sent_at: Instant, firsts: Firsts) -> Verdict {
+    fn add(&mut self, sent_at: Instant, firsts: FirstSendStats) -> ThrottleVerdict {
         if firsts.devices == 0 || self.lowered.is_some_and(|lowered| sent_at <= lowered.at) {
-            return Verdict::Free;
+            return ThrottleVerdict::Free;
         }
         self.requests.push_back(firsts);
         self.all.devices += firsts.devices;
@@ -205,23 +205,23 @@ impl Crowd {
         }
         let is_in_vain = self.lowered.is_some_and(|lowered| lowered.in_vain);
         if firsts.are_mostly_throttled() && !is_in_vain {
-            Verdict::Throttled
+            ThrottleVerdict::Throttled
         } else {
-            Verdict::Free
+            ThrottleVerdict::Free
         }
     }
 
     /// Judges as many as are wanted.
-    fn judge(&mut self) -> Verdict {
+    fn judge(&mut self) -> ThrottleVerdict {
         let share = self.all.throttled as f64 / self.all.devices as f64;
         if !self.all.are_mostly_throttled() {
             self.lowered = None;
-            return Verdict::Free;
+            return ThrottleVerdict::Free;
         }
         if let Some(lowered) = &mut self.lowered {
             lowered.in_vain |= share >= lowered.share * Self::HELPED;
             if lowered.in_vain {
-                return Verdict::Free;
+                return ThrottleVerdict::Free;
             }
         }
         self.lowered = Some(Lowered {
@@ -230,8 +230,8 @@ impl Crowd {
             in_vain: false,
         });
         self.requests.clear();
-        self.all = Firsts::default();
-        Verdict::TooFast { share: 1.0 - share }
+        self.all = FirstSendStats::default();
+        ThrottleVerdict::TooFast { share: 1.0 - share }
     }
 }
 
@@ -239,64 +239,70 @@ impl Crowd {
 mod tests {
     use super::*;
 
-    fn firsts(devices: u64, throttled: u64) -> Firsts {
-        Firsts { devices, throttled }
+    fn firsts(devices: u64, throttled: u64) -> FirstSendStats {
+        FirstSendStats { devices, throttled }
     }
 
     /// Adds requests of a hundred devices of which so many are throttled, each sent now.
-    async fn add(crowd: &mut Crowd, throttled: &[u64]) -> Vec<Verdict> {
+    async fn add(throttle_window: &mut ThrottleWindow, throttled: &[u64]) -> Vec<ThrottleVerdict> {
         let mut verdicts = Vec::new();
         for &throttled in throttled {
             tokio::time::advance(Duration::from_millis(10)).await;
-            verdicts.push(crowd.add(Instant::now(), firsts(100, throttled)));
+            verdicts.push(throttle_window.add(Instant::now(), firsts(100, throttled)));
         }
         verdicts
     }
 
     #[tokio::test(start_paused = true)]
     async fn most_of_the_last_two_hundred_first_sends_must_be_throttled() {
-        let mut crowd = Crowd::default();
-        let told = add(&mut crowd, &[100, 0, 60, 90, 60]).await;
-        let too_fast = Verdict::TooFast { share: 0.25 };
+        let mut throttle_window = ThrottleWindow::default();
+        let told = add(&mut throttle_window, &[100, 0, 60, 90, 60]).await;
+        let too_fast = ThrottleVerdict::TooFast { share: 0.25 };
         assert_eq!(
             told,
             [
-                Verdict::Throttled,
-                Verdict::Free,
-                Verdict::Free,
+                ThrottleVerdict::Throttled,
+                ThrottleVerdict::Free,
+                ThrottleVerdict::Free,
                 too_fast,
-                Verdict::Throttled
+                ThrottleVerdict::Throttled
             ]
         );
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_sent_before_the_rate_was_lowered_says_nothing() {
-        let mut crowd = Crowd::default();
+        let mut throttle_window = ThrottleWindow::default();
         let before = Instant::now();
-        add(&mut crowd, &[100, 100]).await;
-        assert_eq!(crowd.add(before, firsts(400, 400)), Verdict::Free);
-        assert_eq!(crowd.add(before, Firsts::default()), Verdict::Free);
+        add(&mut throttle_window, &[100, 100]).await;
+        assert_eq!(
+            throttle_window.add(before, firsts(400, 400)),
+            ThrottleVerdict::Free
+        );
+        assert_eq!(
+            throttle_window.add(before, FirstSendStats::default()),
+            ThrottleVerdict::Free
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_lowering_that_helps_is_repeated_and_one_in_vain_is_not() {
-        let mut crowd = Crowd::default();
-        add(&mut crowd, &[90, 90]).await;
-        let told = add(&mut crowd, &[80, 80, 80, 80]).await;
-        let too_fast = |told: &[Verdict]| {
+        let mut throttle_window = ThrottleWindow::default();
+        add(&mut throttle_window, &[90, 90]).await;
+        let told = add(&mut throttle_window, &[80, 80, 80, 80]).await;
+        let too_fast = |told: &[ThrottleVerdict]| {
             told.iter()
-                .filter(|verdict| matches!(verdict, Verdict::TooFast { .. }))
+                .filter(|verdict| matches!(verdict, ThrottleVerdict::TooFast { .. }))
                 .count()
         };
         assert_eq!(too_fast(&told), 1, "{told:?}");
         // The same again: the devices themselves are throttled.
-        let told = add(&mut crowd, &[80; 20]).await;
+        let told = add(&mut throttle_window, &[80; 20]).await;
         assert_eq!(too_fast(&told), 0, "{told:?}");
-        assert_eq!(told.last(), Some(&Verdict::Free));
+        assert_eq!(told.last(), Some(&ThrottleVerdict::Free));
         // Until most of them are not.
-        add(&mut crowd, &[0, 0]).await;
-        let told = add(&mut crowd, &[80, 80]).await;
+        add(&mut throttle_window, &[0, 0]).await;
+        let told = add(&mut throttle_window, &[80, 80]).await;
         assert_eq!(too_fast(&told), 1, "{told:?}");
     }
 
@@ -309,7 +315,7 @@ mod tests {
         let mut pace = Pace::new(ceilings, 16, Some(10.0));
         assert_eq!(pace.unkept(true), None);
         let found = pace.overloaded();
-        assert_eq!(pace.unkept(false), Some(News { found }));
+        assert_eq!(pace.unkept(false), Some(FoundRate { found }));
         assert_eq!(pace.unkept(true), None);
     }
 }

@@ -63,7 +63,7 @@ pub(super) struct Rollout {
 
 /// What follows when the canary is over.
 #[derive(Debug, PartialEq)]
-pub(super) enum Verdict {
+pub(super) enum CanaryDecision {
     /// The other devices go.
     GoOn {
         /// How it went, for a person.
@@ -126,7 +126,7 @@ impl Rollout {
     }
 
     /// How far the canary has come, unless that has been told.
-    pub(super) fn canary_news(&mut self, canary: OpenCanary) -> Option<RolloutStep> {
+    pub(super) fn canary_progress(&mut self, canary: OpenCanary) -> Option<RolloutStep> {
         let ended = canary.ended();
         (self.told.replace(ended) != Some(ended)).then_some(RolloutStep::Canary {
             ended,
@@ -153,7 +153,7 @@ impl Rollout {
         options: &Options,
         journal: &Journal<'_>,
         ended: &[Ended],
-    ) -> Verdict {
+    ) -> CanaryDecision {
         let went = went(canary, journal);
         let nothing_left = journal.counts().pending == 0;
         let crossed = policy::crossed(&options.abort_if, ended, Sample::Canary);
@@ -163,16 +163,16 @@ impl Rollout {
             Some(_) if nothing_left => CanaryVerdict::Failed,
             Some(_) if self.overridden => CanaryVerdict::Overridden,
             Some(reason) => {
-                return Verdict::Stop(Stop::Aborted {
+                return CanaryDecision::Stop(Stop::Aborted {
                     reason: format!("the canary is not good: {reason}"),
                 });
             }
             None if canary.pause && !nothing_left && !self.overridden => {
-                return Verdict::Stop(Stop::Canary { went });
+                return CanaryDecision::Stop(Stop::Canary { went });
             }
             None => CanaryVerdict::Passed,
         };
-        Verdict::GoOn { went, verdict }
+        CanaryDecision::GoOn { went, verdict }
     }
 }
 

@@ -16,8 +16,8 @@ use tracing::warn;
 
 use super::{
     Context, Event, Options, Pushed, Stop, Traffic,
-    feeder::{patience, room},
-    pace::{News, Pace},
+    feeder::{linger, room},
+    pace::{FoundRate, Pace},
     rollout::Rollout,
     sender::{self, Gate, Job, Report},
 };
@@ -32,12 +32,12 @@ use crate::{
     store::{Missing, StoreError, Tally},
 };
 
-mod heed;
+mod events;
 mod judge;
 mod locked;
-mod steer;
+mod signal;
 mod stop;
-mod tell;
+mod thresholds;
 
 /// Claims, hands out and records until the run is complete or something stops it.
 ///
@@ -52,7 +52,7 @@ pub(super) async fn write<G: Gateway>(
 }
 
 /// How often the counts are told when nothing happens: to whoever watches, a sign that the engine is alive.
-const PULSE: Duration = Duration::from_secs(1);
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 struct Writer<'j, 's> {
     journal: &'j mut Journal<'s>,
@@ -61,7 +61,7 @@ struct Writer<'j, 's> {
     random: SmallRng,
     events: mpsc::Sender<Event>,
     /// What has been learnt and is told after the next commit.
-    news: Vec<Event>,
+    pending_events: Vec<Event>,
     stop: watch::Receiver<bool>,
     leave: watch::Receiver<bool>,
     deadline: Option<Deadline>,
@@ -131,7 +131,7 @@ impl<'j, 's> Writer<'j, 's> {
             clock: context.clock,
             random: context.random,
             events: context.events,
-            news: first_step.into_iter().collect(),
+            pending_events: first_step.into_iter().collect(),
             stop: context.stop,
             leave: context.leave,
             deadline: context.deadline,
@@ -158,16 +158,16 @@ impl<'j, 's> Writer<'j, 's> {
     }
 
     async fn run(mut self) -> Result<Pushed, StoreError> {
-        let result = self.turns().await;
+        let result = self.event_loop().await;
         // On an error too: nothing more is sent than what is on its way.
         self.senders.abort_all();
         self.join_senders().await;
         let stop = result?;
-        self.close_books().await?;
+        self.drain().await?;
         if let Some(missing) = self.missing {
             return Err(StoreError::Gone(missing));
         }
-        self.keep_pace(true).await?;
+        self.persist_rate(true).await?;
         Ok(Pushed {
             stop,
             requests: self.traffic.durations.count(),
@@ -176,27 +176,27 @@ impl<'j, 's> Writer<'j, 's> {
         })
     }
 
-    async fn turns(&mut self) -> Result<Stop, StoreError> {
+    async fn event_loop(&mut self) -> Result<Stop, StoreError> {
         let mut records = Vec::new();
         // When the first of the records came.
         let mut since = None;
         let mut reports = Vec::new();
         let (mut stop, mut leave) = (self.stop.clone(), self.leave.clone());
-        self.tell_progress();
+        self.emit_progress();
         loop {
             // Before anything is claimed: the signal may have come while the run was staged.
             self.stop_if_due();
             let now = self.clock.now();
-            let patience = since.map(|since| since + self.patience());
-            if patience.is_some_and(|end| end <= Instant::now()) || self.wanted(now, false) > 0 {
+            let linger = since.map(|since| since + self.linger());
+            if linger.is_some_and(|end| end <= Instant::now()) || self.wanted(now, false) > 0 {
                 let wanted = self.wanted(now, !records.is_empty());
                 self.exchange(std::mem::take(&mut records), wanted, now)
                     .await?;
                 since = None;
-                self.keep_pace(false).await?;
+                self.persist_rate(false).await?;
             }
             // What is not of a request, as the beginning of a stop, waits for no commit.
-            self.tell_news();
+            self.flush_events();
             if let Some(stop) = self.ended() {
                 return Ok(stop);
             }
@@ -207,7 +207,7 @@ impl<'j, 's> Writer<'j, 's> {
                     reports.push(report);
                 }
             } else {
-                let wake = [self.wake(now), patience].into_iter().flatten().min();
+                let wake = [self.wake(now), linger].into_iter().flatten().min();
                 tokio::select! {
                     received = self.reports.recv_many(&mut reports, 1024) => {
                         if received == 0 {
@@ -215,9 +215,9 @@ impl<'j, 's> Writer<'j, 's> {
                         }
                     }
                     () = sleep_until(wake) => {}
-                    () = tokio::time::sleep(PULSE) => {
+                    () = tokio::time::sleep(HEARTBEAT) => {
                         self.stop_if_missing();
-                        self.tell_progress();
+                        self.emit_progress();
                     }
                     Ok(_) = stop.wait_for(|stop| *stop), if self.stopping.is_none() => {}
                     Ok(_) = leave.wait_for(|leave| *leave) => {}
@@ -233,11 +233,11 @@ impl<'j, 's> Writer<'j, 's> {
     }
 
     /// How long what came back may wait for a claim to share its transaction.
-    fn patience(&self) -> Duration {
+    fn linger(&self) -> Duration {
         if self.stopping.is_some() || self.outage.is_paused() {
             return Duration::ZERO;
         }
-        patience(
+        linger(
             self.pace.rate(self.options.chunk_size),
             self.waiting.len() + self.under_way.len(),
         )
@@ -346,7 +346,7 @@ impl<'j, 's> Writer<'j, 's> {
             self.full = full;
         }
         self.next_due = next_due;
-        let excused = self.excused.take_news();
+        let excused = self.excused.take_pending();
         if !excused.is_empty() {
             self.journal.excuse(&excused).await?;
         }
@@ -358,18 +358,18 @@ impl<'j, 's> Writer<'j, 's> {
                 Finding::ChunkLimit(devices) => Event::ChunkSizeLowered { devices },
                 Finding::Ended { code, what } => Event::PayloadEnded { code, what },
             };
-            self.news.push(event);
+            self.pending_events.push(event);
         }
-        self.tell_progress();
-        self.tell_news();
+        self.emit_progress();
+        self.flush_events();
         self.abort_if_crossed();
-        self.roll_on(now).await
+        self.advance_rollout(now).await
     }
 
     /// Notes the rate that was found in the database; in the end (`all`) whatever has changed of it.
-    async fn keep_pace(&mut self, all: bool) -> Result<(), StoreError> {
+    async fn persist_rate(&mut self, all: bool) -> Result<(), StoreError> {
         match self.pace.unkept(all) {
-            Some(News { found }) => self.journal.keep_rate(found, self.clock.now()).await,
+            Some(FoundRate { found }) => self.journal.keep_rate(found, self.clock.now()).await,
             None => Ok(()),
         }
     }

@@ -143,7 +143,7 @@ impl Platform {
             }
             Ok(reply) => {
                 let answer = reply::read(reply.status, reply.retry_after, &reply.body, request);
-                Fate::Answered(self.heed(token, answer, &reply, !request.suspect))
+                Fate::Answered(self.take_answer(token, answer, &reply, !request.suspect))
             }
             Err(failure) => failure.into(),
         }
@@ -169,7 +169,7 @@ impl Platform {
             Err(failure) => return Told::Nothing(failure.into()),
         };
         let answer = reply::read_whole(reply.status, reply.retry_after, &reply.body);
-        let answer = self.heed(token, answer, &reply, true);
+        let answer = self.take_answer(token, answer, &reply, true);
         if answer.code == Some(200) && (200..300).contains(&reply.status) {
             let mut page = history::read(&reply.body, inquiry.page);
             for downlink in &mut page.downlinks {
@@ -182,7 +182,13 @@ impl Platform {
     }
 
     /// Cuts secrets out of an answer, completes it by what its reply says outside the body, and tells the session of it.
-    fn heed(&self, token: &Token, mut answer: Answer, reply: &Reply, speaks: bool) -> Answer {
+    fn take_answer(
+        &self,
+        token: &Token,
+        mut answer: Answer,
+        reply: &Reply,
+        speaks: bool,
+    ) -> Answer {
         // 'Token incorrect: …' must not carry the token into the results database.
         self.transport.scrubber().answer(&mut answer);
         if answer.message.is_none() {
@@ -191,12 +197,12 @@ impl Platform {
                 .as_ref()
                 .map(|location| format!("redirects to {location}").into());
         }
-        self.learn(token, &answer, speaks);
+        self.learn_of_token(token, &answer, speaks);
         answer
     }
 
     /// Tells the session what an answer says of the token it was asked with, if a refusal of it `speaks` for the token.
-    fn learn(&self, token: &Token, answer: &Answer, speaks: bool) {
+    fn learn_of_token(&self, token: &Token, answer: &Answer, speaks: bool) {
         match verdict(answer) {
             Some(Verdict::Accepted) => self.session.accepted(token),
             // Refused again and again while others are not, it is the request and not its token.

@@ -12,7 +12,7 @@ pub(crate) struct Excused<K> {
     /// Those that count unless they turn out to belong to an outage.
     perhaps: BTreeMap<K, u64>,
     /// What has become sure since it was asked for last.
-    news: BTreeMap<K, u64>,
+    pending: BTreeMap<K, u64>,
 }
 
 impl<K: Ord + Copy> Excused<K> {
@@ -21,7 +21,7 @@ impl<K: Ord + Copy> Excused<K> {
         Self {
             sure: before,
             perhaps: BTreeMap::new(),
-            news: BTreeMap::new(),
+            pending: BTreeMap::new(),
         }
     }
 
@@ -54,7 +54,7 @@ impl<K: Ord + Copy> Excused<K> {
         };
         for (key, n) in row.into_iter().chain(tasks.into_iter().map(|key| (key, 1))) {
             *self.sure.entry(key).or_default() += n;
-            *self.news.entry(key).or_default() += n;
+            *self.pending.entry(key).or_default() += n;
         }
     }
 
@@ -66,8 +66,8 @@ impl<K: Ord + Copy> Excused<K> {
     }
 
     /// What has become sure since this was asked for last.
-    pub(crate) fn take_news(&mut self) -> BTreeMap<K, u64> {
-        std::mem::take(&mut self.news)
+    pub(crate) fn take_pending(&mut self) -> BTreeMap<K, u64> {
+        std::mem::take(&mut self.pending)
     }
 }
 
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(counted(&excused, 10), (8, 7));
         excused.ended("".chars(), Excuse::No, true, false);
         assert_eq!(counted(&excused, 10), (10, 8));
-        assert!(excused.take_news().is_empty());
+        assert!(excused.take_pending().is_empty());
     }
 
     #[test]
@@ -100,8 +100,8 @@ mod tests {
         // It was under way all the time.
         excused.ended("d".chars(), Excuse::Yes, false, false);
         assert_eq!(counted(&excused, 10), (7, 9));
-        assert_eq!(excused.take_news(), BTreeMap::from([('d', 1), ('f', 3)]));
-        assert!(excused.take_news().is_empty());
+        assert_eq!(excused.take_pending(), BTreeMap::from([('d', 1), ('f', 3)]));
+        assert!(excused.take_pending().is_empty());
         assert_eq!(counted(&excused, 1), (0, 0));
     }
 }

@@ -217,7 +217,7 @@ impl Outage {
     }
 
     /// Heeds what the end of a request says.
-    pub(crate) fn heed(
+    pub(crate) fn apply_signal(
         &mut self,
         request: RequestId,
         payload: PayloadId,

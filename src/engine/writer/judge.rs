@@ -7,7 +7,7 @@ use super::Writer;
 use crate::{
     engine::{
         Event, Stop,
-        pace::Firsts,
+        pace::FirstSendStats,
         recorder::{Settled, settle},
     },
     gateway::Delivery,
@@ -65,7 +65,7 @@ impl Writer<'_, '_> {
         debug!(%request, devices = claim.members.len(), ?signal, latency = ?delivery.latency, "request ended");
         if without_ticket > 0 {
             let devices = without_ticket;
-            self.news.push(Event::TicketMissing { devices });
+            self.pending_events.push(Event::TicketMissing { devices });
         }
         let tasks = match &end {
             RequestEnd::Released => &[][..],
@@ -73,9 +73,9 @@ impl Writer<'_, '_> {
         };
         let classes = tasks.iter().map(|task| task.outcome.class);
         self.traffic.add(delivery.latency, classes);
-        let firsts = Firsts::of(&claim, tasks);
+        let firsts = FirstSendStats::of(&claim, tasks);
         let ended = ended_by(tasks);
-        self.heed(&claim, (ticket, started), &signal, firsts, now, ended);
+        self.apply_signal(&claim, (ticket, started), &signal, firsts, now, ended);
         if let Fate::Answered(answer) = &delivery.fate {
             let devices = claim.members.iter().map(|member| &*member.device_key);
             if let Some(reason) = self.strays.hear(&claim.payload, devices, answer) {

@@ -91,7 +91,8 @@ impl Writer<'_, '_> {
         self.set_gate(Gate::Closed);
         let requests = self.under_way.len() as u32;
         if requests > 0 {
-            self.news.push(Event::Draining { requests, timeout });
+            self.pending_events
+                .push(Event::Draining { requests, timeout });
         }
     }
 
@@ -113,7 +114,7 @@ impl Writer<'_, '_> {
     }
 
     /// Records what came back while the senders were being stopped, and releases what none of them had begun.
-    pub(super) async fn close_books(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn drain(&mut self) -> Result<(), StoreError> {
         let mut records = Vec::new();
         while let Ok(report) = self.reports.try_recv() {
             records.extend(self.take(report));

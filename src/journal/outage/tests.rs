@@ -59,7 +59,7 @@ impl Push {
     }
 
     fn end(&mut self, request: RequestId, signal: &Signal) -> (Option<Change>, Excuse) {
-        self.outage.heed(request, P, signal, self.now)
+        self.outage.apply_signal(request, P, signal, self.now)
     }
 
     /// Sends a request, which ends at once.
@@ -333,18 +333,18 @@ fn giving_up_tells_the_payloads_and_whether_anything_was_sent() {
         overloaded: false,
         sent: false,
     };
-    outage.heed(RequestId(1), P, &unreachable, at(0));
+    outage.apply_signal(RequestId(1), P, &unreachable, at(0));
     assert_eq!(
         outage.account(),
         Some(("connection refused", false, &[P][..]))
     );
-    outage.heed(RequestId(2), PayloadId(2), &unusable(), at(0));
-    outage.heed(RequestId(3), P, &unusable(), at(0));
+    outage.apply_signal(RequestId(2), PayloadId(2), &unusable(), at(0));
+    outage.apply_signal(RequestId(3), P, &unusable(), at(0));
     assert_eq!(
         outage.account(),
         Some(("HTTP 502", true, &[P, PayloadId(2)][..]))
     );
-    outage.heed(RequestId(4), P, &Signal::Reached, at(0));
+    outage.apply_signal(RequestId(4), P, &Signal::Reached, at(0));
     assert_eq!(outage.account(), None);
 }
 

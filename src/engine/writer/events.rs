@@ -12,12 +12,12 @@ use crate::{
 
 impl Writer<'_, '_> {
     /// Tells the counts, as of the last commit.
-    pub(super) fn tell_progress(&self) {
+    pub(super) fn emit_progress(&self) {
         // The next one tells more; what is told once has the other half of the channel to itself.
         if 2 * self.events.capacity() < self.events.max_capacity() {
             return;
         }
-        self.tell(Event::Progress {
+        self.emit(Event::Progress {
             counts: self.journal.counts(),
             requests: self.traffic.durations.count(),
             latest_due: self.journal.latest_due(),
@@ -29,7 +29,7 @@ impl Writer<'_, '_> {
                 *failed.entry(class).or_default() += tasks;
             }
         }
-        self.tell(Event::Measured(Box::new(Measures {
+        self.emit(Event::Measured(Box::new(Measures {
             failed,
             traffic: self.traffic.clone(),
             rate_limit: self.pace.rate(self.options.chunk_size),
@@ -37,14 +37,14 @@ impl Writer<'_, '_> {
     }
 
     /// Tells what has been learnt since the last commit.
-    pub(super) fn tell_news(&mut self) {
-        for event in std::mem::take(&mut self.news) {
-            self.tell(event);
+    pub(super) fn flush_events(&mut self) {
+        for event in std::mem::take(&mut self.pending_events) {
+            self.emit(event);
         }
     }
 
     /// A push never waits for its display: whoever listened may have gone, or may be stuck at a terminal that nobody reads.
-    pub(super) fn tell(&self, event: Event) {
+    pub(super) fn emit(&self, event: Event) {
         if let Err(error) = self.events.try_send(event) {
             debug!(%error, "an event was not heard");
         }

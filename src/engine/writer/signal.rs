@@ -5,7 +5,7 @@ use tracing::info;
 
 use super::Writer;
 use crate::{
-    engine::{Event, Pause, Stop, pace::Firsts, sender::Gate},
+    engine::{Event, Pause, Stop, pace::FirstSendStats, sender::Gate},
     journal::{Claim, outage::Change},
     model::Timestamp,
     policy::{self, Signal},
@@ -18,12 +18,12 @@ const NAMED: usize = 3;
 
 impl Writer<'_, '_> {
     /// Heeds the signal of a request that was sent at `sent_at`, and by which these tasks have ended.
-    pub(super) fn heed(
+    pub(super) fn apply_signal(
         &mut self,
         claim: &Claim,
         (ticket, sent_at): (Ticket, Instant),
         signal: &Signal,
-        firsts: Firsts,
+        firsts: FirstSendStats,
         now: Timestamp,
         ended: Vec<Tally>,
     ) {
@@ -32,9 +32,9 @@ impl Writer<'_, '_> {
             self.begin_stop(Stop::Refused { reason });
         }
         let before = self.outage.is_paused();
-        let (change, excuse) = self
-            .outage
-            .heed(claim.request, claim.payload_id, signal, now);
+        let (change, excuse) =
+            self.outage
+                .apply_signal(claim.request, claim.payload_id, signal, now);
         let pauses = self.outage.is_paused();
         self.excused.ended(
             ended.into_iter(),
@@ -70,11 +70,12 @@ impl Writer<'_, '_> {
         }
         if let Some(rate) = lowered {
             info!(rate, "the platform throttles: rate lowered");
-            self.news.push(Event::RateLowered { rate });
+            self.pending_events.push(Event::RateLowered { rate });
         }
         if let Some(requests) = self.pace.new_in_flight() {
             info!(requests, "the platform limits the requests in flight");
-            self.news.push(Event::InFlightLimited { requests });
+            self.pending_events
+                .push(Event::InFlightLimited { requests });
         }
     }
 
@@ -83,7 +84,7 @@ impl Writer<'_, '_> {
         match change {
             Change::Paused { reason, probe_at } => {
                 self.set_gate(Gate::ProbesOnly);
-                self.news.push(Event::Paused(Pause {
+                self.pending_events.push(Event::Paused(Pause {
                     reason,
                     probe_at,
                     give_up_at: self.outage.give_up_at().unwrap_or(now),
@@ -91,7 +92,7 @@ impl Writer<'_, '_> {
             }
             Change::Resumed { after } => {
                 self.set_gate(Gate::Open);
-                self.news.push(Event::Resumed { after });
+                self.pending_events.push(Event::Resumed { after });
             }
             Change::Refused { reason } => self.begin_stop(Stop::Refused { reason }),
         }

@@ -2,7 +2,7 @@
 
 use super::Writer;
 use crate::{
-    engine::{Event, RolloutStep, Stop, rollout::Verdict},
+    engine::{Event, RolloutStep, Stop, rollout::CanaryDecision},
     model::Timestamp,
     policy::{self, Ended, Sample},
     store::StoreError,
@@ -29,10 +29,10 @@ impl Writer<'_, '_> {
     }
 
     /// Gets on with the rollout: ends the canary when all its devices have ended, and lets the rate rise.
-    pub(super) async fn roll_on(&mut self, now: Timestamp) -> Result<(), StoreError> {
+    pub(super) async fn advance_rollout(&mut self, now: Timestamp) -> Result<(), StoreError> {
         if let Some(canary) = self.journal.canary() {
-            if let Some(step) = self.rollout.canary_news(canary) {
-                self.tell(Event::Rollout(step));
+            if let Some(step) = self.rollout.canary_progress(canary) {
+                self.emit(Event::Rollout(step));
             }
             if canary.left == 0 && self.stopping.is_none() {
                 let counted = self.counted();
@@ -40,22 +40,22 @@ impl Writer<'_, '_> {
                     .rollout
                     .judge(canary, self.options, self.journal, &counted)
                 {
-                    Verdict::Stop(why) => self.begin_stop(why),
-                    Verdict::GoOn { went, verdict } => {
+                    CanaryDecision::Stop(why) => self.begin_stop(why),
+                    CanaryDecision::GoOn { went, verdict } => {
                         self.journal.end_canary(verdict, now).await?;
                         self.journal.defer_throttled(now).await?;
                         self.more = true;
                         let steps = [RolloutStep::CanaryOver { went, verdict }]
                             .into_iter()
                             .chain(self.rollout.first_step(self.journal));
-                        self.news.extend(steps.map(Event::Rollout));
+                        self.pending_events.extend(steps.map(Event::Rollout));
                     }
                 }
             }
         }
         if let Some(step) = self.rollout.rise(self.journal) {
             self.pace.set_ceiling(self.rollout.ceiling());
-            self.news.push(Event::Rollout(step));
+            self.pending_events.push(Event::Rollout(step));
         }
         Ok(())
     }
