@@ -21,6 +21,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::nearest::did_you_mean;
 pub use self::{
     credentials::{Credentials, CredentialsError},
     database::{Database, SIMULATED},

@@ -69,6 +69,7 @@ pub(crate) use row::{
 };
 pub use row::{Member, Tally};
 pub use run::{NewRun, Run};
+pub use select::{Unknown, UnknownValue};
 pub use stage::{Staged, Stager};
 pub use stale::Stale;
 pub use tally::Ending;

@@ -4,7 +4,7 @@ use anyhow::anyhow;
 
 use super::{
     reading,
-    select::{absent_words, filter, named_keys},
+    select::{filter, remarks, value_remark},
 };
 use crate::{
     exit::{Exit, Failure},
@@ -50,16 +50,20 @@ pub(super) async fn results(settings: Settings, printer: &Printer) -> Result<Exi
     let filter = filter(settings.states.clone(), settings.filter.clone())?;
     let mut reader = reading::open(&settings.database, printer).await?;
     let run = reader.find_run(settings.run.as_deref()).await?;
-    let keys = named_keys(&filter);
-    let absent = reader.absent(&run, &keys).await?;
+    let mut remarks = remarks(&reader.unknown(&run, &filter).await?, &run.name)?;
+    let asked = filter.clone();
     let listed = if settings.as_manifest {
         as_manifest(&mut reader, &run, filter, &settings, printer).await?
     } else {
         listing(&mut reader, &run, filter, &settings, printer).await?
     };
+    if listed.rows == 0 && !listed.was_cut_off {
+        let values = reader.unknown_values(&run, &asked).await?;
+        remarks.extend(values.iter().map(|value| value_remark(value, &run.name)));
+    }
     reader.close().await?;
-    if let Some(words) = absent_words(&absent, &run.name) {
-        printer.say(&words);
+    for remark in remarks {
+        printer.say(&remark);
     }
     if listed.without_payload > 0 {
         printer.say(&format!(

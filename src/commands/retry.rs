@@ -9,7 +9,7 @@ use super::{
     open_existing,
     push::{nothing_to_do, push},
     resume::{named, named_or_latest},
-    select::{absent_words, filter, named_keys},
+    select::{filter, remarks as remarks_on_filter, value_remark},
     stale, target,
 };
 use crate::{
@@ -20,8 +20,9 @@ use crate::{
         retry::{RetryPlan, plan, reopen},
         staleness::Leave,
     },
-    model::{Hours, RunState, TaskStatus},
+    model::{Hours, RunState, TaskFilter, TaskStatus},
     settings::Retry as Settings,
+    store::{Run, Store},
     ui::{
         number::{counted, grouped},
         printer::Printer,
@@ -46,14 +47,15 @@ pub(super) async fn retry(
         stale: settings.push.allow_stale,
         after_failure: settings.push.recovery.after_failure,
     };
-    let plan = plan(&mut store, &run, &filter, leave).await?;
-    let absent = store.absent(&run, &named_keys(&filter)).await?;
-    if let Some(words) = absent_words(&absent, &run.about.name) {
-        printer.say(&words);
+    for remark in remarks_on_filter(&store.unknown(&run, &filter).await?, &run.about.name)? {
+        printer.say(&remark);
     }
+    let plan = plan(&mut store, &run, &filter, leave).await?;
     let what = describe(&plan);
     let remarks = remarks(&plan, leave);
-    if settings.dry_run {
+    // What was chosen and left out is said.
+    let is_empty = plan.chosen + plan.stale + plan.waiting == 0;
+    if settings.dry_run && !(is_empty && settings.chosen) {
         printer.say(&format!(
             "run '{}': {what} would be sent again",
             run.about.name
@@ -67,14 +69,8 @@ pub(super) async fn retry(
     for remark in remarks {
         printer.say(&remark);
     }
-    // What was chosen and left out has been said.
-    let is_empty = plan.chosen + plan.stale + plan.waiting == 0;
     if is_empty && settings.chosen {
-        store.close().await?;
-        return Err(Failure::usage(anyhow!(
-            "run '{}': no task that has failed or is in doubt passes the filter; see what there is with fleetpush results",
-            run.about.name
-        )));
+        return Err(nothing_chosen(store, &run, &filter, printer).await?);
     }
     if plan.chosen == 0 {
         printer.say(&format!(
@@ -137,6 +133,23 @@ pub(super) async fn retry(
         printer,
     )
     .await
+}
+
+/// The failure of a filter that chooses nothing, once it has been said which values of labels nobody has.
+async fn nothing_chosen(
+    mut store: Store,
+    run: &Run,
+    filter: &TaskFilter,
+    printer: &Printer,
+) -> Result<Failure, Failure> {
+    let name = &run.about.name;
+    for value in store.unknown_values(run, filter).await? {
+        printer.say(&value_remark(&value, name));
+    }
+    store.close().await?;
+    Ok(Failure::usage(anyhow!(
+        "run '{name}': no task that has failed or is in doubt passes the filter; list its tasks with fleetpush results"
+    )))
 }
 
 /// What is to be said of tasks that are left out, or sent although they are stale.

@@ -1,8 +1,8 @@
 //! What a command's filter flags choose.
 
-use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use jiff::tz::TimeZone;
 
 use crate::{
@@ -11,7 +11,9 @@ use crate::{
     exit::Failure,
     manifest::device_list,
     model::{Devices, Moment, TaskFilter, TaskStatus, Timestamp},
-    ui::number::counted,
+    settings::did_you_mean,
+    store::{Unknown, UnknownValue},
+    ui::number::{counted, grouped},
 };
 
 /// How many keys are shown of those that a run does not have.
@@ -75,17 +77,81 @@ fn at(moment: &Moment) -> Result<Timestamp, Failure> {
     Ok(moment.at(clock::wall_now(), &local))
 }
 
-/// The device keys that somebody has named one by one.
-pub(super) fn named_keys(filter: &TaskFilter) -> BTreeSet<String> {
-    filter
-        .devices
-        .as_ref()
-        .map(|devices| devices.keys.clone())
-        .unwrap_or_default()
+/// What is to be said of what a filter names and a run does not have. A label that no task has is a mistake of the command line.
+pub(super) fn remarks(unknown: &Unknown, run: &str) -> Result<Vec<String>, Failure> {
+    if let Some(label) = unknown.labels.first() {
+        return Err(unknown_label(label, &unknown.known_labels, run));
+    }
+    let mut remarks = Vec::new();
+    remarks.extend(absent_words(&unknown.devices, run));
+    if !unknown.codes.is_empty() {
+        let wanted: Vec<String> = unknown.codes.iter().map(range_words).collect();
+        let codes = match &unknown.known_codes[..] {
+            [] => "no task of it has a code".to_owned(),
+            codes => format!("its codes are {}", listed(codes.iter())),
+        };
+        remarks.push(format!(
+            "run '{run}' has no task with the code {}; {codes}",
+            wanted.join(" or ")
+        ));
+    }
+    Ok(remarks)
+}
+
+/// What is to be said of a value that no task has.
+pub(super) fn value_remark(unknown: &UnknownValue, run: &str) -> String {
+    let UnknownValue {
+        label,
+        value,
+        known,
+    } = unknown;
+    let hint = did_you_mean(value, known.iter().map(String::as_str));
+    format!(
+        "no task of run '{run}' has the label {label}={value}{hint}{}",
+        if hint.is_empty() {
+            format!("; its values are {}", listed(known.iter()))
+        } else {
+            String::new()
+        }
+    )
+}
+
+/// A label that is in no task of a run, with those that are.
+pub(super) fn unknown_label(label: &str, known: &[String], run: &str) -> Failure {
+    let hint = did_you_mean(label, known.iter().map(String::as_str));
+    let has = match known {
+        [] => "its manifest had none".to_owned(),
+        names => format!("its labels are {}", listed(names.iter())),
+    };
+    let join = if hint.is_empty() { ";" } else { "" };
+    Failure::usage(anyhow!(
+        "no task of run '{run}' has a label '{label}'{hint}{join} {has}"
+    ))
+}
+
+/// A few of the words, and how many more there are.
+pub(super) fn listed<T: ToString>(words: impl ExactSizeIterator<Item = T>) -> String {
+    const MOST: usize = 20;
+    let more = words.len().saturating_sub(MOST);
+    let shown: Vec<String> = words.take(MOST).map(|word| word.to_string()).collect();
+    let shown = shown.join(", ");
+    if more > 0 {
+        format!("{shown} and {} more", grouped(more as u64))
+    } else {
+        shown
+    }
+}
+
+fn range_words(range: &RangeInclusive<i64>) -> String {
+    if range.start() == range.end() {
+        range.start().to_string()
+    } else {
+        format!("{}-{}", range.start(), range.end())
+    }
 }
 
 /// What to say of device keys that the run does not have; nothing when it has all of them.
-pub(super) fn absent_words(absent: &[String], run: &str) -> Option<String> {
+fn absent_words(absent: &[String], run: &str) -> Option<String> {
     let shown = absent[..absent.len().min(SHOWN)].join(", ");
     match absent.len() {
         0 => None,
@@ -113,6 +179,72 @@ mod tests {
         assert_eq!(
             absent_words(&keys(1200), "night").unwrap(),
             "1,200 devices are not in run 'night': DK1, DK2, DK3, DK4, DK5 and others"
+        );
+    }
+
+    fn failure(unknown: &Unknown) -> String {
+        let failure = remarks(unknown, "night").unwrap_err();
+        let mut told = Vec::new();
+        failure
+            .report(crate::model::LogFormat::Text, &mut told)
+            .unwrap();
+        String::from_utf8(told).unwrap()
+    }
+
+    #[test]
+    fn what_is_unknown_is_named_with_what_there_is() {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let unknown = Unknown {
+            codes: vec![61000..=61001, 5..=5],
+            known_codes: vec![200, 61002],
+            ..Unknown::default()
+        };
+        assert_eq!(
+            remarks(&unknown, "night").unwrap(),
+            ["run 'night' has no task with the code 61000-61001 or 5; its codes are 200, 61002"]
+        );
+        let label = |known: &[&str]| Unknown {
+            labels: names(&["sit"]),
+            known_labels: names(known),
+            ..Unknown::default()
+        };
+        for (known, words) in [
+            (
+                &["site", "rack"][..],
+                "no task of run 'night' has a label 'sit'; did you mean site? its labels are site, rack",
+            ),
+            (
+                &["rack"],
+                "no task of run 'night' has a label 'sit'; its labels are rack",
+            ),
+            (
+                &[],
+                "no task of run 'night' has a label 'sit'; its manifest had none",
+            ),
+        ] {
+            let told = failure(&label(known));
+            assert!(told.contains(words), "{told}");
+        }
+        let value = |value: &str| UnknownValue {
+            label: "site".into(),
+            value: value.into(),
+            known: names(&["Oslo", "Bergen"]),
+        };
+        assert_eq!(
+            value_remark(&value("Olso"), "night"),
+            "no task of run 'night' has the label site=Olso; did you mean Oslo?"
+        );
+        assert_eq!(
+            value_remark(&value("X"), "night"),
+            "no task of run 'night' has the label site=X; its values are Oslo, Bergen"
+        );
+        assert_eq!(
+            listed((1..23_u32).map(|n| n * 1000)),
+            (1..=20)
+                .map(|n| (n * 1000).to_string())
+                .collect::<Vec<_>>()
+                .join(", ")
+                + " and 2 more"
         );
     }
 }

@@ -4,7 +4,7 @@
 const ALIKE: f64 = 0.8;
 
 /// `; did you mean …?` with the nearest known name, or nothing when none is near.
-pub(super) fn did_you_mean<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn did_you_mean<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     known
         .into_iter()
         .map(|name| (strsim::jaro_winkler(unknown, name), name))

@@ -1,9 +1,6 @@
 //! Opening ended tasks again: the tasks that a filter chooses, drafted in a table of their own until it is decided which of them go.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use serde_json::json;
 use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
@@ -12,7 +9,7 @@ use super::{
     Run, Store, StoreError,
     accepted_range::in_no_accepted_range,
     owner::BEGIN,
-    select::{self, Candidates, Selection, Tasks},
+    select::{self, Candidates, Selection, Tasks, Unknown, UnknownValue},
     stale::{self, any_younger},
 };
 use crate::model::{Class, TaskFilter, TaskId, TaskState, TaskStatus, Timestamp};
@@ -60,13 +57,18 @@ pub(crate) struct RetryDraft<'s> {
 }
 
 impl Store {
-    /// Those of the device keys that the run does not have.
-    pub async fn absent(
+    /// What the filter names and the run does not have, but for values of labels.
+    pub async fn unknown(&mut self, run: &Run, filter: &TaskFilter) -> Result<Unknown, StoreError> {
+        Ok(select::unknown(&mut self.connection, tasks(run), filter).await?)
+    }
+
+    /// The values of labels that the filter names and no task has, for a filter that has found nothing: it reads the whole run.
+    pub async fn unknown_values(
         &mut self,
         run: &Run,
-        keys: &BTreeSet<String>,
-    ) -> Result<Vec<String>, StoreError> {
-        Ok(select::absent(&mut self.connection, run.id, keys).await?)
+        filter: &TaskFilter,
+    ) -> Result<Vec<UnknownValue>, StoreError> {
+        Ok(select::unknown_values(&mut self.connection, tasks(run), filter).await?)
     }
 
     /// Drafts a retry with this filter.
@@ -200,6 +202,15 @@ impl RetryDraft<'_> {
     }
 }
 
+/// Where the tasks of a run are.
+fn tasks(run: &Run) -> Tasks {
+    Tasks {
+        run: run.id,
+        first: run.first_task.0,
+        end: run.end_task.0,
+    }
+}
+
 fn ended(
     state: Option<i64>,
     class: Option<i64>,
@@ -224,11 +235,6 @@ async fn choose(
     filter: &TaskFilter,
 ) -> Result<(), StoreError> {
     sqlx::raw_sql(TABLES).execute(&mut *connection).await?;
-    let tasks = Tasks {
-        run: run.id,
-        first: run.first_task.0,
-        end: run.end_task.0,
-    };
     let states: Vec<TaskState> = RETRIABLE
         .into_iter()
         .filter(|state| filter.wants(TaskStatus::Ended(*state)))
@@ -247,7 +253,7 @@ async fn choose(
         .iter()
         .map(|codes| [*codes.start(), *codes.end()])
         .collect();
-    let mut selection = Selection::begin(connection, tasks, filter, select::PAGE).await?;
+    let mut selection = Selection::begin(connection, tasks(run), filter, select::PAGE).await?;
     while let Some(Candidates { ids, .. }) = selection.next(connection).await? {
         sqlx::query(CHOSEN)
             .bind(json!(ids).to_string())

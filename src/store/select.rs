@@ -2,6 +2,7 @@
 //! alone. The owner chooses with it what is sent again, and readers what they list.
 
 mod devices;
+mod known;
 pub(super) mod source;
 
 use std::collections::VecDeque;
@@ -16,9 +17,10 @@ use self::{
 use super::tally::endings;
 use crate::model::{RunId, TaskFilter};
 
-pub(super) use devices::absent;
 #[cfg(test)]
 pub(super) use devices::{ABSENT, KEYS_AFTER, KEYS_FROM};
+pub use known::{Unknown, UnknownValue};
+pub(super) use known::{label_names, missing_labels, unknown, unknown_values};
 
 /// Tasks in one page.
 pub(super) const PAGE: i64 = 1000;

@@ -283,3 +283,40 @@ fn results_as_a_manifest_send_the_same_again() {
         .expect(2)
         .says(&["--as-manifest", "--format jsonl"]);
 }
+
+#[test]
+fn what_the_run_does_not_have_is_named_with_what_it_has() {
+    let (site, sim) = pushed();
+    let requests = sim.stats().requests;
+    let both = |flags: &[&str], code: i32, words: &[&str]| {
+        site.run(&[&["results", "night"], flags].concat())
+            .expect(code)
+            .says(words);
+        let args = [&["retry", "night", "--dry-run"], flags].concat();
+        site.push(&sim, &args).expect(2).says(words);
+    };
+    both(
+        &["--label", "sit=Oslo"],
+        2,
+        &["no task of run 'night' has a label 'sit'; did you mean site? its labels are site, rack"],
+    );
+    both(
+        &["--label", "site=Olso"],
+        0,
+        &["no task of run 'night' has the label site=Olso; did you mean Oslo?"],
+    );
+    both(
+        &["--code", "61020"],
+        0,
+        &["run 'night' has no task with the code 61020; its codes are 200, 61002"],
+    );
+    for command in ["results", "status"] {
+        site.run(&[command, "ngiht"])
+            .expect(2)
+            .says(&["no run is called 'ngiht', did you mean 'night'"]);
+        site.run(&[command, "xyz"])
+            .expect(2)
+            .says(&["no run is called 'xyz'; the latest are 'night'"]);
+    }
+    assert_eq!(sim.stats().requests, requests);
+}

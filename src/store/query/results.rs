@@ -1,7 +1,5 @@
 //! Results of a run, a page at a time: the narrowest index gives the ids of the page, one statement reads their rows.
 
-use std::collections::BTreeSet;
-
 use sqlx::{Connection, SqliteConnection};
 
 use super::{RunRow, optional_class};
@@ -9,7 +7,10 @@ use crate::{
     model::{Class, RunId, TaskFilter, TaskState, TaskStatus, Timestamp},
     store::{
         reader::{ReadError, Reader},
-        select::{Candidates, PAGE, Selection, Tasks, absent, source::Source},
+        select::{
+            Candidates, PAGE, Selection, Tasks, Unknown, UnknownValue, label_names, missing_labels,
+            source::Source, unknown, unknown_values,
+        },
     },
 };
 
@@ -82,12 +83,7 @@ impl Reader {
             .await
             .map_err(|error| self.failure(error))?;
         let page = (PAGE_BYTES / longest.max(1)).clamp(1, PAGE);
-        let tasks = Tasks {
-            run: run.id,
-            first: run.first_task,
-            end: run.end_task,
-        };
-        let selection = Selection::begin(&mut self.connection, tasks, filter, page)
+        let selection = Selection::begin(&mut self.connection, run.tasks(), filter, page)
             .await
             .map_err(|error| self.failure(error))?;
         Ok(ResultPages {
@@ -100,26 +96,53 @@ impl Reader {
 
     /// The names of all labels of the run, in the order in which they come up.
     pub async fn label_names(&mut self, run: &RunRow) -> Result<Vec<String>, ReadError> {
-        sqlx::query_scalar(
-            "SELECT j.key FROM task AS t CROSS JOIN json_each(t.labels) AS j WHERE t.id >= ? AND t.id < ? \
-             GROUP BY j.key ORDER BY min(t.id), min(j.id)",
-        )
-        .bind(run.first_task)
-        .bind(run.end_task)
-        .fetch_all(&mut self.connection)
-        .await
-        .map_err(|error| self.failure(error))
-    }
-
-    /// Those of the device keys that the run does not have.
-    pub async fn absent(
-        &mut self,
-        run: &RunRow,
-        keys: &BTreeSet<String>,
-    ) -> Result<Vec<String>, ReadError> {
-        absent(&mut self.connection, run.id, keys)
+        label_names(&mut self.connection, run.tasks())
             .await
             .map_err(|error| self.failure(error))
+    }
+
+    /// Those of the names that no task of the run has as a label.
+    pub async fn missing_labels(
+        &mut self,
+        run: &RunRow,
+        names: impl IntoIterator<Item = &str>,
+    ) -> Result<Vec<String>, ReadError> {
+        missing_labels(&mut self.connection, run.tasks(), names)
+            .await
+            .map_err(|error| self.failure(error))
+    }
+
+    /// What the filter names and the run does not have, but for values of labels.
+    pub async fn unknown(
+        &mut self,
+        run: &RunRow,
+        filter: &TaskFilter,
+    ) -> Result<Unknown, ReadError> {
+        unknown(&mut self.connection, run.tasks(), filter)
+            .await
+            .map_err(|error| self.failure(error))
+    }
+
+    /// The values of labels that the filter names and no task has, for a filter that has found nothing: it reads the whole run.
+    pub async fn unknown_values(
+        &mut self,
+        run: &RunRow,
+        filter: &TaskFilter,
+    ) -> Result<Vec<UnknownValue>, ReadError> {
+        unknown_values(&mut self.connection, run.tasks(), filter)
+            .await
+            .map_err(|error| self.failure(error))
+    }
+}
+
+impl RunRow {
+    /// Where its tasks are.
+    pub(in crate::store) fn tasks(&self) -> Tasks {
+        Tasks {
+            run: self.id,
+            first: self.first_task,
+            end: self.end_task,
+        }
     }
 }
 

@@ -21,7 +21,7 @@ pub enum FindError {
     #[error("{} has no run yet; push something first (fleetpush run)", .0.display())]
     NoRun(std::path::PathBuf),
     /// No run of this name or number.
-    #[error("no run is called '{wanted}'{}", did_you_mean(.near))]
+    #[error("no run is called '{wanted}'{}", did_you_mean(.near, .latest))]
     Unknown {
         /// The database.
         path: std::path::PathBuf,
@@ -29,6 +29,8 @@ pub enum FindError {
         wanted: String,
         /// Names of runs that resemble it, the nearest first.
         near: Vec<String>,
+        /// The names of the latest runs, the latest first.
+        latest: Vec<String>,
     },
     /// The database cannot be read.
     #[error(transparent)]
@@ -36,11 +38,12 @@ pub enum FindError {
 }
 
 impl FindError {
-    /// What to say of a run that is not among the `names` in the database at `path`.
+    /// What to say of a run that is not among the `names`, the latest first, in the database at `path`.
     pub fn among(path: &Path, names: Vec<String>, wanted: &str) -> Self {
         if names.is_empty() {
             return Self::NoRun(path.into());
         }
+        let latest = names.iter().take(OFFERED).cloned().collect();
         let mut near: Vec<(f64, String)> = names
             .into_iter()
             .map(|name| (strsim::jaro_winkler(&name, wanted), name))
@@ -52,16 +55,20 @@ impl FindError {
             path: path.into(),
             wanted: wanted.into(),
             near: near.into_iter().map(|(_, name)| name).collect(),
+            latest,
         }
     }
 }
 
-fn did_you_mean(near: &[String]) -> String {
+fn did_you_mean(near: &[String], latest: &[String]) -> String {
+    let quoted = |names: &[String]| -> Vec<String> {
+        names.iter().map(|name| format!("'{name}'")).collect()
+    };
     if near.is_empty() {
-        return String::new();
+        format!("; the latest are {}", quoted(latest).join(", "))
+    } else {
+        format!(", did you mean {}", quoted(near).join(" or "))
     }
-    let names: Vec<_> = near.iter().map(|name| format!("'{name}'")).collect();
-    format!(", did you mean {}", names.join(" or "))
 }
 
 /// A run as the view `runs` shows it, and where its tasks are.
@@ -135,11 +142,11 @@ impl Reader {
         match (row, wanted) {
             (Some(row), _) => Ok(self.run_row(row)?),
             (None, None) => Err(FindError::NoRun(self.path().into())),
-            (None, Some(wanted)) => Err(self.unknown(wanted).await?),
+            (None, Some(wanted)) => Err(self.unknown_run(wanted).await?),
         }
     }
 
-    async fn unknown(&mut self, wanted: &str) -> Result<FindError, ReadError> {
+    async fn unknown_run(&mut self, wanted: &str) -> Result<FindError, ReadError> {
         let names: Vec<String> =
             sqlx::query_scalar("SELECT name FROM run WHERE state <> 'staging' ORDER BY id DESC")
                 .fetch_all(&mut self.connection)
@@ -290,9 +297,9 @@ mod tests {
         }
         insta::assert_snapshot!(said.join("\n"), @r"
         no run is called 'norht-1a2b3c4d', did you mean 'north-1a2b3c4d'
-        no run is called 'xyz'
-        no run is called '3'
-        no run is called 'staged'
+        no run is called 'xyz'; the latest are '1', 'north-1a2b3c4d'
+        no run is called '3'; the latest are '1', 'north-1a2b3c4d'
+        no run is called 'staged'; the latest are '1', 'north-1a2b3c4d'
         ");
     }
 

@@ -244,10 +244,47 @@ async fn keys_that_the_run_does_not_have_are_found_out() {
     let path = sample::every_state(folder.path()).await;
     let mut reader = Reader::open(&path).await.unwrap();
     let run = reader.find_run(Some("north-1a2b3c4d")).await.unwrap();
-    let keys = ["DK01", "DK99", "nobody"].map(str::to_owned).into();
+    let keys = ["DK01", "DK99", "nobody"].map(str::to_owned);
+    let filter = TaskFilter {
+        devices: Some(Devices::of_patterns(keys)),
+        ..TaskFilter::default()
+    };
+    let unknown = reader.unknown(&run, &filter).await.unwrap();
+    assert_eq!(unknown.devices, ["DK99", "nobody"]);
+}
+
+#[tokio::test]
+async fn labels_codes_and_values_that_the_run_does_not_have_are_found_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = sample::every_state(folder.path()).await;
+    let mut reader = Reader::open(&path).await.unwrap();
+    let run = reader.find_run(Some("north-1a2b3c4d")).await.unwrap();
+    let label = |name: &str, value: &str| {
+        (
+            name.to_owned(),
+            std::collections::BTreeSet::from([value.to_owned()]),
+        )
+    };
+    let filter = TaskFilter {
+        // 50000 and 61007 are of tasks that wait.
+        codes: vec![61002..=61002, 50000..=50001, 61007..=61007, 7..=9],
+        labels: [label("site", "Olso"), label("sit", "Oslo")].into(),
+        ..TaskFilter::default()
+    };
+    let unknown = reader.unknown(&run, &filter).await.unwrap();
+    let expected = Unknown {
+        devices: Vec::new(),
+        labels: vec!["sit".into()],
+        known_labels: vec!["site".into()],
+        codes: vec![7..=9],
+        known_codes: vec![200, 50000, 61002, 61007, 70091],
+    };
+    assert_eq!(unknown, expected);
+    let values = reader.unknown_values(&run, &filter).await.unwrap();
+    let site = values.iter().find(|value| value.label == "site").unwrap();
     assert_eq!(
-        reader.absent(&run, &keys).await.unwrap(),
-        ["DK99", "nobody"]
+        (site.value.as_str(), &site.known[..]),
+        ("Olso", &["=Oslo".to_owned()][..])
     );
 }
 
