@@ -72,8 +72,8 @@ fn check(entry: &Entry) {
             }
         }
         Entry::Bad(error) => {
-            assert!(error.line > 0 && !error.mistakes.is_empty());
-            assert!(error.mistakes.iter().all(|one| !one.reason.is_empty()));
+            assert!(error.line > 0 && !error.errors.is_empty());
+            assert!(error.errors.iter().all(|one| !one.reason.is_empty()));
         }
     }
 }

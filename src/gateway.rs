@@ -1,6 +1,6 @@
 //! The platform, seen from the engine: one call that sends one request and says what became of it, and one that asks what was sent.
 //!
-//! [`Gateway`] and [`Historian`] are the crate's traits at a boundary, because tests need another platform; [`Platform`] is the real one.
+//! [`Gateway`] and [`HistoryClient`] are the crate's traits at a boundary, because tests need another platform; [`Platform`] is the real one.
 //! They are two, since whoever pushes does not ask, and whoever asks does not push. How an answer is judged, and what follows, is not
 //! decided here.
 
@@ -25,12 +25,12 @@ use std::{sync::Arc, time::Duration};
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use credentials::Credentials;
 pub use handover::Handover;
-pub use history::{Inquiry, Page, Told};
+pub use history::{HistoryPage, HistoryQuery, HistoryReply};
 pub use platform::{Platform, PlatformOptions};
 pub use proxy::Proxy;
 pub use reply::read as read_reply;
 
-use crate::model::{Fate, Payload, Timestamp};
+use crate::model::{Payload, SendResult, Timestamp};
 
 /// One request to be sent.
 #[derive(Debug, Clone)]
@@ -47,13 +47,13 @@ pub struct Outgoing {
 
 /// What became of one request, and when.
 #[derive(Debug, Clone)]
-pub struct Delivery {
+pub struct SendReport {
     /// When the send began.
     pub sent_at: Timestamp,
     /// From the beginning of the send to the end of the reply, or to the failure.
     pub latency: Duration,
     /// What became of it.
-    pub fate: Fate,
+    pub result: SendResult,
 }
 
 /// Sends requests to a platform.
@@ -63,13 +63,17 @@ pub trait Gateway: Send + Sync + 'static {
     ///
     /// `handover` happens when the last piece of the request has been handed to HTTP. Until then it can be withdrawn, and what ends
     /// before it was surely not acted on.
-    fn send(&self, request: Outgoing, handover: Handover) -> impl Future<Output = Delivery> + Send;
+    fn send(
+        &self,
+        request: Outgoing,
+        handover: Handover,
+    ) -> impl Future<Output = SendReport> + Send;
 }
 
 /// Tells what a platform has sent.
-pub trait Historian: Send + Sync + 'static {
+pub trait HistoryClient: Send + Sync + 'static {
     /// Asks for one page of a device's history, once: no retry of any kind happens behind this call.
-    fn history(&self, inquiry: Inquiry<'_>) -> impl Future<Output = Told> + Send;
+    fn page(&self, query: HistoryQuery<'_>) -> impl Future<Output = HistoryReply> + Send;
 }
 
 /// Why a gateway cannot be set up.

@@ -66,7 +66,7 @@ use self::{
 
 pub use defaults::Defaults;
 pub use device_list::{DeviceListError, device_list};
-pub use error::{Fault, Faults, ManifestError, Problem};
+pub use error::{FileError, FileErrorKind, FileErrors, ManifestError};
 pub use rows::{Entry, Rows};
 pub use warning::{OddKeys, Warning};
 
@@ -107,14 +107,14 @@ impl Manifest {
         defaults: Defaults,
     ) -> Result<Self, ManifestError> {
         let encoder = Encoder::new(defaults)?;
-        let source = Source::spool(input).map_err(|problem| Fault::whole(problem).of(name))?;
+        let source = Source::spool(input).map_err(|kind| FileError::whole(kind).of(name))?;
         Self::from_source(name.into(), None, source, None, None, encoder)
     }
 
     /// The rows, from the first on.
     pub fn rows(&self) -> Result<Rows, ManifestError> {
         self.read()
-            .map_err(|faults| faults.of(&self.name))
+            .map_err(|errors| errors.of(&self.name))
             .map(|reader| Rows::new(&self.name, reader))
     }
 
@@ -136,7 +136,7 @@ impl Manifest {
     fn from_path(path: &Path, encoder: Encoder) -> Result<Self, ManifestError> {
         let file = path.display().to_string();
         let name = Name::of(path);
-        let source = Source::of_path(path).map_err(|problem| Fault::whole(problem).of(&file))?;
+        let source = Source::of_path(path).map_err(|kind| FileError::whole(kind).of(&file))?;
         // A pipe's name, such as /dev/fd/63, says nothing about what comes out of it.
         let stem = (!source.is_spool()).then_some(name.stem);
         Self::from_source(file, stem, source, name.format, name.compression, encoder)
@@ -154,7 +154,7 @@ impl Manifest {
             let format = Format::of(&source.head(compression)?, format)?;
             Ok((format, source::hash(source.open(compression)?)?))
         };
-        let (format, hash) = examine().map_err(|problem| Fault::whole(problem).of(&name))?;
+        let (format, hash) = examine().map_err(|kind| FileError::whole(kind).of(&name))?;
         Ok(Self {
             name: name.into(),
             stem: stem.map(Into::into),
@@ -166,11 +166,14 @@ impl Manifest {
         })
     }
 
-    fn read(&self) -> Result<Reader, Faults> {
-        let stream = self.source.open(self.compression).map_err(Fault::whole)?;
+    fn read(&self) -> Result<Reader, FileErrors> {
+        let stream = self
+            .source
+            .open(self.compression)
+            .map_err(FileError::whole)?;
         let mut input =
             BufReader::with_capacity(stream.capacity(), Verified::new(stream, self.hash));
-        format::skip_byte_order_mark(&mut input).map_err(Fault::whole)?;
+        format::skip_byte_order_mark(&mut input).map_err(FileError::whole)?;
         let encoder = self.encoder.clone();
         Ok(match self.format {
             Format::Delimited(delimiter) => {

@@ -2,23 +2,23 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{Mistake, RowError};
+use crate::model::{BadRow, RowError};
 
 /// Mistakes that are told at once.
-const MOST_MISTAKES: usize = 20;
+const MOST_ERRORS: usize = 20;
 
 /// The bad rows that have been found.
 #[derive(Debug, Default)]
 pub(super) struct BadRows {
-    mistakes: Vec<Found>,
+    errors: Vec<Found>,
     rows: u64,
     last_line: Option<u64>,
 }
 
-/// A mistake where it stands first.
+/// An error where it stands first.
 #[derive(Debug)]
 struct Found {
-    mistake: Mistake,
+    error: RowError,
     line: u64,
     /// Rows after the first that have it, too.
     more: u64,
@@ -31,16 +31,13 @@ impl BadRows {
         self.rows == 0
     }
 
-    /// Takes in the next bad row; rows come in the order of their lines. False when there are too many different mistakes to tell, and
+    /// Takes in the next bad row; rows come in the order of their lines. False when there are too many different errors to tell, and
     /// looking for more is in vain.
-    pub(super) fn add(&mut self, error: RowError) -> bool {
+    pub(super) fn add(&mut self, error: BadRow) -> bool {
         let line = error.line;
-        for mistake in error.mistakes {
-            let full = self.mistakes.len() == MOST_MISTAKES;
-            let known = self
-                .mistakes
-                .iter_mut()
-                .find(|found| found.mistake == mistake);
+        for error in error.errors {
+            let full = self.errors.len() == MOST_ERRORS;
+            let known = self.errors.iter_mut().find(|found| found.error == error);
             match known {
                 Some(found) => {
                     // A JSONL line with many devices is one line to correct.
@@ -48,8 +45,8 @@ impl BadRows {
                     found.last_line = line;
                 }
                 None if full => return false,
-                None => self.mistakes.push(Found {
-                    mistake,
+                None => self.errors.push(Found {
+                    error,
                     line,
                     more: 0,
                     last_line: line,
@@ -68,19 +65,16 @@ impl BadRows {
             format!("{file}: {rows} cannot be sent; nothing has been sent")
         } else {
             format!(
-                "{file}: the first {MOST_MISTAKES} different mistakes, in {rows}; nothing has been sent"
+                "{file}: the first {MOST_ERRORS} different mistakes, in {rows}; nothing has been sent"
             )
         };
-        for found in &self.mistakes {
+        for found in &self.errors {
             let Found {
-                mistake,
-                line,
-                more,
-                ..
+                error, line, more, ..
             } = found;
-            let separator = if mistake.column.is_some() { "," } else { ":" };
+            let separator = if error.column.is_some() { "," } else { ":" };
             // Writing to a string cannot fail.
-            let _ = write!(text, "\nline {line}{separator} {mistake}");
+            let _ = write!(text, "\nline {line}{separator} {error}");
             if *more > 0 {
                 let _ = write!(text, " (and {more} more {})", noun(*more));
             }
@@ -102,16 +96,16 @@ fn noun(count: u64) -> &'static str {
 mod tests {
     use super::*;
 
-    fn error(line: u64, column: &str, reason: &str) -> RowError {
-        RowError {
+    fn error(line: u64, column: &str, reason: &str) -> BadRow {
+        BadRow {
             line,
             device_key: format!("D{line}").into(),
-            mistakes: vec![mistake(column, reason)],
+            errors: vec![row_error(column, reason)],
         }
     }
 
-    fn mistake(column: &str, reason: &str) -> Mistake {
-        Mistake {
+    fn row_error(column: &str, reason: &str) -> RowError {
+        RowError {
             column: Some(column.into()),
             reason: reason.into(),
         }
@@ -121,12 +115,12 @@ mod tests {
     fn every_mistake_of_a_row_has_a_line() {
         let mut bad = BadRows::default();
         for line in 2..=3 {
-            assert!(bad.add(RowError {
+            assert!(bad.add(BadRow {
                 line,
                 device_key: "D".into(),
-                mistakes: vec![
-                    mistake("qos", "is wrong"),
-                    mistake("data", &format!("is bad {line}"))
+                errors: vec![
+                    row_error("qos", "is wrong"),
+                    row_error("data", &format!("is bad {line}"))
                 ],
             }));
         }

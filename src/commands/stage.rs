@@ -11,7 +11,7 @@ use crate::{
     clock,
     exit::Failure,
     manifest::{Defaults, Entry, Manifest, ManifestError, Warning},
-    model::{Row, RowError},
+    model::{BadRow, Row},
     settings::{DefaultData, ManifestDefaults, ManifestInput},
     store::{NewRun, Staged, Stager, Store},
 };
@@ -100,7 +100,7 @@ enum Stored {
 /// What travels from the reader to the store.
 enum Batch {
     Rows(Vec<Row>, Share),
-    Bad(RowError),
+    Bad(BadRow),
 }
 
 /// Where the reader's thread puts what it has read.
@@ -119,7 +119,7 @@ impl Batches {
     }
 
     /// Hands a row over that is wrong; false when the store has given up.
-    fn bad(&self, error: RowError) -> bool {
+    fn bad(&self, error: BadRow) -> bool {
         self.sender.blocking_send(Batch::Bad(error)).is_ok()
     }
 }

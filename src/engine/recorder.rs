@@ -1,11 +1,11 @@
-//! What a request's fate means for its tasks: a pure function, from a claim and a delivery to what is recorded.
+//! What a request's result means for its tasks: a pure function, from a claim and the report of its send to what is recorded.
 
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use crate::{
-    gateway::Delivery,
+    gateway::SendReport,
     journal::{Claim, Next, Refused, RequestEnd, Settlement, suspect},
-    model::{Answer, Class, Fate, History, InDoubt, Outcome, Standing, Stray, Timestamp},
+    model::{Answer, Class, History, InDoubt, Outcome, SendResult, Standing, Stray, Timestamp},
     policy::{self, Basis, Disposition, Judged, Judgement, Rules, codes},
     store::Member,
 };
@@ -21,7 +21,7 @@ pub(super) struct Settled {
 /// Settles a request. `together` is how it stands when it was refused as a whole.
 pub(super) fn settle(
     claim: &Claim,
-    delivery: &Delivery,
+    send_report: &SendReport,
     judgement: Judgement,
     together: Option<Standing>,
     now: Timestamp,
@@ -103,12 +103,12 @@ pub(super) fn settle(
             }
         })
         .collect();
-    let (http_status, code, message, error) = told(&delivery.fate);
+    let (http_status, code, message, error) = request_summary(&send_report.result);
     Settled {
         end: RequestEnd::Sent {
-            sent_at: Some(delivery.sent_at),
+            sent_at: Some(send_report.sent_at),
             finished_at: now,
-            latency: Some(delivery.latency),
+            latency: Some(send_report.latency),
             http_status,
             code,
             message,
@@ -135,21 +135,21 @@ fn passed(judgement: &Judgement) -> Option<bool> {
         .then_some(true)
 }
 
-/// What is kept of a fate as a whole: status, code, message and error.
-type Told = (Option<u16>, Option<i64>, Option<Box<str>>, Option<Box<str>>);
+/// What is kept of a result as a whole: status, code, message and error.
+type RequestSummary = (Option<u16>, Option<i64>, Option<Box<str>>, Option<Box<str>>);
 
-fn told(fate: &Fate) -> Told {
-    match fate {
-        Fate::Answered(answer) => (
+fn request_summary(result: &SendResult) -> RequestSummary {
+    match result {
+        SendResult::Answered(answer) => (
             Some(answer.http_status),
             answer.code,
             answer.message.clone(),
             strays(answer),
         ),
-        Fate::Lost { http_status, error } => {
+        SendResult::Lost { http_status, error } => {
             (*http_status, None, None, Some(error.as_str().into()))
         }
-        Fate::Unsent(unsent) => (None, None, None, Some(unsent.error().into())),
+        SendResult::Unsent(unsent) => (None, None, None, Some(unsent.error().into())),
     }
 }
 
@@ -258,18 +258,18 @@ mod tests {
         }
     }
 
-    fn settled(devices: usize, fate: Fate) -> Settled {
-        let delivery = Delivery {
+    fn settled(devices: usize, result: SendResult) -> Settled {
+        let send_report = SendReport {
             sent_at: Timestamp(1),
             latency: Duration::from_millis(5),
-            fate,
+            result,
         };
         let mut random = SmallRng::seed_from_u64(3);
-        let judgement = policy::judge(&delivery.fate, devices);
+        let judgement = policy::judge(&send_report.result, devices);
         let together = suspect::refusal(&judgement, true).map(|_| Standing::default());
         settle(
             &claim(devices),
-            &delivery,
+            &send_report,
             judgement,
             together,
             Timestamp(1000),
@@ -278,8 +278,8 @@ mod tests {
         )
     }
 
-    fn answer(code: i64, elements: &[Option<i64>]) -> Fate {
-        Fate::Answered(Answer {
+    fn answer(code: i64, elements: &[Option<i64>]) -> SendResult {
+        SendResult::Answered(Answer {
             http_status: 200,
             readable: true,
             code: Some(code),
@@ -400,7 +400,7 @@ mod tests {
         };
         let RequestEnd::Sent {
             error, http_status, ..
-        } = settled(1, Fate::Unsent(unsent)).end
+        } = settled(1, SendResult::Unsent(unsent)).end
         else {
             panic!("a settled request has an end")
         };

@@ -14,8 +14,8 @@ use tokio::{sync::watch, time::Instant};
 use super::Stop;
 use crate::{
     clock::Clock,
-    gateway::{Historian, Inquiry, Page, Told},
-    model::{Doubt, Fate, TaskId, Trace},
+    gateway::{HistoryClient, HistoryPage, HistoryQuery, HistoryReply},
+    model::{InDoubtTask, SendResult, TaskId, Trace},
     policy::{self, Evidence, Match, Signal, Verdict},
     store::{Adoption, Run, Store, StoreError},
     throttle::{Ceilings, Pacer},
@@ -58,7 +58,7 @@ pub struct Resolver<'s, H> {
 #[derive(Debug)]
 pub struct Resolved {
     /// The task.
-    pub doubt: Doubt,
+    pub doubt: InDoubtTask,
     /// What was found, or why the platform tells nothing of this device.
     pub found: Result<Evidence, String>,
 }
@@ -74,12 +74,12 @@ pub struct Batch {
     pub blocked: u64,
 }
 
-impl<'s, H: Historian> Resolver<'s, H> {
+impl<'s, H: HistoryClient> Resolver<'s, H> {
     /// Begins with the run's first task in doubt.
     pub fn new(
         store: &'s mut Store,
         run: Run,
-        historian: Arc<H>,
+        history_client: Arc<H>,
         options: ResolveOptions,
         clock: Clock,
         stop: watch::Receiver<bool>,
@@ -88,7 +88,7 @@ impl<'s, H: Historian> Resolver<'s, H> {
             store,
             run,
             asker: Asker {
-                historian,
+                history_client,
                 pacer: Pacer::new(
                     Ceilings {
                         requests: options.rate,
@@ -182,29 +182,29 @@ fn adoption(resolved: &Resolved) -> Option<Adoption> {
 /// Asks, at a pace, and again when the platform does not answer.
 #[derive(Debug)]
 struct Asker<H> {
-    historian: Arc<H>,
+    history_client: Arc<H>,
     pacer: Pacer,
     max_outage: Duration,
     stop: watch::Receiver<bool>,
 }
 
-impl<H: Historian> Asker<H> {
+impl<H: HistoryClient> Asker<H> {
     /// What the platform tells of a task's device around the task's sends; the inner error is the platform's refusal to tell it.
     async fn ask(
         &self,
-        doubt: &Doubt,
+        doubt: &InDoubtTask,
         tolerance: Duration,
     ) -> Result<Result<Evidence, String>, Stop> {
         let mut trace = Trace::default();
         for window in policy::spans(doubt, tolerance) {
             for page in 1.. {
-                let inquiry = Inquiry {
+                let query = HistoryQuery {
                     product_key: &doubt.product_key,
                     device_key: &doubt.device_key,
                     window,
                     page,
                 };
-                match self.page(inquiry).await? {
+                match self.page(query).await? {
                     Ok(told) => {
                         trace.downlinks.extend(told.downlinks);
                         if !told.more {
@@ -223,14 +223,14 @@ impl<H: Historian> Asker<H> {
     }
 
     /// One page of a device's history, or the platform's refusal to tell it.
-    async fn page(&self, inquiry: Inquiry<'_>) -> Result<Result<Page, String>, Stop> {
+    async fn page(&self, query: HistoryQuery<'_>) -> Result<Result<HistoryPage, String>, Stop> {
         let mut trouble: Option<Instant> = None;
         let mut failed = 0;
         loop {
             let ask = async {
                 let ticket = self.pacer.token(1).await;
                 let asked_at = Instant::now();
-                let told = self.historian.history(inquiry).await;
+                let told = self.history_client.page(query).await;
                 self.pacer.returned(ticket);
                 (ticket, asked_at, told)
             };
@@ -240,14 +240,14 @@ impl<H: Historian> Asker<H> {
                 () = self.stopped() => return Err(Stop::Signal),
                 asked = ask => asked,
             };
-            let fate = match told {
-                Told::Page(page) => {
+            let result = match told {
+                HistoryReply::Page(page) => {
                     self.pacer.accepted(ticket);
                     return Ok(Ok(page));
                 }
-                Told::Nothing(fate) => fate,
+                HistoryReply::NoPage(result) => result,
             };
-            let (retry_after, reason) = match what_follows(&fate) {
+            let (retry_after, reason) = match what_follows(&result) {
                 Next::Give(refusal) => {
                     self.pacer.silent(ticket);
                     return Ok(Err(refusal));
@@ -319,8 +319,8 @@ enum Next {
 }
 
 /// Judges a question without an answer as a send to one device would be.
-fn what_follows(fate: &Fate) -> Next {
-    let judgement = policy::judge(fate, 1);
+fn what_follows(result: &SendResult) -> Next {
+    let judgement = policy::judge(result, 1);
     let outcome = judgement.devices.into_iter().next().map(|one| one.outcome);
     let (code, message) = match outcome {
         Some(outcome) => (outcome.code, outcome.message),

@@ -9,8 +9,8 @@ use tokio::{
 };
 
 use crate::{
-    gateway::{Delivery, Gateway, Handover, Outgoing},
-    model::{Fate, RequestId, Unsent},
+    gateway::{Gateway, Handover, Outgoing, SendReport},
+    model::{RequestId, SendResult, Unsent},
     throttle::{Pacer, Ticket},
 };
 
@@ -33,7 +33,7 @@ pub(super) enum Report {
         request: RequestId,
         ticket: Ticket,
         started: Instant,
-        delivery: Delivery,
+        send_report: SendReport,
     },
     /// The request was not sent, since the gate closed before it had been handed over, or its time was over.
     Returned(RequestId),
@@ -106,9 +106,9 @@ async fn send<G: Gateway>(
     // A sender that is stopped, as at the end of a drain, leaves nothing behind that goes out later.
     let _withdrawal = WithdrawnWhenDropped(&handover);
     let started = Instant::now();
-    let delivery = tokio::select! {
+    let send_report = tokio::select! {
         biased;
-        delivery = gateway.send(outgoing, handover.clone()) => delivery,
+        send_report = gateway.send(outgoing, handover.clone()) => send_report,
         () = withdrawn(&mut gate, probe, &handover) => {
             pacer.returned(ticket);
             pacer.silent(ticket);
@@ -118,7 +118,7 @@ async fn send<G: Gateway>(
     };
     // Another one may go at once, whenever the writer gets to this one.
     pacer.returned(ticket);
-    let report = if delivery.fate == Fate::Unsent(Unsent::Late) {
+    let report = if send_report.result == SendResult::Unsent(Unsent::Late) {
         pacer.silent(ticket);
         Report::Returned(request)
     } else {
@@ -126,7 +126,7 @@ async fn send<G: Gateway>(
             request,
             ticket,
             started,
-            delivery,
+            send_report,
         }
     };
     let _ = reports.send(report).await;
@@ -154,7 +154,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{Answer, Fate, Payload, Timestamp},
+        model::{Answer, Payload, SendResult, Timestamp},
         throttle::Ceilings,
     };
 
@@ -165,15 +165,15 @@ mod tests {
     }
 
     impl Gateway for Stalling {
-        async fn send(&self, _: Outgoing, handover: Handover) -> Delivery {
+        async fn send(&self, _: Outgoing, handover: Handover) -> SendReport {
             assert!(handover.hand_over());
             self.came.lock().unwrap().push(Instant::now());
             let mut stalls = self.stalls.clone();
             stalls.wait_for(|stalls| !stalls).await.unwrap();
-            Delivery {
+            SendReport {
                 sent_at: Timestamp(0),
                 latency: Duration::ZERO,
-                fate: Fate::Answered(Answer::default()),
+                result: SendResult::Answered(Answer::default()),
             }
         }
     }

@@ -422,10 +422,10 @@ impl<'j, 's> Writer<'j, 's> {
                 request,
                 ticket,
                 started,
-                delivery,
+                send_report,
             } => {
                 self.full = false;
-                self.done(request, (ticket, started), &delivery)
+                self.done(request, (ticket, started), &send_report)
             }
         }
     }

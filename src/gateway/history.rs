@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::lenient::{self, Field};
-use crate::model::{Downlink, Fate, Ticket, Timestamp, Window};
+use crate::model::{Downlink, SendResult, Ticket, TimeRange, Timestamp};
 
 /// The path of the call (platform notes, "Delivery of a command").
 pub(super) const HISTORY_PATH: &str = "/v2/quecdatastorage/r1/openapi/device/data/history";
@@ -17,20 +17,20 @@ const DOWNLINK: &str = "2";
 
 /// A question about one device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Inquiry<'a> {
+pub struct HistoryQuery<'a> {
     /// Its product.
     pub product_key: &'a str,
     /// Its key.
     pub device_key: &'a str,
     /// The time asked about.
-    pub window: Window,
+    pub window: TimeRange,
     /// Which page, from 1.
     pub page: u32,
 }
 
-impl Inquiry<'_> {
+impl HistoryQuery<'_> {
     /// The parameters of the query; times in milliseconds, the names as the vendor spells them.
-    pub(super) fn query(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn parameters(&self) -> Vec<(&'static str, String)> {
         vec![
             ("productKey", self.product_key.to_owned()),
             ("deviceKey", self.device_key.to_owned()),
@@ -45,16 +45,16 @@ impl Inquiry<'_> {
 
 /// What the platform said to a question.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Told {
+pub enum HistoryReply {
     /// One page of the history.
-    Page(Page),
+    Page(HistoryPage),
     /// No history, and why. Nothing has been changed by asking, whatever it is.
-    Nothing(Fate),
+    NoPage(SendResult),
 }
 
 /// One page of a device's history.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Page {
+pub struct HistoryPage {
     /// The entries.
     pub downlinks: Vec<Downlink>,
     /// Whether another page follows.
@@ -62,7 +62,7 @@ pub struct Page {
 }
 
 /// Reads the `page`th page from a reply that has code 200. What is no entry at all becomes one that tells nothing, since it may be any.
-pub(super) fn read(body: &[u8], page: u32) -> Page {
+pub(super) fn read(body: &[u8], page: u32) -> HistoryPage {
     let text = String::from_utf8_lossy(body);
     let (mut data, mut pages, mut page_size) = (None, None, None);
     lenient::fields(
@@ -88,7 +88,7 @@ pub(super) fn read(body: &[u8], page: u32) -> Page {
         .and_then(|size| usize::try_from(size).ok())
         .filter(|size| *size > 0)
         .unwrap_or(PAGE_SIZE);
-    Page {
+    HistoryPage {
         more: match pages {
             Some(pages) => i64::from(page) < pages,
             None => downlinks.len() >= full,
@@ -133,7 +133,7 @@ mod tests {
 
     use super::*;
 
-    fn page(body: &Value) -> Page {
+    fn page(body: &Value) -> HistoryPage {
         read(body.to_string().as_bytes(), 1)
     }
 
@@ -171,7 +171,10 @@ mod tests {
             assert_eq!(read.downlinks, [Downlink::default()], "{entry}");
         }
         for data in [json!(null), json!([]), json!("text")] {
-            assert_eq!(page(&json!({"code": 200, "data": data})), Page::default());
+            assert_eq!(
+                page(&json!({"code": 200, "data": data})),
+                HistoryPage::default()
+            );
         }
     }
 
@@ -188,16 +191,16 @@ mod tests {
 
     #[test]
     fn the_question_is_spelt_as_the_vendor_does() {
-        let inquiry = Inquiry {
+        let query = HistoryQuery {
             product_key: "PK",
             device_key: "A&B",
-            window: Window {
+            window: TimeRange {
                 from: Timestamp(1),
                 to: Timestamp(2),
             },
             page: 3,
         };
-        let query = inquiry.query();
+        let query = query.parameters();
         assert_eq!(
             query
                 .iter()

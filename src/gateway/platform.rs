@@ -6,8 +6,8 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use secrecy::ExposeSecret;
 
 use super::{
-    BaseUrl, Credentials, Delivery, Gateway, GatewayError, Handover, Historian, Inquiry, Outgoing,
-    Proxy, Told, history,
+    BaseUrl, Credentials, Gateway, GatewayError, Handover, HistoryClient, HistoryQuery,
+    HistoryReply, Outgoing, Proxy, SendReport, history,
     login::{self, Login},
     reply,
     session::{Session, Token},
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     budget::Budget,
     clock::Clock,
-    model::{Answer, Fate, Language, Unsent},
+    model::{Answer, Language, SendResult, Unsent},
 };
 
 /// Where and how requests are sent.
@@ -127,7 +127,7 @@ impl Platform {
         body: Vec<u8>,
         request: &Outgoing,
         handover: &Handover,
-    ) -> Fate {
+    ) -> SendResult {
         let post = self
             .transport
             .post(self.send_url.clone())
@@ -136,48 +136,48 @@ impl Platform {
         match self.transport.send(post, body, handover).await {
             // From somebody in between, who has given up the request before all of it was there.
             Ok(reply) if reply.is_early && matches!(reply.status, 408 | 500..=502 | 504..=599) => {
-                Fate::Unsent(Unsent::Unreachable {
+                SendResult::Unsent(Unsent::Unreachable {
                     error: format!("HTTP {} before the request was sent whole", reply.status),
                     retry_after: reply.retry_after,
                 })
             }
             Ok(reply) => {
                 let answer = reply::read(reply.status, reply.retry_after, &reply.body, request);
-                Fate::Answered(self.take_answer(token, answer, &reply, !request.suspect))
+                SendResult::Answered(self.take_answer(token, answer, &reply, !request.suspect))
             }
             Err(failure) => failure.into(),
         }
     }
 
-    async fn ask(&self, token: &Token, inquiry: Inquiry<'_>) -> Told {
-        let query = inquiry.query();
-        let mut query: Vec<(&str, &str)> = query
+    async fn ask(&self, token: &Token, query: HistoryQuery<'_>) -> HistoryReply {
+        let parameters = query.parameters();
+        let mut parameters: Vec<(&str, &str)> = parameters
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
-        query.push(("language", self.language.name()));
+        parameters.push(("language", self.language.name()));
         let url = self
             .transport
             .base_url()
-            .endpoint(history::HISTORY_PATH, &query);
+            .endpoint(history::HISTORY_PATH, &parameters);
         let get = self
             .transport
             .get(url)
             .header(AUTHORIZATION, token.authorization.clone());
         let reply = match self.transport.ask(get).await {
             Ok(reply) => reply,
-            Err(failure) => return Told::Nothing(failure.into()),
+            Err(failure) => return HistoryReply::NoPage(failure.into()),
         };
         let answer = reply::read_whole(reply.status, reply.retry_after, &reply.body);
         let answer = self.take_answer(token, answer, &reply, true);
         if answer.code == Some(200) && (200..300).contains(&reply.status) {
-            let mut page = history::read(&reply.body, inquiry.page);
+            let mut page = history::read(&reply.body, query.page);
             for downlink in &mut page.downlinks {
                 self.transport.scrubber().ticket(&mut downlink.ticket);
             }
-            Told::Page(page)
+            HistoryReply::Page(page)
         } else {
-            Told::Nothing(Fate::Answered(answer))
+            HistoryReply::NoPage(SendResult::Answered(answer))
         }
     }
 
@@ -204,10 +204,10 @@ impl Platform {
     /// Tells the session what an answer says of the token it was asked with, if a refusal of it `speaks` for the token.
     fn learn_of_token(&self, token: &Token, answer: &Answer, speaks: bool) {
         match verdict(answer) {
-            Some(Verdict::Accepted) => self.session.accepted(token),
+            Some(TokenVerdict::Accepted) => self.session.accepted(token),
             // Refused again and again while others are not, it is the request and not its token.
-            Some(Verdict::Refused) if !speaks => {}
-            Some(Verdict::Refused) => {
+            Some(TokenVerdict::Refused) if !speaks => {}
+            Some(TokenVerdict::Refused) => {
                 let code = answer.code.unwrap_or_else(|| answer.http_status.into());
                 let words = answer.message.as_deref().unwrap_or("no reason given");
                 self.session
@@ -219,10 +219,10 @@ impl Platform {
 }
 
 impl Gateway for Platform {
-    async fn send(&self, request: Outgoing, handover: Handover) -> Delivery {
+    async fn send(&self, request: Outgoing, handover: Handover) -> SendReport {
         let mut sent_at = self.clock.now();
         let mut start = Instant::now();
-        let fate = match (wire::encode(&request), self.session.token(sent_at).await) {
+        let result = match (wire::encode(&request), self.session.token(sent_at).await) {
             (Ok(body), Ok(token)) => {
                 // The wait for a token is none of the request's.
                 sent_at = self.clock.now();
@@ -230,34 +230,34 @@ impl Gateway for Platform {
                 // But it may have been long.
                 let not_after = request.not_after;
                 if not_after.is_some_and(|end| self.clock.has_passed(end)) {
-                    Fate::Unsent(Unsent::Late)
+                    SendResult::Unsent(Unsent::Late)
                 } else {
                     self.post(&token, body, &request, &handover).await
                 }
             }
-            (_, Err(unsent)) => Fate::Unsent(unsent),
-            (Err(error), Ok(_)) => Fate::Unsent(Unsent::Refused {
+            (_, Err(unsent)) => SendResult::Unsent(unsent),
+            (Err(error), Ok(_)) => SendResult::Unsent(Unsent::Refused {
                 error: format!("the payload's extendPara is not JSON: {error}"),
             }),
         };
-        Delivery {
+        SendReport {
             sent_at,
             latency: start.elapsed(),
-            fate,
+            result,
         }
     }
 }
 
-impl Historian for Platform {
-    async fn history(&self, inquiry: Inquiry<'_>) -> Told {
+impl HistoryClient for Platform {
+    async fn page(&self, query: HistoryQuery<'_>) -> HistoryReply {
         match self.session.token(self.clock.now()).await {
-            Ok(token) => self.ask(&token, inquiry).await,
-            Err(unsent) => Told::Nothing(Fate::Unsent(unsent)),
+            Ok(token) => self.ask(&token, query).await,
+            Err(unsent) => HistoryReply::NoPage(SendResult::Unsent(unsent)),
         }
     }
 }
 
-impl From<Failure> for Fate {
+impl From<Failure> for SendResult {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Unsendable(error) | Failure::Refused(error) => {
@@ -281,16 +281,16 @@ impl From<Failure> for Fate {
 
 /// What an answer proves about the token.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+enum TokenVerdict {
     Accepted,
     Refused,
 }
 
 /// Whether an answer proves that the token was taken, or refused. Nothing is proved by an answer that could come from in front of the
 /// check, as an overload's or a proxy's.
-fn verdict(answer: &Answer) -> Option<Verdict> {
+fn verdict(answer: &Answer) -> Option<TokenVerdict> {
     if answer.http_status == 401 || matches!(answer.code, Some(401 | 91001 | 91004)) {
-        return Some(Verdict::Refused);
+        return Some(TokenVerdict::Refused);
     }
     let reached_devices = answer
         .elements
@@ -302,7 +302,7 @@ fn verdict(answer: &Answer) -> Option<Verdict> {
             Some(_) => true,
             None => element.ticket.is_some(),
         });
-    (reached_devices || matches!(answer.code, Some(200 | 201))).then_some(Verdict::Accepted)
+    (reached_devices || matches!(answer.code, Some(200 | 201))).then_some(TokenVerdict::Accepted)
 }
 
 #[cfg(test)]

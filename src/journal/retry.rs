@@ -1,6 +1,6 @@
 //! A retry: what of a run is sent again, and what is left out of it.
 
-use super::staleness::{Fate, Leave, Line, fates};
+use super::staleness::{Leave, Line, RetryDecision, retry_decisions};
 use crate::{
     model::{TaskFilter, TaskId, Timestamp},
     store::{DeviceTask, RetryDraft, Run, Store, StoreError},
@@ -90,25 +90,25 @@ fn decide_device(
             services: &task.services,
         })
         .collect();
-    let decided = fates(&lines, leave);
+    let decided = retry_decisions(&lines, leave);
     // What would be left out if nobody insisted is told all the same.
-    let by_rule = fates(
+    let by_rule = retry_decisions(
         &lines,
         Leave {
             stale: false,
             ..leave
         },
     );
-    for ((task, fate), rule) in device.iter().zip(&decided).zip(&by_rule) {
-        if *rule == Fate::Stale {
+    for ((task, decision), rule) in device.iter().zip(&decided).zip(&by_rule) {
+        if *rule == RetryDecision::Stale {
             plan.stale += 1;
             plan.example.get_or_insert_with(|| task.device_key.clone());
         }
-        if *fate == Fate::Waits {
+        if *decision == RetryDecision::Waits {
             plan.waiting += 1;
         }
         // What goes along was taken along when the draft was made; it goes only when its blocker does.
-        if !matches!(fate, Fate::Sent | Fate::Along) {
+        if !matches!(decision, RetryDecision::Sent | RetryDecision::Along) {
             left_out.push(task.task);
         }
     }

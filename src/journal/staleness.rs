@@ -37,7 +37,7 @@ pub(crate) struct Line<'a> {
 
 /// What becomes of a task in a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum RetryDecision {
     /// Nothing: it is not asked for, or has nothing to be sent again.
     Stays,
     /// It is sent again.
@@ -51,8 +51,8 @@ pub(crate) enum Fate {
 }
 
 /// Decides for all tasks of one device in one run, in the order of the manifest.
-pub(crate) fn fates(lines: &[Line<'_>], leave: Leave) -> Vec<Fate> {
-    let mut fates = Vec::with_capacity(lines.len());
+pub(crate) fn retry_decisions(lines: &[Line<'_>], leave: Leave) -> Vec<RetryDecision> {
+    let mut decisions = Vec::with_capacity(lines.len());
     // Whether the task before has not succeeded and is not sent again.
     let mut in_the_way = false;
     // Whether the task before is sent again.
@@ -60,33 +60,33 @@ pub(crate) fn fates(lines: &[Line<'_>], leave: Leave) -> Vec<Fate> {
     for (place, line) in lines.iter().enumerate() {
         let Some((state, class)) = line.ended else {
             (in_the_way, goes) = (false, false);
-            fates.push(Fate::Stays);
+            decisions.push(RetryDecision::Stays);
             continue;
         };
         // A duplicate was never to be sent, and stands for nothing.
         if state == TaskState::Skipped {
-            fates.push(Fate::Stays);
+            decisions.push(RetryDecision::Stays);
             continue;
         }
         let has_failed = matches!(state, TaskState::Failed | TaskState::InDoubt);
         let was_blocked = class == Some(Class::Blocked);
         let along = was_blocked && goes && !line.wanted;
-        let fate = if !has_failed || !(line.wanted || along) {
-            Fate::Stays
+        let decision = if !has_failed || !(line.wanted || along) {
+            RetryDecision::Stays
         } else if !leave.stale && (line.overtaken || is_overtaken(line, &lines[place + 1..])) {
-            Fate::Stale
+            RetryDecision::Stale
         } else if was_blocked && in_the_way && leave.after_failure == AfterFailure::Block {
-            Fate::Waits
+            RetryDecision::Waits
         } else if along {
-            Fate::Along
+            RetryDecision::Along
         } else {
-            Fate::Sent
+            RetryDecision::Sent
         };
-        goes = matches!(fate, Fate::Sent | Fate::Along);
+        goes = matches!(decision, RetryDecision::Sent | RetryDecision::Along);
         in_the_way = has_failed && !goes;
-        fates.push(fate);
+        decisions.push(decision);
     }
-    fates
+    decisions
 }
 
 /// Whether the device has accepted one of the line's services from a later line.
@@ -102,7 +102,7 @@ fn is_overtaken(line: &Line<'_>, later: &[Line<'_>]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use Fate::{Along, Sent, Stale, Stays, Waits};
+    use RetryDecision::{Along, Sent, Stale, Stays, Waits};
     use proptest::prelude::*;
 
     use super::*;
@@ -132,8 +132,8 @@ mod tests {
         text.chars().zip(1..).map(line).collect()
     }
 
-    fn decide(text: &str, leave: Leave) -> Vec<Fate> {
-        fates(&lines(text, &[Some("fuwu".into())]), leave)
+    fn decide(text: &str, leave: Leave) -> Vec<RetryDecision> {
+        retry_decisions(&lines(text, &[Some("fuwu".into())]), leave)
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
         );
         let boot = [Some("boot".into())];
         let unknown = [None];
-        for (earlier, later, fate) in [
+        for (earlier, later, decision) in [
             (&fuwu[..], &boot[..], Sent),
             (&fuwu, &both, Stale),
             (&both, &boot, Stale),
@@ -204,11 +204,15 @@ mod tests {
         ] {
             let mut device = lines("Fa", earlier);
             device[1].services = later;
-            assert_eq!(fates(&device, RULE)[0], fate, "{earlier:?} {later:?}");
+            assert_eq!(
+                retry_decisions(&device, RULE)[0],
+                decision,
+                "{earlier:?} {later:?}"
+            );
         }
         let mut device = lines("F", &fuwu);
         device[0].overtaken = true;
-        assert_eq!(fates(&device, RULE), [Stale]);
+        assert_eq!(retry_decisions(&device, RULE), [Stale]);
     }
 
     proptest! {
@@ -216,18 +220,18 @@ mod tests {
         /// blocked without what blocked it.
         #[test]
         fn the_order_survives_every_retry(device in "[afdbsAFDBS.]{1,8}") {
-            let fates = decide(&device, RULE);
+            let decisions = decide(&device, RULE);
             let letters: Vec<char> = device.to_ascii_lowercase().chars().collect();
-            for (place, fate) in fates.iter().enumerate() {
-                let goes = |fate: &Fate| matches!(fate, Sent | Along);
-                if !goes(fate) {
+            for (place, decision) in decisions.iter().enumerate() {
+                let goes = |decision: &RetryDecision| matches!(decision, Sent | Along);
+                if !goes(decision) {
                     continue;
                 }
                 prop_assert!("fdb".contains(letters[place]));
                 prop_assert!(!letters[place + 1..].contains(&'a'));
                 let before = (0..place).rev().find(|earlier| letters[*earlier] != 's');
                 if let Some(before) = before && letters[place] == 'b' {
-                    prop_assert!(goes(&fates[before]) || "a.".contains(letters[before]));
+                    prop_assert!(goes(&decisions[before]) || "a.".contains(letters[before]));
                 }
             }
         }

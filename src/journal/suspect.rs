@@ -138,7 +138,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{Answer, Fate, Unsent},
+        model::{Answer, SendResult, Unsent},
         policy::judge,
     };
 
@@ -239,7 +239,7 @@ mod tests {
                 code,
                 ..Answer::default()
             };
-            refusal(&judge(&Fate::Answered(answer), 2), true)
+            refusal(&judge(&SendResult::Answered(answer), 2), true)
         };
         for (status, code) in [
             (200, Some(70000)),
@@ -266,7 +266,7 @@ mod tests {
         for (status, code) in [(200, Some(50005)), (200, Some(61002)), (400, None)] {
             assert_eq!(of(status, code), None, "{status} {code:?}");
         }
-        let unsent = Fate::Unsent(Unsent::Credentials { error: "no".into() });
+        let unsent = SendResult::Unsent(Unsent::Credentials { error: "no".into() });
         assert_eq!(refusal(&judge(&unsent, 2), false), None);
     }
 

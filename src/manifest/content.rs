@@ -1,6 +1,6 @@
 //! What content is that is no manifest, by its first bytes: named for what it is, with the way to make a manifest of it.
 
-use super::Problem;
+use super::FileErrorKind;
 
 /// As much of the beginning as is looked at.
 pub(super) const HEAD: usize = 4096;
@@ -14,22 +14,22 @@ pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
 }
 
 /// Why text that begins so cannot be read as a manifest, whatever its name; nothing when it may be one.
-pub(super) fn refuse(head: &[u8]) -> Option<Problem> {
-    if let Some(problem) = foreign(head) {
-        return Some(problem);
+pub(super) fn refuse(head: &[u8]) -> Option<FileErrorKind> {
+    if let Some(kind) = foreign(head) {
+        return Some(kind);
     }
     if let Some(encoding) = wide_encoding(head) {
-        return Some(Problem::Encoding(encoding));
+        return Some(FileErrorKind::Encoding(encoding));
     }
     let first_line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
     if first_line.contains(&0) {
-        return Some(Problem::Binary);
+        return Some(FileErrorKind::Binary);
     }
     let text = without_mark(head).trim_ascii_start();
     separator_line(text)
-        .map(Problem::SeparatorLine)
-        .or_else(|| is_json_array(text).then_some(Problem::JsonArray))
-        .or_else(|| is_results(text).then_some(Problem::Results))
+        .map(FileErrorKind::SeparatorLine)
+        .or_else(|| is_json_array(text).then_some(FileErrorKind::JsonArray))
+        .or_else(|| is_results(text).then_some(FileErrorKind::Results))
 }
 
 /// Columns of results that together stand in no manifest.
@@ -99,8 +99,8 @@ const DOWNLOAD: &str =
     "if it was downloaded, it is perhaps a login or an error page; look into it and fetch it again";
 
 /// Another format than text.
-pub(super) fn foreign(head: &[u8]) -> Option<Problem> {
-    named(head).map(|(what, way)| Problem::Foreign { what, way })
+pub(super) fn foreign(head: &[u8]) -> Option<FileErrorKind> {
+    named(head).map(|(what, way)| FileErrorKind::Foreign { what, way })
 }
 
 fn named(head: &[u8]) -> Option<(&'static str, &'static str)> {
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     fn refusal(head: &[u8]) -> String {
-        refuse(head).map_or_else(String::new, |problem| problem.to_string())
+        refuse(head).map_or_else(String::new, |kind| kind.to_string())
     }
 
     #[test]
@@ -197,7 +197,7 @@ mod tests {
             r#"{"run":1,"name":"n","line":2,"device_key":"A","state":"failed","class":"offline","ticket":null,"attempts":1,"request_id":1}"#
                 .to_owned(),
         ] {
-            assert!(matches!(refuse(head.as_bytes()), Some(Problem::Results)), "{head}");
+            assert!(matches!(refuse(head.as_bytes()), Some(FileErrorKind::Results)), "{head}");
         }
         for head in [
             "device_key,run,state,class,code\nA,1,failed,offline,61002\n",

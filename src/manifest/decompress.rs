@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Read};
 
 use flate2::bufread::GzDecoder;
 
-use super::Problem;
+use super::FileErrorKind;
 
 /// Reads gzip members, one after the other, and the zeros with which tapes and block devices fill up the last block.
 pub(super) struct Gunzip<R> {
@@ -49,7 +49,7 @@ fn another_member(input: &mut impl BufRead) -> io::Result<bool> {
             bytes => {
                 let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
                 if zeros < bytes.len() {
-                    return Err(io::Error::other(Problem::Trailing("gzip")));
+                    return Err(io::Error::other(FileErrorKind::Trailing("gzip")));
                 }
                 padded = true;
                 input.consume(zeros);
@@ -93,7 +93,7 @@ impl<R: BufRead> Read for Unzstd<R> {
         if let Some(room) = &mut self.room {
             *room = room
                 .checked_sub(length as u64)
-                .ok_or_else(|| io::Error::other(Problem::LongWindow))?;
+                .ok_or_else(|| io::Error::other(FileErrorKind::LongWindow))?;
         }
         Ok(length)
     }
@@ -119,15 +119,15 @@ fn told(format: &'static str, error: io::Error) -> io::Error {
         || error.kind() == io::ErrorKind::UnexpectedEof
         || error
             .get_ref()
-            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Problem>)
+            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<FileErrorKind>)
     {
         error
     } else if text.contains("Unknown frame descriptor") {
-        io::Error::other(Problem::Trailing(format))
+        io::Error::other(FileErrorKind::Trailing(format))
     } else if text.contains("too much memory") {
-        io::Error::other(Problem::LongWindow)
+        io::Error::other(FileErrorKind::LongWindow)
     } else {
-        io::Error::other(Problem::Damaged(format, text))
+        io::Error::other(FileErrorKind::Damaged(format, text))
     }
 }
 
@@ -155,7 +155,7 @@ mod tests {
         reader
             .read_to_end(&mut text)
             .map(|_| text)
-            .map_err(|error| Problem::from(error).to_string())
+            .map_err(|error| FileErrorKind::from(error).to_string())
     }
 
     fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, String> {

@@ -2,12 +2,12 @@
 
 use std::{borrow::Cow, io::BufRead};
 
-use crate::model::{Mistake, Row, RowError};
+use crate::model::{BadRow, Row, RowError};
 
 use super::{
-    Entry, Fault, Faults, Problem, cell,
+    Entry, FileError, FileErrorKind, FileErrors, cell,
     column::{Column, Field},
-    draft::{Draft, Flaw, Flaws, Place},
+    draft::{CellError, CellErrors, Draft, Place},
     encode::{Encoder, parameter_text},
     header::Header,
     labels::Labels,
@@ -30,7 +30,7 @@ impl<R: BufRead> Delimited<R> {
         mut input: R,
         delimiter: Option<u8>,
         encoder: Encoder,
-    ) -> Result<Self, Faults> {
+    ) -> Result<Self, FileErrors> {
         let header = Header::read(&mut input, delimiter)?;
         Ok(Self {
             records: Records::new(input, header.delimiter, header.next_line),
@@ -40,12 +40,12 @@ impl<R: BufRead> Delimited<R> {
     }
 
     /// The next entry, or nothing at the end.
-    pub(super) fn read(&mut self) -> Result<Option<Entry>, Fault> {
+    pub(super) fn read(&mut self) -> Result<Option<Entry>, FileError> {
         loop {
             let record = match self.records.read() {
                 Ok(Some(record)) => record,
                 Ok(None) => return Ok(None),
-                Err(fault) => return Err(self.layout.with_column_name(fault)),
+                Err(error) => return Err(self.layout.with_column_name(error)),
             };
             // Spreadsheets leave rows behind that consist of delimiters only; such a row says no more than a blank line.
             if !record.is_blank() {
@@ -101,36 +101,40 @@ impl Layout {
         }
     }
 
-    fn entry(&mut self, record: &Record<'_>) -> Result<Entry, Fault> {
-        let mut flaws = Flaws::default();
-        if let Some(row) = self.row(record, &mut flaws)? {
+    fn entry(&mut self, record: &Record<'_>) -> Result<Entry, FileError> {
+        let mut errors = CellErrors::default();
+        if let Some(row) = self.row(record, &mut errors)? {
             return Ok(Entry::Row(row));
         }
         let key = self.header.device_key;
         // With fields missing or to spare only the first one is surely what its column says.
         let readable = record.len() == self.meanings.len() || key == 0;
         let device_key = record.field(key).filter(|_| readable);
-        Ok(Entry::Bad(RowError {
+        Ok(Entry::Bad(BadRow {
             line: record.line,
             device_key: device_key.unwrap_or_default().into(),
-            mistakes: flaws
+            errors: errors
                 .into_iter()
-                .map(|flaw| Mistake {
-                    column: self.column_name(&flaw.place),
-                    reason: flaw.reason.into(),
+                .map(|error| RowError {
+                    column: self.column_name(&error.place),
+                    reason: error.reason.into(),
                 })
                 .collect(),
         }))
     }
 
-    /// The row of a record; nothing when anything is wrong with it, which is then among `flaws`.
-    fn row(&mut self, record: &Record<'_>, flaws: &mut Flaws) -> Result<Option<Row>, Fault> {
-        if let Some(flaw) = self.joined(record)? {
-            flaws.push(flaw);
+    /// The row of a record; nothing when anything is wrong with it, which is then among `errors`.
+    fn row(
+        &mut self,
+        record: &Record<'_>,
+        errors: &mut CellErrors,
+    ) -> Result<Option<Row>, FileError> {
+        if let Some(error) = self.joined(record)? {
+            errors.push(error);
             return Ok(None);
         }
         if let Some((place, stray)) = record.stray_quote() {
-            flaws.push(Flaw::named(&self.place_name(place), stray.to_string()));
+            errors.push(CellError::named(&self.place_name(place), stray.to_string()));
         }
         let (fields, columns) = (record.len(), self.meanings.len());
         if fields != columns {
@@ -139,7 +143,7 @@ impl Layout {
             } else {
                 "put a text that holds a delimiter in quotes, and double the quotes inside it"
             };
-            flaws.push(Flaw::of_row(format!(
+            errors.push(CellError::of_row(format!(
                 "has {fields} fields where the header has {columns}; {why}"
             )));
             return Ok(None);
@@ -155,28 +159,28 @@ impl Layout {
                 Meaning::Field(Field::DeviceKey) => device_key = text,
                 Meaning::Field(Field::Service) | Meaning::Param(_) => {
                     if has_blanks(text) && !record.is_quoted(place) {
-                        flaws.push(Flaw::named(&self.place_name(place), blanks(text)));
+                        errors.push(CellError::named(&self.place_name(place), blanks(text)));
                     }
                     self.memo.add(place, text);
                 }
                 Meaning::Field(_) => self.memo.add(place, text),
                 Meaning::Label(name) => self.labels.push(name, text),
-                Meaning::Nothing => flaws.push(Flaw::named(
+                Meaning::Nothing => errors.push(CellError::named(
                     &(place + 1).to_string(),
                     "the cell is filled, but the header has no name for the column; name it there, or empty the cell",
                 )),
             }
         }
-        flaws.keep(
+        errors.keep(
             cell::check_key(device_key)
                 .and_then(|()| check_meant(device_key))
-                .map_err(|reason| Flaw::of(Field::DeviceKey, reason)),
+                .map_err(|reason| CellError::of(Field::DeviceKey, reason)),
         );
         let payload = self.memo.payload(|| {
-            let draft = draft(&self.meanings, record, flaws);
-            self.encoder.payload(&draft, flaws)
+            let draft = draft(&self.meanings, record, errors);
+            self.encoder.payload(&draft, errors)
         });
-        Ok(flaws.unless_any(payload).map(|payload| Row {
+        Ok(errors.unless_any(payload).map(|payload| Row {
             line: record.line,
             device_key: device_key.into(),
             payload,
@@ -185,10 +189,10 @@ impl Layout {
     }
 
     /// Whether another file begins with this record: its mark or its header stands there.
-    fn joined(&self, record: &Record<'_>) -> Result<Option<Flaw>, Fault> {
+    fn joined(&self, record: &Record<'_>) -> Result<Option<CellError>, FileError> {
         let repeated = self.header.is_repeated_by(record);
         match repeated {
-            Some(Repeated::Same) => Ok(Some(Flaw::of_row(format!(
+            Some(Repeated::Same) => Ok(Some(CellError::of_row(format!(
                 "repeats the header{}: delete the line; if a device is really called so, write its row in JSONL",
                 if record.begins_with_mark() {
                     ", behind a byte order mark (U+FEFF), as when files are joined"
@@ -196,13 +200,13 @@ impl Layout {
                     ", as when files are joined"
                 }
             )))),
-            Some(Repeated::Other) => Err(Fault::at(
+            Some(Repeated::Other) => Err(FileError::at(
                 record.line,
-                Problem::Header(
+                FileErrorKind::Header(
                     "another header with other columns begins here, as when files are joined; push each file for itself".into(),
                 ),
             )),
-            None if record.begins_with_mark() => Ok(Some(Flaw::named(
+            None if record.begins_with_mark() => Ok(Some(CellError::named(
                 &self.place_name(0),
                 "begins with a byte order mark (U+FEFF), as files do when they are joined; delete it; if it belongs to the text, put the field in quotes",
             ))),
@@ -237,21 +241,21 @@ impl Layout {
     }
 
     /// Records know their columns by number only.
-    fn with_column_name(&self, fault: Fault) -> Fault {
+    fn with_column_name(&self, error: FileError) -> FileError {
         let name = |number: &str| {
             let place = number.parse::<usize>().ok()?.checked_sub(1)?;
             let name = self.header.names().get(place)?;
             (!name.is_empty()).then(|| name.clone())
         };
-        Fault {
-            column: fault.column.map(|number| name(&number).unwrap_or(number)),
-            ..fault
+        FileError {
+            column: error.column.map(|number| name(&number).unwrap_or(number)),
+            ..error
         }
     }
 }
 
 /// What a record asks for; a cell that cannot be read keeps its place.
-fn draft<'r>(meanings: &'r [Meaning], record: &Record<'r>, flaws: &mut Flaws) -> Draft<'r> {
+fn draft<'r>(meanings: &'r [Meaning], record: &Record<'r>, errors: &mut CellErrors) -> Draft<'r> {
     let mut draft = Draft::default();
     for (meaning, text) in meanings.iter().zip(record.iter()) {
         match meaning {
@@ -262,14 +266,14 @@ fn draft<'r>(meanings: &'r [Meaning], record: &Record<'r>, flaws: &mut Flaws) ->
                     Field::ProductKey => check_meant(text),
                     _ => Ok(()),
                 };
-                flaws.keep(meant.map_err(|reason| Flaw::of(*field, reason)));
+                errors.keep(meant.map_err(|reason| CellError::of(*field, reason)));
                 draft.set(*field, Value::Text(Cow::Borrowed(text)));
             }
             Meaning::Param(code) => {
                 let value = cell::check_value(text)
                     .and_then(|()| parameter_text(text))
-                    .map_err(|reason| Flaw::of_param(code, reason));
-                let value = flaws.keep(value).unwrap_or(Value::Text(Cow::Borrowed("")));
+                    .map_err(|reason| CellError::of_param(code, reason));
+                let value = errors.keep(value).unwrap_or(Value::Text(Cow::Borrowed("")));
                 draft.params.push((Cow::Borrowed(code), value));
             }
             Meaning::Label(_) | Meaning::Nothing => {}

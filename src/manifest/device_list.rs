@@ -50,8 +50,8 @@ pub fn device_list(path: &Path) -> Result<BTreeSet<String>, DeviceListError> {
         .map_err(named(&file))
 }
 
-fn whole(problem: impl fmt::Display) -> Reason {
-    (None, problem.to_string())
+fn whole(kind: impl fmt::Display) -> Reason {
+    (None, kind.to_string())
 }
 
 fn keys(input: impl Read) -> Result<BTreeSet<String>, Reason> {

@@ -24,13 +24,14 @@ impl<'a> Draft<'a> {
     }
 
     /// The text of the cell of `field`.
-    pub(super) fn text(&self, field: Field) -> Result<Option<&str>, Flaw> {
+    pub(super) fn text(&self, field: Field) -> Result<Option<&str>, CellError> {
         match self.get(field) {
             None => Ok(None),
             Some(Value::Text(text)) => Ok(Some(text)),
-            Some(Value::Json(_)) => {
-                Err(Flaw::of(field, "is an array or object and has to be text"))
-            }
+            Some(Value::Json(_)) => Err(CellError::of(
+                field,
+                "is an array or object and has to be text",
+            )),
         }
     }
 
@@ -39,9 +40,9 @@ impl<'a> Draft<'a> {
         &self,
         field: Field,
         parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, Flaw> {
+    ) -> Result<Option<T>, CellError> {
         self.text(field)?
-            .map(|text| parse(text).map_err(|reason| Flaw::of(field, reason)))
+            .map(|text| parse(text).map_err(|reason| CellError::of(field, reason)))
             .transpose()
     }
 
@@ -55,13 +56,13 @@ impl<'a> Draft<'a> {
 
 /// What is wrong with a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Flaw {
+pub(super) struct CellError {
     pub(super) place: Place,
     /// Lower case, no full stop.
     pub(super) reason: String,
 }
 
-/// Where in a row a flaw is; the reader knows how the file spells it.
+/// Where in a row an error is; the reader knows how the file spells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     /// The row as a whole.
@@ -76,30 +77,30 @@ pub(super) enum Place {
 
 /// Everything that is wrong with a row, as far as it has been read.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Flaws(Vec<Flaw>);
+pub(super) struct CellErrors(Vec<CellError>);
 
-impl Flaws {
-    pub(super) fn push(&mut self, flaw: Flaw) {
-        self.0.push(flaw);
+impl CellErrors {
+    pub(super) fn push(&mut self, error: CellError) {
+        self.0.push(error);
     }
 
-    /// What was read, or nothing after its flaw has been noted.
-    pub(super) fn keep<T>(&mut self, read: Result<T, Flaw>) -> Option<T> {
-        read.map_err(|flaw| self.push(flaw)).ok()
+    /// What was read, or nothing after its error has been noted.
+    pub(super) fn keep<T>(&mut self, read: Result<T, CellError>) -> Option<T> {
+        read.map_err(|error| self.push(error)).ok()
     }
 
-    /// `value`, unless anything is wrong; the flaws then stay here.
+    /// `value`, unless anything is wrong; the errors then stay here.
     pub(super) fn unless_any<T>(&self, value: Option<T>) -> Option<T> {
         value.filter(|_| self.0.is_empty())
     }
 
-    /// The flaws, in the order in which they were found.
-    pub(super) fn into_iter(self) -> impl Iterator<Item = Flaw> {
+    /// The errors, in the order in which they were found.
+    pub(super) fn into_iter(self) -> impl Iterator<Item = CellError> {
         self.0.into_iter()
     }
 }
 
-impl Flaw {
+impl CellError {
     pub(super) fn of_row(reason: impl Into<String>) -> Self {
         Self {
             place: Place::Row,

@@ -8,7 +8,7 @@ use super::{
     Defaults, ManifestError, cell,
     column::Field,
     defaults::flag,
-    draft::{Draft, Flaw, Flaws},
+    draft::{CellError, CellErrors, Draft},
     json,
     wire::{Command, Value},
 };
@@ -42,21 +42,21 @@ impl Encoder {
         Ok(Self { defaults, data })
     }
 
-    /// What a row asks for; nothing when anything is wrong with it, which is then among `flaws`.
-    pub(super) fn payload(&self, draft: &Draft<'_>, flaws: &mut Flaws) -> Option<Payload> {
-        let product_key = flaws.keep(self.product_key(draft));
-        let data = self.data(draft, flaws);
-        let qos = flaws.keep(draft.parsed(Field::Qos, cell::qos));
-        let is_cache = flaws.keep(draft.parsed(Field::IsCache, cell::flag));
-        let cache_time = flaws.keep(draft.parsed(Field::CacheTime, cell::seconds));
-        let is_cover = flaws.keep(draft.parsed(Field::IsCover, cell::flag));
-        let extend_para = flaws.keep(extend_para(draft));
+    /// What a row asks for; nothing when anything is wrong with it, which is then among `errors`.
+    pub(super) fn payload(&self, draft: &Draft<'_>, errors: &mut CellErrors) -> Option<Payload> {
+        let product_key = errors.keep(self.product_key(draft));
+        let data = self.data(draft, errors);
+        let qos = errors.keep(draft.parsed(Field::Qos, cell::qos));
+        let is_cache = errors.keep(draft.parsed(Field::IsCache, cell::flag));
+        let cache_time = errors.keep(draft.parsed(Field::CacheTime, cell::seconds));
+        let is_cover = errors.keep(draft.parsed(Field::IsCover, cell::flag));
+        let extend_para = errors.keep(extend_para(draft));
         // A row that switches the cache off does not want the default's time for it either.
         let default_time = self
             .defaults
             .cache_time
             .filter(|_| is_cache != Some(Some(false)));
-        flaws.unless_any(Some(Payload {
+        errors.unless_any(Some(Payload {
             product_key: product_key?,
             data: data?,
             qos: qos?.or(self.defaults.qos),
@@ -67,37 +67,37 @@ impl Encoder {
         }))
     }
 
-    fn product_key(&self, draft: &Draft<'_>) -> Result<Box<str>, Flaw> {
+    fn product_key(&self, draft: &Draft<'_>) -> Result<Box<str>, CellError> {
         let own = draft.parsed(Field::ProductKey, |key| {
             cell::check_key(key).map(|()| key.into())
         })?;
         match (own, &self.defaults.product_key) {
             (Some(key), _) => Ok(key),
             (None, Some(key)) => Ok(key.as_str().into()),
-            (None, None) => Err(Flaw::of(
+            (None, None) => Err(CellError::of(
                 Field::ProductKey,
                 "the row has no product key: fill the column `product_key` or give `--product-key`",
             )),
         }
     }
 
-    fn data(&self, draft: &Draft<'_>, flaws: &mut Flaws) -> Option<Box<str>> {
-        let service = flaws.keep(draft.text(Field::Service))?;
+    fn data(&self, draft: &Draft<'_>, errors: &mut CellErrors) -> Option<Box<str>> {
+        let service = errors.keep(draft.text(Field::Service))?;
         match (draft.get(Field::Data), service, draft.params.is_empty()) {
-            (None, None, true) => flaws.keep(self.data.clone().ok_or_else(|| {
-                Flaw::of_row(
+            (None, None, true) => errors.keep(self.data.clone().ok_or_else(|| {
+                CellError::of_row(
                     "the row has neither `data` nor `service`: fill one of them or give `--service` or `--data`",
                 )
             })),
-            (Some(data), None, true) => flaws.keep(own_data(data)),
+            (Some(data), None, true) => errors.keep(own_data(data)),
             (Some(_), _, _) => {
-                flaws.push(Flaw::of(
+                errors.push(CellError::of(
                     Field::Data,
                     "`data` excludes `service` and its parameters: leave one of them empty",
                 ));
                 None
             }
-            (None, service, _) => self.command(service, draft, flaws),
+            (None, service, _) => self.command(service, draft, errors),
         }
     }
 
@@ -106,36 +106,39 @@ impl Encoder {
         &self,
         service: Option<&str>,
         draft: &Draft<'_>,
-        flaws: &mut Flaws,
+        errors: &mut CellErrors,
     ) -> Option<Box<str>> {
         let default = self.defaults.service.as_deref();
-        let service = flaws.keep(service.or(default).ok_or_else(|| {
-            Flaw::of(
+        let service = errors.keep(service.or(default).ok_or_else(|| {
+            CellError::of(
                 Field::Service,
                 "the row has parameters and no service: fill the column `service` or give `--service`",
             )
         }))?;
-        flaws.keep(cell::check_code(service).map_err(|reason| Flaw::of(Field::Service, reason)));
+        errors.keep(
+            cell::check_code(service).map_err(|reason| CellError::of(Field::Service, reason)),
+        );
         let defaults: &[_] = if default.is_none_or(|default| default == service) {
             &self.defaults.params
         } else {
             &[]
         };
         let mut command = Command::new(service);
-        let mut add = |code: &str, value: Result<&Value<'_>, Flaw>| {
+        let mut add = |code: &str, value: Result<&Value<'_>, CellError>| {
             let added = value.and_then(|value| {
-                cell::check_code(code).map_err(|reason| Flaw::of_param(code, reason))?;
+                cell::check_code(code).map_err(|reason| CellError::of_param(code, reason))?;
                 command
                     .param(code, value)
-                    .map_err(|unfit| Flaw::of_param(code, unfit.describe(code)))
+                    .map_err(|unfit| CellError::of_param(code, unfit.describe(code)))
             });
-            flaws.keep(added);
+            errors.keep(added);
         };
         for (code, text) in defaults {
             if let Some(own) = draft.param(code) {
                 add(code, Ok(own));
             } else {
-                let value = parameter_text(text).map_err(|reason| Flaw::of_param(code, reason));
+                let value =
+                    parameter_text(text).map_err(|reason| CellError::of_param(code, reason));
                 add(code, value.as_ref().map_err(Clone::clone));
             }
         }
@@ -162,16 +165,16 @@ pub(super) fn parameter_text(text: &str) -> Result<Value<'_>, String> {
     }
 }
 
-fn own_data(data: &Value<'_>) -> Result<Box<str>, Flaw> {
+fn own_data(data: &Value<'_>) -> Result<Box<str>, CellError> {
     match data {
         Value::Text(text) => {
-            cell::wire_string(text).map_err(|reason| Flaw::of(Field::Data, reason))
+            cell::wire_string(text).map_err(|reason| CellError::of(Field::Data, reason))
         }
         Value::Json(raw) => Ok(json::compact(raw.get()).into()),
     }
 }
 
-fn extend_para(draft: &Draft<'_>) -> Result<Option<Box<str>>, Flaw> {
+fn extend_para(draft: &Draft<'_>) -> Result<Option<Box<str>>, CellError> {
     draft
         .get(Field::ExtendPara)
         .map(|value| {
@@ -179,7 +182,7 @@ fn extend_para(draft: &Draft<'_>) -> Result<Option<Box<str>>, Flaw> {
                 Value::Text(text) => text,
                 Value::Json(raw) => raw.get(),
             };
-            cell::object(text).map_err(|reason| Flaw::of(Field::ExtendPara, reason))
+            cell::object(text).map_err(|reason| CellError::of(Field::ExtendPara, reason))
         })
         .transpose()
 }
@@ -202,9 +205,9 @@ mod tests {
 
     fn made(defaults: &Defaults, draft: &Draft<'_>) -> Option<Payload> {
         let encoder = Encoder::new(defaults.clone()).expect("good defaults");
-        let mut flaws = Flaws::default();
-        let payload = encoder.payload(draft, &mut flaws);
-        assert_eq!(payload.is_none(), flaws != Flaws::default());
+        let mut errors = CellErrors::default();
+        let payload = encoder.payload(draft, &mut errors);
+        assert_eq!(payload.is_none(), errors != CellErrors::default());
         payload
     }
 

@@ -1,5 +1,5 @@
 //! What is wrong with a manifest as a whole, or with the flags that stand in for its columns. A single bad row is a
-//! [`RowError`](crate::model::RowError) instead.
+//! [`BadRow`](crate::model::BadRow) instead.
 
 use std::{fmt, io};
 
@@ -15,91 +15,91 @@ pub enum ManifestError {
         reason: String,
     },
     /// The file is at fault.
-    #[error("{file}{faults}")]
+    #[error("{file}{errors}")]
     File {
         /// The file's name as given, or `standard input`.
         file: Box<str>,
         /// Where in the file, and what.
-        faults: Faults,
+        errors: FileErrors,
     },
 }
 
 /// What is wrong with a file, and where.
 #[derive(Debug)]
-pub struct Fault {
-    /// The line, from 1, when the fault belongs to one.
+pub struct FileError {
+    /// The line, from 1, when the error belongs to one.
     pub line: Option<u64>,
     /// The column or JSON field at fault, as the file spells it.
     pub column: Option<Box<str>>,
     /// What is wrong.
-    pub problem: Problem,
+    pub kind: FileErrorKind,
 }
 
-impl Fault {
-    /// A fault that belongs to no line.
-    pub(super) fn whole(problem: Problem) -> Self {
+impl FileError {
+    /// An error that belongs to no line.
+    pub(super) fn whole(kind: FileErrorKind) -> Self {
         Self {
             line: None,
             column: None,
-            problem,
+            kind,
         }
     }
 
-    /// A fault of a line.
-    pub(super) fn at(line: u64, problem: Problem) -> Self {
+    /// An error of a line.
+    pub(super) fn at(line: u64, kind: FileErrorKind) -> Self {
         Self {
             line: Some(line),
             column: None,
-            problem,
+            kind,
         }
     }
 
     /// Names the file.
     pub(super) fn of(self, file: &str) -> ManifestError {
-        Faults::from(self).of(file)
+        FileErrors::from(self).of(file)
     }
 }
 
-/// Everything that makes a file unusable, as far as it was read: one fault, but for a header that has several.
+/// Everything that makes a file unusable, as far as it was read: one error, but for a header that has several.
 #[derive(Debug)]
-pub struct Faults(Vec<Fault>);
+pub struct FileErrors(Vec<FileError>);
 
-impl Faults {
+impl FileErrors {
     /// As many as are told at once.
     const MOST: usize = 20;
 
-    /// The faults of a header; `None` when there are none.
-    pub(super) fn of_header(mut faults: Vec<Fault>) -> Option<Self> {
-        faults.truncate(Self::MOST);
-        (!faults.is_empty()).then_some(Self(faults))
+    /// The errors of a header; `None` when there are none.
+    pub(super) fn of_header(mut errors: Vec<FileError>) -> Option<Self> {
+        errors.truncate(Self::MOST);
+        (!errors.is_empty()).then_some(Self(errors))
     }
 
     /// Names the file.
     pub(super) fn of(self, file: &str) -> ManifestError {
         ManifestError::File {
             file: file.into(),
-            faults: self,
+            errors: self,
         }
     }
 }
 
-impl From<Fault> for Faults {
-    fn from(fault: Fault) -> Self {
-        Self(vec![fault])
+impl From<FileError> for FileErrors {
+    fn from(error: FileError) -> Self {
+        Self(vec![error])
     }
 }
 
-impl fmt::Display for Faults {
-    /// Continues a file name; faults after the first have a line each.
+impl fmt::Display for FileErrors {
+    /// Continues a file name; errors after the first have a line each.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, fault) in self.0.iter().enumerate() {
+        for (place, error) in self.0.iter().enumerate() {
             if place == 0 {
-                write!(f, "{fault}")?;
+                write!(f, "{error}")?;
             } else {
                 write!(
                     f,
                     "\n{}",
-                    fault.to_string().trim_start_matches([',', ':', ' '])
+                    error.to_string().trim_start_matches([',', ':', ' '])
                 )?;
             }
         }
@@ -107,7 +107,7 @@ impl fmt::Display for Faults {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for FileError {
     /// Continues a file name: `, line 7, column note: …`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(line) = self.line {
@@ -116,11 +116,11 @@ impl fmt::Display for Fault {
         if let Some(column) = &self.column {
             write!(f, ", column {column}")?;
         }
-        write!(f, ": {}", self.problem)
+        write!(f, ": {}", self.kind)
     }
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for FileError {
     fn from(error: io::Error) -> Self {
         Self::whole(error.into())
     }
@@ -128,7 +128,7 @@ impl From<io::Error> for Fault {
 
 /// What makes a file unusable.
 #[derive(Debug, thiserror::Error)]
-pub enum Problem {
+pub enum FileErrorKind {
     /// The operating system or the decompressor refused.
     #[error("cannot be read: {0}")]
     Read(String),
@@ -240,10 +240,10 @@ pub enum Problem {
     Header(String),
 }
 
-impl From<io::Error> for Problem {
+impl From<io::Error> for FileErrorKind {
     fn from(error: io::Error) -> Self {
         match error.downcast::<Self>() {
-            Ok(problem) => problem,
+            Ok(kind) => kind,
             // Both decompressors report compressed data that stops early in this way.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Cut,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::Read(format!(

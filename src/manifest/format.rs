@@ -3,7 +3,7 @@
 use std::{io::BufRead, path::Path};
 
 use super::{
-    Problem,
+    FileErrorKind,
     content::{self, BYTE_ORDER_MARK, without_mark},
     header,
     source::Compression,
@@ -67,20 +67,20 @@ impl Format {
     /// The format of what begins with `head`; `named` is the one that the name promises.
     ///
     /// Fails when the content is something else than a manifest, or than the name promises.
-    pub(super) fn of(head: &[u8], named: Option<Self>) -> Result<Self, Problem> {
-        if let Some(problem) = content::refuse(head) {
-            return Err(problem);
+    pub(super) fn of(head: &[u8], named: Option<Self>) -> Result<Self, FileErrorKind> {
+        if let Some(kind) = content::refuse(head) {
+            return Err(kind);
         }
         let found = Self::of_content(head);
         match (named, found) {
             (None, found) => Ok(found),
-            (Some(Self::Delimited(_)), Self::Jsonl) => Err(Problem::OtherFormat {
+            (Some(Self::Delimited(_)), Self::Jsonl) => Err(FileErrorKind::OtherFormat {
                 named: "CSV",
                 found: "JSONL",
                 extension: "jsonl",
             }),
             (Some(Self::Jsonl), Self::Delimited(_)) if header::is_one(without_mark(head)) => {
-                Err(Problem::OtherFormat {
+                Err(FileErrorKind::OtherFormat {
                     named: "JSONL",
                     found: "CSV",
                     extension: "csv",
@@ -101,7 +101,7 @@ impl Format {
 }
 
 /// Passes over a byte order mark.
-pub(super) fn skip_byte_order_mark(stream: &mut impl BufRead) -> Result<(), Problem> {
+pub(super) fn skip_byte_order_mark(stream: &mut impl BufRead) -> Result<(), FileErrorKind> {
     if stream.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
         stream.consume(BYTE_ORDER_MARK.len());
     }
@@ -161,8 +161,8 @@ mod tests {
     #[test]
     fn content_of_the_other_format_is_told() {
         let refusal = |text: &str, named| {
-            let problem = Format::of(text.as_bytes(), Some(named)).expect_err(text);
-            problem.to_string()
+            let kind = Format::of(text.as_bytes(), Some(named)).expect_err(text);
+            kind.to_string()
         };
         assert_eq!(
             refusal("\u{feff}{\"a\":1}", Format::Delimited(None)),

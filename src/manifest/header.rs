@@ -11,7 +11,7 @@ use memchr::{memchr, memchr_iter};
 use crate::model::CodePoint;
 
 use super::{
-    Fault, Faults, Problem, ROW_LIMIT, cell,
+    FileError, FileErrorKind, FileErrors, ROW_LIMIT, cell,
     column::{Column, Field, classify},
     records::{Record, Records},
     repeated::{Edges, Repeated},
@@ -37,12 +37,15 @@ pub(super) struct Header {
 
 impl Header {
     /// Reads the header line; `delimiter` is the one that the file's name tells, when it does.
-    pub(super) fn read(input: &mut impl BufRead, delimiter: Option<u8>) -> Result<Self, Faults> {
+    pub(super) fn read(
+        input: &mut impl BufRead,
+        delimiter: Option<u8>,
+    ) -> Result<Self, FileErrors> {
         let (text, line) = header_text(input)?;
         let delimiter = delimiter.unwrap_or_else(|| DELIMITERS[likeliest(&text).delimiter.0]);
         let mut records = Records::new(&text[..], delimiter, line);
         let Some(record) = records.read()? else {
-            return Err(Fault::whole(Problem::Empty).into());
+            return Err(FileError::whole(FileErrorKind::Empty).into());
         };
         let names: Vec<Box<str>> = record.iter().map(|name| name.trim().into()).collect();
         let quote = record.stray_quote();
@@ -54,18 +57,18 @@ impl Header {
             names,
             device_key: 0,
         };
-        let mut faults = Vec::new();
+        let mut errors = Vec::new();
         if let Some((place, stray)) = quote {
-            faults.push(header.fault(&header.place_name(place), stray.to_string()));
+            errors.push(header.error(&header.place_name(place), stray.to_string()));
         }
-        header.device_key = header.check(&mut faults).unwrap_or_default();
-        if let Some(faults) = Faults::of_header(faults) {
-            return Err(faults);
+        header.device_key = header.check(&mut errors).unwrap_or_default();
+        if let Some(errors) = FileErrors::of_header(errors) {
+            return Err(errors);
         }
         if records.read()?.is_some() {
-            return Err(Fault::at(
+            return Err(FileError::at(
                 line,
-                Problem::Header(
+                FileErrorKind::Header(
                     "the lines end in carriage returns alone; save the file with LF or CRLF".into(),
                 ),
             )
@@ -90,7 +93,7 @@ impl Header {
     }
 
     /// Whether every column has a meaning of its own; gives the place of the device key.
-    fn check(&self, faults: &mut Vec<Fault>) -> Option<usize> {
+    fn check(&self, errors: &mut Vec<FileError>) -> Option<usize> {
         let mut seen = HashMap::new();
         let mut device_key = None;
         let mut meant = false;
@@ -104,7 +107,7 @@ impl Header {
                     meant |= ["`device_key`", "`deviceKey`"]
                         .iter()
                         .any(|key| reason.contains(key));
-                    faults.push(self.fault(name, reason));
+                    errors.push(self.error(name, reason));
                     continue;
                 }
             };
@@ -116,7 +119,7 @@ impl Header {
                 } else {
                     format!("the columns `{other}` and `{name}` mean the same; leave one out")
                 };
-                faults.push(self.fault(name, reason));
+                errors.push(self.error(name, reason));
             }
             let of_jsonl = match column {
                 Column::Known(Field::DeviceKey) => {
@@ -135,11 +138,14 @@ impl Header {
                 }
                 _ => continue,
             };
-            faults.push(self.fault(name, of_jsonl));
+            errors.push(self.error(name, of_jsonl));
         }
         // A name that was perhaps meant to be it has been told.
         if device_key.is_none() && !meant {
-            faults.push(Fault::at(self.line, Problem::Header(self.without_key())));
+            errors.push(FileError::at(
+                self.line,
+                FileErrorKind::Header(self.without_key()),
+            ));
         }
         device_key
     }
@@ -179,11 +185,11 @@ impl Header {
         }
     }
 
-    fn fault(&self, name: &str, reason: impl Into<String>) -> Fault {
-        Fault {
+    fn error(&self, name: &str, reason: impl Into<String>) -> FileError {
+        FileError {
             line: Some(self.line),
             column: Some(cell::shown(name).into()),
-            problem: Problem::Header(reason.into()),
+            kind: FileErrorKind::Header(reason.into()),
         }
     }
 }
@@ -210,17 +216,17 @@ fn column(name: &str) -> Result<Column<'_>, String> {
 /// The header's bytes with its line end, and the line on which it stands.
 ///
 /// Quoted names may hold line ends, so a line with an open quote is continued, unless it makes sense as it is: `5" pipe` opens none.
-fn header_text(input: &mut impl BufRead) -> Result<(Vec<u8>, u64), Fault> {
+fn header_text(input: &mut impl BufRead) -> Result<(Vec<u8>, u64), FileError> {
     let (mut text, mut line) = (Vec::new(), 1);
     loop {
         let room = (ROW_LIMIT - text.len()) as u64 + 1;
         let read = io::Read::take(&mut *input, room).read_until(b'\n', &mut text)?;
         if text.len() > ROW_LIMIT {
-            return Err(Fault::at(line, Problem::RowTooLong));
+            return Err(FileError::at(line, FileErrorKind::RowTooLong));
         }
         let blank = text.iter().all(u8::is_ascii_whitespace);
         if read == 0 && blank {
-            return Err(Fault::whole(Problem::Empty));
+            return Err(FileError::whole(FileErrorKind::Empty));
         }
         if blank {
             text.clear();
@@ -282,7 +288,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Header, String> {
-        Header::read(&mut text.as_bytes(), None).map_err(|fault| fault.to_string())
+        Header::read(&mut text.as_bytes(), None).map_err(|error| error.to_string())
     }
 
     fn refusal(text: &str) -> String {

@@ -7,10 +7,10 @@ use std::{
     vec,
 };
 
-use crate::model::{Mistake, Row, RowError};
+use crate::model::{BadRow, Row, RowError};
 
 use super::{
-    Entry, Fault, Problem, ROW_LIMIT,
+    Entry, FileError, FileErrorKind, ROW_LIMIT,
     column::Classifier,
     encode::Encoder,
     json,
@@ -52,7 +52,7 @@ impl<R: BufRead> Jsonl<R> {
     }
 
     /// The next entry, or nothing at the end.
-    pub(super) fn read(&mut self) -> Result<Option<Entry>, Fault> {
+    pub(super) fn read(&mut self) -> Result<Option<Entry>, FileError> {
         loop {
             if let Some(entry) = self.batch.as_mut().and_then(Iterator::next) {
                 if let Entry::Row(row) = &entry {
@@ -67,13 +67,13 @@ impl<R: BufRead> Jsonl<R> {
                 return Ok(Some(bad(self.line, Box::default(), vec![too_long()])));
             }
             let text = str::from_utf8(&self.text)
-                .map_err(|_| Fault::at(self.line, Problem::NotUtf8))?
+                .map_err(|_| FileError::at(self.line, FileErrorKind::NotUtf8))?
                 .trim_ascii_end();
             if text.is_empty() {
                 continue;
             }
             if mem::take(&mut self.fresh) && goes_on(text, &mut self.input)? {
-                return Err(Fault::at(self.line, Problem::PrettyPrinted));
+                return Err(FileError::at(self.line, FileErrorKind::PrettyPrinted));
             }
             if text.starts_with('\u{feff}') {
                 return Ok(Some(bad(self.line, Box::default(), vec![mark()])));
@@ -91,7 +91,7 @@ impl<R: BufRead> Jsonl<R> {
     }
 
     /// Reads a line into `text`, up to a little more than the limit; gives the line's length.
-    fn read_line(&mut self) -> Result<Option<usize>, Fault> {
+    fn read_line(&mut self) -> Result<Option<usize>, FileError> {
         self.text.clear();
         let length = io::Read::take(&mut self.input, ROW_LIMIT as u64 + 1)
             .read_until(b'\n', &mut self.text)?;
@@ -116,7 +116,7 @@ fn goes_on(text: &str, input: &mut impl BufRead) -> io::Result<bool> {
 struct Batch {
     line: u64,
     devices: vec::IntoIter<Device>,
-    shared: Result<Shared, Vec<Mistake>>,
+    shared: Result<Shared, Vec<RowError>>,
 }
 
 impl Iterator for Batch {
@@ -124,7 +124,7 @@ impl Iterator for Batch {
 
     fn next(&mut self) -> Option<Entry> {
         let device = self.devices.next()?;
-        let mistakes = match (device.mistake, &self.shared) {
+        let errors = match (device.error, &self.shared) {
             (None, Ok(shared)) => {
                 return Some(Entry::Row(Row {
                     line: self.line,
@@ -133,17 +133,17 @@ impl Iterator for Batch {
                     labels: shared.labels.clone(),
                 }));
             }
-            (mistake, shared) => {
+            (error, shared) => {
                 let shared = shared.as_ref().err().into_iter().flatten();
-                mistake.into_iter().chain(shared.cloned()).collect()
+                error.into_iter().chain(shared.cloned()).collect()
             }
         };
-        Some(bad(self.line, device.key, mistakes))
+        Some(bad(self.line, device.key, errors))
     }
 }
 
-fn mark() -> Mistake {
-    Mistake {
+fn mark() -> RowError {
+    RowError {
         column: None,
         reason:
             "begins with a byte order mark (U+FEFF), as files do when they are joined; delete it"
@@ -151,9 +151,9 @@ fn mark() -> Mistake {
     }
 }
 
-fn too_long() -> Mistake {
+fn too_long() -> RowError {
     let limit = ROW_LIMIT >> 20;
-    Mistake {
+    RowError {
         column: None,
         reason: format!(
             "the line is longer than {limit} MiB; spread its devices over several lines"
@@ -162,11 +162,11 @@ fn too_long() -> Mistake {
     }
 }
 
-fn bad(line: u64, device_key: Box<str>, mistakes: Vec<Mistake>) -> Entry {
-    Entry::Bad(RowError {
+fn bad(line: u64, device_key: Box<str>, errors: Vec<RowError>) -> Entry {
+    Entry::Bad(BadRow {
         line,
         device_key,
-        mistakes,
+        errors,
     })
 }
 

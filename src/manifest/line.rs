@@ -4,12 +4,12 @@ use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use serde_json::value::RawValue;
 
-use crate::model::{Mistake, Payload};
+use crate::model::{Payload, RowError};
 
 use super::{
     cell,
     column::{Classifier, Column, Field},
-    draft::{Draft, Flaw, Flaws, Place},
+    draft::{CellError, CellErrors, Draft, Place},
     encode::Encoder,
     json::{self, Json},
     labels::Labels,
@@ -20,7 +20,7 @@ use super::{
 pub(super) struct Line {
     /// The devices; never none, because a line that names no device is a row all the same, and a bad one.
     pub(super) devices: Vec<Device>,
-    pub(super) shared: Result<Shared, Vec<Mistake>>,
+    pub(super) shared: Result<Shared, Vec<RowError>>,
 }
 
 /// What every device of a line gets.
@@ -34,18 +34,18 @@ pub(super) struct Device {
     /// The key as far as it could be read.
     pub(super) key: Box<str>,
     /// What is wrong with it.
-    pub(super) mistake: Option<Mistake>,
+    pub(super) error: Option<RowError>,
 }
 
 impl Line {
     /// A line that nothing can be made of.
-    fn bad(mistakes: Vec<Mistake>) -> Self {
+    fn bad(errors: Vec<RowError>) -> Self {
         Self {
             devices: vec![Device {
                 key: Box::default(),
-                mistake: None,
+                error: None,
             }],
-            shared: Err(mistakes),
+            shared: Err(errors),
         }
     }
 }
@@ -63,7 +63,7 @@ pub(super) fn read(text: &str, encoder: &Encoder, names: &mut Classifier) -> Lin
     let fields = match object(text) {
         Ok(fields) => fields,
         Err(reason) => {
-            return Line::bad(vec![Mistake {
+            return Line::bad(vec![RowError {
                 column: None,
                 reason: reason.into(),
             }]);
@@ -77,27 +77,27 @@ pub(super) fn read(text: &str, encoder: &Encoder, names: &mut Classifier) -> Lin
             raw,
         })
         .collect();
-    let mut flaws = Flaws::default();
+    let mut errors = CellErrors::default();
     let devices = devices(&entries);
-    let shared = shared(&entries, encoder, &mut flaws);
-    let mut mistakes: Vec<_> = flaws
+    let shared = shared(&entries, encoder, &mut errors);
+    let mut errors: Vec<_> = errors
         .into_iter()
-        .map(|flaw| located(&entries, flaw))
+        .map(|error| located(&entries, error))
         .collect();
     match devices {
         Ok(devices) => Line {
             devices,
-            shared: shared.ok_or(mistakes),
+            shared: shared.ok_or(errors),
         },
-        Err(flaw) => {
+        Err(error) => {
             // A misspelt `device_key` is the better thing to say than that there is none.
-            let is_told = |mistake: &Mistake| {
-                mistake.reason.contains("`device_key`") || mistake.reason.contains("`devices`")
+            let is_told = |error: &RowError| {
+                error.reason.contains("`device_key`") || error.reason.contains("`devices`")
             };
-            if !mistakes.iter().any(is_told) {
-                mistakes.insert(0, located(&entries, flaw));
+            if !errors.iter().any(is_told) {
+                errors.insert(0, located(&entries, error));
             }
-            Line::bad(mistakes)
+            Line::bad(errors)
         }
     }
 }
@@ -155,31 +155,31 @@ fn json_of(raw: &RawValue) -> Result<Json<'_>, String> {
     Json::of(raw).map_err(|error| json::describe(&error))
 }
 
-fn devices(entries: &[Entry<'_>]) -> Result<Vec<Device>, Flaw> {
+fn devices(entries: &[Entry<'_>]) -> Result<Vec<Device>, CellError> {
     let find = |field| {
         entries
             .iter()
             .find(|entry| entry.column == Ok(Column::Known(field)) && entry.raw.get() != "null")
     };
     match (find(Field::DeviceKey), find(Field::Devices)) {
-        (Some(_), Some(_)) => Err(Flaw::of(
+        (Some(_), Some(_)) => Err(CellError::of(
             Field::Devices,
             "`devices` excludes `device_key`: leave one out",
         )),
-        (None, None) => Err(Flaw::of(
+        (None, None) => Err(CellError::of(
             Field::DeviceKey,
             "the line names no device: give `device_key` or `devices`",
         )),
         (Some(entry), None) => Ok(vec![device(entry.raw, || entry.name.into())]),
         (None, Some(entry)) => {
             let elements = json::elements(entry.raw).map_err(|_| {
-                Flaw::of(
+                CellError::of(
                     Field::Devices,
                     "has to be an array of device keys, such as `[\"DK1\",\"DK2\"]`",
                 )
             })?;
             if elements.is_empty() {
-                return Err(Flaw::of(
+                return Err(CellError::of(
                     Field::Devices,
                     "is empty; name at least one device",
                 ));
@@ -202,7 +202,7 @@ fn device(raw: &RawValue, column: impl FnOnce() -> Box<str>) -> Device {
     };
     Device {
         key,
-        mistake: reason.map(|reason| Mistake {
+        error: reason.map(|reason| RowError {
             column: Some(column()),
             reason: reason.into(),
         }),
@@ -230,13 +230,13 @@ fn key_text(raw: &RawValue) -> Result<Cow<'_, str>, String> {
     }
 }
 
-/// What every device of a line gets; nothing when anything is wrong with it, which is then among `flaws`.
-fn shared(entries: &[Entry<'_>], encoder: &Encoder, flaws: &mut Flaws) -> Option<Shared> {
+/// What every device of a line gets; nothing when anything is wrong with it, which is then among `errors`.
+fn shared(entries: &[Entry<'_>], encoder: &Encoder, errors: &mut CellErrors) -> Option<Shared> {
     let mut row = Reading::default();
     for entry in entries {
-        row.field(entry, flaws);
+        row.field(entry, errors);
     }
-    let payload = encoder.payload(&row.draft, flaws)?;
+    let payload = encoder.payload(&row.draft, errors)?;
     Some(Shared {
         payload: payload.into(),
         labels: row.labels.finish(),
@@ -254,30 +254,30 @@ struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     /// Takes in one field; null is as good as absent, like an empty cell. A field that cannot be read keeps its place.
-    fn field(&mut self, entry: &Entry<'a>, flaws: &mut Flaws) {
-        let fail = |reason: &str| Flaw::named(entry.name, reason);
-        let Some(column) = flaws.keep(entry.column.as_ref().map_err(|reason| fail(reason))) else {
+    fn field(&mut self, entry: &Entry<'a>, errors: &mut CellErrors) {
+        let fail = |reason: &str| CellError::named(entry.name, reason);
+        let Some(column) = errors.keep(entry.column.as_ref().map_err(|reason| fail(reason))) else {
             return;
         };
         let value = value(entry.raw).map_err(|reason| fail(&reason));
-        let Some(value) = flaws.keep(value).flatten() else {
+        let Some(value) = errors.keep(value).flatten() else {
             return;
         };
         match *column {
             Column::Known(Field::Params) => {
-                for (code, value) in flaws
+                for (code, value) in errors
                     .keep(members(&value).map_err(fail))
                     .unwrap_or_default()
                 {
-                    flaws.keep(self.param(code, value));
+                    errors.keep(self.param(code, value));
                 }
             }
             Column::Known(Field::Labels) => {
-                for (name, value) in flaws
+                for (name, value) in errors
                     .keep(members(&value).map_err(fail))
                     .unwrap_or_default()
                 {
-                    flaws.keep(self.label(name, value));
+                    errors.keep(self.label(name, value));
                 }
             }
             Column::Known(field) => {
@@ -285,47 +285,47 @@ impl<'a> Reading<'a> {
                     Field::ProductKey => key_text(entry.raw).map(drop),
                     _ => Ok(()),
                 };
-                let value = match flaws.keep(text.map_err(|reason| fail(&reason))) {
+                let value = match errors.keep(text.map_err(|reason| fail(&reason))) {
                     Some(()) => value,
                     // One reason is enough.
                     None => Value::Text(Cow::Borrowed("unreadable")),
                 };
                 if self.draft.set(field, value).is_some() {
                     let known = field.name();
-                    flaws.push(fail(&format!(
+                    errors.push(fail(&format!(
                         "`{known}` stands twice in the line, in both spellings; leave one out"
                     )));
                 }
             }
             Column::Param(code) => {
-                flaws.keep(self.param(Cow::Borrowed(code), value));
+                errors.keep(self.param(Cow::Borrowed(code), value));
             }
             Column::Label(name) => {
-                flaws.keep(self.label(Cow::Borrowed(name), value));
+                errors.keep(self.label(Cow::Borrowed(name), value));
             }
         }
     }
 
-    fn param(&mut self, code: Cow<'a, str>, value: Value<'a>) -> Result<(), Flaw> {
+    fn param(&mut self, code: Cow<'a, str>, value: Value<'a>) -> Result<(), CellError> {
         if !self.params_seen.insert(code.clone()) {
-            return Err(Flaw::of_param(&code, "the parameter is given twice"));
+            return Err(CellError::of_param(&code, "the parameter is given twice"));
         }
         self.draft.params.push((code, value));
         Ok(())
     }
 
-    fn label(&mut self, name: Cow<'a, str>, value: Value<'a>) -> Result<(), Flaw> {
+    fn label(&mut self, name: Cow<'a, str>, value: Value<'a>) -> Result<(), CellError> {
         match value {
             Value::Text(text) => self.labels.push(&name, &text),
             Value::Json(_) => {
-                return Err(Flaw::named(
+                return Err(CellError::named(
                     &name,
                     "is no field that fleetpush knows, so it is a label, and a label is text, a number, true or false; leave it out or write it as text",
                 ));
             }
         }
         if self.labels_seen.contains(&name) {
-            return Err(Flaw::named(&name, "the label is given twice"));
+            return Err(CellError::named(&name, "the label is given twice"));
         }
         self.labels_seen.insert(name);
         Ok(())
@@ -358,15 +358,15 @@ fn members<'a>(value: &Value<'a>) -> Result<Vec<(Cow<'a, str>, Value<'a>)>, &'st
         .collect()
 }
 
-/// A flaw with the field as the line spells it.
-fn located(entries: &[Entry<'_>], flaw: Flaw) -> Mistake {
+/// An error with the field as the line spells it.
+fn located(entries: &[Entry<'_>], error: CellError) -> RowError {
     let spelt = |column: Column<'_>| {
         entries
             .iter()
             .find(|entry| entry.column == Ok(column))
             .map(|entry| entry.name.into())
     };
-    let column = match flaw.place {
+    let column = match error.place {
         Place::Row => None,
         Place::Field(field) => {
             Some(spelt(Column::Known(field)).unwrap_or_else(|| field.name().into()))
@@ -376,8 +376,8 @@ fn located(entries: &[Entry<'_>], flaw: Flaw) -> Mistake {
         }
         Place::Named(name) => Some(name),
     };
-    Mistake {
+    RowError {
         column,
-        reason: flaw.reason.into(),
+        reason: error.reason.into(),
     }
 }

@@ -9,7 +9,7 @@ use csv_core::ReadRecordResult;
 use memchr::memchr_iter;
 
 use super::{
-    Fault, Problem, ROW_LIMIT,
+    FileError, FileErrorKind, ROW_LIMIT,
     content::BYTE_ORDER_MARK,
     quotes::{self, Stray},
 };
@@ -104,8 +104,8 @@ impl<R: BufRead> Records<R> {
         }
     }
 
-    /// The next record, or nothing at the end. A fault is final.
-    pub(super) fn read(&mut self) -> Result<Option<Record<'_>>, Fault> {
+    /// The next record, or nothing at the end. An error is final.
+    pub(super) fn read(&mut self) -> Result<Option<Record<'_>>, FileError> {
         self.skip_blank_lines()?;
         let line = self.line;
         let Some((text, fields)) = self.parse(line)? else {
@@ -114,16 +114,16 @@ impl<R: BufRead> Records<R> {
         let several_lines = self.line - line > u64::from(self.raw.ends_with(b"\n"));
         // A quote left open in one row and an ordinary one in a later row swallow all the rows between them without any other sign.
         if several_lines && let Some((field, _)) = quotes::stray(&self.raw, self.delimiter) {
-            return Err(Fault {
+            return Err(FileError {
                 column: Some((field + 1).to_string().into()),
-                ..Fault::at(line, Problem::StrayQuote)
+                ..FileError::at(line, FileErrorKind::StrayQuote)
             });
         }
         let ends = &self.ends[..fields];
-        let text = utf8(&self.fields[..text], ends).map_err(|field| Fault {
+        let text = utf8(&self.fields[..text], ends).map_err(|field| FileError {
             line: Some(line),
             column: Some((field + 1).to_string().into()),
-            problem: Problem::NotUtf8,
+            kind: FileErrorKind::NotUtf8,
         })?;
         Ok(Some(Record {
             line,
@@ -135,7 +135,7 @@ impl<R: BufRead> Records<R> {
     }
 
     /// Goes to the first byte of the next record, so that its line is known before it is parsed.
-    fn skip_blank_lines(&mut self) -> Result<(), Fault> {
+    fn skip_blank_lines(&mut self) -> Result<(), FileError> {
         loop {
             let input = self.input.fill_buf()?;
             let blank = input
@@ -151,7 +151,7 @@ impl<R: BufRead> Records<R> {
     }
 
     /// Parses one record; gives the length of its text and the number of its fields.
-    fn parse(&mut self, line: u64) -> Result<Option<(usize, usize)>, Fault> {
+    fn parse(&mut self, line: u64) -> Result<Option<(usize, usize)>, FileError> {
         self.raw.clear();
         let (mut text, mut fields) = (0, 0);
         loop {
@@ -173,14 +173,14 @@ impl<R: BufRead> Records<R> {
             text += written;
             fields += ended;
             if self.raw.len() > ROW_LIMIT {
-                return Err(Fault::at(line, Problem::RowTooLong));
+                return Err(FileError::at(line, FileErrorKind::RowTooLong));
             }
             match result {
                 ReadRecordResult::Record => return Ok(Some((text, fields))),
                 ReadRecordResult::OutputFull => self.fields.resize(self.fields.len() * 2, 0),
                 ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
                 ReadRecordResult::InputEmpty if at_end => {
-                    return Err(Fault::at(line, Problem::OpenQuote));
+                    return Err(FileError::at(line, FileErrorKind::OpenQuote));
                 }
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::End => return Ok(None),
@@ -220,7 +220,7 @@ mod tests {
         // A tiny buffer puts its border into every place of a record.
         let mut records = Records::new(BufReader::with_capacity(3, bytes), b',', 1);
         let mut all = Vec::new();
-        while let Some(record) = records.read().map_err(|fault| fault.to_string())? {
+        while let Some(record) = records.read().map_err(|error| error.to_string())? {
             let fields = record.iter().map(Into::into).collect();
             all.push((record.line, fields));
         }
@@ -250,8 +250,8 @@ mod tests {
     #[test]
     fn a_quote_that_is_never_closed_is_a_fault() {
         for text in ["a\nb,\"x\nc\n", "\"", "a\n\"b"] {
-            let fault = read(text.as_bytes()).expect_err(text);
-            assert!(fault.contains("never closed"), "{fault}");
+            let error = read(text.as_bytes()).expect_err(text);
+            assert!(error.contains("never closed"), "{error}");
         }
         assert_eq!(lines("a,\"b\""), [1]);
     }
@@ -261,10 +261,10 @@ mod tests {
         let text = "k,note\n1,\"left open\n2,plain\n3,\"quoted\"\n4,x\n";
         assert_eq!(
             read(text.as_bytes()),
-            Err(format!(", line 2, column 2: {}", Problem::StrayQuote))
+            Err(format!(", line 2, column 2: {}", FileErrorKind::StrayQuote))
         );
         // The same at the end of the file, where no line end follows.
-        assert!(read(b"1,\"a\n2,\"b").is_err_and(|fault| fault.contains(", line 1, column 2: ")));
+        assert!(read(b"1,\"a\n2,\"b").is_err_and(|error| error.contains(", line 1, column 2: ")));
         for fine in [
             "1,\"a \"\"b\"\"\nc\"\n",
             "1,5\" pipe,\"a\nb\"\r\n",
@@ -282,9 +282,9 @@ mod tests {
             (b"a\n\xc3,x\n", 1),
             (b"a\nb,\xc3,\xa4\n", 2),
         ] {
-            let fault = read(bytes).expect_err("no text");
+            let error = read(bytes).expect_err("no text");
             let place = format!(", line 2, column {field}: is not UTF-8");
-            assert!(fault.starts_with(&place), "{fault}");
+            assert!(error.starts_with(&place), "{error}");
         }
     }
 
@@ -293,9 +293,9 @@ mod tests {
         let text = format!("a\n\"{}", "x\n".repeat(ROW_LIMIT));
         let mut records = Records::new(text.as_bytes(), b',', 1);
         assert!(records.read().is_ok_and(|record| record.is_some()));
-        let fault = records.read().map(|_| ()).expect_err("a fault");
-        assert!(matches!(fault.problem, Problem::RowTooLong));
-        assert_eq!(fault.line, Some(2));
+        let error = records.read().map(|_| ()).expect_err("a fault");
+        assert!(matches!(error.kind, FileErrorKind::RowTooLong));
+        assert_eq!(error.line, Some(2));
         assert!(records.fields.len() <= 2 * ROW_LIMIT);
     }
 

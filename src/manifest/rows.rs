@@ -2,10 +2,10 @@
 
 use std::io::BufReader;
 
-use crate::model::{Row, RowError};
+use crate::model::{BadRow, Row};
 
 use super::{
-    Fault, ManifestError, Problem, Warning,
+    FileError, FileErrorKind, ManifestError, Warning,
     delimited::Delimited,
     jsonl::Jsonl,
     source::{Stream, Verified},
@@ -17,7 +17,7 @@ pub enum Entry {
     /// A good row for one device.
     Row(Row),
     /// A row that cannot be sent.
-    Bad(RowError),
+    Bad(BadRow),
 }
 
 /// The entries of a manifest, in its order.
@@ -74,19 +74,19 @@ impl Iterator for Rows {
             Reader::Delimited(reader) => reader.read(),
             Reader::Jsonl(reader) => reader.read(),
         };
-        let fault = match read {
+        let error = match read {
             Ok(Some(entry)) => {
                 self.state = State::Reading;
                 return Some(Ok(entry));
             }
-            Ok(None) if self.state == State::Fresh => Fault::whole(Problem::NoRows),
+            Ok(None) if self.state == State::Fresh => FileError::whole(FileErrorKind::NoRows),
             Ok(None) => {
                 self.state = State::Ended;
                 return None;
             }
-            Err(fault) => fault,
+            Err(error) => error,
         };
         self.state = State::Ended;
-        Some(Err(fault.of(&self.file)))
+        Some(Err(error.of(&self.file)))
     }
 }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tempfile::SpooledTempFile;
 
 use super::{
-    Problem, content,
+    FileErrorKind, content,
     decompress::{Gunzip, Unzstd},
 };
 use crate::files::readable;
@@ -41,7 +41,7 @@ pub(super) enum Source {
 
 impl Source {
     /// The file at `path`; what is not a regular file, such as a pipe, is copied.
-    pub(super) fn of_path(path: &Path) -> Result<Self, Problem> {
+    pub(super) fn of_path(path: &Path) -> Result<Self, FileErrorKind> {
         // Before it is opened, too: to open a device can have effects of its own.
         readable(path.metadata()?.file_type())?;
         let file = File::open(path)?;
@@ -55,8 +55,8 @@ impl Source {
     }
 
     /// A copy of `input`.
-    pub(super) fn spool(mut input: impl Read) -> Result<Self, Problem> {
-        let full = |error: io::Error| Problem::Spool(error.to_string());
+    pub(super) fn spool(mut input: impl Read) -> Result<Self, FileErrorKind> {
+        let full = |error: io::Error| FileErrorKind::Spool(error.to_string());
         let mut file = tempfile::spooled_tempfile(IN_MEMORY);
         let mut buffer = vec![0; BUFFER];
         loop {
@@ -78,7 +78,7 @@ impl Source {
     /// Its bytes, uncompressed.
     ///
     /// The content tells the compression; `promised` is the one that the name tells, and not to find it there is an error.
-    pub(super) fn open(&self, promised: Option<Compression>) -> Result<Stream, Problem> {
+    pub(super) fn open(&self, promised: Option<Compression>) -> Result<Stream, FileErrorKind> {
         let raw: Box<dyn Read + Send> = match self {
             Self::File(path) => Box::new(File::open(path)?),
             Self::Spool(file) => Box::new(SpoolReader {
@@ -93,11 +93,11 @@ impl Source {
             && found != Some(promised)
         {
             return Err(if head.is_empty() {
-                Problem::Empty
+                FileErrorKind::Empty
             } else if promised.begins_with(head) {
-                Problem::Cut
+                FileErrorKind::Cut
             } else {
-                content::foreign(head).unwrap_or(Problem::NotCompressed(promised.name()))
+                content::foreign(head).unwrap_or(FileErrorKind::NotCompressed(promised.name()))
             });
         }
         let plain: Box<dyn Read + Send> = match found {
@@ -109,7 +109,7 @@ impl Source {
     }
 
     /// The first uncompressed bytes.
-    pub(super) fn head(&self, promised: Option<Compression>) -> Result<Vec<u8>, Problem> {
+    pub(super) fn head(&self, promised: Option<Compression>) -> Result<Vec<u8>, FileErrorKind> {
         let mut head = Vec::new();
         let stream = self.open(promised)?;
         stream.take(content::HEAD as u64).read_to_end(&mut head)?;
@@ -177,7 +177,7 @@ impl Compression {
 }
 
 /// Hashes all of a stream.
-pub(super) fn hash(mut stream: Stream) -> Result<Hash, Problem> {
+pub(super) fn hash(mut stream: Stream) -> Result<Hash, FileErrorKind> {
     let mut hasher = Sha256::new();
     loop {
         let bytes = stream.fill_buf()?;
@@ -213,7 +213,7 @@ impl<R: Read> Read for Verified<R> {
         self.hasher.update(&buffer[..length]);
         let at_end = length == 0 && !buffer.is_empty();
         if at_end && self.hasher.clone().finalize()[..] != self.expected {
-            return Err(io::Error::other(Problem::Changed));
+            return Err(io::Error::other(FileErrorKind::Changed));
         }
         Ok(length)
     }

@@ -36,18 +36,18 @@ pub struct Row {
 
 /// A manifest row that cannot be sent, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RowError {
+pub struct BadRow {
     /// The line of the manifest on which the row begins, from 1.
     pub line: u64,
     /// The device key of the row, when it could be read; else empty.
     pub device_key: Box<str>,
     /// Everything that is wrong with it; never empty.
-    pub mistakes: Vec<Mistake>,
+    pub errors: Vec<RowError>,
 }
 
 /// One thing that is wrong with a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
+pub struct RowError {
     /// The column or JSON field at fault, when it is one, as the file spells it.
     pub column: Option<Box<str>>,
     /// What is wrong and what to do: lower case, no full stop.
@@ -88,31 +88,31 @@ impl Payload {
     }
 }
 
-impl RowError {
+impl BadRow {
     /// What is wrong, in one line without the line's number.
     pub fn reason(&self) -> String {
-        let mistakes: Vec<_> = self.mistakes.iter().map(Mistake::to_string).collect();
-        mistakes.join("; ")
+        let errors: Vec<_> = self.errors.iter().map(RowError::to_string).collect();
+        errors.join("; ")
     }
 }
 
-impl std::fmt::Display for RowError {
+impl std::fmt::Display for BadRow {
     /// `line 7, column qos: …; column data: …`, or without columns.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "line {}", self.line)?;
-        for (place, mistake) in self.mistakes.iter().enumerate() {
-            let separator = match (place, &mistake.column) {
+        for (place, error) in self.errors.iter().enumerate() {
+            let separator = match (place, &error.column) {
                 (0, Some(_)) => ", ",
                 (0, None) => ": ",
                 _ => "; ",
             };
-            write!(f, "{separator}{mistake}")?;
+            write!(f, "{separator}{error}")?;
         }
         Ok(())
     }
 }
 
-impl std::fmt::Display for Mistake {
+impl std::fmt::Display for RowError {
     /// `column qos: …`, or without the column.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if let Some(column) = &self.column {

@@ -9,7 +9,7 @@ use std::{collections::HashSet, time::Duration};
 
 use serde_json::Value;
 
-use crate::model::{Doubt, Downlink, Ticket, Timestamp, Trace, Window};
+use crate::model::{Downlink, InDoubtTask, Ticket, TimeRange, Timestamp, Trace};
 
 /// What a device's history says of a task in doubt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,8 +87,8 @@ pub enum Verdict {
 }
 
 /// The times to ask the platform about: the task's sends, each widened by the tolerance, overlapping ones as one.
-pub fn spans(doubt: &Doubt, tolerance: Duration) -> Vec<Window> {
-    let mut windows: Vec<Window> = doubt
+pub fn spans(doubt: &InDoubtTask, tolerance: Duration) -> Vec<TimeRange> {
+    let mut windows: Vec<TimeRange> = doubt
         .sends
         .iter()
         .map(|send| send.window.widened(tolerance))
@@ -104,7 +104,7 @@ pub fn spans(doubt: &Doubt, tolerance: Duration) -> Vec<Window> {
 }
 
 /// Weighs a device's history. `tolerance` is how far the platform's clock may be from ours.
-pub fn weigh(doubt: &Doubt, trace: Trace, tolerance: Duration) -> Evidence {
+pub fn weigh(doubt: &InDoubtTask, trace: Trace, tolerance: Duration) -> Evidence {
     let data = serde_json::from_str::<Value>(&doubt.data).ok();
     let mut seen = HashSet::new();
     let entries: Vec<Weighed> = trace
@@ -129,9 +129,14 @@ pub fn weigh(doubt: &Doubt, trace: Trace, tolerance: Duration) -> Evidence {
     Evidence { entries, verdict }
 }
 
-fn how(doubt: &Doubt, data: Option<&Value>, downlink: &Downlink, tolerance: Duration) -> Match {
+fn how(
+    doubt: &InDoubtTask,
+    data: Option<&Value>,
+    downlink: &Downlink,
+    tolerance: Duration,
+) -> Match {
     // Without a time, the entry may lie anywhere in what was asked about.
-    let within = |window: Window| {
+    let within = |window: TimeRange| {
         downlink
             .sent_at
             .is_none_or(|time| window.widened(tolerance).contains(time))
@@ -151,20 +156,19 @@ fn how(doubt: &Doubt, data: Option<&Value>, downlink: &Downlink, tolerance: Dura
         (Some(_), Some(_)) => Match::TimeAndData,
         _ => Match::TimeAlone,
     };
-    let contested = doubt.rivals.iter().any(|rival| {
-        within(rival.window)
+    let contested = doubt.competing.iter().any(|competitor| {
+        within(competitor.window)
             && match &downlink.data {
                 None => true,
-                Some(told) => {
-                    serde_json::from_str::<Value>(&rival.data).map_or(true, |sent| sent == *told)
-                }
+                Some(told) => serde_json::from_str::<Value>(&competitor.data)
+                    .map_or(true, |sent| sent == *told),
             }
     });
     if contested { Match::Contested } else { matches }
 }
 
 /// The last send before the entry, or the first one.
-fn nearest(doubt: &Doubt, downlink: &Downlink) -> usize {
+fn nearest(doubt: &InDoubtTask, downlink: &Downlink) -> usize {
     let Some(time) = downlink.sent_at else {
         return 0;
     };

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::codes;
-use crate::model::{Answer, Class, Element, Fate, Outcome, Unsent};
+use crate::model::{Answer, Class, Element, Outcome, SendResult, Unsent};
 
-/// What a request's fate says.
+/// What a request's result says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
     /// One for each device of the request, in its order.
@@ -14,7 +14,7 @@ pub struct Judgement {
     pub signal: Signal,
 }
 
-/// What a request's fate says of one device.
+/// What a request's result says of one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judged {
     /// Whether the device's own element decided, or the request as a whole.
@@ -32,7 +32,7 @@ pub enum Basis {
     Request,
 }
 
-/// What a request's fate says of the platform as a whole.
+/// What a request's result says of the platform as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
     /// The platform answered: it is there.
@@ -74,11 +74,11 @@ pub enum Signal {
     },
 }
 
-/// Judges the fate of a request to `devices` devices.
-pub fn judge(fate: &Fate, devices: usize) -> Judgement {
-    match fate {
-        Fate::Unsent(unsent) => unsent_judgement(unsent, devices),
-        Fate::Lost { http_status, error } => {
+/// Judges the result of a request to `devices` devices.
+pub fn judge(result: &SendResult, devices: usize) -> Judgement {
+    match result {
+        SendResult::Unsent(unsent) => unsent_judgement(unsent, devices),
+        SendResult::Lost { http_status, error } => {
             let outcome = Outcome {
                 class: Class::InDoubt,
                 code: http_status.map(i64::from),
@@ -95,7 +95,7 @@ pub fn judge(fate: &Fate, devices: usize) -> Judgement {
                 },
             }
         }
-        Fate::Answered(answer) => answer_judgement(answer, devices),
+        SendResult::Answered(answer) => answer_judgement(answer, devices),
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// What the platform says of one device: a ticket, or the code of a refusal.
-pub(super) type Verdict = Result<u64, i64>;
+pub(super) type ElementResult = Result<u64, i64>;
 
 #[derive(Clone, Copy)]
 struct Element<'a> {
@@ -182,7 +182,7 @@ impl Odd {
         text
     }
 
-    fn element<'a>(&self, device_key: &'a str, verdict: Verdict) -> Element<'a> {
+    fn element<'a>(&self, device_key: &'a str, verdict: ElementResult) -> Element<'a> {
         let code = |code| Code {
             form: if self.is(Oddity::CodeUnreadable) {
                 Form::True
@@ -254,7 +254,7 @@ pub(super) fn refusal(code: i64, odd: &Odd) -> Reply {
 /// The reply that tells each device's verdict.
 pub(super) fn verdicts<'a>(
     product_key: &str,
-    verdicts: impl Iterator<Item = (&'a str, Verdict)>,
+    verdicts: impl Iterator<Item = (&'a str, ElementResult)>,
     odd: &Odd,
 ) -> Reply {
     let mut elements: Vec<Element<'a>> = verdicts

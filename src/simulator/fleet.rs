@@ -66,17 +66,17 @@ struct Shard {
 struct History {
     frequency_refused: u32,
     quota_refused: u32,
-    frequency: Window,
-    quota: Window,
+    frequency: CallWindow,
+    quota: CallWindow,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Window {
+struct CallWindow {
     since_ms: i64,
     messages: u32,
 }
 
-impl Window {
+impl CallWindow {
     /// Whether one more message fits.
     fn has_room(&mut self, limit: Option<Limit>, now: Timestamp) -> bool {
         let Some(limit) = limit else { return true };

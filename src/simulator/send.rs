@@ -7,7 +7,7 @@ use super::{
     chance::{Question, hash, mix},
     codes,
     command::Command,
-    elements::{self, Odd, Verdict},
+    elements::{self, ElementResult, Odd},
     fleet::Device,
     platform::{Call, Platform},
     reply::{Reply, ReplyBody},
@@ -240,7 +240,7 @@ impl Received<'_> {
 
         let mut tickets = first_ticket..;
         let told = keys().zip(verdicts).map(|(key, verdict)| {
-            let verdict: Verdict = verdict.map(|()| tickets.next().unwrap_or_default());
+            let verdict: ElementResult = verdict.map(|()| tickets.next().unwrap_or_default());
             (key, verdict)
         });
         elements::verdicts(&command.product_key, told, &odd)

@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{Run, Store, StoreError, bulk::Values, owner::BEGIN, sqlite::bind_ticket};
-use crate::model::{Doubt, DoubtfulSend, Rival, TaskId, Ticket, Timestamp, Window};
+use crate::model::{CompetingSend, InDoubtSend, InDoubtTask, TaskId, Ticket, TimeRange, Timestamp};
 
 /// How long after its claim a request may have been sent whose process ended before it noted when: claims are made for the next moment,
 /// but a request waits for its turn and its reply.
@@ -79,7 +79,7 @@ impl Store {
         run: &Run,
         after: TaskId,
         most: u32,
-    ) -> Result<Vec<Doubt>, StoreError> {
+    ) -> Result<Vec<InDoubtTask>, StoreError> {
         let rows = sqlx::query(
             "SELECT o.task_id, t.line, t.device_key, p.product_key, p.data \
              FROM outcome AS o JOIN task AS t ON t.id = o.task_id JOIN payload AS p ON p.id = t.payload_id \
@@ -93,14 +93,14 @@ impl Store {
         .await?;
         let mut doubts = Vec::with_capacity(rows.len());
         for row in rows {
-            let mut doubt = Doubt {
+            let mut doubt = InDoubtTask {
                 task: TaskId(row.try_get("task_id")?),
                 line: row.try_get("line")?,
                 product_key: row.try_get::<&str, _>("product_key")?.into(),
                 device_key: row.try_get::<&str, _>("device_key")?.into(),
                 data: row.try_get::<&str, _>("data")?.into(),
                 sends: Vec::new(),
-                rivals: Vec::new(),
+                competing: Vec::new(),
                 recorded: HashSet::new(),
             };
             complete(&mut self.connection, run, &mut doubt).await?;
@@ -152,7 +152,7 @@ impl Store {
 async fn complete(
     connection: &mut SqliteConnection,
     run: &Run,
-    doubt: &mut Doubt,
+    doubt: &mut InDoubtTask,
 ) -> Result<(), StoreError> {
     let rows = sqlx::query(UNEXPLAINED)
         .bind(&*doubt.device_key)
@@ -163,12 +163,12 @@ async fn complete(
     for row in rows {
         let window = window(&row)?;
         if row.try_get::<i64, _>("task_id")? == doubt.task.0 {
-            doubt.sends.push(DoubtfulSend {
+            doubt.sends.push(InDoubtSend {
                 attempt: row.try_get("attempt")?,
                 window,
             });
         } else {
-            doubt.rivals.push(Rival {
+            doubt.competing.push(CompetingSend {
                 window,
                 data: row.try_get::<&str, _>("data")?.into(),
             });
@@ -194,13 +194,13 @@ async fn complete(
 }
 
 /// From the beginning of a send to its end, as far as they were noted.
-fn window(row: &SqliteRow) -> Result<Window, StoreError> {
+fn window(row: &SqliteRow) -> Result<TimeRange, StoreError> {
     let claimed_at = Timestamp(row.try_get("claimed_at")?);
     let sent_at: Option<i64> = row.try_get("sent_at")?;
     let latency: Option<i64> = row.try_get("latency_ms")?;
     let finished_at: Option<i64> = row.try_get("finished_at")?;
     Ok(match (sent_at.map(Timestamp), latency) {
-        (Some(from), Some(ms)) => Window {
+        (Some(from), Some(ms)) => TimeRange {
             from,
             to: from.after(Duration::from_millis(ms.unsigned_abs())),
         },
@@ -209,7 +209,7 @@ fn window(row: &SqliteRow) -> Result<Window, StoreError> {
             let latest = from.after(UNNOTED);
             // A process that crashed noted an end only when it was started again, maybe days later.
             let to = finished_at.map_or(latest, |end| Timestamp(end).clamp(from, latest));
-            Window { from, to }
+            TimeRange { from, to }
         }
     })
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     budget::{KEPT, Share, Use},
-    model::{PayloadId, Row, RowError, RunId, Timestamp},
+    model::{BadRow, PayloadId, Row, RunId, Timestamp},
 };
 
 mod group;
@@ -218,7 +218,7 @@ impl Stager<'_> {
     }
 
     /// Takes rows that are wrong: they become failed tasks of the class `invalid`.
-    pub async fn invalid(&mut self, errors: &[RowError], now: Timestamp) -> Result<(), StoreError> {
+    pub async fn invalid(&mut self, errors: &[BadRow], now: Timestamp) -> Result<(), StoreError> {
         let first = self.next_task;
         self.next_task += errors.len() as i64;
         let rows: Vec<(i64, Pending)> = (first..)

@@ -5,12 +5,12 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    model::{Answer, Downlink, Ticket, Timestamp, Unsent, Window},
+    model::{Answer, Downlink, Ticket, TimeRange, Timestamp, Unsent},
     store::sample::{self, at},
 };
 
 /// What the platform says to the n-th question, from 0: of which device, which time and which page.
-type Script = Box<dyn Fn(usize, &str, Window, u32) -> Told + Send + Sync>;
+type Script = Box<dyn Fn(usize, &str, TimeRange, u32) -> HistoryReply + Send + Sync>;
 
 struct Scripted {
     script: Script,
@@ -18,16 +18,16 @@ struct Scripted {
     asked: Mutex<Vec<(String, u32)>>,
 }
 
-impl Historian for Scripted {
-    async fn history(&self, inquiry: Inquiry<'_>) -> Told {
+impl HistoryClient for Scripted {
+    async fn page(&self, query: HistoryQuery<'_>) -> HistoryReply {
         let n = {
             let mut asked = self.asked.lock().unwrap();
-            asked.push((inquiry.device_key.to_owned(), inquiry.page));
+            asked.push((query.device_key.to_owned(), query.page));
             asked.len() - 1
         };
         // Others get a chance to run, so that questions do overlap.
         tokio::task::yield_now().await;
-        (self.script)(n, inquiry.device_key, inquiry.window, inquiry.page)
+        (self.script)(n, query.device_key, query.window, query.page)
     }
 }
 
@@ -42,15 +42,15 @@ fn entry(ticket: &str, sent_at: Timestamp) -> Downlink {
     }
 }
 
-fn page(downlinks: Vec<Downlink>) -> Told {
-    Told::Page(Page {
+fn page(downlinks: Vec<Downlink>) -> HistoryReply {
+    HistoryReply::Page(HistoryPage {
         downlinks,
         more: false,
     })
 }
 
-fn answer(http_status: u16, code: Option<i64>) -> Told {
-    Told::Nothing(Fate::Answered(Answer {
+fn answer(http_status: u16, code: Option<i64>) -> HistoryReply {
+    HistoryReply::NoPage(SendResult::Answered(Answer {
         http_status,
         readable: code.is_some(),
         code,
@@ -64,14 +64,14 @@ struct Bench {
     _folder: TempDir,
     store: Store,
     run: Run,
-    historian: Arc<Scripted>,
+    history_client: Arc<Scripted>,
     options: ResolveOptions,
     stop: watch::Sender<bool>,
 }
 
 impl Bench {
     async fn new(
-        script: impl Fn(usize, &str, Window, u32) -> Told + Send + Sync + 'static,
+        script: impl Fn(usize, &str, TimeRange, u32) -> HistoryReply + Send + Sync + 'static,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = sample::every_state(folder.path()).await;
@@ -97,7 +97,7 @@ impl Bench {
             _folder: folder,
             store,
             run,
-            historian: Arc::new(Scripted {
+            history_client: Arc::new(Scripted {
                 script: Box::new(script),
                 asked: Mutex::default(),
             }),
@@ -117,7 +117,7 @@ impl Bench {
         let mut resolver = Resolver::new(
             &mut self.store,
             self.run.clone(),
-            Arc::clone(&self.historian),
+            Arc::clone(&self.history_client),
             self.options,
             Clock::start(),
             self.stop.subscribe(),
@@ -140,7 +140,7 @@ impl Bench {
     }
 
     fn asked(&self) -> Vec<(String, u32)> {
-        self.historian.asked.lock().unwrap().clone()
+        self.history_client.asked.lock().unwrap().clone()
     }
 }
 
@@ -190,7 +190,7 @@ async fn whoever_may_not_ask_stops_at_once() {
         (answer(403, None), "403"),
         (answer(200, Some(91005)), "91005"),
         (
-            Told::Nothing(Fate::Unsent(Unsent::Credentials {
+            HistoryReply::NoPage(SendResult::Unsent(Unsent::Credentials {
                 error: "no token".to_owned(),
             })),
             "no token",
@@ -233,20 +233,20 @@ async fn a_device_that_the_platform_does_not_tell_of_stays_in_doubt_alone() {
 #[tokio::test]
 async fn pages_are_followed_but_not_for_ever() {
     let mut bench = Bench::new(|_, device, window, number| {
-        Told::Page(match (device, number) {
-            ("DK06", 3) => Page {
+        HistoryReply::Page(match (device, number) {
+            ("DK06", 3) => HistoryPage {
                 downlinks: vec![entry("77", at(6000))],
                 more: false,
             },
-            ("DK07", 1) => Page {
+            ("DK07", 1) => HistoryPage {
                 downlinks: vec![entry("78", window.from)],
                 more: true,
             },
-            ("DK06" | "DK07", _) => Page {
+            ("DK06" | "DK07", _) => HistoryPage {
                 downlinks: Vec::new(),
                 more: true,
             },
-            _ => Page::default(),
+            _ => HistoryPage::default(),
         })
     })
     .await;

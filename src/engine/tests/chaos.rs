@@ -5,10 +5,10 @@ use std::time::Duration;
 use rand::{Rng, RngExt, SeedableRng, rngs::SmallRng};
 
 use super::*;
-use crate::{engine::Stop, gateway::Outgoing, model::Fate};
+use crate::{engine::Stop, gateway::Outgoing, model::SendResult};
 
-/// A fate drawn for a request; the same for the same seed, request and devices.
-fn fate(random: &mut impl Rng, request: &Outgoing) -> Fate {
+/// A result drawn for a request; the same for the same seed, request and devices.
+fn result(random: &mut impl Rng, request: &Outgoing) -> SendResult {
     match random.random_range(0..10) {
         0 => lost(),
         1 => code(50000),
@@ -26,7 +26,7 @@ fn fate(random: &mut impl Rng, request: &Outgoing) -> Fate {
                 })
                 .collect();
             let mut codes = codes.into_iter();
-            let Fate::Answered(mut answer) = accepted(request) else {
+            let SendResult::Answered(mut answer) = accepted(request) else {
                 unreachable!("a scripted acceptance is an answer")
             };
             for element in &mut answer.elements {
@@ -39,7 +39,7 @@ fn fate(random: &mut impl Rng, request: &Outgoing) -> Fate {
                         element
                     });
             }
-            Fate::Answered(answer)
+            SendResult::Answered(answer)
         }
     }
 }
@@ -59,7 +59,7 @@ fn rows(random: &mut impl Rng) -> Vec<(String, String)> {
 fn script(seed: u64) -> Script {
     Box::new(move |n, request: &Outgoing| {
         let mut random = SmallRng::seed_from_u64(seed.wrapping_mul(31).wrapping_add(n as u64));
-        fate(&mut random, request)
+        result(&mut random, request)
     })
 }
 

@@ -7,7 +7,7 @@ use crate::{
     clock::Clock,
     engine::Stop,
     gateway::Outgoing,
-    model::{Deadline, Fate, Unsent},
+    model::{Deadline, SendResult, Unsent},
 };
 
 fn deadline(from_now: Duration) -> Deadline {
@@ -96,7 +96,7 @@ async fn a_request_that_would_go_out_too_late_is_none() {
         while !clock.has_passed(end) {
             std::thread::sleep(Duration::from_millis(5));
         }
-        Fate::Unsent(Unsent::Late)
+        SendResult::Unsent(Unsent::Late)
     });
     let mut bench = Bench::of(100, script).await;
     bench.options.concurrency = 1;

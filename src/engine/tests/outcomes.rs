@@ -168,7 +168,7 @@ async fn a_missing_ticket_is_accepted_and_told() {
                 })
             })
             .collect();
-        crate::model::Fate::Answered(answer)
+        crate::model::SendResult::Answered(answer)
     };
     let bench = Bench::of(3, Box::new(script)).await;
     let (stop, events) = bench.push().await;

@@ -12,12 +12,12 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    gateway::{Delivery, Gateway, Handover, Outgoing},
-    model::{Answer, Element, Fate, Ticket, Timestamp},
+    gateway::{Gateway, Handover, Outgoing, SendReport},
+    model::{Answer, Element, SendResult, Ticket, Timestamp},
 };
 
 /// What the platform does with the n-th request (from 0).
-pub(super) type Script = Box<dyn Fn(usize, &Outgoing) -> Fate + Send + Sync>;
+pub(super) type Script = Box<dyn Fn(usize, &Outgoing) -> SendResult + Send + Sync>;
 
 /// A platform that follows a script, keeps account of what it accepted, and notices devices that are in two requests at a time.
 pub(super) struct Platform {
@@ -93,7 +93,7 @@ impl Platform {
 }
 
 impl Gateway for Platform {
-    async fn send(&self, request: Outgoing, handover: Handover) -> Delivery {
+    async fn send(&self, request: Outgoing, handover: Handover) -> SendReport {
         assert!(handover.hand_over(), "it was withdrawn before it began");
         let n = self.requests.fetch_add(1, Ordering::SeqCst);
         let keys: Vec<(String, String)> = request
@@ -120,11 +120,11 @@ impl Gateway for Platform {
         }
         // Others get a chance to run, so that requests do overlap.
         tokio::task::yield_now().await;
-        let mut fate = (self.script)(n, &request);
+        let mut result = (self.script)(n, &request);
         let mut hold = self.hold.subscribe();
         hold.wait_for(|hold| !hold).await.unwrap();
         let mut state = self.state.lock().unwrap();
-        if let Fate::Answered(answer) = &mut fate {
+        if let SendResult::Answered(answer) = &mut result {
             for (element, device) in answer.elements.iter_mut().zip(&request.devices) {
                 let Some(element) = element else { continue };
                 if element.code == Some(200) {
@@ -139,10 +139,10 @@ impl Gateway for Platform {
                 }
             }
         }
-        Delivery {
+        SendReport {
             sent_at: Timestamp(1_763_838_149_123),
             latency: Duration::from_millis(1),
-            fate,
+            result,
         }
     }
 }
@@ -158,13 +158,13 @@ pub(super) fn reply(code: i64) -> Answer {
 }
 
 /// A refusal or failure of the whole request.
-pub(super) fn code(code: i64) -> Fate {
-    Fate::Answered(reply(code))
+pub(super) fn code(code: i64) -> SendResult {
+    SendResult::Answered(reply(code))
 }
 
 /// A reply with a code for each device.
-pub(super) fn elements(request: &Outgoing, code: impl Fn(&str) -> Option<i64>) -> Fate {
-    Fate::Answered(Answer {
+pub(super) fn elements(request: &Outgoing, code: impl Fn(&str) -> Option<i64>) -> SendResult {
+    SendResult::Answered(Answer {
         elements: request
             .devices
             .iter()
@@ -180,13 +180,13 @@ pub(super) fn elements(request: &Outgoing, code: impl Fn(&str) -> Option<i64>) -
 }
 
 /// A reply in which every device accepts.
-pub(super) fn accepted(request: &Outgoing) -> Fate {
+pub(super) fn accepted(request: &Outgoing) -> SendResult {
     elements(request, |_| Some(200))
 }
 
 /// A request whose reply never arrived.
-pub(super) fn lost() -> Fate {
-    Fate::Lost {
+pub(super) fn lost() -> SendResult {
+    SendResult::Lost {
         http_status: None,
         error: "connection reset".into(),
     }

@@ -7,11 +7,11 @@ use crate::{
     clock::Clock,
     engine::{Event, Stop},
     gateway::Outgoing,
-    model::{Answer, Fate, Timestamp, Unsent},
+    model::{Answer, SendResult, Timestamp, Unsent},
 };
 
-fn unreachable() -> Fate {
-    Fate::Unsent(Unsent::Unreachable {
+fn unreachable() -> SendResult {
+    SendResult::Unsent(Unsent::Unreachable {
         error: "connection refused".into(),
         retry_after: None,
     })
@@ -109,7 +109,7 @@ async fn patience_that_is_over_before_a_pause_has_begun_leaves_a_last_probe() {
 async fn too_many_requests_lower_the_rate_and_cost_no_attempt() {
     let script: Script = Box::new(|n, request: &Outgoing| {
         if n == 1 {
-            Fate::Answered(Answer {
+            SendResult::Answered(Answer {
                 http_status: 429,
                 ..Answer::default()
             })
@@ -137,13 +137,13 @@ async fn too_many_requests_lower_the_rate_and_cost_no_attempt() {
 
 #[tokio::test]
 async fn a_refusal_stops_at_once_and_leaves_the_tasks_pending() {
-    for fate in [403_u16, 404, 405, 302].map(|http_status| {
-        Fate::Answered(Answer {
+    for result in [403_u16, 404, 405, 302].map(|http_status| {
+        SendResult::Answered(Answer {
             http_status,
             ..Answer::default()
         })
     }) {
-        let bench = Bench::of(100, Box::new(move |_, _| fate.clone())).await;
+        let bench = Bench::of(100, Box::new(move |_, _| result.clone())).await;
         let (stop, _) = bench.push().await;
         assert!(matches!(stop, Stop::Refused { .. }), "{stop:?}");
         assert_eq!(
@@ -286,7 +286,7 @@ async fn a_probe_that_is_lost_is_followed_by_another() {
 #[tokio::test]
 async fn refusals_for_their_number_that_never_end_are_an_outage() {
     let script: Script = Box::new(|_, _| {
-        Fate::Answered(Answer {
+        SendResult::Answered(Answer {
             http_status: 429,
             ..Answer::default()
         })

@@ -10,9 +10,9 @@ use crate::{
         pace::FirstSendStats,
         recorder::{Settled, settle},
     },
-    gateway::Delivery,
+    gateway::SendReport,
     journal::{Claim, Next, Record, RequestEnd, Settlement, suspect},
-    model::{Fate, RequestId, Standing},
+    model::{RequestId, SendResult, Standing},
     policy::{self, Judgement, Signal},
     store::Tally,
     throttle::Ticket,
@@ -33,7 +33,7 @@ impl Writer<'_, '_> {
         &mut self,
         request: RequestId,
         (ticket, started): (Ticket, Instant),
-        delivery: &Delivery,
+        send_report: &SendReport,
     ) -> Option<Record> {
         // What was not handed over has not started.
         let claim = self
@@ -49,20 +49,20 @@ impl Writer<'_, '_> {
             judgement,
             signal,
             together,
-        } = self.judge(&claim, &delivery.fate);
+        } = self.judge(&claim, &send_report.result);
         let Settled {
             end,
             without_ticket,
         } = settle(
             &claim,
-            delivery,
+            send_report,
             judgement,
             together,
             now,
             &self.options.rules,
             &mut self.random,
         );
-        debug!(%request, devices = claim.members.len(), ?signal, latency = ?delivery.latency, "request ended");
+        debug!(%request, devices = claim.members.len(), ?signal, latency = ?send_report.latency, "request ended");
         if without_ticket > 0 {
             let devices = without_ticket;
             self.pending_events.push(Event::TicketMissing { devices });
@@ -72,11 +72,11 @@ impl Writer<'_, '_> {
             RequestEnd::Sent { tasks, .. } => tasks,
         };
         let classes = tasks.iter().map(|task| task.outcome.class);
-        self.traffic.add(delivery.latency, classes);
+        self.traffic.add(send_report.latency, classes);
         let firsts = FirstSendStats::of(&claim, tasks);
         let ended = ended_by(tasks);
         self.apply_signal(&claim, (ticket, started), &signal, firsts, now, ended);
-        if let Fate::Answered(answer) = &delivery.fate {
+        if let SendResult::Answered(answer) = &send_report.result {
             let devices = claim.members.iter().map(|member| &*member.device_key);
             if let Some(reason) = self.strays.hear(&claim.payload, devices, answer) {
                 self.begin_stop(Stop::Refused { reason });
@@ -85,9 +85,9 @@ impl Writer<'_, '_> {
         Some(Record { claim, end })
     }
 
-    fn judge(&mut self, claim: &Claim, fate: &Fate) -> Judged {
-        let judgement = policy::judge(fate, claim.members.len());
-        let was_sent = !matches!(fate, Fate::Unsent(_));
+    fn judge(&mut self, claim: &Claim, result: &SendResult) -> Judged {
+        let judgement = policy::judge(result, claim.members.len());
+        let was_sent = !matches!(result, SendResult::Unsent(_));
         let refusal = suspect::refusal(&judgement, was_sent);
         let answered = refusal.is_none() && judgement.signal == Signal::Reached;
         if answered {
@@ -108,8 +108,8 @@ impl Writer<'_, '_> {
         let mut signal = judgement.signal.clone();
         if together.is_some_and(|standing| standing.suspect) {
             // It says nothing of the platform, but that it was there to answer.
-            signal = match fate {
-                Fate::Answered(_) if is_probe => Signal::Reached,
+            signal = match result {
+                SendResult::Answered(_) if is_probe => Signal::Reached,
                 _ => Signal::Silent,
             };
         }

@@ -3,7 +3,7 @@ use futures::future::join_all;
 use super::*;
 use crate::{
     gateway::testing::{Act, Seen, Server, outgoing},
-    model::{Element, Ticket, Timestamp, Window},
+    model::{Element, Ticket, TimeRange, Timestamp},
 };
 
 const ACCEPTED: &str = r#"{"code":200,"msg":"","data":[{"code":200,"productKey":"PK0001","deviceKey":"A","ticket":"1335004867605954560","message":null}]}"#;
@@ -41,17 +41,17 @@ async fn server(act: impl Fn(&Seen) -> Act + Send + Sync + 'static) -> Server {
 }
 
 /// What becomes of a request that is answered so.
-async fn fate(act: impl Fn(&Seen) -> Act + Send + Sync + 'static) -> Fate {
+async fn result(act: impl Fn(&Seen) -> Act + Send + Sync + 'static) -> SendResult {
     let server = server(act).await;
     platform(&server, ready())
         .send(outgoing(&["A"]), Handover::default())
         .await
-        .fate
+        .result
 }
 
 async fn answer(act: impl Fn(&Seen) -> Act + Send + Sync + 'static) -> Answer {
-    match fate(act).await {
-        Fate::Answered(answer) => answer,
+    match result(act).await {
+        SendResult::Answered(answer) => answer,
         other => panic!("{other:?}"),
     }
 }
@@ -62,12 +62,12 @@ async fn a_request_is_what_the_specification_says() {
     let platform = platform(&server, key());
     let clock = platform.clock;
     let before = clock.now();
-    let delivery = platform.send(outgoing(&["A"]), Handover::default()).await;
-    assert!(before <= delivery.sent_at && delivery.sent_at <= clock.now());
-    assert!(delivery.latency > Duration::ZERO);
+    let send_report = platform.send(outgoing(&["A"]), Handover::default()).await;
+    assert!(before <= send_report.sent_at && send_report.sent_at <= clock.now());
+    assert!(send_report.latency > Duration::ZERO);
     assert_eq!(
-        delivery.fate,
-        Fate::Answered(Answer {
+        send_report.result,
+        SendResult::Answered(Answer {
             http_status: 200,
             readable: true,
             code: Some(200),
@@ -110,7 +110,7 @@ async fn sixteen_concurrent_sends_log_in_once() {
     assert!(
         deliveries
             .iter()
-            .all(|delivery| matches!(delivery.fate, Fate::Answered(_)))
+            .all(|send_report| matches!(send_report.result, SendResult::Answered(_)))
     );
     assert_eq!(
         server.seen().iter().filter(|seen| seen.is_login()).count(),
@@ -144,23 +144,23 @@ async fn answers_that_are_no_replies_are_answers() {
 #[tokio::test]
 async fn a_request_without_a_whole_reply_is_lost() {
     assert!(matches!(
-        fate(|_| Act::Reset).await,
-        Fate::Lost {
+        result(|_| Act::Reset).await,
+        SendResult::Lost {
             http_status: None,
             ..
         }
     ));
     let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{\"co".to_vec();
-    let fate = fate(move |_| Act::WriteAndClose(cut.clone())).await;
+    let result = result(move |_| Act::WriteAndClose(cut.clone())).await;
     assert!(
         matches!(
-            fate,
-            Fate::Lost {
+            result,
+            SendResult::Lost {
                 http_status: Some(200),
                 ..
             }
         ),
-        "{fate:?}"
+        "{result:?}"
     );
 }
 
@@ -170,13 +170,13 @@ async fn a_platform_that_is_not_there_gets_nothing() {
     let (with_token, with_key) = (platform(&server, ready()), platform(&server, key()));
     server.stop().await;
     for platform in [with_token, with_key] {
-        let fate = platform
+        let result = platform
             .send(outgoing(&["A"]), Handover::default())
             .await
-            .fate;
+            .result;
         assert!(
-            matches!(fate, Fate::Unsent(Unsent::Unreachable { .. })),
-            "{fate:?}"
+            matches!(result, SendResult::Unsent(Unsent::Unreachable { .. })),
+            "{result:?}"
         );
     }
 }
@@ -186,12 +186,12 @@ async fn a_payload_that_cannot_be_encoded_is_not_sent() {
     let server = server(|_| Act::ok(ACCEPTED)).await;
     let mut request = outgoing(&["A"]);
     std::sync::Arc::make_mut(&mut request.payload).extend_para = Some("{".into());
-    let fate = platform(&server, ready())
+    let result = platform(&server, ready())
         .send(request, Handover::default())
         .await
-        .fate;
+        .result;
     assert!(
-        matches!(fate, Fate::Unsent(Unsent::Refused { error }) if error.contains("extendPara"))
+        matches!(result, SendResult::Unsent(Unsent::Refused { error }) if error.contains("extendPara"))
     );
     assert!(server.seen().is_empty());
 }
@@ -215,18 +215,18 @@ async fn a_refused_token_is_replaced_for_the_next_request() {
             let refused = platform
                 .send(outgoing(&["A"]), Handover::default())
                 .await
-                .fate;
+                .result;
             assert!(
-                matches!(refused, Fate::Answered(answer) if answer.elements == [None]),
+                matches!(refused, SendResult::Answered(answer) if answer.elements == [None]),
                 "{refusal:?}"
             );
         }
         let second = platform
             .send(outgoing(&["A"]), Handover::default())
             .await
-            .fate;
+            .result;
         assert!(
-            matches!(second, Fate::Answered(answer) if answer.code == Some(200)),
+            matches!(second, SendResult::Answered(answer) if answer.code == Some(200)),
             "{refusal:?}"
         );
     }
@@ -241,18 +241,18 @@ async fn tokens_that_are_always_refused_end_the_sending() {
             platform
                 .send(outgoing(&["A"]), Handover::default())
                 .await
-                .fate,
-            Fate::Answered(_)
+                .result,
+            SendResult::Answered(_)
         ));
     }
     let seen = server.seen().len();
-    let fate = platform
+    let result = platform
         .send(outgoing(&["A"]), Handover::default())
         .await
-        .fate;
+        .result;
     assert!(
-        matches!(&fate, Fate::Unsent(Unsent::Credentials { error }) if error.contains("91004: Token incorrect")),
-        "{fate:?}"
+        matches!(&result, SendResult::Unsent(Unsent::Credentials { error }) if error.contains("91004: Token incorrect")),
+        "{result:?}"
     );
     assert_eq!(server.seen().len(), seen);
 }
@@ -276,13 +276,13 @@ async fn an_accepted_request_between_two_refusals_lets_the_session_go_on() {
         ("A", 91001),
         ("A", 200),
     ] {
-        let fate = platform
+        let result = platform
             .send(outgoing(&[device]), Handover::default())
             .await
-            .fate;
+            .result;
         assert!(
-            matches!(&fate, Fate::Answered(answer) if answer.code == Some(code)),
-            "{fate:?}"
+            matches!(&result, SendResult::Answered(answer) if answer.code == Some(code)),
+            "{result:?}"
         );
     }
 }
@@ -350,18 +350,21 @@ fn only_what_comes_from_behind_the_check_proves_a_token() {
         ..Element::default()
     });
     for (answer, expected) in [
-        (answer(200, Some(200), &[]), Some(Verdict::Accepted)),
+        (answer(200, Some(200), &[]), Some(TokenVerdict::Accepted)),
         (
             answer(200, Some(50005), &[None, offline]),
-            Some(Verdict::Accepted),
+            Some(TokenVerdict::Accepted),
         ),
         (answer(200, Some(70000), &[None]), None),
         (answer(200, Some(50007), &[None]), None),
         (answer(200, Some(50007), &[empty]), None),
         (answer(503, None, &[None]), None),
         (answer(403, Some(403), &[None]), None),
-        (answer(401, None, &[None]), Some(Verdict::Refused)),
-        (answer(200, Some(91001), &[None]), Some(Verdict::Refused)),
+        (answer(401, None, &[None]), Some(TokenVerdict::Refused)),
+        (
+            answer(200, Some(91001), &[None]),
+            Some(TokenVerdict::Refused),
+        ),
     ] {
         assert_eq!(verdict(&answer), expected, "{answer:?}");
     }
@@ -373,8 +376,8 @@ async fn a_question_is_what_the_notes_say_and_its_answer_a_page() {
         Act::ok(r#"{"code":"200","msg":null,"data":[{"ticket":1335004867605954561,"sendStatus":1,"sendTime":"5"}]}"#)
     })
     .await;
-    let told = platform(&server, key()).history(inquiry()).await;
-    let Told::Page(page) = told else {
+    let told = platform(&server, key()).page(query()).await;
+    let HistoryReply::Page(page) = told else {
         panic!("{told:?}")
     };
     assert_eq!(page.downlinks[0].ticket, Ticket::new("1335004867605954561"));
@@ -398,9 +401,9 @@ async fn a_question_without_a_page_tells_why() {
         ("200 OK", "<html>"),
     ] {
         let server = server(move |_| Act::reply(status, &[], body)).await;
-        let told = platform(&server, ready()).history(inquiry()).await;
+        let told = platform(&server, ready()).page(query()).await;
         assert!(
-            matches!(told, Told::Nothing(Fate::Answered(_))),
+            matches!(told, HistoryReply::NoPage(SendResult::Answered(_))),
             "{status} {body}: {told:?}"
         );
     }
@@ -412,21 +415,24 @@ async fn a_question_without_a_page_tells_why() {
     let platform = platform(&server, key());
     for _ in 0..2 {
         assert!(matches!(
-            platform.history(inquiry()).await,
-            Told::Nothing(Fate::Answered(Answer {
+            platform.page(query()).await,
+            HistoryReply::NoPage(SendResult::Answered(Answer {
                 code: Some(91004),
                 ..
             }))
         ));
     }
-    assert!(matches!(platform.history(inquiry()).await, Told::Page(_)));
+    assert!(matches!(
+        platform.page(query()).await,
+        HistoryReply::Page(_)
+    ));
 }
 
-fn inquiry() -> Inquiry<'static> {
-    Inquiry {
+fn query() -> HistoryQuery<'static> {
+    HistoryQuery {
         product_key: "PK",
         device_key: "A B",
-        window: Window {
+        window: TimeRange {
             from: Timestamp(1),
             to: Timestamp(2),
         },

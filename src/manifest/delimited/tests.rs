@@ -3,7 +3,7 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 use crate::manifest::Defaults;
 
-fn read_with(defaults: Defaults, bytes: &[u8]) -> Result<Vec<Entry>, Faults> {
+fn read_with(defaults: Defaults, bytes: &[u8]) -> Result<Vec<Entry>, FileErrors> {
     let encoder = Encoder::new(defaults).expect("good defaults");
     let mut reader = Delimited::new(bytes, None, encoder)?;
     let mut entries = Vec::new();
@@ -296,11 +296,11 @@ fn a_header_among_the_rows_is_told() {
         "device_key,site,floor",
     ] {
         let text = format!("device_key,site\nD1,x\n{other}\nD2,y\n");
-        let fault = read_with(defaults(), text.as_bytes());
-        let fault = fault.expect_err(other).to_string();
+        let error = read_with(defaults(), text.as_bytes());
+        let error = error.expect_err(other).to_string();
         assert!(
-            fault.starts_with(", line 3: another header"),
-            "{other}: {fault}"
+            error.starts_with(", line 3: another header"),
+            "{other}: {error}"
         );
     }
     // Without a header the mark alone is told.
@@ -329,10 +329,10 @@ fn a_last_line_without_an_end_is_known() {
 
 #[test]
 fn text_that_is_not_utf_8_names_line_and_column() {
-    let fault = read_with(Defaults::default(), b"device_key,site\nDK1,K\xf6ln\n");
-    let fault = fault.expect_err("not UTF-8").to_string();
+    let error = read_with(Defaults::default(), b"device_key,site\nDK1,K\xf6ln\n");
+    let error = error.expect_err("not UTF-8").to_string();
     assert_eq!(
-        fault,
+        error,
         ", line 2, column site: is not UTF-8; save the file as UTF-8, or convert it: `iconv -f WINDOWS-1252 -t UTF-8 FILE` if it comes from Windows"
     );
 }

@@ -6,7 +6,7 @@ use crate::{
     model::Payload,
 };
 
-fn read_bytes(bytes: &[u8]) -> Result<Vec<Entry>, Fault> {
+fn read_bytes(bytes: &[u8]) -> Result<Vec<Entry>, FileError> {
     let encoder = Encoder::new(Defaults::default()).expect("good defaults");
     let mut reader = Jsonl::new(bytes, encoder);
     let mut entries = Vec::new();
@@ -113,7 +113,7 @@ fn every_device_of_a_line_is_an_entry() {
     let errors: Vec<_> = read(r#"{"devices":["D1","D2"],"data":[]}"#)
         .into_iter()
         .filter_map(|entry| match entry {
-            Entry::Bad(error) => Some((error.device_key, error.mistakes[0].column.clone())),
+            Entry::Bad(error) => Some((error.device_key, error.errors[0].column.clone())),
             Entry::Row(_) => None,
         })
         .collect();
@@ -283,8 +283,8 @@ fn a_bad_line_names_field_and_reason() {
 #[test]
 fn an_object_over_several_lines_is_told_once() {
     for text in ["{\n\"deviceKey\":\"D\"\n}\n", "\n{\"a\":1,\n\n  \"b\":2}"] {
-        let fault = read_bytes(text.as_bytes()).expect_err(text).to_string();
-        assert!(fault.contains("runs over several lines"), "{fault}");
+        let error = read_bytes(text.as_bytes()).expect_err(text).to_string();
+        assert!(error.contains("runs over several lines"), "{error}");
     }
     // A line that is cut is one bad row.
     let entries = read(&format!("{{\"a\":\n{BODY}\n"));
@@ -387,8 +387,8 @@ fn a_line_without_end_is_passed_over_in_bounded_memory() {
 
 #[test]
 fn text_that_is_not_utf_8_names_its_line() {
-    let fault = read_bytes(b"\n{\"a\":\"\xff\"}").expect_err("not UTF-8");
-    assert!(fault.to_string().starts_with(", line 2: is not UTF-8"));
+    let error = read_bytes(b"\n{\"a\":\"\xff\"}").expect_err("not UTF-8");
+    assert!(error.to_string().starts_with(", line 2: is not UTF-8"));
 }
 
 proptest! {

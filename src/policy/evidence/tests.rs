@@ -1,31 +1,31 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{DoubtfulSend, Rival, TaskId};
+use crate::model::{CompetingSend, InDoubtSend, TaskId};
 
 const TOLERANCE: Duration = Duration::from_secs(5);
 const DATA: &str = r#"[{"fuwu":[{"raw1":"AA"}]}]"#;
 
-fn window(from: i64, to: i64) -> Window {
-    Window {
+fn window(from: i64, to: i64) -> TimeRange {
+    TimeRange {
         from: Timestamp(from),
         to: Timestamp(to),
     }
 }
 
 /// A task that was sent at 100 s and given up at 130 s.
-fn doubt() -> Doubt {
-    Doubt {
+fn doubt() -> InDoubtTask {
+    InDoubtTask {
         task: TaskId(1),
         line: 2,
         product_key: "PK".into(),
         device_key: "A".into(),
         data: DATA.into(),
-        sends: vec![DoubtfulSend {
+        sends: vec![InDoubtSend {
             attempt: 1,
             window: window(100_000, 130_000),
         }],
-        rivals: Vec::new(),
+        competing: Vec::new(),
         recorded: HashSet::new(),
     }
 }
@@ -53,7 +53,7 @@ fn other(ticket: &str, at: i64) -> Downlink {
     }
 }
 
-fn verdict(doubt: &Doubt, downlinks: &[Downlink]) -> Verdict {
+fn verdict(doubt: &InDoubtTask, downlinks: &[Downlink]) -> Verdict {
     let trace = Trace {
         downlinks: downlinks.to_vec(),
         cut: false,
@@ -156,22 +156,25 @@ fn a_recorded_ticket_is_no_candidate() {
 
 #[test]
 fn what_another_send_may_have_made_is_not_adopted() {
-    let rival = |from, data: &str| {
+    let competitor = |from, data: &str| {
         let mut doubt = doubt();
-        doubt.rivals.push(Rival {
+        doubt.competing.push(CompetingSend {
             window: window(from, from + 1000),
             data: data.into(),
         });
         doubt
     };
     let entries = [entry("8", 102_000)];
-    assert_eq!(verdict(&rival(104_000, DATA), &entries), Verdict::Contested);
+    assert_eq!(
+        verdict(&competitor(104_000, DATA), &entries),
+        Verdict::Contested
+    );
     let adopted = adopts("8", 102_000, Match::TimeAndData);
-    assert_eq!(verdict(&rival(104_000, "[]"), &entries), adopted);
-    assert_eq!(verdict(&rival(108_000, DATA), &entries), adopted);
+    assert_eq!(verdict(&competitor(104_000, "[]"), &entries), adopted);
+    assert_eq!(verdict(&competitor(108_000, DATA), &entries), adopted);
     // What does not tell its data may be of any send at that time.
     assert_eq!(
-        verdict(&rival(104_000, "[]"), &[untold("8", 102_000)]),
+        verdict(&competitor(104_000, "[]"), &[untold("8", 102_000)]),
         Verdict::Contested
     );
 }
@@ -204,11 +207,11 @@ fn an_entry_that_lacks_what_is_needed_proves_nothing() {
 #[test]
 fn sends_of_one_task_share_their_single_entry() {
     let mut doubt = doubt();
-    doubt.sends.push(DoubtfulSend {
+    doubt.sends.push(InDoubtSend {
         attempt: 2,
         window: window(131_000, 140_000),
     });
-    doubt.sends.push(DoubtfulSend {
+    doubt.sends.push(InDoubtSend {
         attempt: 3,
         window: window(900_000, 930_000),
     });

@@ -20,7 +20,7 @@ fn elements(codes: &[Option<i64>]) -> Vec<Option<Element>> {
 
 /// The class and code of every device, which are the same for a whole request, and the signal.
 fn whole(answer: Answer) -> (Class, Option<i64>, Signal) {
-    let Judgement { devices, signal } = judge(&Fate::Answered(answer), 3);
+    let Judgement { devices, signal } = judge(&SendResult::Answered(answer), 3);
     assert_eq!(devices.len(), 3);
     assert!(devices.iter().all(|device| device == &devices[0]));
     assert_eq!(devices[0].basis, Basis::Request);
@@ -106,7 +106,7 @@ fn every_row_of_the_table_of_outcomes_for_a_whole_request() {
 fn the_elements_code_stands_nearest() {
     let mut reply = answer(200, Some(50005));
     reply.elements = elements(&[Some(200), Some(61007), None]);
-    let Judgement { devices, signal } = judge(&Fate::Answered(reply), 3);
+    let Judgement { devices, signal } = judge(&SendResult::Answered(reply), 3);
     let seen: Vec<_> = devices
         .iter()
         .map(|device| (device.basis, device.outcome.class, device.outcome.code))
@@ -127,7 +127,10 @@ fn a_reply_with_an_element_for_each_device_says_that_the_platform_is_there() {
     for code in [91005, 70000, 429] {
         let mut reply = answer(200, Some(code));
         reply.elements = elements(&[Some(200)]);
-        assert_eq!(judge(&Fate::Answered(reply), 1).signal, Signal::Reached);
+        assert_eq!(
+            judge(&SendResult::Answered(reply), 1).signal,
+            Signal::Reached
+        );
     }
 }
 
@@ -136,13 +139,13 @@ fn codes_of_the_account_are_about_the_device_in_an_element() {
     for code in [401, 403, 404, 91001, 91004, 91005, 91006, 91007] {
         let mut reply = answer(200, Some(200));
         reply.elements = elements(&[Some(code)]);
-        let Judgement { devices, signal } = judge(&Fate::Answered(reply), 1);
+        let Judgement { devices, signal } = judge(&SendResult::Answered(reply), 1);
         assert_eq!(devices[0].outcome.class, Class::Rejected, "{code}");
         assert_eq!(signal, Signal::Reached, "{code}");
     }
     let mut reply = answer(200, Some(200));
     reply.elements = elements(&[Some(70000)]);
-    let judged = judge(&Fate::Answered(reply), 1);
+    let judged = judge(&SendResult::Answered(reply), 1);
     assert_eq!(judged.devices[0].outcome.class, Class::Transient);
 }
 
@@ -160,13 +163,13 @@ fn a_ticket_without_a_code_is_a_receipt_unless_the_request_failed() {
             ticket: ticket.clone(),
             ..Element::default()
         })];
-        let outcome = &judge(&Fate::Answered(reply), 1).devices[0].outcome;
+        let outcome = &judge(&SendResult::Answered(reply), 1).devices[0].outcome;
         assert_eq!(outcome.class, class, "{code:?}");
         assert_eq!(outcome.ticket.is_some(), kept, "{code:?}");
     }
     let mut reply = answer(200, Some(200));
     reply.elements = vec![Some(Element::default())];
-    let judged = judge(&Fate::Answered(reply), 1);
+    let judged = judge(&SendResult::Answered(reply), 1);
     assert_eq!(judged.devices[0].outcome.class, Class::InDoubt);
 }
 
@@ -174,7 +177,7 @@ fn a_ticket_without_a_code_is_a_receipt_unless_the_request_failed() {
 fn fewer_elements_than_devices_leave_the_others_in_doubt() {
     let mut reply = answer(200, Some(200));
     reply.elements = elements(&[Some(200)]);
-    let Judgement { devices, signal } = judge(&Fate::Answered(reply), 2);
+    let Judgement { devices, signal } = judge(&SendResult::Answered(reply), 2);
     assert_eq!(devices[0].outcome.class, Class::Accepted);
     assert_eq!(devices[1].outcome.class, Class::InDoubt);
     assert_eq!(signal, Signal::Reached, "the platform has answered");
@@ -188,7 +191,7 @@ fn a_refused_device_keeps_no_ticket_and_gets_the_vendors_words() {
         ticket: Ticket::new("1"),
         ..Element::default()
     })];
-    let outcome = &judge(&Fate::Answered(reply), 1).devices[0].outcome;
+    let outcome = &judge(&SendResult::Answered(reply), 1).devices[0].outcome;
     // What the ticket is worth nobody knows; it is kept with the words.
     assert_eq!(outcome.message.as_deref(), Some("Device offline; ticket 1"));
     assert_eq!(outcome.ticket, None);
@@ -210,7 +213,7 @@ fn a_ticket_beside_a_code_that_cannot_be_read_is_no_acceptance_and_is_kept() {
         let mut reply = answer(200, None);
         reply.has_unreadable_code = top_is_unreadable;
         reply.elements = vec![Some(element)];
-        let outcome = &judge(&Fate::Answered(reply), 1).devices[0].outcome;
+        let outcome = &judge(&SendResult::Answered(reply), 1).devices[0].outcome;
         assert_eq!(outcome.class, Class::InDoubt);
         assert_eq!(outcome.ticket, None);
         let words = outcome.message.as_deref().unwrap();
@@ -230,7 +233,7 @@ fn a_second_ticket_is_kept_beside_the_first() {
         remark: Some("also ticket 2".into()),
         ..Element::default()
     })];
-    let outcome = &judge(&Fate::Answered(reply), 1).devices[0].outcome;
+    let outcome = &judge(&SendResult::Answered(reply), 1).devices[0].outcome;
     assert_eq!(outcome.class, Class::Accepted);
     assert_eq!(outcome.ticket, Ticket::new("1"));
     assert_eq!(outcome.message.as_deref(), Some("also ticket 2"));
@@ -243,7 +246,7 @@ fn the_ticket_of_a_device_that_a_code_for_all_decides_about_is_kept() {
         ticket: Ticket::new("1"),
         ..Element::default()
     })];
-    let outcome = &judge(&Fate::Answered(reply), 1).devices[0].outcome;
+    let outcome = &judge(&SendResult::Answered(reply), 1).devices[0].outcome;
     assert_eq!(outcome.class, Class::Transient);
     assert!(outcome.message.as_deref().unwrap().ends_with("ticket 1"));
 }
@@ -269,9 +272,9 @@ fn what_the_platform_asks_to_wait_is_passed_on() {
 #[test]
 fn what_was_not_sent_or_has_no_reply() {
     let error = || "why".to_owned();
-    for (fate, class, signal) in [
+    for (result, class, signal) in [
         (
-            Fate::Unsent(Unsent::Unreachable {
+            SendResult::Unsent(Unsent::Unreachable {
                 error: error(),
                 retry_after: None,
             }),
@@ -279,22 +282,22 @@ fn what_was_not_sent_or_has_no_reply() {
             "unusable",
         ),
         (
-            Fate::Unsent(Unsent::Certificate { error: error() }),
+            SendResult::Unsent(Unsent::Certificate { error: error() }),
             Class::Refused,
             "stop",
         ),
         (
-            Fate::Unsent(Unsent::Refused { error: error() }),
+            SendResult::Unsent(Unsent::Refused { error: error() }),
             Class::Refused,
             "stop",
         ),
         (
-            Fate::Unsent(Unsent::Credentials { error: error() }),
+            SendResult::Unsent(Unsent::Credentials { error: error() }),
             Class::Auth,
             "stop",
         ),
         (
-            Fate::Lost {
+            SendResult::Lost {
                 http_status: Some(200),
                 error: error(),
             },
@@ -302,10 +305,10 @@ fn what_was_not_sent_or_has_no_reply() {
             "unusable",
         ),
     ] {
-        let judged = judge(&fate, 2);
+        let judged = judge(&result, 2);
         assert_eq!(judged.devices.len(), 2);
-        assert_eq!(judged.devices[1].outcome.class, class, "{fate:?}");
+        assert_eq!(judged.devices[1].outcome.class, class, "{result:?}");
         assert_eq!(judged.devices[1].outcome.message.as_deref(), Some("why"));
-        assert_eq!(kind(&judged.signal), signal, "{fate:?}");
+        assert_eq!(kind(&judged.signal), signal, "{result:?}");
     }
 }

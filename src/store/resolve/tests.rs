@@ -29,14 +29,14 @@ async fn execute(path: &Path, sql: &str) {
     connection.close().await.unwrap();
 }
 
-async fn only_doubt(store: &mut Store, run: &Run) -> Doubt {
+async fn only_doubt(store: &mut Store, run: &Run) -> InDoubtTask {
     let mut doubts = store.doubts(run, TaskId(0), 10).await.unwrap();
     assert_eq!(doubts.len(), 1);
     doubts.remove(0)
 }
 
-fn window(from: i64, to: i64) -> Window {
-    Window {
+fn window(from: i64, to: i64) -> TimeRange {
+    TimeRange {
         from: at(from),
         to: at(to),
     }
@@ -55,13 +55,13 @@ async fn a_task_in_doubt_has_all_its_sends_in_doubt() {
     let doubt = only_doubt(&mut store, &run).await;
     assert_eq!((doubt.line, &*doubt.device_key), (11, "DK04"));
     assert_eq!(&*doubt.data, r#"[{"fuwu":[{"raw1":"AA"}]}]"#);
-    let sends: Vec<(u32, Window)> = doubt
+    let sends: Vec<(u32, TimeRange)> = doubt
         .sends
         .iter()
         .map(|send| (send.attempt, send.window))
         .collect();
     assert_eq!(sends, [(1, window(1077, 1177)), (2, window(5077, 15_077))]);
-    assert!(doubt.rivals.is_empty() && doubt.recorded.is_empty());
+    assert!(doubt.competing.is_empty() && doubt.recorded.is_empty());
     assert!(store.doubts(&run, doubt.task, 10).await.unwrap().is_empty());
     assert_eq!(store.resends_in_doubt(&run).await.unwrap(), 1);
 }
@@ -78,19 +78,19 @@ async fn what_else_was_sent_to_the_device_is_known() {
     )
     .await;
     let doubt = only_doubt(&mut store, &run).await;
-    let mut rivals: Vec<(Window, &str)> = doubt
-        .rivals
+    let mut competing: Vec<(TimeRange, &str)> = doubt
+        .competing
         .iter()
-        .map(|rival| (rival.window, &*rival.data))
+        .map(|competitor| (competitor.window, &*competitor.data))
         .collect();
-    rivals.sort_by_key(|(window, _)| window.from);
+    competing.sort_by_key(|(window, _)| window.from);
     let (own, other) = (
         r#"[{"fuwu":[{"raw1":"AA"}]}]"#,
         r#"[{"fuwu":[{"raw1":"BB"}]}]"#,
     );
     let unnoted = 12_000 + UNNOTED.as_millis() as i64;
     assert_eq!(
-        rivals,
+        competing,
         [
             (window(1077, 1177), own),
             (window(12_000, unnoted), own),
@@ -110,7 +110,7 @@ async fn another_product_or_platform_is_another_device() {
     )
     .await;
     let doubt = only_doubt(&mut store, &run).await;
-    assert!(doubt.rivals.is_empty() && doubt.recorded.is_empty());
+    assert!(doubt.competing.is_empty() && doubt.recorded.is_empty());
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn an_end_that_a_crash_left_to_the_next_start_is_not_believed() {
     )
     .await;
     let doubt = only_doubt(&mut store, &run).await;
-    let windows: Vec<Window> = doubt.sends.iter().map(|send| send.window).collect();
+    let windows: Vec<TimeRange> = doubt.sends.iter().map(|send| send.window).collect();
     assert_eq!(
         windows,
         [

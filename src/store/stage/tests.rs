@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    model::{Mistake, Payload, TaskId},
+    model::{Payload, RowError, TaskId},
     store::sample,
 };
 
@@ -41,11 +41,11 @@ fn row(line: u64, product_key: &str, device_key: &str, data: &str) -> Row {
     }
 }
 
-fn bad(line: u64) -> RowError {
-    RowError {
+fn bad(line: u64) -> BadRow {
+    BadRow {
         line,
         device_key: "DK".into(),
-        mistakes: vec![Mistake {
+        errors: vec![RowError {
             column: Some("qos".into()),
             reason: "is no number".into(),
         }],

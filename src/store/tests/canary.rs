@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::{
     journal::{Choice, Journal},
-    model::{AfterFailure, Mistake, Payload, Row, RowError, Timestamp},
+    model::{AfterFailure, BadRow, Payload, Row, RowError, Timestamp},
     store::{NewRun, Store},
 };
 
@@ -55,11 +55,11 @@ async fn staged_with_invalid(
         })
         .collect();
     stager.rows(rows).await.unwrap();
-    let bad: Vec<RowError> = (0..invalid)
-        .map(|n| RowError {
+    let bad: Vec<BadRow> = (0..invalid)
+        .map(|n| BadRow {
             line: 1_000_000 + n,
             device_key: "".into(),
-            mistakes: vec![Mistake {
+            errors: vec![RowError {
                 column: None,
                 reason: "bad".into(),
             }],

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::rate::Window;
+use super::rate::RateWindow;
 use crate::model::{Counts, Timestamp};
 
 /// No time is told before so much of the push has been seen: what ends in the first moments is an accident.
@@ -35,7 +35,7 @@ pub(super) struct Estimate {
     counts: Counts,
     latest_due: Option<Timestamp>,
     /// Since the first task ended, so that a login and the first reply are no part of the pace.
-    window: Option<Window>,
+    window: Option<RateWindow>,
     /// When a task ended last.
     last_end: Option<Timestamp>,
     rounds: Option<Rounds>,
@@ -66,7 +66,7 @@ impl Estimate {
             self.last_end = Some(now);
         }
         if self.last_end.is_some() && self.window.is_none() {
-            self.window = Some(Window::new(now, counts.ended()));
+            self.window = Some(RateWindow::new(now, counts.ended()));
         }
         if let Some(window) = &mut self.window {
             window.add(now, counts.ended(), requests);

@@ -28,12 +28,12 @@ struct Sample {
 
 /// Samples of the last half minute, the oldest first; never empty.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(super) struct RateWindow {
     oldest: Sample,
     samples: VecDeque<Sample>,
 }
 
-impl Window {
+impl RateWindow {
     /// A window that begins when `ended` tasks had ended.
     pub(super) fn new(at: Timestamp, ended: u64) -> Self {
         Self {
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_steady_push_has_its_rate() {
-        let mut window = Window::new(Timestamp(0), 1000);
+        let mut window = RateWindow::new(Timestamp(0), 1000);
         for step in 1..=1000 {
             let now = Timestamp(step * 100);
             window.add(now, 1000 + step as u64 * 10, step as u64);
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn the_window_forgets() {
-        let mut window = Window::new(Timestamp(0), 0);
+        let mut window = RateWindow::new(Timestamp(0), 0);
         window.add(Timestamp(1_000), 1_000_000, 10_000);
         for second in 2..=60 {
             window.add(
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn standing_still_is_no_pace() {
-        let mut window = Window::new(Timestamp(0), 0);
+        let mut window = RateWindow::new(Timestamp(0), 0);
         assert_eq!(window.pace(Timestamp(0)), Pace::default());
         window.add(Timestamp(0), 5, 1);
         assert_eq!(window.pace(Timestamp(0)), Pace::default());

@@ -3,7 +3,7 @@
 use super::{
     display::Display,
     left::{Estimate, Left},
-    rate::Window,
+    rate::RateWindow,
     rollout::phase_after,
     words::{Halt, Snapshot, event_words},
 };
@@ -17,7 +17,7 @@ pub(in crate::ui) struct Tracker {
     started: Timestamp,
     counts: Counts,
     found: Option<f64>,
-    window: Window,
+    window: RateWindow,
     estimate: Estimate,
     phase: Phase,
     pause: Option<Pause>,
@@ -29,7 +29,7 @@ impl Tracker {
             started,
             counts,
             found: None,
-            window: Window::new(started, counts.ended()),
+            window: RateWindow::new(started, counts.ended()),
             estimate: Estimate::new(counts),
             phase: Phase::Rest,
             pause: None,

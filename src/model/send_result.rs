@@ -6,7 +6,7 @@ use super::Ticket;
 
 /// What became of one request. The question that matters most is whether the platform may have acted on it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Fate {
+pub enum SendResult {
     /// The request surely never reached the platform.
     Unsent(Unsent),
     /// A whole reply came back, readable or not.

@@ -6,14 +6,14 @@ use super::{TaskId, Ticket, Timestamp};
 
 /// A stretch of time, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub struct TimeRange {
     /// Its beginning.
     pub from: Timestamp,
     /// Its end.
     pub to: Timestamp,
 }
 
-impl Window {
+impl TimeRange {
     /// This window, longer at both ends.
     #[must_use]
     pub fn widened(self, by: Duration) -> Self {
@@ -32,25 +32,25 @@ impl Window {
 
 /// A send of which nobody knows what became.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DoubtfulSend {
+pub struct InDoubtSend {
     /// Which send of its task it was, from 1.
     pub attempt: u32,
     /// From the beginning of the send to the end of its reply, or to when it was given up, on our clock.
-    pub window: Window,
+    pub window: TimeRange,
 }
 
 /// Another send to the same device that may have made an entry of its history: in doubt too, under way, or accepted without a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rival {
+pub struct CompetingSend {
     /// When it was sent, on our clock.
-    pub window: Window,
+    pub window: TimeRange,
     /// What it carried.
     pub data: Box<str>,
 }
 
 /// A task that ended in doubt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Doubt {
+pub struct InDoubtTask {
     /// The task.
     pub task: TaskId,
     /// Its line in the manifest.
@@ -62,9 +62,9 @@ pub struct Doubt {
     /// What was sent, as it went out.
     pub data: Box<str>,
     /// Its sends in doubt, in their order; at least one.
-    pub sends: Vec<DoubtfulSend>,
+    pub sends: Vec<InDoubtSend>,
     /// Other sends to its device that may have made an entry.
-    pub rivals: Vec<Rival>,
+    pub competing: Vec<CompetingSend>,
     /// The tickets of the device that are recorded already.
     pub recorded: HashSet<Ticket>,
 }
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_window_has_both_its_ends_and_never_wraps() {
-        let window = Window {
+        let window = TimeRange {
             from: Timestamp(1000),
             to: Timestamp(2000),
         };
