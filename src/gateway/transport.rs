@@ -7,18 +7,22 @@
 //! writing began is never handed back, and ends here as [`Failure::Lost`].
 
 mod causes;
+mod clients;
 mod connection;
 
 use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use reqwest::{
-    Body, Certificate, Client, RequestBuilder, Response, Url,
-    header::{DATE, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER},
+    Body, RequestBuilder, Response, Url,
+    header::{DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER},
 };
-
 use tokio::{task::yield_now, time::Instant};
 
-use self::causes::{causes, lacking};
+pub(super) use self::clients::Roots;
+use self::{
+    causes::{causes, lacking},
+    clients::{Clients, READ_BUFFER, Recipe},
+};
 use super::{
     BaseUrl, GatewayError, Proxy,
     handover::{Handover, Pieces},
@@ -30,11 +34,10 @@ use crate::{
     model::Timestamp,
 };
 
-/// How long an idle connection is kept. Short, because a request that crosses with the other side's closing of an idle connection is in
-/// doubt, and some load balancers close after 15 seconds; a push at work leaves no connection idle for so long.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes that any reply may have without being counted; what a reply to 100 devices has, about.
 const USUAL_REPLY: usize = 16 * 1024;
+/// Longer than that is a reply whose connection keeps too much.
+const LONG_REPLY: usize = 2 * USUAL_REPLY;
 /// How often a long reply lies in memory: as such, and as what is read from it.
 const COPIES: usize = 2;
 /// What a reply to 1,000 devices has, about.
@@ -51,25 +54,6 @@ pub(super) struct Limits {
     pub(super) max_reply_bytes: usize,
     /// Idle connections that are kept.
     pub(super) connections: usize,
-}
-
-/// Whose certificates are trusted.
-pub(super) enum Roots {
-    /// Those of the system's trust store.
-    System,
-    /// These alone.
-    Only(Vec<Certificate>),
-}
-
-impl Roots {
-    /// A plain connection to this machine needs no trust store, and so must work on a system that has none.
-    pub(super) fn needed_for(base_url: &BaseUrl) -> Self {
-        if base_url.is_plain() && base_url.is_loopback() {
-            Self::Only(Vec::new())
-        } else {
-            Self::System
-        }
-    }
 }
 
 /// A reply that arrived whole.
@@ -121,7 +105,7 @@ pub(super) enum Failure {
 /// Exchanges requests for replies with one platform.
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
-    client: Client,
+    clients: Arc<Clients>,
     base_url: BaseUrl,
     proxy: Option<Proxy>,
     limits: Limits,
@@ -139,42 +123,21 @@ impl Transport {
     ) -> Result<Self, GatewayError> {
         // A connection that does not come about has to show before the time of the request as a whole is over.
         limits.connect_timeout = limits.connect_timeout.min(limits.request_timeout / 2);
-        // Fails when a provider is installed, and then that one serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder()
-            .user_agent(concat!("fleetpush/", env!("CARGO_PKG_VERSION")))
-            .http1_only()
-            .gzip(true)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .connect_timeout(limits.connect_timeout)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(limits.connections)
-            .tcp_nodelay(true);
-        // As hyper would write it, but not anew for each request.
-        if let Some(host) = base_url.host() {
-            builder = builder.default_headers(HeaderMap::from_iter([(HOST, host)]));
-        }
-        // Which one it is was read from the environment before, so that it can be named.
-        builder = builder.no_proxy();
         let scrubber = Arc::<Scrubber>::default();
-        if let Some(proxy) = &proxy {
-            if let Some(password) = proxy.url().password() {
-                scrubber.keep(password);
-            }
-            builder = builder.proxy(
-                reqwest::Proxy::all(proxy.url())
-                    .map_err(|error| GatewayError::Client(causes(&error)))?,
-            );
+        if let Some(password) = proxy
+            .as_ref()
+            .and_then(|proxy| proxy.url().password().map(str::to_owned))
+        {
+            scrubber.keep(&password);
         }
-        if let Roots::Only(certificates) = roots {
-            builder = builder.tls_certs_only(certificates);
-        }
-        let client = builder
-            .build()
-            .map_err(|error| GatewayError::Client(causes(&error)))?;
+        let clients = Clients::new(Recipe {
+            base_url: base_url.clone(),
+            proxy: proxy.clone(),
+            limits,
+            roots,
+        })?;
         Ok(Self {
-            client,
+            clients: Arc::new(clients),
             base_url,
             proxy,
             limits,
@@ -202,11 +165,11 @@ impl Transport {
     }
 
     pub(super) fn get(&self, url: Url) -> RequestBuilder {
-        self.client.get(url)
+        self.clients.client().get(url)
     }
 
     pub(super) fn post(&self, url: Url) -> RequestBuilder {
-        self.client.post(url)
+        self.clients.client().post(url)
     }
 
     /// Asks a question, which has no body, and reads the whole reply.
@@ -312,7 +275,11 @@ impl Transport {
     /// have, so that none waits for ever.
     async fn reserve(&self, bytes: usize, memory: &mut Memory) {
         if bytes > USUAL_REPLY && memory.large.is_none() {
-            memory.large = Some(self.budget.share(Use::Replies, LARGE_REPLY).await);
+            let share = self.budget.share(Use::Replies, LARGE_REPLY + READ_BUFFER);
+            memory.large = Some(share.await);
+        }
+        if bytes > LONG_REPLY {
+            self.clients.reply_is_long();
         }
         if bytes > LARGE_REPLY && memory.long.is_none() {
             let longest = self.limits.max_reply_bytes;

@@ -89,8 +89,12 @@ fn the_peak_is_bounded_whatever_the_size_of_a_row() {
 
 #[test]
 fn the_peak_is_bounded_whatever_the_size_of_a_reply() {
-    // Longer than a reply may be, and almost as long.
-    for (devices, oversized_bytes) in [(64, 100 << 20), (24, 7_500_000)] {
+    // Longer than a reply may be, almost as long, and long ones that are many at a time.
+    for (devices, oversized_bytes, concurrency) in [
+        (64, 100 << 20, "64"),
+        (24, 7_500_000, "64"),
+        (600, 250_000, "256"),
+    ] {
         let sim = Sim::start(Scenario {
             faults: [(Fault::Oversized, 1.0)].into(),
             oversized_bytes,
@@ -103,7 +107,7 @@ fn the_peak_is_bounded_whatever_the_size_of_a_reply() {
             "run",
             "fleet.csv",
             "--concurrency",
-            "64",
+            concurrency,
             "--chunk-size",
             "1",
             "--max-attempts",

@@ -1,7 +1,7 @@
 use std::{io::Write as _, net::TcpListener, sync::Arc, thread};
 
 use flate2::{Compression, write::GzEncoder};
-use reqwest::header::HeaderValue;
+use reqwest::{Certificate, header::HeaderValue};
 
 use super::*;
 use crate::gateway::testing::{Act, Server, limits, transport};
@@ -92,6 +92,28 @@ async fn connections_are_used_again() {
         post(&transport).await.unwrap();
     }
     assert!(server.seen().iter().all(|seen| seen.connection == 0));
+}
+
+/// A connection that has read a long reply keeps what it read it with. With many of them, none that did is kept.
+#[tokio::test]
+async fn many_connections_are_not_kept_after_long_replies() {
+    const LONG: usize = 3 * 16 * 1024;
+    for (connections, is_kept) in [(32, true), (33, false)] {
+        let server = Server::start(|_, _| Act::ok("x".repeat(LONG))).await;
+        let limits = Limits {
+            connections,
+            max_reply_bytes: LONG,
+            ..limits()
+        };
+        let transport = transport(&server, limits);
+        post(&transport).await.unwrap();
+        post(&transport).await.unwrap();
+        assert_eq!(server.seen()[1].connection == 0, is_kept);
+        // Some are kept all the same.
+        post(&transport).await.unwrap();
+        let seen = server.seen();
+        assert_eq!(seen[2].connection, seen[1].connection);
+    }
 }
 
 /// The pool must not try again on its own what may have been read: the second request dies on a connection that the first left behind.
