@@ -16,6 +16,7 @@ mod generate;
 mod help;
 pub mod keys;
 mod manifest_args;
+mod output_args;
 mod owner_args;
 mod prune_args;
 mod push_args;
@@ -40,6 +41,7 @@ pub use self::{
     filter_args::FilterArgs,
     generate::{CompletionsArgs, ManArgs, completions, manual, manuals},
     manifest_args::{CheckArgs, ManifestArgs, RunArgs},
+    output_args::OutputArgs,
     owner_args::OwnerArgs,
     prune_args::PruneArgs,
     push_args::{PaceArgs, PushArgs, RecoveryArgs, TargetArgs},

@@ -48,6 +48,7 @@ use crate::{
     store::{FindError, ReadError, Store, StoreError},
     ui::{
         monitor::{MetricsError, Monitor},
+        out_file::OutFileError,
         printer::{OutputError, Printer},
     },
 };
@@ -102,7 +103,13 @@ pub async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failur
         Command::Prune(settings) => prune::prune(settings, printer).await,
         Command::Runs(settings) => runs::runs(settings, printer).await,
         Command::Status(settings) => status::status(settings, printer).await,
-        Command::Results(settings) => results::results(settings, printer).await,
+        Command::Results(settings) => {
+            let out = settings.out.clone();
+            with_file(out, printer, async || {
+                results::results(settings, printer).await
+            })
+            .await
+        }
         Command::Codes(settings) => codes::codes(&settings, printer),
         Command::Show(settings) => config::show(&settings, printer),
         Command::Completions(args) => manual::completions(args, printer),
@@ -130,6 +137,24 @@ async fn monitored(
             .await;
     }
     ended
+}
+
+/// Does the work of a query. One that writes a file hears signals, so that nothing of the file is left behind.
+async fn with_file(
+    out: Option<PathBuf>,
+    printer: &Printer,
+    work: impl AsyncFnOnce() -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    if out.is_none() {
+        return work().await;
+    }
+    stoppable(printer, async |interrupt| {
+        tokio::select! {
+            exit = work() => exit,
+            () = interrupt.stopped() => Ok(Exit::Stopped),
+        }
+    })
+    .await
 }
 
 /// Works until the work is done. After a second signal it has a moment to leave by itself, whatever it is waiting for. The database is as
@@ -247,6 +272,12 @@ impl From<GatewayError> for Failure {
 
 impl From<MetricsError> for Failure {
     fn from(error: MetricsError) -> Self {
+        Self::usage(error)
+    }
+}
+
+impl From<OutFileError> for Failure {
+    fn from(error: OutFileError) -> Self {
         Self::usage(error)
     }
 }

@@ -3,7 +3,7 @@
 //! A wrong path must neither hang the process, nor fill its memory, nor put a file in the place of a device.
 
 use std::{
-    fs::{File, FileType, Metadata},
+    fs::{File, FileType, Metadata, Permissions},
     io::{self, Read},
     os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
@@ -14,6 +14,7 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::OFlags,
 };
+use tempfile::{Builder, NamedTempFile};
 
 /// How long a small file may take that another process writes, such as a pipe.
 const WRITERS_TIME: Duration = Duration::from_secs(10);
@@ -91,6 +92,20 @@ pub(crate) fn replaceable(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(rustix::io::Errno::LOOP.into())
+}
+
+/// An empty file in the folder of this one, with the mode that the process's umask leaves of `mode`. Its name is one that collectors pass
+/// over; it goes when the value is dropped, unless it is put in the other's place.
+pub(crate) fn temporary_beside(path: &Path, mode: u32) -> io::Result<NamedTempFile> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    Builder::new()
+        .prefix(".fleetpush-")
+        .suffix(".tmp")
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(folder)
 }
 
 /// Whether every user of the machine can read a file. What cannot be found out is nobody's fault here.

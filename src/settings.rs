@@ -15,6 +15,7 @@ mod nearest;
 mod prune;
 mod push;
 mod query;
+mod results;
 mod rollout;
 mod show;
 mod source;
@@ -31,7 +32,8 @@ pub use self::{
     manifest::{Check, DefaultData, ManifestDefaults, ManifestInput, OtherVersions, Run},
     prune::Prune,
     push::{Pace, Push, Recovery, Target, Timeouts},
-    query::{Cancel, Codes, Resolution, Results, Resume, Retry, Runs, Status},
+    query::{Cancel, Codes, Resolution, Resume, Retry, Runs, Status},
+    results::{Results, SortColumn},
     rollout::Rollout,
     show::{Show, Shown, ShownValue},
     source::Origin,

@@ -58,7 +58,10 @@ pub use open::Store;
 pub(crate) use payload::PayloadCache;
 pub use plan::Plan;
 pub use prune::{Prunable, PruneRule, PrunedRun};
-pub use query::{DueTimes, FindError, OrderedPages, Pace, ResultPages, ResultRow, RunRow};
+pub(crate) use query::MOST_KEYS;
+pub use query::{
+    Direction, DueTimes, FindError, OrderedPages, Pace, ResultPages, ResultRow, RunRow,
+};
 pub use reader::{ReadError, Reader};
 pub use resolve::Adoption;
 pub(crate) use retry::{DeviceTask, RetryDraft};

@@ -7,6 +7,7 @@ pub mod manifest;
 pub mod monitor;
 pub mod next;
 pub mod number;
+pub mod out_file;
 pub mod printer;
 pub mod progress;
 pub mod repeat;

@@ -48,5 +48,9 @@ Examples:
 
 /// What follows the flags of `results` in `--help`.
 pub(super) const RESULTS_EPILOGUE: &str = "\
-Rows come grouped as they are sent, not by line. To have them by line, sort them, or query the view
-`results` of the database with ORDER BY line.";
+Rows come grouped as they are sent, not by line: `--sort line` has them by line.
+
+Examples:
+  fleetpush results --state failed --columns device_key,label.site,code,message --sort label.site
+  fleetpush results --state failed --format csv --out failed.csv
+  fleetpush results --state failed --as-manifest --out again.jsonl";

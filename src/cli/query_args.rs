@@ -7,6 +7,7 @@ use clap::Args;
 use super::{
     filter_args::{FILTERS, FilterArgs},
     keys, one_of,
+    output_args::{OUTPUT, OutputArgs},
     owner_args::OwnerArgs,
     push_args::{PushArgs, TargetArgs},
     simulate_args::SimulatedArg,
@@ -158,11 +159,22 @@ pub struct ResultsArgs {
     /// The most rows to show [default: all]
     #[arg(long, value_name = "N", help_heading = FILTERS, value_parser = values::number::<u64>)]
     pub limit: Option<u64>,
-    /// The form of the rows on stdout [default: table]
-    #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(RowFormat::ALL, RowFormat::name))]
-    pub format: Option<RowFormat>,
+    /// Only these columns, in this order: columns of the view, and labels as in label.site
+    ///
+    /// Separate them by commas, or repeat the flag: run, name, line, product_key, device_key, state, class, code, message, ticket,
+    /// attempts, request_id, due_at, finished_at, data, labels, qos, is_cache, cache_time, is_cover, extend_para.
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', help_heading = OUTPUT, value_parser = values::not_empty)]
+    pub columns: Vec<String>,
+    /// Sort by these columns: -finished_at for the largest first, label.site by a label
+    ///
+    /// Separate them by commas, or repeat the flag. What is missing comes last. Text is compared by its characters' codes.
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', allow_hyphen_values = true, help_heading = OUTPUT, value_parser = values::not_empty)]
+    pub sort: Vec<String>,
+    /// The form of the rows, and the file for them.
+    #[command(flatten)]
+    pub output: OutputArgs,
     /// Write the tasks as a manifest, with their payloads and labels, that `run` pushes again: JSON lines, or CSV with --format csv
-    #[arg(long, help_heading = OUTPUT)]
+    #[arg(long, help_heading = OUTPUT, conflicts_with_all = ["columns", "sort"])]
     pub as_manifest: bool,
     /// In the simulator's database.
     #[command(flatten)]
@@ -181,4 +193,3 @@ pub struct CodesArgs {
 }
 
 const PACE: &str = "Pace";
-const OUTPUT: &str = "Output";

@@ -1,61 +1,55 @@
 //! `fleetpush results`: what became of each device.
 
+mod fields;
+
 use anyhow::anyhow;
 
+use self::fields::Fields;
 use super::{
     reading,
-    select::{filter, remarks, value_remark},
+    select::{filter, remarks, unknown_label, value_remark},
 };
 use crate::{
     exit::{Exit, Failure},
-    model::{Class, RowFormat, TaskFilter},
-    settings::Results as Settings,
-    store::{Reader, ResultRow, RunRow},
+    model::{RowFormat, TaskFilter},
+    settings::{Results as Settings, SortColumn},
+    store::{
+        Direction, MOST_KEYS, OrderedPages, ReadError, Reader, ResultPages, ResultRow, RunRow,
+    },
     ui::{
-        format::{Column, RowWriter, Value, writer},
+        format::{Value, writer},
         manifest::ManifestWriter,
         number::counted,
-        printer::{OutputError, Printer},
+        out_file::Destination,
+        printer::{Output, OutputError, Printer},
     },
 };
 
-/// The columns of the view `results`.
-const COLUMNS: &[Column] = &[
-    Column::hidden("run"),
-    Column::hidden("name"),
-    Column::shown("line"),
-    Column::shown("product_key"),
-    Column::shown("device_key"),
-    Column::shown("state"),
-    Column::shown("class"),
-    Column::shown("code"),
-    Column::shown("message"),
-    Column::shown("ticket"),
-    Column::shown("attempts"),
-    Column::hidden("request_id"),
-    Column::shown("due_at"),
-    Column::hidden("finished_at"),
-    Column::hidden("data"),
-    Column::hidden("labels"),
-    Column::hidden("qos"),
-    Column::hidden("is_cache"),
-    Column::hidden("cache_time"),
-    Column::hidden("is_cover"),
-    Column::hidden("extend_para"),
-];
+/// What is listed, and in which order.
+struct Listing {
+    fields: Fields,
+    sort: Fields,
+    directions: Vec<Direction>,
+}
 
 /// Lists a run's results. Rows go out page by page, so a listing of millions needs no more memory than one of ten.
 pub(super) async fn results(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
-    // Before anything is opened: a list that cannot be read is a mistake of the command line.
+    // Before anything is opened: a list that cannot be read, or a file that cannot be written, is a mistake of the command line.
     let filter = filter(settings.states.clone(), settings.filter.clone())?;
+    let listing = Listing::of(&settings)?;
+    let destination = Destination::open(settings.out.as_deref())?;
     let mut reader = reading::open(&settings.database, printer).await?;
     let run = reader.find_run(settings.run.as_deref()).await?;
     let mut remarks = remarks(&reader.unknown(&run, &filter).await?, &run.name)?;
+    listing.must_have_labels(&mut reader, &run).await?;
     let asked = filter.clone();
+    let out = destination.output(printer)?;
     let listed = if settings.as_manifest {
-        as_manifest(&mut reader, &run, filter, &settings, printer).await?
+        as_manifest(&mut reader, &run, filter, &settings, out).await?
     } else {
-        listing(&mut reader, &run, filter, &settings, printer).await?
+        listing
+            .write(&mut reader, &run, filter, &settings, out)
+            .await?
     };
     if listed.rows == 0 && !listed.was_cut_off {
         let values = reader.unknown_values(&run, &asked).await?;
@@ -78,6 +72,7 @@ pub(super) async fn results(settings: Settings, printer: &Printer) -> Result<Exi
         }
         printer.say(&words);
     }
+    destination.keep()?;
     Ok(Exit::Complete)
 }
 
@@ -91,31 +86,108 @@ struct Listed {
     was_cut_off: bool,
 }
 
-async fn listing(
-    reader: &mut Reader,
-    run: &RunRow,
-    filter: TaskFilter,
-    settings: &Settings,
-    printer: &Printer,
-) -> Result<Listed, Failure> {
-    let mut writer = writer(settings.format, COLUMNS, printer.stdout());
-    let mut pages = reader.results(run, filter, settings.limit).await?;
-    let mut listed = Listed::default();
-    loop {
-        let page = pages.next_page().await?;
-        listed.rows += page.len() as u64;
-        let written = if page.is_empty() {
-            writer.finish()
+/// Rows, a page at a time.
+enum Pages<'r> {
+    AsFound(Box<ResultPages<'r>>),
+    Sorted(OrderedPages<'r>),
+}
+
+impl Pages<'_> {
+    async fn next_page(&mut self) -> Result<Vec<ResultRow>, ReadError> {
+        match self {
+            Self::AsFound(pages) => pages.next_page().await,
+            Self::Sorted(pages) => pages.next_page().await,
+        }
+    }
+}
+
+impl Listing {
+    fn of(settings: &Settings) -> Result<Self, Failure> {
+        let fields = if settings.columns.is_empty() {
+            Fields::all()
         } else {
-            page.iter()
-                .try_for_each(|row| print(run, row, writer.as_mut()))
+            Fields::named(settings.columns.iter().map(String::as_str), "columns")?
         };
-        if !went_out(written)? {
-            listed.was_cut_off = true;
+        if settings.sort.len() > MOST_KEYS {
+            return Err(Failure::usage(anyhow!(
+                "--sort: sort by {MOST_KEYS} columns at most"
+            )));
         }
-        if page.is_empty() || listed.was_cut_off {
-            return Ok(listed);
+        Ok(Self {
+            fields,
+            sort: Fields::named(settings.sort.iter().map(|by| by.column.as_str()), "sort")?,
+            directions: settings.sort.iter().map(direction).collect(),
+        })
+    }
+
+    /// Fails for a label that no task of the run has.
+    async fn must_have_labels(&self, reader: &mut Reader, run: &RunRow) -> Result<(), Failure> {
+        let labels = self.fields.labels().chain(self.sort.labels());
+        let missing = reader.missing_labels(run, labels).await?;
+        let Some(label) = missing.first() else {
+            return Ok(());
+        };
+        let known = reader.label_names(run).await?;
+        Err(unknown_label(label, &known, &run.name))
+    }
+
+    async fn write(
+        &self,
+        reader: &mut Reader,
+        run: &RunRow,
+        filter: TaskFilter,
+        settings: &Settings,
+        out: Output,
+    ) -> Result<Listed, Failure> {
+        let mut writer = writer(settings.format, self.fields.columns(), out);
+        let mut pages = if self.directions.is_empty() {
+            Pages::AsFound(Box::new(reader.results(run, filter, settings.limit).await?))
+        } else {
+            let pages = reader.results(run, filter, None).await?;
+            let keys = |row: &ResultRow| {
+                self.sort
+                    .with_values(run, row, |values| values.iter().map(key).collect())
+            };
+            Pages::Sorted(pages.sorted(&self.directions, settings.limit, keys).await?)
+        };
+        let mut listed = Listed::default();
+        loop {
+            let page = pages.next_page().await?;
+            listed.rows += page.len() as u64;
+            let written = if page.is_empty() {
+                writer.finish()
+            } else {
+                page.iter().try_for_each(|row| {
+                    self.fields
+                        .with_values(run, row, |values| writer.row(values))
+                })
+            };
+            if !went_out(written)? {
+                listed.was_cut_off = true;
+            }
+            if page.is_empty() || listed.was_cut_off {
+                return Ok(listed);
+            }
         }
+    }
+}
+
+fn direction(by: &SortColumn) -> Direction {
+    if by.descending {
+        Direction::Descending
+    } else {
+        Direction::Ascending
+    }
+}
+
+/// What a cell is sorted by.
+fn key(value: &Value<'_>) -> serde_json::Value {
+    match value {
+        Value::None => serde_json::Value::Null,
+        Value::Integer(number) => (*number).into(),
+        Value::Real(number) => (*number).into(),
+        Value::Own(text) => text.as_ref().into(),
+        Value::State(text) | Value::Foreign(text) | Value::Json(text) => (*text).into(),
     }
 }
 
@@ -124,13 +196,12 @@ async fn as_manifest(
     run: &RunRow,
     filter: TaskFilter,
     settings: &Settings,
-    printer: &Printer,
+    out: Output,
 ) -> Result<Listed, Failure> {
-    let out = printer.stdout();
     let mut listed = Listed::default();
     let writer = match settings.format {
         RowFormat::Csv => ManifestWriter::csv(reader.label_names(run).await?, out),
-        RowFormat::Jsonl | RowFormat::Table => Ok(ManifestWriter::jsonl(out)),
+        RowFormat::Jsonl | RowFormat::Table | RowFormat::Json => Ok(ManifestWriter::jsonl(out)),
     };
     let mut writer = match writer {
         Ok(writer) => writer,
@@ -178,32 +249,6 @@ fn went_out(written: Result<(), OutputError>) -> Result<bool, Failure> {
     }
 }
 
-fn print(run: &RunRow, row: &ResultRow, writer: &mut dyn RowWriter) -> Result<(), OutputError> {
-    writer.row(&[
-        Value::Integer(run.id.0),
-        Value::Foreign(&run.name),
-        Value::Integer(row.line),
-        Value::foreign(row.product_key.as_deref()),
-        Value::Foreign(&row.device_key),
-        Value::State(row.status.name()),
-        Value::own(row.class.map(Class::name)),
-        Value::integer(row.code),
-        Value::foreign(row.message.as_deref()),
-        Value::foreign(row.ticket.as_deref()),
-        Value::Integer(row.attempts),
-        Value::integer(row.request_id),
-        Value::own(row.due_at),
-        Value::own(row.finished_at),
-        Value::foreign(row.data.as_deref()),
-        row.labels.as_deref().map_or(Value::None, Value::Json),
-        Value::integer(row.qos),
-        Value::integer(row.is_cache.map(i64::from)),
-        Value::integer(row.cache_time),
-        Value::integer(row.is_cover.map(i64::from)),
-        row.extend_para.as_deref().map_or(Value::None, Value::Json),
-    ])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,6 +267,9 @@ mod tests {
             filter: FilterArgs::default(),
             limit: None,
             as_manifest: false,
+            columns: Vec::new(),
+            sort: Vec::new(),
+            out: None,
             database: Database {
                 path: db.into(),
                 simulated: false,

@@ -133,7 +133,9 @@ fn print(
     let mut out = printer.stdout();
     match format {
         RowFormat::Table => write!(out, "{}", report.text(pace.map(String::as_str)))?,
-        RowFormat::Jsonl => writeln!(out, "{}", clean_json(&report.json().to_string()))?,
+        RowFormat::Jsonl | RowFormat::Json => {
+            writeln!(out, "{}", clean_json(&report.json().to_string()))?;
+        }
         RowFormat::Csv => return print_rows(report, printer),
     }
     out.flush()?;

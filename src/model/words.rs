@@ -20,6 +20,8 @@ words!(
         Csv = "csv",
         /// One JSON object a line.
         Jsonl = "jsonl",
+        /// One JSON array of objects.
+        Json = "json",
     }
 );
 words!(

@@ -97,9 +97,9 @@ pub enum Error {
     StdinWithoutName,
     /// A manifest is not a table.
     #[error(
-        "--as-manifest: a manifest is no table; write --format jsonl or --format csv, or leave --format out"
+        "--as-manifest: a manifest is JSON lines or CSV; write --format jsonl or --format csv, or leave --format out"
     )]
-    ManifestAsTable,
+    ManifestForm,
     /// A parameter is given twice.
     #[error("--param gives {code:?} twice: give each parameter once")]
     RepeatedParameter {

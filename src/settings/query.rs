@@ -6,9 +6,9 @@ use super::{Database, Error, Push, source::Sources};
 use crate::{
     cli::{
         CancelArgs, CodesArgs, FilterArgs, PaceArgs, PushArgs, RecoveryArgs, ResolveArgs,
-        ResultsArgs, ResumeArgs, RetryArgs, RolloutArgs, RunsArgs, ScheduleArgs, StatusArgs,
+        ResumeArgs, RetryArgs, RolloutArgs, RunsArgs, ScheduleArgs, StatusArgs,
     },
-    model::{Class, RowFormat, RunState, TaskState, TaskStatus},
+    model::{Class, RowFormat, RunState, TaskState},
 };
 
 /// `fleetpush resume`
@@ -91,25 +91,6 @@ pub struct Runs {
 pub struct Status {
     /// The run's name; without one, the latest run.
     pub run: Option<String>,
-    /// The form of the rows.
-    pub format: RowFormat,
-    /// The results database.
-    pub database: Database,
-}
-
-/// `fleetpush results`; what is empty leaves nothing out.
-#[derive(Debug, Clone)]
-pub struct Results {
-    /// The run's name; without one, the latest run.
-    pub run: Option<String>,
-    /// Only tasks in these states.
-    pub states: Vec<TaskStatus>,
-    /// Which of them.
-    pub filter: FilterArgs,
-    /// The most rows to show.
-    pub limit: Option<u64>,
-    /// Whether to write a manifest.
-    pub as_manifest: bool,
     /// The form of the rows.
     pub format: RowFormat,
     /// The results database.
@@ -299,41 +280,6 @@ impl Status {
         Ok(Self {
             run,
             format: format.unwrap_or(RowFormat::Table),
-            database: Database::resolve(db, simulate.simulate, sources)?,
-        })
-    }
-}
-
-impl Results {
-    pub(super) fn resolve(
-        args: ResultsArgs,
-        db: Option<PathBuf>,
-        sources: &Sources<'_>,
-    ) -> Result<Self, Error> {
-        let ResultsArgs {
-            run,
-            state,
-            filter,
-            limit,
-            as_manifest,
-            format,
-            simulate,
-        } = args;
-        if as_manifest && format == Some(RowFormat::Table) {
-            return Err(Error::ManifestAsTable);
-        }
-        let usual = if as_manifest {
-            RowFormat::Jsonl
-        } else {
-            RowFormat::Table
-        };
-        Ok(Self {
-            run,
-            states: state,
-            filter,
-            limit,
-            as_manifest,
-            format: format.unwrap_or(usual),
             database: Database::resolve(db, simulate.simulate, sources)?,
         })
     }

@@ -2,10 +2,13 @@
 //! tasks and at ten million.
 
 mod canary;
+mod ordered;
 mod results;
 mod runs;
 
-pub use results::{OrderedPages, ResultPages, ResultRow};
+pub(crate) use ordered::MOST_KEYS;
+pub use ordered::{Direction, OrderedPages};
+pub use results::{ResultPages, ResultRow};
 pub use runs::{FindError, RunRow};
 
 use std::time::Duration;

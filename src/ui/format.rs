@@ -1,19 +1,20 @@
 //! Rows as a table for people, as CSV for spreadsheets and as JSON lines for programs, behind one trait.
 
 mod csv;
+mod json;
 mod jsonl;
 mod table;
 
 use std::borrow::Cow;
 
-use super::printer::{OutputError, Stdout};
+use super::printer::{Output, OutputError};
 use crate::model::RowFormat;
 
 /// A column of a listing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// Its name, in every format.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Whether people see it; CSV and JSON have every column.
     pub in_table: bool,
 }
@@ -22,7 +23,7 @@ impl Column {
     /// A column of every format.
     pub const fn shown(name: &'static str) -> Self {
         Self {
-            name,
+            name: Cow::Borrowed(name),
             in_table: true,
         }
     }
@@ -30,8 +31,16 @@ impl Column {
     /// A column of CSV and JSON alone.
     pub const fn hidden(name: &'static str) -> Self {
         Self {
-            name,
+            name: Cow::Borrowed(name),
             in_table: false,
+        }
+    }
+
+    /// A column of every format whose name somebody has chosen.
+    pub const fn named(name: String) -> Self {
+        Self {
+            name: Cow::Owned(name),
+            in_table: true,
         }
     }
 }
@@ -43,6 +52,8 @@ pub enum Value<'a> {
     None,
     /// A number of ours.
     Integer(i64),
+    /// Another number.
+    Real(f64),
     /// Text of ours: a class, a time.
     Own(Cow<'a, str>),
     /// The name of a state, coloured where colours are welcome.
@@ -79,16 +90,21 @@ pub trait RowWriter {
     fn finish(&mut self) -> Result<(), OutputError>;
 }
 
+/// The columns of a listing: always the same, or chosen.
+pub type Columns = Cow<'static, [Column]>;
+
 /// The writer of a format.
 pub fn writer(
     format: RowFormat,
-    columns: &'static [Column],
-    out: Stdout,
+    columns: impl Into<Columns>,
+    out: Output,
 ) -> Box<dyn RowWriter + Send> {
+    let columns = columns.into();
     match format {
         RowFormat::Table => Box::new(table::TableWriter::new(columns, out)),
         RowFormat::Csv => Box::new(csv::CsvWriter::new(columns, out)),
         RowFormat::Jsonl => Box::new(jsonl::JsonlWriter::new(columns, out)),
+        RowFormat::Json => Box::new(json::JsonWriter::new(columns, out)),
     }
 }
 
@@ -194,6 +210,14 @@ mod tests {
         let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
         assert_eq!(last["device_key"], "esc\u{1b}[2J\nü,\"");
         assert_eq!(written(RowFormat::Jsonl, None, &[]), "");
+        let array: Vec<serde_json::Value> =
+            serde_json::from_str(&written(RowFormat::Json, None, &ROWS)).unwrap();
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(array, lines);
+        assert_eq!(written(RowFormat::Json, None, &[]), "[]\n");
         let reordered = [
             Value::Foreign("a\u{202e}b"),
             Value::None,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, value::RawValue};
 
 use super::{
-    printer::{OutputError, Stdout, csv_failure},
+    printer::{Output, OutputError, csv_failure},
     text::clean_json,
 };
 use crate::store::ResultRow;
@@ -16,12 +16,12 @@ pub enum ManifestWriter {
     /// As CSV, with a column for each label.
     Csv {
         /// The writer.
-        csv: Box<csv::Writer<Stdout>>,
+        csv: Box<csv::Writer<Output>>,
         /// The labels that the run has.
         labels: Vec<String>,
     },
     /// As JSON lines.
-    Jsonl(Stdout),
+    Jsonl(Output),
 }
 
 /// The columns before the labels.
@@ -57,7 +57,7 @@ struct Row<'a> {
 
 impl ManifestWriter {
     /// A manifest in CSV, of a run that has these labels. Its header is written at once.
-    pub fn csv(labels: Vec<String>, out: Stdout) -> Result<Self, OutputError> {
+    pub fn csv(labels: Vec<String>, out: Output) -> Result<Self, OutputError> {
         let mut csv = Box::new(csv::Writer::from_writer(out));
         // Whatever a label is called, so it is one.
         let named: Vec<String> = labels.iter().map(|name| format!("label.{name}")).collect();
@@ -67,7 +67,7 @@ impl ManifestWriter {
     }
 
     /// A manifest in JSON lines.
-    pub fn jsonl(out: Stdout) -> Self {
+    pub fn jsonl(out: Output) -> Self {
         Self::Jsonl(out)
     }
 

@@ -14,6 +14,9 @@ use super::{
 };
 use crate::{clock, model::LogFormat};
 
+/// Bytes that go out at once.
+const BUFFER: usize = 64 * 1024;
+
 /// A terminal's width when it does not say.
 const DEFAULT_WIDTH: u16 = 80;
 
@@ -25,7 +28,7 @@ pub enum OutputError {
     #[error("nobody reads stdout any more")]
     Closed,
     /// Writing failed for another reason.
-    #[error("cannot write to stdout")]
+    #[error("cannot write the output")]
     Io(#[source] io::Error),
 }
 
@@ -140,9 +143,9 @@ impl Printer {
     }
 
     /// stdout, buffered; flush it at the end to learn whether all was written.
-    pub fn stdout(&self) -> Stdout {
-        Stdout {
-            sink: BufWriter::with_capacity(64 * 1024, (self.stdout)()),
+    pub fn stdout(&self) -> Output {
+        Output {
+            sink: BufWriter::with_capacity(BUFFER, (self.stdout)()),
             terminal: self.stdout_terminal,
         }
     }
@@ -212,20 +215,28 @@ fn json_line(level: &str, message: &str) -> String {
     clean_json(&line.to_string()).into_owned()
 }
 
-/// stdout, as a command writes to it.
-pub struct Stdout {
+/// Where a command writes its data: stdout, or a file.
+pub struct Output {
     sink: BufWriter<Box<dyn Write + Send>>,
     terminal: Option<Terminal>,
 }
 
-impl Stdout {
+impl Output {
+    /// A file.
+    pub(super) fn to_file(file: Box<dyn Write + Send>) -> Self {
+        Self {
+            sink: BufWriter::with_capacity(BUFFER, file),
+            terminal: None,
+        }
+    }
+
     /// The terminal that it is, if it is one.
     pub fn terminal(&self) -> Option<Terminal> {
         self.terminal
     }
 }
 
-impl Write for Stdout {
+impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.sink.write(bytes)
     }
@@ -235,9 +246,9 @@ impl Write for Stdout {
     }
 }
 
-impl std::fmt::Debug for Stdout {
+impl std::fmt::Debug for Output {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stdout")
+        f.debug_struct("Output")
             .field("terminal", &self.terminal)
             .finish_non_exhaustive()
     }

@@ -320,3 +320,123 @@ fn what_the_run_does_not_have_is_named_with_what_it_has() {
     }
     assert_eq!(sim.stats().requests, requests);
 }
+
+/// A time is another one each time.
+fn without_times(text: &str) -> String {
+    let mut words = String::new();
+    for line in text.lines() {
+        let cells: Vec<&str> = line
+            .split("  ")
+            .filter(|cell| !cell.trim().is_empty())
+            .collect();
+        words.push_str(&cells.join(" |"));
+        words.push('\n');
+    }
+    words
+}
+
+#[test]
+fn columns_are_chosen_labels_among_them_and_rows_are_sorted() {
+    let (site, _sim) = pushed();
+    let shown = |args: &[&str]| {
+        site.run(&[&["results", "night"], args].concat())
+            .expect(0)
+            .stdout
+    };
+    insta::assert_snapshot!(without_times(&shown(&[
+        "--columns",
+        "device_key,label.site,state,code",
+        "--columns",
+        "label.rack",
+        "--sort",
+        "-label.rack,label.site,-device_key",
+        "--limit",
+        "5",
+    ])));
+    let csv = shown(&[
+        "--columns",
+        "label.site,device_key",
+        "--sort",
+        "device_key",
+        "--format",
+        "csv",
+        "--limit",
+        "2",
+    ]);
+    assert_eq!(
+        csv,
+        "label.site,device_key\nBergen,DK00001\nTromsø,DK00002\n"
+    );
+    let array: Vec<Value> = serde_json::from_str(&shown(&["--format", "json"])).unwrap();
+    assert_eq!(array, rows(&site, &[]));
+    let by_key = |rows: Vec<Value>| -> Vec<String> {
+        rows.iter()
+            .map(|row| row["device_key"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let sorted = by_key(rows(&site, &["--sort", "-device_key", "--state", "failed"]));
+    let mut expected = by_key(rows(&site, &["--state", "failed"]));
+    expected.sort();
+    expected.reverse();
+    assert_eq!(sorted, expected);
+
+    for (flags, words) in [
+        (
+            ["--columns", "sate"],
+            "--columns: there is no column 'sate'; did you mean state; the columns are run, name, line",
+        ),
+        (
+            ["--sort", "-site"],
+            "label.NAME for a label, as in label.site",
+        ),
+        (
+            ["--columns", "label.sit"],
+            "no task of run 'night' has a label 'sit'; did you mean site?",
+        ),
+        (
+            ["--sort", "label.sit"],
+            "no task of run 'night' has a label 'sit'",
+        ),
+    ] {
+        site.run(&[&["results", "night"], &flags[..]].concat())
+            .expect(2)
+            .says(&[words]);
+    }
+}
+
+#[test]
+fn a_file_is_written_whole_or_not_at_all() {
+    let (site, _sim) = pushed();
+    let list = |args: &[&str]| site.run(&[&["results", "night"], args].concat());
+    let printed = list(&["--format", "csv"]).expect(0).stdout;
+    site.write("out.csv", "old");
+    let ended = list(&["--format", "csv", "--out", "out.csv"]).expect(0);
+    assert_eq!(ended.stdout, "");
+    assert_eq!(
+        std::fs::read_to_string(site.path("out.csv")).unwrap(),
+        printed
+    );
+    // What cannot be written is known before anything is asked, here before it is known that there is no such database.
+    std::fs::create_dir(site.path("folder")).unwrap();
+    for out in ["nowhere/out.csv", "folder"] {
+        site.run(&["results", "no such run", "--out", out])
+            .expect(2)
+            .says(&[&format!("cannot write {out}")]);
+    }
+    // A mistake leaves the file as it was, and none beside it.
+    list(&["--label", "sit=Oslo", "--out", "out.csv"]).expect(2);
+    list(&["--as-manifest", "--device", "none", "--out", "again.jsonl"]).expect(2);
+    assert_eq!(
+        std::fs::read_to_string(site.path("out.csv")).unwrap(),
+        printed
+    );
+    let left: BTreeSet<String> = std::fs::read_dir(site.folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.starts_with("push.db"))
+        .collect();
+    assert_eq!(
+        left,
+        ["fleet.csv", "folder", "out.csv"].map(str::to_owned).into()
+    );
+}

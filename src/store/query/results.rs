@@ -61,8 +61,8 @@ pub struct ResultRow {
 /// owner of the database from tidying up; a push under way may change tasks between two pages.
 #[derive(Debug)]
 pub struct ResultPages<'r> {
-    reader: &'r mut Reader,
-    run: RunId,
+    pub(super) reader: &'r mut Reader,
+    pub(super) run: RunId,
     selection: Selection,
     left: u64,
 }
@@ -146,7 +146,7 @@ impl RunRow {
     }
 }
 
-impl<'r> ResultPages<'r> {
+impl ResultPages<'_> {
     /// The next rows; an empty page is the end.
     pub async fn next_page(&mut self) -> Result<Vec<ResultRow>, ReadError> {
         Ok(self
@@ -157,40 +157,13 @@ impl<'r> ResultPages<'r> {
             .collect())
     }
 
-    /// The same rows in the order of the manifest, in which the commands of a device follow each other. What passes is looked for first.
-    pub async fn in_manifest_order(mut self) -> Result<OrderedPages<'r>, ReadError> {
-        self.execute("CREATE TEMP TABLE listed (line INTEGER, id INTEGER, PRIMARY KEY (line, id)) WITHOUT ROWID", None)
-            .await?;
-        loop {
-            let rows = self.next_rows().await?;
-            if rows.is_empty() {
-                break;
-            }
-            let listed: Vec<[i64; 2]> = rows.iter().map(|(id, row)| [row.line, *id]).collect();
-            self.execute(
-                "INSERT INTO temp.listed (line, id) SELECT value ->> 0, value ->> 1 FROM json_each(?)",
-                Some(serde_json::json!(listed).to_string()),
-            )
-            .await?;
-        }
-        Ok(OrderedPages {
-            reader: self.reader,
-            run: self.run,
-            page: self.selection.page(),
-            after: (i64::MIN, i64::MIN),
-        })
+    /// The most rows of a page.
+    pub(super) fn page(&self) -> i64 {
+        self.selection.page()
     }
 
-    async fn execute(&mut self, sql: &'static str, bound: Option<String>) -> Result<(), ReadError> {
-        sqlx::query(sql)
-            .bind(bound)
-            .execute(&mut self.reader.connection)
-            .await
-            .map_err(|error| self.reader.failure(error))?;
-        Ok(())
-    }
-
-    async fn next_rows(&mut self) -> Result<Vec<(i64, ResultRow)>, ReadError> {
+    /// The next rows with their ids; none is the end.
+    pub(super) async fn next_rows(&mut self) -> Result<Vec<(i64, ResultRow)>, ReadError> {
         while self.left > 0 {
             let read = self.read().await;
             let Some((source, rows)) = read.map_err(|error| self.reader.failure(error))? else {
@@ -229,45 +202,7 @@ impl<'r> ResultPages<'r> {
     }
 }
 
-/// Results in the order of the manifest, a page at a time.
-#[derive(Debug)]
-pub struct OrderedPages<'r> {
-    reader: &'r mut Reader,
-    run: RunId,
-    page: i64,
-    /// The line and the id of the last row given.
-    after: (i64, i64),
-}
-
-impl OrderedPages<'_> {
-    /// The next rows; an empty page is the end.
-    pub async fn next_page(&mut self) -> Result<Vec<ResultRow>, ReadError> {
-        let read = self.read().await;
-        let mut rows = read.map_err(|error| self.reader.failure(error))?;
-        rows.sort_unstable_by_key(|row| (row.line, row.id));
-        if let Some(last) = rows.last() {
-            self.after = (last.line, last.id);
-        }
-        rows.into_iter()
-            .map(|raw| raw.into_row().map_err(|what| self.reader.damaged(what)))
-            .collect()
-    }
-
-    async fn read(&mut self) -> Result<Vec<RawRow>, sqlx::Error> {
-        let connection = &mut self.reader.connection;
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "SELECT id FROM temp.listed WHERE (line, id) > (?1, ?2) ORDER BY line, id LIMIT ?3",
-        )
-        .bind(self.after.0)
-        .bind(self.after.1)
-        .bind(self.page)
-        .fetch_all(&mut *connection)
-        .await?;
-        read_rows(connection, self.run, &ids).await
-    }
-}
-
-async fn read_rows(
+pub(super) async fn read_rows(
     connection: &mut SqliteConnection,
     run: RunId,
     ids: &[i64],
@@ -316,7 +251,7 @@ LEFT JOIN attempt AS a ON a.task_id = d.task_id AND a.attempt = d.sends
 ORDER BY t.id";
 
 #[derive(sqlx::FromRow)]
-struct RawRow {
+pub(super) struct RawRow {
     line: i64,
     product_key: Option<String>,
     device_key: String,
@@ -337,12 +272,12 @@ struct RawRow {
     cache_time: Option<i64>,
     is_cover: Option<bool>,
     extend_para: Option<String>,
-    id: i64,
+    pub(super) id: i64,
 }
 
 impl RawRow {
     /// The row in the words of the domain, or what is wrong with it.
-    fn into_row(self) -> Result<ResultRow, String> {
+    pub(super) fn into_row(self) -> Result<ResultRow, String> {
         let line = self.line;
         let status = match self.state {
             Some(state) => TaskStatus::Ended(

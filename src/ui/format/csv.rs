@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::{Column, RowWriter, Value};
+use super::{Columns, RowWriter, Value};
 use crate::ui::{
-    printer::{OutputError, Stdout, csv_failure},
+    printer::{Output, OutputError, csv_failure},
     text::clean,
 };
 
@@ -15,14 +15,14 @@ use crate::ui::{
 /// gives the exact text back. A plain number such as `-12.5` is no formula and stays as it is, as do our own numbers and words.
 /// On a terminal, characters that would do something to it are escaped; a file or a pipe gets the exact text.
 pub(super) struct CsvWriter {
-    columns: &'static [Column],
-    csv: ::csv::Writer<Stdout>,
+    columns: Columns,
+    csv: ::csv::Writer<Output>,
     terminal: bool,
     headed: bool,
 }
 
 impl CsvWriter {
-    pub(super) fn new(columns: &'static [Column], out: Stdout) -> Self {
+    pub(super) fn new(columns: Columns, out: Output) -> Self {
         let terminal = out.terminal().is_some();
         Self {
             columns,
@@ -36,7 +36,7 @@ impl CsvWriter {
         if !self.headed {
             self.headed = true;
             self.csv
-                .write_record(self.columns.iter().map(|column| column.name))
+                .write_record(self.columns.iter().map(|column| column.name.as_ref()))
                 .map_err(csv_failure)?;
         }
         Ok(())
@@ -50,6 +50,7 @@ impl RowWriter for CsvWriter {
             let cell: Cow<'_, str> = match value {
                 Value::None => "".into(),
                 Value::Integer(number) => number.to_string().into(),
+                Value::Real(number) => number.to_string().into(),
                 Value::Own(text) => Cow::Borrowed(text.as_ref()),
                 Value::State(name) => (*name).into(),
                 Value::Foreign(text) | Value::Json(text) => neutral(if self.terminal {

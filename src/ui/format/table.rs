@@ -4,9 +4,9 @@ use std::{borrow::Cow, io::Write as _};
 
 use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, TableStyle, Width};
 
-use super::{Column, RowWriter, Value};
+use super::{Columns, RowWriter, Value};
 use crate::ui::{
-    printer::{OutputError, Stdout},
+    printer::{Output, OutputError},
     text::clean,
 };
 
@@ -20,14 +20,14 @@ const GAP: u16 = 2;
 /// Writes aligned columns under a header. On a terminal, cells that are too long are wrapped within their column; elsewhere a row is one
 /// line, whatever its length.
 pub(super) struct TableWriter {
-    columns: &'static [Column],
-    out: Stdout,
+    columns: Columns,
+    out: Output,
     block: Vec<Vec<Cell>>,
     widths: Vec<u16>,
 }
 
 impl TableWriter {
-    pub(super) fn new(columns: &'static [Column], out: Stdout) -> Self {
+    pub(super) fn new(columns: Columns, out: Output) -> Self {
         Self {
             columns,
             out,
@@ -114,6 +114,7 @@ fn cell(value: &Value<'_>) -> Cell {
     let text: Cow<'_, str> = match value {
         Value::None => "-".into(),
         Value::Integer(number) => number.to_string().into(),
+        Value::Real(number) => number.to_string().into(),
         Value::Own(text) => Cow::Borrowed(text.as_ref()),
         Value::State(name) => (*name).into(),
         Value::Foreign(text) | Value::Json(text) => clean(text),
@@ -129,14 +130,14 @@ fn cell(value: &Value<'_>) -> Cell {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Column, *};
     use crate::ui::printer::{Printer, Terminal};
 
     const COLUMNS: &[Column] = &[Column::shown("key"), Column::shown("message")];
 
     fn written(terminal: Option<Terminal>, rows: usize, message: &str) -> String {
         let (printer, captured) = Printer::captured(terminal);
-        let mut table = TableWriter::new(COLUMNS, printer.stdout());
+        let mut table = TableWriter::new(COLUMNS.into(), printer.stdout());
         for row in 0..rows {
             table
                 .row(&[
@@ -193,7 +194,7 @@ mod tests {
     #[test]
     fn a_block_is_not_narrower_than_the_one_before() {
         let (printer, captured) = Printer::captured(None);
-        let mut table = TableWriter::new(COLUMNS, printer.stdout());
+        let mut table = TableWriter::new(COLUMNS.into(), printer.stdout());
         for row in 0..=BLOCK {
             let key = if row == 0 { "a long device key" } else { "DK" };
             table

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tempfile::{Builder, NamedTempFile};
+use tempfile::NamedTempFile;
 
 use crate::files;
 
@@ -118,16 +118,9 @@ impl MetricsFile {
     }
 }
 
-/// An empty file in the same folder. Its name is one that collectors pass over.
+/// An empty file in the same folder.
 fn beside(path: &Path) -> io::Result<NamedTempFile> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let file = Builder::new()
-        .prefix(".fleetpush-")
-        .suffix(".tmp")
-        .tempfile_in(folder)?;
+    let file = files::temporary_beside(path, MODE)?;
     // Whatever the umask of the process takes away.
     file.as_file()
         .set_permissions(Permissions::from_mode(MODE))?;

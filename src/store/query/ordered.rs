@@ -1,0 +1,141 @@
+//! Results in an order: what passes the filter is looked for first, and SQLite sorts it, in files when it is much.
+
+use std::fmt::Write as _;
+
+use sqlx::AssertSqlSafe;
+
+use super::results::{RawRow, ResultPages, ResultRow, read_rows};
+use crate::{
+    model::RunId,
+    store::reader::{ReadError, Reader},
+};
+
+/// Keys that rows can be sorted by.
+pub(crate) const MOST_KEYS: usize = 8;
+
+/// Which way a key is sorted. What is missing comes last in either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// The smallest first.
+    Ascending,
+    /// The largest first.
+    Descending,
+}
+
+/// Results in an order, a page at a time.
+#[derive(Debug)]
+pub struct OrderedPages<'r> {
+    reader: &'r mut Reader,
+    run: RunId,
+    page: i64,
+    /// The place of the last row given.
+    after: i64,
+}
+
+impl<'r> ResultPages<'r> {
+    /// The rows in the order of the manifest, in which the commands of a device follow each other.
+    pub async fn in_manifest_order(self) -> Result<OrderedPages<'r>, ReadError> {
+        self.sorted(&[Direction::Ascending], None, |row| vec![row.line.into()])
+            .await
+    }
+
+    /// At most `limit` rows, in the order of the keys that `keys` gives for each: as many as there are directions, at most
+    /// [`MOST_KEYS`].
+    pub async fn sorted(
+        mut self,
+        directions: &[Direction],
+        limit: Option<u64>,
+        keys: impl Fn(&ResultRow) -> Vec<serde_json::Value>,
+    ) -> Result<OrderedPages<'r>, ReadError> {
+        self.execute(TABLES).await?;
+        loop {
+            let rows = self.next_rows().await?;
+            if rows.is_empty() {
+                break;
+            }
+            let listed: Vec<serde_json::Value> = rows
+                .iter()
+                .map(|(id, row)| {
+                    let mut keyed = vec![(*id).into()];
+                    keyed.extend(keys(row));
+                    keyed.into()
+                })
+                .collect();
+            sqlx::query(LIST)
+                .bind(serde_json::Value::from(listed).to_string())
+                .execute(&mut self.reader.connection)
+                .await
+                .map_err(|error| self.reader.failure(error))?;
+        }
+        let mut order = String::new();
+        for (number, direction) in directions.iter().take(MOST_KEYS).enumerate() {
+            let direction = match direction {
+                Direction::Ascending => "ASC",
+                Direction::Descending => "DESC",
+            };
+            // Writing to a string cannot fail.
+            let _ = write!(order, "k{number} {direction} NULLS LAST, ");
+        }
+        // Only words of ours are in it.
+        sqlx::query(AssertSqlSafe(format!(
+            "INSERT INTO temp.ranked (id) SELECT id FROM temp.listed ORDER BY {order}id LIMIT ?"
+        )))
+        .bind(limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX)))
+        .execute(&mut self.reader.connection)
+        .await
+        .map_err(|error| self.reader.failure(error))?;
+        Ok(OrderedPages {
+            run: self.run,
+            page: self.page(),
+            reader: self.reader,
+            after: 0,
+        })
+    }
+
+    async fn execute(&mut self, sql: &'static str) -> Result<(), ReadError> {
+        sqlx::raw_sql(sql)
+            .execute(&mut self.reader.connection)
+            .await
+            .map_err(|error| self.reader.failure(error))?;
+        Ok(())
+    }
+}
+
+const TABLES: &str = "
+CREATE TEMP TABLE listed (id INTEGER, k0, k1, k2, k3, k4, k5, k6, k7);
+CREATE TEMP TABLE ranked (place INTEGER PRIMARY KEY, id INTEGER);";
+const LIST: &str = "
+INSERT INTO temp.listed (id, k0, k1, k2, k3, k4, k5, k6, k7)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8
+FROM json_each(?)";
+
+impl OrderedPages<'_> {
+    /// The next rows; an empty page is the end.
+    pub async fn next_page(&mut self) -> Result<Vec<ResultRow>, ReadError> {
+        let read = self.read().await;
+        read.map_err(|error| self.reader.failure(error))?
+            .into_iter()
+            .map(|raw| raw.into_row().map_err(|what| self.reader.damaged(what)))
+            .collect()
+    }
+
+    async fn read(&mut self) -> Result<Vec<RawRow>, sqlx::Error> {
+        let connection = &mut self.reader.connection;
+        let ids: Vec<i64> = sqlx::query_scalar(
+            "SELECT id FROM temp.ranked WHERE place > ?1 ORDER BY place LIMIT ?2",
+        )
+        .bind(self.after)
+        .bind(self.page)
+        .fetch_all(&mut *connection)
+        .await?;
+        self.after += self.page;
+        let mut rows = read_rows(connection, self.run, &ids).await?;
+        let place: std::collections::HashMap<i64, usize> = ids
+            .iter()
+            .enumerate()
+            .map(|(place, id)| (*id, place))
+            .collect();
+        rows.sort_unstable_by_key(|row| place.get(&row.id).copied());
+        Ok(rows)
+    }
+}
