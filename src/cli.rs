@@ -21,6 +21,7 @@ mod owner_args;
 mod prune_args;
 mod push_args;
 mod query_args;
+mod question_args;
 mod rollout_args;
 mod schedule_args;
 mod simulate_args;
@@ -49,6 +50,7 @@ pub use self::{
         CancelArgs, CodesArgs, ResolveArgs, ResultsArgs, ResumeArgs, RetryArgs, RunsArgs,
         StatusArgs,
     },
+    question_args::SqlArgs,
     rollout_args::RolloutArgs,
     schedule_args::ScheduleArgs,
     simulate_args::{SimulateArg, SimulatedArg},
@@ -113,6 +115,8 @@ pub enum Command {
     Status(StatusArgs),
     /// List what happened to each device of a run
     Results(Box<ResultsArgs>),
+    /// Ask the database in SQL; only reads
+    Sql(SqlArgs),
     /// Explain the platform's codes and what fleetpush does about them
     Codes(CodesArgs),
     /// Serve the platform's API on this machine, with faults on demand

@@ -24,6 +24,7 @@ mod run;
 mod runs;
 mod select;
 mod simulator;
+mod sql;
 mod stage;
 mod stale;
 mod status;
@@ -45,7 +46,7 @@ use crate::{
     gateway::{BaseUrlError, GatewayError},
     manifest::ManifestError,
     settings::{Command, Database, SIMULATED},
-    store::{FindError, ReadError, Store, StoreError},
+    store::{FindError, ReadError, SqlError, Store, StoreError},
     ui::{
         monitor::{MetricsError, Monitor},
         out_file::OutFileError,
@@ -109,6 +110,10 @@ pub async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failur
                 results::results(settings, printer).await
             })
             .await
+        }
+        Command::Sql(settings) => {
+            let out = settings.out.clone();
+            with_file(out, printer, async || sql::sql(settings, printer).await).await
         }
         Command::Codes(settings) => codes::codes(&settings, printer),
         Command::Show(settings) => config::show(&settings, printer),
@@ -273,6 +278,15 @@ impl From<GatewayError> for Failure {
 impl From<MetricsError> for Failure {
     fn from(error: MetricsError) -> Self {
         Self::usage(error)
+    }
+}
+
+impl From<SqlError> for Failure {
+    fn from(error: SqlError) -> Self {
+        match error {
+            SqlError::Read(error) => error.into(),
+            other => Self::usage(other),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod nearest;
 mod prune;
 mod push;
 mod query;
+mod questions;
 mod results;
 mod rollout;
 mod show;
@@ -33,6 +34,7 @@ pub use self::{
     prune::Prune,
     push::{Pace, Push, Recovery, Target, Timeouts},
     query::{Cancel, Codes, Resolution, Resume, Retry, Runs, Status},
+    questions::Sql,
     results::{Results, SortColumn},
     rollout::Rollout,
     show::{Show, Shown, ShownValue},
@@ -82,6 +84,8 @@ pub enum Command {
     Status(Status),
     /// List what happened to each device.
     Results(Results),
+    /// Ask in SQL.
+    Sql(Sql),
     /// Explain codes.
     Codes(Codes),
     /// Serve the simulator.
@@ -159,6 +163,7 @@ pub fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
         cli::Command::Runs(args) => Command::Runs(Runs::resolve(args, db, &sources)?),
         cli::Command::Status(args) => Command::Status(Status::resolve(args, db, &sources)?),
         cli::Command::Results(args) => Command::Results(Results::resolve(*args, db, &sources)?),
+        cli::Command::Sql(args) => Command::Sql(Sql::resolve(args, db, &sources)?),
         cli::Command::Codes(args) => Command::Codes(Codes::resolve(args)),
         cli::Command::Simulator(args) => Command::Simulator(args),
         cli::Command::Config(args) => {

@@ -46,6 +46,15 @@ Examples:
   fleetpush run keys.csv --region china --product-key PK0001 --service fuwu --param raw1=AA
   zcat fleet.jsonl.gz | fleetpush run - --name night --region europe --rate 10";
 
+/// What follows the flags of `sql` in `--help`.
+pub(super) const SQL_EPILOGUE: &str = "\
+The database is opened for reading: a statement that would change it is refused. The views are runs,
+results, attempts, requests and devices; docs/results-database.md has their columns.
+
+Examples:
+  fleetpush sql 'SELECT name, state, tasks, failed FROM runs'
+  fleetpush sql - --format csv --out hours.csv < hours.sql";
+
 /// What follows the flags of `results` in `--help`.
 pub(super) const RESULTS_EPILOGUE: &str = "\
 Rows come grouped as they are sent, not by line: `--sort line` has them by line.

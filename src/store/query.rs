@@ -5,11 +5,13 @@ mod canary;
 mod ordered;
 mod results;
 mod runs;
+mod sql;
 
 pub(crate) use ordered::MOST_KEYS;
 pub use ordered::{Direction, OrderedPages};
 pub use results::{ResultPages, ResultRow};
 pub use runs::{FindError, RunRow};
+pub use sql::{Answer, Cell, SqlError, UnknownName};
 
 use std::time::Duration;
 

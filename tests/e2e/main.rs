@@ -31,6 +31,7 @@ mod select;
 mod service;
 mod signals;
 mod splitting;
+mod sql;
 mod standstill;
 mod summary;
 mod support;

@@ -1,0 +1,444 @@
+//! A statement of somebody's own, which may only read.
+
+use std::fmt;
+
+use futures::StreamExt as _;
+use sqlx::{
+    AssertSqlSafe, Column as _, Executor as _, Row as _, SqlSafeStr as _, Statement as _,
+    TypeInfo as _, ValueRef as _,
+    sqlite::{SqliteRow, SqliteValueRef},
+};
+
+use crate::store::reader::{ReadError, Reader};
+
+/// SQLite's result code `SQLITE_READONLY`, whatever it stands for in detail.
+const READ_ONLY: i32 = 8;
+
+/// Words that a reading statement begins with.
+const READING: [&str; 4] = ["SELECT", "WITH", "VALUES", "EXPLAIN"];
+
+/// A cell of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// NULL.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// Another number.
+    Real(f64),
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+/// Why a statement has no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SqlError {
+    /// There is no statement in the text.
+    #[error("there is no statement; write one, as in 'SELECT * FROM runs'")]
+    Empty,
+    /// The text has more than one.
+    #[error("there is more than one statement; write one alone\n{0}")]
+    Several(Place),
+    /// It does something else than to read.
+    #[error(
+        "{word} does not read: sql takes SELECT, WITH, VALUES and EXPLAIN (for a pragma: SELECT * FROM pragma_table_info('runs')), and changes \
+         nothing\n{place}"
+    )]
+    NotReading {
+        /// The word that it begins with.
+        word: String,
+        /// Where.
+        place: Place,
+    },
+    /// It would change the database.
+    #[error("the statement would change the database; sql only reads")]
+    Writes,
+    /// SQLite does not take it.
+    #[error("{message}{place}")]
+    Refused {
+        /// What SQLite said.
+        message: String,
+        /// Where, when it can be told.
+        place: PlaceLine,
+        /// The name that SQLite does not know, if that is what is wrong.
+        unknown: Option<UnknownName>,
+    },
+    /// The database cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// A name that the database does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnknownName {
+    /// Of a table or a view.
+    Table(String),
+    /// Of a column.
+    Column(String),
+}
+
+/// A place in a statement: its line, and a mark under it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    number: usize,
+    line: String,
+    column: usize,
+}
+
+/// A place on lines of its own, or nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaceLine(Option<Place>);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lead = format!("line {}: ", self.number);
+        writeln!(f, "{lead}{}", self.line)?;
+        write!(f, "{:width$}^", "", width = lead.len() + self.column)
+    }
+}
+
+impl fmt::Display for PlaceLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(place) => write!(f, "\n{place}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Place {
+    /// The place of a byte of the text.
+    fn at(text: &str, offset: usize) -> Self {
+        let before = &text[..offset];
+        let start = before.rfind('\n').map_or(0, |end| end + 1);
+        let line = text[start..].lines().next().unwrap_or_default();
+        Self {
+            number: before.matches('\n').count() + 1,
+            // A tab has no width of its own.
+            line: line.replace('\t', " "),
+            column: text[start..offset].chars().count(),
+        }
+    }
+}
+
+/// Takes an answer.
+pub trait Answer {
+    /// Takes the names of the columns, before any row.
+    fn head(&mut self, columns: Vec<String>);
+
+    /// Takes a row, and says whether to go on.
+    fn row(&mut self, cells: Vec<Cell>) -> bool;
+}
+
+impl Reader {
+    /// Hands the answer of a statement to somebody: the columns, and then the rows one by one.
+    ///
+    /// Nothing that the statement does can change a database: this connection only reads, whatever it opens.
+    pub async fn answer(&mut self, sql: &str, answer: &mut impl Answer) -> Result<(), SqlError> {
+        only_reads(sql)?;
+        for pragma in ["PRAGMA query_only = ON", "PRAGMA trusted_schema = OFF"] {
+            self.plain(pragma).await?;
+        }
+        // One transaction: the names of the columns and the rows are of the same moment.
+        self.plain("BEGIN").await?;
+        let answered = self.hand_over(sql, answer).await;
+        // Nothing has been changed: however it ends, it is over.
+        self.plain("ROLLBACK").await?;
+        answered.map_err(|error| refused(self, sql, error))
+    }
+
+    async fn hand_over(&mut self, sql: &str, answer: &mut impl Answer) -> Result<(), sqlx::Error> {
+        let connection = &mut self.connection;
+        // The text is somebody's own, and that is the point.
+        let statement = AssertSqlSafe(sql.to_owned()).into_sql_str();
+        let prepared = connection.prepare(statement).await?;
+        answer.head(
+            prepared
+                .columns()
+                .iter()
+                .map(|column| column.name().to_owned())
+                .collect(),
+        );
+        let mut rows = prepared.query().fetch(connection);
+        while let Some(row) = rows.next().await {
+            if !answer.row(cells(&row?)?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn plain(&mut self, sql: &'static str) -> Result<(), ReadError> {
+        sqlx::query(sql)
+            .execute(&mut self.connection)
+            .await
+            .map_err(|error| self.failure(error))?;
+        Ok(())
+    }
+
+    /// The names of the views and of their columns, for words about one that is unknown.
+    pub async fn names(&mut self) -> Result<(Vec<String>, Vec<String>), ReadError> {
+        let views =
+            sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'view' ORDER BY name")
+                .fetch_all(&mut self.connection)
+                .await
+                .map_err(|error| self.failure(error))?;
+        let columns = sqlx::query_scalar(
+            "SELECT DISTINCT c.name FROM sqlite_schema AS s CROSS JOIN pragma_table_info(s.name) AS c WHERE s.type = 'view' ORDER BY 1",
+        )
+        .fetch_all(&mut self.connection)
+        .await
+        .map_err(|error| self.failure(error))?;
+        Ok((views, columns))
+    }
+}
+
+fn cells(row: &SqliteRow) -> Result<Vec<Cell>, sqlx::Error> {
+    (0..row.len())
+        .map(|index| cell(row.try_get_raw(index)?))
+        .collect()
+}
+
+fn cell(value: SqliteValueRef<'_>) -> Result<Cell, sqlx::Error> {
+    if value.is_null() {
+        return Ok(Cell::Null);
+    }
+    let kind = value.type_info().name().to_owned();
+    let decoded = match kind.as_str() {
+        "INTEGER" => sqlx::Decode::<sqlx::Sqlite>::decode(value).map(Cell::Integer),
+        "REAL" => sqlx::Decode::<sqlx::Sqlite>::decode(value).map(Cell::Real),
+        "BLOB" => sqlx::Decode::<sqlx::Sqlite>::decode(value).map(Cell::Blob),
+        _ => sqlx::Decode::<sqlx::Sqlite>::decode(value).map(Cell::Text),
+    };
+    decoded.map_err(sqlx::Error::Decode)
+}
+
+/// Fails unless the text is one statement that begins as reading ones do.
+fn only_reads(sql: &str) -> Result<(), SqlError> {
+    let words = tokens(sql);
+    let Some((offset, word)) = words.first() else {
+        return Err(SqlError::Empty);
+    };
+    if !READING
+        .iter()
+        .any(|reading| word.eq_ignore_ascii_case(reading))
+    {
+        return Err(SqlError::NotReading {
+            word: word.to_uppercase(),
+            place: Place::at(sql, *offset),
+        });
+    }
+    let mut after_end = words.iter().skip_while(|(_, word)| *word != ";");
+    match after_end.find(|(_, word)| *word != ";") {
+        Some((offset, _)) => Err(SqlError::Several(Place::at(sql, *offset))),
+        None => Ok(()),
+    }
+}
+
+/// The words, quoted texts and signs of a statement with their places; blanks and comments are none.
+fn tokens(sql: &str) -> Vec<(usize, &str)> {
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    while let Some(first) = sql[at..].chars().next() {
+        let rest = &sql[at..];
+        let length = if first.is_whitespace() {
+            at += first.len_utf8();
+            continue;
+        } else if rest.starts_with("--") {
+            at += rest.find('\n').unwrap_or(rest.len());
+            continue;
+        } else if rest.starts_with("/*") {
+            at += rest.find("*/").map_or(rest.len(), |end| end + 2);
+            continue;
+        } else if let Some(closing) = closing(first) {
+            quoted(rest, closing)
+        } else if is_of_word(first) {
+            rest.find(|letter| !is_of_word(letter))
+                .unwrap_or(rest.len())
+        } else {
+            first.len_utf8()
+        };
+        tokens.push((at, &rest[..length]));
+        at += length;
+    }
+    tokens
+}
+
+fn is_of_word(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_' || letter == '$'
+}
+
+/// What ends a text that begins so.
+fn closing(first: char) -> Option<char> {
+    match first {
+        '\'' | '"' | '`' => Some(first),
+        '[' => Some(']'),
+        _ => None,
+    }
+}
+
+/// The length of a quoted text, in which a doubled quote is one of it.
+fn quoted(rest: &str, closing: char) -> usize {
+    let mut letters = rest.char_indices().skip(1).peekable();
+    while let Some((at, letter)) = letters.next() {
+        if letter != closing {
+            continue;
+        }
+        if closing != ']' && letters.peek().is_some_and(|(_, next)| *next == closing) {
+            letters.next();
+        } else {
+            return at + closing.len_utf8();
+        }
+    }
+    rest.len()
+}
+
+/// SQLite's refusal, with the place of the word that it names.
+fn refused(reader: &Reader, sql: &str, error: sqlx::Error) -> SqlError {
+    let Some(told) = error.as_database_error() else {
+        return reader.failure(error).into();
+    };
+    let code: i32 = told.code().and_then(|code| code.parse().ok()).unwrap_or(0);
+    if code & 0xff == READ_ONLY {
+        return SqlError::Writes;
+    }
+    // What is wrong with the statement has the code SQLITE_ERROR; all else is the database's.
+    if code & 0xff != 1 {
+        return reader.failure(error).into();
+    }
+    let message = told.message().to_owned();
+    let after = |lead: &str| message.strip_prefix(lead).map(str::to_owned);
+    let last = |name: String| name.rsplit('.').next().unwrap_or_default().to_owned();
+    let unknown = after("no such table: ")
+        .map(|name| UnknownName::Table(last(name)))
+        .or_else(|| after("no such column: ").map(|name| UnknownName::Column(last(name))));
+    let near = match &unknown {
+        Some(UnknownName::Table(name) | UnknownName::Column(name)) => Some(name.clone()),
+        None => named(&message),
+    };
+    let place = if message == "incomplete input" {
+        Some(Place::at(sql, sql.trim_end().len()))
+    } else {
+        near.and_then(|near| find(sql, &near))
+    };
+    SqlError::Refused {
+        message,
+        place: PlaceLine(place),
+        unknown,
+    }
+}
+
+/// The word that a message is about: `near "FORM": syntax error`, `no such function: f`, `ambiguous column name: run`.
+fn named(message: &str) -> Option<String> {
+    if let Some(rest) = message.strip_prefix("near \"") {
+        return rest.rsplit_once("\": ").map(|(near, _)| near.to_owned());
+    }
+    message
+        .split_once(": ")
+        .map(|(_, name)| name.rsplit('.').next().unwrap_or_default().to_owned())
+}
+
+/// The place of a word, when it stands once in the statement or first where it stands several times.
+fn find(sql: &str, wanted: &str) -> Option<Place> {
+    tokens(sql)
+        .into_iter()
+        .find(|(_, word)| {
+            word.eq_ignore_ascii_case(wanted)
+                || word.trim_matches(['"', '`', '[', ']', '\'']) == wanted
+        })
+        .map(|(offset, _)| Place::at(sql, offset))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sample;
+
+    #[test]
+    fn one_reading_statement_is_taken_and_nothing_else() {
+        for sql in [
+            "select 1",
+            " -- a; comment\n/* and; one */ WITH a AS (SELECT ';') SELECT * FROM a;;",
+            "VALUES (1), ('a''; b')",
+            "EXPLAIN QUERY PLAN SELECT \"a;\", [b;], `c;` FROM runs;",
+        ] {
+            assert!(only_reads(sql).is_ok(), "{sql}");
+        }
+        for (sql, told) in [
+            ("", "there is no statement"),
+            (" -- SELECT 1", "there is no statement"),
+            ("delete from run", "DELETE does not read"),
+            ("PRAGMA query_only = OFF", "PRAGMA does not read"),
+            ("ATTACH 'x.db' AS x", "ATTACH does not read"),
+            (
+                "SELECT 1;\n  DELETE FROM run",
+                "there is more than one statement; write one alone\nline 2:   DELETE FROM run\n          ^",
+            ),
+        ] {
+            let error = only_reads(sql).unwrap_err().to_string();
+            assert!(error.starts_with(told), "{error}");
+        }
+    }
+
+    /// Takes everything, and keeps nothing.
+    struct Nobody;
+
+    impl Answer for Nobody {
+        fn head(&mut self, _: Vec<String>) {}
+        fn row(&mut self, _: Vec<Cell>) -> bool {
+            true
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_can_be_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = sample::every_state(folder.path()).await;
+        let before = std::fs::read(&path).unwrap();
+        let mut reader = Reader::open(&path).await.unwrap();
+        for sql in [
+            "WITH a AS (SELECT 1) DELETE FROM run",
+            "WITH a AS (SELECT 1) INSERT INTO owner SELECT 1, 2, 3",
+        ] {
+            let answer = reader.answer(sql, &mut Nobody).await;
+            assert!(matches!(answer, Err(SqlError::Writes)), "{sql}: {answer:?}");
+        }
+        reader.close().await.unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_is_shown_at_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = sample::every_state(folder.path()).await;
+        let mut reader = Reader::open(&path).await.unwrap();
+        for (sql, told) in [
+            (
+                "SELECT *\n\tFORM runs",
+                "near \"runs\": syntax error\nline 2:  FORM runs\n              ^",
+            ),
+            (
+                "SELECT sate FROM runs",
+                "no such column: sate\nline 1: SELECT sate FROM runs\n               ^",
+            ),
+            (
+                "SELECT * FROM rums",
+                "no such table: rums\nline 1: SELECT * FROM rums\n                      ^",
+            ),
+            (
+                "SELECT * FROM runs WHERE",
+                "incomplete input\nline 1: SELECT * FROM runs WHERE\n                                ^",
+            ),
+            (
+                "SELECT nix(1)",
+                "no such function: nix\nline 1: SELECT nix(1)\n               ^",
+            ),
+        ] {
+            let error = reader.answer(sql, &mut Nobody).await.unwrap_err();
+            assert_eq!(error.to_string(), told, "{sql}");
+        }
+    }
+}
