@@ -275,7 +275,9 @@ impl Transport {
     /// have, so that none waits for ever.
     async fn reserve(&self, bytes: usize, memory: &mut Memory) {
         if bytes > USUAL_REPLY && memory.large.is_none() {
-            let share = self.budget.share(Use::Replies, LARGE_REPLY + READ_BUFFER);
+            let share = self
+                .budget
+                .share(Use::Replies, COPIES * LARGE_REPLY + READ_BUFFER);
             memory.large = Some(share.await);
         }
         if bytes > LONG_REPLY {
