@@ -14,9 +14,9 @@ mod platform;
 mod proxy;
 mod reply;
 mod scrub;
-mod session;
 #[cfg(test)]
 mod testing;
+mod token_source;
 mod transport;
 mod wire;
 

@@ -18,7 +18,6 @@ pub(crate) mod cancelled;
 mod chunk;
 mod chunk_limit;
 mod counts;
-mod ending;
 pub(crate) mod excuse;
 mod first_sends;
 pub(crate) mod outage;
@@ -35,6 +34,7 @@ mod state;
 mod step;
 mod strays;
 pub(crate) mod suspect;
+mod task_end;
 mod tasks;
 #[cfg(test)]
 mod tests;

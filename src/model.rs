@@ -3,6 +3,7 @@
 //! Nothing here does I/O, but for the look-up of a time zone that somebody names, and nothing here imports another module of the crate.
 
 mod age;
+mod bundle_status;
 mod consent;
 mod device_rate;
 mod history;
@@ -15,7 +16,6 @@ mod payload;
 mod rollout;
 mod schedule;
 mod send_result;
-mod standing;
 mod state;
 mod task_filter;
 mod threshold;
@@ -26,6 +26,7 @@ mod unseen;
 mod words;
 
 pub use age::Age;
+pub use bundle_status::{BundleStatus, Sizes};
 pub use consent::Consent;
 pub use device_rate::DeviceRate;
 pub use history::History;
@@ -40,7 +41,6 @@ pub use schedule::{
     DailyWindow, Deadline, Hours, Moment, RepeatAfter, Schedule, SendWindow, Until,
 };
 pub use send_result::{Answer, Element, SendResult, Stray, Unsent};
-pub use standing::{Sizes, Standing};
 pub use state::{Counts, RunState, TaskState, TaskStatus};
 pub use task_filter::{Devices, TaskFilter};
 pub use threshold::{AbortIf, Bound, Condition, Counted, Limit, Tolerate};

@@ -32,7 +32,7 @@ pub use self::{
     logging::{Level, Logging},
     manifest::{Check, DefaultData, ManifestDefaults, ManifestInput, OtherVersions, Run},
     prune::Prune,
-    push::{Pace, Push, Recovery, Target, Timeouts},
+    push::{PaceSettings, Push, Recovery, Target, Timeouts},
     query::{Cancel, Codes, Resolution, Resume, Retry, Runs, Status},
     questions::Sql,
     results::{Results, SortColumn},

@@ -33,7 +33,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 pub use ledger::Delivery;
 pub use limiter::{LimitError, LimitKind, RequestLimit};
-pub use scenario::{AtFirst, AuthRefusal, Fault, Limit, Oddity, Outage, Scenario, ScenarioError};
+pub use scenario::{AtFirst, AuthRefusal, Fault, Limit, Outage, Quirk, Scenario, ScenarioError};
 pub use stats::Stats;
 
 use platform::Platform;

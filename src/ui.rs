@@ -1,11 +1,11 @@
 //! What people and pipes see: stdout is data, stderr is progress and words.
 
-mod aside;
 mod bar;
 pub mod format;
 pub mod manifest;
 pub mod monitor;
 pub mod next;
+mod non_blocking;
 pub mod number;
 pub mod out_file;
 pub mod printer;

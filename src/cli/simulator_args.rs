@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 use clap::Args;
 use serde::{Deserialize, de::IntoDeserializer as _};
 
-use crate::simulator::{Fault, Limit, Oddity, RequestLimit, Scenario, ScenarioError};
+use crate::simulator::{Fault, Limit, Quirk, RequestLimit, Scenario, ScenarioError};
 
 const FAULT_HELP: &str = "\
 Share of requests that meet a fault, for example `reset_after=0.01`; can be repeated
@@ -14,7 +14,7 @@ Names: reset_before, reset_after, cut, hang, hang_acted, request_timeout, too_ma
 bad_gateway, bad_gateway_acted, unavailable, page, gateway_timeout, gateway_timeout_acted, service_exception, hub_unavailable, trickle, \
 oversized, wrong_type, not_json, dead_in_pool";
 
-const ODDITY_HELP: &str = "\
+const QUIRK_HELP: &str = "\
 Share of replies that are odd, for example `left_out=0.01`; can be repeated
 
 Names: left_out, doubled, stray, reordered, data_null, data_missing, data_object, code_text, ticket_number, ticket_null, msg_null, \
@@ -123,8 +123,8 @@ pub struct SimulatorArgs {
     pub login_fault: Vec<(Fault, f64)>,
 
     /// Share of replies that are odd, for example `left_out=0.01`; can be repeated
-    #[arg(long, value_name = "NAME=SHARE", value_parser = named_share::<Oddity>, long_help = ODDITY_HELP)]
-    pub oddity: Vec<(Oddity, f64)>,
+    #[arg(long, alias = "oddity", value_name = "NAME=SHARE", value_parser = named_share::<Quirk>, long_help = QUIRK_HELP)]
+    pub quirk: Vec<(Quirk, f64)>,
 
     /// Time after which a delivery appears in its device's history, in milliseconds
     #[arg(hide_short_help = true, long, value_name = "MS")]
@@ -164,7 +164,7 @@ impl SimulatorArgs {
             token_lifetime,
             fault,
             login_fault,
-            oddity,
+            quirk,
             history_lag,
             history_gap,
             no_ledger,
@@ -193,7 +193,7 @@ impl SimulatorArgs {
             token_lifetime_ms: token_lifetime.or(base.token_lifetime_ms),
             faults: with(base.faults, fault),
             login_faults: with(base.login_faults, login_fault),
-            oddities: with(base.oddities, oddity),
+            quirks: with(base.quirks, quirk),
             history_lag_ms: history_lag.unwrap_or(base.history_lag_ms),
             history_gap: history_gap.unwrap_or(base.history_gap),
             ledger: base.ledger && !no_ledger,
@@ -280,7 +280,7 @@ mod tests {
         let args = parse(
             "--listen [::1]:0 --seed 1 --latency 2 --jitter 3 --offline 0.1 --rejected 0.2 --transient 0.3 --poison 0.4 --frequency 1/2000 \
              --quota 2/3000 --rate-limit 30 --retry-after -7 --device-limit 50 --token-requests 15 --token-lifetime 4000 \
-             --fault cut=0.1 --fault hang=0.2 --login-fault bad_gateway=1 --oddity left_out=0.5 --history-lag 5 --history-gap 0.6 --no-ledger",
+             --fault cut=0.1 --fault hang=0.2 --login-fault bad_gateway=1 --quirk left_out=0.5 --history-lag 5 --history-gap 0.6 --no-ledger",
         )
         .unwrap();
         assert!(args.listen.is_ipv6());
@@ -307,7 +307,7 @@ mod tests {
             token_lifetime_ms: Some(4000),
             faults: BTreeMap::from([(Fault::Cut, 0.1), (Fault::Hang, 0.2)]),
             login_faults: BTreeMap::from([(Fault::BadGateway, 1.0)]),
-            oddities: BTreeMap::from([(Oddity::LeftOut, 0.5)]),
+            quirks: BTreeMap::from([(Quirk::LeftOut, 0.5)]),
             history_lag_ms: 5,
             history_gap: 0.6,
             ledger: false,
@@ -358,7 +358,7 @@ mod tests {
             ("--limit 40", "token-bucket:40,burst=10"),
             ("--limit in-flight:8 --rate-limit 40", "cannot be used with"),
             ("--fault kut=0.1", "reset_before"),
-            ("--oddity cut=0.1", "left_out"),
+            ("--quirk cut=0.1", "left_out"),
             ("--demo --scenario x", "cannot be used with"),
         ] {
             let message = parse(flags).unwrap_err().to_string();
@@ -372,12 +372,12 @@ mod tests {
     }
 
     #[test]
-    fn the_help_names_every_fault_and_oddity() {
+    fn the_help_names_every_fault_and_quirk() {
         let help = Alone::command().render_long_help().to_string();
         // Serde's complaint about an unknown name lists the known ones.
         let complaints = [
             named_share::<Fault>("?=0").unwrap_err(),
-            named_share::<Oddity>("?=0").unwrap_err(),
+            named_share::<Quirk>("?=0").unwrap_err(),
         ];
         let names: Vec<&str> = complaints
             .iter()

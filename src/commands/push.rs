@@ -140,18 +140,14 @@ pub(super) async fn nothing_to_do(
     printer: &Printer,
 ) -> Result<Exit, Failure> {
     let name = run.about.name.clone();
-    let exit = standing(&mut store, run, settings).await?;
+    let exit = exit_of(&mut store, run, settings).await?;
     store.close().await?;
     summarize(&name, None, settings, database, printer).await?;
     Ok(exit)
 }
 
 /// The exit code that tells how a run stands.
-pub(super) async fn standing(
-    store: &mut Store,
-    run: Run,
-    settings: &Push,
-) -> Result<Exit, Failure> {
+pub(super) async fn exit_of(store: &mut Store, run: Run, settings: &Push) -> Result<Exit, Failure> {
     Ok(match run.state {
         RunState::Complete => {
             let journal = Journal::open(store, run, settings.recovery.after_failure).await?;
@@ -186,7 +182,7 @@ async fn summarize(
     let mut reader = Reader::open(&database.path).await?;
     let run = status::report(&mut reader, name, repeat(database)).await?;
     reader.close().await?;
-    printer.monitor().stands(&run);
+    printer.monitor().set_status(&run);
     let ended: Vec<Ended> = run
         .endings
         .iter()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    interrupt::Interrupt, limits, open_existing, push::standing, repeat::repeat,
+    interrupt::Interrupt, limits, open_existing, push::exit_of, repeat::repeat,
     resume::named_or_latest, target,
 };
 use crate::{
@@ -118,7 +118,7 @@ pub(super) async fn resolve(
         }
         Stop::Signal | Stop::Deadline { .. } => Exit::Stopped,
         Stop::Complete | Stop::Aborted { .. } | Stop::Canary { .. } => {
-            standing(&mut store, run, &push).await?
+            exit_of(&mut store, run, &push).await?
         }
     };
     store.close().await?;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
-use self::decision::{Decision, Earlier, Wish, decide};
+use self::decision::{Decision, Earlier, RunFlags, decide};
 use super::{
     hours::{closed, hours},
     interrupt::Interrupt,
@@ -122,13 +122,13 @@ pub(super) async fn run(
 }
 
 fn decision<R>(earlier: Option<Earlier<R>>, others: &[Run], settings: &Settings) -> Decision<R> {
-    let wish = Wish {
+    let flags = RunFlags {
         again: settings.again,
         override_abort: settings.push.recovery.override_abort,
         repeat_after: settings.repeat_after,
         other_versions: settings.other_versions,
     };
-    decide(earlier, !others.is_empty(), wish, clock::wall_now())
+    decide(earlier, !others.is_empty(), flags, clock::wall_now())
 }
 
 /// Says that the push has a name already, when another one is asked for.

@@ -116,7 +116,7 @@ async fn pace(
     if run.state != RunState::Running {
         return Ok(None);
     }
-    let pace = reader.recent_pace(run.id, now).await?;
+    let pace = reader.recent_throughput(run.id, now).await?;
     Ok(Some(format!(
         "{} in the last {}",
         pace_words(started.until(now), pace.devices, Some(pace.requests)),

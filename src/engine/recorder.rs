@@ -5,7 +5,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use crate::{
     gateway::SendReport,
     journal::{Claim, Next, Refused, RequestEnd, Settlement, suspect},
-    model::{Answer, Class, History, InDoubt, Outcome, SendResult, Standing, Stray, Timestamp},
+    model::{Answer, BundleStatus, Class, History, InDoubt, Outcome, SendResult, Stray, Timestamp},
     policy::{self, Basis, Disposition, Judged, Judgement, Rules, codes},
     store::Member,
 };
@@ -23,14 +23,14 @@ pub(super) fn settle(
     claim: &Claim,
     send_report: &SendReport,
     judgement: Judgement,
-    together: Option<Standing>,
+    together: Option<BundleStatus>,
     now: Timestamp,
     rules: &Rules,
     random: &mut impl Rng,
 ) -> Settled {
     // What failed together pauses equally long, or jitter would scatter a chunk into requests of one device each.
     let shared = random.next_u64();
-    let suspect = together.is_some_and(|standing| standing.suspect);
+    let suspect = together.is_some_and(|bundle_status| bundle_status.suspect);
     let parts = match (together, judgement.devices.first()) {
         (Some(_), Some(one)) => parts(claim, &one.outcome, suspect, now, rules, shared),
         _ => false,
@@ -251,7 +251,7 @@ mod tests {
                 extend_para: None,
             }),
             bundle: None,
-            standing: Standing::default(),
+            bundle_status: BundleStatus::default(),
             members: (0..devices)
                 .map(|i| Member::never_sent(TaskId(i as i64), format!("DK{i}").into()))
                 .collect(),
@@ -266,7 +266,7 @@ mod tests {
         };
         let mut random = SmallRng::seed_from_u64(3);
         let judgement = policy::judge(&send_report.result, devices);
-        let together = suspect::refusal(&judgement, true).map(|_| Standing::default());
+        let together = suspect::refusal(&judgement, true).map(|_| BundleStatus::default());
         settle(
             &claim(devices),
             &send_report,

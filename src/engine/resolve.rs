@@ -253,7 +253,7 @@ impl<H: HistoryClient> Asker<H> {
                     return Ok(Err(refusal));
                 }
                 Next::Stop(stop) => return Err(stop),
-                // The next token is another one, and the session ends it when that is refused, too.
+                // The next token is another one, and the token source ends it when that is refused, too.
                 Next::AtOnce => {
                     self.pacer.silent(ticket);
                     continue;

@@ -330,7 +330,7 @@ impl<'j, 's> Writer<'j, 's> {
             full,
             next_due,
             findings,
-        } = locked::Waiting {
+        } = locked::LockWait {
             gate: &self.gate,
             stop: self.stop.clone(),
             deadline: self
@@ -386,7 +386,7 @@ impl<'j, 's> Writer<'j, 's> {
                     .iter()
                     .map(|member| Arc::clone(&member.device_key))
                     .collect(),
-                suspect: claim.standing.suspect,
+                suspect: claim.bundle_status.suspect,
                 not_after: self.deadline.as_ref().map(|deadline| deadline.at),
             },
             probe,

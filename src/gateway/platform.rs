@@ -10,7 +10,7 @@ use super::{
     HistoryReply, Outgoing, Proxy, SendReport, history,
     login::{self, Login},
     reply,
-    session::{Session, Token},
+    token_source::{Token, TokenSource},
     transport::{Failure, Limits, Reply, Roots, Transport},
     wire,
 };
@@ -61,7 +61,7 @@ impl PlatformOptions {
 #[derive(Debug)]
 pub struct Platform {
     transport: Transport,
-    session: Session,
+    source: TokenSource,
     send_url: reqwest::Url,
     language: Language,
     clock: Clock,
@@ -100,21 +100,21 @@ impl Platform {
             roots,
             options.budget,
         )?;
-        let session = match credentials {
+        let source = match credentials {
             Credentials::Key {
                 access_key,
                 access_secret,
-            } => Session::with_login(Login::new(transport.clone(), access_key, access_secret)),
+            } => TokenSource::with_login(Login::new(transport.clone(), access_key, access_secret)),
             Credentials::Token(token) => {
                 transport.scrubber().keep(token.expose_secret());
-                Session::with_token(
+                TokenSource::with_token(
                     login::authorization(token.expose_secret()).map_err(GatewayError::Token)?,
                 )
             }
         };
         Ok(Self {
             transport,
-            session,
+            source,
             send_url,
             language: options.language,
             clock,
@@ -181,7 +181,7 @@ impl Platform {
         }
     }
 
-    /// Cuts secrets out of an answer, completes it by what its reply says outside the body, and tells the session of it.
+    /// Cuts secrets out of an answer, completes it by what its reply says outside the body, and tells the token source of it.
     fn take_answer(
         &self,
         token: &Token,
@@ -201,16 +201,16 @@ impl Platform {
         answer
     }
 
-    /// Tells the session what an answer says of the token it was asked with, if a refusal of it `speaks` for the token.
+    /// Tells the token source what an answer says of the token it was asked with, if a refusal of it `speaks` for the token.
     fn learn_of_token(&self, token: &Token, answer: &Answer, speaks: bool) {
         match verdict(answer) {
-            Some(TokenVerdict::Accepted) => self.session.accepted(token),
+            Some(TokenVerdict::Accepted) => self.source.accepted(token),
             // Refused again and again while others are not, it is the request and not its token.
             Some(TokenVerdict::Refused) if !speaks => {}
             Some(TokenVerdict::Refused) => {
                 let code = answer.code.unwrap_or_else(|| answer.http_status.into());
                 let words = answer.message.as_deref().unwrap_or("no reason given");
-                self.session
+                self.source
                     .refused(token, &format!("{code}: {words}"), self.clock.now());
             }
             None => {}
@@ -222,7 +222,7 @@ impl Gateway for Platform {
     async fn send(&self, request: Outgoing, handover: Handover) -> SendReport {
         let mut sent_at = self.clock.now();
         let mut start = Instant::now();
-        let result = match (wire::encode(&request), self.session.token(sent_at).await) {
+        let result = match (wire::encode(&request), self.source.token(sent_at).await) {
             (Ok(body), Ok(token)) => {
                 // The wait for a token is none of the request's.
                 sent_at = self.clock.now();
@@ -250,7 +250,7 @@ impl Gateway for Platform {
 
 impl HistoryClient for Platform {
     async fn page(&self, query: HistoryQuery<'_>) -> HistoryReply {
-        match self.session.token(self.clock.now()).await {
+        match self.source.token(self.clock.now()).await {
             Ok(token) => self.ask(&token, query).await,
             Err(unsent) => HistoryReply::NoPage(SendResult::Unsent(unsent)),
         }

@@ -97,7 +97,7 @@ impl Scrubber {
                 let folded: Vec<u8> = layer.iter().map(|piece| fold(piece.byte)).collect();
                 for needles in secrets.lasting.iter().chain(&secrets.recent) {
                     for (at, part) in folded.windows(needles.length).enumerate() {
-                        if needles.parts.contains(part) && needles.stands(&folded, at) {
+                        if needles.parts.contains(part) && needles.is_whole_part(&folded, at) {
                             found = true;
                             for piece in &layer[at..at + needles.length] {
                                 secret[piece.start..piece.end].fill(true);
@@ -199,7 +199,7 @@ impl Needles {
     }
 
     /// Whether a part that was found here is one, and not a piece of a word.
-    fn stands(&self, text: &[u8], at: usize) -> bool {
+    fn is_whole_part(&self, text: &[u8], at: usize) -> bool {
         let inside = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
         let before = at.checked_sub(1).and_then(|at| text.get(at));
         self.length >= SHORT || !(inside(before) || inside(text.get(at + self.length)))

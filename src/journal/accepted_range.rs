@@ -3,7 +3,7 @@
 //! A fleet that accepts is most of a push, and a row for each of its devices would be most of its cost. What is not alike in everything
 //! but its ticket, or not sent for the first time, has a row of its own as ever.
 
-use super::ending::Ending;
+use super::task_end::TaskEnd;
 use crate::{
     model::{TaskId, TaskState},
     store::{AcceptedRange, EndedTask},
@@ -15,7 +15,7 @@ const MOST: usize = 128;
 const LEAST: usize = 2;
 
 /// The ranges among these tasks, which are in the order of their ids, and the tasks that belong to none.
-pub(super) fn accepted_ranges(ended: Vec<Ending>) -> (Vec<AcceptedRange>, Vec<EndedTask>) {
+pub(super) fn accepted_ranges(ended: Vec<TaskEnd>) -> (Vec<AcceptedRange>, Vec<EndedTask>) {
     let mut ranges = Vec::new();
     // How many tasks follow that are in a range, or not.
     let mut parts = Vec::new();
@@ -40,7 +40,7 @@ pub(super) fn accepted_ranges(ended: Vec<Ending>) -> (Vec<AcceptedRange>, Vec<En
 }
 
 /// Whether a task can stand in the range of the one before it, if that is in one.
-fn goes_on(before: &Ending, ending: &Ending) -> bool {
+fn goes_on(before: &TaskEnd, ending: &TaskEnd) -> bool {
     let ticket_bytes = |task: &EndedTask| task.ticket.as_ref().map(|ticket| ticket.as_str().len());
     let (first, second) = (&before.task, &ending.task);
     second.task.0 == first.task.0 + 1
@@ -53,13 +53,13 @@ fn goes_on(before: &Ending, ending: &Ending) -> bool {
 }
 
 /// Whether a task was accepted with a ticket at its first send, outside `due`.
-fn can_stand_in_one(ending: &Ending) -> bool {
+fn can_stand_in_one(ending: &TaskEnd) -> bool {
     let task = &ending.task;
     task.state == TaskState::Accepted && !ending.was_due && task.sends == 1 && task.ticket.is_some()
 }
 
 /// The range of these tasks, which go on from one to the next; none when they have to stand alone.
-fn range_of(endings: &[Ending]) -> Option<AcceptedRange> {
+fn range_of(endings: &[TaskEnd]) -> Option<AcceptedRange> {
     let (first, last) = (endings.first()?, endings.last()?);
     if endings.len() < LEAST || !can_stand_in_one(first) {
         return None;
@@ -90,8 +90,8 @@ mod tests {
     use super::*;
     use crate::model::{Class, RequestId, Ticket};
 
-    fn accepted(task: i64) -> Ending {
-        Ending {
+    fn accepted(task: i64) -> TaskEnd {
+        TaskEnd {
             task: EndedTask {
                 task: TaskId(task),
                 state: TaskState::Accepted,
@@ -108,7 +108,7 @@ mod tests {
     }
 
     /// The ids of each range, and of the others.
-    fn found(ended: Vec<Ending>) -> (Vec<(i64, i64)>, Vec<i64>) {
+    fn found(ended: Vec<TaskEnd>) -> (Vec<(i64, i64)>, Vec<i64>) {
         let (ranges, others) = accepted_ranges(ended);
         (
             ranges
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_differs_in_anything_stands_alone() {
-        let differences: [fn(&mut Ending); 9] = [
+        let differences: [fn(&mut TaskEnd); 9] = [
             |ending| ending.task.code = Some(201),
             |ending| ending.task.code = None,
             |ending| ending.task.message = Some("queued".into()),

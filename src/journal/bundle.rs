@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::request::{Claim, Next, Settlement};
 use crate::{
-    model::{BundleId, Class, Standing},
+    model::{BundleId, BundleStatus, Class},
     store::{Bundle, Changes, NewBundle},
 };
 
@@ -13,31 +13,33 @@ use crate::{
 pub(super) struct Bundles {
     next: BundleId,
     /// How the requests stand that were refused and are kept together.
-    standings: HashMap<BundleId, Standing>,
+    bundle_statuses: HashMap<BundleId, BundleStatus>,
 }
 
 impl Bundles {
     pub(super) fn new(
         next: BundleId,
-        standings: impl IntoIterator<Item = (BundleId, Standing)>,
+        bundle_statuses: impl IntoIterator<Item = (BundleId, BundleStatus)>,
     ) -> Self {
         Self {
             next,
-            standings: standings.into_iter().collect(),
+            bundle_statuses: bundle_statuses.into_iter().collect(),
         }
     }
 
     /// How a request that is kept together stands.
-    pub(super) fn standing(&self, bundle: Option<BundleId>) -> Standing {
+    pub(super) fn bundle_status(&self, bundle: Option<BundleId>) -> BundleStatus {
         bundle
-            .and_then(|bundle| self.standings.get(&bundle))
+            .and_then(|bundle| self.bundle_statuses.get(&bundle))
             .copied()
             .unwrap_or_default()
     }
 
     /// Whether any of them is a suspect.
     pub(super) fn has_suspects(&self) -> bool {
-        self.standings.values().any(|standing| standing.suspect)
+        self.bundle_statuses
+            .values()
+            .any(|bundle_status| bundle_status.suspect)
     }
 
     /// Makes the bundles of a request that is split.
@@ -46,9 +48,9 @@ impl Bundles {
         changes: &mut Changes,
         claim: &Claim,
         tasks: &[Settlement],
-        together: Option<Standing>,
+        together: Option<BundleStatus>,
     ) -> [Option<BundleId>; 2] {
-        let suspect = together.unwrap_or(claim.standing).suspect;
+        let suspect = together.unwrap_or(claim.bundle_status).suspect;
         let of_size = !suspect
             && tasks
                 .iter()
@@ -59,13 +61,13 @@ impl Bundles {
                 .filter(|task| task.next == Next::Split { second_half })
                 .count();
             (devices > 0).then(|| {
-                let standing = Standing {
+                let bundle_status = BundleStatus {
                     suspect,
-                    ..Standing::default()
+                    ..BundleStatus::default()
                 };
-                let bundle = self.make(changes, claim, devices, standing, of_size);
+                let bundle = self.make(changes, claim, devices, bundle_status, of_size);
                 if suspect {
-                    self.standings.insert(bundle, standing);
+                    self.bundle_statuses.insert(bundle, bundle_status);
                 }
                 bundle
             })
@@ -78,7 +80,7 @@ impl Bundles {
         changes: &mut Changes,
         claim: &mut Claim,
         tasks: &[Settlement],
-        standing: Standing,
+        bundle_status: BundleStatus,
     ) {
         let stays = |task: &Settlement| {
             matches!(
@@ -92,18 +94,18 @@ impl Bundles {
         if !tasks.iter().any(stays) {
             return;
         }
-        let known = |standing: Standing| (standing.refusals, standing.suspect);
+        let known = |bundle_status: BundleStatus| (bundle_status.refusals, bundle_status.suspect);
         let bundle = match claim.bundle {
             Some(bundle) => {
-                if known(claim.standing) != known(standing) {
-                    changes.standings.push((bundle, standing));
+                if known(claim.bundle_status) != known(bundle_status) {
+                    changes.bundle_statuses.push((bundle, bundle_status));
                 }
                 bundle
             }
-            None => self.make(changes, claim, claim.members.len(), standing, false),
+            None => self.make(changes, claim, claim.members.len(), bundle_status, false),
         };
         claim.bundle = Some(bundle);
-        self.standings.insert(bundle, standing);
+        self.bundle_statuses.insert(bundle, bundle_status);
     }
 
     fn make(
@@ -111,7 +113,7 @@ impl Bundles {
         changes: &mut Changes,
         claim: &Claim,
         devices: usize,
-        standing: Standing,
+        bundle_status: BundleStatus,
         of_size: bool,
     ) -> BundleId {
         let bundle = self.next;
@@ -120,7 +122,7 @@ impl Bundles {
             bundle,
             parent: claim.request,
             devices,
-            standing,
+            bundle_status,
             of_size,
         });
         bundle

@@ -159,7 +159,7 @@ impl<'s> Journal<'s> {
             payload_id: open.payload_id,
             payload: Arc::new(open.payload),
             bundle: open.bundle,
-            standing: self.state.bundles().standing(open.bundle),
+            bundle_status: self.state.bundles().bundle_status(open.bundle),
             members: open.members,
         })
     }

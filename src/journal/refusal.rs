@@ -200,7 +200,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{BundleId, Standing, TaskId};
+    use crate::model::{BundleId, BundleStatus, TaskId};
     use crate::store::Member;
 
     fn claim(request: i64, devices: usize, bundle: bool) -> Claim {
@@ -217,7 +217,7 @@ mod tests {
                 extend_para: None,
             }),
             bundle: bundle.then_some(BundleId(1)),
-            standing: Standing::default(),
+            bundle_status: BundleStatus::default(),
             members: (0..devices)
                 .map(|n| Member::never_sent(TaskId(n as i64), format!("DK{n}").into()))
                 .collect(),

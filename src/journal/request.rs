@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    model::{BundleId, Outcome, Payload, PayloadId, RequestId, Standing, TaskState, Timestamp},
+    model::{BundleId, BundleStatus, Outcome, Payload, PayloadId, RequestId, TaskState, Timestamp},
     store::Member,
 };
 
@@ -19,7 +19,7 @@ pub struct Claim {
     /// The bundle that it is, or is part of.
     pub bundle: Option<BundleId>,
     /// How it stands when it was refused before.
-    pub standing: Standing,
+    pub bundle_status: BundleStatus,
     /// The tasks, at least one; no device twice.
     pub members: Vec<Member>,
 }
@@ -69,7 +69,7 @@ pub enum RequestEnd {
         /// Whether the request was answered device by device; `Some(false)` when it was refused as a whole.
         passed: Option<bool>,
         /// How it stands, when it was refused as a whole and stays together.
-        together: Option<Standing>,
+        together: Option<BundleStatus>,
         /// That the payload or product as such was refused, with the code.
         refused: Option<(Refused, i64)>,
         /// What follows for each member, in their order.

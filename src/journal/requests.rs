@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{bundle::Bundles, ending::Ending, refusal::Refusals, request::Claim, room::Room};
+use super::{bundle::Bundles, refusal::Refusals, request::Claim, room::Room, task_end::TaskEnd};
 use crate::{
     budget::Budget,
     model::{BundleId, Class, Payload, PayloadId, RequestId, TaskState},
@@ -33,7 +33,7 @@ pub(super) struct Chunk {
 pub(super) enum Made {
     Claim(Claim),
     /// They end, since their payload is refused as such.
-    Refused(Vec<Ending>),
+    Refused(Vec<TaskEnd>),
     /// They have to wait until others are done, and are as they were.
     NoRoom(Chunk),
 }
@@ -61,7 +61,7 @@ impl Requests {
     ) -> Made {
         if let Some(reason) = refusals.of(chunk.payload_id, &payload.product_key) {
             let message = format!("not sent: payload refused in request {}", reason.request);
-            let ended = chunk.members.into_iter().map(|member| Ending {
+            let ended = chunk.members.into_iter().map(|member| TaskEnd {
                 task: EndedTask {
                     task: member.task,
                     state: TaskState::Failed,
@@ -89,7 +89,7 @@ impl Requests {
             payload_id: chunk.payload_id,
             payload,
             bundle: chunk.bundle,
-            standing: bundles.standing(chunk.bundle),
+            bundle_status: bundles.bundle_status(chunk.bundle),
             members: chunk.members,
         })
     }

@@ -1,8 +1,8 @@
 //! What is written of requests that have ended, and of each of their tasks.
 
 use super::{
-    ending::Ending,
     request::{Claim, Next, RequestEnd, Settlement},
+    task_end::TaskEnd,
     throttled::throttle_of,
 };
 use crate::{
@@ -51,7 +51,7 @@ pub(super) fn finished(claim: &Claim, end: &mut RequestEnd, now: Timestamp) -> F
 #[derive(Debug, Default)]
 pub(super) struct Settled {
     pub(super) due: Vec<Due>,
-    pub(super) ended: Vec<Ending>,
+    pub(super) ended: Vec<TaskEnd>,
 }
 
 impl Settled {
@@ -93,7 +93,7 @@ impl Settled {
             } = settlement;
             let (bundle, not_before) = match next {
                 Next::End(state) => {
-                    self.ended.push(Ending {
+                    self.ended.push(TaskEnd {
                         task: EndedTask {
                             task: member.task,
                             state,

@@ -10,13 +10,13 @@ use super::{
     canary::CanaryState,
     chunk_limit,
     counts::TaskCounts,
-    ending::Ending,
     first_sends::FirstSends,
     refusal::{Known, Refusals, Refusing},
     request::{ClaimLimits, Exchange, Finding, Record, RequestEnd},
     requests::Requests,
     settle::{Settled, finished},
     step::Step,
+    task_end::TaskEnd,
     tasks::Tasks,
     waiting::{Cached, Waiting},
 };
@@ -59,7 +59,7 @@ impl PushState {
             ),
             firsts: FirstSends::from(rows.next_task),
             requests: Requests::from(rows.next_request, budget),
-            bundles: Bundles::new(rows.next_bundle, rows.standings),
+            bundles: Bundles::new(rows.next_bundle, rows.bundle_statuses),
             refusals: Refusals::new(rows.refusals),
             run,
         }
@@ -178,9 +178,9 @@ impl PushState {
                 refusing.push(Refusing::new(&claim, refused, code, refused_halves));
             }
             let halves = self.bundles.split(changes, &claim, &tasks, together);
-            if let Some(standing) = together {
+            if let Some(bundle_status) = together {
                 self.bundles
-                    .keep_together(changes, &mut claim, &tasks, standing);
+                    .keep_together(changes, &mut claim, &tasks, bundle_status);
             }
             settled.settle(changes, claim, tasks, halves, step.now);
         }
@@ -223,7 +223,7 @@ impl PushState {
         &mut self,
         rows: &mut T,
         step: &mut Step,
-        ended: Vec<Ending>,
+        ended: Vec<TaskEnd>,
     ) -> Result<(), StoreError> {
         self.tasks.end(step, ended);
         while !step.ended.is_empty() {
@@ -257,7 +257,7 @@ impl PushState {
                 "a task is blocked by none that has ended".to_owned(),
             ));
         }
-        let ended = blockers.iter().map(Ending::by).collect();
+        let ended = blockers.iter().map(TaskEnd::by).collect();
         self.end(rows, step, ended).await
     }
 }

@@ -1,6 +1,6 @@
 //! One step of a push: what an exchange has decided and not written yet.
 
-use super::ending::{Cascade, Ended};
+use super::task_end::{Cascade, Ended};
 use crate::{
     model::{TaskId, Timestamp},
     store::{Changes, PushTransaction, StoreError},

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::{
-    model::{Class, RequestId, Standing},
+    model::{BundleStatus, Class, RequestId},
     policy::{Basis, Judgement},
 };
 
@@ -93,24 +93,24 @@ impl Others {
     /// How a request stands after this refusal; `after_probe` when a probe has passed and this was the next request.
     pub(crate) fn refused(
         &self,
-        before: Standing,
+        before: BundleStatus,
         request: RequestId,
         refusal: Refusal,
         after_probe: bool,
-    ) -> Standing {
-        let mut standing = before;
-        standing.after_probe += u32::from(after_probe);
-        if standing
+    ) -> BundleStatus {
+        let mut bundle_status = before;
+        bundle_status.after_probe += u32::from(after_probe);
+        if bundle_status
             .open
             .take()
             .is_some_and(|open| self.answered > open)
         {
-            standing.refusals += 1;
+            bundle_status.refusals += 1;
         }
         if self.answered > request {
-            standing.refusals += 1;
+            bundle_status.refusals += 1;
         } else {
-            standing.open = Some(request);
+            bundle_status.open = Some(request);
         }
         let (enough, of_few) = match refusal {
             Refusal::Own => (ENOUGH, false),
@@ -118,10 +118,10 @@ impl Others {
             Refusal::Shared => (ENOUGH_OF_SHARED, true),
         };
         // When only the refused are left, nobody but a probe can be answered.
-        let probed = standing.after_probe >= enough;
-        let is_enough = standing.refusals >= enough && (!of_few || self.few_were_refused());
-        standing.suspect |= probed || is_enough;
-        standing
+        let probed = bundle_status.after_probe >= enough;
+        let is_enough = bundle_status.refusals >= enough && (!of_few || self.few_were_refused());
+        bundle_status.suspect |= probed || is_enough;
+        bundle_status
     }
 
     /// Whether hardly any of the others were refused of late.
@@ -149,7 +149,7 @@ mod tests {
         others: &[(bool, bool)],
         mut rest: Others,
     ) -> Option<usize> {
-        let mut standing = Standing::default();
+        let mut bundle_status = BundleStatus::default();
         let mut next = 0;
         for (n, (sent_later, answered)) in others.iter().enumerate() {
             let mut request = || {
@@ -166,8 +166,8 @@ mod tests {
             if *answered {
                 rest.answered(other);
             }
-            standing = rest.refused(standing, own, refusal, false);
-            if standing.suspect {
+            bundle_status = rest.refused(bundle_status, own, refusal, false);
+            if bundle_status.suspect {
                 return Some(n + 1);
             }
         }
@@ -221,12 +221,12 @@ mod tests {
     fn when_only_the_refused_are_left_the_probes_that_pass_tell() {
         for (refusal, enough) in [(Refusal::Own, 3), (Refusal::Token, 3), (Refusal::Shared, 5)] {
             let others = Others::default();
-            let mut standing = Standing::default();
+            let mut bundle_status = BundleStatus::default();
             for n in 1..=enough {
-                assert!(!standing.suspect, "{refusal:?}");
-                standing = others.refused(standing, RequestId(n), refusal, true);
+                assert!(!bundle_status.suspect, "{refusal:?}");
+                bundle_status = others.refused(bundle_status, RequestId(n), refusal, true);
             }
-            assert!(standing.suspect, "{refusal:?}");
+            assert!(bundle_status.suspect, "{refusal:?}");
         }
     }
 
@@ -275,7 +275,7 @@ mod tests {
         #[test]
         fn nobody_is_a_suspect_without_others_that_were_answered(events in prop::collection::vec((0..3_u8, any::<bool>()), 0..60)) {
             let mut others = Others::default();
-            let mut standing = Standing::default();
+            let mut bundle_status = BundleStatus::default();
             let mut evidence = 0;
             let (mut next, mut last_own) = (0, None);
             for (event, shared) in events {
@@ -288,15 +288,15 @@ mod tests {
                     }
                     1 => others.first_ended(true),
                     _ => {
-                        let was = standing.suspect;
+                        let was = bundle_status.suspect;
                         let refusal = if shared { Refusal::Shared } else { Refusal::Own };
-                        standing = others.refused(standing, RequestId(next), refusal, false);
+                        bundle_status = others.refused(bundle_status, RequestId(next), refusal, false);
                         last_own = Some(next);
-                        prop_assert!(standing.suspect || !was);
+                        prop_assert!(bundle_status.suspect || !was);
                     }
                 }
-                prop_assert!(standing.refusals <= evidence);
-                prop_assert!(!standing.suspect || evidence >= ENOUGH);
+                prop_assert!(bundle_status.refusals <= evidence);
+                prop_assert!(!bundle_status.suspect || evidence >= ENOUGH);
             }
         }
     }

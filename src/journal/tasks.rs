@@ -6,8 +6,8 @@ use super::{
     accepted_range::accepted_ranges,
     canary::CanaryState,
     counts::TaskCounts,
-    ending::{Ended, Ending, Follows, follows},
     step::Step,
+    task_end::{Ended, Follows, TaskEnd, follows},
     throttled::{defer_throttled, is_throttled},
     waiting::Waiting,
 };
@@ -56,7 +56,7 @@ impl Tasks {
 
     /// Ends these tasks. What follows for the next of their devices is decided by [`follow`](Self::follow), as long as the step has
     /// [`ended`](Step::ended) ones.
-    pub(super) fn end(&mut self, step: &mut Step, mut ended: Vec<Ending>) {
+    pub(super) fn end(&mut self, step: &mut Step, mut ended: Vec<TaskEnd>) {
         ended.sort_unstable_by_key(|ending| ending.task.task);
         for alike in ended.chunk_by(|one, next| one.tally() == next.tally()) {
             self.counts.end(alike[0].tally(), alike.len() as u64);
@@ -92,7 +92,7 @@ impl Tasks {
         step: &mut Step,
         next: Vec<NextTask>,
         rests: &HashMap<TaskId, Timestamp>,
-    ) -> Result<Vec<Ending>, StoreError> {
+    ) -> Result<Vec<TaskEnd>, StoreError> {
         let ended = std::mem::take(&mut step.ended);
         let mut due = Vec::new();
         let mut blocked = Vec::new();

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Database, Error, Pace, Push, Rollout, source::Sources};
+use super::{Database, Error, PaceSettings, Push, Rollout, source::Sources};
 use crate::{
     cli::{CheckArgs, ManifestArgs, RunArgs, keys},
     model::RepeatAfter,
@@ -49,7 +49,7 @@ pub struct Check {
     /// The manifest.
     pub input: ManifestInput,
     /// What the plan reckons with.
-    pub pace: Pace,
+    pub pace: PaceSettings,
     /// How the push would begin.
     pub rollout: Rollout,
 }
@@ -143,7 +143,7 @@ impl Check {
         } = args;
         Ok(Self {
             input: ManifestInput::resolve(manifest)?,
-            pace: Pace::resolve(pace, sources)?,
+            pace: PaceSettings::resolve(pace, sources)?,
             rollout: Rollout::resolve(rollout, sources)?,
         })
     }

@@ -24,7 +24,7 @@ pub struct Push {
     /// How long the network may take.
     pub timeouts: Timeouts,
     /// How fast it goes.
-    pub pace: Pace,
+    pub pace: PaceSettings,
     /// How it begins.
     pub rollout: Rollout,
     /// What follows when something fails.
@@ -70,7 +70,7 @@ pub struct Timeouts {
 
 /// How fast a push goes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Pace {
+pub struct PaceSettings {
     /// The most devices in one request, at least 1.
     pub chunk_size: u32,
     /// The most requests in flight, at least 1.
@@ -160,7 +160,7 @@ impl Push {
                 connect: sources.get(&keys::CONNECT_TIMEOUT, connect_timeout)?,
                 request: sources.get(&keys::REQUEST_TIMEOUT, request_timeout)?,
             },
-            pace: Pace::resolve(pace, sources)?,
+            pace: PaceSettings::resolve(pace, sources)?,
             rollout: Rollout::resolve(rollout, sources)?,
             recovery: Recovery::resolve(recovery, sources)?,
             schedule: Schedule {
@@ -204,7 +204,7 @@ fn base_url_of(
     }
 }
 
-impl Pace {
+impl PaceSettings {
     pub(super) fn resolve(args: PaceArgs, sources: &Sources<'_>) -> Result<Self, Error> {
         let PaceArgs {
             chunk_size,

@@ -1,4 +1,4 @@
-//! The reply to a `sendServiceData`: the specification's "Response Example", and its oddities on demand.
+//! The reply to a `sendServiceData`: the specification's "Response Example", and its quirks on demand.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::{
     chance::{Chance, Question},
     codes,
     reply::Reply,
-    scenario::{Oddity, Scenario},
+    scenario::{Quirk, Scenario},
 };
 
 /// What the platform says of one device: a ticket, or the code of a refusal.
@@ -115,17 +115,17 @@ impl Text {
 pub(super) struct Odd {
     chance: Chance,
     request: u64,
-    kinds: Vec<Oddity>,
+    kinds: Vec<Quirk>,
 }
 
 impl Odd {
     /// What chance has in store for the reply to this request.
     pub(super) fn of(scenario: &Scenario, chance: Chance, request: u64) -> Self {
         let kinds = scenario
-            .oddities
+            .quirks
             .iter()
-            .filter(|&(&oddity, &share)| chance.within(share, question(oddity), request))
-            .map(|(&oddity, _)| oddity)
+            .filter(|&(&quirk, &share)| chance.within(share, question(quirk), request))
+            .map(|(&quirk, _)| quirk)
             .collect();
         Self {
             chance,
@@ -135,18 +135,18 @@ impl Odd {
     }
 
     /// What it is.
-    pub(super) fn kinds(&self) -> &[Oddity] {
+    pub(super) fn kinds(&self) -> &[Quirk] {
         &self.kinds
     }
 
-    fn is(&self, oddity: Oddity) -> bool {
-        self.kinds.contains(&oddity)
+    fn is(&self, quirk: Quirk) -> bool {
+        self.kinds.contains(&quirk)
     }
 
     fn code(&self, code: i64) -> Code {
         Code {
             code,
-            form: if self.is(Oddity::CodeText) {
+            form: if self.is(Quirk::CodeText) {
                 Form::Text
             } else {
                 Form::Number
@@ -155,11 +155,11 @@ impl Odd {
     }
 
     fn key(&self) -> Key {
-        if self.is(Oddity::KeyForeign) {
+        if self.is(Quirk::KeyForeign) {
             Key::Foreign
-        } else if self.is(Oddity::KeyLower) {
+        } else if self.is(Quirk::KeyLower) {
             Key::Lower
-        } else if self.is(Oddity::KeyPadded) {
+        } else if self.is(Quirk::KeyPadded) {
             Key::Padded
         } else {
             Key::Same
@@ -172,9 +172,9 @@ impl Odd {
         let mut text = Text(Vec::with_capacity(128 + room));
         text.raw(r#"{"code":"#).code(self.code(code));
         text.raw(r#","msg":"#);
-        if self.is(Oddity::MsgNull) {
+        if self.is(Quirk::MsgNull) {
             text.raw("null");
-        } else if self.is(Oddity::MsgObject) {
+        } else if self.is(Quirk::MsgObject) {
             text.raw(r#"{"content":"#).string(words).raw("}");
         } else {
             text.string(words);
@@ -184,7 +184,7 @@ impl Odd {
 
     fn element<'a>(&self, device_key: &'a str, verdict: ElementResult) -> Element<'a> {
         let code = |code| Code {
-            form: if self.is(Oddity::CodeUnreadable) {
+            form: if self.is(Quirk::CodeUnreadable) {
                 Form::True
             } else {
                 self.code(code).form
@@ -196,9 +196,9 @@ impl Odd {
                 code: code(codes::OK),
                 device_key,
                 key: self.key(),
-                ticket: if self.is(Oddity::TicketNull) {
+                ticket: if self.is(Quirk::TicketNull) {
                     Ticket::None
-                } else if self.is(Oddity::TicketNumber) {
+                } else if self.is(Quirk::TicketNumber) {
                     Ticket::Number(ticket)
                 } else {
                     Ticket::Text(ticket)
@@ -223,24 +223,24 @@ impl Odd {
     }
 }
 
-fn question(oddity: Oddity) -> Question {
-    match oddity {
-        Oddity::LeftOut => Question::LeftOut,
-        Oddity::Doubled => Question::Doubled,
-        Oddity::Stray => Question::Stray,
-        Oddity::Reordered => Question::Reordered,
-        Oddity::DataNull => Question::DataNull,
-        Oddity::DataMissing => Question::DataMissing,
-        Oddity::DataObject => Question::DataObject,
-        Oddity::CodeText => Question::CodeText,
-        Oddity::TicketNumber => Question::TicketNumber,
-        Oddity::TicketNull => Question::TicketNull,
-        Oddity::MsgNull => Question::MsgNull,
-        Oddity::MsgObject => Question::MsgObject,
-        Oddity::KeyLower => Question::KeyLower,
-        Oddity::KeyPadded => Question::KeyPadded,
-        Oddity::KeyForeign => Question::KeyForeign,
-        Oddity::CodeUnreadable => Question::CodeUnreadable,
+fn question(quirk: Quirk) -> Question {
+    match quirk {
+        Quirk::LeftOut => Question::LeftOut,
+        Quirk::Doubled => Question::Doubled,
+        Quirk::Stray => Question::Stray,
+        Quirk::Reordered => Question::Reordered,
+        Quirk::DataNull => Question::DataNull,
+        Quirk::DataMissing => Question::DataMissing,
+        Quirk::DataObject => Question::DataObject,
+        Quirk::CodeText => Question::CodeText,
+        Quirk::TicketNumber => Question::TicketNumber,
+        Quirk::TicketNull => Question::TicketNull,
+        Quirk::MsgNull => Question::MsgNull,
+        Quirk::MsgObject => Question::MsgObject,
+        Quirk::KeyLower => Question::KeyLower,
+        Quirk::KeyPadded => Question::KeyPadded,
+        Quirk::KeyForeign => Question::KeyForeign,
+        Quirk::CodeUnreadable => Question::CodeUnreadable,
     }
 }
 
@@ -273,11 +273,11 @@ pub(super) fn verdicts<'a>(
     let room = keys + elements.len() * (product.len() + 64);
     let mut text = odd.top(codes::OK, room);
     match elements.as_slice() {
-        _ if odd.is(Oddity::DataMissing) => {}
-        _ if odd.is(Oddity::DataNull) => {
+        _ if odd.is(Quirk::DataMissing) => {}
+        _ if odd.is(Quirk::DataNull) => {
             text.raw(r#","data":null"#);
         }
-        [single] if odd.is(Oddity::DataObject) => {
+        [single] if odd.is(Quirk::DataObject) => {
             text.raw(r#","data":"#).element(&product, single);
         }
         list => {
@@ -294,12 +294,12 @@ pub(super) fn verdicts<'a>(
 }
 
 fn disturb(elements: &mut Vec<Element<'_>>, odd: &Odd) {
-    if odd.is(Oddity::LeftOut) {
+    if odd.is(Quirk::LeftOut) {
         let left_out = odd.some_of(elements.len(), Question::LeftOutAt);
         let mut place = 0..;
         elements.retain(|_| !place.next().is_some_and(&left_out));
     }
-    if odd.is(Oddity::Doubled) {
+    if odd.is(Quirk::Doubled) {
         let doubled = odd.some_of(elements.len(), Question::DoubledAt);
         *elements = elements
             .iter()
@@ -309,10 +309,10 @@ fn disturb(elements: &mut Vec<Element<'_>>, odd: &Odd) {
             })
             .collect();
     }
-    if odd.is(Oddity::Stray) {
+    if odd.is(Quirk::Stray) {
         elements.push(odd.element("STRAY0001", Ok(1_000_000_000_000_000_001)));
     }
-    if odd.is(Oddity::Reordered) {
+    if odd.is(Quirk::Reordered) {
         elements.reverse();
     }
 }
@@ -327,9 +327,9 @@ mod tests {
 
     const TICKET: u64 = 1_335_004_867_605_954_560;
 
-    fn odd(kinds: &[Oddity], request: u64) -> Odd {
+    fn odd(kinds: &[Quirk], request: u64) -> Odd {
         let scenario = Scenario {
-            oddities: kinds
+            quirks: kinds
                 .iter()
                 .map(|&kind| (kind, 1.0))
                 .collect::<BTreeMap<_, _>>(),
@@ -338,7 +338,7 @@ mod tests {
         Odd::of(&scenario, Chance::new(3), request)
     }
 
-    fn reply(devices: &[&str], kinds: &[Oddity], request: u64) -> Value {
+    fn reply(devices: &[&str], kinds: &[Quirk], request: u64) -> Value {
         let told = devices.iter().map(|&key| (key, Ok(TICKET)));
         serde_json::from_slice(&verdicts("PK0001", told, &odd(kinds, request)).body).unwrap()
     }
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn each_oddity_is_what_it_says() {
+    fn each_quirk_is_what_it_says() {
         let devices = ["A", "B", "C", "D"];
         let keys = |reply: &Value| -> Vec<String> {
             reply["data"]
@@ -391,35 +391,32 @@ mod tests {
                 .collect()
         };
         for request in 0..50 {
-            let told = |oddity| reply(&devices, &[oddity], request);
-            assert!(keys(&told(Oddity::LeftOut)).len() < 4);
-            let doubled = keys(&told(Oddity::Doubled));
+            let told = |quirk| reply(&devices, &[quirk], request);
+            assert!(keys(&told(Quirk::LeftOut)).len() < 4);
+            let doubled = keys(&told(Quirk::Doubled));
             assert!(
                 doubled.len() > 4
                     && devices
                         .iter()
                         .all(|&key| doubled.iter().any(|one| one == key))
             );
-            assert_eq!(
-                keys(&told(Oddity::Stray)),
-                ["A", "B", "C", "D", "STRAY0001"]
-            );
-            assert_eq!(keys(&told(Oddity::Reordered)), ["D", "C", "B", "A"]);
+            assert_eq!(keys(&told(Quirk::Stray)), ["A", "B", "C", "D", "STRAY0001"]);
+            assert_eq!(keys(&told(Quirk::Reordered)), ["D", "C", "B", "A"]);
         }
-        let told = |oddity| reply(&["A"], &[oddity], 1);
-        assert_eq!(told(Oddity::LeftOut)["data"], json!([]));
-        assert_eq!(told(Oddity::DataNull).get("data"), Some(&Value::Null));
-        assert_eq!(told(Oddity::DataMissing).get("data"), None);
-        assert_eq!(told(Oddity::DataObject)["data"]["deviceKey"], "A");
-        assert_eq!(told(Oddity::CodeText)["code"], "200");
-        assert_eq!(told(Oddity::CodeText)["data"][0]["code"], "200");
-        assert_eq!(told(Oddity::TicketNumber)["data"][0]["ticket"], TICKET);
-        assert_eq!(told(Oddity::TicketNull)["data"][0]["ticket"], Value::Null);
-        assert_eq!(told(Oddity::KeyLower)["data"][0]["deviceKey"], "a");
-        assert_eq!(told(Oddity::KeyPadded)["data"][0]["deviceKey"], " A\t");
-        assert_eq!(told(Oddity::KeyForeign)["data"][0]["deviceKey"], "0000A");
-        assert_eq!(told(Oddity::CodeUnreadable)["data"][0]["code"], true);
-        assert_eq!(told(Oddity::MsgNull)["msg"], Value::Null);
-        assert_eq!(told(Oddity::MsgObject)["msg"], json!({"content": ""}));
+        let told = |quirk| reply(&["A"], &[quirk], 1);
+        assert_eq!(told(Quirk::LeftOut)["data"], json!([]));
+        assert_eq!(told(Quirk::DataNull).get("data"), Some(&Value::Null));
+        assert_eq!(told(Quirk::DataMissing).get("data"), None);
+        assert_eq!(told(Quirk::DataObject)["data"]["deviceKey"], "A");
+        assert_eq!(told(Quirk::CodeText)["code"], "200");
+        assert_eq!(told(Quirk::CodeText)["data"][0]["code"], "200");
+        assert_eq!(told(Quirk::TicketNumber)["data"][0]["ticket"], TICKET);
+        assert_eq!(told(Quirk::TicketNull)["data"][0]["ticket"], Value::Null);
+        assert_eq!(told(Quirk::KeyLower)["data"][0]["deviceKey"], "a");
+        assert_eq!(told(Quirk::KeyPadded)["data"][0]["deviceKey"], " A\t");
+        assert_eq!(told(Quirk::KeyForeign)["data"][0]["deviceKey"], "0000A");
+        assert_eq!(told(Quirk::CodeUnreadable)["data"][0]["code"], true);
+        assert_eq!(told(Quirk::MsgNull)["msg"], Value::Null);
+        assert_eq!(told(Quirk::MsgObject)["msg"], json!({"content": ""}));
     }
 }

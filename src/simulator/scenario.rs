@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
 pub use check::ScenarioError;
-pub use fault::{Fault, Oddity};
+pub use fault::{Fault, Quirk};
 
 use super::limiter::RequestLimit;
 use crate::files;
@@ -124,7 +124,7 @@ pub struct Scenario {
     /// The same for logins and refreshes.
     pub login_faults: BTreeMap<Fault, f64>,
     /// Shares of `sendServiceData` replies that are odd; a reply can be odd in several ways.
-    pub oddities: BTreeMap<Oddity, f64>,
+    pub quirks: BTreeMap<Quirk, f64>,
     /// Over how long a trickling reply is spread, in milliseconds.
     pub trickle_ms: u64,
     /// The size that an oversized reply is padded to, in bytes.
@@ -261,7 +261,7 @@ impl Default for Scenario {
             outage_spares_logins: false,
             faults: BTreeMap::new(),
             login_faults: BTreeMap::new(),
-            oddities: BTreeMap::new(),
+            quirks: BTreeMap::new(),
             trickle_ms: 10_000,
             oversized_bytes: 100 * 1024 * 1024,
             gzip: false,
@@ -392,7 +392,7 @@ mod tests {
             (json!({"faults": {"cut": 2}}), "faults.cut"),
             (json!({"faults": {"cut": 0.6, "hang": 0.6}}), "add up"),
             (json!({"faults": {"kut": 0.6}}), "kut"),
-            (json!({"oddities": {"doubled": -1}}), "oddities.doubled"),
+            (json!({"quirks": {"doubled": -1}}), "quirks.doubled"),
             (json!({"rejected_codes": []}), "rejected_codes"),
             (json!({"transient_codes": []}), "transient_codes"),
             (json!({"rate_limit": 0}), "rate_limit"),

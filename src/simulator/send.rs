@@ -234,7 +234,7 @@ impl Received<'_> {
             }
         }
         for &kind in odd.kinds() {
-            *stats.oddities.entry(kind).or_default() += 1;
+            *stats.quirks.entry(kind).or_default() += 1;
         }
         drop(stats);
 

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::scenario::{Fault, Oddity};
+use super::scenario::{Fault, Quirk};
 
 /// Counts since the simulator started.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub struct Stats {
     /// Faults met, logins included.
     pub faults: BTreeMap<Fault, u64>,
     /// Odd replies, by what was odd.
-    pub oddities: BTreeMap<Oddity, u64>,
+    pub quirks: BTreeMap<Quirk, u64>,
     /// `sendServiceData` requests that are being worked on.
     pub concurrent: u64,
     /// The most of them at once.

@@ -14,7 +14,7 @@ use tokio::{
 
 /// How a connection is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Ending {
+enum ConnectionEnd {
     /// As HTTP would have it.
     #[default]
     Proper,
@@ -30,25 +30,25 @@ enum Ending {
 
 /// What the calls of a connection know of it: a way to choose its end.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Line(Arc<Mutex<Ending>>);
+pub(super) struct Line(Arc<Mutex<ConnectionEnd>>);
 
 impl Line {
     /// Resets the connection when it is closed, instead of closing it in order.
     pub(super) fn reset(&self) {
-        *self.ending() = Ending::Reset;
+        *self.connection_end() = ConnectionEnd::Reset;
     }
 
     /// Closes the connection after this many more bytes.
     pub(super) fn cut_after(&self, bytes: usize) {
-        *self.ending() = Ending::Cut(bytes);
+        *self.connection_end() = ConnectionEnd::Cut(bytes);
     }
 
     /// Closes the connection after the next reply, without announcing it.
     pub(super) fn hang_up(&self) {
-        *self.ending() = Ending::HangUpAfterFlush;
+        *self.connection_end() = ConnectionEnd::HangUpAfterFlush;
     }
 
-    fn ending(&self) -> MutexGuard<'_, Ending> {
+    fn connection_end(&self) -> MutexGuard<'_, ConnectionEnd> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -74,7 +74,7 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        if *self.line.ending() == Ending::Reset {
+        if *self.line.connection_end() == ConnectionEnd::Reset {
             // With no time to linger the kernel throws away what is unsent and resets. A failure here leaves an orderly close, which a
             // test of resets sees.
             let _ = self.stream.set_zero_linger();
@@ -88,7 +88,7 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if *self.line.ending() == Ending::HangUp {
+        if *self.line.connection_end() == ConnectionEnd::HangUp {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
@@ -101,8 +101,8 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let ending = *self.line.ending();
-        let Ending::Cut(left) = ending else {
+        let connection_end = *self.line.connection_end();
+        let ConnectionEnd::Cut(left) = connection_end else {
             return Pin::new(&mut self.stream).poll_write(cx, bytes);
         };
         if left == 0 {
@@ -110,15 +110,15 @@ impl AsyncWrite for Wire {
         }
         let piece = &bytes[..left.min(bytes.len())];
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, piece))?;
-        *self.line.ending() = Ending::Cut(left - written);
+        *self.line.connection_end() = ConnectionEnd::Cut(left - written);
         Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        let mut ending = self.line.ending();
-        if *ending == Ending::HangUpAfterFlush {
-            *ending = Ending::HangUp;
+        let mut connection_end = self.line.connection_end();
+        if *connection_end == ConnectionEnd::HangUpAfterFlush {
+            *connection_end = ConnectionEnd::HangUp;
             // The reader may be waiting on the socket already, and has to look again.
             cx.waker().wake_by_ref();
         }
@@ -126,7 +126,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if *self.line.ending() == Ending::Reset {
+        if *self.line.connection_end() == ConnectionEnd::Reset {
             // An orderly shutdown would tell the client more than a reset does.
             return Poll::Ready(Ok(()));
         }

@@ -4,7 +4,7 @@ use super::row::{
     AcceptedRange, Attempt, DeviceThrottle, Due, EndedTask, FinishedRequest, NewBundle, NewRequest,
     Refusal, Tally,
 };
-use crate::model::{BundleId, PayloadId, RequestId, Sizes, Standing, TaskId};
+use crate::model::{BundleId, BundleStatus, PayloadId, RequestId, Sizes, TaskId};
 
 /// Changes that are written together, in the order of the fields.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(crate) struct Changes {
     pub(crate) bundles: Vec<NewBundle>,
     /// Whether a request of all devices of a bundle was answered device by device.
     pub(crate) answered_bundles: Vec<(BundleId, bool)>,
-    pub(crate) standings: Vec<(BundleId, Standing)>,
+    pub(crate) bundle_statuses: Vec<(BundleId, BundleStatus)>,
     pub(crate) refusals: Vec<Refusal>,
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) throttles: Vec<DeviceThrottle>,

@@ -10,8 +10,8 @@ use super::{
     PushRows, PushTransaction, Refusal, RefusalKey, Tally,
 };
 use crate::model::{
-    BundleId, Class, History, Outcome, Payload, PayloadId, RequestId, Standing, TaskId, TaskState,
-    Timestamp,
+    BundleId, BundleStatus, Class, History, Outcome, Payload, PayloadId, RequestId, TaskId,
+    TaskState, Timestamp,
 };
 
 mod devices;
@@ -157,9 +157,9 @@ fn bundle(id: i64, devices: usize, suspect: bool) -> NewBundle {
         bundle: BundleId(id),
         parent: RequestId(1),
         devices,
-        standing: Standing {
+        bundle_status: BundleStatus {
             suspect,
-            ..Standing::default()
+            ..BundleStatus::default()
         },
         of_size: true,
     }

@@ -16,7 +16,7 @@ use super::{
     writes::Writes,
 };
 use crate::model::{
-    BundleId, Class, RequestId, RunId, RunState, Standing, TaskId, TaskState, Timestamp,
+    BundleId, BundleStatus, Class, RequestId, RunId, RunState, TaskId, TaskState, Timestamp,
 };
 
 static EXCUSE: Bulk = Bulk::insert(
@@ -64,7 +64,7 @@ impl Store {
             tally: read_tally(connection, run, tally).await?,
             excused: read_tally(connection, run, excused).await?,
             refusals: refusals.iter().map(refusal).collect::<Result<_, _>>()?,
-            standings: read_standings(connection, run).await?,
+            bundle_statuses: read_standings(connection, run).await?,
             canary: read_canary(connection, run).await?,
         })
     }
@@ -188,20 +188,20 @@ pub(super) fn tally(state: i64, class: i64, code: i64) -> Option<Tally> {
 async fn read_standings(
     connection: &mut SqliteConnection,
     run: RunId,
-) -> Result<Vec<(BundleId, Standing)>, StoreError> {
+) -> Result<Vec<(BundleId, BundleStatus)>, StoreError> {
     let rows: Vec<(i64, u32, bool)> = sqlx::query_as(
         "SELECT id, refusals, suspect FROM bundle WHERE run_id = ? AND (refusals > 0 OR suspect = 1)",
     )
     .bind(run.0)
     .fetch_all(connection)
     .await?;
-    let standing = |refusals, suspect| Standing {
+    let bundle_status = |refusals, suspect| BundleStatus {
         refusals,
         suspect,
-        ..Standing::default()
+        ..BundleStatus::default()
     };
     Ok(rows
         .into_iter()
-        .map(|(bundle, refusals, suspect)| (BundleId(bundle), standing(refusals, suspect)))
+        .map(|(bundle, refusals, suspect)| (BundleId(bundle), bundle_status(refusals, suspect)))
         .collect())
 }

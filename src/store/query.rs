@@ -39,7 +39,7 @@ pub struct DueTimes {
 
 /// How fast a run has been of late.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Pace {
+pub struct RecentThroughput {
     /// The time that was looked at.
     pub over: Duration,
     /// Devices answered each second.
@@ -106,7 +106,11 @@ impl Reader {
 
     /// The run's pace of late, up to `now`; zero when nothing was answered. At most the last minute counts, and nothing from before
     /// the present push of the run began.
-    pub async fn recent_pace(&mut self, run: RunId, now: Timestamp) -> Result<Pace, ReadError> {
+    pub async fn recent_throughput(
+        &mut self,
+        run: RunId,
+        now: Timestamp,
+    ) -> Result<RecentThroughput, ReadError> {
         let began: Option<i64> =
             sqlx::query_scalar("SELECT coalesce(pushed_at, started_at) FROM run WHERE id = ?")
                 .bind(run.0)
@@ -128,7 +132,7 @@ impl Reader {
         .await
         .map_err(|error| self.failure(error))?;
         let seconds = over.as_secs_f64();
-        Ok(Pace {
+        Ok(RecentThroughput {
             over,
             devices: devices as f64 / seconds,
             requests: requests as f64 / seconds,
@@ -190,9 +194,9 @@ mod tests {
             .unwrap();
         store.close().await.unwrap();
         let mut reader = Reader::open(&path).await.unwrap();
-        let pace = reader.recent_pace(RunId(1), sample::at(20_000)).await;
+        let pace = reader.recent_throughput(RunId(1), sample::at(20_000)).await;
         // One request of two devices has ended since.
-        let expected = Pace {
+        let expected = RecentThroughput {
             over: Duration::from_secs(10),
             devices: 0.2,
             requests: 0.1,
@@ -218,17 +222,17 @@ mod tests {
             [(Class::Frequency, 2), (Class::Transient, 1)]
         );
         let pace = reader
-            .recent_pace(run.id, sample::at(30_000))
+            .recent_throughput(run.id, sample::at(30_000))
             .await
             .unwrap();
         // It began 29 s ago, and there is no more to divide by.
         assert_eq!(pace.over, Duration::from_secs(29));
         assert_eq!((pace.requests * 29.0, pace.devices * 29.0), (2.0, 9.0));
-        let none = Pace {
+        let none = RecentThroughput {
             over: RECENT,
-            ..Pace::default()
+            ..RecentThroughput::default()
         };
-        let later = reader.recent_pace(run.id, sample::at(90_000)).await;
+        let later = reader.recent_throughput(run.id, sample::at(90_000)).await;
         assert_eq!(later.unwrap(), none);
 
         let other = reader.find_run(Some("2")).await.unwrap();

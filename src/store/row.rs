@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::model::{
-    BundleId, Class, History, Outcome, Payload, PayloadId, RequestId, Standing, TaskId, TaskState,
-    Ticket, Timestamp,
+    BundleId, BundleStatus, Class, History, Outcome, Payload, PayloadId, RequestId, TaskId,
+    TaskState, Ticket, Timestamp,
 };
 
 /// What tasks are counted by once they have ended.
@@ -202,7 +202,7 @@ pub(crate) struct NewBundle {
     /// The request that was refused.
     pub(crate) parent: RequestId,
     pub(crate) devices: usize,
-    pub(crate) standing: Standing,
+    pub(crate) bundle_status: BundleStatus,
     /// Whether the refusal may have been about the number of devices.
     pub(crate) of_size: bool,
 }
@@ -259,7 +259,7 @@ pub(crate) struct PushRows {
     pub(crate) excused: Vec<(Tally, u64)>,
     /// Those that are not sent any more.
     pub(crate) refusals: Vec<Refusal>,
-    pub(crate) standings: Vec<(BundleId, Standing)>,
+    pub(crate) bundle_statuses: Vec<(BundleId, BundleStatus)>,
     pub(crate) canary: Option<CanaryRow>,
 }
 

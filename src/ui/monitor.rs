@@ -112,7 +112,7 @@ impl Monitor {
     }
 
     /// Notes where the run stands after a push, or when there was nothing to push.
-    pub fn stands(&self, report: &RunReport) {
+    pub fn set_status(&self, report: &RunReport) {
         self.change(|status| {
             status.run = Some(RunStatus {
                 name: report.name.clone(),

@@ -8,8 +8,8 @@ use std::{
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::{
-    aside::{Aside, Written},
     bar::{Bar, Size},
+    non_blocking::{NonBlockingWriter, Written},
 };
 
 /// A handle of stderr. Clones are the same screen; while a bar stands on it, it is taken away for each line that is written.
@@ -54,8 +54,8 @@ impl Screen {
     /// The process's stderr. What is no terminal is written to aside: it may be a pipe that nobody reads. A terminal is not, since a bar
     /// on it has to know when a line has been written.
     pub(super) fn of_process(terminal: bool, colour: bool) -> Self {
-        if !terminal && let Ok((aside, written)) = Aside::new(io::stderr()) {
-            let screen = Self::new(Box::new(aside), colour);
+        if !terminal && let Ok((writer, written)) = NonBlockingWriter::new(io::stderr()) {
+            let screen = Self::new(Box::new(writer), colour);
             screen.lock().written = Some(written);
             return screen;
         }

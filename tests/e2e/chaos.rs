@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fleetpush::simulator::{AtFirst, AuthRefusal, Fault, Limit, Oddity, Outage, Scenario};
+use fleetpush::simulator::{AtFirst, AuthRefusal, Fault, Limit, Outage, Quirk, Scenario};
 use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use rustix::process::Signal;
 use strum::VariantArray as _;
@@ -78,7 +78,7 @@ fn whatever_happens_at_once_the_ledger_and_the_views_agree() {
 #[derive(Default)]
 struct Met {
     faults: BTreeMap<Fault, u64>,
-    oddities: BTreeMap<Oddity, u64>,
+    quirks: BTreeMap<Quirk, u64>,
 }
 
 impl Met {
@@ -86,8 +86,8 @@ impl Met {
         for (fault, times) in &stats.faults {
             *self.faults.entry(*fault).or_default() += times;
         }
-        for (oddity, times) in &stats.oddities {
-            *self.oddities.entry(*oddity).or_default() += times;
+        for (quirk, times) in &stats.quirks {
+            *self.quirks.entry(*quirk).or_default() += times;
         }
     }
 
@@ -98,9 +98,9 @@ impl Met {
             .filter(|fault| !self.faults.contains_key(fault))
             .collect();
         assert!(missed.is_empty(), "never met: {missed:?}");
-        let missed: Vec<_> = Oddity::VARIANTS
+        let missed: Vec<_> = Quirk::VARIANTS
             .iter()
-            .filter(|oddity| !self.oddities.contains_key(oddity))
+            .filter(|quirk| !self.quirks.contains_key(quirk))
             .collect();
         assert!(missed.is_empty(), "never met: {missed:?}");
     }
@@ -322,8 +322,8 @@ fn trouble(random: &mut SmallRng, well: &Scenario) -> Scenario {
         ill.faults.insert(fault, random.random_range(0.02..0.2));
     }
     for _ in 0..random.random_range(0..4) {
-        let oddity = *Oddity::VARIANTS.choose(random).expect("there are some");
-        ill.oddities.insert(oddity, random.random_range(0.05..0.5));
+        let quirk = *Quirk::VARIANTS.choose(random).expect("there are some");
+        ill.quirks.insert(quirk, random.random_range(0.05..0.5));
     }
     if random.random_bool(0.2) {
         let fault = *Fault::VARIANTS.choose(random).expect("there are some");

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use fleetpush::simulator::{Fault, Oddity, Outage, Scenario};
+use fleetpush::simulator::{Fault, Outage, Quirk, Scenario};
 use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
 use crate::support::{Ended, Journal, Push, Sim, Site, agree, seed, wait_for};
@@ -96,11 +96,11 @@ fn trouble(random: &mut SmallRng, calm: &Scenario) -> Scenario {
         Fault::BadGatewayActed,
         Fault::DeadInPool,
     ];
-    const ODDITIES: [Oddity; 4] = [
-        Oddity::KeyLower,
-        Oddity::KeyPadded,
-        Oddity::CodeUnreadable,
-        Oddity::Reordered,
+    const QUIRKS: [Quirk; 4] = [
+        Quirk::KeyLower,
+        Quirk::KeyPadded,
+        Quirk::CodeUnreadable,
+        Quirk::Reordered,
     ];
     const OUTAGES: [Outage; 6] = [
         Outage::BadGateway,
@@ -117,14 +117,14 @@ fn trouble(random: &mut SmallRng, calm: &Scenario) -> Scenario {
     ];
     let mut ill = Scenario {
         faults: [(Fault::ResetAfter, 0.02), (Fault::BadGateway, 0.02)].into(),
-        oddities: [(Oddity::LeftOut, 0.02)].into(),
+        quirks: [(Quirk::LeftOut, 0.02)].into(),
         transient: 0.01,
         ..calm.clone()
     };
     let fault = FAULTS.choose(random).expect("there are some");
     ill.faults.insert(*fault, 0.02);
-    let oddity = ODDITIES.choose(random).expect("there are some");
-    ill.oddities.insert(*oddity, 0.1);
+    let quirk = QUIRKS.choose(random).expect("there are some");
+    ill.quirks.insert(*quirk, 0.1);
     if random.random_bool(0.3) {
         ill.token_delay_ms = random.random_range(20..300);
     }

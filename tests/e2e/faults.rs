@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use fleetpush::simulator::{Fault, Oddity, Outage, Scenario, Stats};
+use fleetpush::simulator::{Fault, Outage, Quirk, Scenario, Stats};
 
 use crate::support::{Sim, Site, agree, devices, wait_for};
 
@@ -16,7 +16,7 @@ use crate::support::{Sim, Site, agree, devices, wait_for};
 #[derive(Debug, Clone, Copy)]
 enum Trouble {
     Fault(Fault),
-    Oddity(Oddity),
+    Quirk(Quirk),
     /// The platform is away; logins work.
     Outage(Outage),
     /// A limit on requests.
@@ -55,22 +55,22 @@ const FAULTS: [(Fault, &str); 22] = [
 ];
 
 /// The same for replies that are odd: only silence about a device is doubt.
-const ODDITIES: [(Oddity, &str); 15] = [
-    (Oddity::LeftOut, "in_doubt"),
-    (Oddity::Doubled, "accepted"),
-    (Oddity::Stray, "accepted"),
-    (Oddity::Reordered, "accepted"),
-    (Oddity::DataNull, "in_doubt"),
-    (Oddity::DataMissing, "in_doubt"),
-    (Oddity::DataObject, "accepted"),
-    (Oddity::CodeText, "accepted"),
-    (Oddity::TicketNumber, "accepted"),
-    (Oddity::TicketNull, "accepted"),
-    (Oddity::MsgNull, "accepted"),
-    (Oddity::MsgObject, "accepted"),
-    (Oddity::KeyLower, "accepted"),
-    (Oddity::KeyPadded, "accepted"),
-    (Oddity::CodeUnreadable, "in_doubt"),
+const QUIRKS: [(Quirk, &str); 15] = [
+    (Quirk::LeftOut, "in_doubt"),
+    (Quirk::Doubled, "accepted"),
+    (Quirk::Stray, "accepted"),
+    (Quirk::Reordered, "accepted"),
+    (Quirk::DataNull, "in_doubt"),
+    (Quirk::DataMissing, "in_doubt"),
+    (Quirk::DataObject, "accepted"),
+    (Quirk::CodeText, "accepted"),
+    (Quirk::TicketNumber, "accepted"),
+    (Quirk::TicketNull, "accepted"),
+    (Quirk::MsgNull, "accepted"),
+    (Quirk::MsgObject, "accepted"),
+    (Quirk::KeyLower, "accepted"),
+    (Quirk::KeyPadded, "accepted"),
+    (Quirk::CodeUnreadable, "in_doubt"),
 ];
 
 /// The same for what concerns every request.
@@ -96,8 +96,8 @@ const AT_ONCE: usize = 6;
 #[test]
 fn each_fault_alone_costs_no_device() {
     let faults = FAULTS.map(|(fault, class)| (Trouble::Fault(fault), class));
-    let oddities = ODDITIES.map(|(oddity, class)| (Trouble::Oddity(oddity), class));
-    let cases: Vec<_> = faults.into_iter().chain(oddities).chain(OTHERS).collect();
+    let quirks = QUIRKS.map(|(quirk, class)| (Trouble::Quirk(quirk), class));
+    let cases: Vec<_> = faults.into_iter().chain(quirks).chain(OTHERS).collect();
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -129,8 +129,8 @@ fn survives(trouble: Trouble, class: &str) {
         Trouble::Fault(fault) => {
             scenario.faults.insert(fault, 0.5);
         }
-        Trouble::Oddity(oddity) => {
-            scenario.oddities.insert(oddity, 0.5);
+        Trouble::Quirk(quirk) => {
+            scenario.quirks.insert(quirk, 0.5);
         }
         Trouble::Outage(outage) => {
             scenario.outage = outage;
@@ -146,7 +146,7 @@ fn survives(trouble: Trouble, class: &str) {
     let site = Site::with(&devices(200));
     // Only a request for one device can be answered without an array.
     let chunk = match trouble {
-        Trouble::Oddity(Oddity::DataObject) => "1",
+        Trouble::Quirk(Quirk::DataObject) => "1",
         _ => "10",
     };
     let mut push = site.start(
@@ -193,9 +193,9 @@ fn met(trouble: Trouble, stats: &Stats) -> u64 {
     }
     let refused = stats.refused_requests.values().sum::<u64>();
     let faults = stats.faults.values().sum::<u64>();
-    let oddities = stats.oddities.values().sum::<u64>();
+    let quirks = stats.quirks.values().sum::<u64>();
     let new_tokens = stats.logins.saturating_sub(1);
-    faults + oddities + stats.too_many + refused + new_tokens
+    faults + quirks + stats.too_many + refused + new_tokens
 }
 
 #[test]
@@ -207,14 +207,14 @@ fn a_fleet_of_20000_survives_a_fault_in_every_fifth_request() {
     for fault in [Fault::Oversized, Fault::Trickle] {
         faults.remove(&fault);
     }
-    let oddities = [
-        (Oddity::LeftOut, 2.0 * share),
-        (Oddity::DataNull, 2.0 * share),
+    let quirks = [
+        (Quirk::LeftOut, 2.0 * share),
+        (Quirk::DataNull, 2.0 * share),
     ];
     let sim = Sim::start(Scenario {
         seed: 20_000,
         faults,
-        oddities: oddities.into(),
+        quirks: quirks.into(),
         token_requests: Some(100),
         ..Scenario::default()
     });
@@ -237,14 +237,14 @@ fn a_fleet_of_20000_survives_a_fault_in_every_fifth_request() {
     agree(&journal, &sim);
     assert_eq!(journal.run().accepted, 20_000);
     let stats = sim.stats();
-    let met = stats.faults.values().sum::<u64>() + stats.oddities.values().sum::<u64>();
+    let met = stats.faults.values().sum::<u64>() + stats.quirks.values().sum::<u64>();
     assert!(met * 6 >= stats.requests, "{stats:?}");
 }
 
 #[test]
 fn keys_that_nobody_can_match_stop_the_push_and_their_tickets_are_kept() {
     let sim = Sim::start(Scenario {
-        oddities: [(Oddity::KeyForeign, 1.0)].into(),
+        quirks: [(Quirk::KeyForeign, 1.0)].into(),
         ..Scenario::default()
     });
     let site = Site::with(&devices(300));

@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
 };
 
-use fleetpush::simulator::{AtFirst, Delivery, Fault, Oddity, Outage, Scenario};
+use fleetpush::simulator::{AtFirst, Delivery, Fault, Outage, Quirk, Scenario};
 use rustix::process::Signal;
 
 use crate::support::{Sim, Site, agree, seed};
@@ -57,7 +57,7 @@ fn order_holds_through_faults_snoozes_retries_and_resumes() {
             (Fault::ServiceException, 0.03),
         ]
         .into(),
-        oddities: [(Oddity::LeftOut, 0.03)].into(),
+        quirks: [(Quirk::LeftOut, 0.03)].into(),
         ..Scenario::default()
     };
     holds(&scenario, &["frequency", "transient", "in_doubt"]);
@@ -83,8 +83,8 @@ fn order_holds_through_outages_limits_new_tokens_and_odd_keys() {
         limit: Some(limit.parse().expect("a limit")),
         ..slow.clone()
     };
-    let odd = |oddity, share| Scenario {
-        oddities: [(oddity, share)].into(),
+    let odd = |quirk, share| Scenario {
+        quirks: [(quirk, share)].into(),
         faults: [(Fault::Page, 0.05), (Fault::ResetAfter, 0.05)].into(),
         ..slow.clone()
     };
@@ -103,10 +103,10 @@ fn order_holds_through_outages_limits_new_tokens_and_odd_keys() {
             },
             "accepted",
         ),
-        (odd(Oddity::KeyLower, 0.3), "accepted"),
-        (odd(Oddity::KeyPadded, 0.3), "accepted"),
+        (odd(Quirk::KeyLower, 0.3), "accepted"),
+        (odd(Quirk::KeyPadded, 0.3), "accepted"),
         // Few: a device that is in doubt again and again is waited for longer each time, and five unusable replies in a row are an outage.
-        (odd(Oddity::CodeUnreadable, 0.1), "in_doubt"),
+        (odd(Quirk::CodeUnreadable, 0.1), "in_doubt"),
     ];
     std::thread::scope(|scope| {
         for (scenario, met) in cases {
@@ -154,8 +154,8 @@ fn holds(scenario: &Scenario, met: &[&str]) {
         let different: BTreeSet<u32> = steps.into_iter().collect();
         assert_eq!(different, BTreeSet::from([1, 2, 3, 4]), "{device}");
     }
-    for oddity in scenario.oddities.keys() {
-        assert!(stats.oddities.contains_key(oddity), "{stats:?}");
+    for quirk in scenario.quirks.keys() {
+        assert!(stats.quirks.contains_key(quirk), "{stats:?}");
     }
     let outcomes = journal.outcomes();
     for class in met {

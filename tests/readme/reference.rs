@@ -8,7 +8,7 @@ use std::{
 };
 
 use assert_cmd::Command;
-use fleetpush::simulator::{Oddity, Scenario, Simulator};
+use fleetpush::simulator::{Quirk, Scenario, Simulator};
 use sqlx::{
     AssertSqlSafe, Connection as _, Executor as _, Row as _, SqliteConnection,
     sqlite::SqliteConnectOptions,
@@ -59,7 +59,7 @@ async fn pushed() -> (tempfile::TempDir, SqliteConnection) {
         latency_jitter_ms: 0,
         offline: 0.3,
         poison: 0.1,
-        oddities: BTreeMap::from([(Oddity::LeftOut, 0.5)]),
+        quirks: BTreeMap::from([(Quirk::LeftOut, 0.5)]),
         ..Scenario::default()
     };
     let simulator = Simulator::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), scenario)

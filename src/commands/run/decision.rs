@@ -16,7 +16,7 @@ pub(super) struct Earlier<R> {
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wish {
+pub(super) struct RunFlags {
     /// `--again`
     pub(super) again: bool,
     /// `--override-abort`
@@ -47,10 +47,10 @@ pub(super) enum Decision<R> {
 pub(super) fn decide<R>(
     earlier: Option<Earlier<R>>,
     others: bool,
-    wish: Wish,
+    flags: RunFlags,
     now: Timestamp,
 ) -> Decision<R> {
-    let stage = if others && wish.other_versions == OtherVersions::Refuse {
+    let stage = if others && flags.other_versions == OtherVersions::Refuse {
         Decision::Undecided
     } else {
         Decision::Stage
@@ -65,12 +65,12 @@ pub(super) fn decide<R>(
     };
     match state {
         RunState::Running | RunState::Stopped => Decision::Continue(run),
-        RunState::Aborted if wish.override_abort => Decision::Continue(run),
+        RunState::Aborted if flags.override_abort => Decision::Continue(run),
         RunState::Aborted => Decision::Nothing { run, anew_at: None },
-        RunState::Complete | RunState::Cancelled if wish.again => stage,
+        RunState::Complete | RunState::Cancelled if flags.again => stage,
         // Whoever cancels tonight's push has not cancelled tomorrow's.
         RunState::Complete | RunState::Cancelled => {
-            match finished_at.and_then(|finished| wish.repeat_after.from(finished)) {
+            match finished_at.and_then(|finished| flags.repeat_after.from(finished)) {
                 Some(at) if at <= now => stage,
                 // It cannot end later than now. A clock that was ahead by more than the pause could keep it from being sent for long.
                 Some(at) if is_beyond(finished_at, at, now) => stage,
@@ -102,14 +102,14 @@ mod tests {
         anew_at: None,
     };
 
-    const PLAIN: Wish = Wish {
+    const PLAIN: RunFlags = RunFlags {
         again: false,
         override_abort: false,
         repeat_after: RepeatAfter::NEVER,
         other_versions: Refuse,
     };
 
-    fn after(state: RunState, others: bool, wish: Wish, hours: i64) -> Decision<()> {
+    fn after(state: RunState, others: bool, flags: RunFlags, hours: i64) -> Decision<()> {
         let finished_at = (!state.is_unfinished()).then_some(FINISHED);
         let now = Timestamp(FINISHED.0 + hours * HOUR);
         let earlier = Earlier {
@@ -117,16 +117,16 @@ mod tests {
             state,
             finished_at,
         };
-        decide(Some(earlier), others, wish, now)
+        decide(Some(earlier), others, flags, now)
     }
 
     #[test]
     fn a_rerun_is_right_in_every_state() {
-        let again = Wish {
+        let again = RunFlags {
             again: true,
             ..PLAIN
         };
-        let insist = Wish {
+        let insist = RunFlags {
             override_abort: true,
             ..PLAIN
         };
@@ -137,8 +137,12 @@ mod tests {
             (Cancelled, NOTHING, Decision::Stage, NOTHING),
             (Complete, NOTHING, Decision::Stage, NOTHING),
         ] {
-            for (wish, expected) in [(PLAIN, plainly), (again, asked_again), (insist, insisting)] {
-                assert_eq!(after(state, false, wish, 1), expected, "{state:?} {wish:?}");
+            for (flags, expected) in [(PLAIN, plainly), (again, asked_again), (insist, insisting)] {
+                assert_eq!(
+                    after(state, false, flags, 1),
+                    expected,
+                    "{state:?} {flags:?}"
+                );
             }
         }
         assert_eq!(decide::<()>(None, false, PLAIN, FINISHED), Decision::Stage);
@@ -146,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_has_ended_is_repeated_after_its_time_and_not_before() {
-        let nightly = Wish {
+        let nightly = RunFlags {
             repeat_after: "20h".parse().unwrap(),
             ..PLAIN
         };
@@ -182,12 +186,12 @@ mod tests {
 
     #[test]
     fn other_versions_stand_in_the_way_of_a_new_run_alone() {
-        let nightly = |other_versions| Wish {
+        let nightly = |other_versions| RunFlags {
             other_versions,
             repeat_after: "20h".parse().unwrap(),
             ..PLAIN
         };
-        let first = |wish| decide::<()>(None, true, wish, FINISHED);
+        let first = |flags| decide::<()>(None, true, flags, FINISHED);
         assert_eq!(first(nightly(Refuse)), Decision::Undecided);
         assert_eq!(first(nightly(Supersede)), Decision::Stage);
         assert_eq!(first(nightly(Alongside)), Decision::Stage);
@@ -200,10 +204,10 @@ mod tests {
             Decision::Stage
         );
         for other_versions in [Refuse, Supersede, Alongside] {
-            let wish = nightly(other_versions);
-            assert_eq!(after(Stopped, true, wish, 20), CONTINUE);
+            let flags = nightly(other_versions);
+            assert_eq!(after(Stopped, true, flags, 20), CONTINUE);
             assert!(matches!(
-                after(Complete, true, wish, 1),
+                after(Complete, true, flags, 1),
                 Decision::Nothing { .. }
             ));
         }

@@ -57,7 +57,7 @@ pub(super) async fn in_the_way(
             "run '{}' is {}: {}",
             run.about.name,
             run.state.name(),
-            standing(&row.counts)
+            progress_words(&row.counts)
         ));
     }
     reader.close().await?;
@@ -70,7 +70,7 @@ pub(super) async fn in_the_way(
 }
 
 /// `1,200 of 3,000 tasks pending, 1,750 accepted, 50 failed, 0 in doubt`
-fn standing(counts: &Counts) -> String {
+fn progress_words(counts: &Counts) -> String {
     format!(
         "{} of {} pending, {} accepted, {} failed, {} in doubt",
         grouped(counts.pending),

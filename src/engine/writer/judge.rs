@@ -12,19 +12,19 @@ use crate::{
     },
     gateway::SendReport,
     journal::{Claim, Next, Record, RequestEnd, Settlement, suspect},
-    model::{RequestId, SendResult, Standing},
+    model::{BundleStatus, RequestId, SendResult},
     policy::{self, Judgement, Signal},
     store::Tally,
     throttle::Ticket,
 };
 
 /// What a request came to.
-struct Judged {
+struct JudgedRequest {
     judgement: Judgement,
     /// What it says of the platform as a whole.
     signal: Signal,
     /// How it stands when it was refused as a whole and stays together.
-    together: Option<Standing>,
+    together: Option<BundleStatus>,
 }
 
 impl Writer<'_, '_> {
@@ -45,7 +45,7 @@ impl Writer<'_, '_> {
             return None;
         };
         let now = self.clock.now();
-        let Judged {
+        let JudgedRequest {
             judgement,
             signal,
             together,
@@ -85,7 +85,7 @@ impl Writer<'_, '_> {
         Some(Record { claim, end })
     }
 
-    fn judge(&mut self, claim: &Claim, result: &SendResult) -> Judged {
+    fn judge(&mut self, claim: &Claim, result: &SendResult) -> JudgedRequest {
         let judgement = policy::judge(result, claim.members.len());
         let was_sent = !matches!(result, SendResult::Unsent(_));
         let refusal = suspect::refusal(&judgement, was_sent);
@@ -100,20 +100,20 @@ impl Writer<'_, '_> {
         let is_probe = self.outage.is_probe(claim.request);
         let after_probe = self.outage.follows_probe(claim.request);
         let together = refusal
-            .filter(|_| !is_probe || claim.standing.suspect)
+            .filter(|_| !is_probe || claim.bundle_status.suspect)
             .map(|refusal| {
                 self.others
-                    .refused(claim.standing, claim.request, refusal, after_probe)
+                    .refused(claim.bundle_status, claim.request, refusal, after_probe)
             });
         let mut signal = judgement.signal.clone();
-        if together.is_some_and(|standing| standing.suspect) {
+        if together.is_some_and(|bundle_status| bundle_status.suspect) {
             // It says nothing of the platform, but that it was there to answer.
             signal = match result {
                 SendResult::Answered(_) if is_probe => Signal::Reached,
                 _ => Signal::Silent,
             };
         }
-        Judged {
+        JudgedRequest {
             judgement,
             signal,
             together,

@@ -14,7 +14,7 @@ use crate::{engine::sender::Gate, store::StoreError};
 const NOTICE: Duration = Duration::from_secs(1);
 
 /// What a wait looks at.
-pub(super) struct Waiting<'w> {
+pub(super) struct LockWait<'w> {
     pub(super) gate: &'w watch::Sender<Gate>,
     pub(super) stop: watch::Receiver<bool>,
     /// When what is under way is no longer waited for, once a stop has begun.
@@ -23,7 +23,7 @@ pub(super) struct Waiting<'w> {
     pub(super) drain_timeout: Duration,
 }
 
-impl Waiting<'_> {
+impl LockWait<'_> {
     /// Waits for work on the database. Replies that come meanwhile stay in the writer's channel, which has a place for each.
     pub(super) async fn until<T>(
         mut self,

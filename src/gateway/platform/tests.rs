@@ -258,7 +258,7 @@ async fn tokens_that_are_always_refused_end_the_sending() {
 }
 
 #[tokio::test]
-async fn an_accepted_request_between_two_refusals_lets_the_session_go_on() {
+async fn an_accepted_request_between_two_refusals_lets_the_push_go_on() {
     let server = server(
         |seen| match (seen.header("authorization"), seen.body.contains("\"B\"")) {
             (Some("QJWT t1" | "QJWT t3"), _) | (_, true) => Act::ok(r#"{"code":91001}"#),

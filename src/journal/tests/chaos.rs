@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rand::{Rng, RngExt, SeedableRng, rngs::SmallRng};
 
 use super::*;
-use crate::{journal::request::Refused, model::Standing};
+use crate::{journal::request::Refused, model::BundleStatus};
 
 const DEVICES: [&str; 24] = [
     "A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "N", "O", "P", "Q", "R", "S",
@@ -54,10 +54,10 @@ fn end(claim: &Claim, now: Timestamp, random: &mut SmallRng) -> RequestEnd {
 
 fn as_suspect(mut end: RequestEnd, random: &mut impl Rng) -> RequestEnd {
     if let RequestEnd::Sent { together, .. } = &mut end {
-        *together = Some(Standing {
+        *together = Some(BundleStatus {
             refusals: random.random_range(1..4),
             suspect: random.random(),
-            ..Standing::default()
+            ..BundleStatus::default()
         });
     }
     end

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::{
-    model::{BundleId, Class, PayloadId, RequestId, Sizes, Standing, TaskId, TaskState, Timestamp},
+    model::{
+        BundleId, BundleStatus, Class, PayloadId, RequestId, Sizes, TaskId, TaskState, Timestamp,
+    },
     store::{
         Attempt, Changes, Due, DueTask, EndedTask, Member, NewBundle, NewRequest, PushRows,
         Refusal, Tally,
@@ -119,11 +121,11 @@ impl Memory {
                 .filter(|refusal| refusal.ended)
                 .cloned()
                 .collect(),
-            standings: self
+            bundle_statuses: self
                 .bundles
                 .iter()
-                .map(|(id, (bundle, _))| (*id, bundle.standing))
-                .filter(|(_, standing)| standing.refusals > 0 || standing.suspect)
+                .map(|(id, (bundle, _))| (*id, bundle.bundle_status))
+                .filter(|(_, bundle_status)| bundle_status.refusals > 0 || bundle_status.suspect)
                 .collect(),
             canary: None,
         }
@@ -136,7 +138,7 @@ impl Memory {
     }
 
     fn is_suspect(&self, bundle: Option<BundleId>) -> bool {
-        bundle.is_some_and(|bundle| self.bundles[&bundle].0.standing.suspect)
+        bundle.is_some_and(|bundle| self.bundles[&bundle].0.bundle_status.suspect)
     }
 
     /// What waits and is due, by what `key` tells.
@@ -194,11 +196,11 @@ impl Memory {
         for (bundle, passed) in changes.answered_bundles {
             self.bundles.get_mut(&bundle).unwrap().1 = Some(passed);
         }
-        for (bundle, standing) in changes.standings {
-            self.bundles.get_mut(&bundle).unwrap().0.standing = Standing {
+        for (bundle, bundle_status) in changes.bundle_statuses {
+            self.bundles.get_mut(&bundle).unwrap().0.bundle_status = BundleStatus {
                 open: None,
                 after_probe: 0,
-                ..standing
+                ..bundle_status
             };
         }
         for refusal in changes.refusals {

@@ -167,7 +167,7 @@ async fn suspects_go_when_nothing_else_is_left() {
     push.record(|claim| {
         let mut end = sent(claim, None, |_, _| (Class::Outage, keep));
         if let RequestEnd::Sent { together, .. } = &mut end {
-            *together = Some(crate::model::Standing {
+            *together = Some(crate::model::BundleStatus {
                 refusals: 2,
                 suspect: true,
                 ..Default::default()
@@ -182,8 +182,8 @@ async fn suspects_go_when_nothing_else_is_left() {
         "they are among those that are out"
     );
     assert_eq!(push.out.len(), 1);
-    assert!(!push.out[0].standing.suspect);
+    assert!(!push.out[0].bundle_status.suspect);
     push.record(accepted).await;
     push.claim(4, 4).await;
-    assert!(push.out[0].standing.suspect && push.out[0].members.len() == 2);
+    assert!(push.out[0].bundle_status.suspect && push.out[0].members.len() == 2);
 }

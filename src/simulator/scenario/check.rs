@@ -73,7 +73,7 @@ impl Scenario {
         for (field, value) in single {
             check_share(field, value)?;
         }
-        check_map("oddities", &self.oddities)?;
+        check_map("quirks", &self.quirks)?;
         for (field, faults) in [
             ("faults", &self.faults),
             ("login_faults", &self.login_faults),

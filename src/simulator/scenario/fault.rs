@@ -93,7 +93,7 @@ impl Fault {
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, VariantArray,
 )]
 #[serde(rename_all = "snake_case")]
-pub enum Oddity {
+pub enum Quirk {
     /// Some devices, at least one, have no element.
     LeftOut,
     /// Some devices, at least one, have two elements.
@@ -135,7 +135,7 @@ impl fmt::Display for Fault {
     }
 }
 
-impl fmt::Display for Oddity {
+impl fmt::Display for Quirk {
     /// The name in a scenario.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)

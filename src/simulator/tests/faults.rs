@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, time::Duration};
 use serde_json::{Value, json};
 
 use super::client::{Client, start};
-use crate::simulator::{Fault, Oddity, Outage, Scenario, Simulator};
+use crate::simulator::{Fault, Outage, Quirk, Scenario, Simulator};
 
 async fn faulty(fault: Fault) -> (Simulator, Client) {
     start(Scenario {
@@ -208,7 +208,7 @@ async fn faults_are_switched_off_while_the_simulator_runs() {
 #[tokio::test]
 async fn odd_replies_are_counted_and_still_acted_on() {
     let (simulator, mut client) = start(Scenario {
-        oddities: BTreeMap::from([(Oddity::LeftOut, 1.0), (Oddity::Stray, 1.0)]),
+        quirks: BTreeMap::from([(Quirk::LeftOut, 1.0), (Quirk::Stray, 1.0)]),
         ..Scenario::default()
     })
     .await;
@@ -219,8 +219,8 @@ async fn odd_replies_are_counted_and_still_acted_on() {
     let stats = simulator.stats();
     assert_eq!(stats.deliveries, 20);
     assert_eq!(
-        stats.oddities,
-        BTreeMap::from([(Oddity::LeftOut, 1), (Oddity::Stray, 1)])
+        stats.quirks,
+        BTreeMap::from([(Quirk::LeftOut, 1), (Quirk::Stray, 1)])
     );
 }
 

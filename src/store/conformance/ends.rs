@@ -170,10 +170,10 @@ pub(crate) async fn a_push_begins_with_what_the_last_one_left<F: Fixture>() {
     let mut tally = rows.tally;
     tally.sort_unstable();
     assert_eq!(tally, [(accepted, 5), (failed, 1)]);
-    let suspect = Standing {
+    let suspect = BundleStatus {
         suspect: true,
-        ..Standing::default()
+        ..BundleStatus::default()
     };
-    assert_eq!(rows.standings, [(BundleId(3), suspect)]);
+    assert_eq!(rows.bundle_statuses, [(BundleId(3), suspect)]);
     assert!(rows.refusals.is_empty() && rows.canary.is_none() && rows.excused.is_empty());
 }

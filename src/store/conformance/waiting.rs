@@ -209,15 +209,15 @@ pub(crate) async fn suspects_are_left_out_unless_asked_for<F: Fixture>() {
         assert_eq!(suspect, suspects);
     }
     rows.roll_back().await;
-    let standing = |suspect| Standing {
+    let bundle_status = |suspect| BundleStatus {
         refusals: 1,
         suspect,
-        ..Standing::default()
+        ..BundleStatus::default()
     };
     let changes = Changes {
-        standings: vec![
-            (BundleId(1), standing(false)),
-            (BundleId(2), standing(true)),
+        bundle_statuses: vec![
+            (BundleId(1), bundle_status(false)),
+            (BundleId(2), bundle_status(true)),
         ],
         ..Changes::default()
     };

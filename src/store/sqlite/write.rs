@@ -155,8 +155,8 @@ async fn write_requests(
                     .bind(run.0)
                     .bind(bundle.parent.0)
                     .bind(bundle.devices as i64)
-                    .bind(bundle.standing.refusals)
-                    .bind(bundle.standing.suspect)
+                    .bind(bundle.bundle_status.refusals)
+                    .bind(bundle.bundle_status.suspect)
                     .bind(bundle.of_size)
             },
         )
@@ -171,12 +171,12 @@ async fn write_requests(
     writes
         .bulk(
             &STANDING,
-            std::mem::take(&mut changes.standings),
-            |values, (id, standing)| {
+            std::mem::take(&mut changes.bundle_statuses),
+            |values, (id, bundle_status)| {
                 values
                     .bind(id.0)
-                    .bind(standing.refusals)
-                    .bind(standing.suspect)
+                    .bind(bundle_status.refusals)
+                    .bind(bundle_status.suspect)
             },
         )
         .await?;

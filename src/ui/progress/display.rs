@@ -163,7 +163,7 @@ mod tests {
         model::Counts,
         ui::{
             bar::{Bar, Size},
-            progress::{left::Left, rate::Pace, words::Halt},
+            progress::{left::Left, rate::Throughput, words::Halt},
         },
     };
 
@@ -178,7 +178,7 @@ mod tests {
                 ..Counts::default()
             },
             elapsed: Duration::from_secs(100),
-            pace: Pace {
+            pace: Throughput {
                 devices: 2500.0,
                 requests: 25.0,
             },

@@ -12,7 +12,7 @@ const APART: Duration = Duration::from_millis(250);
 
 /// How fast a push goes.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Pace {
+pub(super) struct Throughput {
     /// Devices that end, each second.
     pub(super) devices: f64,
     /// Requests that are answered or lost, each second.
@@ -74,12 +74,12 @@ impl RateWindow {
     }
 
     /// The pace up to `now`, the time since the last sample included: a push that stands still slows down.
-    pub(super) fn pace(&self, now: Timestamp) -> Pace {
+    pub(super) fn pace(&self, now: Timestamp) -> Throughput {
         self.pace_over(now, WINDOW)
     }
 
     /// The pace over so much of the window.
-    pub(super) fn pace_over(&self, now: Timestamp, span: Duration) -> Pace {
+    pub(super) fn pace_over(&self, now: Timestamp, span: Duration) -> Throughput {
         let oldest = self
             .samples
             .iter()
@@ -87,13 +87,13 @@ impl RateWindow {
             .find(|sample| sample.at.until(now) >= span)
             .unwrap_or(&self.oldest);
         let Some(last) = self.samples.back() else {
-            return Pace::default();
+            return Throughput::default();
         };
         let seconds = oldest.at.until(now).as_secs_f64();
         if seconds <= 0.0 {
-            return Pace::default();
+            return Throughput::default();
         }
-        Pace {
+        Throughput {
             devices: last.ended.saturating_sub(oldest.ended) as f64 / seconds,
             requests: last.requests.saturating_sub(oldest.requests) as f64 / seconds,
         }
@@ -141,11 +141,11 @@ mod tests {
     #[test]
     fn standing_still_is_no_pace() {
         let mut window = RateWindow::new(Timestamp(0), 0);
-        assert_eq!(window.pace(Timestamp(0)), Pace::default());
+        assert_eq!(window.pace(Timestamp(0)), Throughput::default());
         window.add(Timestamp(0), 5, 1);
-        assert_eq!(window.pace(Timestamp(0)), Pace::default());
+        assert_eq!(window.pace(Timestamp(0)), Throughput::default());
         window.add(Timestamp(10_000), 1000, 10);
         assert!((window.pace(Timestamp(20_000)).devices - 50.0).abs() < 1e-6);
-        assert_eq!(window.pace(Timestamp(40_000)), Pace::default());
+        assert_eq!(window.pace(Timestamp(40_000)), Throughput::default());
     }
 }

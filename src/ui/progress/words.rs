@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     left::Left,
-    rate::Pace,
+    rate::Throughput,
     rollout::{phase_words, step_words},
 };
 use crate::{
@@ -44,7 +44,7 @@ pub(super) struct Snapshot<'a> {
     pub(super) counts: Counts,
     /// Since the session began.
     pub(super) elapsed: Duration,
-    pub(super) pace: Pace,
+    pub(super) pace: Throughput,
     pub(super) phase: Phase,
     /// Why nothing is sent, in an outage.
     pub(super) pause: Option<&'a Halt>,
@@ -122,7 +122,7 @@ impl Snapshot<'_> {
     /// `25.0 devices/s, 0.30 requests/s · 10 s elapsed`, and the phase of a careful start; with a rate that was found,
     /// `0.30 requests/s of about 38.8`.
     fn paces(&self) -> Vec<String> {
-        let Pace { devices, requests } = self.pace;
+        let Throughput { devices, requests } = self.pace;
         let found = self
             .found
             .map_or_else(String::new, |found| format!(" of about {}", rate(found)));
@@ -225,7 +225,7 @@ mod tests {
                 in_doubt: 0,
             },
             elapsed: Duration::from_secs(100),
-            pace: Pace {
+            pace: Throughput {
                 devices: 2500.0,
                 requests: 25.0,
             },
@@ -244,7 +244,7 @@ mod tests {
                 in_doubt: 3,
                 ..snapshot().counts
             },
-            pace: Pace::default(),
+            pace: Throughput::default(),
             left: Left::Unknown,
             ..snapshot()
         };

@@ -4,7 +4,7 @@ use super::RequestId;
 
 /// How a request stands that has been refused and is kept together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Standing {
+pub struct BundleStatus {
     /// How often it was refused, each time while a request that was sent later was answered.
     pub refusals: u32,
     /// Whether it is a suspect.

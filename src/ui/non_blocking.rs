@@ -10,17 +10,17 @@ use std::{
 /// Writes that may wait for a reader. What comes on top of them is lost, as it would be without a reader.
 const WAITING: usize = 4096;
 /// How long the end of the process waits for a reader who takes nothing.
-const PATIENCE: Duration = Duration::from_millis(500);
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A writer that never blocks.
-pub(super) struct Aside {
+pub(super) struct NonBlockingWriter {
     bytes: SyncSender<Vec<u8>>,
 }
 
 /// Tells of each write that has gone through, and ends with the last of them.
 pub(super) struct Written(Receiver<()>);
 
-impl Aside {
+impl NonBlockingWriter {
     /// Writes to `sink` from another thread.
     pub(super) fn new(mut sink: impl Write + Send + 'static) -> io::Result<(Self, Written)> {
         let (bytes, to_write) = sync_channel::<Vec<u8>>(WAITING);
@@ -39,7 +39,7 @@ impl Aside {
     }
 }
 
-impl Write for Aside {
+impl Write for NonBlockingWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self.bytes.try_send(bytes.to_vec()) {
             Ok(()) | Err(TrySendError::Full(_)) => Ok(bytes.len()),
@@ -55,7 +55,7 @@ impl Write for Aside {
 impl Written {
     /// Waits until all has been written, for as long as somebody reads. The writer must have been dropped.
     pub(super) fn wait(&self) {
-        while self.0.recv_timeout(PATIENCE).is_ok() {}
+        while self.0.recv_timeout(FLUSH_TIMEOUT).is_ok() {}
     }
 }
 
@@ -81,14 +81,14 @@ mod tests {
     #[test]
     fn all_is_written_in_order_before_the_wait_is_over() {
         let kept = Kept::default();
-        let (mut aside, written) = Aside::new(kept.clone()).unwrap();
+        let (mut writer, written) = NonBlockingWriter::new(kept.clone()).unwrap();
         let mut expected = String::new();
         for n in 0..1000 {
             let line = format!("line {n}\n");
-            aside.write_all(line.as_bytes()).unwrap();
+            writer.write_all(line.as_bytes()).unwrap();
             expected.push_str(&line);
         }
-        drop(aside);
+        drop(writer);
         written.wait();
         assert_eq!(*kept.0.lock().unwrap(), expected.as_bytes());
     }
@@ -96,11 +96,11 @@ mod tests {
     #[test]
     fn a_reader_who_takes_nothing_holds_up_neither_the_writes_nor_the_end() {
         let (_reader, pipe) = io::pipe().unwrap();
-        let (mut aside, written) = Aside::new(pipe).unwrap();
+        let (mut writer, written) = NonBlockingWriter::new(pipe).unwrap();
         for _ in 0..2 * WAITING {
-            aside.write_all(&[b'x'; 1024]).unwrap();
+            writer.write_all(&[b'x'; 1024]).unwrap();
         }
-        drop(aside);
+        drop(writer);
         written.wait();
     }
 }

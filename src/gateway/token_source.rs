@@ -9,11 +9,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use reqwest::header::HeaderValue;
 use tokio::{sync::Notify, time::Instant};
 
-use self::ledger::{Ledger, Need};
+use self::state::{Need, TokenState};
 use super::login::Login;
 use crate::model::{Timestamp, Unsent};
 
-mod ledger;
+mod state;
 
 /// A token, and which one it is.
 #[derive(Debug, Clone)]
@@ -27,32 +27,32 @@ pub(super) struct Token {
 
 /// Hands out tokens for the time of a run.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct TokenSource {
     /// Where tokens come from, unless there is but the one that was given.
     login: Option<Login>,
     /// Never held across an await.
-    ledger: Mutex<Ledger>,
+    state: Mutex<TokenState>,
     /// Held by the one sender that fetches a token.
     flight: tokio::sync::Mutex<()>,
     /// Who waits for the end of a token's rest is woken when there is news of it.
     news: Notify,
 }
 
-impl Session {
-    /// A session that logs in when the first token is needed.
+impl TokenSource {
+    /// A source that logs in when the first token is needed.
     pub(super) fn with_login(login: Login) -> Self {
-        Self::new(Some(login), Ledger::default())
+        Self::new(Some(login), TokenState::default())
     }
 
-    /// A session that has nothing but this token.
+    /// A source that has nothing but this token.
     pub(super) fn with_token(authorization: HeaderValue) -> Self {
-        Self::new(None, Ledger::of_ready_token(authorization))
+        Self::new(None, TokenState::of_ready_token(authorization))
     }
 
-    fn new(login: Option<Login>, ledger: Ledger) -> Self {
+    fn new(login: Option<Login>, state: TokenState) -> Self {
         Self {
             login,
-            ledger: Mutex::new(ledger),
+            state: Mutex::new(state),
             flight: tokio::sync::Mutex::default(),
             news: Notify::new(),
         }
@@ -60,13 +60,13 @@ impl Session {
 
     /// The platform took this token.
     pub(super) fn accepted(&self, token: &Token) {
-        self.ledger().accepted(token.generation);
+        self.state().accepted(token.generation);
         self.news.notify_waiters();
     }
 
     /// The platform refused this token, with these words.
     pub(super) fn refused(&self, token: &Token, said: &str, now: Timestamp) {
-        self.ledger().refused(token, said, now);
+        self.state().refused(token, said, now);
         self.news.notify_waiters();
     }
 
@@ -77,7 +77,7 @@ impl Session {
             let news = self.news.notified();
             let now = now.after(asked.elapsed());
             // A statement of its own, so that the ledger is free again.
-            let need = self.ledger().need(now);
+            let need = self.state().need(now);
             return match (need, &self.login) {
                 (Need::Nothing(token), _) | (Need::Renewal(token), None) => Ok(token),
                 (Need::Rest(rest), _) => {
@@ -93,12 +93,12 @@ impl Session {
                 },
                 (Need::Fetch { fetches }, Some(login)) => {
                     let _flight = self.flight.lock().await;
-                    if let Some(settled) = self.ledger().settled_since(fetches, now) {
+                    if let Some(settled) = self.state().settled_since(fetches, now) {
                         return settled;
                     }
                     match login.login().await {
-                        Ok(issued) => Ok(self.ledger().issued(issued, now)),
-                        Err(unsent) => Err(self.ledger().failed(unsent)),
+                        Ok(issued) => Ok(self.state().issued(issued, now)),
+                        Err(unsent) => Err(self.state().failed(unsent)),
                     }
                 }
                 (Need::Fetch { .. }, None) => Err(Unsent::Credentials {
@@ -111,7 +111,7 @@ impl Session {
 
     async fn renew(&self, login: &Login, old: Token, now: Timestamp) -> Result<Token, Unsent> {
         // Another sender may have done it between this one's look at the ledger and its turn.
-        if !matches!(self.ledger().need(now), Need::Renewal(_)) {
+        if !matches!(self.state().need(now), Need::Renewal(_)) {
             return Ok(old);
         }
         let issued = match login.refresh(&old.authorization).await {
@@ -121,19 +121,19 @@ impl Session {
             Ok(_) | Err(_) => login.login().await,
         };
         match issued {
-            Ok(issued) => Ok(self.ledger().issued(issued, now)),
-            Err(unsent @ Unsent::Credentials { .. }) => Err(self.ledger().failed(unsent)),
+            Ok(issued) => Ok(self.state().issued(issued, now)),
+            Err(unsent @ Unsent::Credentials { .. }) => Err(self.state().failed(unsent)),
             Err(unsent) => {
                 tracing::warn!(?unsent, "the token was not renewed, and is still good");
-                self.ledger().renew_later(now);
+                self.state().renew_later(now);
                 Ok(old)
             }
         }
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    fn state(&self) -> MutexGuard<'_, TokenState> {
         // No change of the ledger can be left half done.
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
 
 /// A task that ends now.
 #[derive(Debug)]
-pub(super) struct Ending {
+pub(super) struct TaskEnd {
     pub(super) task: EndedTask,
     /// Whether it has a row in `due`.
     pub(super) was_due: bool,
@@ -15,7 +15,7 @@ pub(super) struct Ending {
     pub(super) next_task_at: Option<Timestamp>,
 }
 
-impl Ending {
+impl TaskEnd {
     /// What the task is counted by.
     pub(super) fn tally(&self) -> Tally {
         Tally {
@@ -70,8 +70,8 @@ pub(super) struct Ended {
     pub(super) next_task_at: Option<Timestamp>,
 }
 
-impl From<&Ending> for Ended {
-    fn from(ending: &Ending) -> Self {
+impl From<&TaskEnd> for Ended {
+    fn from(ending: &TaskEnd) -> Self {
         Self {
             task: ending.task.task,
             state: ending.task.state,
@@ -91,7 +91,7 @@ pub(super) enum Follows {
         class: Option<Class>,
     },
     /// It ends too.
-    Ends(Ending),
+    Ends(TaskEnd),
 }
 
 /// What follows for the device's next task. What is blocked ends at once, or soon when the transaction has no room for it.
@@ -105,7 +105,7 @@ pub(super) fn follows(
     let stands_in_the_way = matches!(previous.state, TaskState::Failed | TaskState::InDoubt);
     let is_blocked = stands_in_the_way && after_failure == AfterFailure::Block;
     if is_blocked && has_room {
-        return Follows::Ends(Ending::blocked(
+        return Follows::Ends(TaskEnd::blocked(
             next.task,
             next.line,
             previous.state,

@@ -1,4 +1,4 @@
-//! What is known of the tokens of a login. No I/O: the rules of the session, to be tested by the clock.
+//! What is known of the tokens of a login. No I/O: the rules of the token source, to be tested by the clock.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub(super) enum Need {
 
 /// The tokens so far.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct TokenState {
     /// Whether the token was given by the user, and so there is no other.
     is_ready: bool,
     held: Option<Held>,
@@ -68,7 +68,7 @@ struct Held {
     rests_until: Option<Timestamp>,
 }
 
-impl Ledger {
+impl TokenState {
     /// A ledger of one token, which cannot be renewed.
     pub(super) fn of_ready_token(authorization: HeaderValue) -> Self {
         let token = Token {
@@ -248,15 +248,15 @@ mod tests {
     }
 
     /// Refuses a token, and once more after its rest if it has one.
-    fn strike(ledger: &mut Ledger, token: &Token, said: &str) {
-        ledger.refused(token, said, START);
-        if let Need::Rest(rest) = ledger.need(START) {
+    fn strike(state: &mut TokenState, token: &Token, said: &str) {
+        state.refused(token, said, START);
+        if let Need::Rest(rest) = state.need(START) {
             let end = START.after(rest);
-            let Need::Nothing(again) = ledger.need(end) else {
+            let Need::Nothing(again) = state.need(end) else {
                 panic!("it is tried again")
             };
             assert_eq!(again.authorization, token.authorization);
-            ledger.refused(&again, said, end);
+            state.refused(&again, said, end);
         }
     }
 
@@ -270,13 +270,13 @@ mod tests {
     #[test]
     fn a_day_long_token_is_renewed_after_an_hour_and_dropped_after_two() {
         for expires_in in [None, Some(86_400)] {
-            let mut ledger = Ledger::default();
-            ledger.issued(issued("a", expires_in), START);
-            assert!(matches!(ledger.need(after(3599)), Need::Nothing(_)));
-            assert!(matches!(ledger.need(after(3600)), Need::Renewal(_)));
-            assert!(matches!(ledger.need(after(7199)), Need::Renewal(_)));
+            let mut state = TokenState::default();
+            state.issued(issued("a", expires_in), START);
+            assert!(matches!(state.need(after(3599)), Need::Nothing(_)));
+            assert!(matches!(state.need(after(3600)), Need::Renewal(_)));
+            assert!(matches!(state.need(after(7199)), Need::Renewal(_)));
             assert!(matches!(
-                ledger.need(after(7200)),
+                state.need(after(7200)),
                 Need::Fetch { fetches: 1 }
             ));
         }
@@ -284,150 +284,150 @@ mod tests {
 
     #[test]
     fn a_short_token_is_renewed_at_half_its_time() {
-        let mut ledger = Ledger::default();
-        ledger.issued(issued("a", Some(60)), START);
-        assert!(matches!(ledger.need(after(29)), Need::Nothing(_)));
-        assert!(matches!(ledger.need(after(30)), Need::Renewal(_)));
-        assert!(matches!(ledger.need(after(60)), Need::Fetch { .. }));
+        let mut state = TokenState::default();
+        state.issued(issued("a", Some(60)), START);
+        assert!(matches!(state.need(after(29)), Need::Nothing(_)));
+        assert!(matches!(state.need(after(30)), Need::Renewal(_)));
+        assert!(matches!(state.need(after(60)), Need::Fetch { .. }));
     }
 
     #[test]
     fn a_failed_renewal_rests_for_a_minute() {
-        let mut ledger = Ledger::default();
-        ledger.issued(issued("a", None), START);
-        ledger.renew_later(after(3600));
-        assert!(matches!(ledger.need(after(3659)), Need::Nothing(_)));
-        assert!(matches!(ledger.need(after(3660)), Need::Renewal(_)));
-        ledger.renew_later(after(7199));
-        assert!(matches!(ledger.need(after(7200)), Need::Fetch { .. }));
+        let mut state = TokenState::default();
+        state.issued(issued("a", None), START);
+        state.renew_later(after(3600));
+        assert!(matches!(state.need(after(3659)), Need::Nothing(_)));
+        assert!(matches!(state.need(after(3660)), Need::Renewal(_)));
+        state.renew_later(after(7199));
+        assert!(matches!(state.need(after(7200)), Need::Fetch { .. }));
     }
 
     #[test]
     fn only_a_refusal_of_the_held_token_counts() {
-        let mut ledger = Ledger::default();
-        let first = ledger.issued(issued("a", None), START);
-        strike(&mut ledger, &first, "old");
-        let second = ledger.issued(issued("b", None), START);
+        let mut state = TokenState::default();
+        let first = state.issued(issued("a", None), START);
+        strike(&mut state, &first, "old");
+        let second = state.issued(issued("b", None), START);
         for _ in 0..16 {
-            strike(&mut ledger, &first, "old");
+            strike(&mut state, &first, "old");
         }
         assert!(
-            matches!(ledger.need(START), Need::Nothing(token) if token.generation == second.generation)
+            matches!(state.need(START), Need::Nothing(token) if token.generation == second.generation)
         );
     }
 
     #[test]
     fn two_new_tokens_refused_in_a_row_are_the_end() {
-        let mut ledger = Ledger::default();
-        let first = ledger.issued(issued("a", None), START);
-        strike(&mut ledger, &first, "no");
-        assert!(matches!(ledger.need(START), Need::Fetch { .. }));
-        let second = ledger.issued(issued("b", None), START);
-        strike(&mut ledger, &second, "91004: no");
+        let mut state = TokenState::default();
+        let first = state.issued(issued("a", None), START);
+        strike(&mut state, &first, "no");
+        assert!(matches!(state.need(START), Need::Fetch { .. }));
+        let second = state.issued(issued("b", None), START);
+        strike(&mut state, &second, "91004: no");
         assert!(
-            matches!(ledger.need(START), Need::Hopeless(Unsent::Credentials { error }) if error.contains("91004: no"))
+            matches!(state.need(START), Need::Hopeless(Unsent::Credentials { error }) if error.contains("91004: no"))
         );
     }
 
     #[test]
     fn a_new_token_that_is_not_known_everywhere_yet_is_tried_again_after_a_pause() {
-        let mut ledger = Ledger::default();
-        let token = ledger.issued(issued("a", None), START);
+        let mut state = TokenState::default();
+        let token = state.issued(issued("a", None), START);
         // However many requests went out with it.
         for _ in 0..16 {
-            ledger.refused(&token, "no", START);
+            state.refused(&token, "no", START);
         }
-        assert!(matches!(ledger.need(START), Need::Rest(rest) if rest == RESTS[0]));
-        let Need::Nothing(again) = ledger.need(START.after(RESTS[0])) else {
+        assert!(matches!(state.need(START), Need::Rest(rest) if rest == RESTS[0]));
+        let Need::Nothing(again) = state.need(START.after(RESTS[0])) else {
             panic!("the rest is over")
         };
         assert_eq!(again.generation, token.generation);
-        ledger.accepted(again.generation);
-        assert!(matches!(ledger.need(START), Need::Nothing(_)));
-        assert!(ledger.strikes.is_empty());
+        state.accepted(again.generation);
+        assert!(matches!(state.need(START), Need::Nothing(_)));
+        assert!(state.strikes.is_empty());
     }
 
     #[test]
     fn an_acceptance_ends_a_rest() {
-        let mut ledger = Ledger::default();
-        let token = ledger.issued(issued("a", None), START);
-        ledger.refused(&token, "used up", START);
-        ledger.accepted(token.generation);
-        assert!(matches!(ledger.need(START), Need::Nothing(_)));
+        let mut state = TokenState::default();
+        let token = state.issued(issued("a", None), START);
+        state.refused(&token, "used up", START);
+        state.accepted(token.generation);
+        assert!(matches!(state.need(START), Need::Nothing(_)));
         // And what is refused from now on has been known, and ends.
-        ledger.refused(&token, "used up", START);
-        assert!(matches!(ledger.need(START), Need::Fetch { .. }));
+        state.refused(&token, "used up", START);
+        assert!(matches!(state.need(START), Need::Fetch { .. }));
     }
 
     #[test]
     fn a_token_that_worked_and_ended_is_no_strike() {
-        let mut ledger = Ledger::default();
+        let mut state = TokenState::default();
         for _ in 0..5 {
-            let token = ledger.issued(issued("a", None), START);
-            ledger.accepted(token.generation);
-            strike(&mut ledger, &token, "expired");
-            let refused_once = ledger.issued(issued("b", None), START);
-            strike(&mut ledger, &refused_once, "no");
-            assert!(matches!(ledger.need(START), Need::Fetch { .. }));
+            let token = state.issued(issued("a", None), START);
+            state.accepted(token.generation);
+            strike(&mut state, &token, "expired");
+            let refused_once = state.issued(issued("b", None), START);
+            strike(&mut state, &refused_once, "no");
+            assert!(matches!(state.need(START), Need::Fetch { .. }));
         }
     }
 
     #[test]
     fn an_acceptance_of_an_older_token_proves_nothing_about_new_ones() {
-        let mut ledger = Ledger::default();
-        let old = ledger.issued(issued("a", None), START);
-        ledger.accepted(old.generation);
-        strike(&mut ledger, &old, "expired");
+        let mut state = TokenState::default();
+        let old = state.issued(issued("a", None), START);
+        state.accepted(old.generation);
+        strike(&mut state, &old, "expired");
         for name in ["b", "c"] {
-            let new = ledger.issued(issued(name, None), START);
-            ledger.accepted(old.generation);
-            strike(&mut ledger, &new, "no");
+            let new = state.issued(issued(name, None), START);
+            state.accepted(old.generation);
+            strike(&mut state, &new, "no");
         }
-        assert!(matches!(ledger.need(START), Need::Hopeless(_)));
+        assert!(matches!(state.need(START), Need::Hopeless(_)));
     }
 
     #[test]
     fn an_acceptance_that_comes_after_a_refusal_of_the_same_token_takes_its_strike_back() {
-        let mut ledger = Ledger::default();
-        let first = ledger.issued(issued("a", None), START);
-        strike(&mut ledger, &first, "used up");
-        let second = ledger.issued(issued("b", None), START);
-        ledger.accepted(first.generation);
-        strike(&mut ledger, &second, "used up");
-        assert!(matches!(ledger.need(START), Need::Fetch { .. }));
-        let third = ledger.issued(issued("c", None), START);
-        strike(&mut ledger, &third, "no");
-        assert!(matches!(ledger.need(START), Need::Hopeless(_)));
+        let mut state = TokenState::default();
+        let first = state.issued(issued("a", None), START);
+        strike(&mut state, &first, "used up");
+        let second = state.issued(issued("b", None), START);
+        state.accepted(first.generation);
+        strike(&mut state, &second, "used up");
+        assert!(matches!(state.need(START), Need::Fetch { .. }));
+        let third = state.issued(issued("c", None), START);
+        strike(&mut state, &third, "no");
+        assert!(matches!(state.need(START), Need::Hopeless(_)));
     }
 
     #[test]
     fn those_who_waited_share_what_came() {
-        let mut ledger = Ledger::default();
-        let Need::Fetch { fetches } = ledger.need(START) else {
+        let mut state = TokenState::default();
+        let Need::Fetch { fetches } = state.need(START) else {
             panic!("there is no token yet")
         };
-        assert!(ledger.settled_since(fetches, START).is_none());
-        ledger.failed(unreachable());
+        assert!(state.settled_since(fetches, START).is_none());
+        state.failed(unreachable());
         assert_eq!(
-            ledger.settled_since(fetches, START).unwrap().unwrap_err(),
+            state.settled_since(fetches, START).unwrap().unwrap_err(),
             unreachable()
         );
         // Who comes later tries again.
-        let Need::Fetch { fetches } = ledger.need(START) else {
+        let Need::Fetch { fetches } = state.need(START) else {
             panic!("a failure is no end")
         };
-        assert!(ledger.settled_since(fetches, START).is_none());
-        ledger.issued(issued("a", None), START);
-        assert!(ledger.settled_since(fetches, START).unwrap().is_ok());
+        assert!(state.settled_since(fetches, START).is_none());
+        state.issued(issued("a", None), START);
+        assert!(state.settled_since(fetches, START).unwrap().is_ok());
     }
 
     #[test]
     fn a_refused_login_is_the_end() {
-        let mut ledger = Ledger::default();
+        let mut state = TokenState::default();
         let refused = Unsent::Credentials {
             error: "no".to_owned(),
         };
-        ledger.failed(refused.clone());
-        assert!(matches!(ledger.need(START), Need::Hopeless(unsent) if unsent == refused));
+        state.failed(refused.clone());
+        assert!(matches!(state.need(START), Need::Hopeless(unsent) if unsent == refused));
     }
 }

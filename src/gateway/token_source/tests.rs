@@ -8,9 +8,9 @@ use crate::gateway::testing::{Act, Seen, Server, limits, transport};
 
 const START: Timestamp = Timestamp(1_000_000);
 
-fn session(server: &Server) -> Session {
+fn source(server: &Server) -> TokenSource {
     let transport = transport(server, limits());
-    Session::with_login(Login::new(transport, "AK".to_owned(), "AS".into()))
+    TokenSource::with_login(Login::new(transport, "AK".to_owned(), "AS".into()))
 }
 
 fn after(seconds: u64) -> Timestamp {
@@ -30,8 +30,8 @@ fn counting(seen: &Seen, before: &[Seen]) -> Act {
 #[tokio::test]
 async fn sixteen_senders_at_once_cause_one_login() {
     let server = Server::start(counting).await;
-    let session = session(&server);
-    let tokens = join_all((0..16).map(|_| session.token(START))).await;
+    let source = source(&server);
+    let tokens = join_all((0..16).map(|_| source.token(START))).await;
     assert!(
         tokens
             .into_iter()
@@ -43,14 +43,14 @@ async fn sixteen_senders_at_once_cause_one_login() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixteen_refusals_of_one_token_cause_one_login() {
     let server = Server::start(counting).await;
-    let session = Arc::new(session(&server));
-    let token = session.token(START).await.unwrap();
-    session.accepted(&token);
+    let source = Arc::new(source(&server));
+    let token = source.token(START).await.unwrap();
+    source.accepted(&token);
     let senders = (0..16).map(|_| {
-        let (session, token) = (Arc::clone(&session), token.clone());
+        let (source, token) = (Arc::clone(&source), token.clone());
         tokio::spawn(async move {
-            session.refused(&token, "expired", START);
-            session.token(START).await.unwrap().authorization
+            source.refused(&token, "expired", START);
+            source.token(START).await.unwrap().authorization
         })
     });
     assert!(
@@ -69,31 +69,25 @@ async fn sixteen_senders_share_a_failed_login() {
         _ => Act::token("t1"),
     })
     .await;
-    let session = session(&server);
-    let tokens = join_all((0..16).map(|_| session.token(START))).await;
+    let source = source(&server);
+    let tokens = join_all((0..16).map(|_| source.token(START))).await;
     assert!(
         tokens
             .iter()
             .all(|token| matches!(token, Err(Unsent::Unreachable { .. })))
     );
     assert_eq!(server.seen().len(), 1);
-    assert_eq!(session.token(START).await.unwrap().authorization, "t1");
+    assert_eq!(source.token(START).await.unwrap().authorization, "t1");
 }
 
 #[tokio::test]
 async fn a_token_is_renewed_ahead_of_its_end_by_one_sender() {
     let server = Server::start(counting).await;
-    let session = session(&server);
-    session.token(START).await.unwrap();
-    assert_eq!(
-        session.token(after(3599)).await.unwrap().authorization,
-        "t1"
-    );
-    join_all((0..16).map(|_| session.token(after(3600)))).await;
-    assert_eq!(
-        session.token(after(3601)).await.unwrap().authorization,
-        "r1"
-    );
+    let source = source(&server);
+    source.token(START).await.unwrap();
+    assert_eq!(source.token(after(3599)).await.unwrap().authorization, "t1");
+    join_all((0..16).map(|_| source.token(after(3600)))).await;
+    assert_eq!(source.token(after(3601)).await.unwrap().authorization, "r1");
     assert_eq!(server.seen().len(), 2);
     assert!(server.seen()[1].target().ends_with("refresh_token=t1"));
 }
@@ -110,15 +104,15 @@ async fn nobody_waits_for_a_renewal_that_hangs() {
         counting(seen, before)
     })
     .await;
-    let session = Arc::new(session(&server));
-    session.token(START).await.unwrap();
+    let source = Arc::new(source(&server));
+    source.token(START).await.unwrap();
     let stuck = tokio::spawn({
-        let session = Arc::clone(&session);
-        async move { session.token(after(3600)).await }
+        let source = Arc::clone(&source);
+        async move { source.token(after(3600)).await }
     });
     renewing.notified().await;
     for _ in 0..16 {
-        let token = session.token(after(3600)).now_or_never().unwrap();
+        let token = source.token(after(3600)).now_or_never().unwrap();
         assert_eq!(token.unwrap().authorization, "t1");
     }
     stuck.abort();
@@ -138,12 +132,9 @@ async fn a_refresh_that_changes_nothing_or_is_refused_becomes_a_login() {
             }
         })
         .await;
-        let session = session(&server);
-        session.token(START).await.unwrap();
-        assert_eq!(
-            session.token(after(3600)).await.unwrap().authorization,
-            "t2"
-        );
+        let source = source(&server);
+        source.token(START).await.unwrap();
+        assert_eq!(source.token(after(3600)).await.unwrap().authorization, "t2");
         assert_eq!(server.seen().len(), 3);
     }
 }
@@ -155,26 +146,26 @@ async fn a_renewal_that_finds_nobody_keeps_the_token_until_its_end() {
         _ => Act::reply("503 Down", &[], ""),
     })
     .await;
-    let session = session(&server);
-    session.token(START).await.unwrap();
+    let source = source(&server);
+    source.token(START).await.unwrap();
     for seconds in [3600, 3601, 3659, 3660, 7199] {
         assert_eq!(
-            session.token(after(seconds)).await.unwrap().authorization,
+            source.token(after(seconds)).await.unwrap().authorization,
             "t1"
         );
     }
     // The login, and a refresh at 3600, 3660 and 7199 seconds; no second try beside the refresh.
     assert_eq!(server.seen().len(), 4);
     assert!(matches!(
-        session.token(after(7200)).await,
+        source.token(after(7200)).await,
         Err(Unsent::Unreachable { .. })
     ));
 }
 
 #[tokio::test]
-async fn two_new_tokens_refused_in_a_row_end_the_session() {
+async fn two_new_tokens_refused_in_a_row_are_the_end() {
     let server = Server::start(counting).await;
-    let session = session(&server);
+    let source = source(&server);
     // Each is tried twice, and not twice in one moment.
     for (authorization, now) in [
         ("t1", START),
@@ -182,12 +173,12 @@ async fn two_new_tokens_refused_in_a_row_end_the_session() {
         ("t2", after(1)),
         ("t2", after(4)),
     ] {
-        let token = session.token(now).await.unwrap();
+        let token = source.token(now).await.unwrap();
         assert_eq!(token.authorization, authorization);
-        session.refused(&token, "91004: Token incorrect", now);
+        source.refused(&token, "91004: Token incorrect", now);
     }
-    let Err(Unsent::Credentials { error }) = session.token(START).await else {
-        panic!("the session goes on")
+    let Err(Unsent::Credentials { error }) = source.token(START).await else {
+        panic!("the source goes on")
     };
     assert!(error.contains("91004: Token incorrect"), "{error}");
     assert_eq!(server.seen().len(), 2);
@@ -196,10 +187,10 @@ async fn two_new_tokens_refused_in_a_row_end_the_session() {
 #[tokio::test]
 async fn a_refused_login_is_not_tried_again() {
     let server = Server::start(|_, _| Act::ok(r#"{"code":90047,"msg":"unknown"}"#)).await;
-    let session = session(&server);
+    let source = source(&server);
     for _ in 0..3 {
         assert!(matches!(
-            session.token(START).await,
+            source.token(START).await,
             Err(Unsent::Credentials { .. })
         ));
     }
@@ -207,21 +198,21 @@ async fn a_refused_login_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_refused_ready_token_ends_the_session() {
-    let session = Session::with_token(HeaderValue::from_static("QJWT ready"));
-    let token = session.token(START).await.unwrap();
-    session.accepted(&token);
+async fn a_refused_ready_token_is_the_end() {
+    let source = TokenSource::with_token(HeaderValue::from_static("QJWT ready"));
+    let token = source.token(START).await.unwrap();
+    source.accepted(&token);
     assert_eq!(
-        session
+        source
             .token(Timestamp(i64::MAX))
             .await
             .unwrap()
             .authorization,
         "QJWT ready"
     );
-    session.refused(&token, "91001: Token does not exist", START);
-    let Err(Unsent::Credentials { error }) = session.token(START).await else {
-        panic!("the session goes on")
+    source.refused(&token, "91001: Token does not exist", START);
+    let Err(Unsent::Credentials { error }) = source.token(START).await else {
+        panic!("the source goes on")
     };
     assert!(
         error.contains("91001: Token does not exist") && error.contains("FLEETPUSH_TOKEN"),
@@ -231,26 +222,26 @@ async fn a_refused_ready_token_ends_the_session() {
 
 #[tokio::test]
 async fn a_ready_token_that_is_not_known_everywhere_yet_is_tried_once_more() {
-    let session = Session::with_token(HeaderValue::from_static("QJWT ready"));
+    let source = TokenSource::with_token(HeaderValue::from_static("QJWT ready"));
     for now in [START, after(1)] {
-        let token = session.token(now).await.unwrap();
-        session.refused(&token, "91001: Token does not exist", now);
+        let token = source.token(now).await.unwrap();
+        source.refused(&token, "91001: Token does not exist", now);
     }
     assert!(matches!(
-        session.token(after(1)).await,
+        source.token(after(1)).await,
         Err(Unsent::Credentials { .. })
     ));
 }
 
 #[tokio::test]
 async fn who_waits_for_the_end_of_a_rest_hears_of_an_acceptance() {
-    let session = Session::with_token(HeaderValue::from_static("QJWT ready"));
-    let token = session.token(START).await.unwrap();
+    let source = TokenSource::with_token(HeaderValue::from_static("QJWT ready"));
+    let token = source.token(START).await.unwrap();
     // By a clock that makes the rest a long one.
-    session.refused(&token, "91001: Token does not exist", after(3600));
-    let mut waiting = Box::pin(session.token(START));
+    source.refused(&token, "91001: Token does not exist", after(3600));
+    let mut waiting = Box::pin(source.token(START));
     assert!((&mut waiting).now_or_never().is_none());
-    session.accepted(&token);
+    source.accepted(&token);
     assert!(waiting.now_or_never().unwrap().is_ok());
 }
 
@@ -261,8 +252,8 @@ async fn a_sender_that_gives_up_in_a_login_leaves_the_next_one_a_chance() {
         _ => Act::token("t1"),
     })
     .await;
-    let session = session(&server);
-    let impatient = tokio::time::timeout(Duration::from_millis(200), session.token(START));
+    let source = source(&server);
+    let impatient = tokio::time::timeout(Duration::from_millis(200), source.token(START));
     assert!(impatient.await.is_err());
-    assert_eq!(session.token(START).await.unwrap().authorization, "t1");
+    assert_eq!(source.token(START).await.unwrap().authorization, "t1");
 }
