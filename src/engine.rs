@@ -20,7 +20,7 @@ mod tests;
 mod traffic;
 mod writer;
 
-pub use event::{Event, Measures, Pause, Phase, Pushed, RolloutStep, Stop};
+pub use event::{Event, Measures, Pause, Pushed, RolloutPhase, RolloutStep, Stop};
 pub use push::{Context, Options, push};
 pub use recovery::recover;
 pub use resolve::{Batch, ResolveOptions, Resolved, Resolver};

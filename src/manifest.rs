@@ -60,7 +60,7 @@ use self::{
     encode::Encoder,
     format::{Format, Name},
     jsonl::Jsonl,
-    rows::Reader,
+    rows::RowReader,
     source::{Compression, Hash, Source, Verified},
 };
 
@@ -166,7 +166,7 @@ impl Manifest {
         })
     }
 
-    fn read(&self) -> Result<Reader, FileErrors> {
+    fn read(&self) -> Result<RowReader, FileErrors> {
         let stream = self
             .source
             .open(self.compression)
@@ -177,9 +177,9 @@ impl Manifest {
         let encoder = self.encoder.clone();
         Ok(match self.format {
             Format::Delimited(delimiter) => {
-                Reader::Delimited(Box::new(Delimited::new(input, delimiter, encoder)?))
+                RowReader::Delimited(Box::new(Delimited::new(input, delimiter, encoder)?))
             }
-            Format::Jsonl => Reader::Jsonl(Box::new(Jsonl::new(input, encoder))),
+            Format::Jsonl => RowReader::Jsonl(Box::new(Jsonl::new(input, encoder))),
         })
     }
 }

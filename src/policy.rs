@@ -12,5 +12,5 @@ pub use disposition::{
     Disposition, Rules, after_crash, dispose, longest_pause, next_slot, next_task_at, probe_delay,
 };
 pub use evidence::{Evidence, Match, Verdict, Weighed, spans, weigh};
-pub use judgement::{Basis, Judged, Judgement, Signal, judge};
+pub use judgement::{Basis, DeviceOutcome, Judgement, Signal, judge};
 pub use threshold::{Ended, Sample, crossed, tolerance};

@@ -68,8 +68,8 @@ pub use resolve::Adoption;
 pub(crate) use retry::{DeviceTask, RetryDraft};
 pub(crate) use row::{
     AcceptedRange, Attempt, Blocker, Bundle, CanaryRow, DeviceThrottle, Due, DueTask, EndedTask,
-    FinishedRequest, FirstTask, NewBundle, NewRequest, NextTask, ProbeTask, PushRows, Refusal,
-    RefusalKey,
+    FinishedRequest, FirstTask, NewBundle, NewRequest, NextTask, ProbeTask, PushRows, RefusalKey,
+    RefusalRow,
 };
 pub use row::{Member, Tally};
 pub use run::{NewRun, Run};

@@ -129,7 +129,7 @@ pub enum RolloutStep {
 
 /// Where a push stands in its rollout.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Phase {
+pub enum RolloutPhase {
     /// The canary goes.
     Canary {
         /// How many of its devices have ended.
@@ -165,7 +165,7 @@ pub struct Pushed {
     /// Requests answered or lost.
     pub requests: u64,
     /// Where it stood then.
-    pub phase: Phase,
+    pub phase: RolloutPhase,
     /// The requests a second that the platform has been found to take, when it has refused more.
     pub found: Option<f64>,
 }

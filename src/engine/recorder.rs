@@ -6,7 +6,7 @@ use crate::{
     gateway::SendReport,
     journal::{Claim, Next, Refused, RequestEnd, Settlement, suspect},
     model::{Answer, BundleStatus, Class, History, InDoubt, Outcome, SendResult, Stray, Timestamp},
-    policy::{self, Basis, Disposition, Judged, Judgement, Rules, codes},
+    policy::{self, Basis, DeviceOutcome, Disposition, Judgement, Rules, codes},
     store::Member,
 };
 
@@ -36,7 +36,7 @@ pub(super) fn settle(
         _ => false,
     };
     let is_refused =
-        |device: &Judged| refused_as_a_whole(device, parts || together.is_none(), parts);
+        |device: &DeviceOutcome| refused_as_a_whole(device, parts || together.is_none(), parts);
     let refused = judgement
         .devices
         .iter()
@@ -125,8 +125,9 @@ pub(super) fn settle(
 /// Whether a request passed, as far as that speaks of its size: only a rejection can be about the number of devices.
 fn passed(judgement: &Judgement) -> Option<bool> {
     let mut devices = judgement.devices.iter();
-    let is_rejected =
-        |device: &Judged| device.basis == Basis::Request && device.outcome.class == Class::Rejected;
+    let is_rejected = |device: &DeviceOutcome| {
+        device.basis == Basis::Request && device.outcome.class == Class::Rejected
+    };
     if devices.clone().any(is_rejected) {
         return Some(false);
     }
@@ -171,7 +172,7 @@ fn strays(answer: &Answer) -> Option<Box<str>> {
 /// Whether a code for the whole request says that one of its devices is at fault, and not which one. That a device is offline or, when
 /// it is not a limit that all share, `throttled` is no more true of its neighbours than that it is refused. Of what comes in `parts`
 /// anything is.
-fn refused_as_a_whole(judged: &Judged, throttled: bool, parts: bool) -> bool {
+fn refused_as_a_whole(judged: &DeviceOutcome, throttled: bool, parts: bool) -> bool {
     judged.basis == Basis::Request
         && match judged.outcome.class {
             Class::Rejected | Class::Offline => true,

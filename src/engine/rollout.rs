@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use rand::Rng;
 
-use super::{Options, Phase, RolloutStep, Stop};
+use super::{Options, RolloutPhase, RolloutStep, Stop};
 use crate::{
     journal::{Choice, Journal, OpenCanary},
     model::{Canary, CanaryVerdict, Class, Ramp, RunState, Steps, Timestamp},
@@ -135,14 +135,14 @@ impl Rollout {
     }
 
     /// Where the push stands.
-    pub(super) fn phase(&self, journal: &Journal<'_>) -> Phase {
+    pub(super) fn phase(&self, journal: &Journal<'_>) -> RolloutPhase {
         match (journal.canary(), self.ceiling) {
-            (Some(canary), _) => Phase::Canary {
+            (Some(canary), _) => RolloutPhase::Canary {
                 ended: canary.ended(),
                 devices: canary.devices,
             },
-            (None, Some(ceiling)) if self.ceiling != self.rate => Phase::Ramp { ceiling },
-            (None, _) => Phase::Rest,
+            (None, Some(ceiling)) if self.ceiling != self.rate => RolloutPhase::Ramp { ceiling },
+            (None, _) => RolloutPhase::Rest,
         }
     }
 

@@ -26,7 +26,7 @@ use crate::{
     gateway::{Gateway, Outgoing},
     journal::{
         Claim, ClaimLimits, Exchange, Finding, Journal, Record, RequestEnd, Strays,
-        excuse::Excused, outage::Outage, suspect::Others,
+        excuse::Excused, outage::OutageTracker, suspect::Others,
     },
     model::{Deadline, PayloadId, RequestId, Timestamp},
     store::{Missing, StoreError, Tally},
@@ -75,7 +75,7 @@ struct Writer<'j, 's> {
     waiting: HashMap<RequestId, Claim>,
     /// Claims that may have reached the platform, and have not been reported back.
     under_way: HashMap<RequestId, Claim>,
-    outage: Outage,
+    outage: OutageTracker,
     /// What the payloads are that an outage has been met with, for a person.
     tried: BTreeMap<PayloadId, String>,
     others: Others,
@@ -142,7 +142,7 @@ impl<'j, 's> Writer<'j, 's> {
             senders,
             waiting: HashMap::new(),
             under_way: HashMap::new(),
-            outage: Outage::new(options.max_outage, options.concurrency),
+            outage: OutageTracker::new(options.max_outage, options.concurrency),
             tried: BTreeMap::new(),
             others: Others::default(),
             rollout,

@@ -20,7 +20,7 @@ const LULL: Duration = Duration::from_secs(10);
 
 /// What is known of the platform.
 #[derive(Debug)]
-pub(crate) struct Outage {
+pub(crate) struct OutageTracker {
     patience: Duration,
     /// Requests at a time that the push may send when nothing is wrong.
     concurrency: usize,
@@ -35,7 +35,7 @@ pub(crate) struct Outage {
     /// Refusals of requests up to this one are one refusal.
     refused_until: RequestId,
     trouble: Option<Trouble>,
-    phase: Phase,
+    phase: OutagePhase,
 }
 
 /// A time without a usable answer.
@@ -51,7 +51,7 @@ struct Trouble {
 }
 
 #[derive(Debug)]
-enum Phase {
+enum OutagePhase {
     /// Nothing is wrong.
     Open,
     Paused(Probing),
@@ -113,7 +113,7 @@ pub(crate) enum Excuse {
     Yes,
 }
 
-impl Outage {
+impl OutageTracker {
     pub(crate) fn new(patience: Duration, concurrency: usize) -> Self {
         Self {
             patience,
@@ -124,13 +124,13 @@ impl Outage {
             refusals: 0,
             refused_until: RequestId(0),
             trouble: None,
-            phase: Phase::Open,
+            phase: OutagePhase::Open,
         }
     }
 
     /// Whether nothing but probes may be sent.
     pub(crate) fn is_paused(&self) -> bool {
-        matches!(self.phase, Phase::Paused(_))
+        matches!(self.phase, OutagePhase::Paused(_))
     }
 
     /// Whether a probe should be sent now.
@@ -141,7 +141,7 @@ impl Outage {
     /// When a probe should be sent, if none is under way.
     pub(crate) fn next_probe(&self) -> Option<Timestamp> {
         match &self.phase {
-            Phase::Paused(probing) if probing.probe.is_none() => Some(probing.probe_at),
+            OutagePhase::Paused(probing) if probing.probe.is_none() => Some(probing.probe_at),
             _ => None,
         }
     }
@@ -149,19 +149,19 @@ impl Outage {
     /// How many requests may be under way, and after which request these are counted; `None` when nothing limits them.
     pub(crate) fn allowed(&self) -> Option<(RequestId, usize)> {
         match &self.phase {
-            Phase::Rising(rising) => Some((rising.after, rising.allowed)),
-            Phase::Open | Phase::Paused(_) => None,
+            OutagePhase::Rising(rising) => Some((rising.after, rising.allowed)),
+            OutagePhase::Open | OutagePhase::Paused(_) => None,
         }
     }
 
     /// Whether this request is the probe under way.
     pub(crate) fn is_probe(&self, request: RequestId) -> bool {
-        matches!(&self.phase, Phase::Paused(probing) if probing.probe == Some(request))
+        matches!(&self.phase, OutagePhase::Paused(probing) if probing.probe == Some(request))
     }
 
     /// Whether a probe has passed and this is the next request.
     pub(crate) fn follows_probe(&self, request: RequestId) -> bool {
-        matches!(&self.phase, Phase::Rising(rising) if !rising.proven && request > rising.after)
+        matches!(&self.phase, OutagePhase::Rising(rising) if !rising.proven && request > rising.after)
     }
 
     /// The time at which to give up.
@@ -175,11 +175,11 @@ impl Outage {
     /// stood still. It cannot be sent when there is nothing that it `can_carry`.
     pub(crate) fn gives_up(&self, now: Timestamp, can_carry: bool) -> bool {
         let has_a_say = match &self.phase {
-            Phase::Paused(probing) => match probing.probe {
+            OutagePhase::Paused(probing) => match probing.probe {
                 Some(_) => true,
                 None => can_carry && probing.probe_at <= now,
             },
-            Phase::Open | Phase::Rising(_) => false,
+            OutagePhase::Open | OutagePhase::Rising(_) => false,
         };
         !has_a_say && self.give_up_at().is_some_and(|at| at <= now)
     }
@@ -200,14 +200,14 @@ impl Outage {
     /// Notes that this request is handed out; in a pause it is the probe.
     pub(crate) fn handed_out(&mut self, request: RequestId) {
         self.newest = self.newest.max(request);
-        if let Phase::Paused(probing) = &mut self.phase {
+        if let OutagePhase::Paused(probing) = &mut self.phase {
             probing.probe = Some(request);
         }
     }
 
     /// This request came back unsent, or nothing can be learned from it; if it was the probe, another one is needed.
     pub(crate) fn silent(&mut self, request: RequestId, now: Timestamp) {
-        if let Phase::Paused(probing) = &mut self.phase
+        if let OutagePhase::Paused(probing) = &mut self.phase
             && probing.probe == Some(request)
         {
             probing.failed += 1;
@@ -259,9 +259,9 @@ impl Outage {
         self.refusals = 0;
         let trouble = self.trouble.take();
         match &mut self.phase {
-            Phase::Open => None,
-            Phase::Paused(_) => {
-                self.phase = Phase::Rising(Rising {
+            OutagePhase::Open => None,
+            OutagePhase::Paused(_) => {
+                self.phase = OutagePhase::Rising(Rising {
                     after: self.newest,
                     allowed: 1,
                     answers: 0,
@@ -271,7 +271,7 @@ impl Outage {
                     after: trouble.map_or(Duration::ZERO, |trouble| trouble.since.until(now)),
                 })
             }
-            Phase::Rising(rising) => {
+            OutagePhase::Rising(rising) => {
                 if request > rising.after {
                     rising.proven = true;
                     rising.answers += 1;
@@ -280,7 +280,7 @@ impl Outage {
                         rising.allowed *= 2;
                     }
                     if rising.allowed >= self.concurrency {
-                        self.phase = Phase::Open;
+                        self.phase = OutagePhase::Open;
                     }
                 }
                 None
@@ -311,7 +311,7 @@ impl Outage {
         now: Timestamp,
     ) -> (Option<Change>, Excuse) {
         match &mut self.phase {
-            Phase::Paused(probing) => {
+            OutagePhase::Paused(probing) => {
                 if probing.probe != Some(request) {
                     // It was under way when the pause began.
                     return (None, Excuse::Yes);
@@ -323,10 +323,10 @@ impl Outage {
                 let probe_at = probing.probe_at;
                 return (Some(self.paused(probe_at)), Excuse::Yes);
             }
-            Phase::Rising(rising) if request <= rising.after => return (None, Excuse::Yes),
+            OutagePhase::Rising(rising) if request <= rising.after => return (None, Excuse::Yes),
             // The probe passed and the next request did not: one of the two is the exception.
-            Phase::Rising(rising) if !rising.proven => self.row = IN_A_ROW,
-            Phase::Open | Phase::Rising(_) => self.row += 1,
+            OutagePhase::Rising(rising) if !rising.proven => self.row = IN_A_ROW,
+            OutagePhase::Open | OutagePhase::Rising(_) => self.row += 1,
         }
         if self.row < IN_A_ROW {
             return (None, Excuse::Perhaps);
@@ -347,7 +347,7 @@ impl Outage {
         now: Timestamp,
     ) -> Option<Change> {
         self.note(payload, reason, true, now);
-        if let Phase::Paused(probing) = &mut self.phase {
+        if let OutagePhase::Paused(probing) = &mut self.phase {
             if probing.probe != Some(request) {
                 return None;
             }
@@ -378,7 +378,7 @@ impl Outage {
     fn pause(&mut self, reason: &str, probe_at: Timestamp) -> Change {
         self.row = 0;
         self.refusals = 0;
-        self.phase = Phase::Paused(Probing {
+        self.phase = OutagePhase::Paused(Probing {
             failed: 0,
             refused: 0,
             probe_at,

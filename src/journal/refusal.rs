@@ -8,7 +8,7 @@ use std::{
 use super::request::{Claim, Finding, Refused};
 use crate::{
     model::{Payload, PayloadId, RequestId},
-    store::{Refusal, RefusalKey},
+    store::{RefusalKey, RefusalRow},
 };
 
 /// A refusal that ends a payload or product needs this many devices …
@@ -32,7 +32,7 @@ pub(super) struct Reason {
 
 impl Refusals {
     /// Those that have ended before.
-    pub(super) fn new(ended: Vec<Refusal>) -> Self {
+    pub(super) fn new(ended: Vec<RefusalRow>) -> Self {
         let mut refusals = Self::default();
         for refusal in ended {
             refusals.end(&refusal);
@@ -49,7 +49,7 @@ impl Refusals {
     }
 
     /// A payload or product is not sent any more.
-    pub(super) fn end(&mut self, refusal: &Refusal) {
+    pub(super) fn end(&mut self, refusal: &RefusalRow) {
         let reason = Reason {
             code: refusal.code,
             request: refusal.request,
@@ -125,19 +125,19 @@ impl Refusing {
 
 /// The refusals of some payloads and products, as they were before.
 #[derive(Debug)]
-pub(super) struct Known(HashMap<RefusalKey, Refusal>);
+pub(super) struct Known(HashMap<RefusalKey, RefusalRow>);
 
 /// What follows from more refusals.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Judged {
+pub(super) struct RefusalChanges {
     /// Those that have changed.
-    pub(super) changed: Vec<Refusal>,
+    pub(super) changed: Vec<RefusalRow>,
     /// What has ended.
     pub(super) findings: Vec<Finding>,
 }
 
 impl Known {
-    pub(super) fn new(rows: Vec<Refusal>) -> Self {
+    pub(super) fn new(rows: Vec<RefusalRow>) -> Self {
         Self(
             rows.into_iter()
                 .map(|refusal| (refusal.key.clone(), refusal))
@@ -153,12 +153,16 @@ impl Known {
     }
 
     /// Counts these, and ends what is refused beyond doubt; nothing that is among the `accepted`.
-    pub(super) fn judge(&self, more: &[Refusing], accepted: &HashSet<RefusalKey>) -> Judged {
-        let mut now: HashMap<&RefusalKey, Refusal> = HashMap::new();
-        let mut judged = Judged::default();
+    pub(super) fn judge(
+        &self,
+        more: &[Refusing],
+        accepted: &HashSet<RefusalKey>,
+    ) -> RefusalChanges {
+        let mut now: HashMap<&RefusalKey, RefusalRow> = HashMap::new();
+        let mut judged = RefusalChanges::default();
         for one in more {
             let refusal = now.entry(&one.key).or_insert_with(|| {
-                self.0.get(&one.key).cloned().unwrap_or_else(|| Refusal {
+                self.0.get(&one.key).cloned().unwrap_or_else(|| RefusalRow {
                     key: one.key.clone(),
                     code: one.code,
                     request: one.request,
@@ -228,7 +232,7 @@ mod tests {
         Refusing::new(&claim(request, devices, false), Refused::Payload, 70091, 0)
     }
 
-    fn ended(judged: &Judged) -> bool {
+    fn ended(judged: &RefusalChanges) -> bool {
         judged.changed.iter().any(|refusal| refusal.ended)
     }
 
@@ -289,7 +293,7 @@ mod tests {
         assert_eq!(refusals.of(PayloadId(7), "PK"), Some(reason));
         assert_eq!(refusals.of(PayloadId(8), "PK"), None);
         let later = Known::new(vec![row]).judge(&[refusing(4, 10)], &HashSet::new());
-        assert_eq!(later, Judged::default());
+        assert_eq!(later, RefusalChanges::default());
     }
 
     #[test]

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use crate::{
         model::TaskId,
-        store::{Refusal, RefusalKey},
+        store::{RefusalKey, RefusalRow},
     };
 
     fn payload() -> Arc<Payload> {
@@ -201,7 +201,7 @@ mod tests {
             payload: None,
             product_key: "PK".into(),
         };
-        let refusals = Refusals::new(vec![Refusal {
+        let refusals = Refusals::new(vec![RefusalRow {
             key,
             code: 80005,
             request: RequestId(5),

@@ -1,6 +1,6 @@
 //! A retry: what of a run is sent again, and what is left out of it.
 
-use super::staleness::{Leave, Line, RetryDecision, retry_decisions};
+use super::staleness::{DeviceLine, Leave, RetryDecision, retry_decisions};
 use crate::{
     model::{TaskFilter, TaskId, Timestamp},
     store::{DeviceTask, RetryDraft, Run, Store, StoreError},
@@ -80,9 +80,9 @@ fn decide_device(
     plan: &mut RetryPlan,
     left_out: &mut Vec<TaskId>,
 ) {
-    let lines: Vec<Line<'_>> = device
+    let lines: Vec<DeviceLine<'_>> = device
         .iter()
-        .map(|task| Line {
+        .map(|task| DeviceLine {
             task: task.task,
             ended: task.ended,
             wanted: task.wanted,

@@ -49,12 +49,12 @@ pub(super) fn finished(claim: &Claim, end: &mut RequestEnd, now: Timestamp) -> F
 
 /// What follows for tasks, gathered over all requests of an exchange.
 #[derive(Debug, Default)]
-pub(super) struct Settled {
+pub(super) struct TaskChanges {
     pub(super) due: Vec<Due>,
     pub(super) ended: Vec<TaskEnd>,
 }
 
-impl Settled {
+impl TaskChanges {
     /// Tasks of a request that was not sent are pending as before.
     pub(super) fn release(&mut self, claim: Claim, now: Timestamp) {
         self.due.extend(claim.members.into_iter().map(|member| Due {

@@ -22,7 +22,7 @@ impl Leave {
 
 /// A task among those of its device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Line<'a> {
+pub(crate) struct DeviceLine<'a> {
     /// The task.
     pub(crate) task: TaskId,
     /// How it has ended, if it has.
@@ -51,7 +51,7 @@ pub(crate) enum RetryDecision {
 }
 
 /// Decides for all tasks of one device in one run, in the order of the manifest.
-pub(crate) fn retry_decisions(lines: &[Line<'_>], leave: Leave) -> Vec<RetryDecision> {
+pub(crate) fn retry_decisions(lines: &[DeviceLine<'_>], leave: Leave) -> Vec<RetryDecision> {
     let mut decisions = Vec::with_capacity(lines.len());
     // Whether the task before has not succeeded and is not sent again.
     let mut in_the_way = false;
@@ -90,7 +90,7 @@ pub(crate) fn retry_decisions(lines: &[Line<'_>], leave: Leave) -> Vec<RetryDeci
 }
 
 /// Whether the device has accepted one of the line's services from a later line.
-fn is_overtaken(line: &Line<'_>, later: &[Line<'_>]) -> bool {
+fn is_overtaken(line: &DeviceLine<'_>, later: &[DeviceLine<'_>]) -> bool {
     later
         .iter()
         .filter(|later| matches!(later.ended, Some((TaskState::Accepted, _))))
@@ -114,8 +114,8 @@ mod tests {
 
     /// A device's tasks in the order of the manifest, one a character: `a` accepted, `f` failed, `d` in doubt, `b` blocked, `s` skipped,
     /// `.` pending; a capital is asked for.
-    fn lines<'a>(text: &str, services: &'a [Option<String>]) -> Vec<Line<'a>> {
-        let line = |(letter, task): (char, i64)| Line {
+    fn lines<'a>(text: &str, services: &'a [Option<String>]) -> Vec<DeviceLine<'a>> {
+        let line = |(letter, task): (char, i64)| DeviceLine {
             task: TaskId(task),
             ended: match letter.to_ascii_lowercase() {
                 'a' => Some((TaskState::Accepted, Some(Class::Accepted))),

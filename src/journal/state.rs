@@ -14,7 +14,7 @@ use super::{
     refusal::{Known, Refusals, Refusing},
     request::{ClaimLimits, Exchange, Finding, Record, RequestEnd},
     requests::Requests,
-    settle::{Settled, finished},
+    settle::{TaskChanges, finished},
     step::Step,
     task_end::TaskEnd,
     tasks::Tasks,
@@ -148,7 +148,7 @@ impl PushState {
         step.changes.accepted_payloads = self.requests.payloads.take_unmarked(accepted);
         let sizes = self.run.sizes;
         let mut refusing = Vec::new();
-        let mut settled = Settled::default();
+        let mut settled = TaskChanges::default();
         for Record { mut claim, end } in records {
             let RequestEnd::Sent {
                 tasks,

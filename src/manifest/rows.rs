@@ -26,7 +26,7 @@ pub enum Entry {
 /// the file has changed, so nothing may be sent before the end.
 pub struct Rows {
     file: Box<str>,
-    reader: Reader,
+    reader: RowReader,
     state: State,
 }
 
@@ -40,13 +40,13 @@ enum State {
 }
 
 /// The reader of the manifest's format.
-pub(super) enum Reader {
+pub(super) enum RowReader {
     Delimited(Box<Delimited<BufReader<Verified<Stream>>>>),
     Jsonl(Box<Jsonl<BufReader<Verified<Stream>>>>),
 }
 
 impl Rows {
-    pub(super) fn new(file: &str, reader: Reader) -> Self {
+    pub(super) fn new(file: &str, reader: RowReader) -> Self {
         Self {
             file: file.into(),
             reader,
@@ -57,8 +57,10 @@ impl Rows {
     /// What is odd about the rows that have been read.
     pub fn warning(&self) -> Option<Warning> {
         match &self.reader {
-            Reader::Delimited(reader) => reader.unended().map(|line| Warning::NoLineEnd { line }),
-            Reader::Jsonl(reader) => reader.odd_keys().cloned().map(Warning::OddKeys),
+            RowReader::Delimited(reader) => {
+                reader.unended().map(|line| Warning::NoLineEnd { line })
+            }
+            RowReader::Jsonl(reader) => reader.odd_keys().cloned().map(Warning::OddKeys),
         }
     }
 }
@@ -71,8 +73,8 @@ impl Iterator for Rows {
             return None;
         }
         let read = match &mut self.reader {
-            Reader::Delimited(reader) => reader.read(),
-            Reader::Jsonl(reader) => reader.read(),
+            RowReader::Delimited(reader) => reader.read(),
+            RowReader::Jsonl(reader) => reader.read(),
         };
         let error = match read {
             Ok(Some(entry)) => {

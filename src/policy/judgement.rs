@@ -9,14 +9,14 @@ use crate::model::{Answer, Class, Element, Outcome, SendResult, Unsent};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
     /// One for each device of the request, in its order.
-    pub devices: Vec<Judged>,
+    pub devices: Vec<DeviceOutcome>,
     /// What it says of the platform as a whole.
     pub signal: Signal,
 }
 
 /// What a request's result says of one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judged {
+pub struct DeviceOutcome {
     /// Whether the device's own element decided, or the request as a whole.
     pub basis: Basis,
     /// The outcome.
@@ -149,13 +149,13 @@ fn answer_judgement(answer: &Answer, devices: usize) -> Judgement {
             if let Some(outcome) =
                 element.and_then(|element| element_outcome(element, &whole, answer))
             {
-                return Judged {
+                return DeviceOutcome {
                     basis: Basis::Element,
                     outcome,
                 };
             }
             silent += 1;
-            Judged {
+            DeviceOutcome {
                 basis: Basis::Request,
                 outcome: match element {
                     // No ticket is lost, whatever it is worth.
@@ -303,9 +303,9 @@ fn text(code: i64) -> Option<Box<str>> {
     codes::lookup(code).map(|info| info.text.into())
 }
 
-fn for_all(outcome: &Outcome, devices: usize) -> Vec<Judged> {
+fn for_all(outcome: &Outcome, devices: usize) -> Vec<DeviceOutcome> {
     (0..devices)
-        .map(|_| Judged {
+        .map(|_| DeviceOutcome {
             basis: Basis::Request,
             outcome: outcome.clone(),
         })

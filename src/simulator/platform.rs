@@ -20,7 +20,7 @@ use super::{
     scenario::{Outage, Scenario},
     stats::Counters,
     tokens::Tokens,
-    wire::Line,
+    wire::ConnectionHandle,
 };
 use crate::{clock::Clock, model::Timestamp};
 
@@ -92,7 +92,7 @@ fn lock(limiter: &Mutex<Limiter>) -> MutexGuard<'_, Limiter> {
 
 /// One call of a client.
 pub(super) struct Call {
-    pub(super) line: Line,
+    pub(super) line: ConnectionHandle,
     pub(super) playing: Arc<Playing>,
     pub(super) now: Timestamp,
     pub(super) head: Parts,

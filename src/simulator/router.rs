@@ -14,7 +14,7 @@ use super::{
     send,
     stats::Counters,
     tokens::Tokens,
-    wire::Line,
+    wire::ConnectionHandle,
 };
 use crate::model::Timestamp;
 
@@ -29,7 +29,7 @@ const MAX_BODY: usize = 64 * 1024 * 1024;
 /// Answers one call, or ends its connection.
 pub(super) async fn serve(
     platform: &Platform,
-    line: Line,
+    line: ConnectionHandle,
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Dropped> {
     let (head, body) = request.into_parts();

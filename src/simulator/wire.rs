@@ -30,9 +30,9 @@ enum ConnectionEnd {
 
 /// What the calls of a connection know of it: a way to choose its end.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Line(Arc<Mutex<ConnectionEnd>>);
+pub(super) struct ConnectionHandle(Arc<Mutex<ConnectionEnd>>);
 
-impl Line {
+impl ConnectionHandle {
     /// Resets the connection when it is closed, instead of closing it in order.
     pub(super) fn reset(&self) {
         *self.connection_end() = ConnectionEnd::Reset;
@@ -56,12 +56,12 @@ impl Line {
 /// A connection's stream.
 pub(super) struct Wire {
     stream: TcpStream,
-    line: Line,
+    line: ConnectionHandle,
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream) -> (Self, Line) {
-        let line = Line::default();
+    pub(super) fn new(stream: TcpStream) -> (Self, ConnectionHandle) {
+        let line = ConnectionHandle::default();
         (
             Self {
                 stream,

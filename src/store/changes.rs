@@ -2,7 +2,7 @@
 
 use super::row::{
     AcceptedRange, Attempt, DeviceThrottle, Due, EndedTask, FinishedRequest, NewBundle, NewRequest,
-    Refusal, Tally,
+    RefusalRow, Tally,
 };
 use crate::model::{BundleId, BundleStatus, PayloadId, RequestId, Sizes, TaskId};
 
@@ -17,7 +17,7 @@ pub(crate) struct Changes {
     /// Whether a request of all devices of a bundle was answered device by device.
     pub(crate) answered_bundles: Vec<(BundleId, bool)>,
     pub(crate) bundle_statuses: Vec<(BundleId, BundleStatus)>,
-    pub(crate) refusals: Vec<Refusal>,
+    pub(crate) refusals: Vec<RefusalRow>,
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) throttles: Vec<DeviceThrottle>,
     /// A task that leaves the first sends, and is due at once.

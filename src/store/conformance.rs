@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     Attempt, Changes, DeviceThrottle, Due, EndedTask, FinishedRequest, NewBundle, NewRequest,
-    PushRows, PushTransaction, Refusal, RefusalKey, Tally,
+    PushRows, PushTransaction, RefusalKey, RefusalRow, Tally,
 };
 use crate::model::{
     BundleId, BundleStatus, Class, History, Outcome, Payload, PayloadId, RequestId, TaskId,

@@ -231,7 +231,7 @@ pub(crate) struct RefusalKey {
 
 /// The refusals of a payload or product.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct RefusalRow {
     pub(crate) key: RefusalKey,
     /// The code and the request of the last one.
     pub(crate) code: i64,
@@ -258,7 +258,7 @@ pub(crate) struct PushRows {
     /// Of the tally, what ended in outages.
     pub(crate) excused: Vec<(Tally, u64)>,
     /// Those that are not sent any more.
-    pub(crate) refusals: Vec<Refusal>,
+    pub(crate) refusals: Vec<RefusalRow>,
     pub(crate) bundle_statuses: Vec<(BundleId, BundleStatus)>,
     pub(crate) canary: Option<CanaryRow>,
 }

@@ -10,7 +10,9 @@ use super::{
     StoreError,
     changes::Changes,
     payload::read_payload,
-    row::{Blocker, Bundle, DueTask, FirstTask, Member, NextTask, ProbeTask, Refusal, RefusalKey},
+    row::{
+        Blocker, Bundle, DueTask, FirstTask, Member, NextTask, ProbeTask, RefusalKey, RefusalRow,
+    },
     transaction::PushTransaction,
     writes::Writes,
 };
@@ -289,7 +291,7 @@ impl PushTransaction for Transaction<'_> {
             .collect()
     }
 
-    async fn refusals(&mut self, keys: &[RefusalKey]) -> Result<Vec<Refusal>, StoreError> {
+    async fn refusals(&mut self, keys: &[RefusalKey]) -> Result<Vec<RefusalRow>, StoreError> {
         let keys: Vec<(&str, i64)> = keys
             .iter()
             .map(|key| {
@@ -367,9 +369,9 @@ pub(super) fn member(row: &SqliteRow, was_due: bool) -> Result<Member, StoreErro
 }
 
 /// The refusals of a payload or product, from a row of `refusal`.
-pub(super) fn refusal(row: &SqliteRow) -> Result<Refusal, StoreError> {
+pub(super) fn refusal(row: &SqliteRow) -> Result<RefusalRow, StoreError> {
     let payload: Option<i64> = row.try_get("payload_id")?;
-    Ok(Refusal {
+    Ok(RefusalRow {
         key: RefusalKey {
             payload: payload.map(PayloadId),
             product_key: row.try_get("product_key")?,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{
     StoreError,
     changes::Changes,
-    row::{Blocker, Bundle, DueTask, FirstTask, NextTask, ProbeTask, Refusal, RefusalKey},
+    row::{Blocker, Bundle, DueTask, FirstTask, NextTask, ProbeTask, RefusalKey, RefusalRow},
 };
 use crate::model::{BundleId, Payload, PayloadId, TaskId, Timestamp};
 
@@ -71,7 +71,7 @@ pub(crate) trait PushTransaction {
     async fn halves(&mut self, bundles: &[BundleId]) -> Result<Vec<Bundle>, StoreError>;
 
     /// The refusals of these payloads and products, of those that have any.
-    async fn refusals(&mut self, keys: &[RefusalKey]) -> Result<Vec<Refusal>, StoreError>;
+    async fn refusals(&mut self, keys: &[RefusalKey]) -> Result<Vec<RefusalRow>, StoreError>;
 
     /// Whether a device has ever accepted this payload, or any payload of this product.
     async fn is_accepted(&mut self, key: &RefusalKey) -> Result<bool, StoreError>;

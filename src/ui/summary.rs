@@ -15,7 +15,7 @@ use super::{
     text::{clean, clean_json},
 };
 use crate::{
-    engine::{Phase, Stop},
+    engine::{RolloutPhase, Stop},
     model::{RunState, SummaryFormat, Tolerance},
 };
 
@@ -42,7 +42,7 @@ pub struct Session {
     /// Requests that were answered or lost in it.
     pub requests: u64,
     /// Which part of a careful start it ended in.
-    pub phase: Phase,
+    pub phase: RolloutPhase,
     /// The requests a second that the platform has been found to take, when it has refused more.
     pub found: Option<f64>,
 }
@@ -75,7 +75,7 @@ impl Summary {
         };
         let (devices, requests) = session.rates();
         let mut pace = pace_words(session.took, devices, Some(requests));
-        if let Phase::Ramp { ceiling } = session.phase {
+        if let RolloutPhase::Ramp { ceiling } = session.phase {
             let _ = write!(pace, ", ramp at {} requests/s", rate(ceiling));
         }
         if let Some(found) = session.found {
@@ -125,9 +125,9 @@ impl Summary {
                     "stop": stop,
                     "reason": reason,
                     "phase": match session.phase {
-                        Phase::Canary { .. } => "canary",
-                        Phase::Ramp { .. } => "ramp",
-                        Phase::Rest => "rest",
+                        RolloutPhase::Canary { .. } => "canary",
+                        RolloutPhase::Ramp { .. } => "ramp",
+                        RolloutPhase::Rest => "rest",
                     },
                     "seconds": session.took.as_secs_f64(),
                     "ended": session.ended,
@@ -181,7 +181,7 @@ mod tests {
             run: report(),
             tolerance: None,
             session: Some(Session {
-                phase: Phase::Rest,
+                phase: RolloutPhase::Rest,
                 stop,
                 took: Duration::from_secs(50),
                 ended: 12_345,

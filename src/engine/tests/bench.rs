@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use super::platform::{Platform, Script};
 use crate::{
     clock::Clock,
-    engine::{Context, Event, Options, Phase, Pushed, RolloutOptions, Stop, push},
+    engine::{Context, Event, Options, Pushed, RolloutOptions, RolloutPhase, Stop, push},
     journal::Journal,
     model::{AbortIf, AfterFailure, Deadline, InDoubt, Payload, Row, Timestamp},
     policy::Rules,
@@ -35,7 +35,7 @@ pub(super) struct Bench {
     leave: watch::Sender<bool>,
     pub(super) deadline: Option<Deadline>,
     /// The phase in which the last push ended.
-    phase: Mutex<Phase>,
+    phase: Mutex<RolloutPhase>,
 }
 
 impl Bench {
@@ -66,7 +66,7 @@ impl Bench {
             stop: watch::channel(false).0,
             leave: watch::channel(false).0,
             deadline: None,
-            phase: Mutex::new(Phase::Rest),
+            phase: Mutex::new(RolloutPhase::Rest),
         };
         let mut store = bench.store().await;
         let about = NewRun {
@@ -256,7 +256,7 @@ impl Bench {
     }
 
     /// The phase in which the last push ended.
-    pub(super) fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> RolloutPhase {
         *self.phase.lock().unwrap()
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use super::*;
 use crate::{
-    engine::{Event, Phase, RolloutStep, Stop},
+    engine::{Event, RolloutPhase, RolloutStep, Stop},
     gateway::Outgoing,
     journal::staleness::Leave,
     model::CanaryVerdict,
@@ -388,14 +388,14 @@ async fn a_push_tells_the_phase_it_ended_in() {
     assert_eq!(stop, Stop::Signal);
     assert!(matches!(
         bench.phase(),
-        Phase::Canary {
+        RolloutPhase::Canary {
             ended: 10..40,
             devices: 40
         }
     ));
     bench.push().await;
-    assert_eq!(bench.phase(), Phase::Ramp { ceiling: 200.0 });
+    assert_eq!(bench.phase(), RolloutPhase::Ramp { ceiling: 200.0 });
     let bench = Bench::of(10, all_accept()).await;
     bench.push().await;
-    assert_eq!(bench.phase(), Phase::Rest);
+    assert_eq!(bench.phase(), RolloutPhase::Rest);
 }

@@ -38,7 +38,7 @@ fn unauthorized() -> Signal {
 
 /// The machine, with requests that are handed out one after the other.
 struct Push {
-    outage: Outage,
+    outage: OutageTracker,
     next: i64,
     now: Timestamp,
 }
@@ -46,7 +46,7 @@ struct Push {
 impl Push {
     fn new() -> Self {
         Self {
-            outage: Outage::new(Duration::from_mins(30), 16),
+            outage: OutageTracker::new(Duration::from_mins(30), 16),
             next: 0,
             now: at(0),
         }
@@ -326,7 +326,7 @@ fn a_token_that_is_refused_is_the_sessions_to_give_up_on() {
 
 #[test]
 fn giving_up_tells_the_payloads_and_whether_anything_was_sent() {
-    let mut outage = Outage::new(Duration::from_secs(1), 4);
+    let mut outage = OutageTracker::new(Duration::from_secs(1), 4);
     let unreachable = Signal::Unusable {
         retry_after: None,
         reason: "connection refused".into(),

@@ -9,7 +9,7 @@ use crate::{
     },
     store::{
         Attempt, Changes, Due, DueTask, EndedTask, Member, NewBundle, NewRequest, PushRows,
-        Refusal, Tally,
+        RefusalRow, Tally,
         conformance::{Fixture, ManifestRow, conformance_tests},
     },
 };
@@ -47,7 +47,7 @@ pub(super) struct Memory {
     pub(super) ended: BTreeMap<TaskId, (TaskState, Option<Class>)>,
     throttles: BTreeMap<(String, String), (Timestamp, Timestamp)>,
     bundles: BTreeMap<BundleId, (NewBundle, Option<bool>)>,
-    refusals: Vec<Refusal>,
+    refusals: Vec<RefusalRow>,
     tally: BTreeMap<Tally, u64>,
     pub(super) sizes: Sizes,
     next_task: Option<TaskId>,

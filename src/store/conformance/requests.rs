@@ -49,7 +49,7 @@ pub(crate) async fn both_halves_of_a_request_are_told<F: Fixture>() {
 
 pub(crate) async fn refusals_are_kept_for_payloads_and_products<F: Fixture>() {
     let (mut store, _, payloads) = with_requests::<F>(&[("A", 1), ("B", 2)]).await;
-    let refusal = |payload: Option<PayloadId>, code, ended| Refusal {
+    let refusal = |payload: Option<PayloadId>, code, ended| RefusalRow {
         key: RefusalKey {
             payload,
             product_key: "PK".into(),
@@ -79,7 +79,7 @@ pub(crate) async fn refusals_are_kept_for_payloads_and_products<F: Fixture>() {
     let one = rows.refusals(&keys[..1]).await.unwrap();
     assert_eq!(one, [of_payload]);
     rows.roll_back().await;
-    let more = Refusal {
+    let more = RefusalRow {
         code: 70092,
         request: RequestId(3),
         requests: 2,

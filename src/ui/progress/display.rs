@@ -159,7 +159,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        engine::Phase,
+        engine::RolloutPhase,
         model::Counts,
         ui::{
             bar::{Bar, Size},
@@ -182,7 +182,7 @@ mod tests {
                 devices: 2500.0,
                 requests: 25.0,
             },
-            phase: Phase::Rest,
+            phase: RolloutPhase::Rest,
             pause: None,
             left: Left::About(Duration::from_secs_f64((tasks - accepted) as f64 / 2500.0)),
             found: Some(38.77),

@@ -1,37 +1,37 @@
 //! The words of a careful start.
 
 use crate::{
-    engine::{Phase, RolloutStep},
+    engine::{RolloutPhase, RolloutStep},
     model::CanaryVerdict,
     ui::number::{counted, grouped, rate},
 };
 
 /// Where the start stands, for a line of the progress; nothing when the fleet goes freely.
-pub(super) fn phase_words(phase: Phase) -> Option<String> {
+pub(super) fn phase_words(phase: RolloutPhase) -> Option<String> {
     match phase {
-        Phase::Canary { ended, devices } => Some(format!(
+        RolloutPhase::Canary { ended, devices } => Some(format!(
             "canary: {} of {} ended",
             grouped(ended),
             counted(devices, "device")
         )),
-        Phase::Ramp { ceiling } => Some(format!("ramp at {} requests/s", rate(ceiling))),
-        Phase::Rest => None,
+        RolloutPhase::Ramp { ceiling } => Some(format!("ramp at {} requests/s", rate(ceiling))),
+        RolloutPhase::Rest => None,
     }
 }
 
 /// The phase that follows from a step, if it changes it.
-pub(super) fn phase_after(step: &RolloutStep) -> Option<Phase> {
+pub(super) fn phase_after(step: &RolloutStep) -> Option<RolloutPhase> {
     match *step {
-        RolloutStep::CanaryChosen { devices } => Some(Phase::Canary { ended: 0, devices }),
+        RolloutStep::CanaryChosen { devices } => Some(RolloutPhase::Canary { ended: 0, devices }),
         RolloutStep::CanaryGoesOn { ended, devices } | RolloutStep::Canary { ended, devices } => {
-            Some(Phase::Canary { ended, devices })
+            Some(RolloutPhase::Canary { ended, devices })
         }
         RolloutStep::Ramp {
             ceiling: Some(ceiling),
             is_top: false,
             ..
-        } => Some(Phase::Ramp { ceiling }),
-        RolloutStep::CanaryOver { .. } | RolloutStep::Ramp { .. } => Some(Phase::Rest),
+        } => Some(RolloutPhase::Ramp { ceiling }),
+        RolloutStep::CanaryOver { .. } | RolloutStep::Ramp { .. } => Some(RolloutPhase::Rest),
         RolloutStep::CanaryOfAll { .. } | RolloutStep::CanaryTooLate => None,
     }
 }
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_phase_lasts_until_the_next() {
-        let mut phase = Phase::Rest;
+        let mut phase = RolloutPhase::Rest;
         let mut take = |step| {
             phase = phase_after(&step).unwrap_or(phase);
             phase_words(phase)

@@ -8,7 +8,7 @@ use super::{
     words::{Halt, Snapshot, event_words},
 };
 use crate::{
-    engine::{Event, Pause, Phase},
+    engine::{Event, Pause, RolloutPhase},
     model::{Counts, Timestamp},
 };
 
@@ -19,7 +19,7 @@ pub(in crate::ui) struct Tracker {
     found: Option<f64>,
     window: RateWindow,
     estimate: Estimate,
-    phase: Phase,
+    phase: RolloutPhase,
     pause: Option<Pause>,
 }
 
@@ -31,7 +31,7 @@ impl Tracker {
             found: None,
             window: RateWindow::new(started, counts.ended()),
             estimate: Estimate::new(counts),
-            phase: Phase::Rest,
+            phase: RolloutPhase::Rest,
             pause: None,
         }
     }
@@ -103,8 +103,8 @@ impl Tracker {
             pause,
             left: match self.phase {
                 // How long the rest takes is open as long as the canary goes.
-                Phase::Canary { .. } => Left::Unknown,
-                Phase::Ramp { .. } | Phase::Rest => self.estimate.left(now),
+                RolloutPhase::Canary { .. } => Left::Unknown,
+                RolloutPhase::Ramp { .. } | RolloutPhase::Rest => self.estimate.left(now),
             },
             found: self.found,
         }
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(told(305_000, 300, resumed), Left::Unknown);
         told(306_000, 400, None);
         assert_eq!(told(310_000, 600, None), seconds(8));
-        tracker.phase = Phase::Canary {
+        tracker.phase = RolloutPhase::Canary {
             ended: 40,
             devices: 50,
         };

@@ -8,7 +8,7 @@ use super::{
     rollout::{phase_words, step_words},
 };
 use crate::{
-    engine::{Event, Phase},
+    engine::{Event, RolloutPhase},
     model::{Counts, Timestamp},
     ui::{
         number::{counted, duration, grouped, percent, rate},
@@ -45,7 +45,7 @@ pub(super) struct Snapshot<'a> {
     /// Since the session began.
     pub(super) elapsed: Duration,
     pub(super) pace: Throughput,
-    pub(super) phase: Phase,
+    pub(super) phase: RolloutPhase,
     /// Why nothing is sent, in an outage.
     pub(super) pause: Option<&'a Halt>,
     pub(super) left: Left,
@@ -229,7 +229,7 @@ mod tests {
                 devices: 2500.0,
                 requests: 25.0,
             },
-            phase: Phase::Rest,
+            phase: RolloutPhase::Rest,
             pause: None,
             left: Left::About(Duration::from_mins(5)),
             found: None,
@@ -297,7 +297,7 @@ mod tests {
                 in_doubt: 12_345,
                 ..snapshot().counts
             },
-            phase: Phase::Canary {
+            phase: RolloutPhase::Canary {
                 ended: 40,
                 devices: 50,
             },

@@ -7,7 +7,7 @@ use crate::{
     model::{BundleId, Class, Payload, PayloadId, RequestId, TaskId, Timestamp},
     store::{
         Blocker, Bundle, Changes, DueTask, FirstTask, NextTask, ProbeTask, PushTransaction,
-        Refusal, RefusalKey, StoreError,
+        RefusalKey, RefusalRow, StoreError,
     },
 };
 
@@ -182,7 +182,7 @@ impl PushTransaction for Copy<'_> {
             .collect())
     }
 
-    async fn refusals(&mut self, keys: &[RefusalKey]) -> Result<Vec<Refusal>, StoreError> {
+    async fn refusals(&mut self, keys: &[RefusalKey]) -> Result<Vec<RefusalRow>, StoreError> {
         let all = self.rows.refusals.iter();
         Ok(all
             .filter(|refusal| keys.contains(&refusal.key))
