@@ -50,7 +50,7 @@ pub use self::{
         CancelArgs, CodesArgs, ResolveArgs, ResultsArgs, ResumeArgs, RetryArgs, RunsArgs,
         StatusArgs,
     },
-    question_args::SqlArgs,
+    question_args::{ExplainArgs, SqlArgs},
     rollout_args::RolloutArgs,
     schedule_args::ScheduleArgs,
     simulate_args::{SimulateArg, SimulatedArg},
@@ -115,6 +115,8 @@ pub enum Command {
     Status(StatusArgs),
     /// List what happened to each device of a run
     Results(Box<ResultsArgs>),
+    /// Tell what happened to one device in all runs, and why
+    Explain(Box<ExplainArgs>),
     /// Ask the database in SQL; only reads
     Sql(SqlArgs),
     /// Explain the platform's codes and what fleetpush does about them

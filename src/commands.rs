@@ -7,6 +7,7 @@ mod check;
 mod codes;
 mod config;
 mod confirm;
+mod explain;
 mod hours;
 mod interrupt;
 mod limits;
@@ -108,6 +109,12 @@ pub async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failur
             let out = settings.out.clone();
             with_file(out, printer, async || {
                 results::results(settings, printer).await
+            })
+            .await
+        }
+        Command::Explain(settings) => {
+            stoppable(printer, async |interrupt| {
+                explain::explain(*settings, interrupt, printer).await
             })
             .await
         }

@@ -23,6 +23,6 @@ mod writer;
 pub use event::{Event, Measures, Pause, Pushed, RolloutPhase, RolloutStep, Stop};
 pub use push::{Context, Options, push};
 pub use recovery::recover;
-pub use resolve::{Batch, ResolveOptions, Resolved, Resolver};
+pub use resolve::{Batch, ResolveOptions, Resolved, Resolver, device_history};
 pub use rollout::RolloutOptions;
 pub use traffic::{Durations, Traffic};

@@ -23,6 +23,7 @@ mod first_sends;
 pub(crate) mod outage;
 mod prefetch;
 mod push;
+pub(crate) mod reason;
 mod refusal;
 mod request;
 mod requests;

@@ -34,7 +34,7 @@ pub use self::{
     prune::Prune,
     push::{PaceSettings, Push, Recovery, Target, Timeouts},
     query::{Cancel, Codes, Resolution, Resume, Retry, Runs, Status},
-    questions::Sql,
+    questions::{Explain, Sql},
     results::{Results, SortColumn},
     rollout::Rollout,
     show::{Show, Shown, ShownValue},
@@ -84,6 +84,8 @@ pub enum Command {
     Status(Status),
     /// List what happened to each device.
     Results(Results),
+    /// Tell what happened to a device.
+    Explain(Box<Explain>),
     /// Ask in SQL.
     Sql(Sql),
     /// Explain codes.
@@ -101,10 +103,11 @@ pub enum Command {
 impl Command {
     /// Whether it needs credentials, unless it is simulated.
     fn logs_in(&self) -> bool {
-        matches!(
-            self,
-            Self::Run(_) | Self::Resume(_) | Self::Retry(_) | Self::Resolve(_)
-        )
+        match self {
+            Self::Run(_) | Self::Resume(_) | Self::Retry(_) | Self::Resolve(_) => true,
+            Self::Explain(explain) => explain.live.is_some(),
+            _ => false,
+        }
     }
 }
 
@@ -163,6 +166,9 @@ pub fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
         cli::Command::Runs(args) => Command::Runs(Runs::resolve(args, db, &sources)?),
         cli::Command::Status(args) => Command::Status(Status::resolve(args, db, &sources)?),
         cli::Command::Results(args) => Command::Results(Results::resolve(*args, db, &sources)?),
+        cli::Command::Explain(args) => {
+            Command::Explain(Box::new(Explain::resolve(*args, db, quiet, &sources)?))
+        }
         cli::Command::Sql(args) => Command::Sql(Sql::resolve(args, db, &sources)?),
         cli::Command::Codes(args) => Command::Codes(Codes::resolve(args)),
         cli::Command::Simulator(args) => Command::Simulator(args),

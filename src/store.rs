@@ -60,8 +60,8 @@ pub use plan::Plan;
 pub use prune::{Prunable, PruneRule, PrunedRun};
 pub(crate) use query::MOST_KEYS;
 pub use query::{
-    Answer, Cell, Direction, DueTimes, FindError, OrderedPages, RecentThroughput, ResultPages,
-    ResultRow, RunRow, SqlError, UnknownName,
+    Answer, Cell, Direction, DueTimes, FindError, LastThrottle, OrderedPages, PastAcceptance,
+    RecentThroughput, ResultPages, ResultRow, RunRow, Send, SqlError, UnknownName,
 };
 pub use reader::{ReadError, Reader};
 pub use resolve::Adoption;

@@ -15,3 +15,4 @@ pub mod report;
 pub mod screen;
 pub mod summary;
 pub mod text;
+pub mod timeline;

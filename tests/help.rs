@@ -37,6 +37,7 @@ fn help_of_every_command() {
         "runs",
         "status",
         "results",
+        "explain",
         "sql",
         "codes",
         "completions",

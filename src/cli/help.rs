@@ -46,6 +46,13 @@ Examples:
   fleetpush run keys.csv --region china --product-key PK0001 --service fuwu --param raw1=AA
   zcat fleet.jsonl.gz | fleetpush run - --name night --region europe --rate 10";
 
+/// What follows the flags of `explain` in `--help`.
+pub(super) const EXPLAIN_EPILOGUE: &str = "\
+Examples:
+  fleetpush explain 860123456789012
+  fleetpush explain --label sn=A1B2C3
+  fleetpush explain 860123456789012 --live --region europe";
+
 /// What follows the flags of `sql` in `--help`.
 pub(super) const SQL_EPILOGUE: &str = "\
 The database is opened for reading: a statement that would change it is refused. The views are runs,

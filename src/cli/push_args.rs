@@ -87,7 +87,7 @@ pub struct TargetArgs {
 }
 
 /// How fast a push goes.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Copy, Default, Args)]
 #[command(next_help_heading = "Pace")]
 pub struct PaceArgs {
     /// The most devices in one request, 1 to 10000 [default: 100] [env: FLEETPUSH_CHUNK_SIZE]

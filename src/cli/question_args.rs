@@ -2,7 +2,39 @@
 
 use clap::Args;
 
-use super::{output_args::OutputArgs, simulate_args::SimulatedArg, values};
+use super::{
+    filter_args::{FILTERS, FilterArgs},
+    one_of,
+    output_args::{OUTPUT, OutputArgs},
+    push_args::TargetArgs,
+    simulate_args::SimulatedArg,
+    values,
+};
+use crate::model::{SummaryFormat, TaskStatus};
+
+/// `fleetpush explain`
+#[derive(Debug, Args)]
+#[command(after_help = super::help::MORE, after_long_help = super::help::EXPLAIN_EPILOGUE)]
+pub struct ExplainArgs {
+    /// The device's key, or with '8601*' how keys begin; you can leave it out with --label or --devices-from
+    #[arg(value_name = "DEVICE", value_parser = values::not_empty)]
+    pub key: Option<String>,
+    /// Only tasks in these states; separate by commas or repeat
+    #[arg(long, value_name = "STATE", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&TaskStatus::ALL, TaskStatus::name))]
+    pub state: Vec<TaskStatus>,
+    /// Which of them.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// Ask the platform for the history of the device as well
+    #[arg(long, help_heading = OUTPUT)]
+    pub live: bool,
+    /// The form of the answer: text, or one JSON object for each device [default: text]
+    #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(SummaryFormat::ALL, SummaryFormat::name))]
+    pub format: Option<SummaryFormat>,
+    /// The platform that is asked.
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
 
 /// `fleetpush sql`
 #[derive(Debug, Args)]

@@ -15,7 +15,7 @@ use super::Stop;
 use crate::{
     clock::Clock,
     gateway::{HistoryClient, HistoryPage, HistoryQuery, HistoryReply},
-    model::{InDoubtTask, SendResult, TaskId, Trace},
+    model::{InDoubtTask, SendResult, TaskId, TimeRange, Trace},
     policy::{self, Evidence, Match, Signal, Verdict},
     store::{Adoption, Run, Store, StoreError},
     throttle::{Ceilings, Pacer},
@@ -87,19 +87,7 @@ impl<'s, H: HistoryClient> Resolver<'s, H> {
         Self {
             store,
             run,
-            asker: Asker {
-                history_client,
-                pacer: Pacer::new(
-                    Ceilings {
-                        requests: options.rate,
-                        devices: None,
-                    },
-                    options.concurrency,
-                    None,
-                ),
-                max_outage: options.max_outage,
-                stop,
-            },
+            asker: Asker::new(history_client, options, stop),
             options,
             clock,
             after: TaskId(0),
@@ -189,6 +177,19 @@ struct Asker<H> {
 }
 
 impl<H: HistoryClient> Asker<H> {
+    fn new(history_client: Arc<H>, options: ResolveOptions, stop: watch::Receiver<bool>) -> Self {
+        let ceilings = Ceilings {
+            requests: options.rate,
+            devices: None,
+        };
+        Self {
+            history_client,
+            pacer: Pacer::new(ceilings, options.concurrency, None),
+            max_outage: options.max_outage,
+            stop,
+        }
+    }
+
     /// What the platform tells of a task's device around the task's sends; the inner error is the platform's refusal to tell it.
     async fn ask(
         &self,
@@ -197,29 +198,40 @@ impl<H: HistoryClient> Asker<H> {
     ) -> Result<Result<Evidence, String>, Stop> {
         let mut trace = Trace::default();
         for window in policy::spans(doubt, tolerance) {
-            for page in 1.. {
-                let query = HistoryQuery {
-                    product_key: &doubt.product_key,
-                    device_key: &doubt.device_key,
-                    window,
-                    page,
-                };
-                match self.page(query).await? {
-                    Ok(told) => {
-                        trace.downlinks.extend(told.downlinks);
-                        if !told.more {
-                            break;
-                        }
-                    }
-                    Err(refusal) => return Ok(Err(refusal)),
-                }
-                if page == MOST_PAGES {
-                    trace.cut = true;
-                    break;
-                }
+            let device = (&*doubt.product_key, &*doubt.device_key);
+            if let Err(refusal) = self.pages(device, window, &mut trace).await? {
+                return Ok(Err(refusal));
             }
         }
         Ok(Ok(policy::weigh(doubt, trace, tolerance)))
+    }
+
+    /// Adds what the platform tells of a device in a stretch of time, or gives its refusal to tell it.
+    async fn pages(
+        &self,
+        (product_key, device_key): (&str, &str),
+        window: TimeRange,
+        trace: &mut Trace,
+    ) -> Result<Result<(), String>, Stop> {
+        for page in 1..=MOST_PAGES {
+            let query = HistoryQuery {
+                product_key,
+                device_key,
+                window,
+                page,
+            };
+            match self.page(query).await? {
+                Ok(told) => {
+                    trace.downlinks.extend(told.downlinks);
+                    if !told.more {
+                        return Ok(Ok(()));
+                    }
+                }
+                Err(refusal) => return Ok(Err(refusal)),
+            }
+        }
+        trace.cut = true;
+        Ok(Ok(()))
     }
 
     /// One page of a device's history, or the platform's refusal to tell it.
@@ -296,6 +308,20 @@ impl<H: HistoryClient> Asker<H> {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// What the platform tells of a device in a stretch of time; the inner error is its refusal to tell it. Nothing is recorded.
+pub async fn device_history<H: HistoryClient>(
+    history_client: Arc<H>,
+    device: (&str, &str),
+    window: TimeRange,
+    options: ResolveOptions,
+    stop: watch::Receiver<bool>,
+) -> Result<Result<Trace, String>, Stop> {
+    let asker = Asker::new(history_client, options, stop);
+    let mut trace = Trace::default();
+    let told = asker.pages(device, window, &mut trace).await?;
+    Ok(told.map(|()| trace))
 }
 
 /// What follows when there is no page.

@@ -95,6 +95,9 @@ pub enum Error {
     /// A manifest from the standard input has no name of its own.
     #[error("a manifest from the standard input has no name: give the run one with --name")]
     StdinWithoutName,
+    /// Nothing says which device.
+    #[error("name a device, as in explain 860123456789012, or find it with --label sn=A1B2C3")]
+    NoDevice,
     /// A manifest is not a table.
     #[error(
         "--as-manifest: a manifest is JSON lines or CSV; write --format jsonl or --format csv, or leave --format out"

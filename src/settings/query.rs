@@ -6,7 +6,7 @@ use super::{Database, Error, Push, source::Sources};
 use crate::{
     cli::{
         CancelArgs, CodesArgs, FilterArgs, PaceArgs, PushArgs, RecoveryArgs, ResolveArgs,
-        ResumeArgs, RetryArgs, RolloutArgs, RunsArgs, ScheduleArgs, StatusArgs,
+        ResumeArgs, RetryArgs, RolloutArgs, RunsArgs, ScheduleArgs, StatusArgs, TargetArgs,
     },
     model::{Class, RowFormat, RunState, TaskState},
 };
@@ -197,25 +197,13 @@ impl Resolution {
             owner,
         } = args;
         let simulated = target.simulate.simulate;
-        let push = PushArgs {
-            target,
-            pace: PaceArgs {
-                chunk_size: None,
-                concurrency,
-                rate,
-                device_rate: None,
-            },
-            rollout: RolloutArgs::default(),
-            recovery: RecoveryArgs {
-                max_outage,
-                ..RecoveryArgs::default()
-            },
-            schedule: ScheduleArgs::default(),
-            allow_stale: false,
-            format: None,
-            progress: None,
-            metrics_file: None,
+        let pace = PaceArgs {
+            chunk_size: None,
+            concurrency,
+            rate,
+            device_rate: None,
         };
+        let push = asking(target, pace, max_outage);
         Ok(Self {
             run,
             dry_run,
@@ -224,6 +212,24 @@ impl Resolution {
             push: Push::resolve(push, quiet, sources)?,
             database: Database::resolve(db, simulated, sources)?.owned(owner, sources)?,
         })
+    }
+}
+
+/// The flags of a push that asks only.
+pub(super) fn asking(target: TargetArgs, pace: PaceArgs, max_outage: Option<Duration>) -> PushArgs {
+    PushArgs {
+        target,
+        pace,
+        rollout: RolloutArgs::default(),
+        recovery: RecoveryArgs {
+            max_outage,
+            ..RecoveryArgs::default()
+        },
+        schedule: ScheduleArgs::default(),
+        allow_stale: false,
+        format: None,
+        progress: None,
+        metrics_file: None,
     }
 }
 

@@ -2,11 +2,59 @@
 
 use std::path::PathBuf;
 
-use super::{Database, Error, results::row_format, source::Sources};
+use super::{Database, Error, Push, query::asking, results::row_format, source::Sources};
 use crate::{
-    cli::{OutputArgs, SqlArgs},
-    model::RowFormat,
+    cli::{ExplainArgs, FilterArgs, OutputArgs, PaceArgs, SqlArgs},
+    model::{RowFormat, SummaryFormat, TaskStatus},
 };
+
+/// `fleetpush explain`
+#[derive(Debug, Clone)]
+pub struct Explain {
+    /// Only tasks in these states; empty: all.
+    pub states: Vec<TaskStatus>,
+    /// The device and, of its tasks, which.
+    pub filter: FilterArgs,
+    /// The platform that is asked, when one is.
+    pub live: Option<Push>,
+    /// The form of the answer.
+    pub format: SummaryFormat,
+    /// The results database.
+    pub database: Database,
+}
+
+impl Explain {
+    pub(super) fn resolve(
+        args: ExplainArgs,
+        db: Option<PathBuf>,
+        quiet: bool,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Error> {
+        let ExplainArgs {
+            key,
+            state,
+            mut filter,
+            live,
+            format,
+            target,
+        } = args;
+        filter.device.extend(key);
+        if filter.device.is_empty() && filter.devices_from.is_none() && filter.label.is_empty() {
+            return Err(Error::NoDevice);
+        }
+        let simulated = target.simulate.simulate;
+        let live = live
+            .then(|| Push::resolve(asking(target, PaceArgs::default(), None), quiet, sources))
+            .transpose()?;
+        Ok(Self {
+            states: state,
+            filter,
+            live,
+            format: format.unwrap_or(SummaryFormat::Text),
+            database: Database::resolve(db, simulated, sources)?,
+        })
+    }
+}
 
 /// `fleetpush sql`
 #[derive(Debug, Clone)]

@@ -2,11 +2,13 @@
 //! tasks and at ten million.
 
 mod canary;
+mod device;
 mod ordered;
 mod results;
 mod runs;
 mod sql;
 
+pub use device::{LastThrottle, PastAcceptance, Send};
 pub(crate) use ordered::MOST_KEYS;
 pub use ordered::{Direction, OrderedPages};
 pub use results::{ResultPages, ResultRow};

@@ -124,7 +124,7 @@ impl Selection {
 }
 
 /// Those of the tasks that meet the conditions for which no index is kept.
-async fn passing(
+pub(super) async fn passing(
     connection: &mut SqliteConnection,
     filter: &TaskFilter,
     ids: &[i64],

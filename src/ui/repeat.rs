@@ -23,7 +23,7 @@ impl Repeat {
         let mut words = format!("{} {command} {}{flags}", self.program(), quoted(run));
         // A command that asks the platform has to be told it again; where a variable or the config file names it, that does no harm.
         let simulated = self.is_simulated(target);
-        if matches!(command, "resume" | "retry" | "resolve") && !simulated {
+        if matches!(command, "run" | "resume" | "retry" | "resolve") && !simulated {
             words.push_str(&target_flag(target));
         }
         if let Some(db) = &self.db {
@@ -67,7 +67,7 @@ fn is_insecure(base_url: &str) -> bool {
 }
 
 /// The text as one word of a POSIX shell.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@%+,".contains(&byte);
     if !text.is_empty() && text.bytes().all(plain) {
         text.into()

@@ -8,6 +8,7 @@ mod crash;
 mod database;
 mod devices;
 mod disk;
+mod explain;
 mod faults;
 mod hostile;
 mod input;

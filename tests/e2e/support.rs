@@ -4,6 +4,7 @@ mod fleet;
 mod journal;
 mod process;
 mod sim;
+mod steady;
 mod time;
 mod truth;
 
@@ -15,6 +16,7 @@ pub(crate) use fleet::{DATA, Site, devices};
 pub(crate) use journal::{Attempt, Journal, Task};
 pub(crate) use process::{Ended, Push, with_limit};
 pub(crate) use sim::Sim;
+pub(crate) use steady::steady;
 pub(crate) use time::{clock_at, push_at};
 pub(crate) use truth::agree;
 

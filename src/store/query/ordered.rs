@@ -49,14 +49,14 @@ impl<'r> ResultPages<'r> {
     ) -> Result<OrderedPages<'r>, ReadError> {
         self.execute(TABLES).await?;
         loop {
-            let rows = self.next_rows().await?;
+            let rows = self.next_page().await?;
             if rows.is_empty() {
                 break;
             }
             let listed: Vec<serde_json::Value> = rows
                 .iter()
-                .map(|(id, row)| {
-                    let mut keyed = vec![(*id).into()];
+                .map(|row| {
+                    let mut keyed = vec![row.id.into()];
                     keyed.extend(keys(row));
                     keyed.into()
                 })

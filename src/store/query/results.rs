@@ -17,6 +17,8 @@ use crate::{
 /// One row of the view `results`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultRow {
+    /// The task; it has no meaning outside of this database.
+    pub(crate) id: i64,
     /// The line of the manifest.
     pub line: i64,
     /// The product; none for an invalid row.
@@ -147,23 +149,13 @@ impl RunRow {
 }
 
 impl ResultPages<'_> {
-    /// The next rows; an empty page is the end.
-    pub async fn next_page(&mut self) -> Result<Vec<ResultRow>, ReadError> {
-        Ok(self
-            .next_rows()
-            .await?
-            .into_iter()
-            .map(|(_, row)| row)
-            .collect())
-    }
-
     /// The most rows of a page.
     pub(super) fn page(&self) -> i64 {
         self.selection.page()
     }
 
-    /// The next rows with their ids; none is the end.
-    pub(super) async fn next_rows(&mut self) -> Result<Vec<(i64, ResultRow)>, ReadError> {
+    /// The next rows; an empty page is the end.
+    pub async fn next_page(&mut self) -> Result<Vec<ResultRow>, ReadError> {
         while self.left > 0 {
             let read = self.read().await;
             let Some((source, rows)) = read.map_err(|error| self.reader.failure(error))? else {
@@ -172,13 +164,12 @@ impl ResultPages<'_> {
             let filter = self.selection.filter();
             let mut page = Vec::with_capacity(rows.len());
             for raw in rows {
-                let id = raw.id;
                 let row = raw.into_row().map_err(|what| self.reader.damaged(what))?;
                 if source.gives(row.status)
                     && filter.wants(row.status)
                     && filter.passes_outcome(row.class, row.code)
                 {
-                    page.push((id, row));
+                    page.push(row);
                 }
             }
             page.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
@@ -288,6 +279,7 @@ impl RawRow {
             None => TaskStatus::Pending,
         };
         Ok(ResultRow {
+            id: self.id,
             line,
             product_key: self.product_key,
             device_key: self.device_key,
