@@ -48,7 +48,7 @@ pub use self::{
     push_args::{PaceArgs, PushArgs, RecoveryArgs, TargetArgs},
     query_args::{
         CancelArgs, CodesArgs, ResolveArgs, ResultsArgs, ResumeArgs, RetryArgs, RunsArgs,
-        StatusArgs,
+        SessionsArgs, StatusArgs,
     },
     question_args::{ExplainArgs, SqlArgs},
     rollout_args::RolloutArgs,
@@ -111,6 +111,8 @@ pub enum Command {
     Prune(PruneArgs),
     /// List the runs
     Runs(RunsArgs),
+    /// List each start of a command that writes: who, when, why, and what it sent
+    Sessions(SessionsArgs),
     /// Show what a run has come to, by state and code
     Status(StatusArgs),
     /// List what happened to each device of a run

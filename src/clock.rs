@@ -16,6 +16,9 @@ pub const TEST_NOW: &str = "FLEETPUSH_TEST_NOW";
 /// The clock that stands in for the wall, when a test has set one.
 static WALL: OnceLock<Clock> = OnceLock::new();
 
+/// When the process began.
+static START: OnceLock<Timestamp> = OnceLock::new();
+
 /// [`TEST_NOW`] is no time.
 #[derive(Debug, thiserror::Error)]
 #[error("{TEST_NOW}={text:?} is no time: write for example 2026-03-29T00:59:58Z, or remove it")]
@@ -26,6 +29,17 @@ pub struct TestNowError {
 /// Looks whether a test has set the wall clock, and if so, starts it there and gives the time. To be called once, before anything reads
 /// the time.
 pub fn begin() -> Result<Option<Timestamp>, TestNowError> {
+    let set = begin_as_told()?;
+    process_start();
+    Ok(set)
+}
+
+/// When the process began, or this was first asked for.
+pub fn process_start() -> Timestamp {
+    *START.get_or_init(wall_now)
+}
+
+fn begin_as_told() -> Result<Option<Timestamp>, TestNowError> {
     let Some(text) = std::env::var_os(TEST_NOW).filter(|text| !text.is_empty()) else {
         return Ok(None);
     };

@@ -24,6 +24,8 @@ mod retry;
 mod run;
 mod runs;
 mod select;
+mod session;
+mod sessions;
 mod simulator;
 mod sql;
 mod stage;
@@ -104,6 +106,7 @@ pub async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failur
         Command::Cancel(settings) => cancel::cancel(settings, printer).await,
         Command::Prune(settings) => prune::prune(settings, printer).await,
         Command::Runs(settings) => runs::runs(settings, printer).await,
+        Command::Sessions(settings) => sessions::sessions(settings, printer).await,
         Command::Status(settings) => status::status(settings, printer).await,
         Command::Results(settings) => {
             let out = settings.out.clone();
@@ -212,7 +215,10 @@ async fn open_existing(database: &Database, printer: &Printer) -> Result<Store, 
 
 /// Opens the database as its owner, with what has been agreed to.
 async fn open(database: &Database, printer: &Printer) -> Result<Store, StoreError> {
-    let store = Store::open_with(&database.path, database.consent).await?;
+    let mut store = Store::open_with(&database.path, database.consent).await?;
+    if let Some(introduction) = &database.introduction {
+        store.introduce(session::of_process(introduction));
+    }
     if store.has_lost_log() {
         printer.warn(&format!(
             "{}: the last push's write-ahead log is missing, and what stood only there is gone (--accept-lost-log)",

@@ -88,6 +88,11 @@ impl Failure {
         self.exit
     }
 
+    /// What went wrong and what caused it, in one line.
+    pub fn message(&self) -> String {
+        format!("{:#}", self.error)
+    }
+
     /// Writes the error and what caused it, in the form of the log's lines.
     pub fn report(&self, form: LogFormat, out: impl Write) -> io::Result<()> {
         match form {

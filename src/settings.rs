@@ -3,6 +3,7 @@
 //! A flag wins over its `FLEETPUSH_*` variable, the variable over the config file's profile, the profile over the keys at the file's
 //! top, and those over the default. Arguments are destructured without `..`, so that the compiler finds a flag that is not used.
 
+mod arguments;
 mod credential_names;
 mod credentials;
 mod database;
@@ -25,15 +26,16 @@ mod tests;
 
 pub(crate) use self::nearest::did_you_mean;
 pub use self::{
+    arguments::kept_arguments,
     credentials::{Credentials, CredentialsError},
-    database::{Database, SIMULATED},
+    database::{Database, Introduction, SIMULATED},
     environment::Environment,
     error::Error,
     logging::{Level, Logging},
     manifest::{Check, DefaultData, ManifestDefaults, ManifestInput, OtherVersions, Run},
     prune::Prune,
     push::{PaceSettings, Push, Recovery, Target, Timeouts},
-    query::{Cancel, Codes, Resolution, Resume, Retry, Runs, Status},
+    query::{Cancel, Codes, Resolution, Resume, Retry, Runs, Sessions, Status},
     questions::{Explain, Sql},
     results::{Results, SortColumn},
     rollout::Rollout,
@@ -80,6 +82,8 @@ pub enum Command {
     Prune(Prune),
     /// List the runs.
     Runs(Runs),
+    /// List the sessions.
+    Sessions(Sessions),
     /// Show what a run has come to.
     Status(Status),
     /// List what happened to each device.
@@ -164,6 +168,7 @@ pub fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
         cli::Command::Check(args) => Command::Check(Check::resolve(*args, &sources)?),
         cli::Command::Prune(args) => Command::Prune(Prune::resolve(args, db, &sources)?),
         cli::Command::Runs(args) => Command::Runs(Runs::resolve(args, db, &sources)?),
+        cli::Command::Sessions(args) => Command::Sessions(Sessions::resolve(args, db, &sources)?),
         cli::Command::Status(args) => Command::Status(Status::resolve(args, db, &sources)?),
         cli::Command::Results(args) => Command::Results(Results::resolve(*args, db, &sources)?),
         cli::Command::Explain(args) => {

@@ -35,6 +35,7 @@ pub(crate) mod sample;
 mod schema;
 mod seal;
 mod select;
+mod session;
 mod space;
 mod sqlite;
 mod stage;
@@ -54,6 +55,7 @@ use schema::MIGRATOR;
 pub(crate) use canary::NewCanary;
 pub(crate) use changes::Changes;
 pub use error::{Missing, Owner, StoreError};
+pub use lock::{Presence, presence};
 pub use open::Store;
 pub(crate) use payload::PayloadCache;
 pub use plan::Plan;
@@ -61,7 +63,8 @@ pub use prune::{Prunable, PruneRule, PrunedRun};
 pub(crate) use query::MOST_KEYS;
 pub use query::{
     Answer, Cell, Direction, DueTimes, FindError, LastThrottle, OrderedPages, PastAcceptance,
-    RecentThroughput, ResultPages, ResultRow, RunRow, Send, SqlError, UnknownName,
+    PrunedRow, RecentThroughput, ResultPages, ResultRow, RunRow, Send, SessionRow, SqlError,
+    UnknownName,
 };
 pub use reader::{ReadError, Reader};
 pub use resolve::Adoption;
@@ -74,6 +77,7 @@ pub(crate) use row::{
 pub use row::{Member, Tally};
 pub use run::{NewRun, Run};
 pub use select::{Unknown, UnknownValue};
+pub use session::{NewSession, SessionEnd, SessionTotals};
 pub use stage::{Staged, Stager};
 pub use stale::Stale;
 pub use tally::Ending;

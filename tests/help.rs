@@ -35,6 +35,7 @@ fn help_of_every_command() {
         "check",
         "prune",
         "runs",
+        "sessions",
         "status",
         "results",
         "explain",

@@ -2,8 +2,10 @@
 
 use clap::Args;
 
+use super::values;
+
 /// What is refused without a word of agreement.
-#[derive(Debug, Clone, Copy, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct OwnerArgs {
     /// Use a results database on a network file system: only if no other machine uses it, since locks may not hold there
     /// [env: FLEETPUSH_ALLOW_NETWORK_FILESYSTEM]
@@ -12,6 +14,9 @@ pub struct OwnerArgs {
     /// Go on although the write-ahead log of the last push is missing: what it sent in the end may be sent again
     #[arg(hide_short_help = true, long, help_heading = HEADING)]
     pub accept_lost_log: bool,
+    /// Why you start this, for example a change number; `fleetpush sessions` shows it
+    #[arg(hide_short_help = true, long, value_name = "TEXT", help_heading = HEADING, value_parser = values::note)]
+    pub note: Option<String>,
 }
 
 const HEADING: &str = "Results database";

@@ -6,7 +6,7 @@ use super::{owner_args::OwnerArgs, simulate_args::SimulatedArg, values};
 use crate::model::Age;
 
 /// `fleetpush prune`
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(group = clap::ArgGroup::new("which").required(true).multiple(true).args(["older_than", "keep"]))]
 pub struct PruneArgs {
     /// Only runs that ended longer ago than this, for example 90d, 12w or 36h; this or --keep is required

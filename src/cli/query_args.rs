@@ -118,7 +118,27 @@ pub struct RunsArgs {
     /// Only runs in these states; separate by commas or repeat
     #[arg(long, value_name = "STATE", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&RunState::ALL, RunState::name))]
     pub state: Vec<RunState>,
+    /// Runs that have been pruned: their totals are kept
+    #[arg(long, help_heading = FILTERS, conflicts_with = "state")]
+    pub pruned: bool,
     /// The most runs to show, the latest first [default: all]
+    #[arg(long, value_name = "N", help_heading = FILTERS, value_parser = values::number::<u64>)]
+    pub limit: Option<u64>,
+    /// The form of the rows on stdout [default: table]
+    #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(RowFormat::ALL, RowFormat::name))]
+    pub format: Option<RowFormat>,
+    /// In the simulator's database.
+    #[command(flatten)]
+    pub simulate: SimulatedArg,
+}
+
+/// `fleetpush sessions`
+#[derive(Debug, Args)]
+pub struct SessionsArgs {
+    /// Only those of the run of this name, also when it has been pruned [default: all]
+    #[arg(value_parser = values::run_name)]
+    pub run: Option<String>,
+    /// The most sessions to show, the latest first [default: all]
     #[arg(long, value_name = "N", help_heading = FILTERS, value_parser = values::number::<u64>)]
     pub limit: Option<u64>,
     /// The form of the rows on stdout [default: table]

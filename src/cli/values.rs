@@ -63,6 +63,19 @@ pub(super) fn not_empty(text: &str) -> Result<String, String> {
     }
 }
 
+/// A note on why something is done.
+pub(super) fn note(text: &str) -> Result<String, String> {
+    const MOST: usize = 200;
+    let text = not_empty(text)?;
+    if text.chars().any(char::is_control) {
+        Err("write it in one line, without control characters".to_owned())
+    } else if text.chars().count() > MOST {
+        Err(format!("write at most {MOST} characters"))
+    } else {
+        Ok(text)
+    }
+}
+
 /// The file of the results database: what SQLite or another program would read as something else is no path.
 pub(super) fn database(text: &str) -> Result<PathBuf, String> {
     let is_uri = text

@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 
-use super::{open_existing, resume::named};
+use super::{open_existing, resume::named, session};
 use crate::{
     clock, engine,
     exit::{Exit, Failure},
@@ -24,12 +24,12 @@ pub(super) async fn cancel(settings: Settings, printer: &Printer) -> Result<Exit
             run.state.name()
         )));
     }
+    store.begin_session(Some(&run)).await?;
     let ended = end(&mut store, run).await?;
+    let did = format!("{} will not be sent", counted(ended, "pending task"));
+    session::end_done(&mut store, did.clone()).await;
     store.close().await?;
-    printer.say(&format!(
-        "run '{name}' is cancelled: {} will not be sent",
-        counted(ended, "pending task")
-    ));
+    printer.say(&format!("run '{name}' is cancelled: {did}"));
     Ok(Exit::Complete)
 }
 

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use jiff::tz::TimeZone;
 
+use super::session;
 use crate::{
     clock,
     exit::{Exit, Failure},
@@ -24,7 +25,19 @@ pub(super) fn hours(schedule: &Schedule) -> Result<Hours, Failure> {
 }
 
 /// Ends a command that may send nothing now.
-pub(super) async fn closed(store: Store, why: &str, printer: &Printer) -> Result<Exit, Failure> {
+pub(super) async fn closed(
+    mut store: Store,
+    why: &str,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
+    session::idle(
+        &mut store,
+        None,
+        "closed",
+        Some(why.to_owned()),
+        Exit::Stopped,
+    )
+    .await;
     store.close().await?;
     printer.say(why);
     Ok(Exit::Stopped)

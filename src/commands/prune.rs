@@ -2,7 +2,7 @@
 
 use tracing::warn;
 
-use super::open;
+use super::{open, session};
 use crate::{
     clock,
     exit::{Exit, Failure},
@@ -52,8 +52,9 @@ pub(super) async fn prune(settings: Settings, printer: &Printer) -> Result<Exit,
         return Ok(Exit::Complete);
     }
     let before = store.size()?;
+    store.begin_session(None).await?;
     for run in &runs {
-        store.prune(run.id).await?;
+        store.prune(run.id, clock::wall_now()).await?;
         printer.say(&format!("{} is deleted", about(run)));
     }
     if let Err(error) = store.give_back().await {
@@ -61,6 +62,7 @@ pub(super) async fn prune(settings: Settings, printer: &Printer) -> Result<Exit,
         warn!(%error, "the space could not be given back to the file system; later runs use it");
     }
     let after = store.size()?;
+    session::end_done(&mut store, format!("{all} with {tasks} deleted")).await;
     store.close().await?;
     printer.say(&format!(
         "{all} with {tasks} deleted; {} given back, the database has {} now",

@@ -5,20 +5,22 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context as _, anyhow};
 use rand::{SeedableRng, rngs::SmallRng};
 
-use super::{interrupt::Interrupt, limits, listeners::listen, repeat::repeat, status, target};
+use super::{
+    interrupt::Interrupt, limits, listeners::listen, repeat::repeat, session, status, target,
+};
 use crate::{
     clock::Clock,
     engine::{self, Context, Options, Pushed, RolloutOptions, Stop},
     exit::{Exit, Failure},
     journal::Journal,
-    model::{Deadline, RunState, Tolerance},
+    model::{Counts, Deadline, RunState, Tolerance},
     policy::{self, Ended, Rules},
     settings::{Database, Push},
-    store::{Missing, Reader, Run, Store, StoreError},
+    store::{Missing, Reader, Run, SessionTotals, Store, StoreError},
     throttle::Ceilings,
     ui::{
         printer::{Printer, unless_closed},
-        summary::{Session, Summary},
+        summary::{Part, Sent, Session, Summary},
     },
 };
 
@@ -35,9 +37,21 @@ pub(super) async fn push(
     if let Some(deadline) = &deadline {
         printer.say(&format!("sends until {}", deadline.what));
     }
-    let settings = &limits::fit(settings, printer)?;
     let clock = Clock::start();
-    let connection = target::connect(settings, store.budget(), clock).await?;
+    store.begin_session(Some(&run)).await?;
+    let ready = async {
+        let settings = limits::fit(settings, printer)?;
+        let connection = target::connect(&settings, store.budget(), clock).await?;
+        Ok((settings, connection))
+    };
+    let (settings, connection) = match ready.await {
+        Ok(ready) => ready,
+        Err(failure) => {
+            session::end_failed(&mut store, &failure).await;
+            return Err(failure);
+        }
+    };
+    let settings = &settings;
     let account = target::account(&settings.target);
     if let Some(account) = account.filter(|account| run.account.as_ref() != Some(account)) {
         store.set_account(run.id, &account).await?;
@@ -66,15 +80,34 @@ pub(super) async fn push(
     let after = journal.counts();
     // They tell what led to an error, too.
     listeners.ended().await;
+    let ended: Vec<Ended> = journal
+        .tally()
+        .map(|(key, n)| (key.state, key.class, n))
+        .collect();
     let Pushed {
         stop,
         requests,
         phase,
         found,
     } = match pushed {
+        Ok(pushed) => pushed,
         Err(StoreError::Gone(missing)) => return Err(gone(store, missing).await),
-        pushed => pushed?,
+        Err(error) => {
+            let failure = error.into();
+            session::end_failed(&mut store, &failure).await;
+            return Err(failure);
+        }
     };
+    let tolerance = policy::tolerance(&settings.recovery.tolerate, &ended);
+    let exit = match &stop {
+        Stop::Complete => complete(&tolerance),
+        Stop::Signal | Stop::Deadline { .. } | Stop::Outage { .. } | Stop::Canary { .. } => {
+            Exit::Stopped
+        }
+        Stop::Aborted { .. } => Exit::Aborted,
+        Stop::Refused { .. } => Exit::Refused,
+    };
+    let totals = session::end(&mut store, &stop, exit).await;
     store.close().await?;
     if let Some(simulator) = connection.simulator {
         simulator.stop().await;
@@ -84,22 +117,33 @@ pub(super) async fn push(
         ended: after.ended() - before.ended(),
         requests,
         found,
-        stop: stop.clone(),
+        stop,
         phase,
+        sent: sent(database, before, totals),
     };
-    let tolerance = summarize(&about.name, Some(session), settings, database, printer).await?;
-    Ok(match stop {
-        Stop::Complete => complete(&tolerance),
-        Stop::Signal | Stop::Deadline { .. } | Stop::Outage { .. } | Stop::Canary { .. } => {
-            Exit::Stopped
-        }
-        Stop::Aborted { .. } => Exit::Aborted,
-        Stop::Refused { .. } => Exit::Refused,
-    })
+    summarize(&about.name, Some(session), settings, database, printer).await?;
+    Ok(exit)
+}
+
+/// What a push sent, and how that relates to what was sent before.
+fn sent(database: &Database, before: Counts, totals: Option<SessionTotals>) -> Option<Sent> {
+    let is_retry = database
+        .introduction
+        .as_ref()
+        .is_some_and(|introduction| introduction.command == "retry");
+    let part = if is_retry {
+        Part::Again
+    } else if before.accepted + before.in_doubt > 0 {
+        Part::Rest
+    } else {
+        Part::All
+    };
+    totals.map(|totals| Sent { totals, part })
 }
 
 /// Saves what can be saved of a database that somebody has deleted or replaced, and says how to go on with it.
 async fn gone(mut store: Store, missing: Missing) -> Failure {
+    session::end_failed(&mut store, &StoreError::Gone(missing).into()).await;
     let path = store.path().to_owned();
     if missing == Missing::Log {
         // Closing moves the log, which is still open here, into the database.
@@ -140,7 +184,8 @@ pub(super) async fn nothing_to_do(
     printer: &Printer,
 ) -> Result<Exit, Failure> {
     let name = run.about.name.clone();
-    let exit = exit_of(&mut store, run, settings).await?;
+    let exit = exit_of(&mut store, run.clone(), settings).await?;
+    session::idle(&mut store, Some(&run), "nothing", None, exit).await;
     store.close().await?;
     summarize(&name, None, settings, database, printer).await?;
     Ok(exit)
@@ -178,7 +223,7 @@ async fn summarize(
     settings: &Push,
     database: &Database,
     printer: &Printer,
-) -> Result<Tolerance, Failure> {
+) -> Result<(), Failure> {
     let mut reader = Reader::open(&database.path).await?;
     let run = status::report(&mut reader, name, repeat(database)).await?;
     reader.close().await?;
@@ -190,7 +235,7 @@ async fn summarize(
         .collect();
     let tolerance = policy::tolerance(&settings.recovery.tolerate, &ended);
     let summary = Summary {
-        tolerance: (run.state == RunState::Complete).then(|| tolerance.clone()),
+        tolerance: (run.state == RunState::Complete).then_some(tolerance),
         run,
         session,
     };
@@ -202,7 +247,7 @@ async fn summarize(
             "the summary is lost: {error}"
         );
     }
-    Ok(tolerance)
+    Ok(())
 }
 
 /// `time_left` is how long the push may send, when that is known.

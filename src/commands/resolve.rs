@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     interrupt::Interrupt, limits, open_existing, push::exit_of, repeat::repeat,
-    resume::named_or_latest, target,
+    resume::named_or_latest, session, target,
 };
 use crate::{
     clock::Clock,
@@ -63,6 +63,9 @@ pub(super) async fn resolve(
         max_outage: push.recovery.max_outage,
         dry_run: settings.dry_run,
     };
+    if !settings.dry_run {
+        store.begin_session(Some(&run)).await?;
+    }
     let mut resolver = Resolver::new(
         &mut store,
         run.clone(),
@@ -108,8 +111,11 @@ pub(super) async fn resolve(
             next.command("resume", name, &run.about.base_url, "")
         ));
     }
-    let exit = match stop {
-        Stop::Refused { reason } => return Err(Failure::refused(anyhow::anyhow!(reason))),
+    let exit = match &stop {
+        Stop::Refused { reason } => {
+            session::end(&mut store, &stop, Exit::Refused).await;
+            return Err(Failure::refused(anyhow::anyhow!(reason.clone())));
+        }
         Stop::Outage { reason } => {
             printer.warn(&format!(
                 "stopped, since no answer comes: {reason}; the same again goes on"
@@ -121,6 +127,7 @@ pub(super) async fn resolve(
             exit_of(&mut store, run, &push).await?
         }
     };
+    session::end(&mut store, &stop, exit).await;
     store.close().await?;
     Ok(exit)
 }

@@ -275,6 +275,7 @@ mod tests {
                 simulated: false,
                 usual: true,
                 consent: crate::model::Consent::default(),
+                introduction: None,
             },
         }
     }

@@ -21,7 +21,7 @@ use crate::{
         staleness::Leave,
     },
     model::{Hours, RunState, TaskFilter, TaskStatus},
-    settings::Retry as Settings,
+    settings::{Push, Retry as Settings},
     store::{Run, Store},
     ui::{
         number::{counted, grouped},
@@ -107,19 +107,7 @@ pub(super) async fn retry(
     {
         return Ok(Exit::Stopped);
     }
-    // What a crash has left behind is recorded first, so that nothing of it is opened twice.
-    let mut journal = Journal::open(
-        &mut store,
-        run.clone(),
-        settings.push.recovery.after_failure,
-    )
-    .await?;
-    engine::recover(
-        &mut journal,
-        settings.push.recovery.in_doubt,
-        clock::wall_now(),
-    )
-    .await?;
+    begin(&mut store, &run, &settings.push).await?;
     reopen(&mut store, &run, &filter, leave, clock::wall_now()).await?;
     printer.say(&format!("run '{}': {what} sent again", run.about.name));
     let run = named(&mut store, &run.about.name).await?;
@@ -150,6 +138,15 @@ async fn nothing_chosen(
     Ok(Failure::usage(anyhow!(
         "run '{name}': no task that has failed or is in doubt passes the filter; list its tasks with fleetpush results"
     )))
+}
+
+/// Begins to write. What a crash has left behind is recorded first, so that nothing of it is opened twice.
+async fn begin(store: &mut Store, run: &Run, push: &Push) -> Result<(), Failure> {
+    store.begin_session(Some(run)).await?;
+    let after_failure = push.recovery.after_failure;
+    let mut journal = Journal::open(store, run.clone(), after_failure).await?;
+    engine::recover(&mut journal, push.recovery.in_doubt, clock::wall_now()).await?;
+    Ok(())
 }
 
 /// What is to be said of tasks that are left out, or sent although they are stale.

@@ -14,7 +14,7 @@ use super::{
     interrupt::Interrupt,
     open,
     push::{nothing_to_do, push},
-    stage, stale, target,
+    session, stage, stale, target,
 };
 use crate::{
     clock,
@@ -60,8 +60,10 @@ pub(super) async fn run(
         };
         if let Decision::Nothing { run, anew_at } = decision(Some(earlier), &others, &settings) {
             say_when(&run.name, anew_at, &settings, printer);
+            let exit = pruned(&run, printer);
+            session::idle(&mut store, None, "nothing", None, exit).await;
             store.close().await?;
-            return Ok(pruned(&run, printer));
+            return Ok(exit);
         }
     }
     if let Some(run) = &earlier {
@@ -102,7 +104,12 @@ pub(super) async fn run(
         }
         None => match stage_anew(&mut store, manifest, about, &settings, interrupt, printer).await?
         {
-            Some(run) => run,
+            Some(run) => {
+                store.begin_session(Some(&run)).await?;
+                let staging = clock::process_start().until(clock::wall_now());
+                store.note_staging(staging).await?;
+                run
+            }
             None => return Ok(Exit::Stopped),
         },
     };

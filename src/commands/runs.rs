@@ -5,7 +5,7 @@ use crate::{
     exit::{Exit, Failure},
     model::RowFormat,
     settings::Runs as Settings,
-    store::RunRow,
+    store::{PrunedRow, RunRow},
     ui::{
         format::{Column, Value, writer},
         printer::{OutputError, Printer, unless_closed},
@@ -33,18 +33,77 @@ const COLUMNS: &[Column] = &[
     Column::shown("skipped"),
 ];
 
+/// The columns of the view `pruned_runs`.
+const PRUNED_COLUMNS: &[Column] = &[
+    Column::shown("run"),
+    Column::shown("name"),
+    Column::hidden("manifest"),
+    Column::hidden("identity"),
+    Column::hidden("base_url"),
+    Column::shown("state"),
+    Column::hidden("created_at"),
+    Column::hidden("started_at"),
+    Column::shown("finished_at"),
+    Column::shown("tasks"),
+    Column::shown("accepted"),
+    Column::shown("failed"),
+    Column::shown("in_doubt"),
+    Column::shown("skipped"),
+    Column::shown("pruned_at"),
+];
+
 /// Lists the runs, the oldest first; with a limit the latest ones.
 pub(super) async fn runs(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
     let mut reader = reading::open(&settings.database, printer).await?;
+    if settings.pruned {
+        let runs = reader.pruned_runs().await?;
+        reader.close().await?;
+        let latest = latest(&runs, settings.limit);
+        unless_closed(print_pruned(latest, settings.format, printer))?;
+        return Ok(Exit::Complete);
+    }
     let mut runs = reader.runs().await?;
     reader.close().await?;
     runs.retain(|run| settings.states.is_empty() || settings.states.contains(&run.state));
-    let most = settings.limit.map_or(usize::MAX, |limit| {
+    let latest = latest(&runs, settings.limit);
+    unless_closed(print(latest, settings.format, printer))?;
+    Ok(Exit::Complete)
+}
+
+/// The last of the rows, at most so many.
+pub(super) fn latest<R>(rows: &[R], limit: Option<u64>) -> &[R] {
+    let most = limit.map_or(usize::MAX, |limit| {
         usize::try_from(limit).unwrap_or(usize::MAX)
     });
-    let left_out = runs.len().saturating_sub(most);
-    unless_closed(print(&runs[left_out..], settings.format, printer))?;
-    Ok(Exit::Complete)
+    &rows[rows.len().saturating_sub(most)..]
+}
+
+fn print_pruned(
+    runs: &[PrunedRow],
+    format: RowFormat,
+    printer: &Printer,
+) -> Result<(), OutputError> {
+    let mut writer = writer(format, PRUNED_COLUMNS, printer.stdout());
+    for run in runs {
+        writer.row(&[
+            Value::Integer(run.run),
+            Value::Foreign(&run.name),
+            Value::foreign(run.manifest.as_deref()),
+            Value::Foreign(&run.identity),
+            Value::Foreign(&run.base_url),
+            Value::Foreign(&run.state),
+            Value::foreign(run.created_at.as_deref()),
+            Value::foreign(run.started_at.as_deref()),
+            Value::Foreign(&run.finished_at),
+            Value::Integer(run.tasks),
+            Value::integer(run.accepted),
+            Value::integer(run.failed),
+            Value::integer(run.in_doubt),
+            Value::integer(run.skipped),
+            Value::foreign(run.pruned_at.as_deref()),
+        ])?;
+    }
+    writer.finish()
 }
 
 fn print(runs: &[RunRow], format: RowFormat, printer: &Printer) -> Result<(), OutputError> {
@@ -82,6 +141,7 @@ mod tests {
     fn query(path: &std::path::Path, format: RowFormat) -> Settings {
         Settings {
             states: Vec::new(),
+            pruned: false,
             limit: None,
             format,
             database: Database {
@@ -89,6 +149,7 @@ mod tests {
                 simulated: false,
                 usual: true,
                 consent: crate::model::Consent::default(),
+                introduction: None,
             },
         }
     }
@@ -114,6 +175,11 @@ mod tests {
 
         {"run":1,"name":"north-1a2b3c4d","manifest":"north.csv","identity":"1a2b3c4d","base_url":"https://iot-api.acceleronix.io","state":"running","created_at":"2026-11-22T19:00:00.123Z","started_at":"2026-11-22T19:00:01.123Z","finished_at":null,"tasks":13,"accepted":1,"failed":4,"in_doubt":1,"pending":6,"snoozing":1,"in_flight":2,"skipped":1}
         {"run":2,"name":"1","manifest":"south.csv.gz","identity":"99aabbcc","base_url":"simulator","state":"complete","created_at":"2026-11-22T19:00:50.123Z","started_at":"2026-11-22T19:00:51.123Z","finished_at":"2026-11-22T19:00:56.123Z","tasks":4,"accepted":4,"failed":0,"in_doubt":0,"pending":0,"snoozing":0,"in_flight":0,"skipped":0}
+
+        [
+        {"run":1,"name":"north-1a2b3c4d","manifest":"north.csv","identity":"1a2b3c4d","base_url":"https://iot-api.acceleronix.io","state":"running","created_at":"2026-11-22T19:00:00.123Z","started_at":"2026-11-22T19:00:01.123Z","finished_at":null,"tasks":13,"accepted":1,"failed":4,"in_doubt":1,"pending":6,"snoozing":1,"in_flight":2,"skipped":1},
+        {"run":2,"name":"1","manifest":"south.csv.gz","identity":"99aabbcc","base_url":"simulator","state":"complete","created_at":"2026-11-22T19:00:50.123Z","started_at":"2026-11-22T19:00:51.123Z","finished_at":"2026-11-22T19:00:56.123Z","tasks":4,"accepted":4,"failed":0,"in_doubt":0,"pending":0,"snoozing":0,"in_flight":0,"skipped":0}
+        ]
         "#);
     }
 

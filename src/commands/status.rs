@@ -132,7 +132,16 @@ fn print(
 ) -> Result<(), OutputError> {
     let mut out = printer.stdout();
     match format {
-        RowFormat::Table => write!(out, "{}", report.text(pace.map(String::as_str)))?,
+        RowFormat::Table => write!(
+            out,
+            "{}",
+            report.text(
+                &pace
+                    .map(|pace| ("pace", pace.clone()))
+                    .into_iter()
+                    .collect::<Vec<_>>()
+            )
+        )?,
         RowFormat::Jsonl | RowFormat::Json => {
             writeln!(out, "{}", clean_json(&report.json().to_string()))?;
         }
@@ -193,6 +202,7 @@ mod tests {
                 simulated: true,
                 usual: true,
                 consent: crate::model::Consent::default(),
+                introduction: None,
             },
         };
         status_at(query, &printer, sample::at(30_000))

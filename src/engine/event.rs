@@ -203,3 +203,30 @@ pub enum Stop {
         reason: String,
     },
 }
+
+impl Stop {
+    /// The word for it, in the database and for programs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Signal => "signal",
+            Self::Deadline { .. } => "deadline",
+            Self::Outage { .. } => "outage",
+            Self::Canary { .. } => "canary",
+            Self::Aborted { .. } => "aborted",
+            Self::Refused { .. } => "refused",
+        }
+    }
+
+    /// What was said of it, for a person.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Complete | Self::Signal => None,
+            Self::Deadline { reason }
+            | Self::Outage { reason }
+            | Self::Canary { went: reason }
+            | Self::Aborted { reason }
+            | Self::Refused { reason } => Some(reason),
+        }
+    }
+}

@@ -21,6 +21,8 @@ pub struct Journal<'s> {
     excused: BTreeMap<Tally, u64>,
     /// Exchanges since the length of the log was last looked at.
     exchanges: u32,
+    /// Pauses that have begun, with the reason, or ended, and have not been noted.
+    pauses: Vec<(Timestamp, Option<String>)>,
 }
 
 /// After so many exchanges the length of the log is looked at, which is a trip of its own.
@@ -41,6 +43,7 @@ impl<'s> Journal<'s> {
             state: PushState::new(run, after_failure, rows, budget),
             excused,
             exchanges: 0,
+            pauses: Vec::new(),
         })
     }
 
@@ -87,12 +90,28 @@ impl<'s> Journal<'s> {
             rows.roll_back().await;
             return exchange;
         }
+        for (at, reason) in self.pauses.drain(..) {
+            match reason {
+                Some(reason) => self.store.begin_pause(&reason, at).await?,
+                None => self.store.end_pause(at).await?,
+            }
+        }
         self.exchanges += 1;
         if self.exchanges >= EXCHANGES {
             self.exchanges = 0;
             self.store.tidy().await?;
         }
         exchange
+    }
+
+    /// The push pauses since `now`; noted with the next exchange, which follows at once.
+    pub(crate) fn pauses(&mut self, reason: String, now: Timestamp) {
+        self.pauses.push((now, Some(reason)));
+    }
+
+    /// The push goes on since `now`; noted with the next exchange.
+    pub(crate) fn goes_on(&mut self, now: Timestamp) {
+        self.pauses.push((now, None));
     }
 
     /// Notes that the run is being pushed. From now on a log that is lost will be noticed.

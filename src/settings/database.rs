@@ -25,6 +25,17 @@ pub struct Database {
     pub usual: bool,
     /// What its owner has been allowed.
     pub consent: Consent,
+    /// What a command that writes says of itself.
+    pub introduction: Option<Introduction>,
+}
+
+/// What a command that writes says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Introduction {
+    /// Its name.
+    pub command: &'static str,
+    /// `--note`
+    pub note: Option<String>,
 }
 
 impl Database {
@@ -60,12 +71,19 @@ impl Database {
             simulated,
             usual: is_usual,
             consent: Consent::default(),
+            introduction: None,
         })
     }
 
-    /// The same for a command that writes into it.
-    pub(super) fn owned(self, args: OwnerArgs, sources: &Sources<'_>) -> Result<Self, Error> {
+    /// The same for a command of this name that writes into it.
+    pub(super) fn owned(
+        self,
+        command: &'static str,
+        args: OwnerArgs,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Error> {
         let OwnerArgs {
+            note,
             allow_network_filesystem,
             accept_lost_log,
         } = args;
@@ -75,6 +93,7 @@ impl Database {
                 network_filesystem: sources.get(&keys::ALLOW_NETWORK_FILESYSTEM, allowed)?,
                 lost_log: accept_lost_log,
             },
+            introduction: Some(Introduction { command, note }),
             ..self
         })
     }

@@ -129,7 +129,7 @@ impl Run {
                 (false, false) => OtherVersions::Refuse,
             },
             push: Push::resolve(push, quiet, sources)?,
-            database: Database::resolve(db, simulated, sources)?.owned(owner, sources)?,
+            database: Database::resolve(db, simulated, sources)?.owned("run", owner, sources)?,
         })
     }
 }

@@ -35,7 +35,8 @@ impl Prune {
             older_than,
             keep,
             dry_run,
-            database: Database::resolve(db, simulate.simulate, sources)?.owned(owner, sources)?,
+            database: Database::resolve(db, simulate.simulate, sources)?
+                .owned("prune", owner, sources)?,
         })
     }
 }

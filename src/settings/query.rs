@@ -6,7 +6,8 @@ use super::{Database, Error, Push, source::Sources};
 use crate::{
     cli::{
         CancelArgs, CodesArgs, FilterArgs, PaceArgs, PushArgs, RecoveryArgs, ResolveArgs,
-        ResumeArgs, RetryArgs, RolloutArgs, RunsArgs, ScheduleArgs, StatusArgs, TargetArgs,
+        ResumeArgs, RetryArgs, RolloutArgs, RunsArgs, ScheduleArgs, SessionsArgs, StatusArgs,
+        TargetArgs,
     },
     model::{Class, RowFormat, RunState, TaskState},
 };
@@ -78,7 +79,22 @@ pub struct Cancel {
 pub struct Runs {
     /// Only runs in these states; empty: all.
     pub states: Vec<RunState>,
+    /// Whether those that have been pruned.
+    pub pruned: bool,
     /// The most runs to show.
+    pub limit: Option<u64>,
+    /// The form of the rows.
+    pub format: RowFormat,
+    /// The results database.
+    pub database: Database,
+}
+
+/// `fleetpush sessions`
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    /// Only those of this run.
+    pub run: Option<String>,
+    /// The most sessions to show.
     pub limit: Option<u64>,
     /// The form of the rows.
     pub format: RowFormat,
@@ -118,7 +134,7 @@ impl Resume {
         Ok(Self {
             run,
             push: Push::resolve(push, quiet, sources)?,
-            database: Database::resolve(db, simulated, sources)?.owned(owner, sources)?,
+            database: Database::resolve(db, simulated, sources)?.owned("resume", owner, sources)?,
         })
     }
 }
@@ -149,7 +165,7 @@ impl Retry {
             dry_run,
             yes,
             push: Push::resolve(push, quiet, sources)?,
-            database: Database::resolve(db, simulated, sources)?.owned(owner, sources)?,
+            database: Database::resolve(db, simulated, sources)?.owned("retry", owner, sources)?,
         })
     }
 }
@@ -210,7 +226,8 @@ impl Resolution {
             tolerance: tolerance.unwrap_or(TOLERANCE),
             format: format.unwrap_or(RowFormat::Table),
             push: Push::resolve(push, quiet, sources)?,
-            database: Database::resolve(db, simulated, sources)?.owned(owner, sources)?,
+            database: Database::resolve(db, simulated, sources)?
+                .owned("resolve", owner, sources)?,
         })
     }
 }
@@ -246,7 +263,8 @@ impl Cancel {
         } = args;
         Ok(Self {
             run,
-            database: Database::resolve(db, simulate.simulate, sources)?.owned(owner, sources)?,
+            database: Database::resolve(db, simulate.simulate, sources)?
+                .owned("cancel", owner, sources)?,
         })
     }
 }
@@ -259,12 +277,35 @@ impl Runs {
     ) -> Result<Self, Error> {
         let RunsArgs {
             state,
+            pruned,
             limit,
             format,
             simulate,
         } = args;
         Ok(Self {
             states: state,
+            pruned,
+            limit,
+            format: format.unwrap_or(RowFormat::Table),
+            database: Database::resolve(db, simulate.simulate, sources)?,
+        })
+    }
+}
+
+impl Sessions {
+    pub(super) fn resolve(
+        args: SessionsArgs,
+        db: Option<PathBuf>,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Error> {
+        let SessionsArgs {
+            run,
+            limit,
+            format,
+            simulate,
+        } = args;
+        Ok(Self {
+            run,
             limit,
             format: format.unwrap_or(RowFormat::Table),
             database: Database::resolve(db, simulate.simulate, sources)?,

@@ -9,6 +9,13 @@ const ANOTHER_OWNER: &str = "another_owner";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner(pub(super) String);
 
+impl Owner {
+    /// The number of its process, on its own machine.
+    pub fn pid(&self) -> Option<u32> {
+        self.0.strip_prefix("pid ")?.split(' ').next()?.parse().ok()
+    }
+}
+
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -8,6 +8,7 @@ use std::{
     io::{self, Read, Seek},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::{Owner, StoreError};
@@ -33,6 +34,10 @@ pub(super) struct Lock {
     /// How many bytes say who the owner is.
     about: u64,
 }
+
+/// How often a lock is tried that somebody may have for a moment.
+const LOOKS: usize = 5;
+const A_MOMENT: Duration = Duration::from_millis(10);
 
 /// The line that stands in the lock file during a seal.
 const SEALING: &[u8] = b"sealing\n";
@@ -101,7 +106,7 @@ impl Lock {
         let file = options
             .open(&path)
             .map_err(|error| failed("open the lock file", error))?;
-        match file.try_lock() {
+        match patiently(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(owned(database, Some(file))),
             Err(TryLockError::Error(error)) => return Err(failed("lock", error)),
@@ -132,17 +137,68 @@ impl Lock {
     }
 }
 
-/// That the database has another owner, by what it says of itself.
-fn owned(database: &Path, about: Option<File>) -> StoreError {
+/// Whether somebody owns a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    /// Somebody does.
+    Owned {
+        /// What the owner says of itself.
+        owner: Owner,
+    },
+    /// Nobody does.
+    Nobody,
+    /// It cannot be found out, for example for lack of permission.
+    Unknown,
+}
+
+/// Whether somebody owns the database at `path` at this moment. Nothing is written, and no owner is kept from starting.
+pub fn presence(path: &Path) -> Presence {
+    let Ok(path) = path.canonicalize() else {
+        return Presence::Nobody;
+    };
+    let file = match File::open(lock_path(&path)) {
+        Ok(file) => file,
+        // The file stays when its owner ends.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Presence::Nobody,
+        Err(_) => return Presence::Unknown,
+    };
+    match file.try_lock_shared() {
+        // Given back at once, when the file is closed.
+        Ok(()) => Presence::Nobody,
+        Err(TryLockError::WouldBlock) => Presence::Owned {
+            owner: said_by_owner(Some(file)),
+        },
+        Err(TryLockError::Error(_)) => Presence::Unknown,
+    }
+}
+
+/// Takes a lock that somebody may have for the moment in which they look whether there is an owner.
+fn patiently(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOOKS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(A_MOMENT),
+            taken => return taken,
+        }
+    }
+    file.try_lock()
+}
+
+/// What the owner of a database says of itself.
+fn said_by_owner(about: Option<File>) -> Owner {
     let mut text = String::new();
     if let Some(file) = about {
         // The owner may be writing it just now; its name is a courtesy.
         let _ = file.take(200).read_to_string(&mut text);
     }
     let owner = text.lines().next().filter(|line| !line.is_empty());
+    Owner(owner.unwrap_or("not known").to_owned())
+}
+
+/// That the database has another owner, by what it says of itself.
+fn owned(database: &Path, about: Option<File>) -> StoreError {
     StoreError::Owned {
         path: database.to_owned(),
-        owner: Owner(owner.unwrap_or("not known").to_owned()),
+        owner: said_by_owner(about),
     }
 }
 
@@ -169,6 +225,28 @@ mod tests {
         assert!(error.contains("a.db"), "{error}");
         drop(first);
         Lock::take(&database).unwrap();
+    }
+
+    #[test]
+    fn who_looks_for_an_owner_is_none_and_keeps_nobody_from_being_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("a.db");
+        assert_eq!(presence(&database), Presence::Nobody);
+        std::fs::write(&database, "").unwrap();
+        assert_eq!(presence(&database), Presence::Nobody, "no lock file");
+        let owner = Lock::take(&database).unwrap();
+        let Presence::Owned { owner: said } = presence(&database) else {
+            panic!("it has an owner");
+        };
+        assert_eq!(said.pid(), Some(std::process::id()));
+        drop(owner);
+        assert_eq!(presence(&database), Presence::Nobody);
+        // Somebody looks at the moment at which an owner starts.
+        let looking = File::open(lock_path(&database)).unwrap();
+        looking.try_lock_shared().unwrap();
+        let starting = std::thread::spawn(move || Lock::take(&database).map(|_| ()));
+        drop(looking);
+        starting.join().unwrap().unwrap();
     }
 
     #[test]

@@ -23,6 +23,7 @@ use super::{
     owner::{self, BEGIN},
     place,
     schema::MIGRATOR,
+    session::Present,
     temporary,
 };
 use crate::{budget::Budget, model::Consent};
@@ -45,6 +46,7 @@ pub struct Store {
     /// The log's file, once a push has begun.
     pub(super) log: Option<FileId>,
     pub(super) lock: Lock,
+    pub(super) session: Present,
     /// What the memory of a push is taken from.
     pub(super) budget: Budget,
 }
@@ -137,6 +139,7 @@ impl Store {
             lost_log,
             log: None,
             lock,
+            session: Present::default(),
             budget: Budget::default(),
         };
         store.seal().await?;

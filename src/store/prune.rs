@@ -97,10 +97,10 @@ impl Store {
     }
 
     /// Deletes a run that has ended, and all that belongs to it.
-    pub async fn prune(&mut self, run: RunId) -> Result<(), StoreError> {
+    pub async fn prune(&mut self, run: RunId, now: Timestamp) -> Result<(), StoreError> {
         keep_last_acceptances(&mut self.connection, run).await?;
         self.without_foreign_keys().await?;
-        forget(&mut self.connection, run).await?;
+        forget(&mut self.connection, run, now).await?;
         self.finish_pruning().await
     }
 
@@ -217,16 +217,27 @@ async fn device_after(
 }
 
 /// Takes the run out of sight.
-async fn forget(connection: &mut SqliteConnection, run: RunId) -> Result<(), StoreError> {
+async fn forget(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with(BEGIN).await?;
     let moved = sqlx::query(
-        "INSERT INTO pruned_run (id, name, base_url, identity, state, unsuccessful, finished_at, first_task, end_task, last_request) \
+        "INSERT INTO pruned_run (id, name, base_url, identity, state, unsuccessful, finished_at, first_task, end_task, last_request, \
+         manifest, created_at, started_at, accepted, failed, in_doubt, skipped, pruned_at) \
          SELECT id, name, base_url, identity, state, \
          (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = run.id AND state IN (2, 3)), \
-         finished_at, first_task, end_task, (SELECT coalesce(max(id), 0) FROM request) \
-         FROM run WHERE id = ? AND state IN ('cancelled', 'complete')",
+         finished_at, first_task, end_task, (SELECT coalesce(max(id), 0) FROM request), \
+         manifest, created_at, started_at, \
+         (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = run.id AND state = 1), \
+         (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = run.id AND state = 2), \
+         (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = run.id AND state = 3), \
+         (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = run.id AND state = 4), ?2 \
+         FROM run WHERE id = ?1 AND state IN ('cancelled', 'complete')",
     )
     .bind(run.0)
+    .bind(now.0)
     .execute(&mut *transaction)
     .await?
     .rows_affected();

@@ -84,6 +84,7 @@ impl Store {
         self.seal_alone(true).await?;
         self.seal().await?;
         self.log = FileId::at(&log_path(&self.path)).ok().flatten();
+        self.begin_to_push(run, now).await?;
         self.set_running(run.id, now).await
     }
 

@@ -4,15 +4,19 @@
 mod canary;
 mod device;
 mod ordered;
+mod pruned;
 mod results;
 mod runs;
+mod sessions;
 mod sql;
 
 pub use device::{LastThrottle, PastAcceptance, Send};
 pub(crate) use ordered::MOST_KEYS;
 pub use ordered::{Direction, OrderedPages};
+pub use pruned::PrunedRow;
 pub use results::{ResultPages, ResultRow};
 pub use runs::{FindError, RunRow};
+pub use sessions::SessionRow;
 pub use sql::{Answer, Cell, SqlError, UnknownName};
 
 use std::time::Duration;

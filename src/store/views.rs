@@ -70,6 +70,16 @@ async fn the_columns_are_the_documented_ones() {
             "requests",
             "run, name, request_id, product_key, devices, sent_at, finished_at, http_status, code, message, error, latency_ms",
         ),
+        (
+            "sessions",
+            "session, run, name, command, arguments, note, user, host, pid, version, began_at, ended_at, stop, reason, exit_code, sent, \
+             accepted, failed, in_doubt, requests, sends, staging_ms, canary_ms, sending_ms, paused_ms",
+        ),
+        (
+            "pruned_runs",
+            "run, name, manifest, identity, base_url, state, created_at, started_at, finished_at, tasks, accepted, failed, in_doubt, \
+             skipped, pruned_at",
+        ),
     ] {
         assert_eq!(
             columns(&mut reader.connection, view).await,

@@ -9,7 +9,7 @@ use std::{fmt::Write as _, io::Write as _, time::Duration};
 use serde_json::json;
 
 use super::{
-    number::{pace_words, rate},
+    number::{grouped, pace_words, rate},
     printer::{OutputError, Printer},
     report::RunReport,
     text::{clean, clean_json},
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     engine::{RolloutPhase, Stop},
     model::{RunState, SummaryFormat, Tolerance},
+    store::SessionTotals,
 };
 
 /// The end of a push.
@@ -45,6 +46,57 @@ pub struct Session {
     pub phase: RolloutPhase,
     /// The requests a second that the platform has been found to take, when it has refused more.
     pub found: Option<f64>,
+    /// What it sent, when that is known.
+    pub sent: Option<Sent>,
+}
+
+/// What one invocation sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// What it came to.
+    pub totals: SessionTotals,
+    /// How it relates to what was sent before.
+    pub part: Part,
+}
+
+/// How what was sent relates to what was sent before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// There was nothing before.
+    All,
+    /// An earlier push was continued.
+    Rest,
+    /// What had ended was sent again.
+    Again,
+}
+
+impl Sent {
+    /// `6,018 sent again: 5,880 accepted, 130 failed, 8 in doubt`; nothing when the run's own counts say the same.
+    fn words(&self) -> Option<String> {
+        let again = match self.part {
+            Part::All => return None,
+            Part::Rest => "",
+            Part::Again => " again",
+        };
+        let SessionTotals {
+            sent,
+            accepted,
+            failed,
+            in_doubt,
+            ..
+        } = self.totals;
+        let mut words = format!(
+            "{} sent{again}: {} accepted",
+            grouped(sent),
+            grouped(accepted)
+        );
+        for (count, what) in [(failed, "failed"), (in_doubt, "in doubt")] {
+            if count > 0 {
+                let _ = write!(words, ", {} {what}", grouped(count));
+            }
+        }
+        Some(words)
+    }
 }
 
 impl Summary {
@@ -71,7 +123,7 @@ impl Summary {
                 RunState::Aborted => "nothing is sent, because the run is aborted",
                 _ => "nothing to send",
             };
-            return format!("{why}\n\n{}{tolerance}", self.run.text(None));
+            return format!("{why}\n\n{}{tolerance}", self.run.text(&[]));
         };
         let (devices, requests) = session.rates();
         let mut pace = pace_words(session.took, devices, Some(requests));
@@ -81,7 +133,10 @@ impl Summary {
         if let Some(found) = session.found {
             let _ = write!(pace, "; the platform takes about {}", rate(found));
         }
-        let mut text = self.run.text(Some(&pace)) + &tolerance;
+        let sent = session.sent.and_then(|sent| sent.words());
+        let mut more = vec![("pace", pace)];
+        more.extend(sent.map(|sent| ("this push", sent)));
+        let mut text = self.run.text(&more) + &tolerance;
         if let Some((what, reason)) = stop_words(&session.stop) {
             text = format!(
                 "{what}{}{}\n\n{text}",
@@ -98,7 +153,8 @@ impl Summary {
     /// is tolerated), `limits` (an array of `limit`, `tasks`, `of` and `kept`) and `unlimited` (an array of `class` and `tasks`).
     ///
     /// `session` is null when there was nothing to do, else an object of `stop` (`complete`, `signal`, `deadline`, `outage`, `canary`,
-    /// `aborted`, `refused`), `reason` (text or null), `phase` (`canary`, `ramp`, `rest`), `seconds`, `ended`, `requests`,
+    /// `aborted`, `refused`), `reason` (text or null), `phase` (`canary`, `ramp`, `rest`), `seconds`, `ended`, `sent`, `accepted`,
+    /// `failed`, `in_doubt` (what it sent, and what came of that), `requests`,
     /// `devices_per_second`, `requests_per_second`, and `found_requests_per_second` (what the platform takes, null when it has refused
     /// none).
     fn json(&self) -> serde_json::Value {
@@ -112,18 +168,9 @@ impl Summary {
             .as_ref()
             .map_or(serde_json::Value::Null, |session| {
                 let (devices, requests) = session.rates();
-                let (stop, reason) = match &session.stop {
-                    Stop::Complete => ("complete", None),
-                    Stop::Signal => ("signal", None),
-                    Stop::Deadline { reason } => ("deadline", Some(reason)),
-                    Stop::Outage { reason } => ("outage", Some(reason)),
-                    Stop::Canary { went } => ("canary", Some(went)),
-                    Stop::Aborted { reason } => ("aborted", Some(reason)),
-                    Stop::Refused { reason } => ("refused", Some(reason)),
-                };
                 json!({
-                    "stop": stop,
-                    "reason": reason,
+                    "stop": session.stop.name(),
+                    "reason": session.stop.reason(),
                     "phase": match session.phase {
                         RolloutPhase::Canary { .. } => "canary",
                         RolloutPhase::Ramp { .. } => "ramp",
@@ -131,6 +178,10 @@ impl Summary {
                     },
                     "seconds": session.took.as_secs_f64(),
                     "ended": session.ended,
+                    "sent": session.sent.map(|sent| sent.totals.sent),
+                    "accepted": session.sent.map(|sent| sent.totals.accepted),
+                    "failed": session.sent.map(|sent| sent.totals.failed),
+                    "in_doubt": session.sent.map(|sent| sent.totals.in_doubt),
                     "requests": session.requests,
                     "devices_per_second": devices,
                     "requests_per_second": requests,
@@ -187,6 +238,7 @@ mod tests {
                 ended: 12_345,
                 requests: 125,
                 found: None,
+                sent: None,
             }),
         }
     }
@@ -331,6 +383,6 @@ mod tests {
             (&object["schema"], &object["counts"]["failed"]),
             (&json!(1), &json!(301))
         );
-        insta::assert_snapshot!(object["session"].to_string(), @r#"{"stop":"outage","reason":"HTTP 503","phase":"rest","seconds":50.0,"ended":12345,"requests":125,"devices_per_second":246.9,"requests_per_second":2.5,"found_requests_per_second":null}"#);
+        insta::assert_snapshot!(object["session"].to_string(), @r#"{"stop":"outage","reason":"HTTP 503","phase":"rest","seconds":50.0,"ended":12345,"sent":null,"accepted":null,"failed":null,"in_doubt":null,"requests":125,"devices_per_second":246.9,"requests_per_second":2.5,"found_requests_per_second":null}"#);
     }
 }

@@ -30,6 +30,7 @@ mod scheduler_day;
 mod secrets;
 mod select;
 mod service;
+mod sessions;
 mod signals;
 mod splitting;
 mod sql;

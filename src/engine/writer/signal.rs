@@ -84,6 +84,7 @@ impl Writer<'_, '_> {
         match change {
             Change::Paused { reason, probe_at } => {
                 self.set_gate(Gate::ProbesOnly);
+                self.journal.pauses(reason.clone(), now);
                 self.pending_events.push(Event::Paused(Pause {
                     reason,
                     probe_at,
@@ -92,6 +93,7 @@ impl Writer<'_, '_> {
             }
             Change::Resumed { after } => {
                 self.set_gate(Gate::Open);
+                self.journal.goes_on(now);
                 self.pending_events.push(Event::Resumed { after });
             }
             Change::Refused { reason } => self.begin_stop(Stop::Refused { reason }),

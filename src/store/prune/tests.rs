@@ -46,7 +46,7 @@ async fn names(store: &mut Store, rule: PruneRule) -> Vec<String> {
 async fn rows_of_the_first(store: &mut Store) -> Vec<(String, i64)> {
     let tables: Vec<(String, String)> = sqlx::query_as(
         "SELECT m.name, c.name FROM sqlite_schema AS m JOIN pragma_table_info(m.name) AS c \
-         WHERE m.type = 'table' AND m.name <> 'device_past' AND (c.name IN ('run_id', 'task_id') OR (m.name = 'task' AND c.name = 'id')) \
+         WHERE m.type = 'table' AND m.name NOT IN ('device_past', 'session') AND (c.name IN ('run_id', 'task_id') OR (m.name = 'task' AND c.name = 'id')) \
          GROUP BY m.name",
     )
     .fetch_all(&mut store.connection)
@@ -124,7 +124,7 @@ async fn nothing_of_a_pruned_run_is_left_and_others_are_whole() {
     for (table, rows) in rows_of_the_first(&mut store).await {
         assert!(rows > 0, "{table} has nothing to be deleted");
     }
-    store.prune(first.id).await.unwrap();
+    store.prune(first.id, Timestamp(9_000_000)).await.unwrap();
     for (table, rows) in rows_of_the_first(&mut store).await {
         assert_eq!(rows, 0, "{table}");
     }
@@ -143,8 +143,8 @@ async fn nothing_of_a_pruned_run_is_left_and_others_are_whole() {
 async fn a_run_that_goes_on_or_is_not_there_is_not_pruned() {
     let (_folder, mut store) = store().await;
     let run = staged(&mut store, "first", &THREE, NOW).await;
-    store.prune(run.id).await.unwrap();
-    store.prune(RunId(7)).await.unwrap();
+    store.prune(run.id, Timestamp(9_000_000)).await.unwrap();
+    store.prune(RunId(7), Timestamp(9_000_000)).await.unwrap();
     assert_eq!(shown(&mut store, "SELECT count(*) FROM results").await, 3);
     assert_eq!(push(&mut store, &run, 1, NOW, accepted).await.len(), 3);
 }
@@ -159,7 +159,9 @@ async fn what_an_interruption_leaves_is_out_of_sight_and_goes_at_the_next_openin
         .await
         .unwrap();
     store.without_foreign_keys().await.unwrap();
-    forget(&mut store.connection, first.id).await.unwrap();
+    forget(&mut store.connection, first.id, Timestamp(9_000_000))
+        .await
+        .unwrap();
     delete_tasks(&mut store.connection, 1, 2).await.unwrap();
     assert_eq!(shown(&mut store, IN_THE_VIEWS).await, 0);
     assert!(store.run_by_id(first.id).await.unwrap().is_none());
@@ -183,7 +185,7 @@ async fn numbers_are_never_given_again() {
     let first = complete(&mut store, "first", NOW).await;
     let request = "SELECT max(id) FROM request";
     let last_request = shown(&mut store, request).await;
-    store.prune(first.id).await.unwrap();
+    store.prune(first.id, Timestamp(9_000_000)).await.unwrap();
     let second = staged(&mut store, "second", &THREE, NOW).await;
     assert!(second.id > first.id);
     assert!(second.first_task >= first.end_task);
@@ -202,7 +204,7 @@ async fn a_push_stays_ended_when_its_run_is_gone() {
         other => accepted(other),
     })
     .await;
-    store.prune(run.id).await.unwrap();
+    store.prune(run.id, Timestamp(9_000_000)).await.unwrap();
     assert_eq!(
         store.pruned_by_identity(&run.about.identity).await.unwrap(),
         Some(PrunedRun {
@@ -235,10 +237,10 @@ async fn the_view_of_devices_keeps_what_was_accepted_last() {
     let (mut store, before) = rows(store).await;
     let latest: Vec<_> = before.iter().map(|row| (row.0.as_str(), row.2)).collect();
     assert_eq!(latest, [("DK1", 2), ("DK2", 1), ("DK3", 1)]);
-    store.prune(first.id).await.unwrap();
+    store.prune(first.id, Timestamp(9_000_000)).await.unwrap();
     let (mut store, after) = rows(store).await;
     assert_eq!(before, after);
-    store.prune(second.id).await.unwrap();
+    store.prune(second.id, Timestamp(9_000_000)).await.unwrap();
     let (_, after) = rows(store).await;
     assert_eq!(before, after);
 }
@@ -263,7 +265,7 @@ async fn space_goes_back_to_the_file_system_also_from_a_database_of_an_earlier_v
         complete(&mut store, "second", NOW).await;
         store.give_back().await.unwrap();
         let before = std::fs::metadata(&path).unwrap().len();
-        store.prune(run.id).await.unwrap();
+        store.prune(run.id, Timestamp(9_000_000)).await.unwrap();
         store.give_back().await.unwrap();
         let after = store.size().unwrap();
         // What is left is the memory of the devices.

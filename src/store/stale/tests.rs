@@ -54,7 +54,7 @@ async fn what_a_younger_run_has_delivered_makes_pending_tasks_stale() {
     // Of two runs side by side only the older one is stale, also when it has delivered last.
     assert_eq!(store.stale(&new).await.unwrap(), None);
     // What a younger run has delivered stays delivered when it is pruned.
-    store.prune(new.id).await.unwrap();
+    store.prune(new.id, Timestamp(9_000_000)).await.unwrap();
     assert_eq!(store.stale(&old).await.unwrap(), Some(stale));
     // What has ended is no longer to be sent.
     push(&mut store, &old, 1, NOW, accepted).await;
@@ -121,7 +121,7 @@ async fn what_an_older_run_has_delivered_makes_nothing_stale() {
     let new = staged(&mut store, "new", &[("DK2", "fuwu")], NOW).await;
     push(&mut store, &new, 1, NOW, accepted).await;
     push(&mut store, &old, 1, NOW, accepted).await;
-    store.prune(old.id).await.unwrap();
+    store.prune(old.id, Timestamp(9_000_000)).await.unwrap();
     let stale = store.stale(&middle).await.unwrap().unwrap();
     assert_eq!((stale.devices, stale.example.as_str()), (1, "DK2"));
 }

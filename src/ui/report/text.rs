@@ -16,8 +16,8 @@ use crate::{
 const NARROW: usize = 80;
 
 impl RunReport {
-    /// The whole report as a block of lines. `pace` is a line about duration and rates, which only the caller knows.
-    pub fn text(&self, pace: Option<&str>) -> String {
+    /// The whole report as a block of lines. `more` are lines that only the caller knows: about duration and rates, for example.
+    pub fn text(&self, more: &[(&str, String)]) -> String {
         let mut out = String::new();
         let mut row = |label: &str, text: &str| {
             let _ = writeln!(out, "{}", format!("  {label:<9} {text}").trim_end());
@@ -36,8 +36,8 @@ impl RunReport {
         if let Some(canary) = self.canary {
             row("canary", &canary_words(canary));
         }
-        if let Some(pace) = pace {
-            row("pace", pace);
+        for (label, words) in more {
+            row(label, &clean(words));
         }
         let head = format!(
             "run {} (number {}): {}\n",
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_complete_run_is_told_whole() {
-        insta::assert_snapshot!(report().text(Some("3 min 05 s")), @r"
+        insta::assert_snapshot!(report().text(&[("pace", "3 min 05 s".into())]), @r"
         run night-1 (number 3): complete
           manifest  night.csv to https://iot-api.acceleronix.io
           database  /data/fleetpush.db
@@ -238,7 +238,7 @@ mod tests {
                 ended,
                 verdict,
             });
-            let text = RunReport { canary, ..report() }.text(None);
+            let text = RunReport { canary, ..report() }.text(&[]);
             text.lines()
                 .find(|line| line.contains("canary"))
                 .unwrap()
@@ -279,7 +279,7 @@ mod tests {
             latest_due: Some(Timestamp(1_795_374_300_000)),
             ..report()
         };
-        insta::assert_snapshot!(report.text(None), @r"
+        insta::assert_snapshot!(report.text(&[]), @r"
         run esc\u{1b}[2J (number 3): running
           manifest  night.csv to https://iot-api.acceleronix.io
           database  /data/fleetpush.db

@@ -1,0 +1,116 @@
+//! Lists sessions.
+
+use crate::{
+    model::RunId,
+    store::{
+        FindError,
+        reader::{ReadError, Reader},
+    },
+};
+
+/// A session as the view `sessions` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct SessionRow {
+    /// Its number.
+    pub session: i64,
+    /// The run that it concerns, if it is one.
+    pub run: Option<i64>,
+    /// The run's name.
+    pub name: Option<String>,
+    /// The command.
+    pub command: String,
+    /// What stood on the command line, as a JSON array.
+    pub arguments: String,
+    /// `--note`
+    pub note: Option<String>,
+    /// Whose process it was.
+    pub user: String,
+    /// The machine.
+    pub host: String,
+    /// The process.
+    pub pid: i64,
+    /// The version of the program.
+    pub version: String,
+    /// When it began.
+    pub began_at: String,
+    /// When it ended; none while it is at work, and when it was killed.
+    pub ended_at: Option<String>,
+    /// Why it ended, in a word.
+    pub stop: Option<String>,
+    /// What was said of that.
+    pub reason: Option<String>,
+    /// The exit code.
+    pub exit_code: Option<i64>,
+    /// Tasks that were sent.
+    pub sent: i64,
+    /// Tasks that became accepted.
+    pub accepted: i64,
+    /// Tasks that failed.
+    pub failed: i64,
+    /// Tasks that ended in doubt.
+    pub in_doubt: i64,
+    /// Requests.
+    pub requests: i64,
+    /// Sends, each repeat counted.
+    pub sends: i64,
+    /// Milliseconds of reading and staging the manifest.
+    pub staging_ms: i64,
+    /// Milliseconds of a canary.
+    pub canary_ms: i64,
+    /// Milliseconds of sending besides.
+    pub sending_ms: i64,
+    /// Milliseconds in which the platform did not answer.
+    pub paused_ms: i64,
+    /// Whether nobody has opened the database since, and it has no end: it is at work, if the database has an owner.
+    pub is_open: bool,
+}
+
+macro_rules! select_session {
+    ($rest:literal) => {
+        concat!(
+            "SELECT v.*, EXISTS (
+                 SELECT 1 FROM session AS s WHERE s.id = v.session AND s.ended_at IS NULL AND s.owner = (SELECT mark FROM owner)
+             ) AS is_open
+             FROM sessions AS v ",
+            $rest
+        )
+    };
+}
+
+impl Reader {
+    /// Every session, the oldest first.
+    pub async fn sessions(&mut self) -> Result<Vec<SessionRow>, ReadError> {
+        sqlx::query_as(select_session!("ORDER BY v.session"))
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(|error| self.failure(error))
+    }
+
+    /// The sessions of a run, the oldest first.
+    pub async fn sessions_of(&mut self, run: RunId) -> Result<Vec<SessionRow>, ReadError> {
+        sqlx::query_as(select_session!("WHERE v.run = ? ORDER BY v.session"))
+            .bind(run.0)
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(|error| self.failure(error))
+    }
+
+    /// The number of the run of this name, else of this number, also when it has been pruned.
+    pub async fn find_run_ever(&mut self, wanted: &str) -> Result<RunId, FindError> {
+        let pruned: Option<i64> = sqlx::query_scalar(
+            "SELECT id FROM pruned_run WHERE name = ?1 OR id = ?2 ORDER BY name = ?1 DESC, id DESC LIMIT 1",
+        )
+        .bind(wanted)
+        .bind(wanted.parse::<i64>().ok())
+        .fetch_optional(&mut self.connection)
+        .await
+        .map_err(|error| self.failure(error))?;
+        match (self.find_run(Some(wanted)).await, pruned) {
+            (Ok(run), _) => Ok(run.id),
+            (Err(FindError::Unknown { .. } | FindError::NoRun(_)), Some(pruned)) => {
+                Ok(RunId(pruned))
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+}

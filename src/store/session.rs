@@ -1,0 +1,250 @@
+//! Sessions: each start of a command that writes leaves a row, which outlives its run.
+//!
+//! A session is introduced when its process opens the database, and stands there with the first thing that it writes. What it came to is
+//! measured once, when it ends; of one that was killed, when the next one begins.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sqlx::{Connection, SqliteConnection};
+
+use super::{Run, Store, StoreError, owner::BEGIN};
+use crate::model::Timestamp;
+
+/// Who starts a command, and with what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSession {
+    /// The command.
+    pub command: &'static str,
+    /// What stood on the command line, with payloads left out.
+    pub arguments: Vec<String>,
+    /// `--note`
+    pub note: Option<String>,
+    /// Whose process it is.
+    pub user: String,
+    /// The machine.
+    pub host: String,
+    /// The process.
+    pub pid: u32,
+    /// The version of the program.
+    pub version: &'static str,
+    /// When it began.
+    pub began_at: Timestamp,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionEnd {
+    /// Why, in a word.
+    pub stop: &'static str,
+    /// What was said of it, for a person.
+    pub reason: Option<String>,
+    /// The exit code of the process.
+    pub exit_code: u8,
+}
+
+/// What a session came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SessionTotals {
+    /// Tasks that were sent, each once.
+    pub sent: u64,
+    /// Tasks that became accepted.
+    pub accepted: u64,
+    /// Tasks that failed.
+    pub failed: u64,
+    /// Tasks that ended in doubt.
+    pub in_doubt: u64,
+    /// Requests.
+    pub requests: u64,
+}
+
+/// The session of the process that has the database open.
+#[derive(Debug, Default)]
+pub(super) struct Present {
+    /// Who it is, once introduced.
+    about: Option<NewSession>,
+    /// Its row, once it stands there.
+    row: Option<i64>,
+}
+
+const INSERT: &str = "INSERT INTO session (owner, command, arguments, note, user, host, pid, version, run_id, run_name, began_at) \
+     VALUES ((SELECT mark FROM temp.this_owner), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id";
+
+/// What the run's tally is before anything that the session does.
+const NOTE_TALLY: &str = "UPDATE session SET \
+     accepted_before = (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = session.run_id AND state = 1), \
+     failed_before = (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = session.run_id AND state = 2), \
+     in_doubt_before = (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = session.run_id AND state = 3) \
+     WHERE id = ?";
+
+const BEGIN_TO_PUSH: &str = "UPDATE session SET pushed_at = ?2, first_request = 1 + \
+     max(coalesce((SELECT max(id) FROM request), 0), coalesce((SELECT max(last_request) FROM pruned_run), 0)) WHERE id = ?1";
+
+/// Keeps what sessions have come to, of those that have ended and of those that an earlier owner has left.
+const KEEP_TOTALS: &str = "UPDATE session SET seen_at = n.until, sent = n.sent, sends = n.sends, requests = n.requests, \
+     accepted = n.accepted, failed = n.failed, in_doubt = n.in_doubt, sending_ms = n.sending_ms, paused_ms = n.paused_ms, \
+     canary_ms = n.canary_ms, end_request = CASE WHEN session.first_request IS NOT NULL THEN \
+     1 + max(session.first_request - 1, coalesce((SELECT max(id) FROM request), 0)) END \
+     FROM session_so_far AS n WHERE n.id = session.id \
+     AND (session.ended_at IS NOT NULL OR session.owner <> (SELECT mark FROM temp.this_owner))";
+
+impl Store {
+    /// Says whose process this is. Without it no session is noted.
+    pub fn introduce(&mut self, session: NewSession) {
+        self.session.about = Some(session);
+    }
+
+    /// Notes that the present session begins to write, as one that concerns this run; a later call changes nothing.
+    pub async fn begin_session(&mut self, run: Option<&Run>) -> Result<(), StoreError> {
+        let Some(about) = self.session.about.as_ref() else {
+            return Ok(());
+        };
+        if self.session.row.is_some() {
+            return Ok(());
+        }
+        let mut transaction = self.connection.begin_with(BEGIN).await?;
+        // Before anything of theirs is changed.
+        keep_totals(&mut transaction).await?;
+        let row: i64 = sqlx::query_scalar(INSERT)
+            .bind(about.command)
+            .bind(json!(about.arguments).to_string())
+            .bind(&about.note)
+            .bind(&about.user)
+            .bind(&about.host)
+            .bind(about.pid)
+            .bind(about.version)
+            .bind(run.map(|run| run.id.0))
+            .bind(run.map(|run| &run.about.name))
+            .bind(about.began_at.0)
+            .fetch_one(&mut *transaction)
+            .await?;
+        sqlx::query(NOTE_TALLY)
+            .bind(row)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        self.session.row = Some(row);
+        Ok(())
+    }
+
+    /// Notes how long the present session took to read and stage its manifest.
+    pub async fn note_staging(&mut self, took: Duration) -> Result<(), StoreError> {
+        self.update(
+            "UPDATE session SET staging_ms = ?2 WHERE id = ?1",
+            took.as_millis() as i64,
+        )
+        .await
+    }
+
+    /// Notes that the present session begins to push a run. What it sends and what becomes of that is counted from now on.
+    pub(super) async fn begin_to_push(
+        &mut self,
+        run: &Run,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.begin_session(Some(run)).await?;
+        let Some(row) = self.session.row else {
+            return Ok(());
+        };
+        let mut transaction = self.connection.begin_with(BEGIN).await?;
+        sqlx::query(NOTE_TALLY)
+            .bind(row)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(BEGIN_TO_PUSH)
+            .bind(row)
+            .bind(now.0)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Notes that the push pauses since `now`.
+    pub(crate) async fn begin_pause(
+        &mut self,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if let Some(row) = self.session.row {
+            sqlx::query(
+                "INSERT OR IGNORE INTO pause (session_id, began_at, reason) VALUES (?, ?, ?)",
+            )
+            .bind(row)
+            .bind(now.0)
+            .bind(reason)
+            .execute(&mut self.connection)
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Notes that the push goes on.
+    pub(crate) async fn end_pause(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.update(
+            "UPDATE pause SET ended_at = max(?2, began_at) WHERE session_id = ?1 AND ended_at IS NULL",
+            now.0,
+        )
+        .await
+    }
+
+    /// Notes how the present session ends, and gives what it came to; nothing when it has not begun to write.
+    pub async fn end_session(
+        &mut self,
+        end: &SessionEnd,
+        now: Timestamp,
+    ) -> Result<Option<SessionTotals>, StoreError> {
+        let Some(row) = self.session.row else {
+            return Ok(None);
+        };
+        let mut transaction = self.connection.begin_with(BEGIN).await?;
+        sqlx::query(
+            "UPDATE session SET ended_at = max(?2, began_at), stop = ?3, reason = ?4, exit_code = ?5 WHERE id = ?1",
+        )
+        .bind(row)
+        .bind(now.0)
+        .bind(end.stop)
+        .bind(&end.reason)
+        .bind(end.exit_code)
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query("UPDATE pause SET ended_at = max(?2, began_at) WHERE session_id = ?1 AND ended_at IS NULL")
+            .bind(row)
+            .bind(now.0)
+            .execute(&mut *transaction)
+            .await?;
+        keep_totals(&mut transaction).await?;
+        let (sent, accepted, failed, in_doubt, requests): (i64, i64, i64, i64, i64) =
+            sqlx::query_as(
+                "SELECT sent, accepted, failed, in_doubt, requests FROM session WHERE id = ?",
+            )
+            .bind(row)
+            .fetch_one(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(Some(SessionTotals {
+            sent: sent.unsigned_abs(),
+            accepted: accepted.unsigned_abs(),
+            failed: failed.unsigned_abs(),
+            in_doubt: in_doubt.unsigned_abs(),
+            requests: requests.unsigned_abs(),
+        }))
+    }
+
+    /// Changes something of the present session, if it has begun to write.
+    async fn update(&mut self, statement: &'static str, value: i64) -> Result<(), StoreError> {
+        if let Some(row) = self.session.row {
+            sqlx::query(statement)
+                .bind(row)
+                .bind(value)
+                .execute(&mut self.connection)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+async fn keep_totals(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query(KEEP_TOTALS).execute(connection).await?;
+    Ok(())
+}
