@@ -13,6 +13,8 @@ mod faults;
 mod hostile;
 mod input;
 mod kubernetes;
+mod lost;
+mod manifest;
 mod memory;
 mod messages;
 mod metrics;
