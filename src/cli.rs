@@ -50,7 +50,7 @@ pub use self::{
         CancelArgs, CodesArgs, ResolveArgs, ResultsArgs, ResumeArgs, RetryArgs, RunsArgs,
         SessionsArgs, StatusArgs,
     },
-    question_args::{ExplainArgs, SqlArgs},
+    question_args::{DiffArgs, ExplainArgs, SqlArgs},
     rollout_args::RolloutArgs,
     schedule_args::ScheduleArgs,
     simulate_args::{SimulateArg, SimulatedArg},
@@ -119,6 +119,8 @@ pub enum Command {
     Results(Box<ResultsArgs>),
     /// Tell what happened to one device in all runs, and why
     Explain(Box<ExplainArgs>),
+    /// Show what changed from one run to the next, or what fails every time
+    Diff(Box<DiffArgs>),
     /// Ask the database in SQL; only reads
     Sql(SqlArgs),
     /// Explain the platform's codes and what fleetpush does about them

@@ -7,6 +7,7 @@ mod check;
 mod codes;
 mod config;
 mod confirm;
+mod diff;
 mod explain;
 mod hours;
 mod interrupt;
@@ -120,6 +121,10 @@ pub async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failur
                 explain::explain(*settings, interrupt, printer).await
             })
             .await
+        }
+        Command::Diff(settings) => {
+            let out = settings.out.clone();
+            with_file(out, printer, async || diff::diff(*settings, printer).await).await
         }
         Command::Sql(settings) => {
             let out = settings.out.clone();

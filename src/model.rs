@@ -4,6 +4,7 @@
 
 mod age;
 mod bundle_status;
+mod change;
 mod consent;
 mod device_rate;
 mod history;
@@ -27,6 +28,7 @@ mod words;
 
 pub use age::Age;
 pub use bundle_status::{BundleStatus, Sizes};
+pub use change::Change;
 pub use consent::Consent;
 pub use device_rate::DeviceRate;
 pub use history::History;

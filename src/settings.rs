@@ -36,7 +36,7 @@ pub use self::{
     prune::Prune,
     push::{PaceSettings, Push, Recovery, Target, Timeouts},
     query::{Cancel, Codes, Resolution, Resume, Retry, Runs, Sessions, Status},
-    questions::{Explain, Sql},
+    questions::{Diff, Explain, Sql},
     results::{Results, SortColumn},
     rollout::Rollout,
     show::{Show, Shown, ShownValue},
@@ -90,6 +90,8 @@ pub enum Command {
     Results(Results),
     /// Tell what happened to a device.
     Explain(Box<Explain>),
+    /// Show what has changed between runs.
+    Diff(Box<Diff>),
     /// Ask in SQL.
     Sql(Sql),
     /// Explain codes.
@@ -174,6 +176,7 @@ pub fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
         cli::Command::Explain(args) => {
             Command::Explain(Box::new(Explain::resolve(*args, db, quiet, &sources)?))
         }
+        cli::Command::Diff(args) => Command::Diff(Box::new(Diff::resolve(*args, db, &sources)?)),
         cli::Command::Sql(args) => Command::Sql(Sql::resolve(args, db, &sources)?),
         cli::Command::Codes(args) => Command::Codes(Codes::resolve(args)),
         cli::Command::Simulator(args) => Command::Simulator(args),

@@ -62,9 +62,9 @@ pub use plan::Plan;
 pub use prune::{Prunable, PruneRule, PrunedRun};
 pub(crate) use query::MOST_KEYS;
 pub use query::{
-    Answer, Cell, Direction, DueTimes, FindError, LastThrottle, OrderedPages, PastAcceptance,
-    PrunedRow, RecentThroughput, ResultPages, ResultRow, RunRow, Send, SessionRow, SqlError,
-    UnknownName,
+    Answer, Cell, Changed, Comparison, Direction, DueTimes, FindError, Grouping, LastThrottle,
+    OrderedPages, PastAcceptance, PrunedRow, RecentThroughput, ResultPages, ResultRow, RunRow,
+    Send, SessionRow, SqlError, UnknownName,
 };
 pub use reader::{ReadError, Reader};
 pub use resolve::Adoption;

@@ -39,6 +39,7 @@ fn help_of_every_command() {
         "status",
         "results",
         "explain",
+        "diff",
         "sql",
         "codes",
         "completions",

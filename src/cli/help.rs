@@ -53,6 +53,16 @@ Examples:
   fleetpush explain --label sn=A1B2C3
   fleetpush explain 860123456789012 --live --region europe";
 
+/// What follows the flags of `diff` in `--help`.
+pub(super) const DIFF_EPILOGUE: &str = "\
+To fail is to end failed or in doubt.
+
+Examples:
+  fleetpush diff                                    What changed since the run before
+  fleetpush diff --by label.site --only newly_failing
+  fleetpush diff --last 5                           Who fails every night
+  fleetpush diff --as-manifest --out failing.jsonl";
+
 /// What follows the flags of `sql` in `--help`.
 pub(super) const SQL_EPILOGUE: &str = "\
 The database is opened for reading: a statement that would change it is refused. The views are runs,

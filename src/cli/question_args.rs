@@ -10,7 +10,58 @@ use super::{
     simulate_args::SimulatedArg,
     values,
 };
-use crate::model::{SummaryFormat, TaskStatus};
+use crate::model::{Change, SummaryFormat, TaskStatus};
+
+/// `fleetpush diff`
+#[derive(Debug, Args)]
+#[command(after_help = super::help::MORE, after_long_help = super::help::DIFF_EPILOGUE)]
+pub struct DiffArgs {
+    /// Two runs, the earlier one first; one run is compared with the one before it of the same manifest
+    ///
+    /// [default: the last two runs of the latest run's manifest, by its path]
+    #[arg(value_name = "RUN", num_args = 0..=2, value_parser = values::run_name)]
+    pub run: Vec<String>,
+    /// Show the devices that failed in each of the last N runs of the manifest, 2 to 50
+    #[arg(long, value_name = "N", value_parser = last)]
+    pub last: Option<u32>,
+    /// Count by these: code, class, state, product, payload, or a label, as in label.site [default: code]
+    ///
+    /// Separate them by commas, or repeat the flag. Counted is the device's task in the later run; of devices that recovered, have not ended or
+    /// are gone, the one in the earlier run.
+    #[arg(long, value_name = "BY", value_delimiter = ',', help_heading = OUTPUT, value_parser = values::not_empty)]
+    pub by: Vec<String>,
+    /// List the devices, one a row, instead of counting them
+    #[arg(long, help_heading = OUTPUT)]
+    pub list: bool,
+    /// Only these changes; separate by commas or repeat
+    ///
+    /// newly_failing, still_failing, recovered (failed before, accepted now), not_ended (failed before, and has not ended or is skipped now),
+    /// new and gone (only one of the runs has the device).
+    #[arg(long, value_name = "CHANGE", value_delimiter = ',', hide_possible_values = true, help_heading = FILTERS, value_parser = one_of(Change::ALL, Change::name))]
+    pub only: Vec<Change>,
+    /// Only tasks in these states; separate by commas or repeat
+    #[arg(long, value_name = "STATE", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&TaskStatus::ALL, TaskStatus::name))]
+    pub state: Vec<TaskStatus>,
+    /// Which of them.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// The most devices to list [default: all]
+    #[arg(long, value_name = "N", help_heading = FILTERS, value_parser = values::number::<u64>)]
+    pub limit: Option<u64>,
+    /// The form of the rows, and the file for them.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Write the devices' tasks of the later run as a manifest that `run` pushes again: what fails in it, or with --only all of what is chosen
+    #[arg(long, help_heading = OUTPUT, conflicts_with_all = ["list", "by"])]
+    pub as_manifest: bool,
+    /// In the simulator's database.
+    #[command(flatten)]
+    pub simulate: SimulatedArg,
+}
+
+fn last(text: &str) -> Result<u32, String> {
+    values::whole(text, 2, 50)
+}
 
 /// `fleetpush explain`
 #[derive(Debug, Args)]

@@ -45,7 +45,15 @@ pub(super) async fn results(settings: Settings, printer: &Printer) -> Result<Exi
     let asked = filter.clone();
     let out = destination.output(printer)?;
     let listed = if settings.as_manifest {
-        as_manifest(&mut reader, &run, filter, &settings, out).await?
+        as_manifest(
+            &mut reader,
+            &run,
+            filter,
+            settings.format,
+            settings.limit,
+            out,
+        )
+        .await?
     } else {
         listing
             .write(&mut reader, &run, filter, &settings, out)
@@ -78,12 +86,13 @@ pub(super) async fn results(settings: Settings, printer: &Printer) -> Result<Exi
 
 /// What was written.
 #[derive(Default)]
-struct Listed {
-    rows: u64,
+pub(super) struct Listed {
+    /// Rows.
+    pub(super) rows: u64,
     /// Tasks that a manifest cannot have.
     without_payload: u64,
     /// Nobody reads on.
-    was_cut_off: bool,
+    pub(super) was_cut_off: bool,
 }
 
 /// Rows, a page at a time.
@@ -191,15 +200,17 @@ fn key(value: &Value<'_>) -> serde_json::Value {
     }
 }
 
-async fn as_manifest(
+/// Writes the tasks that pass the filter as a manifest, in the order of theirs.
+pub(super) async fn as_manifest(
     reader: &mut Reader,
     run: &RunRow,
     filter: TaskFilter,
-    settings: &Settings,
+    format: RowFormat,
+    limit: Option<u64>,
     out: Output,
 ) -> Result<Listed, Failure> {
     let mut listed = Listed::default();
-    let writer = match settings.format {
+    let writer = match format {
         RowFormat::Csv => ManifestWriter::csv(reader.label_names(run).await?, out),
         RowFormat::Jsonl | RowFormat::Table | RowFormat::Json => Ok(ManifestWriter::jsonl(out)),
     };
@@ -213,7 +224,7 @@ async fn as_manifest(
         }
         Err(error) => return Err(error.into()),
     };
-    let pages = reader.results(run, filter, settings.limit).await?;
+    let pages = reader.results(run, filter, limit).await?;
     let mut pages = pages.in_manifest_order().await?;
     loop {
         let page = pages.next_page().await?;
@@ -241,7 +252,7 @@ async fn as_manifest(
 }
 
 /// Whether somebody still reads.
-fn went_out(written: Result<(), OutputError>) -> Result<bool, Failure> {
+pub(super) fn went_out(written: Result<(), OutputError>) -> Result<bool, Failure> {
     match written {
         Ok(()) => Ok(true),
         Err(OutputError::Closed) => Ok(false),

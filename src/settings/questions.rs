@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::{Database, Error, Push, query::asking, results::row_format, source::Sources};
 use crate::{
-    cli::{ExplainArgs, FilterArgs, OutputArgs, PaceArgs, SqlArgs},
-    model::{RowFormat, SummaryFormat, TaskStatus},
+    cli::{DiffArgs, ExplainArgs, FilterArgs, OutputArgs, PaceArgs, SqlArgs},
+    model::{Change, RowFormat, SummaryFormat, TaskStatus},
 };
 
 /// `fleetpush explain`
@@ -52,6 +52,71 @@ impl Explain {
             live,
             format: format.unwrap_or(SummaryFormat::Text),
             database: Database::resolve(db, simulated, sources)?,
+        })
+    }
+}
+
+/// `fleetpush diff`
+#[derive(Debug, Clone)]
+pub struct Diff {
+    /// None, one or two runs, the earlier one first.
+    pub runs: Vec<String>,
+    /// How many of the last runs have to agree, where that is asked.
+    pub last: Option<u32>,
+    /// What to count by; empty: by code.
+    pub by: Vec<String>,
+    /// Whether to list the devices.
+    pub list: bool,
+    /// Only these changes; empty: all.
+    pub only: Vec<Change>,
+    /// Only tasks in these states; empty: all.
+    pub states: Vec<TaskStatus>,
+    /// Which of them.
+    pub filter: FilterArgs,
+    /// The most devices to list.
+    pub limit: Option<u64>,
+    /// Whether to write a manifest.
+    pub as_manifest: bool,
+    /// The form of the rows.
+    pub format: RowFormat,
+    /// The file to write to.
+    pub out: Option<PathBuf>,
+    /// The results database.
+    pub database: Database,
+}
+
+impl Diff {
+    pub(super) fn resolve(
+        args: DiffArgs,
+        db: Option<PathBuf>,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Error> {
+        let DiffArgs {
+            run,
+            last,
+            by,
+            list,
+            only,
+            state,
+            filter,
+            limit,
+            output: OutputArgs { format, out },
+            as_manifest,
+            simulate,
+        } = args;
+        Ok(Self {
+            runs: run,
+            last,
+            by,
+            list,
+            only,
+            states: state,
+            filter,
+            limit,
+            as_manifest,
+            format: row_format(format, as_manifest)?,
+            out,
+            database: Database::resolve(db, simulate.simulate, sources)?,
         })
     }
 }

@@ -3,6 +3,7 @@
 
 mod canary;
 mod device;
+mod diff;
 mod ordered;
 mod pruned;
 mod results;
@@ -11,6 +12,7 @@ mod sessions;
 mod sql;
 
 pub use device::{LastThrottle, PastAcceptance, Send};
+pub use diff::{Changed, Comparison, Grouping};
 pub(crate) use ordered::MOST_KEYS;
 pub use ordered::{Direction, OrderedPages};
 pub use pruned::PrunedRow;

@@ -7,6 +7,7 @@ mod configuration;
 mod crash;
 mod database;
 mod devices;
+mod diff;
 mod disk;
 mod explain;
 mod faults;

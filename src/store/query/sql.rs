@@ -196,7 +196,7 @@ impl Reader {
     }
 }
 
-fn cells(row: &SqliteRow) -> Result<Vec<Cell>, sqlx::Error> {
+pub(super) fn cells(row: &SqliteRow) -> Result<Vec<Cell>, sqlx::Error> {
     (0..row.len())
         .map(|index| cell(row.try_get_raw(index)?))
         .collect()
