@@ -11,6 +11,7 @@
 
 mod completing;
 mod config_args;
+mod control_args;
 mod filter_args;
 mod generate;
 mod help;
@@ -39,6 +40,7 @@ use clap::{
 pub use self::{
     completing::{Candidate, Candidates, complete, on_the_line},
     config_args::{ConfigArgs, ConfigCommand, ConfigShowArgs, GivenSettings},
+    control_args::ControlArgs,
     filter_args::FilterArgs,
     generate::{CompletionsArgs, ManArgs, completions, manual, manuals},
     manifest_args::{CheckArgs, ManifestArgs, RunArgs},
@@ -47,8 +49,8 @@ pub use self::{
     prune_args::PruneArgs,
     push_args::{PaceArgs, PushArgs, RecoveryArgs, TargetArgs},
     query_args::{
-        CancelArgs, CodesArgs, ResolveArgs, ResultsArgs, ResumeArgs, RetryArgs, RunsArgs,
-        SessionsArgs, StatusArgs,
+        CodesArgs, ResolveArgs, ResultsArgs, ResumeArgs, RetryArgs, RunsArgs, SessionsArgs,
+        StatusArgs,
     },
     question_args::{DiffArgs, ExplainArgs, SqlArgs},
     rollout_args::RolloutArgs,
@@ -99,8 +101,17 @@ pub enum Command {
     /// later, or send again with `retry --state in_doubt`. Commands that were blocked by a task in doubt stay failed when it becomes
     /// accepted, and `retry --class blocked` sends them. Tasks that wait to be sent again are left to `resume`.
     Resolve(Box<ResolveArgs>),
-    /// End a run: its pending tasks become skipped
-    Cancel(CancelArgs),
+    /// Stop a push until you resume it; works from another terminal
+    ///
+    /// The process that pushes the run stops within a second, waits for requests in flight, and ends with exit code 3. Until `resume`,
+    /// `run` sends nothing of it and says who paused it. A run that nobody pushes just now is paused as well. The request outlives both
+    /// processes: when the push is killed before it obeys, its next start obeys first.
+    Pause(ControlArgs),
+    /// End a run: its pending tasks become skipped; works from another terminal
+    ///
+    /// A process that pushes the run stops within a second, waits for requests in flight, and ends with exit code 1. You cannot take it
+    /// back: `run --again` pushes the manifest anew, `retry` sends failed tasks again.
+    Cancel(ControlArgs),
     /// Validate a manifest and show the plan; sends nothing
     Check(Box<CheckArgs>),
     /// Delete old runs that have ended, and give their space back

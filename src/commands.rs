@@ -1,5 +1,6 @@
 //! One file for each command: it opens what the command needs, does or asks it, and tells how it went.
 
+mod ask;
 mod bad_rows;
 mod cancel;
 mod candidates;
@@ -7,6 +8,7 @@ mod check;
 mod codes;
 mod config;
 mod confirm;
+mod control;
 mod diff;
 mod explain;
 mod hours;
@@ -14,6 +16,7 @@ mod interrupt;
 mod limits;
 mod listeners;
 mod manual;
+mod pause;
 mod prune;
 mod push;
 mod reading;
@@ -32,6 +35,7 @@ mod sql;
 mod stage;
 mod stale;
 mod status;
+mod take_over;
 mod target;
 
 use std::{
@@ -50,7 +54,7 @@ use crate::{
     gateway::{BaseUrlError, GatewayError},
     manifest::ManifestError,
     settings::{Command, Database, SIMULATED},
-    store::{FindError, ReadError, SqlError, Store, StoreError},
+    store::{FindError, Owner, ReadError, SqlError, Store, StoreError},
     ui::{
         monitor::{MetricsError, Monitor},
         out_file::OutFileError,
@@ -65,7 +69,7 @@ pub async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failur
         Command::Run(settings) => {
             let metrics = settings.push.metrics_file.clone();
             monitored(metrics, printer, async |interrupt, printer| {
-                run::run(*settings, interrupt, printer).await
+                Box::pin(run::run(*settings, interrupt, printer)).await
             })
             .await
         }
@@ -104,6 +108,7 @@ pub async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failur
             .await
         }
         // These have nothing to bring in order: a signal ends them as it ends any process.
+        Command::Pause(settings) => pause::pause(settings, printer).await,
         Command::Cancel(settings) => cancel::cancel(settings, printer).await,
         Command::Prune(settings) => prune::prune(settings, printer).await,
         Command::Runs(settings) => runs::runs(settings, printer).await,
@@ -218,7 +223,25 @@ async fn open_existing(database: &Database, printer: &Printer) -> Result<Store, 
     }
 }
 
-/// Opens the database as its owner, with what has been agreed to.
+/// The same, but says who owns the database when somebody does.
+async fn open_existing_or_owner(
+    database: &Database,
+    printer: &Printer,
+) -> Result<Result<Store, Owner>, Failure> {
+    match std::fs::metadata(&database.path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(ReadError::Missing(database.path.clone()).into());
+        }
+        _ => {}
+    }
+    match open(database, printer).await {
+        Ok(store) => Ok(Ok(store)),
+        Err(StoreError::Owned { owner, .. }) => Ok(Err(owner)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens the database as its owner, with what has been agreed to, and obeys what was asked of its runs while it had none.
 async fn open(database: &Database, printer: &Printer) -> Result<Store, StoreError> {
     let mut store = Store::open_with(&database.path, database.consent).await?;
     if let Some(introduction) = &database.introduction {
@@ -230,6 +253,7 @@ async fn open(database: &Database, printer: &Printer) -> Result<Store, StoreErro
             store.path().display()
         ));
     }
+    Box::pin(control::settle(&mut store, printer)).await?;
     Ok(store)
 }
 

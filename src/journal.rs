@@ -17,6 +17,7 @@ mod canary;
 pub(crate) mod cancelled;
 mod chunk;
 mod chunk_limit;
+pub(crate) mod control;
 mod counts;
 pub(crate) mod excuse;
 mod first_sends;

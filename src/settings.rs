@@ -4,6 +4,7 @@
 //! top, and those over the default. Arguments are destructured without `..`, so that the compiler finds a flag that is not used.
 
 mod arguments;
+mod control;
 mod credential_names;
 mod credentials;
 mod database;
@@ -27,6 +28,7 @@ mod tests;
 pub(crate) use self::nearest::did_you_mean;
 pub use self::{
     arguments::kept_arguments,
+    control::Control,
     credentials::{Credentials, CredentialsError},
     database::{Database, Introduction, SIMULATED},
     environment::Environment,
@@ -35,7 +37,7 @@ pub use self::{
     manifest::{Check, DefaultData, ManifestDefaults, ManifestInput, OtherVersions, Run},
     prune::Prune,
     push::{PaceSettings, Push, Recovery, Target, Timeouts},
-    query::{Cancel, Codes, Resolution, Resume, Retry, Runs, Sessions, Status},
+    query::{Codes, Resolution, Resume, Retry, Runs, Sessions, Status},
     questions::{Diff, Explain, Sql},
     results::{Results, SortColumn},
     rollout::Rollout,
@@ -74,8 +76,10 @@ pub enum Command {
     Retry(Box<Retry>),
     /// Ask what became of tasks in doubt.
     Resolve(Box<Resolution>),
+    /// Stop a run until somebody resumes it.
+    Pause(Control),
     /// End a run.
-    Cancel(Cancel),
+    Cancel(Control),
     /// Validate a manifest.
     Check(Check),
     /// Delete old runs.
@@ -166,7 +170,10 @@ pub fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
         cli::Command::Resolve(args) => {
             Command::Resolve(Box::new(Resolution::resolve(*args, db, quiet, &sources)?))
         }
-        cli::Command::Cancel(args) => Command::Cancel(Cancel::resolve(args, db, &sources)?),
+        cli::Command::Pause(args) => Command::Pause(Control::resolve("pause", args, db, &sources)?),
+        cli::Command::Cancel(args) => {
+            Command::Cancel(Control::resolve("cancel", args, db, &sources)?)
+        }
         cli::Command::Check(args) => Command::Check(Check::resolve(*args, &sources)?),
         cli::Command::Prune(args) => Command::Prune(Prune::resolve(args, db, &sources)?),
         cli::Command::Runs(args) => Command::Runs(Runs::resolve(args, db, &sources)?),

@@ -10,6 +10,7 @@ mod cancel;
 mod changes;
 #[cfg(test)]
 pub(crate) mod conformance;
+mod control;
 mod error;
 mod file_id;
 mod identity;
@@ -54,6 +55,7 @@ use schema::MIGRATOR;
 
 pub(crate) use canary::NewCanary;
 pub(crate) use changes::Changes;
+pub use control::{ControlFile, ControlFiles, ControlledRun, TakenBack};
 pub use error::{Missing, Owner, StoreError};
 pub use lock::{Presence, presence};
 pub use open::Store;

@@ -98,20 +98,6 @@ fn tolerance(text: &str) -> Result<Duration, String> {
     values::duration(text, Duration::ZERO, Duration::from_hours(24))
 }
 
-/// `fleetpush cancel`
-#[derive(Debug, Args)]
-pub struct CancelArgs {
-    /// The run's name
-    #[arg(value_parser = values::run_name)]
-    pub run: String,
-    /// In the simulator's database.
-    #[command(flatten)]
-    pub simulate: SimulatedArg,
-    /// What the results database is allowed.
-    #[command(flatten)]
-    pub owner: OwnerArgs,
-}
-
 /// `fleetpush runs`
 #[derive(Debug, Args)]
 pub struct RunsArgs {

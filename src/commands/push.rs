@@ -6,7 +6,12 @@ use anyhow::{Context as _, anyhow};
 use rand::{SeedableRng, rngs::SmallRng};
 
 use super::{
-    interrupt::Interrupt, limits, listeners::listen, repeat::repeat, session, status, target,
+    control::{Watch, settle},
+    interrupt::Interrupt,
+    limits,
+    listeners::listen,
+    repeat::repeat,
+    session, status, target,
 };
 use crate::{
     clock::Clock,
@@ -61,6 +66,7 @@ pub(super) async fn push(
         .as_ref()
         .map(|deadline| clock.now().until(deadline.at));
     let options = options(settings, time_left);
+    let watch = Watch::begin(&store, &run, printer)?;
     let mut journal = Journal::open(&mut store, run, settings.recovery.after_failure).await?;
     let before = journal.counts();
     let (events, listeners) = listen(&about, before, settings.progress, clock, printer)
@@ -73,6 +79,7 @@ pub(super) async fn push(
         events,
         stop: interrupt.stop(),
         leave: interrupt.leave(),
+        control: watch.control(),
         deadline,
     };
     let started = clock.now();
@@ -101,13 +108,19 @@ pub(super) async fn push(
     let tolerance = policy::tolerance(&settings.recovery.tolerate, &ended);
     let exit = match &stop {
         Stop::Complete => complete(&tolerance),
-        Stop::Signal | Stop::Deadline { .. } | Stop::Outage { .. } | Stop::Canary { .. } => {
-            Exit::Stopped
-        }
+        Stop::Signal
+        | Stop::Paused { .. }
+        | Stop::Deadline { .. }
+        | Stop::Outage { .. }
+        | Stop::Canary { .. } => Exit::Stopped,
+        Stop::Cancelled { .. } => Exit::Failures,
         Stop::Aborted { .. } => Exit::Aborted,
         Stop::Refused { .. } => Exit::Refused,
     };
     let totals = session::end(&mut store, &stop, exit).await;
+    drop(watch);
+    // What has been obeyed is deleted now that it is recorded, and what came too late for the push is obeyed.
+    Box::pin(settle(&mut store, printer)).await?;
     store.close().await?;
     if let Some(simulator) = connection.simulator {
         simulator.stop().await;
@@ -204,7 +217,7 @@ pub(super) async fn exit_of(store: &mut Store, run: Run, settings: &Push) -> Res
         }
         RunState::Cancelled => Exit::Failures,
         RunState::Aborted => Exit::Aborted,
-        RunState::Running | RunState::Stopped => Exit::Stopped,
+        RunState::Running | RunState::Stopped | RunState::Paused => Exit::Stopped,
     })
 }
 

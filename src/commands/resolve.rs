@@ -122,7 +122,9 @@ pub(super) async fn resolve(
             ));
             Exit::Stopped
         }
-        Stop::Signal | Stop::Deadline { .. } => Exit::Stopped,
+        Stop::Signal | Stop::Deadline { .. } | Stop::Paused { .. } | Stop::Cancelled { .. } => {
+            Exit::Stopped
+        }
         Stop::Complete | Stop::Aborted { .. } | Stop::Canary { .. } => {
             exit_of(&mut store, run, &push).await?
         }

@@ -5,9 +5,10 @@ use anyhow::anyhow;
 use super::{
     hours::{closed, hours},
     interrupt::Interrupt,
-    open_existing,
     push::{nothing_to_do, push},
-    stale, target,
+    stale,
+    take_over::take_over,
+    target,
 };
 use crate::{
     exit::{Exit, Failure},
@@ -23,14 +24,23 @@ pub(super) async fn resume(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
-    let mut store = open_existing(&settings.database, printer).await?;
+    let store = take_over(
+        settings.run.as_deref(),
+        &settings.database,
+        interrupt,
+        printer,
+    )
+    .await?;
+    let Some(mut store) = store else {
+        return Ok(Exit::Stopped);
+    };
     let run = match &settings.run {
         Some(name) => named(&mut store, name).await?,
         None => only_unfinished(&mut store).await?,
     };
     target::must_be_of(&run, &settings.push)?;
     let goes_on = match run.state {
-        RunState::Running | RunState::Stopped => true,
+        RunState::Running | RunState::Stopped | RunState::Paused => true,
         RunState::Aborted => settings.push.recovery.override_abort,
         RunState::Complete | RunState::Cancelled => false,
     };

@@ -26,6 +26,7 @@ use crate::{
     ui::{
         number::{counted, grouped},
         printer::Printer,
+        text::clean,
     },
 };
 
@@ -79,11 +80,8 @@ pub(super) async fn retry(
         ));
         return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
     }
-    if run.state == RunState::Aborted && !settings.push.recovery.override_abort {
-        printer.say(&format!(
-            "run '{}' is aborted; see why, then retry with --override-abort",
-            run.about.name
-        ));
+    if let Some(why) = held_back(&run, settings.push.recovery.override_abort) {
+        printer.say(&why);
         return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
     }
     let deadline = match hours(&settings.push.schedule)? {
@@ -147,6 +145,19 @@ async fn begin(store: &mut Store, run: &Run, push: &Push) -> Result<(), Failure>
     let mut journal = Journal::open(store, run.clone(), after_failure).await?;
     engine::recover(&mut journal, push.recovery.in_doubt, clock::wall_now()).await?;
     Ok(())
+}
+
+/// Why nothing of the run is sent before somebody has said so, if that is so.
+fn held_back(run: &Run, override_abort: bool) -> Option<String> {
+    let name = &run.about.name;
+    if let Some(paused) = &run.paused {
+        return Some(format!(
+            "run '{name}' is paused {}; continue it with fleetpush resume, then retry",
+            clean(&paused.words())
+        ));
+    }
+    (run.state == RunState::Aborted && !override_abort)
+        .then(|| format!("run '{name}' is aborted; see why, then retry with --override-abort"))
 }
 
 /// What is to be said of tasks that are left out, or sent although they are stale.

@@ -96,7 +96,7 @@ async fn end_as(store: &mut Store, end: SessionEnd) -> Option<SessionTotals> {
 }
 
 /// The name of the user whose process this is, with who became it by `sudo`.
-fn user() -> String {
+pub(super) fn user() -> String {
     let id = rustix::process::getuid().as_raw();
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let name = name_of(id, &users)

@@ -75,6 +75,8 @@ async fn report_of(
         target: run.base_url,
         database: absolute(reader.path()),
         state: run.state,
+        paused: run.paused,
+        cancelled_by: run.cancelled_by,
         created_at: run.created_at,
         started_at: run.started_at,
         finished_at: run.finished_at,

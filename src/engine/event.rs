@@ -177,6 +177,16 @@ pub enum Stop {
     Complete,
     /// A signal asked for it.
     Signal,
+    /// Somebody has paused the run.
+    Paused {
+        /// Who and when, for a person.
+        reason: String,
+    },
+    /// Somebody has cancelled the run.
+    Cancelled {
+        /// Who and when, for a person.
+        reason: String,
+    },
     /// The time came from which on nothing is to be sent.
     Deadline {
         /// What came to its end, for a person.
@@ -210,6 +220,8 @@ impl Stop {
         match self {
             Self::Complete => "complete",
             Self::Signal => "signal",
+            Self::Paused { .. } => "paused",
+            Self::Cancelled { .. } => "cancelled",
             Self::Deadline { .. } => "deadline",
             Self::Outage { .. } => "outage",
             Self::Canary { .. } => "canary",
@@ -222,7 +234,9 @@ impl Stop {
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Complete | Self::Signal => None,
-            Self::Deadline { reason }
+            Self::Paused { reason }
+            | Self::Cancelled { reason }
+            | Self::Deadline { reason }
             | Self::Outage { reason }
             | Self::Canary { went: reason }
             | Self::Aborted { reason }

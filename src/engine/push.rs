@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     gateway::Gateway,
     journal::Journal,
-    model::{AbortIf, CanaryVerdict, Deadline, RunState},
+    model::{AbortIf, CanaryVerdict, Control, ControlAction, Deadline, RunState, Timestamp},
     policy::{self, Rules},
     store::StoreError,
     throttle::Ceilings,
@@ -57,6 +57,8 @@ pub struct Context<G> {
     pub stop: watch::Receiver<bool>,
     /// Becomes true when what is under way is not to be waited for any longer.
     pub leave: watch::Receiver<bool>,
+    /// What somebody asks of the run from outside.
+    pub control: watch::Receiver<Option<Control>>,
     /// The time from which on nothing is sent, if there is one; the push stops then.
     pub deadline: Option<Deadline>,
 }
@@ -71,6 +73,7 @@ pub async fn push<G: Gateway>(
 ) -> Result<Pushed, StoreError> {
     let clock = context.clock;
     let in_doubt = options.rules.in_doubt;
+    let control = context.control.clone();
     let now = clock.now();
     journal.begin(now).await?;
     // Times on the disk are those of an earlier process's wall clock, which may have been ahead of this one.
@@ -119,37 +122,58 @@ pub async fn push<G: Gateway>(
     }
     // What is still under way when the drain times out is in doubt, as after a crash.
     recover(journal, in_doubt, clock.now()).await?;
-    let state = match &stop {
-        Stop::Complete => RunState::Complete,
-        Stop::Aborted { .. } => RunState::Aborted,
-        Stop::Signal
-        | Stop::Deadline { .. }
-        | Stop::Outage { .. }
-        | Stop::Refused { .. }
-        | Stop::Canary { .. } => RunState::Stopped,
-    };
-    // The last task may have ended while a stop was under way.
-    let state = if journal.counts().pending == 0 {
-        RunState::Complete
-    } else {
-        state
-    };
-    journal.end(state, clock.now()).await?;
+    // Also what was asked while it stopped for another reason.
+    let control = control.borrow().clone();
+    let ended = end(journal, stop.clone(), control, clock.now()).await?;
     // Only now: a crash before this stops for the look once more.
-    if matches!(stop, Stop::Canary { .. }) {
+    if matches!(stop, Stop::Canary { .. }) && !matches!(ended, Stop::Cancelled { .. }) {
         journal
             .end_canary(CanaryVerdict::Passed, clock.now())
             .await?;
     }
-    let stop = if state == RunState::Complete {
-        Stop::Complete
-    } else {
-        stop
-    };
+    let stop = ended;
     Ok(Pushed {
         stop,
         requests,
         phase,
         found,
     })
+}
+
+/// Notes how the push ended; gives why, as it is to be told.
+async fn end(
+    journal: &mut Journal<'_>,
+    stop: Stop,
+    control: Option<Control>,
+    now: Timestamp,
+) -> Result<Stop, StoreError> {
+    // The last task may have ended while a stop was under way.
+    if journal.counts().pending == 0 {
+        journal.end(RunState::Complete, now).await?;
+        return Ok(Stop::Complete);
+    }
+    match (control, &stop) {
+        (Some(control), _) if control.action == ControlAction::Cancel => {
+            journal.end_cancelled(&control, now).await?;
+            let reason = control.words();
+            return Ok(Stop::Cancelled { reason });
+        }
+        // Whoever aborted it has more to say.
+        (None, _) | (_, Stop::Aborted { .. }) => {}
+        (Some(control), _) => {
+            journal.pause(&control).await?;
+            let reason = control.words();
+            return Ok(match stop {
+                Stop::Refused { .. } => stop,
+                _ => Stop::Paused { reason },
+            });
+        }
+    }
+    let state = match &stop {
+        Stop::Complete => RunState::Complete,
+        Stop::Aborted { .. } => RunState::Aborted,
+        _ => RunState::Stopped,
+    };
+    journal.end(state, now).await?;
+    Ok(stop)
 }

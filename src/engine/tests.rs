@@ -10,5 +10,5 @@ mod refusals;
 mod rollout;
 mod stops;
 
-use bench::Bench;
+use bench::{Bench, by_anna};
 use platform::{Script, accepted, code, elements, lost, reply};

@@ -28,7 +28,7 @@ use crate::{
         Claim, ClaimLimits, Exchange, Finding, Journal, Record, RequestEnd, Strays,
         excuse::Excused, outage::OutageTracker, suspect::Others,
     },
-    model::{Deadline, PayloadId, RequestId, Timestamp},
+    model::{Control, Deadline, PayloadId, RequestId, Timestamp},
     store::{Missing, StoreError, Tally},
 };
 
@@ -64,6 +64,7 @@ struct Writer<'j, 's> {
     pending_events: Vec<Event>,
     stop: watch::Receiver<bool>,
     leave: watch::Receiver<bool>,
+    control: watch::Receiver<Option<Control>>,
     deadline: Option<Deadline>,
     pace: Pace,
     gate: watch::Sender<Gate>,
@@ -134,6 +135,7 @@ impl<'j, 's> Writer<'j, 's> {
             pending_events: first_step.into_iter().collect(),
             stop: context.stop,
             leave: context.leave,
+            control: context.control,
             deadline: context.deadline,
             pace,
             gate,
@@ -182,6 +184,7 @@ impl<'j, 's> Writer<'j, 's> {
         let mut since = None;
         let mut reports = Vec::new();
         let (mut stop, mut leave) = (self.stop.clone(), self.leave.clone());
+        let mut control = self.control.clone();
         self.emit_progress();
         loop {
             // Before anything is claimed: the signal may have come while the run was staged.
@@ -220,6 +223,7 @@ impl<'j, 's> Writer<'j, 's> {
                         self.emit_progress();
                     }
                     Ok(_) = stop.wait_for(|stop| *stop), if self.stopping.is_none() => {}
+                    Ok(()) = control.changed() => {}
                     Ok(_) = leave.wait_for(|leave| *leave) => {}
                 }
             }

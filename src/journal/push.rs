@@ -8,7 +8,7 @@ use super::{
     state::PushState,
 };
 use crate::{
-    model::{AfterFailure, Canary, CanaryVerdict, Counts, RequestId, RunState, Timestamp},
+    model::{AfterFailure, Canary, CanaryVerdict, Control, Counts, RequestId, RunState, Timestamp},
     store::{Missing, NewCanary, PushTransaction, Run, Store, StoreError, Tally},
 };
 
@@ -131,10 +131,25 @@ impl<'s> Journal<'s> {
         self.store.end_push(self.state.run(), state, now).await
     }
 
+    /// Notes that the push ends because somebody pauses the run.
+    pub(crate) async fn pause(&mut self, control: &Control) -> Result<(), StoreError> {
+        self.store.pause_push(self.state.run(), control).await
+    }
+
+    /// Notes that the push ends because somebody cancels the run, and ends its tasks as [`cancel`](Self::cancel) does.
+    pub(crate) async fn end_cancelled(
+        &mut self,
+        control: &Control,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.store.leave_push().await?;
+        self.cancel(control, now).await
+    }
+
     /// Ends every pending task as skipped, but those of which any send is in doubt: they end in doubt, since nobody knows whether they
     /// were acted on, and skipped would say that they were not. Gives how many ended. Claims without an end must have been recorded before.
-    pub async fn cancel(&mut self, now: Timestamp) -> Result<u64, StoreError> {
-        self.store.cancel(self.state.run(), now).await
+    pub async fn cancel(&mut self, control: &Control, now: Timestamp) -> Result<u64, StoreError> {
+        self.store.cancel(self.state.run(), control, now).await
     }
 
     /// How long a statement waits for another process that holds a write transaction.

@@ -38,6 +38,7 @@ fn waiting(row: &ResultRow, run: RunState, now: Timestamp) -> String {
     let stands = match run {
         RunState::Running => "",
         RunState::Stopped => "; the run is stopped",
+        RunState::Paused => "; the run is paused",
         RunState::Aborted => "; the run is aborted",
         RunState::Cancelled | RunState::Complete => "; the run has ended",
     };

@@ -73,6 +73,8 @@ pub enum RunState {
     Running,
     /// Stopped before the end by a signal, an outage or a refusal; the next start continues it.
     Stopped,
+    /// Stopped by `pause`: only `resume` continues it.
+    Paused,
     /// Stopped by a threshold.
     Aborted,
     /// Ended by `cancel`.
@@ -83,9 +85,10 @@ pub enum RunState {
 
 impl RunState {
     /// Every state.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Running,
         Self::Stopped,
+        Self::Paused,
         Self::Aborted,
         Self::Cancelled,
         Self::Complete,
@@ -96,6 +99,7 @@ impl RunState {
         match self {
             Self::Running => "running",
             Self::Stopped => "stopped",
+            Self::Paused => "paused",
             Self::Aborted => "aborted",
             Self::Cancelled => "cancelled",
             Self::Complete => "complete",
@@ -109,7 +113,10 @@ impl RunState {
 
     /// Whether there is something left to push.
     pub fn is_unfinished(self) -> bool {
-        matches!(self, Self::Running | Self::Stopped | Self::Aborted)
+        matches!(
+            self,
+            Self::Running | Self::Stopped | Self::Paused | Self::Aborted
+        )
     }
 }
 

@@ -5,9 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use super::{Database, Error, Push, source::Sources};
 use crate::{
     cli::{
-        CancelArgs, CodesArgs, FilterArgs, PaceArgs, PushArgs, RecoveryArgs, ResolveArgs,
-        ResumeArgs, RetryArgs, RolloutArgs, RunsArgs, ScheduleArgs, SessionsArgs, StatusArgs,
-        TargetArgs,
+        CodesArgs, FilterArgs, PaceArgs, PushArgs, RecoveryArgs, ResolveArgs, ResumeArgs,
+        RetryArgs, RolloutArgs, RunsArgs, ScheduleArgs, SessionsArgs, StatusArgs, TargetArgs,
     },
     model::{Class, RowFormat, RunState, TaskState},
 };
@@ -64,15 +63,6 @@ pub struct Resolution {
 /// The platform wants a login's clock within ten minutes, but machines that push keep time to the second as a rule; what is left is for
 /// the way of a command through the platform. A wider window finds no more of them and makes more of them ambiguous.
 const TOLERANCE: Duration = Duration::from_mins(1);
-
-/// `fleetpush cancel`
-#[derive(Debug, Clone)]
-pub struct Cancel {
-    /// The run's name.
-    pub run: String,
-    /// The results database.
-    pub database: Database,
-}
 
 /// `fleetpush runs`
 #[derive(Debug, Clone)]
@@ -247,25 +237,6 @@ pub(super) fn asking(target: TargetArgs, pace: PaceArgs, max_outage: Option<Dura
         format: None,
         progress: None,
         metrics_file: None,
-    }
-}
-
-impl Cancel {
-    pub(super) fn resolve(
-        args: CancelArgs,
-        db: Option<PathBuf>,
-        sources: &Sources<'_>,
-    ) -> Result<Self, Error> {
-        let CancelArgs {
-            run,
-            simulate,
-            owner,
-        } = args;
-        Ok(Self {
-            run,
-            database: Database::resolve(db, simulate.simulate, sources)?
-                .owned("cancel", owner, sources)?,
-        })
     }
 }
 

@@ -3,12 +3,17 @@
 use sqlx::Connection;
 
 use super::{Run, Store, StoreError, accepted_range::in_no_accepted_range, owner::BEGIN};
-use crate::model::{RunState, Timestamp};
+use crate::model::{Control, RunState, Timestamp};
 
 impl Store {
     /// Ends every pending task as skipped, but those of which any send is in doubt: they end in doubt, since nobody knows whether they
     /// were acted on, and skipped would say that they were not. Gives how many ended. Claims without an end must have been recorded before.
-    pub(crate) async fn cancel(&mut self, run: &Run, now: Timestamp) -> Result<u64, StoreError> {
+    pub(crate) async fn cancel(
+        &mut self,
+        run: &Run,
+        control: &Control,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
         let mut transaction = self.connection.begin_with(BEGIN).await?;
         // The last send stands with the outcome, and no longer among the earlier ones.
         let in_doubt = sqlx::query(
@@ -71,10 +76,15 @@ impl Store {
         .bind(run.end_task.0)
         .execute(&mut *transaction)
         .await?;
-        sqlx::query("UPDATE run SET state = ?, finished_at = ?, next_task = end_task WHERE id = ?")
+        sqlx::query(
+            "UPDATE run SET state = ?2, finished_at = ?3, next_task = end_task, paused_at = NULL, paused_by = NULL, cancelled_by = ?4, \
+             last_control = ?5 WHERE id = ?1",
+        )
+            .bind(run.id.0)
             .bind(RunState::Cancelled.name())
             .bind(now.0)
-            .bind(run.id.0)
+            .bind(&control.by)
+            .bind(&control.id)
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;

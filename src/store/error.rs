@@ -2,6 +2,8 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use crate::model::ControlAction;
+
 /// The constraint that fails when the mark in the database is another owner's.
 const ANOTHER_OWNER: &str = "another_owner";
 
@@ -52,6 +54,20 @@ pub enum StoreError {
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A request to the owner cannot be left beside the database.
+    #[error(
+        "cannot write {path}, which asks the push to {action}; give the command as the user who owns the push (sudo -u USER), or as one \
+         who may write into the folder",
+        path = path.display(), action = action.name()
+    )]
+    Control {
+        /// The file.
+        path: PathBuf,
+        /// What it would have asked.
+        action: ControlAction,
         /// Why not.
         source: io::Error,
     },

@@ -16,7 +16,8 @@ use super::{
     writes::Writes,
 };
 use crate::model::{
-    BundleId, BundleStatus, Class, RequestId, RunId, RunState, TaskId, TaskState, Timestamp,
+    BundleId, BundleStatus, Class, Control, RequestId, RunId, RunState, TaskId, TaskState,
+    Timestamp,
 };
 
 static EXCUSE: Bulk = Bulk::insert(
@@ -88,6 +89,21 @@ impl Store {
         self.set_running(run.id, now).await
     }
 
+    /// Lets SQLite move the log into the file again.
+    pub(crate) async fn leave_push(&mut self) -> Result<(), StoreError> {
+        self.seal_alone(false).await
+    }
+
+    /// Notes that the push of a run ended because somebody pauses it.
+    pub(crate) async fn pause_push(
+        &mut self,
+        run: &Run,
+        control: &Control,
+    ) -> Result<(), StoreError> {
+        self.leave_push().await?;
+        self.pause(run.id, control).await
+    }
+
     /// Notes how the push of a run ended.
     pub(crate) async fn end_push(
         &mut self,
@@ -95,7 +111,7 @@ impl Store {
         state: RunState,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.seal_alone(false).await?;
+        self.leave_push().await?;
         self.set_state(run.id, state, now).await
     }
 

@@ -358,7 +358,7 @@ async fn reopen(
         ),
         // Whoever retries a refused payload expects the platform to have changed its mind.
         "DELETE FROM refusal WHERE run_id = ?1",
-        "UPDATE run SET state = 'running', finished_at = NULL, chunk_limit = NULL, limit_hints = 0 WHERE id = ?1",
+        "UPDATE run SET state = 'running', finished_at = NULL, cancelled_by = NULL, chunk_limit = NULL, limit_hints = 0 WHERE id = ?1",
     ] {
         sqlx::query(statement)
             .bind(run.id.0)

@@ -3,7 +3,7 @@
 use sqlx::{Row, sqlite::SqliteRow};
 
 use super::{Store, StoreError};
-use crate::model::{RunId, RunState, Sizes, TaskId, Timestamp};
+use crate::model::{Control, Paused, RunId, RunState, Sizes, TaskId, Timestamp};
 
 /// What a run is made of before it has tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +33,14 @@ pub struct Run {
     pub about: NewRun,
     /// Its state.
     pub state: RunState,
+    /// When it was staged.
+    pub created_at: Timestamp,
     /// When it became complete or was cancelled.
     pub finished_at: Option<Timestamp>,
+    /// Who paused it, in state paused.
+    pub paused: Option<Paused>,
+    /// The id of the last control file that was obeyed.
+    pub last_control: Option<String>,
     /// How many tasks it has.
     pub tasks: u64,
     /// Its tasks are the ids from this one …
@@ -50,7 +56,7 @@ pub struct Run {
 }
 
 const SELECT: &str = "SELECT id, name, manifest, manifest_path, manifest_sha256, defaults, base_url, identity, state, finished_at, tasks, \
-     first_task, end_task, ordered, chunk_limit, account, passed_size, limit_hints FROM run";
+     first_task, end_task, ordered, chunk_limit, account, passed_size, limit_hints, created_at, paused_at, paused_by, last_control FROM run";
 
 impl Store {
     /// The run of this name.
@@ -111,10 +117,25 @@ impl Store {
         Ok(candidate)
     }
 
-    /// Notes that a run is being pushed.
+    /// Notes that a run is paused.
+    pub(crate) async fn pause(&mut self, run: RunId, control: &Control) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE run SET state = 'stopped', paused_at = ?2, paused_by = ?3, last_control = ?4 WHERE id = ?1 AND finished_at IS NULL",
+        )
+        .bind(run.0)
+        .bind(control.at.0)
+        .bind(&control.by)
+        .bind(&control.id)
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Notes that a run is being pushed, which ends a pause.
     pub async fn set_running(&mut self, run: RunId, now: Timestamp) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE run SET state = 'running', started_at = coalesce(started_at, ?2), pushed_at = ?2, finished_at = NULL WHERE id = ?1",
+            "UPDATE run SET state = 'running', started_at = coalesce(started_at, ?2), pushed_at = ?2, finished_at = NULL, \
+             paused_at = NULL, paused_by = NULL, cancelled_by = NULL WHERE id = ?1",
         )
         .bind(run.0)
         .bind(now.0)
@@ -153,6 +174,18 @@ impl Store {
 
 fn read(row: &SqliteRow) -> Result<Run, StoreError> {
     let state: String = row.try_get("state")?;
+    let paused = row
+        .try_get::<Option<i64>, _>("paused_at")?
+        .map(|at| {
+            Ok::<_, sqlx::Error>(Paused {
+                by: row
+                    .try_get::<Option<String>, _>("paused_by")?
+                    .unwrap_or_default(),
+                at: Timestamp(at),
+            })
+        })
+        .transpose()?
+        .filter(|_| state == RunState::Stopped.name());
     Ok(Run {
         id: RunId(row.try_get("id")?),
         about: NewRun {
@@ -164,8 +197,14 @@ fn read(row: &SqliteRow) -> Result<Run, StoreError> {
             base_url: row.try_get("base_url")?,
             identity: row.try_get("identity")?,
         },
-        state: RunState::from_name(&state)
-            .ok_or_else(|| StoreError::Damaged(format!("a run has the state '{state}'")))?,
+        state: match &paused {
+            Some(_) => RunState::Paused,
+            None => RunState::from_name(&state)
+                .ok_or_else(|| StoreError::Damaged(format!("a run has the state '{state}'")))?,
+        },
+        created_at: Timestamp(row.try_get("created_at")?),
+        paused,
+        last_control: row.try_get("last_control")?,
         finished_at: row.try_get::<Option<i64>, _>("finished_at")?.map(Timestamp),
         tasks: row.try_get::<i64, _>("tasks")?.unsigned_abs(),
         first_task: TaskId(row.try_get("first_task")?),

@@ -51,7 +51,7 @@ async fn the_columns_are_the_documented_ones() {
         (
             "runs",
             "run, name, manifest, identity, base_url, state, created_at, started_at, finished_at, tasks, accepted, failed, in_doubt, \
-             pending, snoozing, in_flight, skipped",
+             pending, snoozing, in_flight, skipped, paused_by, paused_at, cancelled_by, tags",
         ),
         (
             "results",

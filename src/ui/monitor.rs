@@ -26,10 +26,10 @@ use self::{
     service::{Notice, Notices, Service},
     status::{RunStatus, Status},
 };
-use super::report::RunReport;
+use super::{report::RunReport, text::clean};
 use crate::{
     engine::Event,
-    model::{Counts, Timestamp},
+    model::{Counts, RunState, Timestamp},
 };
 
 /// How often the metrics file is written in a push.
@@ -40,6 +40,8 @@ const WRITE_EVERY: Duration = Duration::from_secs(15);
 pub struct Monitor {
     metrics: Option<Arc<Mutex<Metrics>>>,
     service: Option<Arc<Service>>,
+    /// Who paused or cancelled the run.
+    stopped_by: Arc<Mutex<Option<String>>>,
 }
 
 /// The run that is pushed, as it is told of.
@@ -80,6 +82,7 @@ impl Monitor {
         Ok(Self {
             metrics,
             service: Service::of_process().map(Arc::new),
+            stopped_by: Arc::default(),
         })
     }
 
@@ -113,6 +116,9 @@ impl Monitor {
 
     /// Notes where the run stands after a push, or when there was nothing to push.
     pub fn set_status(&self, report: &RunReport) {
+        let is_stopped = matches!(report.state, RunState::Paused | RunState::Cancelled);
+        let words = is_stopped.then(|| clean(&report.standing()).into_owned());
+        *lock(&self.stopped_by) = words;
         self.change(|status| {
             status.run = Some(RunStatus {
                 name: report.name.clone(),
@@ -133,10 +139,12 @@ impl Monitor {
             // A service that ends well without having been ready counts as failed (systemd.service, Type=notify).
             notices.push(Notice::Ready);
         }
-        notices.extend([
-            Notice::Status(format!("ended with exit code {exit}")),
-            Notice::Stopping,
-        ]);
+        let stopped_by = lock(&self.stopped_by).clone();
+        let words = match stopped_by {
+            Some(words) => format!("{words}; ended with exit code {exit}"),
+            None => format!("ended with exit code {exit}"),
+        };
+        notices.extend([Notice::Status(words), Notice::Stopping]);
         self.tell(notices).await;
     }
 
@@ -178,7 +186,7 @@ impl Metrics {
     }
 }
 
-fn lock(metrics: &Mutex<Metrics>) -> MutexGuard<'_, Metrics> {
+fn lock<T>(metrics: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic elsewhere leaves numbers that are right one by one, which is all that they are for.
     metrics.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -37,7 +37,7 @@ pub fn suggestions(report: &RunReport) -> Vec<Suggestion> {
     };
     match report.state {
         RunState::Running => suggest("resume", "", "continue, if no push of it is under way"),
-        RunState::Stopped => suggest("resume", "", "continue"),
+        RunState::Stopped | RunState::Paused => suggest("resume", "", "continue"),
         // The payload is the likely culprit: whoever has not looked is not offered to send more of it first.
         RunState::Aborted | RunState::Complete | RunState::Cancelled => {}
     }

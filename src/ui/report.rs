@@ -7,7 +7,7 @@ mod text;
 use std::{collections::BTreeMap, path::PathBuf};
 
 use super::repeat::Repeat;
-use crate::model::{CanaryStanding, Class, Counts, RunId, RunState, TaskState, Timestamp};
+use crate::model::{CanaryStanding, Class, Counts, Paused, RunId, RunState, TaskState, Timestamp};
 
 /// Everything that is told of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,10 @@ pub struct RunReport {
     pub database: PathBuf,
     /// The run's state.
     pub state: RunState,
+    /// Who paused it, in state paused.
+    pub paused: Option<Paused>,
+    /// Who cancelled it, in state cancelled.
+    pub cancelled_by: Option<String>,
     /// When it was staged.
     pub created_at: Timestamp,
     /// When it was first pushed.
@@ -64,6 +68,29 @@ pub struct EndingLine {
 }
 
 impl RunReport {
+    /// The state, and who brought it about: `paused by anna at 2026-11-23 05:00:01 UTC`. Names are as they came.
+    pub(super) fn standing(&self) -> String {
+        let state = self.state.name();
+        match (&self.paused, &self.cancelled_by) {
+            (Some(paused), _) => format!("{state} {}", paused.words()),
+            (None, Some(by)) => format!("{state} by {by}"),
+            (None, None) => state.to_owned(),
+        }
+    }
+
+    /// How many tasks have ended by being sent, whatever came of it.
+    pub fn sent(&self) -> u64 {
+        let unsent = |line: &&EndingLine| {
+            line.state == TaskState::Skipped
+                || matches!(line.class, Some(Class::Blocked | Class::Invalid))
+        };
+        let ended = self.endings.iter();
+        ended
+            .filter(|line| !unsent(line))
+            .map(|line| line.tasks)
+            .sum()
+    }
+
     /// How many tasks have failed, by class.
     pub(super) fn failed_by_class(&self) -> BTreeMap<Class, u64> {
         let mut failed = BTreeMap::new();
@@ -96,6 +123,8 @@ pub(super) mod tests {
             target: "https://iot-api.acceleronix.io".into(),
             database: "/data/fleetpush.db".into(),
             state: RunState::Complete,
+            paused: None,
+            cancelled_by: None,
             created_at: Timestamp(1_795_374_000_123),
             started_at: Some(Timestamp(1_795_374_001_123)),
             finished_at: Some(Timestamp(1_795_374_186_123)),

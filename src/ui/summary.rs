@@ -120,8 +120,14 @@ impl Summary {
             .map_or_else(String::new, tolerance::text);
         let Some(session) = &self.session else {
             let why = match self.run.state {
-                RunState::Aborted => "nothing is sent, because the run is aborted",
-                _ => "nothing to send",
+                RunState::Aborted => "nothing is sent, because the run is aborted".to_owned(),
+                RunState::Paused => {
+                    format!(
+                        "nothing is sent, because the run is {}",
+                        clean(&self.run.standing())
+                    )
+                }
+                _ => "nothing to send".to_owned(),
             };
             return format!("{why}\n\n{}{tolerance}", self.run.text(&[]));
         };
@@ -152,7 +158,8 @@ impl Summary {
     /// `tolerance` is null without `--tolerate` and when the run is not complete; else an object of `kept` (whether all that went wrong
     /// is tolerated), `limits` (an array of `limit`, `tasks`, `of` and `kept`) and `unlimited` (an array of `class` and `tasks`).
     ///
-    /// `session` is null when there was nothing to do, else an object of `stop` (`complete`, `signal`, `deadline`, `outage`, `canary`,
+    /// `session` is null when there was nothing to do, else an object of `stop` (`complete`, `signal`, `paused`,
+    /// `cancelled`, `deadline`, `outage`, `canary`,
     /// `aborted`, `refused`), `reason` (text or null), `phase` (`canary`, `ramp`, `rest`), `seconds`, `ended`, `sent`, `accepted`,
     /// `failed`, `in_doubt` (what it sent, and what came of that), `requests`,
     /// `devices_per_second`, `requests_per_second`, and `found_requests_per_second` (what the platform takes, null when it has refused
@@ -205,6 +212,8 @@ fn stop_words(stop: &Stop) -> Option<(&'static str, &str)> {
     match stop {
         Stop::Complete => None,
         Stop::Signal => Some(("stopped on request; nothing is lost", "")),
+        Stop::Paused { reason } => Some(("paused", reason)),
+        Stop::Cancelled { reason } => Some(("cancelled", reason)),
         Stop::Deadline { reason } => Some((
             "stopped at the end of its time; the next start continues",
             reason,
@@ -304,6 +313,12 @@ mod tests {
     fn every_stop_is_explained() {
         let first_lines: Vec<String> = [
             Stop::Signal,
+            Stop::Paused {
+                reason: "by anna at 2026-11-23 05:00:01 UTC".into(),
+            },
+            Stop::Cancelled {
+                reason: "by anna at 2026-11-23 05:00:01 UTC".into(),
+            },
             Stop::Deadline {
                 reason: "2026-11-23 05:00 UTC, --until 6h".into(),
             },
@@ -334,6 +349,8 @@ mod tests {
         .collect();
         insta::assert_snapshot!(first_lines.join("\n"), @r"
         stopped on request; nothing is lost
+        paused: by anna at 2026-11-23 05:00:01 UTC
+        cancelled: by anna at 2026-11-23 05:00:01 UTC
         stopped at the end of its time; the next start continues: 2026-11-23 05:00 UTC, --until 6h
         stopped, because no request came through for too long: connection refused
         stopped after the canary for a look; the same command again goes on: canary of 50 devices: 48 accepted, 2 offline

@@ -4,6 +4,7 @@
 
 mod chaos;
 mod configuration;
+mod control;
 mod crash;
 mod database;
 mod devices;

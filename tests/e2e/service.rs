@@ -188,3 +188,22 @@ fn a_push_that_is_stuck_does_not_feed_the_watchdog() {
     push.signal(Signal::TERM);
     push.ended().expect(3);
 }
+
+#[test]
+fn a_pause_is_told_with_who_asked_for_it() {
+    let sim = Sim::start(Scenario {
+        latency_ms: 50,
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(400));
+    let manager = Manager::listen(&site);
+    let push = Push::start(manager.service(site.push_command(&sim, &PUSH)));
+    sim.wait_for_requests(4);
+    site.run(&["pause"]).expect(0);
+    push.ended().expect(3);
+    let heard = manager.rest();
+    let told = heard.iter().any(|line| {
+        line.starts_with("STATUS=paused by ") && line.ends_with("; ended with exit code 3")
+    });
+    assert!(told, "{heard:?}");
+}

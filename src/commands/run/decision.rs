@@ -34,7 +34,7 @@ pub(super) enum Decision<R> {
     Stage,
     /// Continue the earlier run.
     Continue(R),
-    /// Send nothing. An aborted run waits for somebody to look at it; one that has ended is pushed anew at that time, if ever.
+    /// Send nothing. An aborted run waits for somebody to look at it, a paused one for `resume`; one that has ended is pushed anew at that time, if ever.
     Nothing { run: R, anew_at: Option<Timestamp> },
     /// Stage and send nothing: runs of other versions of the manifest are unfinished, and nobody has said what becomes of them.
     Undecided,
@@ -66,7 +66,7 @@ pub(super) fn decide<R>(
     match state {
         RunState::Running | RunState::Stopped => Decision::Continue(run),
         RunState::Aborted if flags.override_abort => Decision::Continue(run),
-        RunState::Aborted => Decision::Nothing { run, anew_at: None },
+        RunState::Paused | RunState::Aborted => Decision::Nothing { run, anew_at: None },
         RunState::Complete | RunState::Cancelled if flags.again => stage,
         // Whoever cancels tonight's push has not cancelled tomorrow's.
         RunState::Complete | RunState::Cancelled => {
@@ -88,7 +88,7 @@ fn is_beyond(finished_at: Option<Timestamp>, anew_at: Timestamp, now: Timestamp)
 #[cfg(test)]
 mod tests {
     use OtherVersions::{Alongside, Refuse, Supersede};
-    use RunState::{Aborted, Cancelled, Complete, Running, Stopped};
+    use RunState::{Aborted, Cancelled, Complete, Paused, Running, Stopped};
 
     use super::*;
 
@@ -134,6 +134,7 @@ mod tests {
             (Running, CONTINUE, CONTINUE, CONTINUE),
             (Stopped, CONTINUE, CONTINUE, CONTINUE),
             (Aborted, NOTHING, NOTHING, CONTINUE),
+            (Paused, NOTHING, NOTHING, NOTHING),
             (Cancelled, NOTHING, Decision::Stage, NOTHING),
             (Complete, NOTHING, Decision::Stage, NOTHING),
         ] {

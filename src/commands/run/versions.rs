@@ -3,9 +3,9 @@
 use anyhow::anyhow;
 
 use crate::{
-    commands::cancel::end,
+    commands::{cancel::end, control::control},
     exit::Failure,
-    model::Counts,
+    model::{ControlAction, Counts},
     store::{NewRun, Reader, Run, Store},
     ui::{
         number::{counted, grouped},
@@ -90,7 +90,7 @@ pub(super) async fn supersede(
 ) -> Result<(), Failure> {
     for run in others {
         let name = run.about.name.clone();
-        let ended = end(store, run).await?;
+        let ended = end(store, run, &control(ControlAction::Cancel)).await?;
         printer.say(&format!(
             "run '{name}' is superseded and cancelled: {} will not be sent",
             counted(ended, "pending task")

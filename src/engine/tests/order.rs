@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     engine::Stop,
     journal::{Journal, staleness::Leave},
-    model::AfterFailure,
+    model::{AfterFailure, ControlAction},
 };
 
 #[tokio::test]
@@ -146,7 +146,13 @@ async fn a_cancelled_run_skips_what_is_pending() {
     recover(&mut journal, InDoubt::Hold, Timestamp(9))
         .await
         .unwrap();
-    assert_eq!(journal.cancel(Timestamp(9)).await.unwrap(), 4);
+    assert_eq!(
+        journal
+            .cancel(&by_anna(ControlAction::Cancel), Timestamp(9))
+            .await
+            .unwrap(),
+        4
+    );
     store.close().await.unwrap();
     assert_eq!(bench.states().await, ["skipped||4"]);
     assert_eq!(
@@ -297,7 +303,13 @@ async fn what_may_have_been_acted_on_is_in_doubt_after_a_cancel() {
     let mut journal = Journal::open(&mut store, run, AfterFailure::Block)
         .await
         .unwrap();
-    assert_eq!(journal.cancel(Timestamp(9)).await.unwrap(), 20);
+    assert_eq!(
+        journal
+            .cancel(&by_anna(ControlAction::Cancel), Timestamp(9))
+            .await
+            .unwrap(),
+        20
+    );
     store.close().await.unwrap();
     assert_eq!(
         bench.states().await,
@@ -330,7 +342,13 @@ async fn a_doubt_before_the_last_send_outlives_a_cancel() {
     let mut journal = Journal::open(&mut store, run.clone(), AfterFailure::Block)
         .await
         .unwrap();
-    assert_eq!(journal.cancel(Timestamp(9)).await.unwrap(), 10);
+    assert_eq!(
+        journal
+            .cancel(&by_anna(ControlAction::Cancel), Timestamp(9))
+            .await
+            .unwrap(),
+        10
+    );
     // What was in doubt with an earlier send cannot be settled by one ticket of the last.
     let doubts = store
         .doubts(&run, crate::model::TaskId(0), 100)

@@ -365,3 +365,58 @@ async fn a_display_that_is_stuck_holds_up_no_push() {
     let (stop, _) = push.await.expect("nobody has to listen");
     assert_eq!(stop, Stop::Complete);
 }
+
+/// What is asked from outside ends a push in the state that it asks for, also while it stops for another reason.
+#[tokio::test]
+async fn a_request_from_outside_decides_how_the_push_ends() {
+    use crate::model::{ControlAction, RunState};
+    for signalled in [false, true] {
+        for (action, state) in [
+            (ControlAction::Pause, RunState::Paused),
+            (ControlAction::Cancel, RunState::Cancelled),
+        ] {
+            let bench = Bench::of(100, Box::new(|_, request| accepted(request))).await;
+            bench.control.send_replace(Some(by_anna(action)));
+            let stop = if signalled {
+                let (push, ()) = tokio::join!(bench.push(), bench.stop_at(0));
+                push.0
+            } else {
+                bench.push().await.0
+            };
+            let reason = "by anna at 2026-11-22 19:00:00 UTC".to_owned();
+            let expected = match action {
+                ControlAction::Pause => Stop::Paused { reason },
+                ControlAction::Cancel => Stop::Cancelled { reason },
+            };
+            assert_eq!(stop, expected);
+            let mut store = bench.store().await;
+            let run = bench.run(&mut store).await;
+            assert_eq!(run.state, state);
+            assert_eq!(run.last_control.as_deref(), Some(action.name()));
+            store.close().await.unwrap();
+            assert_eq!(bench.requests(), 0, "nothing was sent");
+            bench.control.send_replace(None);
+            if action == ControlAction::Pause {
+                assert_eq!(bench.push().await.0, Stop::Complete);
+                let mut store = bench.store().await;
+                assert_eq!(bench.run(&mut store).await.paused, None);
+                store.close().await.unwrap();
+            }
+        }
+    }
+}
+
+/// A run whose last task has ended is complete, whatever was asked of it meanwhile.
+#[tokio::test]
+async fn a_request_that_comes_too_late_changes_nothing() {
+    use crate::model::{ControlAction, RunState};
+    let bench = Bench::of(5, Box::new(|_, request| accepted(request))).await;
+    assert_eq!(bench.push().await.0, Stop::Complete);
+    bench
+        .control
+        .send_replace(Some(by_anna(ControlAction::Cancel)));
+    assert_eq!(bench.push().await.0, Stop::Complete);
+    let mut store = bench.store().await;
+    assert_eq!(bench.run(&mut store).await.state, RunState::Complete);
+    store.close().await.unwrap();
+}

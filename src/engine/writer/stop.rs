@@ -8,7 +8,7 @@ use crate::{
     clock::Running,
     engine::{Event, Stop, sender::Gate},
     journal::{Record, RequestEnd},
-    model::Deadline,
+    model::{ControlAction, Deadline},
     store::StoreError,
 };
 
@@ -30,6 +30,14 @@ impl Writer<'_, '_> {
         }
         if *self.stop.borrow() {
             self.begin_stop(Stop::Signal);
+        }
+        let asked = self.control.borrow().clone();
+        if let Some(control) = asked {
+            let reason = control.words();
+            self.begin_stop(match control.action {
+                ControlAction::Pause => Stop::Paused { reason },
+                ControlAction::Cancel => Stop::Cancelled { reason },
+            });
         }
         if *self.leave.borrow() {
             self.begin_stop(Stop::Signal);

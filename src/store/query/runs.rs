@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::{
-    model::{Counts, RunId, RunState, Timestamp},
+    model::{Counts, Paused, RunId, RunState, Timestamp},
     store::reader::{ReadError, Reader},
 };
 
@@ -92,6 +92,10 @@ pub struct RunRow {
     pub started_at: Option<Timestamp>,
     /// When it became complete or was cancelled.
     pub finished_at: Option<Timestamp>,
+    /// Who paused it, in state paused.
+    pub paused: Option<Paused>,
+    /// Who cancelled it.
+    pub cancelled_by: Option<String>,
     /// How many of its tasks are in which state.
     pub counts: Counts,
     pub(super) first_task: i64,
@@ -102,7 +106,7 @@ macro_rules! select_run {
     ($rest:literal) => {
         concat!(
             "SELECT r.id, r.name, r.manifest, r.identity, r.base_url, r.state, r.created_at, r.started_at, r.finished_at, r.tasks,
-                    r.first_task, r.end_task,
+                    r.first_task, r.end_task, r.paused_at, r.paused_by, r.cancelled_by,
                 (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = r.id AND state = 1) AS accepted,
                 (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = r.id AND state = 2) AS failed,
                 (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = r.id AND state = 3) AS in_doubt,
@@ -156,7 +160,15 @@ impl Reader {
     }
 
     fn run_row(&self, raw: RawRun) -> Result<RunRow, ReadError> {
+        let paused = raw
+            .paused_at
+            .filter(|_| raw.state == RunState::Stopped.name())
+            .map(|at| Paused {
+                by: raw.paused_by.unwrap_or_default(),
+                at: Timestamp(at),
+            });
         let state = RunState::from_name(&raw.state)
+            .map(|state| paused.as_ref().map_or(state, |_| RunState::Paused))
             .ok_or_else(|| self.damaged(format!("run {} is in state '{}'", raw.id, raw.state)))?;
         let ended = raw.accepted + raw.failed + raw.in_doubt + raw.skipped;
         if ended > raw.tasks {
@@ -175,6 +187,8 @@ impl Reader {
             created_at: Timestamp(raw.created_at),
             started_at: raw.started_at.map(Timestamp),
             finished_at: raw.finished_at.map(Timestamp),
+            paused,
+            cancelled_by: raw.cancelled_by,
             counts: Counts {
                 tasks: raw.tasks as u64,
                 accepted: raw.accepted as u64,
@@ -211,6 +225,9 @@ struct RawRun {
     skipped: i64,
     snoozing: i64,
     in_flight: i64,
+    paused_at: Option<i64>,
+    paused_by: Option<String>,
+    cancelled_by: Option<String>,
 }
 
 #[cfg(test)]
@@ -231,7 +248,7 @@ mod tests {
         let runs = reader.runs().await.unwrap();
         let view: Vec<String> = sqlx::query_scalar(
             "SELECT json_array(run, name, manifest, identity, base_url, state, created_at, started_at, finished_at, tasks, accepted,
-                               failed, in_doubt, pending, snoozing, in_flight, skipped)
+                               failed, in_doubt, pending, snoozing, in_flight, skipped, paused_by, paused_at, cancelled_by)
              FROM runs ORDER BY run",
         )
         .fetch_all(&mut reader.connection)
@@ -260,6 +277,9 @@ mod tests {
                     c.snoozing,
                     c.in_flight,
                     c.skipped,
+                    run.paused.as_ref().map(|paused| &paused.by),
+                    text(run.paused.as_ref().map(|paused| paused.at)),
+                    run.cancelled_by,
                 ])
                 .to_string()
             })

@@ -12,7 +12,10 @@ use crate::{
         cancelled::{Pending, cancelled},
         throttled::defer_throttled,
     },
-    model::{Class, History, Outcome, PayloadId, RequestId, TaskId, TaskState, Ticket, Timestamp},
+    model::{
+        Class, Control, ControlAction, History, Outcome, PayloadId, RequestId, TaskId, TaskState,
+        Ticket, Timestamp,
+    },
     store::{Attempt, Changes, Due, EndedTask, NewRequest, PushTransaction, Run, Store},
 };
 
@@ -258,7 +261,13 @@ async fn cancelling_agrees(sends: Vec<Vec<bool>>, ended: Vec<bool>) {
         }));
     }
     site.write(changes).await;
-    site.store.cancel(&site.run, NOW).await.unwrap();
+    let control = Control {
+        action: ControlAction::Cancel,
+        by: "anna".into(),
+        at: NOW,
+        id: String::new(),
+    };
+    site.store.cancel(&site.run, &control, NOW).await.unwrap();
     expected.sort_by_key(|task| task.task);
     assert_eq!(site.ended().await, expected);
     assert!(site.due_times().await.is_empty());

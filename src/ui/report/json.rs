@@ -17,7 +17,7 @@ impl RunReport {
     /// | key | value |
     /// |---|---|
     /// | `schema` | 1 |
-    /// | `run` | `number`, `name`, `manifest`, `target`, `database`, `state`, `created_at`, `started_at`, `finished_at` |
+    /// | `run` | `number`, `name`, `manifest`, `target`, `database`, `state`, `created_at`, `started_at`, `finished_at`, `paused_by`, `paused_at`, `cancelled_by` |
     /// | `counts` | `tasks`, `accepted`, `failed`, `in_doubt`, `skipped`, `pending`, `snoozing`, `in_flight` |
     /// | `canary` | `devices`, `ended`, `passed`, `verdict`, or null when there is none |
     /// | `endings` | an array of `state`, `class`, `code`, `text`, `tasks` |
@@ -61,6 +61,9 @@ impl RunReport {
                 "created_at": self.created_at.to_string(),
                 "started_at": time(self.started_at),
                 "finished_at": time(self.finished_at),
+                "paused_by": self.paused.as_ref().map(|paused| &paused.by),
+                "paused_at": time(self.paused.as_ref().map(|paused| paused.at)),
+                "cancelled_by": self.cancelled_by,
             },
             "counts": self.counts,
             "canary": self.canary.map(|canary| json!({
@@ -97,7 +100,10 @@ mod tests {
             "state": "complete",
             "created_at": "2026-11-22T19:00:00.123Z",
             "started_at": "2026-11-22T19:00:01.123Z",
-            "finished_at": "2026-11-22T19:03:06.123Z"
+            "finished_at": "2026-11-22T19:03:06.123Z",
+            "paused_by": null,
+            "paused_at": null,
+            "cancelled_by": null
           },
           "counts": {
             "tasks": 12345,

@@ -43,7 +43,7 @@ impl RunReport {
             "run {} (number {}): {}\n",
             clean(&self.name),
             self.number,
-            self.state.name()
+            clean(&self.standing())
         );
         head + &out + "\n" + &self.counts_text() + &self.next_text()
     }

@@ -1,0 +1,88 @@
+//! Taking up a run that another process may just be pausing.
+
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+
+use super::{interrupt::Interrupt, open_existing_or_owner};
+use crate::{
+    exit::Failure,
+    model::{ControlAction, RunState},
+    settings::Database,
+    store::{ControlFiles, Owner, Reader, RunRow, Store, TakenBack},
+    ui::printer::Printer,
+};
+
+/// How often to look whether the other process has ended.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a process that has paused a run may take to end.
+const ENDING: Duration = Duration::from_secs(5);
+
+/// Opens the database to resume a run. A pause that nobody has obeyed yet is taken back; a process that is pausing the run is waited for.
+/// `None` when a signal came meanwhile.
+pub(super) async fn take_over(
+    run: Option<&str>,
+    database: &Database,
+    interrupt: &Interrupt,
+    printer: &Printer,
+) -> Result<Option<Store>, Failure> {
+    let began = Instant::now();
+    let mut is_told = false;
+    loop {
+        let owner = match open_existing_or_owner(database, printer).await? {
+            Ok(store) => return Ok(Some(store)),
+            Err(owner) => owner,
+        };
+        let Some(row) = meant(database, run).await else {
+            return Err(owned(database, None, &owner));
+        };
+        let files = ControlFiles::of(&database.path)?;
+        if files.take_back(ControlAction::Pause, row.id)? == TakenBack::Taken {
+            printer.say(&format!("the pause of run '{}' is taken back", row.name));
+        }
+        let stops = files.is_begun(ControlAction::Pause, row.id);
+        let has_stopped = row.state == RunState::Paused && began.elapsed() < ENDING;
+        if !stops && !has_stopped {
+            return Err(owned(database, Some(&row), &owner));
+        }
+        if !is_told {
+            is_told = true;
+            printer.say(&format!(
+                "run '{}' is being paused by another process ({owner}); waiting until that has ended",
+                row.name
+            ));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = interrupt.stopped() => return Ok(None),
+        }
+    }
+}
+
+/// The run that is meant, read beside its owner; `None` when that cannot be told.
+async fn meant(database: &Database, run: Option<&str>) -> Option<RunRow> {
+    let mut reader = Reader::open(&database.path).await.ok()?;
+    let found = if let Some(name) = run {
+        reader.find_run(Some(name)).await.ok()
+    } else {
+        let mut rows = reader.runs().await.ok()?;
+        rows.retain(|row| row.state.is_unfinished());
+        (rows.len() == 1).then(|| rows.remove(0))
+    };
+    // A reader that stays open would lose its locks when the database is opened again.
+    reader.close().await.ok()?;
+    found
+}
+
+fn owned(database: &Database, row: Option<&RunRow>, owner: &Owner) -> Failure {
+    let path = database.path.display();
+    match row {
+        Some(row) if row.state == RunState::Running => Failure::locked(anyhow!(
+            "run '{}' is under way: another process ({owner}) owns the database {path}; there is nothing to resume",
+            row.name
+        )),
+        _ => Failure::locked(anyhow!(
+            "the database {path} is owned by another process ({owner}); wait until it ends, or stop it with fleetpush pause"
+        )),
+    }
+}

@@ -1,0 +1,153 @@
+//! What a request from outside means for a run, and what it makes of the end of a push.
+
+use crate::{
+    model::{Control, ControlAction, RunState},
+    store::{ControlFile, Run},
+};
+
+/// What to do about a control file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Do what it asks.
+    Obey,
+    /// Nothing: that has been done, or can no longer be done.
+    Void,
+    /// Nothing: it was meant for a run of another database, which stood here before.
+    Foreign,
+}
+
+/// What to do about a control file, by what is known of its run.
+pub(crate) fn verdict(file: &ControlFile, run: Option<&Run>) -> Verdict {
+    let Some(run) = run.filter(|run| run.created_at == file.run.created_at) else {
+        return Verdict::Foreign;
+    };
+    if run.last_control.as_ref() == Some(&file.control.id) {
+        return Verdict::Void;
+    }
+    if is_possible(file.control.action, run.state) {
+        Verdict::Obey
+    } else {
+        Verdict::Void
+    }
+}
+
+/// Whether there is anything left to pause or to cancel. A run that was aborted sends nothing, and says why.
+pub(crate) fn is_possible(action: ControlAction, state: RunState) -> bool {
+    match action {
+        ControlAction::Pause => matches!(state, RunState::Running | RunState::Stopped),
+        ControlAction::Cancel => state.is_unfinished(),
+    }
+}
+
+/// Which of two requests counts: the end of a run, whichever came first.
+pub(crate) fn stronger(one: &Control, other: &Control) -> bool {
+    one.action > other.action
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{RunId, Sizes, TaskId, Timestamp},
+        store::{ControlledRun, NewRun},
+    };
+
+    fn control(action: ControlAction) -> Control {
+        Control {
+            action,
+            by: "anna".into(),
+            at: Timestamp(7),
+            id: "1f".into(),
+        }
+    }
+
+    fn file(action: ControlAction) -> ControlFile {
+        ControlFile {
+            path: "push.db.pause-1".into(),
+            run: ControlledRun {
+                id: RunId(1),
+                created_at: Timestamp(3),
+            },
+            control: control(action),
+        }
+    }
+
+    fn run(state: RunState) -> Run {
+        Run {
+            id: RunId(1),
+            about: NewRun {
+                name: "night".into(),
+                manifest: "night.csv".into(),
+                manifest_path: None,
+                manifest_sha256: String::new(),
+                defaults: "{}".into(),
+                base_url: "simulator".into(),
+                identity: String::new(),
+            },
+            state,
+            created_at: Timestamp(3),
+            finished_at: None,
+            paused: None,
+            last_control: None,
+            tasks: 0,
+            first_task: TaskId(1),
+            end_task: TaskId(1),
+            ordered: false,
+            sizes: Sizes {
+                passed: 0,
+                limit: None,
+                hints: 0,
+            },
+            account: None,
+        }
+    }
+
+    #[test]
+    fn what_can_be_done_is_obeyed_and_nothing_else() {
+        use ControlAction::{Cancel, Pause};
+        for (state, pause, cancel) in [
+            (RunState::Running, true, true),
+            (RunState::Stopped, true, true),
+            (RunState::Paused, false, true),
+            (RunState::Aborted, false, true),
+            (RunState::Cancelled, false, false),
+            (RunState::Complete, false, false),
+        ] {
+            for (action, possible) in [(Pause, pause), (Cancel, cancel)] {
+                let expected = if possible {
+                    Verdict::Obey
+                } else {
+                    Verdict::Void
+                };
+                assert_eq!(
+                    verdict(&file(action), Some(&run(state))),
+                    expected,
+                    "{action:?} {state:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_obeyed_or_meant_for_another_database_is_not_obeyed() {
+        let pause = file(ControlAction::Pause);
+        let obeyed = Run {
+            last_control: Some("1f".into()),
+            ..run(RunState::Stopped)
+        };
+        assert_eq!(verdict(&pause, Some(&obeyed)), Verdict::Void);
+        let other = Run {
+            created_at: Timestamp(4),
+            ..run(RunState::Stopped)
+        };
+        assert_eq!(verdict(&pause, Some(&other)), Verdict::Foreign);
+        assert_eq!(verdict(&pause, None), Verdict::Foreign);
+    }
+
+    #[test]
+    fn the_end_of_a_run_wins() {
+        let [pause, cancel] = ControlAction::ALL.map(control);
+        assert!(stronger(&cancel, &pause));
+        assert!(!stronger(&pause, &cancel));
+    }
+}

@@ -1,0 +1,65 @@
+//! What somebody asks of a run from outside its push: to pause, or to end.
+
+use super::Timestamp;
+
+/// What is asked of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ControlAction {
+    /// Send nothing more until somebody resumes the run.
+    Pause,
+    /// End the run.
+    Cancel,
+}
+
+impl ControlAction {
+    /// Every action.
+    pub const ALL: [Self; 2] = [Self::Pause, Self::Cancel];
+
+    /// The command that asks for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
+/// A request to pause or to cancel a run: who made it, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    /// What is asked.
+    pub action: ControlAction,
+    /// The name of the user.
+    pub by: String,
+    /// The time of the command.
+    pub at: Timestamp,
+    /// What tells it from every other one: random, in hex.
+    pub id: String,
+}
+
+impl Control {
+    /// `by anna at 2026-11-23 05:00:01 UTC`
+    pub fn words(&self) -> String {
+        by_words(&self.by, self.at)
+    }
+}
+
+/// Who paused a run, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paused {
+    /// The name of the user.
+    pub by: String,
+    /// The time of the command.
+    pub at: Timestamp,
+}
+
+impl Paused {
+    /// `by anna at 2026-11-23 05:00:01 UTC`
+    pub fn words(&self) -> String {
+        by_words(&self.by, self.at)
+    }
+}
+
+fn by_words(by: &str, at: Timestamp) -> String {
+    format!("by {by} at {}", at.human())
+}

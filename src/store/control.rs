@@ -1,0 +1,461 @@
+//! Control files: how another process asks the owner of a database to pause or to cancel a run.
+//!
+//! Only the owner writes into the database: another writer would move the log into the file without a seal, and could hold the owner up in
+//! a transaction. A request therefore is a small file beside the database, named after it, the action and the run (`push.db.pause-7`). It
+//! is on the disk before it has its name. The owner looks for it, gives it another name when it begins to obey (`push.db.pausing-7`), and
+//! deletes it after the commit that records it. So it outlives both processes, and of an owner that takes a pause up and somebody who
+//! takes it back exactly one succeeds.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::{File, OpenOptions, Permissions},
+    io::{self, Read as _, Write as _},
+    os::unix::{
+        ffi::{OsStrExt as _, OsStringExt as _},
+        fs::{OpenOptionsExt as _, PermissionsExt as _},
+    },
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use crate::model::{Control, ControlAction, RunId, Timestamp};
+
+/// More than any file of ours has.
+const LARGEST: u64 = 4096;
+
+/// A temporary file that is older was left by a process that was killed.
+const LEFT_BEHIND: Duration = Duration::from_mins(1);
+
+/// The control files of a database.
+#[derive(Debug, Clone)]
+pub struct ControlFiles {
+    /// The database, without links.
+    database: PathBuf,
+}
+
+/// The run that a request is for. A number alone could be that of another database, which has come to the same place since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ControlledRun {
+    /// Its number.
+    pub id: RunId,
+    /// When it was staged.
+    pub created_at: Timestamp,
+}
+
+/// A request that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlFile {
+    /// The file.
+    pub path: PathBuf,
+    /// The run that it is for.
+    pub run: ControlledRun,
+    /// What it asks.
+    pub control: Control,
+}
+
+/// A file that is named like a request and is none, and why not.
+type Unreadable = (PathBuf, io::Error);
+
+/// What became of a request that somebody takes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TakenBack {
+    /// There was none.
+    Nothing,
+    /// It is gone, and no owner has seen it.
+    Taken,
+    /// An owner obeys it already, or has died while it did.
+    TooLate,
+}
+
+/// The content of a control file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Content {
+    action: String,
+    run: i64,
+    created_at: i64,
+    by: String,
+    at: i64,
+    id: String,
+}
+
+/// How far the owner has got with a request, by the name of its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Asked,
+    Obeying,
+}
+
+impl ControlFiles {
+    /// Those of the database at this path.
+    pub fn of(database: &Path) -> Result<Self, StoreError> {
+        let database = database.canonicalize().map_err(|source| StoreError::File {
+            action: "find",
+            path: database.to_owned(),
+            source,
+        })?;
+        Ok(Self { database })
+    }
+
+    /// The file of a request that nobody has obeyed yet.
+    pub fn path(&self, action: ControlAction, run: RunId) -> PathBuf {
+        self.named(action, Step::Asked, run)
+    }
+
+    /// Puts a request on the disk, in place of an earlier one of the same kind.
+    pub fn ask(&self, run: ControlledRun, control: &Control) -> Result<(), StoreError> {
+        let path = self.path(control.action, run.id);
+        let failed = |source| StoreError::Control {
+            path: path.clone(),
+            action: control.action,
+            source,
+        };
+        let mut temporary = path.clone().into_os_string();
+        temporary.push(format!(".{}.tmp", control.id));
+        let temporary = PathBuf::from(temporary);
+        let content = Content {
+            action: control.action.name().to_owned(),
+            run: run.id.0,
+            created_at: run.created_at.0,
+            by: control.by.clone(),
+            at: control.at.0,
+            id: control.id.clone(),
+        };
+        let text = serde_json::to_vec(&content)
+            .map_err(io::Error::other)
+            .map_err(failed)?;
+        let placed = place(&temporary, &path, &text);
+        if placed.is_err() {
+            // It may not even have been made.
+            let _ = std::fs::remove_file(&temporary);
+        }
+        placed.map_err(failed)
+    }
+
+    /// The requests for this run, whatever has been done about them. What cannot be read as one is left out.
+    pub fn of_run(&self, run: RunId) -> Vec<ControlFile> {
+        let names = ControlAction::ALL
+            .into_iter()
+            .flat_map(|action| [Step::Asked, Step::Obeying].map(|step| (action, step)));
+        names
+            .filter_map(|(action, step)| read(&self.named(action, step, run), action, run).ok()?)
+            .collect()
+    }
+
+    /// The requests for all runs, and those files that are named like one and cannot be read, with the reason.
+    pub(crate) fn all(&self) -> io::Result<(Vec<ControlFile>, Vec<Unreadable>)> {
+        let (mut found, mut unreadable) = (Vec::new(), Vec::new());
+        let folder = self.database.parent().unwrap_or(Path::new("/"));
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            let Some(rest) = self.rest(&entry.file_name()) else {
+                continue;
+            };
+            let path = entry.path();
+            let Some((action, run)) = parse(&rest) else {
+                remove_if_left_behind(&path, &rest);
+                continue;
+            };
+            match read(&path, action, run) {
+                Ok(Some(file)) => found.push(file),
+                // Somebody has taken it back.
+                Ok(None) => {}
+                Err(error) => unreadable.push((path, error)),
+            }
+        }
+        Ok((found, unreadable))
+    }
+
+    /// Notes that the owner begins to obey: from now on it cannot be taken back. Gives the file under its new name, or `None` when
+    /// somebody has taken it back meanwhile.
+    pub fn begin(&self, file: ControlFile) -> Option<ControlFile> {
+        let path = self.named(file.control.action, Step::Obeying, file.run.id);
+        match std::fs::rename(&file.path, &path) {
+            Ok(()) => Some(ControlFile { path, ..file }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            // In a folder where nobody touches what is another's. It is obeyed all the same, and its id is recorded.
+            Err(_) => Some(file),
+        }
+    }
+
+    /// Deletes every request of a run for this action: it has been obeyed, or has no meaning any more.
+    pub fn end(&self, action: ControlAction, run: RunId) -> io::Result<()> {
+        let mut result = Ok(());
+        for step in [Step::Asked, Step::Obeying] {
+            match std::fs::remove_file(self.named(action, step, run)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => result = Err(error),
+                _ => {}
+            }
+        }
+        result
+    }
+
+    /// Takes a request back that no owner has begun to obey.
+    pub fn take_back(&self, action: ControlAction, run: RunId) -> Result<TakenBack, StoreError> {
+        let path = self.path(action, run);
+        match std::fs::remove_file(&path) {
+            Ok(()) => Ok(TakenBack::Taken),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let obeying = self.named(action, Step::Obeying, run);
+                Ok(if obeying.symlink_metadata().is_ok() {
+                    TakenBack::TooLate
+                } else {
+                    TakenBack::Nothing
+                })
+            }
+            Err(source) => Err(StoreError::File {
+                action: "take back",
+                path,
+                source,
+            }),
+        }
+    }
+
+    /// Whether an owner obeys this request just now, or has died while it did.
+    pub fn is_begun(&self, action: ControlAction, run: RunId) -> bool {
+        self.named(action, Step::Obeying, run)
+            .symlink_metadata()
+            .is_ok()
+    }
+
+    /// What follows the database's name and a dot in the name of a file beside it.
+    fn rest(&self, name: &OsStr) -> Option<OsString> {
+        let database = self.database.file_name()?.as_bytes();
+        let rest = name.as_bytes().strip_prefix(database)?.strip_prefix(b".")?;
+        Some(OsString::from_vec(rest.to_vec()))
+    }
+
+    fn named(&self, action: ControlAction, step: Step, run: RunId) -> PathBuf {
+        let mut path = self.database.clone().into_os_string();
+        path.push(format!(".{}-{run}", word(action, step)));
+        path.into()
+    }
+}
+
+fn word(action: ControlAction, step: Step) -> &'static str {
+    match (action, step) {
+        (ControlAction::Pause, Step::Asked) => "pause",
+        (ControlAction::Pause, Step::Obeying) => "pausing",
+        (ControlAction::Cancel, Step::Asked) => "cancel",
+        (ControlAction::Cancel, Step::Obeying) => "cancelling",
+    }
+}
+
+/// Reads `pause-7`.
+fn parse(rest: &OsStr) -> Option<(ControlAction, RunId)> {
+    let (name, number) = rest.to_str()?.split_once('-')?;
+    let action = ControlAction::ALL.into_iter().find(|action| {
+        [Step::Asked, Step::Obeying]
+            .iter()
+            .any(|step| word(*action, *step) == name)
+    })?;
+    let number: i64 = number.parse().ok()?;
+    (number > 0).then_some((action, RunId(number)))
+}
+
+/// Writes a file as a whole: whoever sees it sees all of it, also after a loss of power.
+fn place(temporary: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(temporary)?;
+    file.write_all(text)?;
+    // Whatever the umask: the owner may be another user, and there is nothing to hide.
+    file.set_permissions(Permissions::from_mode(0o644))?;
+    file.sync_all()?;
+    std::fs::rename(temporary, path)?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    File::open(folder)?.sync_all()
+}
+
+/// Reads a control file; `None` when there is none.
+fn read(path: &Path, action: ControlAction, run: RunId) -> io::Result<Option<ControlFile>> {
+    // Whatever somebody has put there: no link is followed, and no pipe waited for.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut text = Vec::new();
+    file.take(LARGEST).read_to_end(&mut text)?;
+    let content: Content = serde_json::from_slice(&text).map_err(io::Error::other)?;
+    if content.action != action.name() || content.run != run.0 {
+        return Err(io::Error::other("its content belongs to another name"));
+    }
+    Ok(Some(ControlFile {
+        path: path.to_owned(),
+        run: ControlledRun {
+            id: run,
+            created_at: Timestamp(content.created_at),
+        },
+        control: Control {
+            action,
+            by: content.by,
+            at: Timestamp(content.at),
+            id: content.id,
+        },
+    }))
+}
+
+/// Removes a temporary file whose writer was killed. `rest` is its name after the database's.
+fn remove_if_left_behind(path: &Path, rest: &OsStr) {
+    let is_ours = rest
+        .to_str()
+        .and_then(|rest| rest.strip_suffix(".tmp")?.split_once('.'))
+        .is_some_and(|(name, _)| parse(OsStr::new(name)).is_some());
+    let is_old = || {
+        let modified = path.symlink_metadata().and_then(|file| file.modified());
+        modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > LEFT_BEHIND))
+    };
+    if is_ours && is_old() {
+        // It only takes up a name.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    const RUN: ControlledRun = ControlledRun {
+        id: RunId(7),
+        created_at: Timestamp(1),
+    };
+
+    fn control(action: ControlAction, by: &str) -> Control {
+        Control {
+            action,
+            by: by.into(),
+            at: Timestamp(5_000),
+            id: format!("{by}-{}", action.name()),
+        }
+    }
+
+    /// The control files of a database with an odd name, beside another one whose name begins alike.
+    fn site() -> (tempfile::TempDir, ControlFiles) {
+        let folder = tempfile::tempdir().unwrap();
+        let name = OsStr::from_bytes(b"my \xffnight's.db");
+        let database = folder.path().join(name);
+        std::fs::write(&database, "").unwrap();
+        let mut other = database.clone().into_os_string();
+        other.push(".2.db");
+        std::fs::write(&other, "").unwrap();
+        let others = ControlFiles::of(Path::new(&other)).unwrap();
+        others
+            .ask(RUN, &control(ControlAction::Cancel, "other"))
+            .unwrap();
+        let files = ControlFiles::of(&database).unwrap();
+        (folder, files)
+    }
+
+    #[test]
+    fn a_request_arrives_whole_and_is_deleted_when_it_is_obeyed() {
+        let (folder, files) = site();
+        let before = std::fs::read_dir(folder.path()).unwrap().count();
+        for action in ControlAction::ALL {
+            files.ask(RUN, &control(action, "anna")).unwrap();
+        }
+        files
+            .ask(RUN, &control(ControlAction::Pause, "bert"))
+            .unwrap();
+        let (found, unreadable) = files.all().unwrap();
+        assert!(unreadable.is_empty(), "{unreadable:?}");
+        assert_eq!(found.len(), 2);
+        let of_run = files.of_run(RUN.id);
+        assert_eq!(of_run[0].control, control(ControlAction::Pause, "bert"));
+        assert_eq!(of_run[1].control, control(ControlAction::Cancel, "anna"));
+        assert!(files.of_run(RunId(70)).is_empty());
+        let mode = std::fs::metadata(&of_run[0].path).unwrap().permissions();
+        assert_eq!(mode.mode() & 0o777, 0o644, "another user reads it");
+        for file in of_run {
+            let begun = files.begin(file.clone()).unwrap();
+            assert!(files.is_begun(file.control.action, RUN.id));
+            assert_eq!(begun.control, file.control);
+            assert_eq!(
+                files
+                    .of_run(RUN.id)
+                    .iter()
+                    .filter(|one| **one == begun)
+                    .count(),
+                1
+            );
+            files.end(file.control.action, RUN.id).unwrap();
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), before);
+    }
+
+    #[test]
+    fn a_request_is_taken_back_or_obeyed_and_never_both() {
+        let (_folder, files) = site();
+        let pause = ControlAction::Pause;
+        assert_eq!(files.take_back(pause, RUN.id).unwrap(), TakenBack::Nothing);
+        files.ask(RUN, &control(pause, "anna")).unwrap();
+        let seen = files.of_run(RUN.id).remove(0);
+        assert_eq!(files.take_back(pause, RUN.id).unwrap(), TakenBack::Taken);
+        assert_eq!(files.begin(seen), None);
+        files.ask(RUN, &control(pause, "anna")).unwrap();
+        files.begin(files.of_run(RUN.id).remove(0)).unwrap();
+        assert_eq!(files.take_back(pause, RUN.id).unwrap(), TakenBack::TooLate);
+    }
+
+    #[test]
+    fn what_is_no_request_is_told_and_hangs_nothing() {
+        let (folder, files) = site();
+        let path = |run| files.path(ControlAction::Pause, RunId(run));
+        std::fs::write(path(1), "{\"action\":\"pau").unwrap();
+        symlink("/dev/zero", path(2)).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            path(3),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RWXU,
+            0,
+        )
+        .unwrap();
+        files
+            .ask(RUN, &control(ControlAction::Pause, "anna"))
+            .unwrap();
+        std::fs::copy(path(7), path(8)).unwrap();
+        let (found, unreadable) = files.all().unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(unreadable.len(), 4, "{unreadable:?}");
+        // What others keep there is none of ours.
+        for name in ["pause-0", "pause-x", "pause", "stop-7"] {
+            let mut other = files.database.clone().into_os_string();
+            other.push(format!(".{name}"));
+            std::fs::write(&other, "").unwrap();
+        }
+        assert_eq!(files.all().unwrap().1.len(), 4);
+        drop(folder);
+    }
+
+    #[test]
+    fn what_a_killed_writer_has_left_goes_and_what_is_being_written_stays() {
+        let (_folder, files) = site();
+        let mut left = files.path(ControlAction::Pause, RUN.id).into_os_string();
+        left.push(".1f.tmp");
+        let left = PathBuf::from(left);
+        std::fs::write(&left, "").unwrap();
+        files.all().unwrap();
+        assert!(left.exists());
+        let file = File::options().write(true).open(&left).unwrap();
+        let long_ago = file.metadata().unwrap().modified().unwrap() - 2 * LEFT_BEHIND;
+        file.set_modified(long_ago).unwrap();
+        files.all().unwrap();
+        assert!(!left.exists());
+    }
+}
