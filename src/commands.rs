@@ -54,7 +54,7 @@ use crate::{
     gateway::{BaseUrlError, GatewayError},
     manifest::ManifestError,
     settings::{Command, Database, SIMULATED},
-    store::{FindError, Owner, ReadError, SqlError, Store, StoreError},
+    store::{BreakdownError, FindError, Owner, ReadError, SqlError, Store, StoreError},
     ui::{
         monitor::{MetricsError, Monitor},
         out_file::OutFileError,
@@ -291,6 +291,15 @@ impl From<FindError> for Failure {
                 };
                 Self::usage(anyhow!("{error}; fleetpush runs{flag} lists them"))
             }
+            _ => Self::usage(error),
+        }
+    }
+}
+
+impl From<BreakdownError> for Failure {
+    fn from(error: BreakdownError) -> Self {
+        match error {
+            BreakdownError::Read(error) => error.into(),
             _ => Self::usage(error),
         }
     }

@@ -68,6 +68,7 @@ pub use query::{
     OrderedPages, PastAcceptance, PrunedRow, RecentThroughput, ResultPages, ResultRow, RunRow,
     Send, SessionRow, SqlError, UnknownName,
 };
+pub use query::{BreakdownError, Group, GroupCounts, OpenPause};
 pub use reader::{ReadError, Reader};
 pub use resolve::Adoption;
 pub(crate) use retry::{DeviceTask, RetryDraft};

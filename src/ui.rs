@@ -10,6 +10,7 @@ pub mod number;
 pub mod out_file;
 pub mod printer;
 pub mod progress;
+pub mod redraw;
 pub mod repeat;
 pub mod report;
 pub mod screen;

@@ -13,7 +13,7 @@ use super::{
     simulate_args::SimulatedArg,
     values,
 };
-use crate::model::{Rate, RowFormat, RunState, TaskState, TaskStatus};
+use crate::model::{Dimension, Rate, RowFormat, RunState, TaskState, TaskStatus};
 
 /// `fleetpush resume`
 #[derive(Debug, Args)]
@@ -141,6 +141,16 @@ pub struct StatusArgs {
     /// The run's name [default: the latest run]
     #[arg(value_parser = values::run_name)]
     pub run: Option<String>,
+    /// Break the tasks down: by product, code, payload, hour, or label.KEY for a label of the manifest
+    ///
+    /// Separate several by commas, or repeat the flag; each gets a table of its own. The hour is that in which a task ended, in UTC.
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    pub by: Vec<Dimension>,
+    /// Show it again every second until the run ends; from any terminal
+    ///
+    /// A terminal is drawn anew. Elsewhere the first line is printed whenever it changes, or with --format jsonl one object a second.
+    #[arg(long)]
+    pub watch: bool,
     /// The form of the rows on stdout [default: table]
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(RowFormat::ALL, RowFormat::name))]
     pub format: Option<RowFormat>,

@@ -1,5 +1,9 @@
 //! `fleetpush status`: where one run stands.
 
+mod groups;
+mod standing;
+mod watch;
+
 use std::io::Write as _;
 
 use super::{
@@ -9,16 +13,15 @@ use super::{
 use crate::{
     clock,
     exit::{Exit, Failure},
-    model::{RowFormat, RunState, TaskState, Timestamp},
+    model::{Dimension, RowFormat, RunState, TaskState, Timestamp},
     policy::codes,
     settings::Status as Settings,
-    store::{FindError, ReadError, Reader, RunRow},
+    store::{FindError, Group, Presence, ReadError, Reader, RunRow, presence},
     ui::{
         format::{Column, Value, writer},
-        number::{duration, pace_words},
         printer::{OutputError, Printer, unless_closed},
         repeat::Repeat,
-        report::{EndingLine, RunReport},
+        report::{EndingLine, RunReport, Standing},
         text::clean_json,
     },
 };
@@ -35,17 +38,82 @@ const COLUMNS: &[Column] = &[
 
 /// Tells where a run stands.
 pub(super) async fn status(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
+    if settings.watch {
+        return watch::watch(settings, printer).await;
+    }
     status_at(settings, printer, clock::wall_now()).await
 }
 
 async fn status_at(settings: Settings, printer: &Printer, now: Timestamp) -> Result<Exit, Failure> {
-    let mut reader = reading::open(&settings.database, printer).await?;
-    let run = reader.find_run(settings.run.as_deref()).await?;
-    let pace = pace(&mut reader, &run, now).await?;
-    let report = report_of(&mut reader, run, repeat(&settings.database)).await?;
-    reader.close().await?;
-    unless_closed(print(&report, pace.as_ref(), settings.format, printer))?;
+    let look = look(&settings, settings.run.as_deref(), printer, now).await?;
+    unless_closed(print(&look, settings.format, printer))?;
     Ok(Exit::Complete)
+}
+
+/// What is seen of a run at one moment.
+struct Look {
+    report: RunReport,
+    pace: Option<String>,
+    /// What it is broken down by, and the groups.
+    groups: Vec<(Dimension, Vec<Group>)>,
+}
+
+/// Looks at a run.
+async fn look(
+    settings: &Settings,
+    run: Option<&str>,
+    printer: &Printer,
+    now: Timestamp,
+) -> Result<Look, Failure> {
+    let path = &settings.database.path;
+    let before = presence(path);
+    let mut reader = reading::open(&settings.database, printer).await?;
+    reader.freeze().await?;
+    let run = reader.find_run(run).await?;
+    let sessions = reader.sessions_of(run.id).await?;
+    let working = sessions.iter().find(|session| session.is_open);
+    // It may have begun between the two looks. One that has ended since is shown as it was.
+    let presence = match before {
+        Presence::Nobody if working.is_some() => presence(path),
+        before => before,
+    };
+    let pause = match working {
+        Some(session) => reader.open_pause(session.session).await?,
+        None => None,
+    };
+    let latency = reader.latency(&run).await?;
+    let throughput = match run.state {
+        RunState::Running => Some(reader.recent_throughput(run.id, now).await?),
+        _ => None,
+    };
+    let mut groups = Vec::new();
+    for dimension in &settings.by {
+        groups.push((
+            dimension.clone(),
+            reader.breakdown_by(&run, dimension).await?,
+        ));
+    }
+    let mut report = report_of(&mut reader, run, repeat(&settings.database)).await?;
+    reader.close().await?;
+    let standing = standing::of(
+        &report,
+        &standing::Seen {
+            sessions: &sessions,
+            presence: &presence,
+            pause,
+            latency,
+            throughput,
+            host: &standing::host(),
+            now,
+        },
+    );
+    let pace = standing::pace(&report, &standing, throughput, now);
+    report.standing = Some(standing);
+    Ok(Look {
+        report,
+        pace,
+        groups,
+    })
 }
 
 /// What is to be told of a run, read from its database: for `status`, and for the summary at the end of a push.
@@ -97,60 +165,49 @@ async fn report_of(
         next_due: due.next,
         latest_due: due.latest,
         repeat,
+        standing: None,
     })
 }
 
-/// A line about a run's pace: over the last minute while it is being pushed, over all of it when it has ended.
-async fn pace(
-    reader: &mut Reader,
-    run: &RunRow,
-    now: Timestamp,
-) -> Result<Option<String>, ReadError> {
-    let Some(started) = run.started_at else {
-        return Ok(None);
-    };
-    if let Some(finished) = run.finished_at {
-        let took = started.until(finished);
-        let sent = run.counts.accepted + run.counts.failed + run.counts.in_doubt;
-        let devices = sent as f64 / took.as_secs_f64().max(0.001);
-        return Ok(Some(pace_words(took, devices, None)));
-    }
-    if run.state != RunState::Running {
-        return Ok(None);
-    }
-    let pace = reader.recent_throughput(run.id, now).await?;
-    Ok(Some(format!(
-        "{} in the last {}",
-        pace_words(started.until(now), pace.devices, Some(pace.requests)),
-        duration(pace.over)
-    )))
-}
-
-fn print(
-    report: &RunReport,
-    pace: Option<&String>,
-    format: RowFormat,
-    printer: &Printer,
-) -> Result<(), OutputError> {
+fn print(look: &Look, format: RowFormat, printer: &Printer) -> Result<(), OutputError> {
     let mut out = printer.stdout();
     match format {
-        RowFormat::Table => write!(
-            out,
-            "{}",
-            report.text(
-                &pace
-                    .map(|pace| ("pace", pace.clone()))
-                    .into_iter()
-                    .collect::<Vec<_>>()
-            )
-        )?,
-        RowFormat::Jsonl | RowFormat::Json => {
-            writeln!(out, "{}", clean_json(&report.json().to_string()))?;
-        }
-        RowFormat::Csv => return print_rows(report, printer),
+        RowFormat::Table => write!(out, "{}", text(look))?,
+        RowFormat::Jsonl | RowFormat::Json => writeln!(out, "{}", json(look))?,
+        RowFormat::Csv if look.groups.is_empty() => return print_rows(&look.report, printer),
+        RowFormat::Csv => return groups::print_rows(&look.report, &look.groups, printer),
     }
     out.flush()?;
     Ok(())
+}
+
+/// For a person.
+fn text(look: &Look) -> String {
+    let report = &look.report;
+    let standing = report.standing.as_ref();
+    let rows = [
+        ("pace", look.pace.clone()),
+        ("time", standing.and_then(Standing::time_words)),
+        ("latency", standing.and_then(Standing::latency_words)),
+    ];
+    let rows: Vec<_> = rows
+        .into_iter()
+        .filter_map(|(label, words)| Some((label, words?)))
+        .collect();
+    let mut text = report.text(&rows);
+    for (dimension, groups) in &look.groups {
+        text.push_str(&groups::text(dimension, groups));
+    }
+    text
+}
+
+/// For a program: one object in one line.
+fn json(look: &Look) -> String {
+    let mut object = look.report.json();
+    if !look.groups.is_empty() {
+        object["by"] = groups::json(&look.groups);
+    }
+    clean_json(&object.to_string()).into_owned()
 }
 
 /// The breakdown, with what has not ended as rows of its own, so that the column `tasks` adds up to the run's tasks.
@@ -198,6 +255,8 @@ mod tests {
         let (printer, captured) = Printer::captured(None);
         let query = Settings {
             run: Some(run.into()),
+            by: Vec::new(),
+            watch: false,
             format,
             database: Database {
                 path: db,
@@ -216,13 +275,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_run_under_way_is_told() {
+    async fn a_run_that_was_left_behind_is_told() {
         insta::assert_snapshot!(printed("north-1a2b3c4d", RowFormat::Table).await, @r"
-        run north-1a2b3c4d (number 1): running
+        run north-1a2b3c4d (number 1): interrupted at 53 %: no process works on it
           manifest  north.csv to https://iot-api.acceleronix.io
           database  FOLDER/fleetpush.db
           started   2026-11-22 19:00:01 UTC
-          pace      29 s, 0.31 devices/s, 0.07 requests/s in the last 29 s
+          latency   p50 100 ms, p95 100 ms, p99 100 ms, worst 100 ms
 
           tasks     13
           accepted   1  accepted by the platform, not yet delivered to the device
@@ -240,7 +299,7 @@ mod tests {
         2 sends got no readable reply and may reach the device twice
 
         next:
-          # continue, if no push of it is under way
+          # continue
           fleetpush resume north-1a2b3c4d --simulate
           # see what failed or is in doubt, and why
           fleetpush results north-1a2b3c4d --state failed,in_doubt --simulate
@@ -256,6 +315,7 @@ mod tests {
           started   2026-11-22 19:00:51 UTC
           finished  2026-11-22 19:00:56 UTC
           pace      5.0 s, 0.80 devices/s
+          latency   p50 100 ms, p95 100 ms, p99 100 ms, worst 100 ms
 
           tasks     4
           accepted  4  accepted by the platform, not yet delivered to the device

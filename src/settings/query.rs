@@ -8,7 +8,7 @@ use crate::{
         CodesArgs, FilterArgs, PaceArgs, PushArgs, RecoveryArgs, ResolveArgs, ResumeArgs,
         RetryArgs, RolloutArgs, RunsArgs, ScheduleArgs, SessionsArgs, StatusArgs, TargetArgs,
     },
-    model::{Class, RowFormat, RunState, TaskState},
+    model::{Class, Dimension, RowFormat, RunState, TaskState},
 };
 
 /// `fleetpush resume`
@@ -97,6 +97,10 @@ pub struct Sessions {
 pub struct Status {
     /// The run's name; without one, the latest run.
     pub run: Option<String>,
+    /// What the tasks are broken down by.
+    pub by: Vec<Dimension>,
+    /// Whether to show it again until the run ends.
+    pub watch: bool,
     /// The form of the rows.
     pub format: RowFormat,
     /// The results database.
@@ -292,11 +296,15 @@ impl Status {
     ) -> Result<Self, Error> {
         let StatusArgs {
             run,
+            by,
+            watch,
             format,
             simulate,
         } = args;
         Ok(Self {
             run,
+            by,
+            watch,
             format: format.unwrap_or(RowFormat::Table),
             database: Database::resolve(db, simulate.simulate, sources)?,
         })

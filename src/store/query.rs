@@ -1,6 +1,7 @@
 //! What the query commands ask of a run. Questions about one run touch `tally` and the indexes alone, so they cost the same at ten
 //! tasks and at ten million.
 
+mod breakdown;
 mod canary;
 mod device;
 mod diff;
@@ -10,7 +11,9 @@ mod results;
 mod runs;
 mod sessions;
 mod sql;
+mod timing;
 
+pub use breakdown::{BreakdownError, Group, GroupCounts};
 pub use device::{LastThrottle, PastAcceptance, Send};
 pub use diff::{Changed, Comparison, Grouping};
 pub(crate) use ordered::MOST_KEYS;
@@ -20,6 +23,7 @@ pub use results::{ResultPages, ResultRow};
 pub use runs::{FindError, RunRow};
 pub use sessions::SessionRow;
 pub use sql::{Answer, Cell, SqlError, UnknownName};
+pub use timing::OpenPause;
 
 use std::time::Duration;
 

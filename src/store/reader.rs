@@ -125,6 +125,7 @@ impl Reader {
             .read_only(true)
             .immutable(immutable)
             .busy_timeout(BUSY_TIMEOUT)
+            .disable_statement_logging()
             .connect()
             .await
             .map_err(|error| failure(path, error))?;

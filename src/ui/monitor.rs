@@ -117,7 +117,7 @@ impl Monitor {
     /// Notes where the run stands after a push, or when there was nothing to push.
     pub fn set_status(&self, report: &RunReport) {
         let is_stopped = matches!(report.state, RunState::Paused | RunState::Cancelled);
-        let words = is_stopped.then(|| clean(&report.standing()).into_owned());
+        let words = is_stopped.then(|| clean(&report.state_and_author()).into_owned());
         *lock(&self.stopped_by) = words;
         self.change(|status| {
             status.run = Some(RunStatus {

@@ -36,7 +36,11 @@ pub fn suggestions(report: &RunReport) -> Vec<Suggestion> {
         });
     };
     match report.state {
-        RunState::Running => suggest("resume", "", "continue, if no push of it is under way"),
+        RunState::Running => match report.alive() {
+            Some(true) => suggest("status", " --watch", "follow it"),
+            Some(false) => suggest("resume", "", "continue"),
+            None => suggest("resume", "", "continue, if no push of it is under way"),
+        },
         RunState::Stopped | RunState::Paused => suggest("resume", "", "continue"),
         // The payload is the likely culprit: whoever has not looked is not offered to send more of it first.
         RunState::Aborted | RunState::Complete | RunState::Cancelled => {}

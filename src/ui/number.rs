@@ -46,6 +46,16 @@ pub fn percent(part: u64, whole: u64) -> String {
     format!("{} %", u128::from(part) * 100 / u128::from(whole))
 }
 
+/// A part in tenths of a percent, so that only everything is 100 % and only nothing 0 %.
+pub fn share(part: u64, whole: u64) -> String {
+    if part == 0 || part >= whole {
+        return if part == 0 { "0 %" } else { "100 %" }.into();
+    }
+    let tenths = (u128::from(part) * 2000 / u128::from(whole)).div_ceil(2);
+    let tenths = tenths.clamp(1, 999);
+    format!("{}.{} %", tenths / 10, tenths % 10)
+}
+
 /// `1 device`, `2,000 devices`: a count with its noun.
 pub fn counted(number: u64, noun: &str) -> String {
     format!(
@@ -100,6 +110,22 @@ mod tests {
             (counted(1, "task"), counted(1500, "task")),
             ("1 task".into(), "1,500 tasks".into())
         );
+    }
+
+    #[test]
+    fn a_share_is_nothing_or_everything_only_when_it_is() {
+        for (part, whole, text) in [
+            (0, 0, "0 %"),
+            (0, 7, "0 %"),
+            (7, 7, "100 %"),
+            (1, 1_000_000, "0.1 %"),
+            (999_999, 1_000_000, "99.9 %"),
+            (1, 3, "33.3 %"),
+            (2, 3, "66.7 %"),
+            (1, 8, "12.5 %"),
+        ] {
+            assert_eq!(share(part, whole), text, "{part} of {whole}");
+        }
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 mod again;
 mod json;
+mod standing;
 mod text;
+
+pub use standing::{Process, Spent, Standing, TimeLeft};
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -50,6 +53,8 @@ pub struct RunReport {
     pub latest_due: Option<Timestamp>,
     /// Flags for the next command.
     pub repeat: Repeat,
+    /// Where it stands beyond its counts, for whoever asks from outside.
+    pub standing: Option<Standing>,
 }
 
 /// How many tasks ended in the same way.
@@ -69,7 +74,7 @@ pub struct EndingLine {
 
 impl RunReport {
     /// The state, and who brought it about: `paused by anna at 2026-11-23 05:00:01 UTC`. Names are as they came.
-    pub(super) fn standing(&self) -> String {
+    pub(super) fn state_and_author(&self) -> String {
         let state = self.state.name();
         match (&self.paused, &self.cancelled_by) {
             (Some(paused), _) => format!("{state} {}", paused.words()),
@@ -167,6 +172,7 @@ pub(super) mod tests {
             next_due: None,
             latest_due: None,
             repeat: Repeat::default(),
+            standing: None,
         }
     }
 }

@@ -124,7 +124,7 @@ impl Summary {
                 RunState::Paused => {
                     format!(
                         "nothing is sent, because the run is {}",
-                        clean(&self.run.standing())
+                        clean(&self.run.state_and_author())
                     )
                 }
                 _ => "nothing to send".to_owned(),

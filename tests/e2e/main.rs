@@ -39,6 +39,7 @@ mod signals;
 mod splitting;
 mod sql;
 mod standstill;
+mod status;
 mod summary;
 mod support;
 mod versions;

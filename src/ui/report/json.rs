@@ -25,6 +25,18 @@ impl RunReport {
     /// | `sends_again` | an object: other sends that did not settle their task, by class |
     /// | `next_due`, `latest_due` | when the first and the last waiting task become due, or null |
     /// | `next` | an array of commands that may be typed next |
+    ///
+    /// Of a run that is asked about from outside, also:
+    ///
+    /// | key | value |
+    /// |---|---|
+    /// | `alive` | whether a process works on it; null when that cannot be found out |
+    /// | `process` | `pid` and `host` (null: this machine) of that process, or null |
+    /// | `outage` | `since` when and for what `reason` the push waits for the platform, or null |
+    /// | `seconds_left` | about how long it will take, or null |
+    /// | `spent_ms` | `staging`, `canary`, `sending`, `paused`: all sessions together |
+    /// | `sessions` | how many there are |
+    /// | `latency_ms` | `requests`, `p50`, `p95`, `p99`, `worst` of requests that were answered, or null |
     pub fn json(&self) -> Value {
         let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
         let endings: Vec<Value> = self
@@ -49,7 +61,7 @@ impl RunReport {
             .iter()
             .map(|(class, sends)| (class.name().to_owned(), json!(sends)))
             .collect();
-        json!({
+        let mut object = json!({
             "schema": SCHEMA,
             "run": {
                 "number": self.number,
@@ -78,7 +90,11 @@ impl RunReport {
             "next_due": time(self.next_due),
             "latest_due": time(self.latest_due),
             "next": next,
-        })
+        });
+        if let Value::Object(object) = &mut object {
+            object.extend(self.standing_json());
+        }
+        object
     }
 }
 

@@ -43,7 +43,7 @@ impl RunReport {
             "run {} (number {}): {}\n",
             clean(&self.name),
             self.number,
-            clean(&self.standing())
+            self.state_words()
         );
         head + &out + "\n" + &self.counts_text() + &self.next_text()
     }

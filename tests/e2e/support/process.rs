@@ -55,6 +55,11 @@ impl Push {
         self.child.id()
     }
 
+    /// What it has printed on stdout so far.
+    pub(crate) fn stdout(&self) -> String {
+        text(&self.stdout)
+    }
+
     /// What it has said on stderr so far.
     pub(crate) fn stderr(&self) -> String {
         text(&self.stderr)

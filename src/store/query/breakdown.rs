@@ -1,0 +1,318 @@
+//! The tasks of a run, broken down. What the tally knows costs nothing; a product, a payload or an hour costs the rows that are not in
+//! spans; a label costs a reading of the run's tasks.
+
+mod labels;
+
+use std::collections::BTreeMap;
+
+use sqlx::AssertSqlSafe;
+
+use super::RunRow;
+use crate::{
+    model::{Dimension, TaskState, Timestamp},
+    store::reader::{ReadError, Reader},
+};
+
+/// The most groups that are told apart: a payload or a label may have as many values as the run has tasks.
+const MOST_GROUPS: usize = 100_000;
+
+/// Why a run cannot be broken down.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BreakdownError {
+    /// No task has such a label.
+    #[error("no task of run '{run}' has the label '{label}'; {}", listed_labels(.known))]
+    UnknownLabel {
+        /// The run.
+        run: String,
+        /// The label.
+        label: String,
+        /// The labels that there are.
+        known: Vec<String>,
+    },
+    /// There are too many values.
+    #[error(
+        "{dimension} has more than {MOST_GROUPS} values in run '{run}'; break it down by something else, or query the view results"
+    )]
+    TooManyGroups {
+        /// The run.
+        run: String,
+        /// What it was broken down by.
+        dimension: Dimension,
+    },
+    /// The database cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+fn listed_labels(labels: &[String]) -> String {
+    if labels.is_empty() {
+        "it has no labels".to_owned()
+    } else {
+        format!("its labels are {}", labels.join(", "))
+    }
+}
+
+/// How many tasks of a group are in which state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GroupCounts {
+    /// Tasks that the platform has accepted.
+    pub accepted: u64,
+    /// Tasks that failed.
+    pub failed: u64,
+    /// Tasks that ended in doubt.
+    pub in_doubt: u64,
+    /// Tasks that were skipped.
+    pub skipped: u64,
+    /// Tasks that have not ended.
+    pub pending: u64,
+}
+
+/// The tasks that have one value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The value; none of tasks that have none.
+    pub value: Option<String>,
+    /// What it stands for, where it does not speak for itself.
+    pub text: Option<String>,
+    /// How many there are.
+    pub counts: GroupCounts,
+}
+
+impl GroupCounts {
+    /// How many tasks there are.
+    pub fn tasks(&self) -> u64 {
+        self.accepted + self.failed + self.in_doubt + self.skipped + self.pending
+    }
+
+    fn add(&mut self, state: TaskState, tasks: u64) {
+        *match state {
+            TaskState::Accepted => &mut self.accepted,
+            TaskState::Failed => &mut self.failed,
+            TaskState::InDoubt => &mut self.in_doubt,
+            TaskState::Skipped => &mut self.skipped,
+        } += tasks;
+    }
+
+    fn ended(&self) -> u64 {
+        self.tasks() - self.pending
+    }
+}
+
+/// Groups by value, while they are counted.
+type Groups = BTreeMap<Option<String>, GroupCounts>;
+
+/// How tasks `t` get their value from a column.
+struct Source {
+    value: &'static str,
+    join: &'static str,
+}
+
+const PRODUCT: Source = Source {
+    value: "p.product_key",
+    join: "LEFT JOIN payload AS p ON p.id = t.payload_id",
+};
+const PAYLOAD: Source = Source {
+    value: "CAST(t.payload_id AS TEXT)",
+    join: "",
+};
+
+impl Reader {
+    /// Breaks the tasks of a run down: hours in their order, otherwise what has most failures first.
+    pub async fn breakdown_by(
+        &mut self,
+        run: &RunRow,
+        dimension: &Dimension,
+    ) -> Result<Vec<Group>, BreakdownError> {
+        let mut groups = match dimension {
+            Dimension::Code => self.by_code(run).await?,
+            Dimension::Hour => self.by_hour(run).await?,
+            Dimension::Product => self.by_column(run, dimension, &PRODUCT).await?,
+            Dimension::Payload => {
+                let mut groups = self.by_column(run, dimension, &PAYLOAD).await?;
+                sort(&mut groups);
+                self.describe_payloads(&mut groups).await?;
+                groups
+            }
+            Dimension::Label(label) => self.by_label(run, dimension, label).await?,
+        };
+        if *dimension != Dimension::Hour {
+            sort(&mut groups);
+        }
+        Ok(groups)
+    }
+
+    async fn by_code(&mut self, run: &RunRow) -> Result<Vec<Group>, BreakdownError> {
+        let mut groups = Groups::new();
+        for ending in self.breakdown(run.id).await? {
+            let code = ending.code.map(|code| code.to_string());
+            let class = ending.class.map(|class| class.name().to_owned());
+            let value = code.or(class);
+            groups
+                .entry(value)
+                .or_default()
+                .add(ending.state, ending.tasks);
+        }
+        if run.counts.pending > 0 {
+            groups.entry(None).or_default().pending += run.counts.pending;
+        }
+        Ok(listed(groups))
+    }
+
+    async fn by_hour(&mut self, run: &RunRow) -> Result<Vec<Group>, BreakdownError> {
+        const HOUR: i64 = 3_600_000;
+        let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+            "SELECT hour, state, sum(n) FROM (
+                 SELECT finished_at / ?3 AS hour, 1 AS state, sum(end_task - first_task) AS n FROM accepted_span
+                 WHERE first_task >= ?1 AND first_task < ?2 GROUP BY 1
+                 UNION ALL
+                 SELECT finished_at / ?3, state, count(*) FROM outcome WHERE task_id >= ?1 AND task_id < ?2 GROUP BY 1, 2
+             ) GROUP BY 1, 2",
+        )
+        .bind(run.first_task)
+        .bind(run.end_task)
+        .bind(HOUR)
+        .fetch_all(&mut self.connection)
+        .await
+        .map_err(|error| self.failure(error))?;
+        let mut hours: BTreeMap<i64, GroupCounts> = BTreeMap::new();
+        for (hour, state, tasks) in rows {
+            let state = self.state(state)?;
+            hours.entry(hour).or_default().add(state, tasks as u64);
+        }
+        let mut groups: Vec<Group> = hours
+            .into_iter()
+            .map(|(hour, counts)| Group {
+                // 2026-11-22T19
+                value: Some(
+                    Timestamp(hour * HOUR)
+                        .to_string()
+                        .chars()
+                        .take(13)
+                        .collect(),
+                ),
+                text: None,
+                counts,
+            })
+            .collect();
+        if run.counts.pending > 0 {
+            groups.push(Group {
+                value: None,
+                text: None,
+                counts: GroupCounts {
+                    pending: run.counts.pending,
+                    ..GroupCounts::default()
+                },
+            });
+        }
+        Ok(groups)
+    }
+
+    /// By what all tasks of a request have in common, so that a span counts by its first task.
+    async fn by_column(
+        &mut self,
+        run: &RunRow,
+        dimension: &Dimension,
+        Source { value, join }: &Source,
+    ) -> Result<Vec<Group>, BreakdownError> {
+        let range = "first_task >= ?1 AND g.first_task < ?2";
+        let ended = format!(
+            "SELECT value, state, sum(n) FROM (
+                 SELECT {value} AS value, 1 AS state, sum(g.end_task - g.first_task) AS n
+                 FROM accepted_span AS g CROSS JOIN task AS t ON t.id = g.first_task {join} WHERE g.{range} GROUP BY 1
+                 UNION ALL
+                 SELECT {value}, o.state, count(*)
+                 FROM outcome AS o CROSS JOIN task AS t ON t.id = o.task_id {join}
+                 WHERE o.task_id >= ?1 AND o.task_id < ?2 GROUP BY 1, 2
+             ) GROUP BY 1, 2"
+        );
+        let rows: Vec<(Option<String>, i64, i64)> = sqlx::query_as(AssertSqlSafe(ended))
+            .bind(run.first_task)
+            .bind(run.end_task)
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(|error| self.failure(error))?;
+        let mut groups = Groups::new();
+        for (value, state, tasks) in rows {
+            let state = self.state(state)?;
+            groups.entry(value).or_default().add(state, tasks as u64);
+        }
+        if run.counts.pending > 0 {
+            let all = format!(
+                "SELECT {value}, count(*) FROM task AS t {join} WHERE t.id >= ?1 AND t.id < ?2 GROUP BY 1"
+            );
+            let rows: Vec<(Option<String>, i64)> = sqlx::query_as(AssertSqlSafe(all))
+                .bind(run.first_task)
+                .bind(run.end_task)
+                .fetch_all(&mut self.connection)
+                .await
+                .map_err(|error| self.failure(error))?;
+            for (value, tasks) in rows {
+                let group = groups.entry(value).or_default();
+                group.pending = (tasks as u64).saturating_sub(group.ended());
+            }
+        }
+        within_bounds(run, dimension, groups.len())?;
+        Ok(listed(groups))
+    }
+
+    /// Says what the first payloads carry.
+    async fn describe_payloads(&mut self, groups: &mut [Group]) -> Result<(), ReadError> {
+        /// So many are described, and so much of each.
+        const DESCRIBED: usize = 1000;
+        for group in groups.iter_mut().take(DESCRIBED) {
+            let Some(id) = group.value.as_deref().and_then(|id| id.parse::<i64>().ok()) else {
+                continue;
+            };
+            group.text = sqlx::query_scalar(
+                "SELECT product_key || ' ' || CASE WHEN length(data) > 200 THEN substr(data, 1, 200) || '…' ELSE data END \
+                 FROM payload WHERE id = ?",
+            )
+            .bind(id)
+            .fetch_optional(&mut self.connection)
+            .await
+            .map_err(|error| self.failure(error))?;
+        }
+        Ok(())
+    }
+
+    fn state(&self, number: i64) -> Result<TaskState, ReadError> {
+        TaskState::from_number(number)
+            .ok_or_else(|| self.damaged(format!("a task has the state {number}")))
+    }
+}
+
+fn within_bounds(run: &RunRow, dimension: &Dimension, groups: usize) -> Result<(), BreakdownError> {
+    if groups > MOST_GROUPS {
+        return Err(BreakdownError::TooManyGroups {
+            run: run.name.clone(),
+            dimension: dimension.clone(),
+        });
+    }
+    Ok(())
+}
+
+fn listed(groups: Groups) -> Vec<Group> {
+    groups
+        .into_iter()
+        .map(|(value, counts)| Group {
+            value,
+            text: None,
+            counts,
+        })
+        .collect()
+}
+
+/// What has most failures and doubts comes first, then what has most tasks.
+fn sort(groups: &mut [Group]) {
+    groups.sort_by(|a, b| {
+        let rank = |group: &Group| {
+            let counts = group.counts;
+            (counts.failed + counts.in_doubt, counts.tasks())
+        };
+        rank(b).cmp(&rank(a)).then_with(|| a.value.cmp(&b.value))
+    });
+}
+
+#[cfg(test)]
+mod tests;
