@@ -21,6 +21,8 @@ use crate::{
 
 /// The share of devices that are offline, so that there are failures to list.
 const OFFLINE: f64 = 0.001;
+/// How long an answer may take that reads few rows, in seconds.
+const QUICK: f64 = 0.2;
 /// As many failures as somebody would look at.
 const SOME: &str = "100";
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
@@ -126,19 +128,31 @@ pub(crate) fn database(bench: &Bench) -> Result<(), String> {
 pub(crate) fn query(bench: &Bench) -> Result<(), String> {
     let big = big(bench)?;
     let device = device_key(big.devices / 2);
-    let questions: [(&[&str], String); 4] = [
-        (&["status"], STATUS.to_owned()),
+    // A label costs a reading of all tasks: so much for a million.
+    let reading = (big.devices as f64 / 1e6).max(0.2);
+    let questions: [(&[&str], String, f64); 8] = [
+        (&["status"], STATUS.to_owned(), QUICK),
+        (&["status", "--by", "code"], STATUS.to_owned(), QUICK),
+        (&["status", "--by", "product"], BY_PRODUCT.to_owned(), QUICK),
+        (&["status", "--by", "hour"], BY_HOUR.to_owned(), QUICK),
+        (
+            &["status", "--by", "label.site"],
+            BY_SITE.to_owned(),
+            reading,
+        ),
         (
             &["results", "--state", "failed", "--limit", SOME],
             format!("{FAILED} LIMIT {SOME}"),
+            QUICK,
         ),
-        (&["results", "--state", "failed"], FAILED.to_owned()),
+        (&["results", "--state", "failed"], FAILED.to_owned(), QUICK),
         (
             &["results", "--device", &device],
             format!("{OF_DEVICE} AND d.device_key = '{device}'"),
+            QUICK,
         ),
     ];
-    for (words, by_hand) in questions {
+    for (words, by_hand, seconds) in questions {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..bench.rounds {
             let mut command = fleetpush(bench.folder());
@@ -155,7 +169,7 @@ pub(crate) fn query(bench: &Bench) -> Result<(), String> {
                 name: "sqlite3 by hand",
                 samples: &theirs.map(Samples::new),
             }),
-            Target::AtMost(0.2),
+            Target::AtMost(seconds),
         );
     }
     Ok(())
@@ -177,6 +191,19 @@ const STATUS: &str = "\
 SELECT r.name, r.state, r.tasks, s.name AS state, k.name AS class, y.code, y.n
 FROM run AS r JOIN tally AS y ON y.run_id = r.id JOIN task_state AS s ON s.id = y.state LEFT JOIN class AS k ON k.id = y.class
 WHERE r.id = (SELECT max(id) FROM run)";
+const BY_PRODUCT: &str = "\
+SELECT p.product_key, 1 AS state, sum(g.end_task - g.first_task) AS n
+FROM accepted_span AS g JOIN task AS t ON t.id = g.first_task JOIN payload AS p ON p.id = t.payload_id GROUP BY 1
+UNION ALL
+SELECT p.product_key, o.state, count(*)
+FROM outcome AS o JOIN task AS t ON t.id = o.task_id JOIN payload AS p ON p.id = t.payload_id GROUP BY 1, 2";
+const BY_HOUR: &str = "\
+SELECT finished_at / 3600000 AS hour, 1 AS state, sum(end_task - first_task) AS n FROM accepted_span GROUP BY 1
+UNION ALL
+SELECT finished_at / 3600000, state, count(*) FROM outcome GROUP BY 1, 2";
+const BY_SITE: &str = "\
+SELECT t.labels ->> 'site' AS site, coalesce(o.state, 1) AS state, count(*) AS n
+FROM task AS t LEFT JOIN outcome AS o ON o.task_id = t.id GROUP BY 1, 2";
 const FAILED: &str = "\
 SELECT t.line, p.product_key, t.device_key, k.name AS class, o.code, o.message, o.attempts, o.finished_at, t.labels
 FROM outcome AS o JOIN task AS t ON t.id = o.task_id JOIN payload AS p ON p.id = t.payload_id JOIN class AS k ON k.id = o.class

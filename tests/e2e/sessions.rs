@@ -1,6 +1,6 @@
 //! Each start of a command that writes is recorded: by whom, why, how it ended, and what it sent.
 
-use fleetpush::simulator::{Outage, Scenario};
+use fleetpush::simulator::{AtFirst, Outage, Scenario};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -214,7 +214,10 @@ fn a_killed_session_has_no_end_and_its_numbers_add_up_with_the_next_ones() {
 fn each_task_counts_once_however_often_a_session_sends_it() {
     let sim = Sim::start(Scenario {
         seed: 3,
-        transient: 0.3,
+        frequency_at_first: AtFirst {
+            share: 0.3,
+            sends: 1,
+        },
         ..Scenario::default()
     });
     let site = Site::with(&devices(100));

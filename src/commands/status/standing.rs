@@ -41,6 +41,8 @@ pub(super) fn host() -> String {
 pub(super) fn of(report: &RunReport, seen: &Seen<'_>) -> Standing {
     let open = seen.sessions.iter().rfind(|session| session.is_open);
     let alive = match (report.state, seen.presence) {
+        // An earlier version of fleetpush, which notes no session, may be at work.
+        (RunState::Running, Presence::Owned { .. }) if seen.sessions.is_empty() => None,
         (RunState::Running, Presence::Owned { .. }) => Some(open.is_some()),
         (RunState::Running, Presence::Unknown) => None,
         (_, _) => Some(false),

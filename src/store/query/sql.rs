@@ -418,7 +418,7 @@ mod tests {
         for (sql, told) in [
             (
                 "SELECT *\n\tFORM runs",
-                "near \"runs\": syntax error\nline 2:  FORM runs\n              ^",
+                "near \"FORM\": syntax error\nline 2:  FORM runs\n         ^",
             ),
             (
                 "SELECT sate FROM runs",
