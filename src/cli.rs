@@ -23,6 +23,7 @@ mod prune_args;
 mod push_args;
 mod query_args;
 mod question_args;
+mod report_args;
 mod rollout_args;
 mod schedule_args;
 mod simulate_args;
@@ -53,6 +54,7 @@ pub use self::{
         StatusArgs,
     },
     question_args::{DiffArgs, ExplainArgs, SqlArgs},
+    report_args::ReportArgs,
     rollout_args::RolloutArgs,
     schedule_args::ScheduleArgs,
     simulate_args::{SimulateArg, SimulatedArg},
@@ -132,6 +134,8 @@ pub enum Command {
     Explain(Box<ExplainArgs>),
     /// Show what changed from one run to the next, or what fails every time
     Diff(Box<DiffArgs>),
+    /// Write one HTML page about a run: for a browser, a mail, or print
+    Report(ReportArgs),
     /// Ask the database in SQL; only reads
     Sql(SqlArgs),
     /// Explain the platform's codes and what fleetpush does about them

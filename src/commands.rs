@@ -21,6 +21,7 @@ mod prune;
 mod push;
 mod reading;
 mod repeat;
+mod report;
 mod resolve;
 mod results;
 mod resume;
@@ -58,6 +59,7 @@ use crate::{
     ui::{
         monitor::{MetricsError, Monitor},
         out_file::OutFileError,
+        page::PageError,
         printer::{OutputError, Printer},
     },
 };
@@ -131,6 +133,7 @@ pub async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failur
             let out = settings.out.clone();
             with_file(out, printer, async || diff::diff(*settings, printer).await).await
         }
+        Command::Report(settings) => report::report(settings, printer).await,
         Command::Sql(settings) => {
             let out = settings.out.clone();
             with_file(out, printer, async || sql::sql(settings, printer).await).await
@@ -338,6 +341,12 @@ impl From<SqlError> for Failure {
             SqlError::Read(error) => error.into(),
             other => Self::usage(other),
         }
+    }
+}
+
+impl From<PageError> for Failure {
+    fn from(error: PageError) -> Self {
+        Self::usage(error)
     }
 }
 

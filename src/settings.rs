@@ -18,6 +18,7 @@ mod prune;
 mod push;
 mod query;
 mod questions;
+mod report;
 mod results;
 mod rollout;
 mod show;
@@ -39,6 +40,7 @@ pub use self::{
     push::{PaceSettings, Push, Recovery, Target, Timeouts},
     query::{Codes, Resolution, Resume, Retry, Runs, Sessions, Status},
     questions::{Diff, Explain, Sql},
+    report::Report,
     results::{Results, SortColumn},
     rollout::Rollout,
     show::{Show, Shown, ShownValue},
@@ -96,6 +98,8 @@ pub enum Command {
     Explain(Box<Explain>),
     /// Show what has changed between runs.
     Diff(Box<Diff>),
+    /// Write a page about a run.
+    Report(Report),
     /// Ask in SQL.
     Sql(Sql),
     /// Explain codes.
@@ -184,6 +188,7 @@ pub fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
             Command::Explain(Box::new(Explain::resolve(*args, db, quiet, &sources)?))
         }
         cli::Command::Diff(args) => Command::Diff(Box::new(Diff::resolve(*args, db, &sources)?)),
+        cli::Command::Report(args) => Command::Report(Report::resolve(args, db, &sources)?),
         cli::Command::Sql(args) => Command::Sql(Sql::resolve(args, db, &sources)?),
         cli::Command::Codes(args) => Command::Codes(Codes::resolve(args)),
         cli::Command::Simulator(args) => Command::Simulator(args),

@@ -8,6 +8,7 @@ pub mod next;
 mod non_blocking;
 pub mod number;
 pub mod out_file;
+pub mod page;
 pub mod printer;
 pub mod progress;
 pub mod redraw;

@@ -40,6 +40,7 @@ fn help_of_every_command() {
         "results",
         "explain",
         "diff",
+        "report",
         "sql",
         "codes",
         "completions",

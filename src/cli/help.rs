@@ -63,6 +63,14 @@ Examples:
   fleetpush diff --last 5                           Who fails every night
   fleetpush diff --as-manifest --out failing.jsonl";
 
+/// What follows the flags of `report` in `--help`.
+pub(super) const REPORT_EPILOGUE: &str = "\
+The page needs no network and no other file: headline, what needs a hand with the commands for it, the
+course of the push, latency, and the first 1,000 devices that failed or are in doubt.
+
+Example:
+  fleetpush report night-1 --out night-1.html";
+
 /// What follows the flags of `sql` in `--help`.
 pub(super) const SQL_EPILOGUE: &str = "\
 The database is opened for reading: a statement that would change it is refused. The views are runs,

@@ -126,7 +126,7 @@ pub(super) async fn report(
     Ok(report_of(reader, run, repeat).await?)
 }
 
-async fn report_of(
+pub(super) async fn report_of(
     reader: &mut Reader,
     run: RunRow,
     repeat: Repeat,

@@ -3,6 +3,7 @@
 
 mod breakdown;
 mod canary;
+mod course;
 mod device;
 mod diff;
 mod ordered;

@@ -6,6 +6,7 @@ mod standing;
 mod text;
 
 pub use standing::{Process, Spent, Standing, TimeLeft};
+pub(super) use text::label;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -70,6 +71,13 @@ pub struct EndingLine {
     pub text: Option<&'static str>,
     /// How many tasks.
     pub tasks: u64,
+}
+
+impl EndingLine {
+    /// Whether somebody has to look at tasks that ended so.
+    pub fn is_trouble(&self) -> bool {
+        matches!(self.state, TaskState::Failed | TaskState::InDoubt)
+    }
 }
 
 impl RunReport {

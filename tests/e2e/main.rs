@@ -26,6 +26,7 @@ mod owner;
 mod pace;
 mod prune;
 mod queries;
+mod report;
 mod rollout;
 mod run;
 mod samples;

@@ -1,5 +1,6 @@
 //! What the topics share: a folder with a database, the binary as a process, a simulated platform, and the truth about both.
 
+mod browser;
 mod fleet;
 mod journal;
 mod process;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt as _;
 
+pub(crate) use browser::Browser;
 pub(crate) use fleet::{DATA, Site, devices};
 pub(crate) use journal::{Attempt, Journal, Task};
 pub(crate) use process::{Ended, Push, with_limit};

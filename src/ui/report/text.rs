@@ -180,7 +180,8 @@ fn canary_words(canary: CanaryStanding) -> String {
     }
 }
 
-fn label(state: TaskState) -> &'static str {
+/// The state in words.
+pub(in crate::ui) fn label(state: TaskState) -> &'static str {
     match state {
         TaskState::InDoubt => "in doubt",
         other => other.name(),

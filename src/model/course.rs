@@ -1,0 +1,37 @@
+//! The course of a push: what happened when.
+
+use std::time::Duration;
+
+use super::{Latency, Timestamp};
+
+/// The course of a run in equal steps of time, from its first request to its last.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Course {
+    /// When the first step begins.
+    pub start: Timestamp,
+    /// How long each is.
+    pub step: Duration,
+    /// What happened in each of them.
+    pub steps: Vec<CourseStep>,
+}
+
+/// What happened in one step of a course.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CourseStep {
+    /// Tasks that were accepted.
+    pub accepted: u64,
+    /// Tasks that failed.
+    pub failed: u64,
+    /// Tasks that ended in doubt.
+    pub in_doubt: u64,
+    /// Requests that ended.
+    pub requests: u64,
+    /// Devices that they had.
+    pub devices: u64,
+    /// Those of the devices that the platform throttled.
+    pub throttled: u64,
+    /// The latency of the requests.
+    pub latency: Option<Latency>,
+    /// Nothing was in flight, for so long that it is a pause.
+    pub is_pause: bool,
+}

@@ -1,0 +1,32 @@
+//! Which run to write a page about.
+
+use std::path::PathBuf;
+
+use super::{Database, Error, source::Sources};
+use crate::cli::ReportArgs;
+
+/// `fleetpush report`
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The run's name; without one, the latest run.
+    pub run: Option<String>,
+    /// The file to write to; `-` is stdout.
+    pub out: PathBuf,
+    /// The results database.
+    pub database: Database,
+}
+
+impl Report {
+    pub(super) fn resolve(
+        args: ReportArgs,
+        db: Option<PathBuf>,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Error> {
+        let ReportArgs { run, out, simulate } = args;
+        Ok(Self {
+            run,
+            out,
+            database: Database::resolve(db, simulate.simulate, sources)?,
+        })
+    }
+}

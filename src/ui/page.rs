@@ -1,0 +1,538 @@
+//! The report of a run as one HTML page that needs nothing else: no network, no other file.
+//!
+//! The template escapes every value. What it takes as it is are pictures and files of this module. The page's own policy lets in no
+//! script and no style but these, so that a device key could do nothing even if it were not escaped.
+
+mod advice;
+mod axis;
+mod bars;
+mod course;
+
+use std::time::Duration;
+
+use askama::Template;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use sha2::{Digest as _, Sha256};
+
+use self::advice::{Need, needs};
+use super::{
+    number::{counted, duration, grouped},
+    repeat::quoted,
+    report::{RunReport, label},
+    text::{clean, cut},
+};
+use crate::model::{Change, Counts, Course, Dimension, Latency, RunState, TaskState, Timestamp};
+
+/// Units of the picture on a screen, and on a phone.
+const WIDE: f64 = 960.0;
+const NARROW: f64 = 420.0;
+
+/// Characters of a message or of labels that are shown.
+const LONGEST: usize = 160;
+
+/// What a page shows.
+#[derive(Debug)]
+pub struct Content<'c> {
+    /// How the run stands.
+    pub report: &'c RunReport,
+    /// Its course; none before its first request has ended.
+    pub course: Option<&'c Course>,
+    /// Its tasks by what they have in common.
+    pub breakdowns: Vec<Breakdown>,
+    /// What changed since the run before.
+    pub changes: Option<Changes>,
+    /// How long its requests took.
+    pub latency: Option<Latency>,
+    /// How many tasks were sent once, twice and so on.
+    pub times_sent: &'c [(u64, u64)],
+    /// A few devices for each of the report's endings that have failed or are in doubt, in their order.
+    pub examples: &'c [Vec<String>],
+    /// Devices that need a hand, as many as may be shown.
+    pub devices: Vec<Device>,
+    /// When the page is made.
+    pub made_at: Timestamp,
+}
+
+/// The tasks of a run by one thing, such as their product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breakdown {
+    /// What that is, as `status --by` takes it.
+    pub by: Dimension,
+    /// The groups that are shown, and how many tasks each has in which state.
+    pub groups: Vec<(String, Counts)>,
+    /// How many more groups there are.
+    pub more: usize,
+}
+
+/// What changed from one run to the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// The name of the earlier run.
+    pub since: String,
+    /// How many devices each change has.
+    pub counts: Vec<(Change, u64)>,
+}
+
+/// A task that has failed or is in doubt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// The device.
+    pub key: String,
+    /// Its product.
+    pub product: String,
+    /// How the task ended.
+    pub state: TaskState,
+    /// The code that decided.
+    pub code: Option<i64>,
+    /// The platform's words, or ours.
+    pub message: String,
+    /// How often it was sent.
+    pub sends: i64,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Its labels.
+    pub labels: Vec<(String, String)>,
+}
+
+/// The page cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the report cannot be put together")]
+pub struct PageError(#[from] askama::Error);
+
+/// Makes the page.
+pub fn page(content: &Content<'_>) -> Result<String, PageError> {
+    Ok(Page::of(content).render()?)
+}
+
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Page {
+    style: Inline,
+    script: Inline,
+    version: &'static str,
+    name: String,
+    badge: Badge,
+    when: String,
+    headline: String,
+    states: String,
+    counts: Vec<Count>,
+    needs: Vec<Need>,
+    course: Option<Pictures>,
+    comparison: Option<ComparisonList>,
+    breakdowns: Vec<BreakdownTable>,
+    measures: Vec<Measure>,
+    devices: Vec<DeviceLine>,
+    devices_note: String,
+    devices_command: String,
+    facts: Vec<(&'static str, String)>,
+}
+
+/// A file that stands in the page, and the hash by which its policy lets it in.
+struct Inline {
+    text: &'static str,
+    hash: String,
+}
+
+struct Badge {
+    class: &'static str,
+    words: &'static str,
+}
+
+struct Count {
+    class: &'static str,
+    name: &'static str,
+    tasks: String,
+    share: String,
+}
+
+struct Pictures {
+    wide: String,
+    narrow: String,
+    note: String,
+}
+
+struct ComparisonList {
+    with: String,
+    counts: Vec<(&'static str, &'static str, String)>,
+    command: String,
+}
+
+struct BreakdownTable {
+    title: String,
+    column: String,
+    rows: Vec<BreakdownRow>,
+    more: Option<(String, String)>,
+}
+
+struct BreakdownRow {
+    name: String,
+    numbers: [String; 5],
+    states: String,
+}
+
+struct Measure {
+    title: &'static str,
+    rows: Vec<MeasureRow>,
+}
+
+struct MeasureRow {
+    name: String,
+    value: String,
+    bar: String,
+}
+
+struct DeviceLine {
+    key: String,
+    product: String,
+    state: &'static str,
+    state_class: &'static str,
+    code: String,
+    message: String,
+    sends: i64,
+    ended: String,
+    labels: String,
+}
+
+impl Inline {
+    fn new(text: &'static str) -> Self {
+        Self {
+            text,
+            hash: STANDARD.encode(Sha256::digest(text)),
+        }
+    }
+}
+
+impl Page {
+    fn of(content: &Content<'_>) -> Self {
+        let report = content.report;
+        Self {
+            style: Inline::new(include_str!("page/style.css")),
+            script: Inline::new(include_str!("page/script.js")),
+            version: env!("CARGO_PKG_VERSION"),
+            name: report.name.clone(),
+            badge: badge(report),
+            when: when(report),
+            headline: headline(report),
+            states: bars::states(&report.counts),
+            counts: counts(&report.counts),
+            needs: needs(report, content.examples),
+            course: content.course.map(pictures),
+            comparison: content
+                .changes
+                .as_ref()
+                .map(|changes| comparison(report, changes)),
+            breakdowns: content
+                .breakdowns
+                .iter()
+                .map(|breakdown| breakdown_table(report, breakdown))
+                .collect(),
+            measures: measures(content),
+            devices: content.devices.iter().map(device_line).collect(),
+            devices_note: devices_note(content),
+            devices_command: report.repeat.command(
+                "results",
+                &report.name,
+                &report.target,
+                " --state failed,in_doubt",
+            ),
+            facts: facts(content),
+        }
+    }
+}
+
+fn badge(report: &RunReport) -> Badge {
+    let counts = &report.counts;
+    let (class, words) = match report.state {
+        RunState::Complete if counts.failed + counts.in_doubt == 0 => ("complete", "complete"),
+        RunState::Complete => ("trouble", "complete, with failures"),
+        RunState::Running => ("running", "not finished"),
+        RunState::Stopped => ("stopped", "stopped"),
+        RunState::Paused => ("paused", "paused"),
+        RunState::Aborted => ("aborted", "aborted"),
+        RunState::Cancelled => ("cancelled", "cancelled"),
+    };
+    Badge { class, words }
+}
+
+fn when(report: &RunReport) -> String {
+    let Some(started) = report.started_at else {
+        return "not started".into();
+    };
+    match report.finished_at {
+        Some(finished) => format!(
+            "{} to {}, {}",
+            started.human(),
+            finished.human(),
+            duration(started.until(finished))
+        ),
+        None => format!("since {}", started.human()),
+    }
+}
+
+/// How it went, in words.
+fn headline(report: &RunReport) -> String {
+    let Counts {
+        tasks,
+        accepted,
+        failed,
+        in_doubt,
+        skipped,
+        pending,
+        ..
+    } = report.counts;
+    if accepted == tasks {
+        return format!("The platform accepted all {}.", counted(tasks, "command"));
+    }
+    let mut sentences = vec![format!(
+        "The platform accepted {} of {}.",
+        grouped(accepted),
+        counted(tasks, "command")
+    )];
+    if failed > 0 {
+        sentences.push(format!("{} failed.", grouped(failed)));
+    }
+    if in_doubt > 0 {
+        sentences.push(format!(
+            "{} in doubt: the device may have the command.",
+            are(in_doubt)
+        ));
+    }
+    if pending > 0 {
+        sentences.push(format!("{} still to be sent.", are(pending)));
+    }
+    if skipped > 0 {
+        sentences.push(format!(
+            "{} not sent: duplicates or cancelled.",
+            were(skipped)
+        ));
+    }
+    sentences.join(" ")
+}
+
+fn are(number: u64) -> String {
+    let verb = if number == 1 { "is" } else { "are" };
+    format!("{} {verb}", grouped(number))
+}
+
+fn were(number: u64) -> String {
+    let verb = if number == 1 { "was" } else { "were" };
+    format!("{} {verb}", grouped(number))
+}
+
+fn counts(counts: &Counts) -> Vec<Count> {
+    [
+        ("accepted", "accepted", counts.accepted, true),
+        ("failed", "failed", counts.failed, true),
+        ("in_doubt", "in doubt", counts.in_doubt, false),
+        ("pending", "pending", counts.pending, false),
+        ("skipped", "skipped", counts.skipped, false),
+    ]
+    .into_iter()
+    .filter(|&(_, _, tasks, always)| always || tasks > 0)
+    .map(|(class, name, tasks, _)| Count {
+        class,
+        name,
+        tasks: grouped(tasks),
+        share: share(tasks, counts.tasks),
+    })
+    .collect()
+}
+
+/// A part in percent with two digits, rounded towards the middle: only nothing is 0 % and only everything is 100 %.
+fn share(part: u64, whole: u64) -> String {
+    match part {
+        0 => "0 %".into(),
+        part if part == whole => "100 %".into(),
+        part => {
+            let percent = part as f64 / whole as f64 * 100.0;
+            format!("{:.2} %", percent.clamp(0.01, 99.99))
+        }
+    }
+}
+
+fn pictures(course: &Course) -> Pictures {
+    Pictures {
+        wide: course::draw(course, WIDE),
+        narrow: course::draw(course, NARROW),
+        note: format!(
+            "Each step is {}. Times are in UTC.",
+            if course.step < Duration::from_secs(1) {
+                format!("{} ms", course.step.as_millis())
+            } else {
+                duration(course.step)
+            }
+        ),
+    }
+}
+
+fn comparison(report: &RunReport, changes: &Changes) -> ComparisonList {
+    let class = |change| match change {
+        Change::NewlyFailing | Change::StillFailing => "failed",
+        Change::Recovered => "accepted",
+        Change::NotEnded | Change::New => "pending",
+        Change::Gone => "skipped",
+    };
+    let counts = changes.counts.iter();
+    ComparisonList {
+        with: clean(&changes.since).into_owned(),
+        counts: counts
+            .map(|&(change, devices)| (change.words(), class(change), grouped(devices)))
+            .collect(),
+        command: report.repeat.command(
+            "diff",
+            &changes.since,
+            &report.target,
+            &format!(" {}", quoted(&report.name)),
+        ),
+    }
+}
+
+fn breakdown_table(report: &RunReport, breakdown: &Breakdown) -> BreakdownTable {
+    let by = breakdown.by.to_string();
+    let column = clean(by.strip_prefix("label.").unwrap_or(&by)).into_owned();
+    let row = |(name, counts): &(String, Counts)| BreakdownRow {
+        name: shown(name),
+        numbers: [
+            counts.tasks,
+            counts.accepted,
+            counts.failed,
+            counts.in_doubt,
+            counts.pending,
+        ]
+        .map(grouped),
+        states: bars::states(counts),
+    };
+    BreakdownTable {
+        title: format!("By {column}"),
+        rows: breakdown.groups.iter().map(row).collect(),
+        more: (breakdown.more > 0).then(|| {
+            let flags = format!(" --by {}", quoted(&by));
+            let words = format!("{} more. All of them:", grouped(breakdown.more as u64));
+            let command = report
+                .repeat
+                .command("status", &report.name, &report.target, &flags);
+            (words, command)
+        }),
+        column,
+    }
+}
+
+fn measures(content: &Content<'_>) -> Vec<Measure> {
+    let mut measures = Vec::new();
+    if let Some(latency) = content.latency {
+        let parts = [
+            ("half within (p50)", latency.p50),
+            ("95 % within (p95)", latency.p95),
+            ("99 % within (p99)", latency.p99),
+            ("slowest", latency.worst),
+        ];
+        let millis = |latency: Duration| latency.as_millis() as u64;
+        let row = |(name, part): (&str, Duration)| MeasureRow {
+            name: name.into(),
+            value: course::latency(part),
+            bar: bars::value(millis(part), millis(latency.worst)),
+        };
+        measures.push(Measure {
+            title: "Latency of a request",
+            rows: parts.into_iter().map(row).collect(),
+        });
+    }
+    let most = content.times_sent.iter().map(|(_, tasks)| *tasks).max();
+    if let Some(most) = most {
+        let row = |(name, tasks): (String, u64)| MeasureRow {
+            name,
+            value: grouped(tasks),
+            bar: bars::value(tasks, most),
+        };
+        measures.push(Measure {
+            title: "Times sent",
+            rows: times_sent(content.times_sent)
+                .into_iter()
+                .map(row)
+                .collect(),
+        });
+    }
+    measures
+}
+
+/// The rare ones together.
+fn times_sent(sends: &[(u64, u64)]) -> Vec<(String, u64)> {
+    const ALONE: u64 = 4;
+    let mut rows = Vec::new();
+    let mut more = 0;
+    for &(times, tasks) in sends {
+        match times {
+            1 => rows.push(("once".into(), tasks)),
+            2 => rows.push(("twice".into(), tasks)),
+            times if times <= ALONE => rows.push((format!("{times} times"), tasks)),
+            _ => more += tasks,
+        }
+    }
+    if more > 0 {
+        rows.push((format!("more than {ALONE} times"), more));
+    }
+    rows
+}
+
+fn device_line(device: &Device) -> DeviceLine {
+    let labels: Vec<String> = device
+        .labels
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    DeviceLine {
+        key: clean(&device.key).into_owned(),
+        product: clean(&device.product).into_owned(),
+        state: label(device.state),
+        state_class: device.state.name(),
+        code: device.code.map_or(String::new(), |code| code.to_string()),
+        message: shown(&device.message),
+        sends: device.sends,
+        ended: device.ended_at.map_or(String::new(), Timestamp::human),
+        labels: shown(&labels.join(", ")),
+    }
+}
+
+fn shown(text: &str) -> String {
+    cut(&clean(text), LONGEST)
+}
+
+fn devices_note(content: &Content<'_>) -> String {
+    let all = content.report.counts.failed + content.report.counts.in_doubt;
+    let shown = content.devices.len() as u64;
+    if shown < all {
+        format!(
+            "These are the first {} of {}. All of them:",
+            grouped(shown),
+            grouped(all)
+        )
+    } else {
+        "The same on the command line:".into()
+    }
+}
+
+fn facts(content: &Content<'_>) -> Vec<(&'static str, String)> {
+    let report = content.report;
+    vec![
+        ("Manifest", clean(&report.manifest).into_owned()),
+        ("Target", clean(&report.target).into_owned()),
+        (
+            "Results database",
+            clean(&report.database.to_string_lossy()).into_owned(),
+        ),
+        ("Run", report.number.to_string()),
+        (
+            "This page",
+            format!(
+                "{}, fleetpush {}",
+                content.made_at.human(),
+                env!("CARGO_PKG_VERSION")
+            ),
+        ),
+    ]
+}
+
+/// To a tenth, which no eye tells apart in a picture.
+fn round(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}

@@ -1,0 +1,135 @@
+//! `report`: a run as a page that needs nothing else.
+
+use std::{fmt::Write as _, fs};
+
+use fleetpush::simulator::Scenario;
+use serde_json::Value;
+
+use crate::support::{Browser, Sim, Site};
+
+const SCRIPT: &str = "<script>document.title='taken'</script>";
+
+/// A push with failures, among them that of a device whose key is a script.
+fn pushed() -> (Site, Sim) {
+    let sim = Sim::start(Scenario {
+        seed: 9,
+        offline: 0.2,
+        rejected: 0.05,
+        ..Scenario::default()
+    });
+    let mut manifest = String::from("device_key,product_key,service,param.mode,label.site\n");
+    for number in 0..200 {
+        let site = ["Oslo", "Zürich", "<b>"][number % 3];
+        writeln!(
+            manifest,
+            "DK{number:04},PK0001,setMode,{},{site}",
+            number % 2
+        )
+        .expect("a string takes all");
+    }
+    // A key that is refused at once, so that it is among the failed ones.
+    writeln!(manifest, "\"{SCRIPT}\",,setMode,1,Oslo").expect("a string takes all");
+    let site = Site::with(&manifest);
+    let args = ["run", "fleet.csv", "--name", "night", "--skip-invalid"];
+    site.push(&sim, &args).expect(1);
+    (site, sim)
+}
+
+#[test]
+fn the_page_has_the_numbers_of_status_and_nothing_of_a_value_is_markup() {
+    let (site, _sim) = pushed();
+    site.run(&["report", "--out", "night.html"])
+        .expect(0)
+        .says(&["report: night.html"]);
+    let html = fs::read_to_string(site.path("night.html")).expect("a page");
+    let status = site.run(&["status", "--format", "jsonl"]).expect(0).json();
+    for count in ["accepted", "failed"] {
+        let number = status["counts"][count].as_u64().expect("a number");
+        assert!(number > 0, "{status}");
+        assert!(html.contains(&format!("<dd>{number}</dd>")), "{count}");
+    }
+    assert!(!html.contains(SCRIPT) && !html.contains("=<b>"));
+    assert!(html.contains("&#60;script&#62;"));
+    // The one script and style are let in by their hashes, and nothing from elsewhere is.
+    assert_eq!(html.matches("<script").count(), 1);
+    assert!(!html.contains(" href=") && !html.contains(" src=") && !html.contains("url("));
+    assert!(html.contains("--code 61002"));
+}
+
+#[test]
+fn a_page_goes_to_stdout_and_a_file_that_cannot_be_written_is_told_first() {
+    let (site, _sim) = pushed();
+    let html = site
+        .run(&["report", "night", "--out", "-"])
+        .expect(0)
+        .stdout;
+    assert!(html.starts_with("<!DOCTYPE html>") && html.trim_end().ends_with("</html>"));
+    let failed = site.run(&["report", "--out", "none/night.html"]).expect(2);
+    assert!(failed.stderr.contains("none/night.html"), "{failed:?}");
+    let failed = site.run(&["report", "nigth", "--out", "x.html"]).expect(2);
+    assert!(failed.stderr.contains("did you mean 'night'"), "{failed:?}");
+    assert!(!site.path("x.html").exists());
+}
+
+#[test]
+fn a_browser_shows_it_without_a_complaint_and_asks_for_nothing_else() {
+    let (site, _sim) = pushed();
+    site.run(&["report", "--out", "night.html"]).expect(0);
+    let page = site.path("night.html");
+    for window in [(1200, 900), (500, 900)] {
+        let Some(browser) = Browser::open(&page, window) else {
+            return;
+        };
+        let list = |script: &str| -> Vec<String> {
+            let value = browser.run(script);
+            serde_json::from_value(value).expect("a list")
+        };
+        let keys = || {
+            list(
+                "return [...document.querySelectorAll('table.devices tbody tr')]
+                     .filter((row) => row.getClientRects().length > 0)
+                     .map((row) => row.cells[0].textContent)",
+            )
+        };
+        let all = keys();
+        let failed: Value = site.run(&["status", "--format", "jsonl"]).expect(0).json();
+        assert_eq!(Some(all.len() as u64), failed["counts"]["failed"].as_u64());
+        assert!(all.iter().any(|key| key == SCRIPT), "{all:?}");
+        assert_eq!(browser.run("return document.title"), "night · fleetpush");
+
+        browser.run(
+            "const input = document.querySelector('.tools input');
+             input.value = 'OFFLINE zürich';
+             input.dispatchEvent(new Event('input'))",
+        );
+        let filtered = keys();
+        assert!(!filtered.is_empty() && filtered.len() < all.len());
+        let said = browser.run("return document.querySelector('.tools output').textContent");
+        assert_eq!(said, format!("{} of {}", filtered.len(), all.len()));
+
+        let click = "document.querySelector('table.devices thead th:first-child button').click()";
+        browser.run(click);
+        let mut sorted = filtered.clone();
+        sorted.sort();
+        assert_eq!(keys(), sorted);
+        browser.run(click);
+        sorted.reverse();
+        assert_eq!(keys(), sorted);
+
+        // One of the two pictures is there, and nothing is wider than the window.
+        let pictures = browser.run(
+            "return [...document.querySelectorAll('svg.course')].filter((svg) => svg.getClientRects().length > 0).length",
+        );
+        assert_eq!(pictures, 1);
+        assert_eq!(
+            browser.run("return document.documentElement.scrollWidth <= window.innerWidth"),
+            true
+        );
+        assert_eq!(browser.console(), Vec::<Value>::new());
+        let requests = browser.requests();
+        assert!(!requests.is_empty());
+        for request in requests {
+            assert!(request.ends_with("/night.html"), "{request}");
+        }
+    }
+}
