@@ -1,5 +1,6 @@
 //! One file for each command: it opens what the command needs, does or asks it, and tells how it went.
 
+mod archive;
 mod ask;
 mod bad_rows;
 mod cancel;
@@ -119,7 +120,7 @@ pub async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failur
         Command::Results(settings) => {
             let out = settings.out.clone();
             with_file(out, printer, async || {
-                results::results(settings, printer).await
+                results::results(*settings, printer).await
             })
             .await
         }
@@ -246,7 +247,9 @@ async fn open_existing_or_owner(
 
 /// Opens the database as its owner, with what has been agreed to, and obeys what was asked of its runs while it had none.
 async fn open(database: &Database, printer: &Printer) -> Result<Store, StoreError> {
-    let mut store = Store::open_with(&database.path, database.consent).await?;
+    let mut store = Store::open_with(&database.path, database.consent)
+        .await?
+        .scoped(&database.tags);
     if let Some(introduction) = &database.introduction {
         store.introduce(session::of_process(introduction));
     }

@@ -23,6 +23,7 @@ pub(crate) mod excuse;
 mod first_sends;
 pub(crate) mod outage;
 mod prefetch;
+pub(crate) mod pruning;
 mod push;
 pub(crate) mod reason;
 mod refusal;

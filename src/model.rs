@@ -22,6 +22,7 @@ mod rollout;
 mod schedule;
 mod send_result;
 mod state;
+mod tags;
 mod task_filter;
 mod threshold;
 mod ticket;
@@ -52,6 +53,7 @@ pub use schedule::{
 };
 pub use send_result::{Answer, Element, SendResult, Stray, Unsent};
 pub use state::{Counts, RunState, TaskState, TaskStatus};
+pub use tags::Tags;
 pub use task_filter::{Devices, TaskFilter};
 pub use threshold::{AbortIf, Bound, Condition, Counted, Limit, Tolerate};
 pub use ticket::Ticket;

@@ -93,7 +93,7 @@ pub enum Command {
     /// Show what a run has come to.
     Status(Status),
     /// List what happened to each device.
-    Results(Results),
+    Results(Box<Results>),
     /// Tell what happened to a device.
     Explain(Box<Explain>),
     /// Show what has changed between runs.
@@ -183,7 +183,9 @@ pub fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
         cli::Command::Runs(args) => Command::Runs(Runs::resolve(args, db, &sources)?),
         cli::Command::Sessions(args) => Command::Sessions(Sessions::resolve(args, db, &sources)?),
         cli::Command::Status(args) => Command::Status(Status::resolve(args, db, &sources)?),
-        cli::Command::Results(args) => Command::Results(Results::resolve(*args, db, &sources)?),
+        cli::Command::Results(args) => {
+            Command::Results(Box::new(Results::resolve(*args, db, &sources)?))
+        }
         cli::Command::Explain(args) => {
             Command::Explain(Box::new(Explain::resolve(*args, db, quiet, &sources)?))
         }

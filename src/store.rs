@@ -4,6 +4,7 @@
 //! [`Reader`] and are always welcome.
 
 mod accepted_range;
+mod archive;
 mod bulk;
 mod canary;
 mod cancel;
@@ -53,6 +54,7 @@ mod writes;
 
 use schema::MIGRATOR;
 
+pub use archive::Archived;
 pub(crate) use canary::NewCanary;
 pub(crate) use changes::Changes;
 pub use control::{ControlFile, ControlFiles, ControlledRun, TakenBack};
@@ -61,7 +63,7 @@ pub use lock::{Presence, presence};
 pub use open::Store;
 pub(crate) use payload::PayloadCache;
 pub use plan::Plan;
-pub use prune::{Prunable, PruneRule, PrunedRun};
+pub use prune::{Prunable, PrunedRun};
 pub(crate) use query::MOST_KEYS;
 pub use query::{
     Answer, Cell, Changed, Comparison, Direction, DueTimes, FindError, Grouping, LastThrottle,

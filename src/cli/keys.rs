@@ -9,7 +9,7 @@ use crate::{
     cli::values,
     model::{
         AbortIf, AfterFailure, Canary, DeviceRate, InDoubt, Language, LogFormat, ProgressMode,
-        Ramp, Rate, Region, RepeatAfter, SendWindow, Tolerate, Until,
+        Ramp, Rate, Region, RepeatAfter, SendWindow, Tags, Tolerate, Until,
     },
 };
 
@@ -88,6 +88,8 @@ keys! {
         REGION: Region = "region", read;
         /// The platform's base URL, whole.
         BASE_URL: String = "base-url", values::not_empty;
+        /// The tags of a run.
+        TAG: Tags = "tag", read;
         /// Where metrics of the push are written.
         METRICS_FILE: PathBuf = "metrics-file", |text| values::not_empty(text).map(PathBuf::from);
     }

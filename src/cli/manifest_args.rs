@@ -11,7 +11,7 @@ use super::{
     rollout_args::RolloutArgs,
     values,
 };
-use crate::model::{Payload, RepeatAfter};
+use crate::model::{Payload, RepeatAfter, Tags};
 
 /// `fleetpush run`
 #[derive(Debug, Args)]
@@ -23,6 +23,14 @@ pub struct RunArgs {
     /// The run's name [default: the manifest's file name, a dash and 8 hex digits]
     #[arg(long, value_name = "NAME", value_parser = values::run_name)]
     pub name: Option<String>,
+    /// Tag the run, as in team=network; repeat it for more tags
+    ///
+    /// Teams that share a results database tell their runs apart by tags. Put the tags into each team's profile of the config file:
+    /// commands of that profile without a run's name then mean the latest run with these tags.
+    ///
+    /// [env: FLEETPUSH_TAG]
+    #[arg(hide_short_help = true, long, value_name = "KEY=VALUE", value_parser = keys::TAG.parse)]
+    pub tag: Vec<Tags>,
     /// Push again what is complete, as a new run NAME-2
     #[arg(long)]
     pub again: bool,

@@ -13,7 +13,7 @@ use super::{
     simulate_args::SimulatedArg,
     values,
 };
-use crate::model::{Dimension, Rate, RowFormat, RunState, TaskState, TaskStatus};
+use crate::model::{Dimension, Rate, RowFormat, RunState, Tags, TaskState, TaskStatus};
 
 /// `fleetpush resume`
 #[derive(Debug, Args)]
@@ -107,6 +107,9 @@ pub struct RunsArgs {
     /// Runs that have been pruned: their totals are kept
     #[arg(long, help_heading = FILTERS, conflicts_with = "state")]
     pub pruned: bool,
+    /// Only runs with this tag, as in team=network; repeat it for more tags, which a run must have all
+    #[arg(long, value_name = "KEY=VALUE", help_heading = FILTERS, value_parser = keys::TAG.parse)]
+    pub tag: Vec<Tags>,
     /// The most runs to show, the latest first [default: all]
     #[arg(long, value_name = "N", help_heading = FILTERS, value_parser = values::number::<u64>)]
     pub limit: Option<u64>,

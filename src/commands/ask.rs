@@ -48,7 +48,8 @@ pub(super) async fn reach(
     let row = if let Some(name) = run {
         reader.find_run(Some(name)).await?
     } else {
-        let rows = reader.runs().await?;
+        let mut rows = reader.runs().await?;
+        rows.retain(|row| database.tags.are_in(&row.tags));
         meant(action, rows, |row| (row.name.clone(), row.state))?
     };
     reader.close().await?;
@@ -120,7 +121,7 @@ async fn ours(
     let run = if let Some(name) = run {
         named(&mut store, name).await?
     } else {
-        let runs = store.all_runs().await?;
+        let runs = store.scoped_runs().await?;
         meant(control.action, runs, |run| {
             (run.about.name.clone(), run.state)
         })?

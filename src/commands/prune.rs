@@ -2,13 +2,14 @@
 
 use tracing::warn;
 
-use super::{open, session};
+use super::{archive::Archive, open, session};
 use crate::{
     clock,
     exit::{Exit, Failure},
+    journal::pruning::{PruneRule, prunable},
     model::Timestamp,
     settings::Prune as Settings,
-    store::{Prunable, PruneRule},
+    store::Prunable,
     ui::{
         number::{bytes, counted},
         printer::Printer,
@@ -25,7 +26,12 @@ pub(super) async fn prune(settings: Settings, printer: &Printer) -> Result<Exit,
             .map(|age| Timestamp(now - age.duration().as_millis() as i64)),
         keep: settings.keep,
     };
-    let runs = store.prunable(rule).await?;
+    let runs = prunable(store.ended_runs().await?, rule);
+    let archive = settings
+        .archive
+        .filter(|_| !settings.dry_run)
+        .map(|folder| Archive::open(&folder, &runs))
+        .transpose()?;
     let mut ahead = store.all_runs().await?;
     ahead.retain(|run| run.finished_at.is_some_and(|ended| ended.0 > now));
     if settings.older_than.is_some() && !ahead.is_empty() {
@@ -54,6 +60,9 @@ pub(super) async fn prune(settings: Settings, printer: &Printer) -> Result<Exit,
     let before = store.size()?;
     store.begin_session(None).await?;
     for run in &runs {
+        if let Some(archive) = &archive {
+            archive.write(&mut store, run, printer).await?;
+        }
         store.prune(run.id, clock::wall_now()).await?;
         printer.say(&format!("{} is deleted", about(run)));
     }

@@ -8,7 +8,7 @@ use crate::{
 
 /// Opens the database for reading, with a warning when part of what was recorded is missing.
 pub(super) async fn open(database: &Database, printer: &Printer) -> Result<Reader, ReadError> {
-    let mut reader = Reader::open(&database.path).await?;
+    let mut reader = Reader::open(&database.path).await?.scoped(&database.tags);
     if let Some(log) = reader.lost_log().await? {
         printer.warn(&format!(
             "the write-ahead log {} is missing: what the last push recorded at its end is not shown; put the log back beside the database",

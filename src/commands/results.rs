@@ -287,6 +287,7 @@ mod tests {
                 usual: true,
                 consent: crate::model::Consent::default(),
                 introduction: None,
+                tags: crate::model::Tags::default(),
             },
         }
     }

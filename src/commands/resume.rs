@@ -96,23 +96,40 @@ pub(super) async fn named_or_latest(store: &mut Store, name: Option<&str>) -> Re
     if let Some(name) = name {
         return named(store, name).await;
     }
-    let latest = store.all_runs().await?.pop();
-    latest.ok_or_else(|| FindError::NoRun(store.path().to_owned()).into())
+    let latest = store.scoped_runs().await?.pop();
+    let (path, tags) = (store.path().to_owned(), store.scope().clone());
+    latest.ok_or_else(|| {
+        if tags.is_empty() {
+            FindError::NoRun(path).into()
+        } else {
+            FindError::NoTagged { path, tags }.into()
+        }
+    })
 }
 
 async fn only_unfinished(store: &mut Store) -> Result<Run, Failure> {
-    let mut unfinished = store.all_runs().await?;
+    let mut unfinished = store.scoped_runs().await?;
     unfinished.retain(|run| run.state.is_unfinished());
     let path = store.path().display();
+    let tagged = tagged(store);
     match unfinished.len() {
         1 => Ok(unfinished.remove(0)),
         0 => Err(Failure::usage(anyhow!(
-            "no run in {path} is unfinished; fleetpush run starts one"
+            "no run in {path}{tagged} is unfinished; fleetpush run starts one"
         ))),
         _ => Err(Failure::usage(anyhow!(
-            "several runs in {path} are unfinished, name one of them: {}",
+            "several runs in {path}{tagged} are unfinished, name one of them: {}",
             names(&unfinished)
         ))),
+    }
+}
+
+/// The tags that a run needs to be meant without its name, as words.
+fn tagged(store: &Store) -> String {
+    if store.scope().is_empty() {
+        String::new()
+    } else {
+        format!(" with the tags {}", store.scope())
     }
 }
 

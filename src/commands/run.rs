@@ -113,6 +113,11 @@ pub(super) async fn run(
             None => return Ok(Exit::Stopped),
         },
     };
+    // Also of a run that goes on: a crash may have come between its staging and this.
+    let tags = &settings.database.tags;
+    if !tags.is_empty() {
+        store.set_tags(run.id, tags).await?;
+    }
     if settings.other_versions == OtherVersions::Supersede {
         versions::supersede(&mut store, others, printer).await?;
     }

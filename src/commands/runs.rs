@@ -34,6 +34,7 @@ const COLUMNS: &[Column] = &[
     Column::hidden("paused_by"),
     Column::hidden("paused_at"),
     Column::hidden("cancelled_by"),
+    Column::hidden("tags"),
 ];
 
 /// The columns of the view `pruned_runs`.
@@ -68,6 +69,7 @@ pub(super) async fn runs(settings: Settings, printer: &Printer) -> Result<Exit, 
     let mut runs = reader.runs().await?;
     reader.close().await?;
     runs.retain(|run| settings.states.is_empty() || settings.states.contains(&run.state));
+    runs.retain(|run| settings.tags.are_in(&run.tags));
     let latest = latest(&runs, settings.limit);
     unless_closed(print(latest, settings.format, printer))?;
     Ok(Exit::Complete)
@@ -134,6 +136,7 @@ fn print(runs: &[RunRow], format: RowFormat, printer: &Printer) -> Result<(), Ou
             Value::foreign(run.paused.as_ref().map(|paused| paused.by.as_str())),
             Value::own(run.paused.as_ref().map(|paused| paused.at)),
             Value::foreign(run.cancelled_by.as_deref()),
+            Value::Json(&run.tags),
         ])?;
     }
     writer.finish()
@@ -148,6 +151,7 @@ mod tests {
         Settings {
             states: Vec::new(),
             pruned: false,
+            tags: crate::model::Tags::default(),
             limit: None,
             format,
             database: Database {
@@ -156,6 +160,7 @@ mod tests {
                 usual: true,
                 consent: crate::model::Consent::default(),
                 introduction: None,
+                tags: crate::model::Tags::default(),
             },
         }
     }
@@ -175,16 +180,16 @@ mod tests {
         1    north-1a2b3c4d  running   2026-11-22T19:00:00.123Z  -                         13     1         4       1         6        1
         2    1               complete  2026-11-22T19:00:50.123Z  2026-11-22T19:00:56.123Z  4      4         0       0         0        0
 
-        run,name,manifest,identity,base_url,state,created_at,started_at,finished_at,tasks,accepted,failed,in_doubt,pending,snoozing,in_flight,skipped,paused_by,paused_at,cancelled_by
-        1,north-1a2b3c4d,north.csv,1a2b3c4d,https://iot-api.acceleronix.io,running,2026-11-22T19:00:00.123Z,2026-11-22T19:00:01.123Z,,13,1,4,1,6,1,2,1,,,
-        2,1,south.csv.gz,99aabbcc,simulator,complete,2026-11-22T19:00:50.123Z,2026-11-22T19:00:51.123Z,2026-11-22T19:00:56.123Z,4,4,0,0,0,0,0,0,,,
+        run,name,manifest,identity,base_url,state,created_at,started_at,finished_at,tasks,accepted,failed,in_doubt,pending,snoozing,in_flight,skipped,paused_by,paused_at,cancelled_by,tags
+        1,north-1a2b3c4d,north.csv,1a2b3c4d,https://iot-api.acceleronix.io,running,2026-11-22T19:00:00.123Z,2026-11-22T19:00:01.123Z,,13,1,4,1,6,1,2,1,,,,{}
+        2,1,south.csv.gz,99aabbcc,simulator,complete,2026-11-22T19:00:50.123Z,2026-11-22T19:00:51.123Z,2026-11-22T19:00:56.123Z,4,4,0,0,0,0,0,0,,,,{}
 
-        {"run":1,"name":"north-1a2b3c4d","manifest":"north.csv","identity":"1a2b3c4d","base_url":"https://iot-api.acceleronix.io","state":"running","created_at":"2026-11-22T19:00:00.123Z","started_at":"2026-11-22T19:00:01.123Z","finished_at":null,"tasks":13,"accepted":1,"failed":4,"in_doubt":1,"pending":6,"snoozing":1,"in_flight":2,"skipped":1,"paused_by":null,"paused_at":null,"cancelled_by":null}
-        {"run":2,"name":"1","manifest":"south.csv.gz","identity":"99aabbcc","base_url":"simulator","state":"complete","created_at":"2026-11-22T19:00:50.123Z","started_at":"2026-11-22T19:00:51.123Z","finished_at":"2026-11-22T19:00:56.123Z","tasks":4,"accepted":4,"failed":0,"in_doubt":0,"pending":0,"snoozing":0,"in_flight":0,"skipped":0,"paused_by":null,"paused_at":null,"cancelled_by":null}
+        {"run":1,"name":"north-1a2b3c4d","manifest":"north.csv","identity":"1a2b3c4d","base_url":"https://iot-api.acceleronix.io","state":"running","created_at":"2026-11-22T19:00:00.123Z","started_at":"2026-11-22T19:00:01.123Z","finished_at":null,"tasks":13,"accepted":1,"failed":4,"in_doubt":1,"pending":6,"snoozing":1,"in_flight":2,"skipped":1,"paused_by":null,"paused_at":null,"cancelled_by":null,"tags":{}}
+        {"run":2,"name":"1","manifest":"south.csv.gz","identity":"99aabbcc","base_url":"simulator","state":"complete","created_at":"2026-11-22T19:00:50.123Z","started_at":"2026-11-22T19:00:51.123Z","finished_at":"2026-11-22T19:00:56.123Z","tasks":4,"accepted":4,"failed":0,"in_doubt":0,"pending":0,"snoozing":0,"in_flight":0,"skipped":0,"paused_by":null,"paused_at":null,"cancelled_by":null,"tags":{}}
 
         [
-        {"run":1,"name":"north-1a2b3c4d","manifest":"north.csv","identity":"1a2b3c4d","base_url":"https://iot-api.acceleronix.io","state":"running","created_at":"2026-11-22T19:00:00.123Z","started_at":"2026-11-22T19:00:01.123Z","finished_at":null,"tasks":13,"accepted":1,"failed":4,"in_doubt":1,"pending":6,"snoozing":1,"in_flight":2,"skipped":1,"paused_by":null,"paused_at":null,"cancelled_by":null},
-        {"run":2,"name":"1","manifest":"south.csv.gz","identity":"99aabbcc","base_url":"simulator","state":"complete","created_at":"2026-11-22T19:00:50.123Z","started_at":"2026-11-22T19:00:51.123Z","finished_at":"2026-11-22T19:00:56.123Z","tasks":4,"accepted":4,"failed":0,"in_doubt":0,"pending":0,"snoozing":0,"in_flight":0,"skipped":0,"paused_by":null,"paused_at":null,"cancelled_by":null}
+        {"run":1,"name":"north-1a2b3c4d","manifest":"north.csv","identity":"1a2b3c4d","base_url":"https://iot-api.acceleronix.io","state":"running","created_at":"2026-11-22T19:00:00.123Z","started_at":"2026-11-22T19:00:01.123Z","finished_at":null,"tasks":13,"accepted":1,"failed":4,"in_doubt":1,"pending":6,"snoozing":1,"in_flight":2,"skipped":1,"paused_by":null,"paused_at":null,"cancelled_by":null,"tags":{}},
+        {"run":2,"name":"1","manifest":"south.csv.gz","identity":"99aabbcc","base_url":"simulator","state":"complete","created_at":"2026-11-22T19:00:50.123Z","started_at":"2026-11-22T19:00:51.123Z","finished_at":"2026-11-22T19:00:56.123Z","tasks":4,"accepted":4,"failed":0,"in_doubt":0,"pending":0,"snoozing":0,"in_flight":0,"skipped":0,"paused_by":null,"paused_at":null,"cancelled_by":null,"tags":{}}
         ]
         "#);
     }

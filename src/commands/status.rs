@@ -264,6 +264,7 @@ mod tests {
                 usual: true,
                 consent: crate::model::Consent::default(),
                 introduction: None,
+                tags: crate::model::Tags::default(),
             },
         };
         status_at(query, &printer, sample::at(30_000))

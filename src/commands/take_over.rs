@@ -66,7 +66,7 @@ async fn meant(database: &Database, run: Option<&str>) -> Option<RunRow> {
         reader.find_run(Some(name)).await.ok()
     } else {
         let mut rows = reader.runs().await.ok()?;
-        rows.retain(|row| row.state.is_unfinished());
+        rows.retain(|row| row.state.is_unfinished() && database.tags.are_in(&row.tags));
         (rows.len() == 1).then(|| rows.remove(0))
     };
     // A reader that stays open would lose its locks when the database is opened again.

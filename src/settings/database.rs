@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cli::{OwnerArgs, keys},
-    model::Consent,
+    model::{Consent, Tags},
 };
 
 /// The file name of the simulator's database, beside the platform's.
@@ -27,6 +27,8 @@ pub struct Database {
     pub consent: Consent,
     /// What a command that writes says of itself.
     pub introduction: Option<Introduction>,
+    /// The tags of the run that is meant when none is named: the latest one that has all of them. A new run gets them.
+    pub tags: Tags,
 }
 
 /// What a command that writes says of itself.
@@ -72,6 +74,7 @@ impl Database {
             usual: is_usual,
             consent: Consent::default(),
             introduction: None,
+            tags: sources.tags(&[])?,
         })
     }
 

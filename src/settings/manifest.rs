@@ -106,6 +106,7 @@ impl Run {
         let RunArgs {
             manifest,
             name,
+            tag,
             again,
             repeat_after,
             supersede,
@@ -129,7 +130,10 @@ impl Run {
                 (false, false) => OtherVersions::Refuse,
             },
             push: Push::resolve(push, quiet, sources)?,
-            database: Database::resolve(db, simulated, sources)?.owned("run", owner, sources)?,
+            database: Database {
+                tags: sources.tags(&tag)?,
+                ..Database::resolve(db, simulated, sources)?.owned("run", owner, sources)?
+            },
         })
     }
 }

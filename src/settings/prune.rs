@@ -10,8 +10,10 @@ use crate::{cli::PruneArgs, model::Age};
 pub struct Prune {
     /// Only runs that ended longer ago.
     pub older_than: Option<Age>,
-    /// Not the latest of those that have ended, so many.
+    /// Not the latest of each manifest that have ended, so many.
     pub keep: Option<u64>,
+    /// Where what is deleted is kept.
+    pub archive: Option<PathBuf>,
     /// Whether only to say which.
     pub dry_run: bool,
     /// The results database.
@@ -27,6 +29,7 @@ impl Prune {
         let PruneArgs {
             older_than,
             keep,
+            archive,
             dry_run,
             simulate,
             owner,
@@ -34,6 +37,7 @@ impl Prune {
         Ok(Self {
             older_than,
             keep,
+            archive,
             dry_run,
             database: Database::resolve(db, simulate.simulate, sources)?
                 .owned("prune", owner, sources)?,

@@ -8,7 +8,7 @@ use crate::{
         CodesArgs, FilterArgs, PaceArgs, PushArgs, RecoveryArgs, ResolveArgs, ResumeArgs,
         RetryArgs, RolloutArgs, RunsArgs, ScheduleArgs, SessionsArgs, StatusArgs, TargetArgs,
     },
-    model::{Class, Dimension, RowFormat, RunState, TaskState},
+    model::{Class, Dimension, RowFormat, RunState, Tags, TaskState},
 };
 
 /// `fleetpush resume`
@@ -71,6 +71,8 @@ pub struct Runs {
     pub states: Vec<RunState>,
     /// Whether those that have been pruned.
     pub pruned: bool,
+    /// Only runs with all of these tags.
+    pub tags: Tags,
     /// The most runs to show.
     pub limit: Option<u64>,
     /// The form of the rows.
@@ -253,13 +255,21 @@ impl Runs {
         let RunsArgs {
             state,
             pruned,
+            tag,
             limit,
             format,
             simulate,
         } = args;
+        let tags = if tag.is_empty() {
+            // All runs, also under a profile.
+            Tags::default()
+        } else {
+            sources.tags(&tag)?
+        };
         Ok(Self {
             states: state,
             pruned,
+            tags,
             limit,
             format: format.unwrap_or(RowFormat::Table),
             database: Database::resolve(db, simulate.simulate, sources)?,

@@ -10,7 +10,10 @@ use super::{
     environment::{CONFIG, PROFILE},
     file::{ConfigFile, Entry},
 };
-use crate::cli::keys::{self, Key, Setting};
+use crate::{
+    cli::keys::{self, Key, Setting},
+    model::Tags,
+};
 
 /// Where a value stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,6 +184,18 @@ impl<'a> Sources<'a> {
             Some(parse(&setting.key, &texts.join(";"), Origin::Flag)?.value)
         };
         self.get(setting, flag)
+    }
+
+    /// The tags of several flags as one, or else of the strongest other source; none when nobody gives any.
+    pub(super) fn tags(&self, flags: &[Tags]) -> Result<Tags, Error> {
+        let texts: Vec<String> = flags.iter().map(ToString::to_string).collect();
+        let flag = if texts.is_empty() {
+            None
+        } else {
+            Some(parse(&keys::TAG, &texts.join(";"), Origin::Flag)?.value)
+        };
+        let found = self.find(&keys::TAG, flag)?;
+        Ok(found.map_or_else(Tags::default, |found| found.value))
     }
 
     /// The strongest text for a name.

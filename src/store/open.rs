@@ -26,7 +26,10 @@ use super::{
     session::Present,
     temporary,
 };
-use crate::{budget::Budget, model::Consent};
+use crate::{
+    budget::Budget,
+    model::{Consent, Tags},
+};
 
 /// Steps of SQLite's virtual machine between two looks at whether to stop: about a millisecond.
 const STEPS: i32 = 20_000;
@@ -47,6 +50,8 @@ pub struct Store {
     pub(super) log: Option<FileId>,
     pub(super) lock: Lock,
     pub(super) session: Present,
+    /// The tags of the run that is meant when none is named.
+    pub(super) scope: Tags,
     /// What the memory of a push is taken from.
     pub(super) budget: Budget,
 }
@@ -140,12 +145,25 @@ impl Store {
             log: None,
             lock,
             session: Present::default(),
+            scope: Tags::default(),
             budget: Budget::default(),
         };
         store.seal().await?;
         store.finish_pruning().await?;
         store.discard_staging().await?;
         Ok(store)
+    }
+
+    /// Has the latest run be the latest with these tags.
+    #[must_use]
+    pub fn scoped(mut self, tags: &Tags) -> Self {
+        self.scope = tags.clone();
+        self
+    }
+
+    /// The tags of the run that is meant when none is named.
+    pub fn scope(&self) -> &Tags {
+        &self.scope
     }
 
     /// Whether the database was made by opening it.

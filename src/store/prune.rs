@@ -25,6 +25,9 @@ const BY_TASK: [&str; 6] = [
     "DELETE FROM task WHERE id >= ? AND id < ?",
 ];
 
+/// What stands in `run.manifest` for a manifest from the standard input.
+const STREAM: &str = "standard input";
+
 /// Few rows each, by the number of the run.
 const BY_RUN: [&str; 5] = [
     "DELETE FROM canary WHERE run_id = ?",
@@ -34,15 +37,6 @@ const BY_RUN: [&str; 5] = [
     "DELETE FROM excused WHERE run_id = ?",
 ];
 
-/// Which of the runs that have ended are to go. With both conditions, those that meet both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PruneRule {
-    /// Only runs that ended before this time.
-    pub ended_before: Option<Timestamp>,
-    /// Not the latest ones, so many.
-    pub keep: Option<u64>,
-}
-
 /// A run that may go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prunable {
@@ -50,8 +44,16 @@ pub struct Prunable {
     pub id: RunId,
     /// Its name.
     pub name: String,
+    /// The manifest as it was named.
+    pub manifest: String,
+    /// The path of the manifest's file, where it is known.
+    pub manifest_path: Option<String>,
+    /// Whether the manifest was no file.
+    pub is_stream: bool,
     /// How many tasks it has.
     pub tasks: u64,
+    /// When it was staged.
+    pub created_at: Timestamp,
     /// When it ended.
     pub finished_at: Timestamp,
 }
@@ -72,24 +74,26 @@ pub struct PrunedRun {
 }
 
 impl Store {
-    /// The runs that this rule lets go, the oldest first. An unfinished run is never among them.
-    pub async fn prunable(&mut self, rule: PruneRule) -> Result<Vec<Prunable>, StoreError> {
+    /// The runs that have ended, the oldest first.
+    pub async fn ended_runs(&mut self) -> Result<Vec<Prunable>, StoreError> {
         sqlx::query(
-            "SELECT id, name, tasks, finished_at FROM ( \
-                 SELECT id, name, tasks, finished_at, row_number() OVER (ORDER BY id DESC) AS place FROM run \
-                 WHERE state IN ('cancelled', 'complete') \
-             ) WHERE (?1 IS NULL OR finished_at < ?1) AND (?2 IS NULL OR place > ?2) ORDER BY id",
+            "SELECT id, name, manifest, manifest_path, tasks, created_at, finished_at FROM run \
+             WHERE state IN ('cancelled', 'complete') ORDER BY id",
         )
-        .bind(rule.ended_before.map(|time| time.0))
-        .bind(rule.keep.map(|keep| i64::try_from(keep).unwrap_or(i64::MAX)))
         .fetch_all(&mut self.connection)
         .await?
         .iter()
         .map(|row| {
+            let manifest: String = row.try_get("manifest")?;
+            let manifest_path: Option<String> = row.try_get("manifest_path")?;
             Ok(Prunable {
                 id: RunId(row.try_get("id")?),
                 name: row.try_get("name")?,
+                is_stream: manifest_path.is_none() && manifest == STREAM,
+                manifest,
+                manifest_path,
                 tasks: row.try_get::<i64, _>("tasks")?.unsigned_abs(),
+                created_at: Timestamp(row.try_get("created_at")?),
                 finished_at: Timestamp(row.try_get("finished_at")?),
             })
         })

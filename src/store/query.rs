@@ -23,6 +23,7 @@ pub use pruned::PrunedRow;
 pub use results::{ResultPages, ResultRow};
 pub use runs::{FindError, RunRow};
 pub use sessions::SessionRow;
+pub(super) use sql::cells;
 pub use sql::{Answer, Cell, SqlError, UnknownName};
 pub use timing::OpenPause;
 

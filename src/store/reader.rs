@@ -14,6 +14,7 @@ use super::{
     MIGRATOR,
     identity::{has_lost_log, log_path},
 };
+use crate::model::Tags;
 
 /// How long a query waits for a lock; writers hold one for milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -90,6 +91,8 @@ pub enum ReadError {
 pub struct Reader {
     pub(super) connection: SqliteConnection,
     path: PathBuf,
+    /// The tags of the run that is meant when none is named.
+    pub(super) scope: Tags,
 }
 
 impl Reader {
@@ -132,6 +135,7 @@ impl Reader {
         let mut reader = Self {
             connection,
             path: path.into(),
+            scope: Tags::default(),
         };
         reader.check_schema().await?;
         Ok(reader)
@@ -143,6 +147,13 @@ impl Reader {
             .await
             .map_err(|error| self.failure(error))?;
         Ok(is_lost.then(|| log_path(&self.path)))
+    }
+
+    /// Has the latest run be the latest with these tags.
+    #[must_use]
+    pub fn scoped(mut self, tags: &Tags) -> Self {
+        self.scope = tags.clone();
+        self
     }
 
     /// The path of the database.

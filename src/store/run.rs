@@ -3,7 +3,7 @@
 use sqlx::{Row, sqlite::SqliteRow};
 
 use super::{Store, StoreError};
-use crate::model::{Control, Paused, RunId, RunState, Sizes, TaskId, Timestamp};
+use crate::model::{Control, Paused, RunId, RunState, Sizes, Tags, TaskId, Timestamp};
 
 /// What a run is made of before it has tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +102,31 @@ impl Store {
         .iter()
         .map(read)
         .collect()
+    }
+
+    /// The runs among which the one is that is meant when none is named, in the order in which they were made.
+    pub async fn scoped_runs(&mut self) -> Result<Vec<Run>, StoreError> {
+        sqlx::query(sqlx::AssertSqlSafe(format!(
+            "{SELECT} WHERE state <> 'staging' AND NOT EXISTS (SELECT 1 FROM json_each(?) AS wanted WHERE NOT EXISTS ( \
+                 SELECT 1 FROM json_each(run.tags) AS tag WHERE tag.key = wanted.key AND tag.value = wanted.value \
+             )) ORDER BY run.id"
+        )))
+        .bind(self.scope.json())
+        .fetch_all(&mut self.connection)
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+    }
+
+    /// Notes the tags of a run.
+    pub async fn set_tags(&mut self, run: RunId, tags: &Tags) -> Result<(), StoreError> {
+        sqlx::query("UPDATE run SET tags = ?2 WHERE id = ?1 AND tags <> ?2")
+            .bind(run.0)
+            .bind(tags.json())
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
     }
 
     /// `name`, or when that is taken, the first free one of `name-2`, `name-3`, …

@@ -43,4 +43,5 @@ mod standstill;
 mod status;
 mod summary;
 mod support;
+mod tags;
 mod versions;

@@ -7,16 +7,18 @@ use rustix::process::Signal;
 
 use crate::support::{Push, Sim, Site, agree, devices};
 
-/// A database of three runs that are complete, `a`, `b` and `c`: the same devices, each time with another payload.
+/// A database of three runs that are complete, `a`, `b` and `c`: versions of one manifest, the same devices, each time
+/// with another payload.
 fn three_runs(sim: &Sim) -> Site {
     let site = Site::new();
     for name in ["a", "b", "c"] {
         let file = format!("{name}.csv");
-        site.write(
-            &file,
-            devices(300).replace(",AA", &format!(",{name}{name}")),
-        );
-        site.push(sim, &["run", &file, "--name", name]).expect(0);
+        let content = devices(300).replace(",AA", &format!(",{name}{name}"));
+        site.write(&file, &content);
+        // Versions of one manifest.
+        site.write("fleet.csv", &content);
+        site.push(sim, &["run", "fleet.csv", "--name", name])
+            .expect(0);
     }
     site
 }
@@ -114,10 +116,10 @@ fn an_unfinished_run_stays_and_goes_on() {
 fn killed_at_any_moment_it_leaves_each_run_whole_or_gone() {
     let sim = Sim::healthy();
     let site = Site::with(&devices(3000));
-    site.write("last.csv", devices(30));
     site.push(&sim, &["run", "fleet.csv", "--name", "fleet"])
         .expect(0);
-    site.push(&sim, &["run", "last.csv", "--name", "last"])
+    site.write("fleet.csv", devices(30));
+    site.push(&sim, &["run", "fleet.csv", "--name", "last"])
         .expect(0);
     let whole = std::fs::read(site.path("push.db")).unwrap();
     let args = ["prune", "--keep", "1"];
@@ -136,5 +138,98 @@ fn killed_at_any_moment_it_leaves_each_run_whole_or_gone() {
         for log in ["push.db-wal", "push.db-shm"] {
             let _ = std::fs::remove_file(site.path(log));
         }
+    }
+}
+
+#[test]
+fn the_latest_runs_of_each_manifest_are_kept() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(3));
+    site.write("weekly.csv", devices(4));
+    let push = |manifest: &str| {
+        site.push(&sim, &["run", manifest, "--again"]).expect(0);
+    };
+    push("weekly.csv");
+    for _ in 0..3 {
+        push("fleet.csv");
+    }
+    site.run(&["prune", "--keep", "2", "--dry-run"])
+        .expect(0)
+        .says(&["1 run with 3 tasks would be deleted"]);
+    site.run(&["prune", "--keep", "1"])
+        .expect(0)
+        .says(&["2 runs with 6 tasks deleted"]);
+    let runs = site.journal().runs;
+    let tasks: Vec<i64> = runs.iter().map(|run| run.tasks).collect();
+    assert_eq!(
+        tasks,
+        [4, 3],
+        "the weekly one is the latest of its manifest"
+    );
+}
+
+#[test]
+fn an_archived_run_stands_in_two_files_before_it_goes() {
+    let sim = Sim::start(Scenario {
+        rejected: 0.3,
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(50));
+    site.push(
+        &sim,
+        &[
+            "run",
+            "fleet.csv",
+            "--name",
+            "night/1",
+            "--abort-if",
+            "never",
+        ],
+    )
+    .expect(1);
+    let sql = |table: &str| format!("SELECT count(*) AS n FROM {table}");
+    let count = |table: &str| {
+        let ended = site
+            .run(&["sql", &sql(table), "--format", "jsonl"])
+            .expect(0);
+        ended.json_lines()[0]["n"].as_u64().unwrap() as usize
+    };
+    let expected = [count("results"), count("attempts")];
+    assert_eq!(expected[0], 50);
+    let prune = ["prune", "--keep", "0", "--archive"];
+
+    // A place that takes no files is known before anything is deleted.
+    site.write("taken", "");
+    site.run(&[&prune[..], &["taken"]].concat())
+        .expect(2)
+        .says(&["taken"]);
+    assert_eq!(site.journal().runs.len(), 1);
+
+    site.run(&[&prune[..], &["archive/2026", "--dry-run"]].concat())
+        .expect(0);
+    assert!(!site.path("archive").exists(), "a question writes nothing");
+    site.run(&[&prune[..], &["archive/2026"]].concat())
+        .expect(0)
+        .says(&["1 run with 50 tasks deleted"]);
+    assert!(site.journal().runs.is_empty());
+    let mut names: Vec<String> = std::fs::read_dir(site.path("archive/2026"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names.len(), 2, "{names:?}");
+    for (name, (view, rows)) in names
+        .iter()
+        .zip([("attempts", expected[1]), ("results", expected[0])])
+    {
+        assert!(name.starts_with("night_1-1-20"), "{name}");
+        assert!(name.ends_with(&format!("-{view}.csv")), "{name}");
+        let text = std::fs::read_to_string(site.path("archive/2026").join(name)).unwrap();
+        assert!(
+            text.starts_with("run,name,line,product_key,device_key,"),
+            "{text}"
+        );
+        assert_eq!(text.lines().count(), rows + 1, "{view}");
+        assert!(text.contains("\n1,night/1,2,PK0001,DK00001,"), "{text}");
     }
 }

@@ -8,6 +8,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("db", "/elsewhere/runs.db"),
     ("region", "china"),
     ("base-url", "https://platform.test"),
+    ("tag", "team=net;site=oslo"),
     ("metrics-file", "/elsewhere/fleetpush.prom"),
     ("allow-network-filesystem", "true"),
     ("log-format", "json"),

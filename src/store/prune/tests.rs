@@ -4,7 +4,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    journal::Next,
+    journal::{
+        Next,
+        pruning::{PruneRule, prunable},
+    },
     model::{Class, TaskState},
     store::{
         Run, sample,
@@ -38,7 +41,7 @@ async fn complete(store: &mut Store, name: &str, now: Timestamp) -> Run {
 }
 
 async fn names(store: &mut Store, rule: PruneRule) -> Vec<String> {
-    let runs = store.prunable(rule).await.unwrap();
+    let runs = prunable(store.ended_runs().await.unwrap(), rule);
     runs.into_iter().map(|run| run.name).collect()
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::{
-    model::{Counts, Paused, RunId, RunState, Timestamp},
+    model::{Counts, Paused, RunId, RunState, Tags, Timestamp},
     store::reader::{ReadError, Reader},
 };
 
@@ -20,6 +20,14 @@ pub enum FindError {
     /// The database has no run at all.
     #[error("{} has no run yet; push something first (fleetpush run)", .0.display())]
     NoRun(std::path::PathBuf),
+    /// No run has the tags of the profile.
+    #[error("no run in {} has the tags {tags}; name a run (fleetpush runs lists them), or leave the tags out", .path.display())]
+    NoTagged {
+        /// The database.
+        path: std::path::PathBuf,
+        /// The tags.
+        tags: Tags,
+    },
     /// No run of this name or number.
     #[error("no run is called '{wanted}'{}", did_you_mean(.near, .latest))]
     Unknown {
@@ -96,6 +104,8 @@ pub struct RunRow {
     pub paused: Option<Paused>,
     /// Who cancelled it.
     pub cancelled_by: Option<String>,
+    /// Its tags, a JSON object.
+    pub tags: String,
     /// How many of its tasks are in which state.
     pub counts: Counts,
     pub(super) first_task: i64,
@@ -106,7 +116,7 @@ macro_rules! select_run {
     ($rest:literal) => {
         concat!(
             "SELECT r.id, r.name, r.manifest, r.identity, r.base_url, r.state, r.created_at, r.started_at, r.finished_at, r.tasks,
-                    r.first_task, r.end_task, r.paused_at, r.paused_by, r.cancelled_by,
+                    r.first_task, r.end_task, r.paused_at, r.paused_by, r.cancelled_by, r.tags,
                 (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = r.id AND state = 1) AS accepted,
                 (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = r.id AND state = 2) AS failed,
                 (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = r.id AND state = 3) AS in_doubt,
@@ -132,7 +142,12 @@ impl Reader {
     /// The run of this name, else of this number; the latest one when none is asked for.
     pub async fn find_run(&mut self, wanted: Option<&str>) -> Result<RunRow, FindError> {
         let query = match wanted {
-            None => sqlx::query_as(select_run!("ORDER BY r.id DESC LIMIT 1")),
+            None => sqlx::query_as(select_run!(
+                "AND NOT EXISTS (SELECT 1 FROM json_each(?1) AS wanted WHERE NOT EXISTS (\
+                     SELECT 1 FROM json_each(r.tags) AS tag WHERE tag.key = wanted.key AND tag.value = wanted.value\
+                 )) ORDER BY r.id DESC LIMIT 1"
+            ))
+                .bind(self.scope.json()),
             Some(wanted) => sqlx::query_as(select_run!(
                 "AND (r.name = ?1 OR r.id = ?2) ORDER BY r.name = ?1 DESC LIMIT 1"
             ))
@@ -145,7 +160,11 @@ impl Reader {
             .map_err(|error| self.failure(error))?;
         match (row, wanted) {
             (Some(row), _) => Ok(self.run_row(row)?),
-            (None, None) => Err(FindError::NoRun(self.path().into())),
+            (None, None) if self.scope.is_empty() => Err(FindError::NoRun(self.path().into())),
+            (None, None) => Err(FindError::NoTagged {
+                path: self.path().into(),
+                tags: self.scope.clone(),
+            }),
             (None, Some(wanted)) => Err(self.unknown_run(wanted).await?),
         }
     }
@@ -189,6 +208,7 @@ impl Reader {
             finished_at: raw.finished_at.map(Timestamp),
             paused,
             cancelled_by: raw.cancelled_by,
+            tags: raw.tags,
             counts: Counts {
                 tasks: raw.tasks as u64,
                 accepted: raw.accepted as u64,
@@ -228,6 +248,7 @@ struct RawRun {
     paused_at: Option<i64>,
     paused_by: Option<String>,
     cancelled_by: Option<String>,
+    tags: String,
 }
 
 #[cfg(test)]
@@ -248,7 +269,7 @@ mod tests {
         let runs = reader.runs().await.unwrap();
         let view: Vec<String> = sqlx::query_scalar(
             "SELECT json_array(run, name, manifest, identity, base_url, state, created_at, started_at, finished_at, tasks, accepted,
-                               failed, in_doubt, pending, snoozing, in_flight, skipped, paused_by, paused_at, cancelled_by)
+                               failed, in_doubt, pending, snoozing, in_flight, skipped, paused_by, paused_at, cancelled_by, tags)
              FROM runs ORDER BY run",
         )
         .fetch_all(&mut reader.connection)
@@ -280,6 +301,7 @@ mod tests {
                     run.paused.as_ref().map(|paused| &paused.by),
                     text(run.paused.as_ref().map(|paused| paused.at)),
                     run.cancelled_by,
+                    run.tags,
                 ])
                 .to_string()
             })

@@ -196,7 +196,7 @@ impl Reader {
     }
 }
 
-pub(super) fn cells(row: &SqliteRow) -> Result<Vec<Cell>, sqlx::Error> {
+pub(in crate::store) fn cells(row: &SqliteRow) -> Result<Vec<Cell>, sqlx::Error> {
     (0..row.len())
         .map(|index| cell(row.try_get_raw(index)?))
         .collect()
