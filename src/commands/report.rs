@@ -63,8 +63,6 @@ fn write_out(mut out: Output, html: &str) -> Result<(), OutputError> {
 
 /// Reads what the page tells of a run, and makes it.
 async fn make(reader: &mut Reader, run: RunRow, database: &Database) -> Result<String, Failure> {
-    // What the page tells is of one moment, also while the push goes on.
-    reader.freeze().await?;
     let course = reader.course(&run).await?;
     let latency = reader.latency(&run).await?;
     let breakdowns = breakdowns(reader, &run).await?;
