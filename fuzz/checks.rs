@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use fleetpush::{
-    gateway::{Outgoing, read_reply},
-    manifest::{Defaults, Entry, Manifest},
-    model::Payload,
-};
+use fleetpush::testing::{Defaults, Entry, Manifest, Outgoing, Payload, read_reply};
 
 /// Reads the bytes as a manifest, without and with defaults.
 pub(crate) fn manifest(bytes: &[u8]) {

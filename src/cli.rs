@@ -15,7 +15,7 @@ mod control_args;
 mod filter_args;
 mod generate;
 mod help;
-pub mod keys;
+pub(crate) mod keys;
 mod manifest_args;
 mod output_args;
 mod owner_args;
@@ -38,7 +38,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 
-pub use self::{
+pub(crate) use self::{
     completing::{Candidate, Candidates, complete, on_the_line},
     config_args::{ConfigArgs, ConfigCommand, ConfigShowArgs, GivenSettings},
     control_args::ControlArgs,
@@ -57,7 +57,6 @@ pub use self::{
     report_args::ReportArgs,
     rollout_args::RolloutArgs,
     schedule_args::ScheduleArgs,
-    simulate_args::{SimulateArg, SimulatedArg},
     simulator_args::SimulatorArgs,
 };
 

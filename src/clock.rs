@@ -22,20 +22,20 @@ static START: OnceLock<Timestamp> = OnceLock::new();
 /// [`TEST_NOW`] is no time.
 #[derive(Debug, thiserror::Error)]
 #[error("{TEST_NOW}={text:?} is no time: write for example 2026-03-29T00:59:58Z, or remove it")]
-pub struct TestNowError {
+pub(crate) struct TestNowError {
     text: String,
 }
 
 /// Looks whether a test has set the wall clock, and if so, starts it there and gives the time. To be called once, before anything reads
 /// the time.
-pub fn begin() -> Result<Option<Timestamp>, TestNowError> {
+pub(crate) fn begin() -> Result<Option<Timestamp>, TestNowError> {
     let set = begin_as_told()?;
     process_start();
     Ok(set)
 }
 
 /// When the process began, or this was first asked for.
-pub fn process_start() -> Timestamp {
+pub(crate) fn process_start() -> Timestamp {
     *START.get_or_init(wall_now)
 }
 
@@ -66,14 +66,14 @@ fn test_now(text: &str) -> Result<Timestamp, TestNowError> {
 /// after it. What an earlier process has written by another wall is clamped when a push begins
 /// ([`crate::policy::longest_pause`]).
 #[derive(Debug, Clone, Copy)]
-pub struct Clock {
+pub(crate) struct Clock {
     start: Timestamp,
     since: Instant,
 }
 
 impl Clock {
     /// Starts at the wall clock's present time.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self {
             start: wall_now(),
             since: Instant::now(),
@@ -81,13 +81,13 @@ impl Clock {
     }
 
     /// The present time on this clock.
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.start.after(self.since.elapsed())
     }
 
     /// Whether `end` has come by this clock or by the wall. For what must not happen after a certain hour: a machine that sleeps stops
     /// this clock, and a wall that is set back would put the hour off.
-    pub fn has_passed(&self, end: Timestamp) -> bool {
+    pub(crate) fn has_passed(&self, end: Timestamp) -> bool {
         self.now() >= end || wall_now() >= end
     }
 }

@@ -48,7 +48,7 @@ use std::{
 
 use anyhow::anyhow;
 
-pub use self::candidates::candidates;
+pub(crate) use self::candidates::candidates;
 use self::interrupt::Interrupt;
 use crate::{
     clock,
@@ -66,7 +66,7 @@ use crate::{
 };
 
 /// Does what was asked, and gives the exit code.
-pub async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failure> {
+pub(crate) async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failure> {
     interrupt::survive_file_limits()?;
     match command {
         Command::Run(settings) => {

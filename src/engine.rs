@@ -20,9 +20,9 @@ mod tests;
 mod traffic;
 mod writer;
 
-pub use event::{Event, Measures, Pause, Pushed, RolloutPhase, RolloutStep, Stop};
-pub use push::{Context, Options, push};
-pub use recovery::recover;
-pub use resolve::{Batch, ResolveOptions, Resolved, Resolver, device_history};
-pub use rollout::RolloutOptions;
-pub use traffic::{Durations, Traffic};
+pub(crate) use event::{Event, Measures, Pause, Pushed, RolloutPhase, RolloutStep, Stop};
+pub(crate) use push::{Context, Options, push};
+pub(crate) use recovery::recover;
+pub(crate) use resolve::{ResolveOptions, Resolved, Resolver, device_history};
+pub(crate) use rollout::RolloutOptions;
+pub(crate) use traffic::{Durations, Traffic};

@@ -22,12 +22,12 @@ mod wire;
 
 use std::{sync::Arc, time::Duration};
 
-pub use base_url::{BaseUrl, BaseUrlError};
-pub use credentials::Credentials;
-pub use handover::Handover;
-pub use history::{HistoryPage, HistoryQuery, HistoryReply};
-pub use platform::{Platform, PlatformOptions};
-pub use proxy::Proxy;
+pub(crate) use base_url::{BaseUrl, BaseUrlError};
+pub(crate) use credentials::Credentials;
+pub(crate) use handover::Handover;
+pub(crate) use history::{HistoryPage, HistoryQuery, HistoryReply};
+pub(crate) use platform::{Platform, PlatformOptions};
+pub(crate) use proxy::Proxy;
 pub use reply::read as read_reply;
 
 use crate::model::{Payload, SendResult, Timestamp};
@@ -47,7 +47,7 @@ pub struct Outgoing {
 
 /// What became of one request, and when.
 #[derive(Debug, Clone)]
-pub struct SendReport {
+pub(crate) struct SendReport {
     /// When the send began.
     pub sent_at: Timestamp,
     /// From the beginning of the send to the end of the reply, or to the failure.
@@ -57,7 +57,7 @@ pub struct SendReport {
 }
 
 /// Sends requests to a platform.
-pub trait Gateway: Send + Sync + 'static {
+pub(crate) trait Gateway: Send + Sync + 'static {
     /// Sends one request, once: no retry of any kind happens behind this call. A request whose time is over when it could go out is
     /// not sent ([`Unsent::Late`](crate::model::Unsent::Late)).
     ///
@@ -71,7 +71,7 @@ pub trait Gateway: Send + Sync + 'static {
 }
 
 /// Tells what a platform has sent.
-pub trait HistoryClient: Send + Sync + 'static {
+pub(crate) trait HistoryClient: Send + Sync + 'static {
     /// Asks for one page of a device's history, once: no retry of any kind happens behind this call.
     fn page(&self, query: HistoryQuery<'_>) -> impl Future<Output = HistoryReply> + Send;
 }

@@ -4,30 +4,44 @@
 //! An arrow means 'imports':
 //!
 //! ```text
-//! main → cli, commands, exit          commands → settings, manifest, engine, store, gateway, ui
+//! app → cli, commands, exit           commands → settings, manifest, engine, store, gateway, ui
 //! engine → journal, store, gateway (trait), policy, throttle, model        store, gateway, manifest, policy → model
 //! commands → journal                  journal → policy, model, store's rows
 //! ui → engine events                  model, throttle, budget → nothing of this crate
-//! main → settings, logging, clock     settings → cli, model, clock         logging → settings, clock
+//! app → settings, logging, clock      settings → cli, model, clock         logging → settings, clock
 //! store, gateway, commands → budget
 //! ui, exit → clock                    settings, manifest, simulator, ui → files
 //! ```
 
+mod app;
 mod budget;
-pub mod cli;
-pub mod clock;
-pub mod commands;
-pub mod engine;
-pub mod exit;
+mod cli;
+mod clock;
+mod commands;
+mod engine;
+mod exit;
 mod files;
-pub mod gateway;
+mod gateway;
 mod journal;
-pub mod logging;
-pub mod manifest;
-pub mod model;
-pub mod policy;
-pub mod settings;
+mod logging;
+mod manifest;
+mod model;
+mod policy;
+mod settings;
 pub mod simulator;
-pub mod store;
-pub mod throttle;
-pub mod ui;
+mod store;
+mod throttle;
+mod ui;
+
+pub use app::main;
+
+/// What the tests and the fuzz targets need besides the binary and the simulator.
+pub mod testing {
+    pub use crate::{
+        cli::{Cli, is_flag, keys::NAMES as SETTING_NAMES},
+        clock::{TEST_NOW, wall_now},
+        gateway::{Outgoing, read_reply},
+        manifest::{Defaults, Entry, Manifest},
+        model::Payload,
+    };
+}

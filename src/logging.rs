@@ -15,7 +15,7 @@ use crate::{
 
 /// The log cannot be started.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The directives cannot be read.
     #[error("FLEETPUSH_LOG={directives:?} is no log filter: write for example fleetpush=debug")]
     Directives {
@@ -30,7 +30,7 @@ pub enum Error {
 }
 
 /// Starts the log of the process. Lines go to `writer`, which shares the terminal with whatever else is on it.
-pub fn init<W>(logging: &Logging, writer: W) -> Result<(), Error>
+pub(crate) fn init<W>(logging: &Logging, writer: W) -> Result<(), Error>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {

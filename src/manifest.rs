@@ -65,10 +65,11 @@ use self::{
 };
 
 pub use defaults::Defaults;
-pub use device_list::{DeviceListError, device_list};
-pub use error::{FileError, FileErrorKind, FileErrors, ManifestError};
-pub use rows::{Entry, Rows};
-pub use warning::{OddKeys, Warning};
+pub(crate) use device_list::device_list;
+pub(crate) use error::{FileError, FileErrorKind, FileErrors, ManifestError};
+pub use rows::Entry;
+pub(crate) use rows::Rows;
+pub(crate) use warning::Warning;
 
 /// The longest row, in bytes: room for a hundred thousand device keys in one line, and a bound for the memory of a row whose quote is
 /// never closed.
@@ -186,7 +187,7 @@ impl Manifest {
 
 /// What makes two pushes the same: the manifest's [`Manifest::sha256`], the [`Defaults::canonical`] flags, and the target (a base URL, or
 /// the word `simulator`). 64 lower-case hexadecimal digits.
-pub fn identity(sha256: &str, defaults_canonical: &str, target: &str) -> String {
+pub(crate) fn identity(sha256: &str, defaults_canonical: &str, target: &str) -> String {
     // None of the parts can hold a line end, so no two triples give the same text.
     let text = format!("{sha256}\n{defaults_canonical}\n{target}\n");
     source::hex(&Sha256::digest(text))

@@ -2,15 +2,15 @@
 //!
 //! The rules are those of the design's table "Outcomes and what follows"; the codes stand in [`codes`].
 
-pub mod codes;
+pub(crate) mod codes;
 mod disposition;
 mod evidence;
 mod judgement;
 mod threshold;
 
-pub use disposition::{
-    Disposition, Rules, after_crash, dispose, longest_pause, next_slot, next_task_at, probe_delay,
+pub(crate) use disposition::{
+    Disposition, Rules, after_crash, dispose, longest_pause, next_task_at, probe_delay,
 };
-pub use evidence::{Evidence, Match, Verdict, Weighed, spans, weigh};
-pub use judgement::{Basis, DeviceOutcome, Judgement, Signal, judge};
-pub use threshold::{Ended, Sample, crossed, tolerance};
+pub(crate) use evidence::{Evidence, Match, Verdict, Weighed, spans, weigh};
+pub(crate) use judgement::{Basis, DeviceOutcome, Judgement, Signal, judge};
+pub(crate) use threshold::{Ended, Sample, crossed, tolerance};

@@ -27,7 +27,7 @@ mod source;
 mod tests;
 
 pub(crate) use self::nearest::did_you_mean;
-pub use self::{
+pub(crate) use self::{
     arguments::kept_arguments,
     control::Control,
     credentials::{Credentials, CredentialsError},
@@ -37,7 +37,7 @@ pub use self::{
     logging::{Level, Logging},
     manifest::{Check, DefaultData, ManifestDefaults, ManifestInput, OtherVersions, Run},
     prune::Prune,
-    push::{PaceSettings, Push, Recovery, Target, Timeouts},
+    push::{PaceSettings, Push, Target},
     query::{Codes, Resolution, Resume, Retry, Runs, Sessions, Status},
     questions::{Diff, Explain, Sql},
     report::Report,
@@ -46,7 +46,7 @@ pub use self::{
     show::{Show, Shown, ShownValue},
     source::Origin,
 };
-pub use crate::cli::{CompletionsArgs, ManArgs, SimulatorArgs};
+pub(crate) use crate::cli::{CompletionsArgs, ManArgs, SimulatorArgs};
 
 use std::path::PathBuf;
 
@@ -58,7 +58,7 @@ use crate::{
 
 /// Everything that an invocation needs to know.
 #[derive(Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// What to do.
     pub command: Command,
     /// What to log, and how.
@@ -69,7 +69,7 @@ pub struct Settings {
 
 /// What to do.
 #[derive(Debug)]
-pub enum Command {
+pub(crate) enum Command {
     /// Stage and push a manifest, or continue the same push.
     Run(Box<Run>),
     /// Continue an unfinished run.
@@ -126,7 +126,7 @@ impl Command {
 }
 
 /// The form of log lines as far as flag and variable ask for one: for an error that comes before the settings are known.
-pub fn asked_log_format(cli: &Cli, environment: &Environment) -> LogFormat {
+pub(crate) fn asked_log_format(cli: &Cli, environment: &Environment) -> LogFormat {
     let variable = || {
         let text = environment.text(&keys::variable(keys::LOG_FORMAT.key.name));
         text.ok().flatten()?.parse().ok()
@@ -138,7 +138,10 @@ pub fn asked_log_format(cli: &Cli, environment: &Environment) -> LogFormat {
 }
 
 /// The names of the profiles in the config file that `config`, a variable or the usual place names.
-pub fn profiles(config: Option<PathBuf>, environment: &Environment) -> Result<Vec<String>, Error> {
+pub(crate) fn profiles(
+    config: Option<PathBuf>,
+    environment: &Environment,
+) -> Result<Vec<String>, Error> {
     let sources = Sources::load(environment, config, None)?;
     Ok(sources.profiles())
 }
@@ -146,7 +149,7 @@ pub fn profiles(config: Option<PathBuf>, environment: &Environment) -> Result<Ve
 /// Brings the command line, the environment and the config file together.
 ///
 /// Reads the config file and, when a command sends to a platform, the files that hold its credentials.
-pub fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
+pub(crate) fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, Error> {
     let Cli { command, global } = cli;
     let GlobalArgs {
         db,

@@ -54,36 +54,35 @@ mod writes;
 
 use schema::MIGRATOR;
 
-pub use archive::Archived;
+pub(crate) use archive::Archived;
 pub(crate) use canary::NewCanary;
 pub(crate) use changes::Changes;
-pub use control::{ControlFile, ControlFiles, ControlledRun, TakenBack};
-pub use error::{Missing, Owner, StoreError};
-pub use lock::{Presence, presence};
-pub use open::Store;
+pub(crate) use control::{ControlFile, ControlFiles, ControlledRun, TakenBack};
+pub(crate) use error::{Missing, Owner, StoreError};
+pub(crate) use lock::{Presence, presence};
+pub(crate) use open::Store;
 pub(crate) use payload::PayloadCache;
-pub use plan::Plan;
-pub use prune::{Prunable, PrunedRun};
+pub(crate) use prune::{Prunable, PrunedRun};
 pub(crate) use query::MOST_KEYS;
-pub use query::{
-    Answer, Cell, Changed, Comparison, Direction, DueTimes, FindError, Grouping, LastThrottle,
-    OrderedPages, PastAcceptance, PrunedRow, RecentThroughput, ResultPages, ResultRow, RunRow,
-    Send, SessionRow, SqlError, UnknownName,
+pub(crate) use query::{
+    Answer, Cell, Changed, Comparison, Direction, FindError, Grouping, LastThrottle, OrderedPages,
+    PastAcceptance, PrunedRow, RecentThroughput, ResultPages, ResultRow, RunRow, Send, SessionRow,
+    SqlError, UnknownName,
 };
-pub use query::{BreakdownError, Group, GroupCounts, OpenPause};
-pub use reader::{ReadError, Reader};
-pub use resolve::Adoption;
+pub(crate) use query::{BreakdownError, Group, GroupCounts, OpenPause};
+pub(crate) use reader::{ReadError, Reader};
+pub(crate) use resolve::Adoption;
 pub(crate) use retry::{DeviceTask, RetryDraft};
 pub(crate) use row::{
     AcceptedRange, Attempt, Blocker, Bundle, CanaryRow, DeviceThrottle, Due, DueTask, EndedTask,
     FinishedRequest, FirstTask, NewBundle, NewRequest, NextTask, ProbeTask, PushRows, RefusalKey,
     RefusalRow,
 };
-pub use row::{Member, Tally};
-pub use run::{NewRun, Run};
-pub use select::{Unknown, UnknownValue};
-pub use session::{NewSession, SessionEnd, SessionTotals};
-pub use stage::{Staged, Stager};
-pub use stale::Stale;
-pub use tally::Ending;
+pub(crate) use row::{Member, Tally};
+pub(crate) use run::{NewRun, Run};
+pub(crate) use select::{Unknown, UnknownValue};
+pub(crate) use session::{NewSession, SessionEnd, SessionTotals};
+pub(crate) use stage::{Staged, Stager};
+pub(crate) use stale::Stale;
+pub(crate) use tally::Ending;
 pub(crate) use transaction::PushTransaction;

@@ -19,12 +19,12 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-pub use controller::Ticket;
+pub(crate) use controller::Ticket;
 use controller::{Controller, Wait};
 
 /// The limits that a push begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Ceilings {
+pub(crate) struct Ceilings {
     /// Requests a second; `None` for no ceiling.
     pub requests: Option<f64>,
     /// Devices a second; `None` for no ceiling.
@@ -33,7 +33,7 @@ pub struct Ceilings {
 
 /// Hands out the times at which requests may be sent.
 #[derive(Debug)]
-pub struct Pacer {
+pub(crate) struct Pacer {
     /// Held by the one who waits for the next token. The others wait for their turn and not for a time, so that a rate that is lowered
     /// meanwhile holds for all of them.
     turn: tokio::sync::Mutex<()>,
@@ -46,7 +46,7 @@ pub struct Pacer {
 impl Pacer {
     /// A pacer that begins at the rate that was `found` before, in requests a second, or gently below the ceiling, with at most
     /// `concurrency` requests in flight.
-    pub fn new(ceilings: Ceilings, concurrency: usize, found: Option<f64>) -> Self {
+    pub(crate) fn new(ceilings: Ceilings, concurrency: usize, found: Option<f64>) -> Self {
         let now = Instant::now().into_std();
         Self {
             turn: tokio::sync::Mutex::new(()),
@@ -58,7 +58,7 @@ impl Pacer {
 
     /// Waits until a request of `devices` devices may be sent. One that is waited for in vain, because the future is dropped, is not lost.
     /// That the request has come back has to be told with the ticket, and then what it came to.
-    pub async fn token(&self, devices: usize) -> Ticket {
+    pub(crate) async fn token(&self, devices: usize) -> Ticket {
         let _turn = self.turn.lock().await;
         loop {
             let taken = self.lock().take(devices, Instant::now().into_std());
@@ -71,7 +71,7 @@ impl Pacer {
     }
 
     /// The present rate of requests of `devices` devices each, a second; `None` when nothing limits it.
-    pub fn rate(&self, devices: u32) -> Option<f64> {
+    pub(crate) fn rate(&self, devices: u32) -> Option<f64> {
         let by_devices = self
             .devices
             .map(|a_second| a_second / f64::from(devices.max(1)));
@@ -82,40 +82,40 @@ impl Pacer {
     }
 
     /// The requests a second that the platform has been found to take, when it has refused more.
-    pub fn found(&self) -> Option<f64> {
+    pub(crate) fn found(&self) -> Option<f64> {
         self.lock().found()
     }
 
     /// The most requests in flight that the platform has been found to take, when it limits them.
-    pub fn found_in_flight(&self) -> Option<usize> {
+    pub(crate) fn found_in_flight(&self) -> Option<usize> {
         self.lock().found_in_flight()
     }
 
     /// Sets another ceiling in requests a second.
-    pub fn set_ceiling(&self, requests: Option<f64>) {
+    pub(crate) fn set_ceiling(&self, requests: Option<f64>) {
         self.lock().set_ceiling(requests);
     }
 
     /// A request has come back; what it came to is told later.
-    pub fn returned(&self, ticket: Ticket) {
+    pub(crate) fn returned(&self, ticket: Ticket) {
         let now = Instant::now().into_std();
         self.lock().returned(ticket, now);
         self.fewer.notify_one();
     }
 
     /// A request has ended in a way that says nothing of the pace.
-    pub fn silent(&self, ticket: Ticket) {
+    pub(crate) fn silent(&self, ticket: Ticket) {
         self.tell(|controller, now| controller.silent(ticket, now));
     }
 
     /// The platform has taken a request.
-    pub fn accepted(&self, ticket: Ticket) {
+    pub(crate) fn accepted(&self, ticket: Ticket) {
         self.tell(|controller, now| controller.accepted(ticket, now));
     }
 
     /// The platform has refused a request because there are too many, and asks for nothing before `hold` has passed. Gives the new rate
     /// when it is noticeably lower.
-    pub fn refused(&self, ticket: Ticket, hold: Option<Duration>) -> Option<f64> {
+    pub(crate) fn refused(&self, ticket: Ticket, hold: Option<Duration>) -> Option<f64> {
         self.tell(|controller, now| {
             controller.refused(ticket, hold, now);
             controller.lowered()
@@ -123,7 +123,7 @@ impl Pacer {
     }
 
     /// The platform is overloaded, by whatever. Gives the new rate when it is noticeably lower.
-    pub fn overloaded(&self) -> Option<f64> {
+    pub(crate) fn overloaded(&self) -> Option<f64> {
         self.tell(|controller, now| {
             controller.overloaded(now);
             controller.lowered()
@@ -131,7 +131,7 @@ impl Pacer {
     }
 
     /// The platform takes requests and throttles most of their devices; this share of the rate would be right. Gives the new rate.
-    pub fn crowded(&self, share: f64) -> f64 {
+    pub(crate) fn crowded(&self, share: f64) -> f64 {
         self.tell(|controller, now| controller.crowded(share, now))
     }
 

@@ -1,20 +1,20 @@
 //! What people and pipes see: stdout is data, stderr is progress and words.
 
 mod bar;
-pub mod format;
-pub mod manifest;
-pub mod monitor;
-pub mod next;
+pub(crate) mod format;
+pub(crate) mod manifest;
+pub(crate) mod monitor;
+pub(crate) mod next;
 mod non_blocking;
-pub mod number;
-pub mod out_file;
-pub mod page;
-pub mod printer;
-pub mod progress;
-pub mod redraw;
-pub mod repeat;
-pub mod report;
-pub mod screen;
-pub mod summary;
-pub mod text;
-pub mod timeline;
+pub(crate) mod number;
+pub(crate) mod out_file;
+pub(crate) mod page;
+pub(crate) mod printer;
+pub(crate) mod progress;
+pub(crate) mod redraw;
+pub(crate) mod repeat;
+pub(crate) mod report;
+pub(crate) mod screen;
+pub(crate) mod summary;
+pub(crate) mod text;
+pub(crate) mod timeline;

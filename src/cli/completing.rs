@@ -15,7 +15,7 @@ pub(super) const ASKED: &str = "FLEETPUSH_COMPLETE";
 
 /// A value that may be typed, and what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// What may be typed.
     pub value: String,
     /// A few words about it, which some shells show.
@@ -24,7 +24,7 @@ pub struct Candidate {
 
 /// Where the values come from that the command line does not know itself. Each is asked only when it is needed.
 #[derive(Debug, Clone, Copy)]
-pub struct Candidates {
+pub(crate) struct Candidates {
     /// The runs of the results database.
     pub runs: fn() -> Vec<Candidate>,
     /// The profiles of the config file.
@@ -34,7 +34,7 @@ pub struct Candidates {
 }
 
 /// Answers a shell that asks for completions, on stdout; false when this process was started for anything else.
-pub fn complete(candidates: Candidates) -> Result<bool, clap::Error> {
+pub(crate) fn complete(candidates: Candidates) -> Result<bool, clap::Error> {
     CompleteEnv::with_factory(|| completing(candidates))
         .var(ASKED)
         .bin("fleetpush")
@@ -71,7 +71,7 @@ fn completing(candidates: Candidates) -> clap::Command {
 }
 
 /// The command line `runs` with those flags of the line being completed that say which database and which config file are meant.
-pub fn on_the_line(words: impl IntoIterator<Item = OsString>) -> Option<Cli> {
+pub(crate) fn on_the_line(words: impl IntoIterator<Item = OsString>) -> Option<Cli> {
     let mut asked: Vec<OsString> = vec!["fleetpush".into(), "runs".into()];
     // In front of it stands how the shell has called this program.
     let mut words = words.into_iter().skip_while(|word| word != "--").skip(1);

@@ -64,7 +64,7 @@ pub struct ManArgs {
 }
 
 /// The script that makes a shell ask this program for completions.
-pub fn completions(shell: CompletedShell) -> io::Result<Vec<u8>> {
+pub(crate) fn completions(shell: CompletedShell) -> io::Result<Vec<u8>> {
     let mut script = Vec::new();
     let name = shell.name();
     let known = Shells::builtins();
@@ -76,12 +76,12 @@ pub fn completions(shell: CompletedShell) -> io::Result<Vec<u8>> {
 }
 
 /// Writes the manual page of the whole program.
-pub fn manual(out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn manual(out: &mut dyn Write) -> io::Result<()> {
     clap_mangen::Man::new(Cli::command().disable_help_subcommand(true)).render(out)
 }
 
 /// Writes the manual page of the program and of each of its commands into a folder, which is made when it is missing.
-pub fn manuals(folder: &Path) -> io::Result<()> {
+pub(crate) fn manuals(folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     // `help` has no page: it prints them.
     clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), folder)

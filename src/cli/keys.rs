@@ -15,7 +15,7 @@ use crate::{
 
 /// A setting without a default.
 #[derive(Debug)]
-pub struct Key<T: 'static> {
+pub(crate) struct Key<T: 'static> {
     /// The name of its flag, without the dashes.
     pub name: &'static str,
     /// Reads its text; the error says what to write instead.
@@ -24,7 +24,7 @@ pub struct Key<T: 'static> {
 
 /// A setting with a default.
 #[derive(Debug)]
-pub struct Setting<T: 'static> {
+pub(crate) struct Setting<T: 'static> {
     /// Its name and how its text is read.
     pub key: Key<T>,
     /// The text that stands when nobody gives another.
@@ -33,7 +33,7 @@ pub struct Setting<T: 'static> {
 
 /// What is to be known of a setting whatever the type of its value.
 #[derive(Debug)]
-pub struct Described {
+pub(crate) struct Described {
     /// Its name.
     pub name: &'static str,
     /// Its default, if it has one.
@@ -43,10 +43,10 @@ pub struct Described {
 }
 
 /// The prefix of every variable of ours.
-pub const PREFIX: &str = "FLEETPUSH_";
+pub(crate) const PREFIX: &str = "FLEETPUSH_";
 
 /// The environment variable of the setting of this name: `FLEETPUSH_MAX_ATTEMPTS` for `max-attempts`.
-pub fn variable(name: &str) -> String {
+pub(crate) fn variable(name: &str) -> String {
     format!("{PREFIX}{}", name.to_ascii_uppercase().replace('-', "_"))
 }
 
@@ -59,17 +59,17 @@ macro_rules! keys {
         without_default { $($(#[$key_doc:meta])* $key:ident: $key_type:ty = $key_name:literal, $key_parse:expr;)+ }
         with_default { $($(#[$doc:meta])* $setting:ident: $type:ty = $name:literal, $default:literal, $parse:expr;)+ }
     ) => {
-        $($(#[$key_doc])* pub const $key: Key<$key_type> = Key { name: $key_name, parse: $key_parse };)+
+        $($(#[$key_doc])* pub(crate) const $key: Key<$key_type> = Key { name: $key_name, parse: $key_parse };)+
         $(
             $(#[$doc])*
-            pub const $setting: Setting<$type> = Setting { key: Key { name: $name, parse: $parse }, default: $default };
+            pub(crate) const $setting: Setting<$type> = Setting { key: Key { name: $name, parse: $parse }, default: $default };
         )+
 
         /// The name of every setting.
         pub const NAMES: &[&str] = &[$($key_name,)+ $($name,)+];
 
         /// Every setting without its type, in the order above.
-        pub const ALL: &[Described] = &[
+        pub(crate) const ALL: &[Described] = &[
             $(Described { name: $key_name, default: None, check: |text| ($key.parse)(text).map(drop) },)+
             $(Described { name: $name, default: Some($default), check: |text| ($setting.key.parse)(text).map(drop) },)+
         ];

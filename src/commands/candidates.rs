@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Where the candidates come from.
-pub fn candidates() -> Candidates {
+pub(crate) fn candidates() -> Candidates {
     Candidates {
         runs: || runs().unwrap_or_default(),
         profiles: || profiles().unwrap_or_default(),

@@ -10,7 +10,7 @@ use crate::model::{CanaryVerdict, Class, Counts, Timestamp};
 
 /// Something that happened in a push.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Event {
+pub(crate) enum Event {
     /// The counts after a commit, and every second without one.
     Progress {
         /// How many tasks are in which state.
@@ -71,7 +71,7 @@ pub enum Event {
 
 /// What is measured of a push, beyond its counts.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Measures {
+pub(crate) struct Measures {
     /// Failed tasks of the run by class.
     pub failed: BTreeMap<Class, u64>,
     /// What the requests of this push came to.
@@ -82,7 +82,7 @@ pub struct Measures {
 
 /// How a push gets on that begins carefully.
 #[derive(Debug, Clone, PartialEq)]
-pub enum RolloutStep {
+pub(crate) enum RolloutStep {
     /// The devices that go first have been chosen.
     CanaryChosen {
         /// How many.
@@ -129,7 +129,7 @@ pub enum RolloutStep {
 
 /// Where a push stands in its rollout.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum RolloutPhase {
+pub(crate) enum RolloutPhase {
     /// The canary goes.
     Canary {
         /// How many of its devices have ended.
@@ -148,7 +148,7 @@ pub enum RolloutPhase {
 
 /// Why a push pauses.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Pause {
+pub(crate) struct Pause {
     /// What the platform or the network said.
     pub reason: String,
     /// When one request will probe again.
@@ -159,7 +159,7 @@ pub struct Pause {
 
 /// How a push ended.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Pushed {
+pub(crate) struct Pushed {
     /// Why it ended.
     pub stop: Stop,
     /// Requests answered or lost.
@@ -172,7 +172,7 @@ pub struct Pushed {
 
 /// Why a push ended.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// Every task has ended.
     Complete,
     /// A signal asked for it.
@@ -216,7 +216,7 @@ pub enum Stop {
 
 impl Stop {
     /// The word for it, in the database and for programs.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Complete => "complete",
             Self::Signal => "signal",
@@ -231,7 +231,7 @@ impl Stop {
     }
 
     /// What was said of it, for a person.
-    pub fn reason(&self) -> Option<&str> {
+    pub(crate) fn reason(&self) -> Option<&str> {
         match self {
             Self::Complete | Self::Signal => None,
             Self::Paused { reason }

@@ -21,7 +21,7 @@ use crate::{
 
 /// How a run is pushed.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub(crate) struct Options {
     /// `--chunk-size`: devices in one request.
     pub chunk_size: u32,
     /// `--concurrency`: requests in flight.
@@ -44,7 +44,7 @@ pub struct Options {
 
 /// What a push needs of the world around it.
 #[derive(Debug)]
-pub struct Context<G> {
+pub(crate) struct Context<G> {
     /// The platform.
     pub gateway: Arc<G>,
     /// The time.
@@ -66,7 +66,7 @@ pub struct Context<G> {
 /// Pushes a run until it is complete or something stops it, and notes in the journal how it ended.
 ///
 /// An error means that the journal failed: sending stops at once, and what is on the disk stays right, as after a crash.
-pub async fn push<G: Gateway>(
+pub(crate) async fn push<G: Gateway>(
     journal: &mut Journal<'_>,
     options: &Options,
     mut context: Context<G>,

@@ -9,7 +9,7 @@ use crate::{
 
 /// Gives every request without an end one: each of its tasks gets an attempt in doubt, and what `in_doubt` says follows. Gives the number of
 /// tasks concerned.
-pub async fn recover(
+pub(crate) async fn recover(
     journal: &mut Journal<'_>,
     in_doubt: InDoubt,
     now: Timestamp,

@@ -28,7 +28,7 @@ const MOST_PAGES: u32 = 20;
 
 /// How to ask.
 #[derive(Debug, Clone, Copy)]
-pub struct ResolveOptions {
+pub(crate) struct ResolveOptions {
     /// Questions at a time, at least 1.
     pub concurrency: usize,
     /// The most questions a second, if there is a limit.
@@ -43,7 +43,7 @@ pub struct ResolveOptions {
 
 /// Resolves the tasks in doubt of one run.
 #[derive(Debug)]
-pub struct Resolver<'s, H> {
+pub(crate) struct Resolver<'s, H> {
     store: &'s mut Store,
     run: Run,
     asker: Asker<H>,
@@ -56,7 +56,7 @@ pub struct Resolver<'s, H> {
 
 /// One task in doubt, and what was found.
 #[derive(Debug)]
-pub struct Resolved {
+pub(crate) struct Resolved {
     /// The task.
     pub doubt: InDoubtTask,
     /// What was found, or why the platform tells nothing of this device.
@@ -65,7 +65,7 @@ pub struct Resolved {
 
 /// What a batch came to. All that was adopted is on the disk.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub(crate) struct Batch {
     /// The tasks, in the order of their ids.
     pub resolved: Vec<Resolved>,
     /// How many of them are accepted now.
@@ -76,7 +76,7 @@ pub struct Batch {
 
 impl<'s, H: HistoryClient> Resolver<'s, H> {
     /// Begins with the run's first task in doubt.
-    pub fn new(
+    pub(crate) fn new(
         store: &'s mut Store,
         run: Run,
         history_client: Arc<H>,
@@ -96,7 +96,7 @@ impl<'s, H: HistoryClient> Resolver<'s, H> {
     }
 
     /// Asks about the next tasks in doubt and records what that proves; `None` when there are no more, or when something has stopped it.
-    pub async fn next_batch(&mut self) -> Result<Option<Batch>, StoreError> {
+    pub(crate) async fn next_batch(&mut self) -> Result<Option<Batch>, StoreError> {
         if self.stopped.is_some() {
             return Ok(None);
         }
@@ -138,7 +138,7 @@ impl<'s, H: HistoryClient> Resolver<'s, H> {
     }
 
     /// Why it ended: once no batch is left.
-    pub fn stop(&self) -> Stop {
+    pub(crate) fn stop(&self) -> Stop {
         self.stopped.clone().unwrap_or(Stop::Complete)
     }
 }
@@ -311,7 +311,7 @@ impl<H: HistoryClient> Asker<H> {
 }
 
 /// What the platform tells of a device in a stretch of time; the inner error is its refusal to tell it. Nothing is recorded.
-pub async fn device_history<H: HistoryClient>(
+pub(crate) async fn device_history<H: HistoryClient>(
     history_client: Arc<H>,
     device: (&str, &str),
     window: TimeRange,

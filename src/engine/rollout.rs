@@ -14,7 +14,7 @@ use crate::{
 
 /// How a push begins.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct RolloutOptions {
+pub(crate) struct RolloutOptions {
     /// `--canary`: how many devices go first.
     pub canary: Canary,
     /// `--canary-pause`: whether to stop after a good one.

@@ -6,7 +6,7 @@ use crate::model::Class;
 
 /// The requests of a push that were answered or lost.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Traffic {
+pub(crate) struct Traffic {
     /// How long they took, from the send to the reply or the failure.
     pub durations: Durations,
     /// What they came to for each of their devices, by class.
@@ -15,7 +15,7 @@ pub struct Traffic {
 
 /// How many of the requests took how long.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Durations {
+pub(crate) struct Durations {
     /// By bound; the last are those that took longer.
     buckets: [u64; Self::BOUNDS.len() + 1],
     sum: Duration,
@@ -45,17 +45,17 @@ impl Durations {
     }
 
     /// How many there are.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
 
     /// How long they took together.
-    pub fn sum(&self) -> Duration {
+    pub(crate) fn sum(&self) -> Duration {
         self.sum
     }
 
     /// How many took at most so long, from the shortest bound to the longest.
-    pub fn up_to(&self) -> impl Iterator<Item = (Duration, u64)> {
+    pub(crate) fn up_to(&self) -> impl Iterator<Item = (Duration, u64)> {
         let bounds = Self::BOUNDS.into_iter().map(Duration::from_millis);
         bounds.zip(self.buckets.iter().scan(0, |sum, n| {
             *sum += n;

@@ -34,12 +34,12 @@ pub enum BaseUrlError {
 /// The platform's base URL. Its text is canonical, since it is part of what makes two pushes the same: lower-case scheme and host, no
 /// default port, no slash at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct BaseUrl(Url);
+pub(crate) struct BaseUrl(Url);
 
 impl BaseUrl {
     /// Checks a base URL as a person wrote it. A path is kept, for a platform behind a reverse proxy; plain `http` is taken for this
     /// machine only, unless `insecure_http`.
-    pub fn parse(text: &str, insecure_http: bool) -> Result<Self, BaseUrlError> {
+    pub(crate) fn parse(text: &str, insecure_http: bool) -> Result<Self, BaseUrlError> {
         let mut url =
             Url::parse(text.trim()).map_err(|error| BaseUrlError::Malformed(error.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -62,17 +62,17 @@ impl BaseUrl {
     }
 
     /// The canonical text.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         self.0.as_str().trim_end_matches('/')
     }
 
     /// Whether this machine itself is meant: an address of the loopback network, or `localhost`.
-    pub fn is_loopback(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         is_loopback(&self.0)
     }
 
     /// Whether requests travel in the clear.
-    pub fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         self.0.scheme() == "http"
     }
 

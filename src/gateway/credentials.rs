@@ -9,7 +9,7 @@ use crate::model::Timestamp;
 
 /// How to get a token. Secrets are not printed by `Debug`.
 #[derive(Debug, Clone)]
-pub enum Credentials {
+pub(crate) enum Credentials {
     /// An AccessKey pair: tokens are got by login and renewed.
     Key {
         /// The AccessKey.

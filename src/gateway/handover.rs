@@ -26,7 +26,7 @@ const PIECE: usize = 64 * 1024;
 
 /// Whether a request has been handed over to its last piece, or has been withdrawn.
 #[derive(Clone, Default)]
-pub struct Handover(Arc<Inner>);
+pub(crate) struct Handover(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -36,7 +36,7 @@ struct Inner {
 
 impl Handover {
     /// A handover that calls `tell` when it happens.
-    pub fn telling(tell: impl FnOnce() + Send + 'static) -> Self {
+    pub(crate) fn telling(tell: impl FnOnce() + Send + 'static) -> Self {
         Self(Arc::new(Inner {
             state: AtomicU8::new(HELD),
             tell: Mutex::new(Some(Box::new(tell))),
@@ -44,7 +44,7 @@ impl Handover {
     }
 
     /// Notes that the last piece goes now, and tells so; false when the request has been withdrawn, and it must not go.
-    pub fn hand_over(&self) -> bool {
+    pub(crate) fn hand_over(&self) -> bool {
         match self.change(GONE) {
             Ok(()) => {
                 if let Some(tell) = self.take_tell() {
@@ -57,7 +57,7 @@ impl Handover {
     }
 
     /// Withdraws the request, unless it is too late: true when nothing of it can be acted on, now and later.
-    pub fn withdraw(&self) -> bool {
+    pub(crate) fn withdraw(&self) -> bool {
         match self.change(WITHDRAWN) {
             Ok(()) => {
                 self.take_tell();

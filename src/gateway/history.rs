@@ -17,7 +17,7 @@ const DOWNLINK: &str = "2";
 
 /// A question about one device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HistoryQuery<'a> {
+pub(crate) struct HistoryQuery<'a> {
     /// Its product.
     pub product_key: &'a str,
     /// Its key.
@@ -45,7 +45,7 @@ impl HistoryQuery<'_> {
 
 /// What the platform said to a question.
 #[derive(Debug, Clone, PartialEq)]
-pub enum HistoryReply {
+pub(crate) enum HistoryReply {
     /// One page of the history.
     Page(HistoryPage),
     /// No history, and why. Nothing has been changed by asking, whatever it is.
@@ -54,7 +54,7 @@ pub enum HistoryReply {
 
 /// One page of a device's history.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct HistoryPage {
+pub(crate) struct HistoryPage {
     /// The entries.
     pub downlinks: Vec<Downlink>,
     /// Whether another page follows.

@@ -22,7 +22,7 @@ use crate::{
 
 /// Where and how requests are sent.
 #[derive(Debug, Clone)]
-pub struct PlatformOptions {
+pub(crate) struct PlatformOptions {
     /// The platform.
     pub base_url: BaseUrl,
     /// The language of the platform's messages.
@@ -43,7 +43,7 @@ pub struct PlatformOptions {
 
 impl PlatformOptions {
     /// The defaults for this platform.
-    pub fn new(base_url: BaseUrl) -> Self {
+    pub(crate) fn new(base_url: BaseUrl) -> Self {
         Self {
             base_url,
             language: Language::En,
@@ -59,7 +59,7 @@ impl PlatformOptions {
 
 /// The real platform, over HTTP.
 #[derive(Debug)]
-pub struct Platform {
+pub(crate) struct Platform {
     transport: Transport,
     source: TokenSource,
     send_url: reqwest::Url,
@@ -69,7 +69,7 @@ pub struct Platform {
 
 impl Platform {
     /// Sets up the client; nothing is sent yet.
-    pub fn new(
+    pub(crate) fn new(
         options: PlatformOptions,
         credentials: Credentials,
         clock: Clock,

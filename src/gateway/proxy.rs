@@ -14,7 +14,7 @@ pub(super) use tunnel::passes_by_itself;
 
 /// A proxy, and the variable that names it.
 #[derive(Clone)]
-pub struct Proxy {
+pub(crate) struct Proxy {
     variable: &'static str,
     url: Url,
 }
@@ -24,7 +24,7 @@ impl Proxy {
     ///
     /// The variables are those that curl and others heed: `HTTPS_PROXY` (`HTTP_PROXY` for a plain base URL), else `ALL_PROXY`, each also in
     /// lower case, but for what `NO_PROXY` excepts. This machine itself is never reached through a proxy.
-    pub fn from_environment(
+    pub(crate) fn from_environment(
         base_url: &BaseUrl,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, GatewayError> {

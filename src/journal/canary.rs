@@ -10,7 +10,7 @@ use crate::{
 
 /// A canary that has not passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OpenCanary {
+pub(crate) struct OpenCanary {
     /// Its devices.
     pub devices: u64,
     /// How many of them have not ended.
@@ -21,14 +21,14 @@ pub struct OpenCanary {
 
 impl OpenCanary {
     /// How many of its devices have ended.
-    pub fn ended(&self) -> u64 {
+    pub(crate) fn ended(&self) -> u64 {
         self.devices.saturating_sub(self.left)
     }
 }
 
 /// What came of asking for a canary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Choice {
+pub(crate) enum Choice {
     /// Nobody asked for one, or it has passed.
     None,
     /// It has been chosen now.

@@ -14,7 +14,7 @@ use crate::{
 
 /// One run being pushed.
 #[derive(Debug)]
-pub struct Journal<'s> {
+pub(crate) struct Journal<'s> {
     store: &'s mut Store,
     state: PushState,
     /// Of the ended tasks, those that ended in outages.
@@ -30,7 +30,7 @@ const EXCHANGES: u32 = 16;
 
 impl<'s> Journal<'s> {
     /// Begins to push a run.
-    pub async fn open(
+    pub(crate) async fn open(
         store: &'s mut Store,
         run: Run,
         after_failure: AfterFailure,
@@ -48,17 +48,17 @@ impl<'s> Journal<'s> {
     }
 
     /// The run, with what has been found out about the platform so far.
-    pub fn run(&self) -> &Run {
+    pub(crate) fn run(&self) -> &Run {
         self.state.run()
     }
 
     /// How many tasks are in which state, as of the last commit.
-    pub fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         self.state.counts()
     }
 
     /// How many tasks have ended how, as of the last commit.
-    pub fn tally(&self) -> impl Iterator<Item = (Tally, u64)> {
+    pub(crate) fn tally(&self) -> impl Iterator<Item = (Tally, u64)> {
         self.state.tasks().counts.ended()
     }
 
@@ -73,13 +73,13 @@ impl<'s> Journal<'s> {
     }
 
     /// The latest time at which a waiting task becomes due.
-    pub fn latest_due(&self) -> Option<Timestamp> {
+    pub(crate) fn latest_due(&self) -> Option<Timestamp> {
         self.state.tasks().waiting.latest()
     }
 
     /// Records what became of requests, and claims others, in one transaction. After an error nothing of it has happened in the
     /// database, and the journal must not be used again.
-    pub async fn exchange(
+    pub(crate) async fn exchange(
         &mut self,
         records: Vec<Record>,
         limits: ClaimLimits,
@@ -115,19 +115,19 @@ impl<'s> Journal<'s> {
     }
 
     /// Notes that the run is being pushed. From now on a log that is lost will be noticed.
-    pub async fn begin(&mut self, now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) async fn begin(&mut self, now: Timestamp) -> Result<(), StoreError> {
         self.store.begin_push(self.state.run(), now).await
     }
 
     /// Brings forward what is due later than `latest`; gives how many tasks that concerns.
-    pub async fn clamp_due(&mut self, latest: Timestamp) -> Result<u64, StoreError> {
+    pub(crate) async fn clamp_due(&mut self, latest: Timestamp) -> Result<u64, StoreError> {
         let clamped = self.store.clamp_due(self.state.run().id, latest).await?;
         self.state.tasks_mut().waiting.clamp(latest);
         Ok(clamped)
     }
 
     /// Notes how the push ended.
-    pub async fn end(&mut self, state: RunState, now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) async fn end(&mut self, state: RunState, now: Timestamp) -> Result<(), StoreError> {
         self.store.end_push(self.state.run(), state, now).await
     }
 
@@ -148,45 +148,53 @@ impl<'s> Journal<'s> {
 
     /// Ends every pending task as skipped, but those of which any send is in doubt: they end in doubt, since nobody knows whether they
     /// were acted on, and skipped would say that they were not. Gives how many ended. Claims without an end must have been recorded before.
-    pub async fn cancel(&mut self, control: &Control, now: Timestamp) -> Result<u64, StoreError> {
+    pub(crate) async fn cancel(
+        &mut self,
+        control: &Control,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
         self.store.cancel(self.state.run(), control, now).await
     }
 
     /// How long a statement waits for another process that holds a write transaction.
-    pub async fn wait_for_others(&mut self, patience: Duration) -> Result<(), StoreError> {
+    pub(crate) async fn wait_for_others(&mut self, patience: Duration) -> Result<(), StoreError> {
         self.store.wait_for_others(patience).await
     }
 
     /// The same as when the database was opened.
-    pub async fn wait_as_usual(&mut self) -> Result<(), StoreError> {
+    pub(crate) async fn wait_as_usual(&mut self) -> Result<(), StoreError> {
         self.store.wait_as_usual().await
     }
 
     /// What somebody has taken away since the push began. Costs two calls of the system.
-    pub fn missing(&self) -> Option<Missing> {
+    pub(crate) fn missing(&self) -> Option<Missing> {
         self.store.missing()
     }
 
     /// The requests a second that the run's platform was last found to take; `None` when it has refused none.
-    pub async fn found_rate(&mut self) -> Result<Option<f64>, StoreError> {
+    pub(crate) async fn found_rate(&mut self) -> Result<Option<f64>, StoreError> {
         self.store
             .found_rate(&self.state.run().about.base_url)
             .await
     }
 
     /// Notes the requests a second that the run's platform takes, or that nothing is known of a limit.
-    pub async fn keep_rate(&mut self, rate: Option<f64>, now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) async fn keep_rate(
+        &mut self,
+        rate: Option<f64>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let base_url = &self.state.run().about.base_url;
         self.store.keep_rate(base_url, rate, now).await
     }
 
     /// The claims that have no end: a process was ended between the claim and its record, so that nobody knows whether they were sent.
-    pub async fn unfinished(&mut self) -> Result<Vec<RequestId>, StoreError> {
+    pub(crate) async fn unfinished(&mut self) -> Result<Vec<RequestId>, StoreError> {
         self.store.unfinished(self.state.run().id).await
     }
 
     /// One of the claims that have no end, as it was made.
-    pub async fn reopen(&mut self, request: RequestId) -> Result<Claim, StoreError> {
+    pub(crate) async fn reopen(&mut self, request: RequestId) -> Result<Claim, StoreError> {
         let open = self.store.open_request(request).await?;
         Ok(Claim {
             request,
@@ -201,7 +209,7 @@ impl<'s> Journal<'s> {
     /// Defers the tasks of devices that the platform has throttled, until their pauses end, and gives how many. They leave the first
     /// sends, since those go out in the order of their ids; nothing of the pause counts towards `--max-snooze`. Has to come before the
     /// first claim, and again when a canary has passed: until then `due` has nothing but the canary's tasks.
-    pub async fn defer_throttled(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+    pub(crate) async fn defer_throttled(&mut self, now: Timestamp) -> Result<u64, StoreError> {
         let canary_is_open = self.state.tasks().canary.is_open();
         let first_sends = Some(self.state.next_task()).filter(|_| !canary_is_open);
         let deferred = self
@@ -215,7 +223,7 @@ impl<'s> Journal<'s> {
     }
 
     /// The run's canary, when it goes first now.
-    pub fn canary(&self) -> Option<OpenCanary> {
+    pub(crate) fn canary(&self) -> Option<OpenCanary> {
         match self.state.tasks().canary {
             CanaryState::Open(open) => Some(open),
             CanaryState::None | CanaryState::Passed { .. } => None,
@@ -223,13 +231,13 @@ impl<'s> Journal<'s> {
     }
 
     /// Tasks accepted since the canary passed, or since the run began when it has none.
-    pub fn accepted_after_canary(&self) -> u64 {
+    pub(crate) fn accepted_after_canary(&self) -> u64 {
         let tasks = self.state.tasks();
         tasks.canary.accepted_since(self.counts().accepted)
     }
 
     /// Chooses a canary of this size, when the run has none and nothing of it has been claimed. The same seed chooses the same devices.
-    pub async fn choose_canary(
+    pub(crate) async fn choose_canary(
         &mut self,
         asked: Canary,
         pause: bool,
@@ -280,7 +288,7 @@ impl<'s> Journal<'s> {
     }
 
     /// Notes how the canary was judged: from now on the other devices go.
-    pub async fn end_canary(
+    pub(crate) async fn end_canary(
         &mut self,
         verdict: CanaryVerdict,
         now: Timestamp,

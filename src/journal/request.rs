@@ -9,7 +9,7 @@ use crate::{
 
 /// A request to be sent, and its members. On the disk before anybody sees it.
 #[derive(Debug)]
-pub struct Claim {
+pub(crate) struct Claim {
     /// The request.
     pub request: RequestId,
     /// Its payload.
@@ -26,7 +26,7 @@ pub struct Claim {
 
 /// What became of one request.
 #[derive(Debug)]
-pub struct Record {
+pub(crate) struct Record {
     /// The request and its members.
     pub claim: Claim,
     /// What became of it.
@@ -47,7 +47,7 @@ impl Record {
 
 /// What became of a request.
 #[derive(Debug)]
-pub enum RequestEnd {
+pub(crate) enum RequestEnd {
     /// It was never sent: its tasks are pending as before.
     Released,
     /// It was sent, or at least tried.
@@ -79,7 +79,7 @@ pub enum RequestEnd {
 
 /// What a refusal of a whole request is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// The payload.
     Payload,
     /// The product.
@@ -88,7 +88,7 @@ pub enum Refused {
 
 /// What a send came to for one task, and what follows.
 #[derive(Debug)]
-pub struct Settlement {
+pub(crate) struct Settlement {
     /// What it came to.
     pub outcome: Outcome,
     /// The task's history with this send in it.
@@ -101,7 +101,7 @@ pub struct Settlement {
 
 /// What follows for a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     /// It has ended.
     End(TaskState),
     /// It is sent again.
@@ -120,7 +120,7 @@ pub enum Next {
 
 /// What may be claimed in an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClaimLimits {
+pub(crate) struct ClaimLimits {
     /// The most requests to claim.
     pub requests: usize,
     /// The most devices in one of them, if the run's own limit is not lower.
@@ -133,7 +133,7 @@ pub struct ClaimLimits {
 
 /// What an exchange gave. All of it is on the disk.
 #[derive(Debug, Default)]
-pub struct Exchange {
+pub(crate) struct Exchange {
     /// The requests to send.
     pub claims: Vec<Claim>,
     /// Whether there may be more to claim right now.
@@ -148,7 +148,7 @@ pub struct Exchange {
 
 /// Something that replies together say of the platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
+pub(crate) enum Finding {
     /// Both halves of a refused request passed: the platform takes at most this many devices in one.
     ChunkLimit(u32),
     /// A payload or product is refused as such; its other tasks fail unsent.

@@ -17,7 +17,7 @@ const NAMES: [&str; 2] = ["device_key", "deviceKey"];
 /// Why a list of devices cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{file}{}: {reason}", place(*.line))]
-pub struct DeviceListError {
+pub(crate) struct DeviceListError {
     file: Box<str>,
     line: Option<u64>,
     reason: String,
@@ -33,7 +33,7 @@ type Reason = (Option<u64>, String);
 /// The device keys in the file at `path`; `-` is standard input. Compressed files are read as manifests are.
 ///
 /// Fails when it cannot be read, holds no key, or a line of it is none.
-pub fn device_list(path: &Path) -> Result<BTreeSet<String>, DeviceListError> {
+pub(crate) fn device_list(path: &Path) -> Result<BTreeSet<String>, DeviceListError> {
     let named = |file: &str| {
         let file = file.into();
         move |(line, reason): Reason| DeviceListError { file, line, reason }

@@ -4,7 +4,7 @@ use super::RequestId;
 
 /// How a request stands that has been refused and is kept together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct BundleStatus {
+pub(crate) struct BundleStatus {
     /// How often it was refused, each time while a request that was sent later was answered.
     pub refusals: u32,
     /// Whether it is a suspect.
@@ -17,7 +17,7 @@ pub struct BundleStatus {
 
 /// What is known of the sizes of requests that the platform takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Sizes {
+pub(crate) struct Sizes {
     /// The most devices of a request that passed.
     pub passed: u32,
     /// The most devices that the platform takes in one request, when that has been found.

@@ -2,7 +2,7 @@
 
 /// What is refused of a results database unless somebody has agreed to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Consent {
+pub(crate) struct Consent {
     /// `--allow-network-filesystem`: it may lie where other machines can use it.
     pub network_filesystem: bool,
     /// `--accept-lost-log`: what its last owner's log had is gone.

@@ -26,7 +26,7 @@ impl ControlAction {
 
 /// A request to pause or to cancel a run: who made it, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Control {
+pub(crate) struct Control {
     /// What is asked.
     pub action: ControlAction,
     /// The name of the user.
@@ -39,14 +39,14 @@ pub struct Control {
 
 impl Control {
     /// `by anna at 2026-11-23 05:00:01 UTC`
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         by_words(&self.by, self.at)
     }
 }
 
 /// Who paused a run, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Paused {
+pub(crate) struct Paused {
     /// The name of the user.
     pub by: String,
     /// The time of the command.
@@ -55,7 +55,7 @@ pub struct Paused {
 
 impl Paused {
     /// `by anna at 2026-11-23 05:00:01 UTC`
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         by_words(&self.by, self.at)
     }
 }

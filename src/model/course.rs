@@ -6,7 +6,7 @@ use super::{Latency, Timestamp};
 
 /// The course of a run in equal steps of time, from its first request to its last.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Course {
+pub(crate) struct Course {
     /// When the first step begins.
     pub start: Timestamp,
     /// How long each is.
@@ -17,7 +17,7 @@ pub struct Course {
 
 /// What happened in one step of a course.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CourseStep {
+pub(crate) struct CourseStep {
     /// Tasks that were accepted.
     pub accepted: u64,
     /// Tasks that failed.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A task's sends so far, as far as the policy and the store need them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct History {
+pub(crate) struct History {
     /// Requests that the task has been in.
     pub sends: u32,
     /// How many of them were of the task's budget, `--max-attempts`.

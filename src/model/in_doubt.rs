@@ -6,7 +6,7 @@ use super::{TaskId, Ticket, Timestamp};
 
 /// A stretch of time, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeRange {
+pub(crate) struct TimeRange {
     /// Its beginning.
     pub from: Timestamp,
     /// Its end.
@@ -16,7 +16,7 @@ pub struct TimeRange {
 impl TimeRange {
     /// This window, longer at both ends.
     #[must_use]
-    pub fn widened(self, by: Duration) -> Self {
+    pub(crate) fn widened(self, by: Duration) -> Self {
         let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         Self {
             from: Timestamp(self.from.0.saturating_sub(ms)),
@@ -25,14 +25,14 @@ impl TimeRange {
     }
 
     /// Whether `time` lies in it.
-    pub fn contains(self, time: Timestamp) -> bool {
+    pub(crate) fn contains(self, time: Timestamp) -> bool {
         self.from <= time && time <= self.to
     }
 }
 
 /// A send of which nobody knows what became.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InDoubtSend {
+pub(crate) struct InDoubtSend {
     /// Which send of its task it was, from 1.
     pub attempt: u32,
     /// From the beginning of the send to the end of its reply, or to when it was given up, on our clock.
@@ -41,7 +41,7 @@ pub struct InDoubtSend {
 
 /// Another send to the same device that may have made an entry of its history: in doubt too, under way, or accepted without a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CompetingSend {
+pub(crate) struct CompetingSend {
     /// When it was sent, on our clock.
     pub window: TimeRange,
     /// What it carried.
@@ -50,7 +50,7 @@ pub struct CompetingSend {
 
 /// A task that ended in doubt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InDoubtTask {
+pub(crate) struct InDoubtTask {
     /// The task.
     pub task: TaskId,
     /// Its line in the manifest.
@@ -73,7 +73,7 @@ pub struct InDoubtTask {
 ///
 /// Every field may be missing, since the vendor documents the entries by an example alone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Downlink {
+pub(crate) struct Downlink {
     /// `ticket`.
     pub ticket: Option<Ticket>,
     /// `sendTime`, on the platform's clock.
@@ -86,7 +86,7 @@ pub struct Downlink {
 
 /// What the platform told of a device.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Trace {
+pub(crate) struct Trace {
     /// The entries, in the order in which they came.
     pub downlinks: Vec<Downlink>,
     /// Whether these are surely not all: there were more pages than are read.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How long the requests of a run took that were answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Latency {
+pub(crate) struct Latency {
     /// How many there are.
     pub requests: u64,
     /// Half of them took no longer.
@@ -19,7 +19,7 @@ pub struct Latency {
 
 impl Latency {
     /// Of how many requests took how many milliseconds, the quickest first; nothing when there are none.
-    pub fn of(histogram: &[(u64, u64)]) -> Option<Self> {
+    pub(crate) fn of(histogram: &[(u64, u64)]) -> Option<Self> {
         let requests: u64 = histogram.iter().map(|(_, n)| n).sum();
         let (worst, _) = histogram.iter().rfind(|(_, n)| *n > 0)?;
         let percentile = |percent: u64| {

@@ -80,7 +80,7 @@ impl Class {
 
 /// What one send came to for one task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// The class, which decides what follows.
     pub class: Class,
     /// The code that decided, when there was one.

@@ -58,7 +58,7 @@ impl std::fmt::Display for Canary {
 
 /// Where the canary of a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CanaryStanding {
+pub(crate) struct CanaryStanding {
     /// Its devices.
     pub devices: u64,
     /// How many of them have ended.
@@ -69,7 +69,7 @@ pub struct CanaryStanding {
 
 /// How a canary whose devices have all ended was judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CanaryVerdict {
+pub(crate) enum CanaryVerdict {
     /// It was good, and the others go.
     Passed,
     /// It was not good, and nothing was left to hold back.
@@ -80,7 +80,7 @@ pub enum CanaryVerdict {
 
 impl CanaryVerdict {
     /// The word in the database and in the JSON summary.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Passed => "passed",
             Self::Failed => "failed",
@@ -89,7 +89,7 @@ impl CanaryVerdict {
     }
 
     /// The verdict of this name.
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         [Self::Passed, Self::Failed, Self::Overridden]
             .into_iter()
             .find(|verdict| verdict.name() == name)

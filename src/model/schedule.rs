@@ -9,16 +9,16 @@ mod zone;
 
 use jiff::tz::TimeZone;
 
-pub use moment::Moment;
-pub use repeat::RepeatAfter;
-pub use until::Until;
-pub use window::{DailyWindow, SendWindow};
+pub(crate) use moment::Moment;
+pub(crate) use repeat::RepeatAfter;
+pub(crate) use until::Until;
+pub(crate) use window::SendWindow;
 
 use super::Timestamp;
 
 /// When a push may send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     /// `--until`
     pub until: Until,
     /// `--window`
@@ -27,7 +27,7 @@ pub struct Schedule {
 
 /// What a schedule says of one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hours {
+pub(crate) enum Hours {
     /// A push may begin, and must send nothing from the deadline on, if there is one.
     Open(Option<Deadline>),
     /// Nothing may be sent; the text says why, and when something may be.
@@ -36,7 +36,7 @@ pub enum Hours {
 
 /// The time from which on nothing is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deadline {
+pub(crate) struct Deadline {
     /// The time.
     pub at: Timestamp,
     /// The time and where it comes from, for a person: `2026-11-23 05:00 Europe/Oslo, --window 22:00-05:00 Europe/Oslo`.
@@ -45,12 +45,12 @@ pub struct Deadline {
 
 impl Schedule {
     /// Whether it speaks of the system's time zone.
-    pub fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         self.until.is_local() || self.window.is_local()
     }
 
     /// What holds at `now`, where the clocks of zones that are not named show the time of `local`.
-    pub fn at(&self, now: Timestamp, local: &TimeZone) -> Hours {
+    pub(crate) fn at(&self, now: Timestamp, local: &TimeZone) -> Hours {
         let window = self.window.at(now, local);
         let until = self.until.at(now, local);
         match (window, until) {

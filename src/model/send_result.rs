@@ -6,7 +6,7 @@ use super::Ticket;
 
 /// What became of one request. The question that matters most is whether the platform may have acted on it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum SendResult {
+pub(crate) enum SendResult {
     /// The request surely never reached the platform.
     Unsent(Unsent),
     /// A whole reply came back, readable or not.
@@ -22,7 +22,7 @@ pub enum SendResult {
 
 /// Why a request was not sent.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Unsent {
+pub(crate) enum Unsent {
     /// DNS or connect failed, or the login timed out or got a 5xx or 429.
     Unreachable {
         /// What went wrong.
@@ -152,7 +152,7 @@ fn joined(before: Option<&str>, more: &str) -> Box<str> {
 
 impl Unsent {
     /// What went wrong.
-    pub fn error(&self) -> &str {
+    pub(crate) fn error(&self) -> &str {
         match self {
             Self::Unreachable { error, .. }
             | Self::Exhausted { error }

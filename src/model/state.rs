@@ -124,7 +124,7 @@ impl RunState {
 ///
 /// `accepted + failed + in_doubt + skipped + pending = tasks`, always; `snoozing` and `in_flight` are parts of `pending`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Manifest rows.
     pub tasks: u64,
     /// Tasks that the platform accepted.
@@ -145,7 +145,7 @@ pub struct Counts {
 
 impl Counts {
     /// Tasks that have ended, whatever they ended as.
-    pub fn ended(&self) -> u64 {
+    pub(crate) fn ended(&self) -> u64 {
         self.accepted + self.failed + self.in_doubt + self.skipped
     }
 }

@@ -5,11 +5,11 @@ use std::{
     ops::RangeInclusive,
 };
 
-use super::{Class, TaskState, TaskStatus, Timestamp};
+use super::{Class, TaskStatus, Timestamp};
 
 /// Which tasks are meant. Each field is a condition, and what a field lists are alternatives; an empty one does not narrow.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TaskFilter {
+pub(crate) struct TaskFilter {
     /// The status.
     pub statuses: Vec<TaskStatus>,
     /// The class of the last outcome.
@@ -32,7 +32,7 @@ pub struct TaskFilter {
 
 /// Devices by their keys.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Devices {
+pub(crate) struct Devices {
     /// Whole keys.
     pub keys: BTreeSet<String>,
     /// How keys may begin.
@@ -41,7 +41,7 @@ pub struct Devices {
 
 impl TaskFilter {
     /// Tasks that have ended in one of these states.
-    pub fn ended(states: &[TaskState]) -> Self {
+    pub(crate) fn ended(states: &[super::TaskState]) -> Self {
         Self {
             statuses: states.iter().copied().map(TaskStatus::Ended).collect(),
             ..Self::default()
@@ -49,24 +49,24 @@ impl TaskFilter {
     }
 
     /// Whether a task of this status passes, as far as its status goes.
-    pub fn wants(&self, status: TaskStatus) -> bool {
+    pub(crate) fn wants(&self, status: TaskStatus) -> bool {
         self.statuses.is_empty() || self.statuses.contains(&status)
     }
 
     /// Whether only tasks with an outcome can pass.
-    pub fn needs_outcome(&self) -> bool {
+    pub(crate) fn needs_outcome(&self) -> bool {
         !self.classes.is_empty() || !self.codes.is_empty()
     }
 
     /// Whether a task with this last outcome passes, as far as that goes.
-    pub fn passes_outcome(&self, class: Option<Class>, code: Option<i64>) -> bool {
+    pub(crate) fn passes_outcome(&self, class: Option<Class>, code: Option<i64>) -> bool {
         (self.classes.is_empty() || class.is_some_and(|class| self.classes.contains(&class)))
             && (self.codes.is_empty()
                 || code.is_some_and(|code| self.codes.iter().any(|range| range.contains(&code))))
     }
 
     /// Whether it narrows by more than the status, the outcome and the device.
-    pub fn needs_row(&self) -> bool {
+    pub(crate) fn needs_row(&self) -> bool {
         !self.products.is_empty()
             || !self.labels.is_empty()
             || self.attempts.is_some()
@@ -77,7 +77,7 @@ impl TaskFilter {
 
 impl Devices {
     /// Devices by words of the command line: a key, or how keys begin, with `*` at its end.
-    pub fn of_patterns(patterns: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn of_patterns(patterns: impl IntoIterator<Item = String>) -> Self {
         let mut devices = Self::default();
         for pattern in patterns {
             match pattern.strip_suffix('*') {
@@ -89,7 +89,7 @@ impl Devices {
     }
 
     /// Whether this device is among them.
-    pub fn contains(&self, key: &str) -> bool {
+    pub(crate) fn contains(&self, key: &str) -> bool {
         self.keys.contains(key)
             || self
                 .prefixes
@@ -99,7 +99,7 @@ impl Devices {
 
     /// Those of the keys that are among these devices.
     #[must_use]
-    pub fn among(&self, keys: BTreeSet<String>) -> Self {
+    pub(crate) fn among(&self, keys: BTreeSet<String>) -> Self {
         Self {
             keys: keys.into_iter().filter(|key| self.contains(key)).collect(),
             prefixes: BTreeSet::new(),
@@ -108,7 +108,7 @@ impl Devices {
 
     /// The same devices, each covered once: by the shortest prefix, or else by its key.
     #[must_use]
-    pub fn without_overlap(&self) -> Self {
+    pub(crate) fn without_overlap(&self) -> Self {
         let mut prefixes: BTreeSet<String> = BTreeSet::new();
         // In order, a prefix comes before all that it covers.
         for prefix in &self.prefixes {

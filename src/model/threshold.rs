@@ -92,7 +92,7 @@ impl Counted {
 
 /// What a count is held against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bound {
+pub(crate) enum Bound {
     /// A share of the tasks that have ended.
     Share(Percent),
     /// So many tasks.

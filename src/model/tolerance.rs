@@ -4,7 +4,7 @@ use super::{Class, Limit};
 
 /// How a complete run stands to what `--tolerate` allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tolerance {
+pub(crate) struct Tolerance {
     /// Each limit, and what was counted for it.
     pub limits: Vec<LimitCount>,
     /// What went wrong and has no limit, by class.
@@ -13,7 +13,7 @@ pub struct Tolerance {
 
 /// A limit and what was counted for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LimitCount {
+pub(crate) struct LimitCount {
     /// The limit.
     pub limit: Limit,
     /// Tasks that it limits.
@@ -24,12 +24,12 @@ pub struct LimitCount {
 
 impl LimitCount {
     /// Whether the limit is kept.
-    pub fn holds(&self) -> bool {
+    pub(crate) fn holds(&self) -> bool {
         self.limit.holds(self.part, self.whole)
     }
 
     /// `3 of 100 ended tasks are offline (--tolerate 'offline<5%')`.
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let Self { limit, part, whole } = self;
         let what = limit.counted.words();
         format!("{part} of {whole} ended tasks {what} (--tolerate '{limit}')")
@@ -38,7 +38,7 @@ impl LimitCount {
 
 impl Tolerance {
     /// Whether all that went wrong is limited, and every limit is kept.
-    pub fn is_kept(&self) -> bool {
+    pub(crate) fn is_kept(&self) -> bool {
         self.unlimited.is_empty() && self.limits.iter().all(LimitCount::holds)
     }
 }

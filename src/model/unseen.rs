@@ -6,13 +6,13 @@ use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 /// A character by its code point and, when it has a name that people know, by that: `U+200B (zero width space)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CodePoint(pub char);
+pub(crate) struct CodePoint(pub char);
 
 impl CodePoint {
     /// The first character of `text` that nobody sees, and its place, from 1.
     ///
     /// These are the classes Cc and Cf and the line separators, and what fonts draw as nothing; blanks are not among them.
-    pub fn unseen_in(text: &str) -> Option<(usize, Self)> {
+    pub(crate) fn unseen_in(text: &str) -> Option<(usize, Self)> {
         if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             return None;
         }
@@ -24,7 +24,7 @@ impl CodePoint {
     }
 
     /// Whether nobody sees it, as [`unseen_in`](Self::unseen_in) has it.
-    pub fn is_unseen(self) -> bool {
+    pub(crate) fn is_unseen(self) -> bool {
         let character = self.0;
         if character.is_ascii() {
             return character.is_ascii_control();

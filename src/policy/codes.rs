@@ -8,7 +8,7 @@ use Scope::{Account, Device, Payload, Product};
 
 /// What is known of one platform code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CodeInfo {
+pub(crate) struct CodeInfo {
     /// The code.
     pub code: i64,
     /// The platform's own description.
@@ -28,7 +28,7 @@ pub struct CodeInfo {
 /// The most that may be concluded from a code. Only `Payload` and `Product` end other tasks, so a code gets one of these only where the
 /// documentation leaves no doubt; what may be about a single device counts as that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Scope {
+pub(crate) enum Scope {
     /// The devices of the request.
     Device,
     /// Every device that is to get the payload.
@@ -41,7 +41,7 @@ pub enum Scope {
 
 impl Scope {
     /// The name that `codes` prints.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Device => "device",
             Payload => "payload",
@@ -236,12 +236,12 @@ const fn elsewhere(info: CodeInfo) -> CodeInfo {
 }
 
 /// Every known code, in ascending order.
-pub fn all() -> &'static [CodeInfo] {
+pub(crate) fn all() -> &'static [CodeInfo] {
     &CODES
 }
 
 /// What is known of a code.
-pub fn lookup(code: i64) -> Option<&'static CodeInfo> {
+pub(crate) fn lookup(code: i64) -> Option<&'static CodeInfo> {
     CODES
         .binary_search_by_key(&code, |info| info.code)
         .ok()
@@ -249,17 +249,17 @@ pub fn lookup(code: i64) -> Option<&'static CodeInfo> {
 }
 
 /// The class of a code that stands for a whole request; an unknown one is a rejection.
-pub fn class_of_whole(code: i64) -> Class {
+pub(crate) fn class_of_whole(code: i64) -> Class {
     lookup(code).map_or(Rejected, |info| info.whole)
 }
 
 /// The class of a code in a device's own element; an unknown one is a rejection.
-pub fn class_of_element(code: i64) -> Class {
+pub(crate) fn class_of_element(code: i64) -> Class {
     lookup(code).map_or(Rejected, |info| info.element)
 }
 
 /// What fleetpush does about an outcome of this class, for a person; the numbers are the defaults.
-pub fn reaction(class: Class) -> &'static str {
+pub(crate) fn reaction(class: Class) -> &'static str {
     match class {
         Accepted => {
             "done: the platform took the command, which does not yet mean that the device got it"

@@ -8,7 +8,7 @@ use crate::model::{Class, History, InDoubt, Outcome, TaskState, Timestamp};
 
 /// The limits that the user sets for a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// `--max-attempts`, the first send included.
     pub max_attempts: u32,
     /// `--max-snooze`: the most pause that one task may have planned for throttling.
@@ -23,7 +23,7 @@ pub struct Rules {
 
 /// What follows for a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Disposition {
+pub(crate) enum Disposition {
     /// The task has ended.
     End(TaskState),
     /// The task is sent again.
@@ -45,7 +45,7 @@ const LONGEST_SNOOZE: Duration = Duration::from_mins(15);
 const SNOOZE_JITTER: f64 = 0.1;
 
 /// What follows from `outcome` for a task whose sends before this one were `history`. Gives the history with this send in it.
-pub fn dispose(
+pub(crate) fn dispose(
     outcome: &Outcome,
     history: History,
     now: Timestamp,
@@ -121,7 +121,7 @@ pub fn dispose(
 /// were `history`; `None` for at once.
 ///
 /// A device that took a message only after a pause wants the same pause before the next. A quota is no such thing: it is full or not.
-pub fn next_task_at(
+pub(crate) fn next_task_at(
     outcome: &Outcome,
     last: Option<Class>,
     history: History,
@@ -137,7 +137,11 @@ pub fn next_task_at(
 }
 
 /// What follows for a task whose request had no end when the process did. Uses no attempt.
-pub fn after_crash(history: History, now: Timestamp, in_doubt: InDoubt) -> (Disposition, History) {
+pub(crate) fn after_crash(
+    history: History,
+    now: Timestamp,
+    in_doubt: InDoubt,
+) -> (Disposition, History) {
     let next = History {
         sends: history.sends + 1,
         ..history
@@ -152,7 +156,7 @@ pub fn after_crash(history: History, now: Timestamp, in_doubt: InDoubt) -> (Disp
 }
 
 /// The pause before the probe after `failed` failed ones: 1 s doubling to 60 s, or what the platform asked for, at most 5 min.
-pub fn probe_delay(failed: u32, retry_after: Option<Duration>) -> Duration {
+pub(crate) fn probe_delay(failed: u32, retry_after: Option<Duration>) -> Duration {
     match retry_after {
         Some(asked) => asked.clamp(Duration::from_secs(1), Duration::from_mins(5)),
         None => doubled(Duration::from_secs(1), failed, Duration::from_mins(1)),
@@ -161,14 +165,14 @@ pub fn probe_delay(failed: u32, retry_after: Option<Duration>) -> Duration {
 
 /// The longest pause between two sends of a task that these rules plan. A task that is due later than that from now was put off by a
 /// clock that was ahead, or by rules that no longer hold.
-pub fn longest_pause(rules: &Rules) -> Duration {
+pub(crate) fn longest_pause(rules: &Rules) -> Duration {
     // Every other pause is shorter than a quota's.
     let snooze = LONGEST_SNOOZE + LONGEST_SNOOZE.mul_f64(SNOOZE_JITTER);
     snooze.max(rules.offline_delay) + Duration::from_millis(SLOT_MS.unsigned_abs())
 }
 
 /// The beginning of the first slot that is not before `time`.
-pub fn next_slot(time: Timestamp) -> Timestamp {
+pub(crate) fn next_slot(time: Timestamp) -> Timestamp {
     let Timestamp(ms) = time;
     match ms.rem_euclid(SLOT_MS) {
         0 => time,

@@ -13,7 +13,7 @@ use crate::model::{Downlink, InDoubtTask, Ticket, TimeRange, Timestamp, Trace};
 
 /// What a device's history says of a task in doubt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Evidence {
+pub(crate) struct Evidence {
     /// Every entry once, in the order in which they came.
     pub entries: Vec<Weighed>,
     /// What follows.
@@ -22,7 +22,7 @@ pub struct Evidence {
 
 /// An entry, and what it is to the task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Weighed {
+pub(crate) struct Weighed {
     /// The entry.
     pub downlink: Downlink,
     /// Whether it may be the task's.
@@ -33,7 +33,7 @@ pub struct Weighed {
 
 /// How an entry stands to a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Match {
+pub(crate) enum Match {
     /// Its time and its data are a send's.
     TimeAndData,
     /// Its time is a send's, and its data cannot be compared.
@@ -50,7 +50,7 @@ pub enum Match {
 
 impl Match {
     /// The name on the screen.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::TimeAndData => "time and data",
             Self::TimeAlone => "time alone",
@@ -64,7 +64,7 @@ impl Match {
 
 /// What follows for the task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// One entry alone is the task's: the platform took the command.
     Adopt {
         /// Its ticket.
@@ -87,7 +87,7 @@ pub enum Verdict {
 }
 
 /// The times to ask the platform about: the task's sends, each widened by the tolerance, overlapping ones as one.
-pub fn spans(doubt: &InDoubtTask, tolerance: Duration) -> Vec<TimeRange> {
+pub(crate) fn spans(doubt: &InDoubtTask, tolerance: Duration) -> Vec<TimeRange> {
     let mut windows: Vec<TimeRange> = doubt
         .sends
         .iter()
@@ -104,7 +104,7 @@ pub fn spans(doubt: &InDoubtTask, tolerance: Duration) -> Vec<TimeRange> {
 }
 
 /// Weighs a device's history. `tolerance` is how far the platform's clock may be from ours.
-pub fn weigh(doubt: &InDoubtTask, trace: Trace, tolerance: Duration) -> Evidence {
+pub(crate) fn weigh(doubt: &InDoubtTask, trace: Trace, tolerance: Duration) -> Evidence {
     let data = serde_json::from_str::<Value>(&doubt.data).ok();
     let mut seen = HashSet::new();
     let entries: Vec<Weighed> = trace

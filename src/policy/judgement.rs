@@ -7,7 +7,7 @@ use crate::model::{Answer, Class, Element, Outcome, SendResult, Unsent};
 
 /// What a request's result says.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Judgement {
+pub(crate) struct Judgement {
     /// One for each device of the request, in its order.
     pub devices: Vec<DeviceOutcome>,
     /// What it says of the platform as a whole.
@@ -16,7 +16,7 @@ pub struct Judgement {
 
 /// What a request's result says of one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceOutcome {
+pub(crate) struct DeviceOutcome {
     /// Whether the device's own element decided, or the request as a whole.
     pub basis: Basis,
     /// The outcome.
@@ -25,7 +25,7 @@ pub struct DeviceOutcome {
 
 /// Whose code decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Basis {
+pub(crate) enum Basis {
     /// The device's own element.
     Element,
     /// The top-level code, the HTTP status, or the absence of a reply.
@@ -34,7 +34,7 @@ pub enum Basis {
 
 /// What a request's result says of the platform as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Signal {
+pub(crate) enum Signal {
     /// The platform answered: it is there.
     Reached,
     /// Nothing can be said.
@@ -75,7 +75,7 @@ pub enum Signal {
 }
 
 /// Judges the result of a request to `devices` devices.
-pub fn judge(result: &SendResult, devices: usize) -> Judgement {
+pub(crate) fn judge(result: &SendResult, devices: usize) -> Judgement {
     match result {
         SendResult::Unsent(unsent) => unsent_judgement(unsent, devices),
         SendResult::Lost { http_status, error } => {

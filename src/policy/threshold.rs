@@ -3,11 +3,11 @@
 use crate::model::{AbortIf, Class, Counted, LimitCount, TaskState, Tolerance, Tolerate};
 
 /// How many tasks have ended in the same way.
-pub type Ended = (TaskState, Option<Class>, u64);
+pub(crate) type Ended = (TaskState, Option<Class>, u64);
 
 /// Which tasks conditions are held against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sample {
+pub(crate) enum Sample {
     /// All that have ended: a share counts when its minimum has ended.
     Fleet,
     /// Those of a canary that is over: it is small by intention, and every share counts.
@@ -15,7 +15,7 @@ pub enum Sample {
 }
 
 /// What was counted, when one of the conditions is met by these ended tasks; `None` when the run may go on.
-pub fn crossed(abort_if: &AbortIf, ended: &[Ended], sample: Sample) -> Option<String> {
+pub(crate) fn crossed(abort_if: &AbortIf, ended: &[Ended], sample: Sample) -> Option<String> {
     abort_if.each().find_map(|condition| {
         let (part, whole) = count(condition.counted, ended);
         let (applied, remark) = match sample {
@@ -31,7 +31,7 @@ pub fn crossed(abort_if: &AbortIf, ended: &[Ended], sample: Sample) -> Option<St
 }
 
 /// Holds what a run came to against what is tolerated.
-pub fn tolerance(tolerate: &Tolerate, ended: &[Ended]) -> Tolerance {
+pub(crate) fn tolerance(tolerate: &Tolerate, ended: &[Ended]) -> Tolerance {
     let limits = tolerate
         .each()
         .map(|limit| {

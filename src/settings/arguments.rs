@@ -12,7 +12,7 @@ const LEFT_OUT: &str = "…";
 const MOST_BYTES: usize = 8 << 10;
 
 /// The arguments of a command as they are kept: payloads are left out, and what is beyond a few kilobytes. Secrets are no arguments.
-pub fn kept_arguments(arguments: impl IntoIterator<Item = OsString>) -> Vec<String> {
+pub(crate) fn kept_arguments(arguments: impl IntoIterator<Item = OsString>) -> Vec<String> {
     let mut kept = Vec::new();
     let mut bytes = 0;
     let mut left = 0_usize;

@@ -7,7 +7,7 @@ use crate::cli::ControlArgs;
 
 /// `fleetpush pause` and `fleetpush cancel`
 #[derive(Debug, Clone)]
-pub struct Control {
+pub(crate) struct Control {
     /// The run's name; without one, the only unfinished run.
     pub run: Option<String>,
     /// The results database.

@@ -20,7 +20,7 @@ const LARGEST_FILE: u64 = 64 * 1024;
 
 /// Who pushes.
 #[derive(Debug, Clone)]
-pub enum Credentials {
+pub(crate) enum Credentials {
     /// An AccessKey and its AccessSecret, which log in.
     KeyPair {
         /// The AccessKey.
@@ -34,7 +34,7 @@ pub enum Credentials {
 
 /// The credentials are missing or wrong.
 #[derive(Debug, thiserror::Error)]
-pub enum CredentialsError {
+pub(crate) enum CredentialsError {
     /// There are none.
     #[error(
         "no credentials: set {ACCESS_KEY} and {ACCESS_SECRET}, or {TOKEN}; or the same with _FILE at the end, to the path of a file that holds it; in a config file: access-key-file and access-secret-file, or token-file"
@@ -112,7 +112,7 @@ impl Credentials {
 impl Credentials {
     /// A fingerprint of the account: enough to know the same AccessKey again, and nothing to find it by. A token is another one each time
     /// and tells nothing of its account.
-    pub fn account(&self) -> Option<String> {
+    pub(crate) fn account(&self) -> Option<String> {
         match self {
             Self::KeyPair { access_key, .. } => {
                 let digest = Sha256::digest(format!("fleetpush account\n{access_key}"));

@@ -12,11 +12,11 @@ use crate::{
 };
 
 /// The file name of the simulator's database, beside the platform's.
-pub const SIMULATED: &str = "simulated.db";
+pub(crate) const SIMULATED: &str = "simulated.db";
 
 /// The results database of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Database {
+pub(crate) struct Database {
     /// The file.
     pub path: PathBuf,
     /// Whether it is the simulator's, and not a platform's.
@@ -33,7 +33,7 @@ pub struct Database {
 
 /// What a command that writes says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Introduction {
+pub(crate) struct Introduction {
     /// Its name.
     pub command: &'static str,
     /// `--note`

@@ -1,10 +1,6 @@
 //! What surrounds the process: its variables and the user's folders, as a value, so that a test can give others.
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
 use etcetera::BaseStrategy;
 
@@ -22,7 +18,7 @@ const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
 
 /// The variables and folders of a process. Not to be printed: some variables are secrets.
 #[derive(Clone, Default)]
-pub struct Environment {
+pub(crate) struct Environment {
     variables: BTreeMap<String, OsString>,
     config_folder: Option<PathBuf>,
     state_folder: Option<PathBuf>,
@@ -30,7 +26,7 @@ pub struct Environment {
 
 impl Environment {
     /// The environment of this process.
-    pub fn of_process() -> Self {
+    pub(crate) fn of_process() -> Self {
         let folders = etcetera::choose_base_strategy().ok();
         Self {
             variables: std::env::vars_os()
@@ -43,7 +39,8 @@ impl Environment {
     }
 
     /// An environment of these variables and no folders.
-    pub fn new<N: Into<String>, V: Into<OsString>>(
+    #[cfg(test)]
+    pub(crate) fn new<N: Into<String>, V: Into<OsString>>(
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
         Self {
@@ -58,7 +55,12 @@ impl Environment {
 
     /// The same environment for a user with these folders for configuration and state.
     #[must_use]
-    pub fn with_folders(mut self, config: &Path, state: &Path) -> Self {
+    #[cfg(test)]
+    pub(crate) fn with_folders(
+        mut self,
+        config: &std::path::Path,
+        state: &std::path::Path,
+    ) -> Self {
         self.config_folder = Some(config.to_owned());
         self.state_folder = Some(state.to_owned());
         self
@@ -136,6 +138,8 @@ impl Environment {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

@@ -6,7 +6,7 @@ use super::{CredentialsError, Origin};
 
 /// Something that was set is wrong, or something that is needed is missing.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// A value cannot be read.
     #[error("invalid value '{value}' for '--{name}' {origin}: {reason}")]
     Value {

@@ -5,7 +5,7 @@ use crate::{cli::keys, model::LogFormat};
 
 /// What to log, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Logging {
+pub(crate) struct Logging {
     /// What to log.
     pub level: Level,
     /// How lines are written.
@@ -16,7 +16,7 @@ pub struct Logging {
 
 /// What to log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Level {
+pub(crate) enum Level {
     /// Errors only: `-q`.
     Errors,
     /// Warnings too: the default.

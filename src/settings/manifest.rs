@@ -15,7 +15,7 @@ use crate::{
 
 /// `fleetpush run`
 #[derive(Debug, Clone)]
-pub struct Run {
+pub(crate) struct Run {
     /// The manifest.
     pub input: ManifestInput,
     /// The run's name, when it is not to be made from the manifest's; always given for a manifest from the standard input.
@@ -34,7 +34,7 @@ pub struct Run {
 
 /// What becomes of unfinished runs of other versions of the same manifest when this one is pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OtherVersions {
+pub(crate) enum OtherVersions {
     /// Nothing: this one is not pushed.
     Refuse,
     /// They are cancelled.
@@ -45,7 +45,7 @@ pub enum OtherVersions {
 
 /// `fleetpush check`
 #[derive(Debug, Clone)]
-pub struct Check {
+pub(crate) struct Check {
     /// The manifest.
     pub input: ManifestInput,
     /// What the plan reckons with.
@@ -56,7 +56,7 @@ pub struct Check {
 
 /// A manifest, and how to take it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ManifestInput {
+pub(crate) struct ManifestInput {
     /// The file; `-` is the standard input.
     pub path: PathBuf,
     /// How many rows it must have.
@@ -69,7 +69,7 @@ pub struct ManifestInput {
 
 /// What holds for rows that do not say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ManifestDefaults {
+pub(crate) struct ManifestDefaults {
     /// `productKey`.
     pub product_key: Option<String>,
     /// `data`, in one of its two spellings.
@@ -84,7 +84,7 @@ pub struct ManifestDefaults {
 
 /// The data of rows that give none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DefaultData {
+pub(crate) enum DefaultData {
     /// The wire string.
     Wire(String),
     /// A service and its parameters, in the order given and each once.

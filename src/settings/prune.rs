@@ -7,7 +7,7 @@ use crate::{cli::PruneArgs, model::Age};
 
 /// `fleetpush prune`: runs that have ended and meet each condition that is given; at least one is.
 #[derive(Debug, Clone)]
-pub struct Prune {
+pub(crate) struct Prune {
     /// Only runs that ended longer ago.
     pub older_than: Option<Age>,
     /// Not the latest of each manifest that have ended, so many.

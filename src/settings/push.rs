@@ -16,7 +16,7 @@ use crate::{
 
 /// Everything that `run`, `resume` and `retry` share.
 #[derive(Debug, Clone)]
-pub struct Push {
+pub(crate) struct Push {
     /// Where the push goes.
     pub target: Target,
     /// The language of the platform's messages.
@@ -45,7 +45,7 @@ pub struct Push {
 
 /// Where a push goes.
 #[derive(Debug, Clone)]
-pub enum Target {
+pub(crate) enum Target {
     /// A simulator inside the process.
     Simulator,
     /// A platform.
@@ -61,7 +61,7 @@ pub enum Target {
 
 /// How long the network may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
+pub(crate) struct Timeouts {
     /// Until a connection is made.
     pub connect: Duration,
     /// From the beginning of a request to the end of its reply.
@@ -70,7 +70,7 @@ pub struct Timeouts {
 
 /// How fast a push goes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PaceSettings {
+pub(crate) struct PaceSettings {
     /// The most devices in one request, at least 1.
     pub chunk_size: u32,
     /// The most requests in flight, at least 1.
@@ -83,7 +83,7 @@ pub struct PaceSettings {
 
 /// What follows when something fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recovery {
+pub(crate) struct Recovery {
     /// The most attempts of one task, the first included, at least 1.
     pub max_attempts: u32,
     /// The longest that a throttled task is put off, all its snoozes together.

@@ -13,7 +13,7 @@ use crate::{
 
 /// `fleetpush resume`
 #[derive(Debug, Clone)]
-pub struct Resume {
+pub(crate) struct Resume {
     /// The run's name; without one, the only unfinished run.
     pub run: Option<String>,
     /// How to push.
@@ -24,7 +24,7 @@ pub struct Resume {
 
 /// `fleetpush retry`
 #[derive(Debug, Clone)]
-pub struct Retry {
+pub(crate) struct Retry {
     /// The run's name; without one, the latest run.
     pub run: Option<String>,
     /// How they ended: failed, in doubt, or either.
@@ -45,7 +45,7 @@ pub struct Retry {
 
 /// `fleetpush resolve`
 #[derive(Debug, Clone)]
-pub struct Resolution {
+pub(crate) struct Resolution {
     /// The run's name; without one, the latest run.
     pub run: Option<String>,
     /// Whether only to show what is found.
@@ -66,7 +66,7 @@ const TOLERANCE: Duration = Duration::from_mins(1);
 
 /// `fleetpush runs`
 #[derive(Debug, Clone)]
-pub struct Runs {
+pub(crate) struct Runs {
     /// Only runs in these states; empty: all.
     pub states: Vec<RunState>,
     /// Whether those that have been pruned.
@@ -83,7 +83,7 @@ pub struct Runs {
 
 /// `fleetpush sessions`
 #[derive(Debug, Clone)]
-pub struct Sessions {
+pub(crate) struct Sessions {
     /// Only those of this run.
     pub run: Option<String>,
     /// The most sessions to show.
@@ -96,7 +96,7 @@ pub struct Sessions {
 
 /// `fleetpush status`
 #[derive(Debug, Clone)]
-pub struct Status {
+pub(crate) struct Status {
     /// The run's name; without one, the latest run.
     pub run: Option<String>,
     /// What the tasks are broken down by.
@@ -111,7 +111,7 @@ pub struct Status {
 
 /// `fleetpush codes`
 #[derive(Debug, Clone)]
-pub struct Codes {
+pub(crate) struct Codes {
     /// The code to explain; without one, all.
     pub code: Option<i64>,
     /// The form of the rows.

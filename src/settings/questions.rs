@@ -10,7 +10,7 @@ use crate::{
 
 /// `fleetpush explain`
 #[derive(Debug, Clone)]
-pub struct Explain {
+pub(crate) struct Explain {
     /// Only tasks in these states; empty: all.
     pub states: Vec<TaskStatus>,
     /// The device and, of its tasks, which.
@@ -58,7 +58,7 @@ impl Explain {
 
 /// `fleetpush diff`
 #[derive(Debug, Clone)]
-pub struct Diff {
+pub(crate) struct Diff {
     /// None, one or two runs, the earlier one first.
     pub runs: Vec<String>,
     /// How many of the last runs have to agree, where that is asked.
@@ -123,7 +123,7 @@ impl Diff {
 
 /// `fleetpush sql`
 #[derive(Debug, Clone)]
-pub struct Sql {
+pub(crate) struct Sql {
     /// The statement; `-` is stdin.
     pub statement: String,
     /// The form of the rows.

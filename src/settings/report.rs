@@ -7,7 +7,7 @@ use crate::cli::ReportArgs;
 
 /// `fleetpush report`
 #[derive(Debug, Clone)]
-pub struct Report {
+pub(crate) struct Report {
     /// The run's name; without one, the latest run.
     pub run: Option<String>,
     /// The file to write to; `-` is stdout.

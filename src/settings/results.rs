@@ -10,7 +10,7 @@ use crate::{
 
 /// `fleetpush results`; what is empty leaves nothing out.
 #[derive(Debug, Clone)]
-pub struct Results {
+pub(crate) struct Results {
     /// The run's name; without one, the latest run.
     pub run: Option<String>,
     /// Only tasks in these states.
@@ -35,7 +35,7 @@ pub struct Results {
 
 /// A column that rows are sorted by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SortColumn {
+pub(crate) struct SortColumn {
     /// Its name.
     pub column: String,
     /// Whether the largest comes first.

@@ -11,7 +11,7 @@ use crate::{
 
 /// How a push begins.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rollout {
+pub(crate) struct Rollout {
     /// How many devices go first.
     pub canary: Canary,
     /// Whether the push stops after a good canary.

@@ -18,7 +18,7 @@ use crate::{
 
 /// `fleetpush config show`
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Show {
+pub(crate) struct Show {
     /// The settings, in the order of the config file, its profile, the settings and the credentials.
     pub settings: Vec<Shown>,
     /// The form of the rows.
@@ -27,7 +27,7 @@ pub struct Show {
 
 /// One setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
+pub(crate) struct Shown {
     /// Its name.
     pub name: String,
     /// What it is, as it was written.
@@ -40,7 +40,7 @@ pub struct Shown {
 
 /// What a setting is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ShownValue {
+pub(crate) enum ShownValue {
     /// Nobody gives it, and it has no default.
     Unset,
     /// A text that can be read.

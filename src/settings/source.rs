@@ -17,7 +17,7 @@ use crate::{
 
 /// Where a value stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// Nowhere: it is the default.
     Default,
     /// At the top of the config file.

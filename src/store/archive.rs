@@ -7,7 +7,7 @@ use crate::model::RunId;
 
 /// What is kept of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Archived {
+pub(crate) enum Archived {
     /// The rows of the view `results`.
     Results,
     /// The rows of the view `attempts`.
@@ -34,10 +34,10 @@ const ATTEMPTS: &str = "SELECT r.id AS run, r.name, t.line, p.product_key, t.dev
 
 impl Archived {
     /// Everything that is kept.
-    pub const ALL: [Self; 2] = [Self::Results, Self::Attempts];
+    pub(crate) const ALL: [Self; 2] = [Self::Results, Self::Attempts];
 
     /// The name of the view.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Results => "results",
             Self::Attempts => "attempts",
@@ -45,7 +45,7 @@ impl Archived {
     }
 
     /// The columns of the view.
-    pub fn columns(self) -> &'static [&'static str] {
+    pub(crate) fn columns(self) -> &'static [&'static str] {
         match self {
             Self::Results => &[
                 "run",
@@ -91,7 +91,7 @@ impl Archived {
 
 impl Store {
     /// Gives each row of a view that belongs to a run.
-    pub async fn archive<E: From<StoreError>>(
+    pub(crate) async fn archive<E: From<StoreError>>(
         &mut self,
         run: RunId,
         what: Archived,

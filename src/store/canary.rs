@@ -132,7 +132,11 @@ impl Store {
     }
 
     /// How many requests of at most `chunk_size` devices the first commands to this run's canary take.
-    pub async fn canary_requests(&mut self, run: &Run, chunk_size: u32) -> Result<u64, StoreError> {
+    pub(crate) async fn canary_requests(
+        &mut self,
+        run: &Run,
+        chunk_size: u32,
+    ) -> Result<u64, StoreError> {
         let requests: i64 = sqlx::query_scalar(
             "SELECT coalesce(sum((n + ?2 - 1) / ?2), 0) FROM (SELECT count(*) AS n FROM due WHERE run_id = ?1 GROUP BY payload_id)",
         )

@@ -32,14 +32,14 @@ const LEFT_BEHIND: Duration = Duration::from_mins(1);
 
 /// The control files of a database.
 #[derive(Debug, Clone)]
-pub struct ControlFiles {
+pub(crate) struct ControlFiles {
     /// The database, without links.
     database: PathBuf,
 }
 
 /// The run that a request is for. A number alone could be that of another database, which has come to the same place since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ControlledRun {
+pub(crate) struct ControlledRun {
     /// Its number.
     pub id: RunId,
     /// When it was staged.
@@ -48,7 +48,7 @@ pub struct ControlledRun {
 
 /// A request that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ControlFile {
+pub(crate) struct ControlFile {
     /// The file.
     pub path: PathBuf,
     /// The run that it is for.
@@ -62,7 +62,7 @@ type Unreadable = (PathBuf, io::Error);
 
 /// What became of a request that somebody takes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TakenBack {
+pub(crate) enum TakenBack {
     /// There was none.
     Nothing,
     /// It is gone, and no owner has seen it.
@@ -91,7 +91,7 @@ enum Step {
 
 impl ControlFiles {
     /// Those of the database at this path.
-    pub fn of(database: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn of(database: &Path) -> Result<Self, StoreError> {
         let database = database.canonicalize().map_err(|source| StoreError::File {
             action: "find",
             path: database.to_owned(),
@@ -101,12 +101,12 @@ impl ControlFiles {
     }
 
     /// The file of a request that nobody has obeyed yet.
-    pub fn path(&self, action: ControlAction, run: RunId) -> PathBuf {
+    pub(crate) fn path(&self, action: ControlAction, run: RunId) -> PathBuf {
         self.named(action, Step::Asked, run)
     }
 
     /// Puts a request on the disk, in place of an earlier one of the same kind.
-    pub fn ask(&self, run: ControlledRun, control: &Control) -> Result<(), StoreError> {
+    pub(crate) fn ask(&self, run: ControlledRun, control: &Control) -> Result<(), StoreError> {
         let path = self.path(control.action, run.id);
         let failed = |source| StoreError::Control {
             path: path.clone(),
@@ -136,7 +136,7 @@ impl ControlFiles {
     }
 
     /// The requests for this run, whatever has been done about them. What cannot be read as one is left out.
-    pub fn of_run(&self, run: RunId) -> Vec<ControlFile> {
+    pub(crate) fn of_run(&self, run: RunId) -> Vec<ControlFile> {
         let names = ControlAction::ALL
             .into_iter()
             .flat_map(|action| [Step::Asked, Step::Obeying].map(|step| (action, step)));
@@ -171,7 +171,7 @@ impl ControlFiles {
 
     /// Notes that the owner begins to obey: from now on it cannot be taken back. Gives the file under its new name, or `None` when
     /// somebody has taken it back meanwhile.
-    pub fn begin(&self, file: ControlFile) -> Option<ControlFile> {
+    pub(crate) fn begin(&self, file: ControlFile) -> Option<ControlFile> {
         let path = self.named(file.control.action, Step::Obeying, file.run.id);
         match std::fs::rename(&file.path, &path) {
             Ok(()) => Some(ControlFile { path, ..file }),
@@ -182,7 +182,7 @@ impl ControlFiles {
     }
 
     /// Deletes every request of a run for this action: it has been obeyed, or has no meaning any more.
-    pub fn end(&self, action: ControlAction, run: RunId) -> io::Result<()> {
+    pub(crate) fn end(&self, action: ControlAction, run: RunId) -> io::Result<()> {
         let mut result = Ok(());
         for step in [Step::Asked, Step::Obeying] {
             match std::fs::remove_file(self.named(action, step, run)) {
@@ -194,7 +194,11 @@ impl ControlFiles {
     }
 
     /// Takes a request back that no owner has begun to obey.
-    pub fn take_back(&self, action: ControlAction, run: RunId) -> Result<TakenBack, StoreError> {
+    pub(crate) fn take_back(
+        &self,
+        action: ControlAction,
+        run: RunId,
+    ) -> Result<TakenBack, StoreError> {
         let path = self.path(action, run);
         match std::fs::remove_file(&path) {
             Ok(()) => Ok(TakenBack::Taken),
@@ -215,7 +219,7 @@ impl ControlFiles {
     }
 
     /// Whether an owner obeys this request just now, or has died while it did.
-    pub fn is_begun(&self, action: ControlAction, run: RunId) -> bool {
+    pub(crate) fn is_begun(&self, action: ControlAction, run: RunId) -> bool {
         self.named(action, Step::Obeying, run)
             .symlink_metadata()
             .is_ok()

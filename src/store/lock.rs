@@ -139,7 +139,7 @@ impl Lock {
 
 /// Whether somebody owns a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Presence {
+pub(crate) enum Presence {
     /// Somebody does.
     Owned {
         /// What the owner says of itself.
@@ -152,7 +152,7 @@ pub enum Presence {
 }
 
 /// Whether somebody owns the database at `path` at this moment. Nothing is written, and no owner is kept from starting.
-pub fn presence(path: &Path) -> Presence {
+pub(crate) fn presence(path: &Path) -> Presence {
     let Ok(path) = path.canonicalize() else {
         return Presence::Nobody;
     };

@@ -39,7 +39,7 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A database that this process owns, until the value is dropped.
 #[derive(Debug)]
-pub struct Store {
+pub(crate) struct Store {
     pub(super) connection: SqliteConnection,
     pub(super) path: PathBuf,
     is_new: bool,
@@ -58,7 +58,8 @@ pub struct Store {
 
 impl Store {
     /// Opens the database at `path` as [`open_with`](Self::open_with) does, with nothing agreed to.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+    #[cfg(test)]
+    pub(crate) async fn open(path: &Path) -> Result<Self, StoreError> {
         Self::open_with(path, Consent::default()).await
     }
 
@@ -69,7 +70,7 @@ impl Store {
     /// the process at any moment nor a loss of power loses a claim that was sent or an outcome that was shown. `NORMAL` would survive
     /// the process but not the power: commands could have been sent of which the database knows nothing. `FULL` costs one flush for
     /// each commit, and since commits are made for groups of requests, no throughput that could be measured.
-    pub async fn open_with(path: &Path, consent: Consent) -> Result<Self, StoreError> {
+    pub(crate) async fn open_with(path: &Path, consent: Consent) -> Result<Self, StoreError> {
         let opened = |reason: String| StoreError::Open {
             path: path.to_owned(),
             reason,
@@ -156,23 +157,23 @@ impl Store {
 
     /// Has the latest run be the latest with these tags.
     #[must_use]
-    pub fn scoped(mut self, tags: &Tags) -> Self {
+    pub(crate) fn scoped(mut self, tags: &Tags) -> Self {
         self.scope = tags.clone();
         self
     }
 
     /// The tags of the run that is meant when none is named.
-    pub fn scope(&self) -> &Tags {
+    pub(crate) fn scope(&self) -> &Tags {
         &self.scope
     }
 
     /// Whether the database was made by opening it.
-    pub fn is_new(&self) -> bool {
+    pub(crate) fn is_new(&self) -> bool {
         self.is_new
     }
 
     /// Whether the log of the last owner was missing, and somebody has agreed to go on without it.
-    pub fn has_lost_log(&self) -> bool {
+    pub(crate) fn has_lost_log(&self) -> bool {
         self.lost_log
     }
 
@@ -187,7 +188,7 @@ impl Store {
     }
 
     /// The database file.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -211,7 +212,7 @@ impl Store {
     }
 
     /// Closes the database in order, which moves the write-ahead log into it.
-    pub async fn close(self) -> Result<(), StoreError> {
+    pub(crate) async fn close(self) -> Result<(), StoreError> {
         Ok(self.connection.close().await?)
     }
 

@@ -4,7 +4,7 @@ use super::{Run, Store, StoreError};
 
 /// What pushing a run takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Devices, each counted once, however many rows it has.
     pub devices: u64,
     /// Products.
@@ -19,7 +19,7 @@ pub struct Plan {
 impl Store {
     /// What pushing this run in chunks of `chunk_size` takes, if nothing of it has been sent yet; a canary that has been chosen is left
     /// out.
-    pub async fn plan(&mut self, run: &Run, chunk_size: u32) -> Result<Plan, StoreError> {
+    pub(crate) async fn plan(&mut self, run: &Run, chunk_size: u32) -> Result<Plan, StoreError> {
         let (payloads, products, requests): (i64, i64, i64) = sqlx::query_as(
             "SELECT count(DISTINCT payload_id), count(DISTINCT product_key), coalesce(sum((n + ?3 - 1) / ?3), 0) FROM ( \
                  SELECT t.payload_id, p.product_key, t.held, count(*) AS n FROM task AS t JOIN payload AS p ON p.id = t.payload_id \

@@ -22,7 +22,7 @@ impl Store {
 
     /// Saves all that the database has into a new file: beside its path, or else in the folder for temporary files. It is still open here,
     /// whatever became of its name.
-    pub async fn save_aside(&mut self) -> Result<PathBuf, StoreError> {
+    pub(crate) async fn save_aside(&mut self) -> Result<PathBuf, StoreError> {
         let mut beside = self.path.as_os_str().to_owned();
         beside.push(".saved");
         let name = self.path.file_name().unwrap_or_default().to_owned();

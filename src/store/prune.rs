@@ -39,7 +39,7 @@ const BY_RUN: [&str; 5] = [
 
 /// A run that may go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prunable {
+pub(crate) struct Prunable {
     /// Its number.
     pub id: RunId,
     /// Its name.
@@ -60,7 +60,7 @@ pub struct Prunable {
 
 /// A run that is no more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PrunedRun {
+pub(crate) struct PrunedRun {
     /// Its name.
     pub name: String,
     /// How it had ended.
@@ -75,7 +75,7 @@ pub struct PrunedRun {
 
 impl Store {
     /// The runs that have ended, the oldest first.
-    pub async fn ended_runs(&mut self) -> Result<Vec<Prunable>, StoreError> {
+    pub(crate) async fn ended_runs(&mut self) -> Result<Vec<Prunable>, StoreError> {
         sqlx::query(
             "SELECT id, name, manifest, manifest_path, tasks, created_at, finished_at FROM run \
              WHERE state IN ('cancelled', 'complete') ORDER BY id",
@@ -101,7 +101,7 @@ impl Store {
     }
 
     /// Deletes a run that has ended, and all that belongs to it.
-    pub async fn prune(&mut self, run: RunId, now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) async fn prune(&mut self, run: RunId, now: Timestamp) -> Result<(), StoreError> {
         keep_last_acceptances(&mut self.connection, run).await?;
         self.without_foreign_keys().await?;
         forget(&mut self.connection, run, now).await?;
@@ -132,7 +132,7 @@ impl Store {
     }
 
     /// The latest run of this identity that is no more.
-    pub async fn pruned_by_identity(
+    pub(crate) async fn pruned_by_identity(
         &mut self,
         identity: &str,
     ) -> Result<Option<PrunedRun>, StoreError> {

@@ -14,18 +14,18 @@ mod sessions;
 mod sql;
 mod timing;
 
-pub use breakdown::{BreakdownError, Group, GroupCounts};
-pub use device::{LastThrottle, PastAcceptance, Send};
-pub use diff::{Changed, Comparison, Grouping};
+pub(crate) use breakdown::{BreakdownError, Group, GroupCounts};
+pub(crate) use device::{LastThrottle, PastAcceptance, Send};
+pub(crate) use diff::{Changed, Comparison, Grouping};
 pub(crate) use ordered::MOST_KEYS;
-pub use ordered::{Direction, OrderedPages};
-pub use pruned::PrunedRow;
-pub use results::{ResultPages, ResultRow};
-pub use runs::{FindError, RunRow};
-pub use sessions::SessionRow;
+pub(crate) use ordered::{Direction, OrderedPages};
+pub(crate) use pruned::PrunedRow;
+pub(crate) use results::{ResultPages, ResultRow};
+pub(crate) use runs::{FindError, RunRow};
+pub(crate) use sessions::SessionRow;
 pub(super) use sql::cells;
-pub use sql::{Answer, Cell, SqlError, UnknownName};
-pub use timing::OpenPause;
+pub(crate) use sql::{Answer, Cell, SqlError, UnknownName};
+pub(crate) use timing::OpenPause;
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ const LEAST: Duration = Duration::from_secs(1);
 
 /// When a run's waiting tasks become due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DueTimes {
+pub(crate) struct DueTimes {
     /// The first of them.
     pub next: Option<Timestamp>,
     /// The last of them.
@@ -53,7 +53,7 @@ pub struct DueTimes {
 
 /// How fast a run has been of late.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct RecentThroughput {
+pub(crate) struct RecentThroughput {
     /// The time that was looked at.
     pub over: Duration,
     /// Devices answered each second.
@@ -64,14 +64,14 @@ pub struct RecentThroughput {
 
 impl Reader {
     /// How the run's tasks have ended, by state, class and code.
-    pub async fn breakdown(&mut self, run: RunId) -> Result<Vec<Ending>, ReadError> {
+    pub(crate) async fn breakdown(&mut self, run: RunId) -> Result<Vec<Ending>, ReadError> {
         endings(&mut self.connection, run)
             .await
             .map_err(|error| self.failure(error))
     }
 
     /// When the run's waiting tasks become due.
-    pub async fn due_times(&mut self, run: RunId) -> Result<DueTimes, ReadError> {
+    pub(crate) async fn due_times(&mut self, run: RunId) -> Result<DueTimes, ReadError> {
         let (next, latest): (Option<i64>, Option<i64>) = sqlx::query_as(
             "SELECT (SELECT min(due_at) FROM due WHERE run_id = ?1 AND due_at IS NOT NULL),
                     (SELECT max(due_at) FROM due WHERE run_id = ?1 AND due_at IS NOT NULL)",
@@ -87,7 +87,7 @@ impl Reader {
     }
 
     /// How many sends of the run ended in doubt and were, or are to be, sent again: that many devices may get a command twice.
-    pub async fn resends_in_doubt(&mut self, run: &RunRow) -> Result<u64, ReadError> {
+    pub(crate) async fn resends_in_doubt(&mut self, run: &RunRow) -> Result<u64, ReadError> {
         let sends: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM attempt WHERE class = 6 AND task_id >= ? AND task_id < ?",
         )
@@ -100,7 +100,10 @@ impl Reader {
     }
 
     /// How many sends of the run came to something that is sent again, by class; those in doubt are counted by [`Self::resends_in_doubt`].
-    pub async fn sends_again(&mut self, run: &RunRow) -> Result<Vec<(Class, u64)>, ReadError> {
+    pub(crate) async fn sends_again(
+        &mut self,
+        run: &RunRow,
+    ) -> Result<Vec<(Class, u64)>, ReadError> {
         let rows: Vec<(i64, i64)> = sqlx::query_as(
             "SELECT class, count(*) FROM attempt WHERE class <> 6 AND task_id >= ? AND task_id < ? GROUP BY class",
         )
@@ -120,7 +123,7 @@ impl Reader {
 
     /// The run's pace of late, up to `now`; zero when nothing was answered. At most the last minute counts, and nothing from before
     /// the present push of the run began.
-    pub async fn recent_throughput(
+    pub(crate) async fn recent_throughput(
         &mut self,
         run: RunId,
         now: Timestamp,

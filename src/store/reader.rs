@@ -88,7 +88,7 @@ pub enum ReadError {
 
 /// A results database, open for reading.
 #[derive(Debug)]
-pub struct Reader {
+pub(crate) struct Reader {
     pub(super) connection: SqliteConnection,
     path: PathBuf,
     /// The tags of the run that is meant when none is named.
@@ -97,7 +97,7 @@ pub struct Reader {
 
 impl Reader {
     /// Opens the database at `path`.
-    pub async fn open(path: &Path) -> Result<Self, ReadError> {
+    pub(crate) async fn open(path: &Path) -> Result<Self, ReadError> {
         match std::fs::metadata(path) {
             Ok(file) if file.is_file() => {}
             Ok(_) => return Err(ReadError::NotOurs(path.into())),
@@ -142,7 +142,7 @@ impl Reader {
     }
 
     /// The log that the database says belongs to it, when it is missing: what the last push recorded in the end is not shown then.
-    pub async fn lost_log(&mut self) -> Result<Option<PathBuf>, ReadError> {
+    pub(crate) async fn lost_log(&mut self) -> Result<Option<PathBuf>, ReadError> {
         let is_lost = has_lost_log(&mut self.connection, &self.path)
             .await
             .map_err(|error| self.failure(error))?;
@@ -151,18 +151,18 @@ impl Reader {
 
     /// Has the latest run be the latest with these tags.
     #[must_use]
-    pub fn scoped(mut self, tags: &Tags) -> Self {
+    pub(crate) fn scoped(mut self, tags: &Tags) -> Self {
         self.scope = tags.clone();
         self
     }
 
     /// The path of the database.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Closes the database, so that SQLite can tidy up behind the last reader.
-    pub async fn close(self) -> Result<(), ReadError> {
+    pub(crate) async fn close(self) -> Result<(), ReadError> {
         let path = self.path;
         self.connection
             .close()

@@ -14,7 +14,7 @@ const UNNOTED: Duration = Duration::from_mins(2);
 
 /// A ticket found for a task in doubt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Adoption {
+pub(crate) struct Adoption {
     /// The task.
     pub task: TaskId,
     /// Its ticket.
@@ -74,7 +74,7 @@ impl Store {
     ///
     /// What was cancelled between an earlier send in doubt and the next one is not among them: an acceptance stands for a task's last
     /// send, and that one has failed.
-    pub async fn doubts(
+    pub(crate) async fn doubts(
         &mut self,
         run: &Run,
         after: TaskId,
@@ -110,7 +110,7 @@ impl Store {
     }
 
     /// How many tasks of a run wait to be sent again after a send in doubt.
-    pub async fn resends_in_doubt(&mut self, run: &Run) -> Result<u64, StoreError> {
+    pub(crate) async fn resends_in_doubt(&mut self, run: &Run) -> Result<u64, StoreError> {
         let n: i64 = sqlx::query_scalar("SELECT count(*) FROM due WHERE run_id = ? AND class = 6")
             .bind(run.id.0)
             .fetch_one(&mut self.connection)
@@ -120,7 +120,7 @@ impl Store {
 
     /// Makes tasks in doubt accepted, all of them or none. Gives how many later tasks of their devices stay failed because these blocked
     /// them.
-    pub async fn adopt(
+    pub(crate) async fn adopt(
         &mut self,
         run: &Run,
         adoptions: &[Adoption],

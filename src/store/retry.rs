@@ -58,12 +58,16 @@ pub(crate) struct RetryDraft<'s> {
 
 impl Store {
     /// What the filter names and the run does not have, but for values of labels.
-    pub async fn unknown(&mut self, run: &Run, filter: &TaskFilter) -> Result<Unknown, StoreError> {
+    pub(crate) async fn unknown(
+        &mut self,
+        run: &Run,
+        filter: &TaskFilter,
+    ) -> Result<Unknown, StoreError> {
         Ok(select::unknown(&mut self.connection, tasks(run), filter).await?)
     }
 
     /// The values of labels that the filter names and no task has, for a filter that has found nothing: it reads the whole run.
-    pub async fn unknown_values(
+    pub(crate) async fn unknown_values(
         &mut self,
         run: &Run,
         filter: &TaskFilter,

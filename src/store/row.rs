@@ -9,7 +9,7 @@ use crate::model::{
 
 /// What tasks are counted by once they have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// How they ended.
     pub state: TaskState,
     /// The class; skipped tasks have none.
@@ -20,7 +20,7 @@ pub struct Tally {
 
 /// One task of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub(crate) struct Member {
     /// The task.
     pub task: TaskId,
     /// Its device.

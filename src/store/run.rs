@@ -7,7 +7,7 @@ use crate::model::{Control, Paused, RunId, RunState, Sizes, Tags, TaskId, Timest
 
 /// What a run is made of before it has tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewRun {
+pub(crate) struct NewRun {
     /// The unique name.
     pub name: String,
     /// The manifest, as given on the command line.
@@ -26,7 +26,7 @@ pub struct NewRun {
 
 /// A run in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
+pub(crate) struct Run {
     /// Its number.
     pub id: RunId,
     /// What it is made of.
@@ -60,7 +60,7 @@ const SELECT: &str = "SELECT id, name, manifest, manifest_path, manifest_sha256,
 
 impl Store {
     /// The run of this name.
-    pub async fn run_by_name(&mut self, name: &str) -> Result<Option<Run>, StoreError> {
+    pub(crate) async fn run_by_name(&mut self, name: &str) -> Result<Option<Run>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
             "{SELECT} WHERE name = ? AND state <> 'staging'"
         )))
@@ -71,7 +71,7 @@ impl Store {
     }
 
     /// The run of this number.
-    pub async fn run_by_id(&mut self, id: RunId) -> Result<Option<Run>, StoreError> {
+    pub(crate) async fn run_by_id(&mut self, id: RunId) -> Result<Option<Run>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
             "{SELECT} WHERE id = ? AND state <> 'staging'"
         )))
@@ -82,7 +82,10 @@ impl Store {
     }
 
     /// The latest run of this identity.
-    pub async fn run_by_identity(&mut self, identity: &str) -> Result<Option<Run>, StoreError> {
+    pub(crate) async fn run_by_identity(
+        &mut self,
+        identity: &str,
+    ) -> Result<Option<Run>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
             "{SELECT} WHERE identity = ? AND state <> 'staging' ORDER BY id DESC LIMIT 1"
         )))
@@ -93,7 +96,7 @@ impl Store {
     }
 
     /// Every run, in the order in which they were made.
-    pub async fn all_runs(&mut self) -> Result<Vec<Run>, StoreError> {
+    pub(crate) async fn all_runs(&mut self) -> Result<Vec<Run>, StoreError> {
         sqlx::query(sqlx::AssertSqlSafe(format!(
             "{SELECT} WHERE state <> 'staging' ORDER BY id"
         )))
@@ -105,7 +108,7 @@ impl Store {
     }
 
     /// The runs among which the one is that is meant when none is named, in the order in which they were made.
-    pub async fn scoped_runs(&mut self) -> Result<Vec<Run>, StoreError> {
+    pub(crate) async fn scoped_runs(&mut self) -> Result<Vec<Run>, StoreError> {
         sqlx::query(sqlx::AssertSqlSafe(format!(
             "{SELECT} WHERE state <> 'staging' AND NOT EXISTS (SELECT 1 FROM json_each(?) AS wanted WHERE NOT EXISTS ( \
                  SELECT 1 FROM json_each(run.tags) AS tag WHERE tag.key = wanted.key AND tag.value = wanted.value \
@@ -120,7 +123,7 @@ impl Store {
     }
 
     /// Notes the tags of a run.
-    pub async fn set_tags(&mut self, run: RunId, tags: &Tags) -> Result<(), StoreError> {
+    pub(crate) async fn set_tags(&mut self, run: RunId, tags: &Tags) -> Result<(), StoreError> {
         sqlx::query("UPDATE run SET tags = ?2 WHERE id = ?1 AND tags <> ?2")
             .bind(run.0)
             .bind(tags.json())
@@ -130,7 +133,7 @@ impl Store {
     }
 
     /// `name`, or when that is taken, the first free one of `name-2`, `name-3`, …
-    pub async fn free_name(&mut self, name: &str) -> Result<String, StoreError> {
+    pub(crate) async fn free_name(&mut self, name: &str) -> Result<String, StoreError> {
         let mut candidate = name.to_owned();
         for n in 2.. {
             if self.run_by_name(&candidate).await?.is_none() && !self.was_pruned(&candidate).await?
@@ -157,7 +160,11 @@ impl Store {
     }
 
     /// Notes that a run is being pushed, which ends a pause.
-    pub async fn set_running(&mut self, run: RunId, now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) async fn set_running(
+        &mut self,
+        run: RunId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE run SET state = 'running', started_at = coalesce(started_at, ?2), pushed_at = ?2, finished_at = NULL, \
              paused_at = NULL, paused_by = NULL, cancelled_by = NULL WHERE id = ?1",
@@ -170,7 +177,11 @@ impl Store {
     }
 
     /// Notes which account pushes a run.
-    pub async fn set_account(&mut self, run: RunId, account: &str) -> Result<(), StoreError> {
+    pub(crate) async fn set_account(
+        &mut self,
+        run: RunId,
+        account: &str,
+    ) -> Result<(), StoreError> {
         sqlx::query("UPDATE run SET account = ?2 WHERE id = ?1")
             .bind(run.0)
             .bind(account)
@@ -180,7 +191,7 @@ impl Store {
     }
 
     /// Notes how a push ended.
-    pub async fn set_state(
+    pub(crate) async fn set_state(
         &mut self,
         run: RunId,
         state: RunState,

@@ -19,7 +19,7 @@ use crate::model::{RunId, TaskFilter};
 
 #[cfg(test)]
 pub(super) use devices::{ABSENT, KEYS_AFTER, KEYS_FROM};
-pub use known::{Unknown, UnknownValue};
+pub(crate) use known::{Unknown, UnknownValue};
 pub(super) use known::{label_names, missing_labels, unknown, unknown_values};
 
 /// Tasks in one page.

@@ -13,7 +13,7 @@ use crate::model::Timestamp;
 
 /// Who starts a command, and with what.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewSession {
+pub(crate) struct NewSession {
     /// The command.
     pub command: &'static str,
     /// What stood on the command line, with payloads left out.
@@ -34,7 +34,7 @@ pub struct NewSession {
 
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionEnd {
+pub(crate) struct SessionEnd {
     /// Why, in a word.
     pub stop: &'static str,
     /// What was said of it, for a person.
@@ -45,7 +45,7 @@ pub struct SessionEnd {
 
 /// What a session came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SessionTotals {
+pub(crate) struct SessionTotals {
     /// Tasks that were sent, each once.
     pub sent: u64,
     /// Tasks that became accepted.
@@ -90,12 +90,12 @@ const KEEP_TOTALS: &str = "UPDATE session SET seen_at = n.until, sent = n.sent, 
 
 impl Store {
     /// Says whose process this is. Without it no session is noted.
-    pub fn introduce(&mut self, session: NewSession) {
+    pub(crate) fn introduce(&mut self, session: NewSession) {
         self.session.about = Some(session);
     }
 
     /// Notes that the present session begins to write, as one that concerns this run; a later call changes nothing.
-    pub async fn begin_session(&mut self, run: Option<&Run>) -> Result<(), StoreError> {
+    pub(crate) async fn begin_session(&mut self, run: Option<&Run>) -> Result<(), StoreError> {
         let Some(about) = self.session.about.as_ref() else {
             return Ok(());
         };
@@ -128,7 +128,7 @@ impl Store {
     }
 
     /// Notes how long the present session took to read and stage its manifest.
-    pub async fn note_staging(&mut self, took: Duration) -> Result<(), StoreError> {
+    pub(crate) async fn note_staging(&mut self, took: Duration) -> Result<(), StoreError> {
         self.update(
             "UPDATE session SET staging_ms = ?2 WHERE id = ?1",
             took.as_millis() as i64,
@@ -189,7 +189,7 @@ impl Store {
     }
 
     /// Notes how the present session ends, and gives what it came to; nothing when it has not begun to write.
-    pub async fn end_session(
+    pub(crate) async fn end_session(
         &mut self,
         end: &SessionEnd,
         now: Timestamp,

@@ -13,7 +13,7 @@ const INCREMENTAL: i64 = 2;
 
 impl Store {
     /// How many bytes the database takes on the disk, its log included.
-    pub fn size(&self) -> Result<u64, StoreError> {
+    pub(crate) fn size(&self) -> Result<u64, StoreError> {
         let mut log = self.path.as_os_str().to_owned();
         log.push("-wal");
         let mut size = 0;
@@ -37,7 +37,7 @@ impl Store {
     ///
     /// Piece by piece, with no more room than a piece takes, and as good as done if it is interrupted. Only the database of a version that
     /// did not yet prune has to be written anew, once: that takes as much room again as it has content.
-    pub async fn give_back(&mut self) -> Result<(), StoreError> {
+    pub(crate) async fn give_back(&mut self) -> Result<(), StoreError> {
         let connection = &mut self.connection;
         if number(connection, "PRAGMA auto_vacuum").await? == INCREMENTAL {
             let mut free = number(connection, "PRAGMA freelist_count").await?;

@@ -42,7 +42,7 @@ static TASK: Bulk = Bulk::insert(
 
 /// Takes the rows of one manifest.
 #[derive(Debug)]
-pub struct Stager<'s> {
+pub(crate) struct Stager<'s> {
     store: &'s mut Store,
     run: RunId,
     name: String,
@@ -63,7 +63,7 @@ pub struct Stager<'s> {
 
 /// What staging made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Staged {
+pub(crate) struct Staged {
     /// The run.
     pub run: Run,
     /// Rows that were recorded as skipped, since the device's row before it has the same payload.
@@ -93,7 +93,7 @@ impl Limits {
 
 impl Store {
     /// Begins to stage a run; chunks are laid out for `chunk_size` devices.
-    pub async fn stage(
+    pub(crate) async fn stage(
         &mut self,
         about: &NewRun,
         chunk_size: u32,
@@ -166,7 +166,7 @@ impl Store {
 
 impl Stager<'_> {
     /// Takes good rows.
-    pub async fn rows(&mut self, rows: Vec<Row>) -> Result<(), StoreError> {
+    pub(crate) async fn rows(&mut self, rows: Vec<Row>) -> Result<(), StoreError> {
         let ids = self
             .interner
             .intern(&mut self.store.connection, &rows)
@@ -218,7 +218,11 @@ impl Stager<'_> {
     }
 
     /// Takes rows that are wrong: they become failed tasks of the class `invalid`.
-    pub async fn invalid(&mut self, errors: &[BadRow], now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) async fn invalid(
+        &mut self,
+        errors: &[BadRow],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let first = self.next_task;
         self.next_task += errors.len() as i64;
         let rows: Vec<(i64, Pending)> = (first..)
@@ -251,7 +255,7 @@ impl Stager<'_> {
     }
 
     /// Fails as soon as `asked` says so, also in the middle of a statement.
-    pub async fn interrupt_when(
+    pub(crate) async fn interrupt_when(
         &mut self,
         asked: impl Fn() -> bool + Send + 'static,
     ) -> Result<(), StoreError> {
@@ -259,7 +263,7 @@ impl Stager<'_> {
     }
 
     /// Writes what is still held back, finds repeated devices, and makes it a run. After an error it is to be abandoned.
-    pub async fn finish(&mut self, now: Timestamp) -> Result<Staged, StoreError> {
+    pub(crate) async fn finish(&mut self, now: Timestamp) -> Result<Staged, StoreError> {
         self.grouper.end();
         self.advance(std::iter::empty()).await?;
         while self.ready.0.is_some() {
@@ -317,7 +321,7 @@ impl Stager<'_> {
     }
 
     /// Leaves no run behind.
-    pub async fn abandon(self) -> Result<(), StoreError> {
+    pub(crate) async fn abandon(self) -> Result<(), StoreError> {
         self.store.let_finish().await?;
         // After a full disk the transaction is gone already; what matters is what follows.
         let _ = sqlx::query("ROLLBACK")

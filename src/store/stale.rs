@@ -9,7 +9,7 @@ mod tests;
 
 /// Tasks of a run that would undo what a younger run has delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stale {
+pub(crate) struct Stale {
     /// How many devices they are for.
     pub devices: u64,
     /// One of the devices.
@@ -88,7 +88,7 @@ pub(super) async fn any_younger(
 impl Store {
     /// What of this run is stale: its pending tasks, as far as a run that was made after it has been accepted by the same device for the
     /// same service.
-    pub async fn stale(&mut self, run: &Run) -> Result<Option<Stale>, StoreError> {
+    pub(crate) async fn stale(&mut self, run: &Run) -> Result<Option<Stale>, StoreError> {
         let target = &run.about.base_url;
         if !any_younger(&mut self.connection, run).await? {
             return Ok(None);

@@ -6,7 +6,7 @@ use crate::model::{Class, RunId, TaskState};
 
 /// How many tasks ended in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ending {
+pub(crate) struct Ending {
     /// The state they ended in.
     pub state: TaskState,
     /// The class of the outcome; none for skipped tasks.

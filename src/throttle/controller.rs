@@ -38,7 +38,7 @@ const RECENT: usize = 9;
 
 /// A request on its way.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Ticket {
+pub(crate) struct Ticket {
     number: u64,
     sent_at: f64,
     /// The rate at which it went.

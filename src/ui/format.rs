@@ -12,7 +12,7 @@ use crate::model::RowFormat;
 
 /// A column of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Column {
+pub(crate) struct Column {
     /// Its name, in every format.
     pub name: Cow<'static, str>,
     /// Whether people see it; CSV and JSON have every column.
@@ -21,7 +21,7 @@ pub struct Column {
 
 impl Column {
     /// A column of every format.
-    pub const fn shown(name: &'static str) -> Self {
+    pub(crate) const fn shown(name: &'static str) -> Self {
         Self {
             name: Cow::Borrowed(name),
             in_table: true,
@@ -29,7 +29,7 @@ impl Column {
     }
 
     /// A column of CSV and JSON alone.
-    pub const fn hidden(name: &'static str) -> Self {
+    pub(crate) const fn hidden(name: &'static str) -> Self {
         Self {
             name: Cow::Borrowed(name),
             in_table: false,
@@ -37,7 +37,7 @@ impl Column {
     }
 
     /// A column of every format whose name somebody has chosen.
-    pub const fn named(name: String) -> Self {
+    pub(crate) const fn named(name: String) -> Self {
         Self {
             name: Cow::Owned(name),
             in_table: true,
@@ -47,7 +47,7 @@ impl Column {
 
 /// One cell. What matters is who wrote it: only text from outside may be an attack on a terminal or a spreadsheet.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// Nothing: an empty cell, or `null`.
     None,
     /// A number of ours.
@@ -66,23 +66,23 @@ pub enum Value<'a> {
 
 impl<'a> Value<'a> {
     /// Text from outside that may be missing.
-    pub fn foreign(text: Option<&'a str>) -> Self {
+    pub(crate) fn foreign(text: Option<&'a str>) -> Self {
         text.map_or(Self::None, Self::Foreign)
     }
 
     /// A number that may be missing.
-    pub fn integer(number: Option<i64>) -> Self {
+    pub(crate) fn integer(number: Option<i64>) -> Self {
         number.map_or(Self::None, Self::Integer)
     }
 
     /// Text of ours that may be missing, made of something that prints as it.
-    pub fn own(text: Option<impl ToString>) -> Self {
+    pub(crate) fn own(text: Option<impl ToString>) -> Self {
         text.map_or(Self::None, |text| Self::Own(text.to_string().into()))
     }
 }
 
 /// Writes rows in one format.
-pub trait RowWriter {
+pub(crate) trait RowWriter {
     /// Writes a row; it has one value for each column.
     fn row(&mut self, values: &[Value<'_>]) -> Result<(), OutputError>;
 
@@ -91,10 +91,10 @@ pub trait RowWriter {
 }
 
 /// The columns of a listing: always the same, or chosen.
-pub type Columns = Cow<'static, [Column]>;
+pub(crate) type Columns = Cow<'static, [Column]>;
 
 /// The writer of a format.
-pub fn writer(
+pub(crate) fn writer(
     format: RowFormat,
     columns: impl Into<Columns>,
     out: Output,

@@ -12,7 +12,7 @@ use super::{
 use crate::store::ResultRow;
 
 /// Writes tasks as the rows of a manifest.
-pub enum ManifestWriter {
+pub(crate) enum ManifestWriter {
     /// As CSV, with a column for each label.
     Csv {
         /// The writer.
@@ -57,7 +57,7 @@ struct Row<'a> {
 
 impl ManifestWriter {
     /// A manifest in CSV, of a run that has these labels. Its header is written at once.
-    pub fn csv(labels: Vec<String>, out: Output) -> Result<Self, OutputError> {
+    pub(crate) fn csv(labels: Vec<String>, out: Output) -> Result<Self, OutputError> {
         let mut csv = Box::new(csv::Writer::from_writer(out));
         // Whatever a label is called, so it is one.
         let named: Vec<String> = labels.iter().map(|name| format!("label.{name}")).collect();
@@ -67,12 +67,12 @@ impl ManifestWriter {
     }
 
     /// A manifest in JSON lines.
-    pub fn jsonl(out: Output) -> Self {
+    pub(crate) fn jsonl(out: Output) -> Self {
         Self::Jsonl(out)
     }
 
     /// Writes a task; false when it has nothing that could be sent, as an invalid row.
-    pub fn row(&mut self, row: &ResultRow) -> Result<bool, OutputError> {
+    pub(crate) fn row(&mut self, row: &ResultRow) -> Result<bool, OutputError> {
         let (Some(product_key), Some(data)) = (&row.product_key, &row.data) else {
             return Ok(false);
         };
@@ -124,7 +124,7 @@ impl ManifestWriter {
     }
 
     /// Writes what is still held back.
-    pub fn finish(&mut self) -> Result<(), OutputError> {
+    pub(crate) fn finish(&mut self) -> Result<(), OutputError> {
         match self {
             Self::Csv { csv, .. } => csv.flush()?,
             Self::Jsonl(out) => out.flush()?,

@@ -18,7 +18,7 @@ use std::{
 
 use tokio::{sync::mpsc::Receiver, task::spawn_blocking};
 
-pub use self::file::MetricsError;
+pub(crate) use self::file::MetricsError;
 use self::{
     file::MetricsFile,
     last_end::LastEnd,
@@ -37,7 +37,7 @@ const WRITE_EVERY: Duration = Duration::from_secs(15);
 
 /// Tells machines how a push gets on. Clones tell of the same push; the default one tells nobody.
 #[derive(Debug, Clone, Default)]
-pub struct Monitor {
+pub(crate) struct Monitor {
     metrics: Option<Arc<Mutex<Metrics>>>,
     service: Option<Arc<Service>>,
     /// Who paused or cancelled the run.
@@ -46,7 +46,7 @@ pub struct Monitor {
 
 /// The run that is pushed, as it is told of.
 #[derive(Debug, Clone, Copy)]
-pub struct About<'a> {
+pub(crate) struct About<'a> {
     /// Its name.
     pub name: &'a str,
     /// The manifest as it was named.
@@ -67,7 +67,7 @@ impl Monitor {
     /// A monitor that writes this metrics file, if one is named, and tells the service manager, if one wants to know.
     ///
     /// An error means that the file could not be written; nothing of it has been changed.
-    pub fn open(metrics_file: Option<&Path>, now: Timestamp) -> Result<Self, MetricsError> {
+    pub(crate) fn open(metrics_file: Option<&Path>, now: Timestamp) -> Result<Self, MetricsError> {
         let metrics = metrics_file
             .map(|path| {
                 let file = MetricsFile::open(path)?;
@@ -87,7 +87,7 @@ impl Monitor {
     }
 
     /// Follows a push until the channel of its events closes. `counts` is where the run stands at its beginning.
-    pub async fn watch(
+    pub(crate) async fn watch(
         &self,
         about: About<'_>,
         counts: Counts,
@@ -115,7 +115,7 @@ impl Monitor {
     }
 
     /// Notes where the run stands after a push, or when there was nothing to push.
-    pub fn set_status(&self, report: &RunReport) {
+    pub(crate) fn set_status(&self, report: &RunReport) {
         let is_stopped = matches!(report.state, RunState::Paused | RunState::Cancelled);
         let words = is_stopped.then(|| clean(&report.state_and_author()).into_owned());
         *lock(&self.stopped_by) = words;
@@ -131,7 +131,7 @@ impl Monitor {
     }
 
     /// Tells how the command ended: the exit code, and whether it could do its work. Nothing is told afterwards.
-    pub async fn ended(&self, exit: u8, worked: bool, now: Timestamp) {
+    pub(crate) async fn ended(&self, exit: u8, worked: bool, now: Timestamp) {
         self.change(|status| status.ended(exit, now));
         self.write().await;
         let mut notices = Vec::new();

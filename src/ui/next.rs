@@ -13,7 +13,7 @@ const RETRIED: [Class; 4] = [
 
 /// A command, and what it is good for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Suggestion {
+pub(crate) struct Suggestion {
     /// What to type.
     pub command: String,
     /// What it does here.
@@ -25,7 +25,7 @@ const SAMPLE: &str = "samples/fleet.csv";
 const TROUBLED_SAMPLE: &str = "samples/troubled.csv";
 
 /// What may be typed next about a run, the most useful first; nothing when all went well on a real platform.
-pub fn suggestions(report: &RunReport) -> Vec<Suggestion> {
+pub(crate) fn suggestions(report: &RunReport) -> Vec<Suggestion> {
     let mut next = Vec::new();
     let mut suggest = |command: &str, flags: &str, purpose| {
         next.push(Suggestion {

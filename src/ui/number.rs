@@ -5,12 +5,12 @@ use std::{fmt::Write as _, time::Duration};
 use indicatif::HumanCount;
 
 /// A count in groups of three: `1,234,567`.
-pub fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     HumanCount(number).to_string()
 }
 
 /// A duration to its two largest units: `0.4 s`, `42 s`, `3 min 05 s`, `2 h 07 min`, `1 d 04 h`.
-pub fn duration(duration: Duration) -> String {
+pub(crate) fn duration(duration: Duration) -> String {
     if duration < Duration::from_millis(9_950) {
         return format!("{:.1} s", duration.as_secs_f64());
     }
@@ -28,7 +28,7 @@ pub fn duration(duration: Duration) -> String {
 }
 
 /// How often something happens in a second: `0.25`, `25.1`, `2,512`.
-pub fn rate(per_second: f64) -> String {
+pub(crate) fn rate(per_second: f64) -> String {
     if per_second >= 99.95 {
         grouped(per_second.round() as u64)
     } else if per_second >= 9.995 {
@@ -39,7 +39,7 @@ pub fn rate(per_second: f64) -> String {
 }
 
 /// A part in percent, rounded down, so that only everything is 100 %.
-pub fn percent(part: u64, whole: u64) -> String {
+pub(crate) fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {
         return "100 %".into();
     }
@@ -47,7 +47,7 @@ pub fn percent(part: u64, whole: u64) -> String {
 }
 
 /// A part in tenths of a percent, so that only everything is 100 % and only nothing 0 %.
-pub fn share(part: u64, whole: u64) -> String {
+pub(crate) fn share(part: u64, whole: u64) -> String {
     if part == 0 || part >= whole {
         return if part == 0 { "0 %" } else { "100 %" }.into();
     }
@@ -57,7 +57,7 @@ pub fn share(part: u64, whole: u64) -> String {
 }
 
 /// `1 device`, `2,000 devices`: a count with its noun.
-pub fn counted(number: u64, noun: &str) -> String {
+pub(crate) fn counted(number: u64, noun: &str) -> String {
     format!(
         "{} {noun}{}",
         grouped(number),
@@ -66,7 +66,7 @@ pub fn counted(number: u64, noun: &str) -> String {
 }
 
 /// A number of bytes, in the units of file systems: `812 bytes`, `4.1 kB`, `226 MB`, `1.3 GB`.
-pub fn bytes(number: u64) -> String {
+pub(crate) fn bytes(number: u64) -> String {
     let mut shown = number as f64;
     let mut units = ["kB", "MB", "GB", "TB"].into_iter();
     let mut unit = None;
@@ -83,7 +83,7 @@ pub fn bytes(number: u64) -> String {
 }
 
 /// `3 min 05 s, 2,512 devices/s, 25.1 requests/s`.
-pub fn pace_words(took: Duration, devices: f64, requests: Option<f64>) -> String {
+pub(crate) fn pace_words(took: Duration, devices: f64, requests: Option<f64>) -> String {
     let mut words = format!("{}, {} devices/s", duration(took), rate(devices));
     if let Some(requests) = requests {
         let _ = write!(words, ", {} requests/s", rate(requests));

@@ -23,7 +23,7 @@ pub struct OutFileError {
 
 /// Where the data of a command goes: stdout, or a file that is not in its place yet.
 #[derive(Debug)]
-pub struct Destination {
+pub(crate) struct Destination {
     file: Option<OutFile>,
 }
 
@@ -38,7 +38,7 @@ struct OutFile {
 
 impl Destination {
     /// stdout when there is no path or it is `-`; else the file, of which nothing can be seen before [`Self::keep`].
-    pub fn open(path: Option<&Path>) -> Result<Self, OutFileError> {
+    pub(crate) fn open(path: Option<&Path>) -> Result<Self, OutFileError> {
         let Some(path) = path.filter(|path| *path != Path::new("-")) else {
             return Ok(Self { file: None });
         };
@@ -61,12 +61,12 @@ impl Destination {
     }
 
     /// Whether it is a file.
-    pub fn is_file(&self) -> bool {
+    pub(crate) fn is_file(&self) -> bool {
         self.file.is_some()
     }
 
     /// The writer of the data.
-    pub fn output(&self, printer: &Printer) -> Result<Output, OutFileError> {
+    pub(crate) fn output(&self, printer: &Printer) -> Result<Output, OutFileError> {
         let Some(file) = &self.file else {
             return Ok(printer.stdout());
         };
@@ -85,7 +85,7 @@ impl Destination {
     }
 
     /// Puts the file in its place. Whoever wrote has flushed.
-    pub fn keep(self) -> Result<(), OutFileError> {
+    pub(crate) fn keep(self) -> Result<(), OutFileError> {
         let Some(OutFile {
             path,
             target,

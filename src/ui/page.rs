@@ -32,7 +32,7 @@ const LONGEST: usize = 160;
 
 /// What a page shows.
 #[derive(Debug)]
-pub struct Content<'c> {
+pub(crate) struct Content<'c> {
     /// How the run stands.
     pub report: &'c RunReport,
     /// Its course; none before its first request has ended.
@@ -55,7 +55,7 @@ pub struct Content<'c> {
 
 /// The tasks of a run by one thing, such as their product.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Breakdown {
+pub(crate) struct Breakdown {
     /// What that is, as `status --by` takes it.
     pub by: Dimension,
     /// The groups that are shown, and how many tasks each has in which state.
@@ -66,7 +66,7 @@ pub struct Breakdown {
 
 /// What changed from one run to the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Changes {
+pub(crate) struct Changes {
     /// The name of the earlier run.
     pub since: String,
     /// How many devices each change has.
@@ -75,7 +75,7 @@ pub struct Changes {
 
 /// A task that has failed or is in doubt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Device {
+pub(crate) struct Device {
     /// The device.
     pub key: String,
     /// Its product.
@@ -100,7 +100,7 @@ pub struct Device {
 pub struct PageError(#[from] askama::Error);
 
 /// Makes the page.
-pub fn page(content: &Content<'_>) -> Result<String, PageError> {
+pub(crate) fn page(content: &Content<'_>) -> Result<String, PageError> {
     Ok(Page::of(content).render()?)
 }
 

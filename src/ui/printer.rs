@@ -43,7 +43,7 @@ impl From<io::Error> for OutputError {
 }
 
 /// The result of writing data, with a reader who has gone taken as success.
-pub fn unless_closed(result: Result<(), OutputError>) -> Result<(), OutputError> {
+pub(crate) fn unless_closed(result: Result<(), OutputError>) -> Result<(), OutputError> {
     match result {
         Err(OutputError::Closed) => Ok(()),
         other => other,
@@ -52,7 +52,7 @@ pub fn unless_closed(result: Result<(), OutputError>) -> Result<(), OutputError>
 
 /// A terminal's properties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terminal {
+pub(crate) struct Terminal {
     /// Columns.
     pub width: u16,
     /// Whether colours are welcome: not with `NO_COLOR`, and not on a dumb terminal.
@@ -61,7 +61,7 @@ pub struct Terminal {
 
 /// Where a command prints to.
 #[derive(Clone)]
-pub struct Printer {
+pub(crate) struct Printer {
     stdout: Arc<dyn Fn() -> Box<dyn Write + Send> + Send + Sync>,
     stdout_terminal: Option<Terminal>,
     stderr_takes_bar: bool,
@@ -74,7 +74,7 @@ pub struct Printer {
 impl Printer {
     /// The process's own stdout and stderr. A quiet one says nothing but warnings. Words have the form of the log's lines, which share
     /// stderr with them.
-    pub fn new(quiet: bool, words: LogFormat) -> Self {
+    pub(crate) fn new(quiet: bool, words: LogFormat) -> Self {
         let colour = colour_is_welcome(|name| std::env::var_os(name));
         let stdout_terminal = io::stdout().is_terminal().then(|| Terminal {
             width: terminal_width(),
@@ -130,7 +130,7 @@ impl Printer {
 
     /// The same printer for a command that this monitor tells of.
     #[must_use]
-    pub fn watched_by(&self, monitor: Monitor) -> Self {
+    pub(crate) fn watched_by(&self, monitor: Monitor) -> Self {
         Self {
             monitor,
             ..self.clone()
@@ -138,12 +138,12 @@ impl Printer {
     }
 
     /// What machines are told of the command.
-    pub fn monitor(&self) -> &Monitor {
+    pub(crate) fn monitor(&self) -> &Monitor {
         &self.monitor
     }
 
     /// stdout, buffered; flush it at the end to learn whether all was written.
-    pub fn stdout(&self) -> Output {
+    pub(crate) fn stdout(&self) -> Output {
         Output {
             sink: BufWriter::with_capacity(BUFFER, (self.stdout)()),
             terminal: self.stdout_terminal,
@@ -151,34 +151,34 @@ impl Printer {
     }
 
     /// stderr, for the log and the progress.
-    pub fn screen(&self) -> &Screen {
+    pub(crate) fn screen(&self) -> &Screen {
         &self.screen
     }
 
     /// Whether stderr is a terminal on which a bar can be drawn.
-    pub fn stderr_takes_a_bar(&self) -> bool {
+    pub(crate) fn stderr_takes_a_bar(&self) -> bool {
         self.stderr_takes_bar
     }
 
     /// Whether only warnings are said.
-    pub fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&self) -> bool {
         self.quiet
     }
 
     /// Says something on stderr, unless quiet. Text from outside is made harmless; line breaks in `words` are not kept.
-    pub fn say(&self, words: &str) {
+    pub(crate) fn say(&self, words: &str) {
         if !self.quiet {
             self.tell("INFO", &clean(words), words);
         }
     }
 
     /// Says something on stderr that must be known even when quiet.
-    pub fn warn(&self, words: &str) {
+    pub(crate) fn warn(&self, words: &str) {
         self.tell("WARN", &format!("warning: {}", clean(words)), words);
     }
 
     /// Prints a text of several lines on stderr, unless quiet. The caller has made it harmless.
-    pub fn block(&self, lines: &str) {
+    pub(crate) fn block(&self, lines: &str) {
         if !self.quiet {
             let lines = lines.trim_end_matches('\n');
             self.tell("INFO", lines, lines);
@@ -216,7 +216,7 @@ fn json_line(level: &str, message: &str) -> String {
 }
 
 /// Where a command writes its data: stdout, or a file.
-pub struct Output {
+pub(crate) struct Output {
     sink: BufWriter<Box<dyn Write + Send>>,
     terminal: Option<Terminal>,
 }
@@ -231,7 +231,7 @@ impl Output {
     }
 
     /// The terminal that it is, if it is one.
-    pub fn terminal(&self) -> Option<Terminal> {
+    pub(crate) fn terminal(&self) -> Option<Terminal> {
         self.terminal
     }
 }

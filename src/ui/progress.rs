@@ -53,7 +53,7 @@ impl Lines {
 }
 
 /// Shows events until their channel closes. `counts` is where the run stands at the beginning: rates are of this push alone.
-pub async fn watch(
+pub(crate) async fn watch(
     mut events: Receiver<Event>,
     printer: Printer,
     mode: ProgressMode,

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 /// Where the cursor stands below what was drawn.
 #[derive(Debug, Default)]
-pub struct Redraw {
+pub(crate) struct Redraw {
     /// The rows that the last text took.
     rows: usize,
 }
 
 /// The size of a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size {
+pub(crate) struct Size {
     /// Rows.
     pub height: usize,
     /// Columns.
@@ -20,7 +20,7 @@ pub struct Size {
 
 impl Size {
     /// That of the terminal that stdout is.
-    pub fn of_stdout() -> Self {
+    pub(crate) fn of_stdout() -> Self {
         let (height, width) = console::Term::stdout().size();
         Self {
             height: height.into(),
@@ -32,7 +32,7 @@ impl Size {
 impl Redraw {
     /// What to print, so that this text stands where the last one stood. What does not fit is cut off: rows that have left the terminal at
     /// its top could never be drawn over.
-    pub fn frame(&mut self, text: &str, size: Size) -> String {
+    pub(crate) fn frame(&mut self, text: &str, size: Size) -> String {
         let mut out = String::new();
         if self.rows > 0 {
             let _ = write!(out, "\u{1b}[{}A", self.rows);

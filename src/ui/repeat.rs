@@ -8,7 +8,7 @@ use crate::model::{Region, is_loopback};
 
 /// Flags of this command that the next one needs as well.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Repeat {
+pub(crate) struct Repeat {
     /// `--db`, when it was given.
     pub db: Option<PathBuf>,
     /// `--simulate`, when it was given.
@@ -19,7 +19,7 @@ pub struct Repeat {
 
 impl Repeat {
     /// What to type for a command about the run of this name, which goes to this target.
-    pub fn command(&self, command: &str, run: &str, target: &str, flags: &str) -> String {
+    pub(crate) fn command(&self, command: &str, run: &str, target: &str, flags: &str) -> String {
         let mut words = format!("{} {command} {}{flags}", self.program(), quoted(run));
         // A command that asks the platform has to be told it again; where a variable or the config file names it, that does no harm.
         let simulated = self.is_simulated(target);

@@ -5,7 +5,7 @@ mod json;
 mod standing;
 mod text;
 
-pub use standing::{Process, Spent, Standing, TimeLeft};
+pub(crate) use standing::{Process, Spent, Standing, TimeLeft};
 pub(super) use text::label;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -15,7 +15,7 @@ use crate::model::{CanaryStanding, Class, Counts, Paused, RunId, RunState, TaskS
 
 /// Everything that is told of a run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RunReport {
+pub(crate) struct RunReport {
     /// The run's number.
     pub number: RunId,
     /// Its name.
@@ -60,7 +60,7 @@ pub struct RunReport {
 
 /// How many tasks ended in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EndingLine {
+pub(crate) struct EndingLine {
     /// The state they ended in.
     pub state: TaskState,
     /// The class of the outcome.
@@ -75,7 +75,7 @@ pub struct EndingLine {
 
 impl EndingLine {
     /// Whether somebody has to look at tasks that ended so.
-    pub fn is_trouble(&self) -> bool {
+    pub(crate) fn is_trouble(&self) -> bool {
         matches!(self.state, TaskState::Failed | TaskState::InDoubt)
     }
 }
@@ -92,7 +92,7 @@ impl RunReport {
     }
 
     /// How many tasks have ended by being sent, whatever came of it.
-    pub fn sent(&self) -> u64 {
+    pub(crate) fn sent(&self) -> u64 {
         let unsent = |line: &&EndingLine| {
             line.state == TaskState::Skipped
                 || matches!(line.class, Some(Class::Blocked | Class::Invalid))

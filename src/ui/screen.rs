@@ -16,7 +16,7 @@ use super::{
 ///
 /// It is also the writer of the log: `tracing_subscriber::fmt().with_writer(screen)`.
 #[derive(Clone)]
-pub struct Screen {
+pub(crate) struct Screen {
     shared: Arc<Mutex<Shared>>,
     colour: bool,
 }
@@ -63,7 +63,7 @@ impl Screen {
     }
 
     /// Waits until what was written has left the process, as long as somebody takes it. Nothing can be written afterwards.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         let (sink, written) = {
             let mut shared = self.lock();
             let sink = std::mem::replace(&mut shared.sink, Box::new(io::sink()));
@@ -76,12 +76,13 @@ impl Screen {
     }
 
     /// Whether the log may use colours.
-    pub fn colour(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn colour(&self) -> bool {
         self.colour
     }
 
     /// Writes one line above the bar. A stderr that cannot be written to is nothing that could be told anywhere, so it is passed over.
-    pub fn line(&self, text: &str) {
+    pub(crate) fn line(&self, text: &str) {
         let _ = self.write(format!("{text}\n").as_bytes());
     }
 
@@ -141,7 +142,7 @@ impl std::fmt::Debug for Screen {
 
 /// Writes what it is given at once: the log's formatter hands over whole lines.
 #[derive(Debug)]
-pub struct ScreenWriter(Screen);
+pub(crate) struct ScreenWriter(Screen);
 
 impl Write for ScreenWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

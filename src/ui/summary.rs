@@ -22,7 +22,7 @@ use crate::{
 
 /// The end of a push.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// Where the run stands.
     pub run: RunReport,
     /// How a complete run stands to what `--tolerate` allows; none when it is not complete.
@@ -33,7 +33,7 @@ pub struct Summary {
 
 /// What one invocation did.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Session {
+pub(crate) struct Session {
     /// Why it ended.
     pub stop: Stop,
     /// How long it took, staging left out.
@@ -52,7 +52,7 @@ pub struct Session {
 
 /// What one invocation sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sent {
+pub(crate) struct Sent {
     /// What it came to.
     pub totals: SessionTotals,
     /// How it relates to what was sent before.
@@ -61,7 +61,7 @@ pub struct Sent {
 
 /// How what was sent relates to what was sent before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     /// There was nothing before.
     All,
     /// An earlier push was continued.
@@ -101,7 +101,11 @@ impl Sent {
 
 impl Summary {
     /// Prints the summary. A reader of stdout who has gone is told as [`OutputError::Closed`].
-    pub fn print(&self, printer: &Printer, format: SummaryFormat) -> Result<(), OutputError> {
+    pub(crate) fn print(
+        &self,
+        printer: &Printer,
+        format: SummaryFormat,
+    ) -> Result<(), OutputError> {
         match format {
             SummaryFormat::Text => printer.block(&self.text()),
             SummaryFormat::Json => {

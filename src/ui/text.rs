@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt::Write as _};
 
 /// The text with every character escaped that could move the cursor, change colours, break the line or reorder what is read.
 /// A backslash stays as it is: this is for eyes, not to be read back.
-pub fn clean(text: &str) -> Cow<'_, str> {
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     escape(text, |out, character| {
         let _ = write!(out, "{}", character.escape_default());
     })

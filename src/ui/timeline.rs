@@ -16,7 +16,7 @@ use crate::{
 
 /// All that is known of one device.
 #[derive(Debug)]
-pub struct Timeline {
+pub(crate) struct Timeline {
     /// Its key.
     pub device_key: String,
     /// What it accepted last in runs that have been pruned.
@@ -33,7 +33,7 @@ pub struct Timeline {
 
 /// What a run did with the device.
 #[derive(Debug)]
-pub struct RunPart {
+pub(crate) struct RunPart {
     /// The run.
     pub run: RunRow,
     /// The device's tasks, in the order of the manifest.
@@ -42,7 +42,7 @@ pub struct RunPart {
 
 /// A task of the device.
 #[derive(Debug)]
-pub struct TaskPart {
+pub(crate) struct TaskPart {
     /// What became of it.
     pub row: ResultRow,
     /// Its sends.
@@ -55,7 +55,7 @@ pub struct TaskPart {
 
 /// What the platform tells of the device in one product.
 #[derive(Debug)]
-pub struct HistoryPart {
+pub(crate) struct HistoryPart {
     /// The product.
     pub product_key: String,
     /// The entries, or why the platform tells none.
@@ -64,7 +64,7 @@ pub struct HistoryPart {
 
 impl Timeline {
     /// The products of the device.
-    pub fn products(&self) -> Vec<&str> {
+    pub(crate) fn products(&self) -> Vec<&str> {
         let mut products: Vec<&str> = Vec::new();
         let of_tasks = self
             .tasks()
@@ -83,7 +83,7 @@ impl Timeline {
     }
 
     /// When the device was sent something first, as far as it is known.
-    pub fn first_send(&self) -> Option<Timestamp> {
+    pub(crate) fn first_send(&self) -> Option<Timestamp> {
         self.tasks()
             .flat_map(|task| &task.sends)
             .map(|send| send.sent_at)
@@ -91,7 +91,7 @@ impl Timeline {
     }
 
     /// For a person: lines that are harmless on a terminal.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut out = String::new();
         // Writing to a string cannot fail.
         let _ = self.write(&mut out);
@@ -209,7 +209,7 @@ impl Timeline {
     }
 
     /// As one JSON object.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         json!({
             "device_key": self.device_key,
             "products": self.products(),

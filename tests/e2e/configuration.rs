@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use fleetpush::{cli::keys, simulator::Scenario};
+use fleetpush::{simulator::Scenario, testing::SETTING_NAMES};
 use serde_json::Value;
 
 use crate::support::{Push, Sim, Site, devices};
@@ -83,7 +83,7 @@ fn every_setting_is_shown_with_its_origin() {
     assert_eq!(shown["region"], [Value::Null, Value::Null, Value::Null]);
     assert_eq!(shown["token"], [Value::Null, Value::Null, Value::Null]);
     assert_eq!(shown["db"][1], "flag");
-    for name in keys::NAMES {
+    for name in SETTING_NAMES {
         assert!(shown.contains_key(*name), "{name}");
     }
     assert!(!site.path("push.db").exists(), "it needs no database");

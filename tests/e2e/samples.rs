@@ -3,7 +3,7 @@
 use std::process::{Command, Output, Stdio};
 
 use clap::Parser as _;
-use fleetpush::cli::Cli;
+use fleetpush::testing::Cli;
 
 use crate::support::{Push, Site};
 

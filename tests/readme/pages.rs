@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use assert_cmd::Command;
-use fleetpush::cli;
+use fleetpush::testing::is_flag;
 
 use crate::{PAGES, Page, README, blocks};
 
@@ -110,7 +110,7 @@ fn every_flag_that_is_named_exists() {
                 .next()
                 .expect("a word");
             seen += 1;
-            assert!(cli::is_flag(name) || name == "help", "{path}: `{code}`");
+            assert!(is_flag(name) || name == "help", "{path}: `{code}`");
         }
     }
     assert!(seen > 50, "{seen} flags");

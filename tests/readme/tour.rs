@@ -13,8 +13,8 @@ use std::{
 };
 
 use fleetpush::{
-    clock,
     simulator::{Scenario, Simulator},
+    testing::{TEST_NOW, wall_now},
 };
 
 use crate::{Block, PAGES, Page, README, blocks};
@@ -163,7 +163,7 @@ async fn walk(page: Page) {
     let scenario = Scenario {
         latency_ms: 0,
         latency_jitter_ms: 0,
-        clock_skew_ms: now.as_millisecond() - clock::wall_now().0,
+        clock_skew_ms: now.as_millisecond() - wall_now().0,
         ..Scenario::default()
     };
     let simulator = Simulator::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), scenario)
@@ -197,7 +197,7 @@ async fn walk(page: Page) {
         )
         .env("HOME", home.path())
         .env("TZ", "Europe/Oslo")
-        .env(clock::TEST_NOW, NOW)
+        .env(TEST_NOW, NOW)
         .stdin(Stdio::null());
     if page != README {
         shell

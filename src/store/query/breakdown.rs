@@ -55,7 +55,7 @@ fn listed_labels(labels: &[String]) -> String {
 
 /// How many tasks of a group are in which state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct GroupCounts {
+pub(crate) struct GroupCounts {
     /// Tasks that the platform has accepted.
     pub accepted: u64,
     /// Tasks that failed.
@@ -70,7 +70,7 @@ pub struct GroupCounts {
 
 /// The tasks that have one value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
+pub(crate) struct Group {
     /// The value; none of tasks that have none.
     pub value: Option<String>,
     /// What it stands for, where it does not speak for itself.
@@ -81,7 +81,7 @@ pub struct Group {
 
 impl GroupCounts {
     /// How many tasks there are.
-    pub fn tasks(&self) -> u64 {
+    pub(crate) fn tasks(&self) -> u64 {
         self.accepted + self.failed + self.in_doubt + self.skipped + self.pending
     }
 
@@ -119,7 +119,7 @@ const PAYLOAD: Source = Source {
 
 impl Reader {
     /// Breaks the tasks of a run down: hours in their order, otherwise what has most failures first.
-    pub async fn breakdown_by(
+    pub(crate) async fn breakdown_by(
         &mut self,
         run: &RunRow,
         dimension: &Dimension,

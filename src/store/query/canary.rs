@@ -10,7 +10,7 @@ use crate::{
 
 impl Reader {
     /// Where the canary of a run stands, if it has one.
-    pub async fn canary(&mut self, run: RunId) -> Result<Option<CanaryStanding>, ReadError> {
+    pub(crate) async fn canary(&mut self, run: RunId) -> Result<Option<CanaryStanding>, ReadError> {
         let row: Option<(i64, bool, Option<String>)> = sqlx::query_as(
             "SELECT devices, passed_at IS NOT NULL, verdict FROM canary WHERE run_id = ?",
         )

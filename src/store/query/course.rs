@@ -74,14 +74,14 @@ const SENDS: &str = "SELECT attempts, sum(n) FROM (\
 
 impl Reader {
     /// The course of a run; none before its first request has ended.
-    pub async fn course(&mut self, run: &RunRow) -> Result<Option<Course>, ReadError> {
+    pub(crate) async fn course(&mut self, run: &RunRow) -> Result<Option<Course>, ReadError> {
         self.read_course(run)
             .await
             .map_err(|error| self.failure(error))
     }
 
     /// How many tasks were sent once, twice and so on until they ended.
-    pub async fn times_sent(&mut self, run: &RunRow) -> Result<Vec<(u64, u64)>, ReadError> {
+    pub(crate) async fn times_sent(&mut self, run: &RunRow) -> Result<Vec<(u64, u64)>, ReadError> {
         let rows: Vec<(i64, i64)> = sqlx::query_as(SENDS)
             .bind(run.first_task)
             .bind(run.end_task)

@@ -16,7 +16,7 @@ const PIECE: i64 = 20_000;
 
 /// One send of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Send {
+pub(crate) struct Send {
     /// The task.
     pub task: i64,
     /// Its number among the sends of the task, from 1.
@@ -43,7 +43,7 @@ pub struct Send {
 
 /// The last command of a service that a device accepted in a run that has been pruned.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct PastAcceptance {
+pub(crate) struct PastAcceptance {
     /// The run's name.
     pub run: String,
     /// The product.
@@ -60,7 +60,7 @@ pub struct PastAcceptance {
 
 /// The last throttled reply for a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LastThrottle {
+pub(crate) struct LastThrottle {
     /// The product.
     pub product_key: String,
     /// How it was throttled.
@@ -74,7 +74,7 @@ pub struct LastThrottle {
 impl Reader {
     /// Keys of devices whose tasks in the run have the labels, products and other conditions of the filter, at most so many. It reads the
     /// run piece by piece until it has found them.
-    pub async fn devices_by_row(
+    pub(crate) async fn devices_by_row(
         &mut self,
         run: &RunRow,
         filter: &TaskFilter,
@@ -135,7 +135,7 @@ impl Reader {
     }
 
     /// Every send of these tasks that has come to something, by task and number.
-    pub async fn sends(&mut self, rows: &[ResultRow]) -> Result<Vec<Send>, ReadError> {
+    pub(crate) async fn sends(&mut self, rows: &[ResultRow]) -> Result<Vec<Send>, ReadError> {
         let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
         let raw: Vec<RawSend> = sqlx::query_as(SENDS)
             .bind(json!(ids).to_string())
@@ -164,7 +164,7 @@ impl Reader {
     }
 
     /// What the device accepted last in runs that have been pruned.
-    pub async fn past_acceptances(
+    pub(crate) async fn past_acceptances(
         &mut self,
         device_key: &str,
     ) -> Result<Vec<PastAcceptance>, ReadError> {
@@ -179,7 +179,7 @@ impl Reader {
     }
 
     /// The last throttled replies for the device, one for each of its products.
-    pub async fn last_throttles(
+    pub(crate) async fn last_throttles(
         &mut self,
         device_key: &str,
     ) -> Result<Vec<LastThrottle>, ReadError> {

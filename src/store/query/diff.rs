@@ -28,7 +28,7 @@ const PAGE: i64 = 1000;
 
 /// A device whose fate has changed, or that still fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Changed {
+pub(crate) struct Changed {
     /// What has become of it.
     pub change: Change,
     /// Its task in the later run, where there is one to show.
@@ -40,7 +40,7 @@ pub struct Changed {
 
 impl Changed {
     /// The task that is meant by a filter and in a group.
-    pub fn shown(&self) -> Option<&ResultRow> {
+    pub(crate) fn shown(&self) -> Option<&ResultRow> {
         if self.change.is_of_later() {
             self.later.as_ref()
         } else {
@@ -51,7 +51,7 @@ impl Changed {
 
 /// By what changes are counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Grouping {
+pub(crate) enum Grouping {
     /// The state of the task that is shown.
     State,
     /// Its class.
@@ -68,7 +68,7 @@ pub enum Grouping {
 
 /// What has changed between two runs, or what fails in each of several.
 #[derive(Debug)]
-pub struct Comparison<'r> {
+pub(crate) struct Comparison<'r> {
     reader: &'r mut Reader,
     earlier: RunId,
     later: RunId,
@@ -77,7 +77,7 @@ pub struct Comparison<'r> {
 
 impl Reader {
     /// Compares two runs.
-    pub async fn compare(
+    pub(crate) async fn compare(
         &mut self,
         earlier: &RunRow,
         later: &RunRow,
@@ -97,7 +97,7 @@ impl Reader {
     }
 
     /// Finds the devices that fail in each of these runs, the earliest first; two at least.
-    pub async fn failing_in_all(
+    pub(crate) async fn failing_in_all(
         &mut self,
         runs: &[RunRow],
     ) -> Result<Option<Comparison<'_>>, ReadError> {
@@ -177,7 +177,11 @@ impl Reader {
 
 impl Comparison<'_> {
     /// Leaves only what passes the filter. It is asked of the task that is shown of a change.
-    pub async fn narrow(&mut self, filter: &TaskFilter, only: &[Change]) -> Result<(), ReadError> {
+    pub(crate) async fn narrow(
+        &mut self,
+        filter: &TaskFilter,
+        only: &[Change],
+    ) -> Result<(), ReadError> {
         if !only.is_empty() {
             let numbers: Vec<i64> = only.iter().map(|change| change.number()).collect();
             self.execute(
@@ -235,7 +239,7 @@ impl Comparison<'_> {
     }
 
     /// How many devices have changed how, in the order of the changes; those that nobody has are left out.
-    pub async fn counts(&mut self) -> Result<Vec<(Change, u64)>, ReadError> {
+    pub(crate) async fn counts(&mut self) -> Result<Vec<(Change, u64)>, ReadError> {
         let rows: Vec<(i64, i64)> = sqlx::query_as(
             "SELECT change, count(*) FROM temp.change GROUP BY change ORDER BY change",
         )
@@ -250,7 +254,7 @@ impl Comparison<'_> {
 
     /// The changes counted by what is asked for, the most frequent of each change first: the change, a cell for each grouping, and how many
     /// devices.
-    pub async fn groups(
+    pub(crate) async fn groups(
         &mut self,
         by: &[Grouping],
     ) -> Result<Vec<(Change, Vec<Cell>, u64)>, ReadError> {
@@ -291,7 +295,7 @@ impl Comparison<'_> {
     }
 
     /// The next changes, those of one kind after the other and by device key; an empty page is the end.
-    pub async fn next_page(&mut self) -> Result<Vec<Changed>, ReadError> {
+    pub(crate) async fn next_page(&mut self) -> Result<Vec<Changed>, ReadError> {
         let rows: Vec<(i64, i64, Option<i64>, Option<i64>)> = sqlx::query_as(
             "SELECT id, change, earlier, later FROM temp.change WHERE id > ? ORDER BY id LIMIT ?",
         )

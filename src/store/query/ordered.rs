@@ -15,7 +15,7 @@ pub(crate) const MOST_KEYS: usize = 8;
 
 /// Which way a key is sorted. What is missing comes last in either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
+pub(crate) enum Direction {
     /// The smallest first.
     Ascending,
     /// The largest first.
@@ -24,7 +24,7 @@ pub enum Direction {
 
 /// Results in an order, a page at a time.
 #[derive(Debug)]
-pub struct OrderedPages<'r> {
+pub(crate) struct OrderedPages<'r> {
     reader: &'r mut Reader,
     run: RunId,
     page: i64,
@@ -34,14 +34,14 @@ pub struct OrderedPages<'r> {
 
 impl<'r> ResultPages<'r> {
     /// The rows in the order of the manifest, in which the commands of a device follow each other.
-    pub async fn in_manifest_order(self) -> Result<OrderedPages<'r>, ReadError> {
+    pub(crate) async fn in_manifest_order(self) -> Result<OrderedPages<'r>, ReadError> {
         self.sorted(&[Direction::Ascending], None, |row| vec![row.line.into()])
             .await
     }
 
     /// At most `limit` rows, in the order of the keys that `keys` gives for each: as many as there are directions, at most
     /// [`MOST_KEYS`].
-    pub async fn sorted(
+    pub(crate) async fn sorted(
         mut self,
         directions: &[Direction],
         limit: Option<u64>,
@@ -111,7 +111,7 @@ FROM json_each(?)";
 
 impl OrderedPages<'_> {
     /// The next rows; an empty page is the end.
-    pub async fn next_page(&mut self) -> Result<Vec<ResultRow>, ReadError> {
+    pub(crate) async fn next_page(&mut self) -> Result<Vec<ResultRow>, ReadError> {
         let read = self.read().await;
         read.map_err(|error| self.reader.failure(error))?
             .into_iter()

@@ -4,7 +4,7 @@ use crate::store::reader::{ReadError, Reader};
 
 /// A pruned run as the view `pruned_runs` shows it. What was not kept when it was pruned is missing.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct PrunedRow {
+pub(crate) struct PrunedRow {
     /// Its number.
     pub run: i64,
     /// Its name.
@@ -39,7 +39,7 @@ pub struct PrunedRow {
 
 impl Reader {
     /// Every run that has been pruned, the oldest first.
-    pub async fn pruned_runs(&mut self) -> Result<Vec<PrunedRow>, ReadError> {
+    pub(crate) async fn pruned_runs(&mut self) -> Result<Vec<PrunedRow>, ReadError> {
         sqlx::query_as("SELECT * FROM pruned_runs ORDER BY run")
             .fetch_all(&mut self.connection)
             .await

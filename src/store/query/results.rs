@@ -16,7 +16,7 @@ use crate::{
 
 /// One row of the view `results`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResultRow {
+pub(crate) struct ResultRow {
     /// The task; it has no meaning outside of this database.
     pub(crate) id: i64,
     /// The line of the manifest.
@@ -62,7 +62,7 @@ pub struct ResultRow {
 /// Results, a page at a time. Each page is one read transaction, so its rows agree with each other and a long listing never keeps the
 /// owner of the database from tidying up; a push under way may change tasks between two pages.
 #[derive(Debug)]
-pub struct ResultPages<'r> {
+pub(crate) struct ResultPages<'r> {
     pub(super) reader: &'r mut Reader,
     pub(super) run: RunId,
     selection: Selection,
@@ -72,7 +72,7 @@ pub struct ResultPages<'r> {
 impl Reader {
     /// The run's results that pass the filter, at most so many. Failed tasks and those in doubt come grouped by class and code, the most
     /// frequent first.
-    pub async fn results(
+    pub(crate) async fn results(
         &mut self,
         run: &RunRow,
         filter: TaskFilter,
@@ -97,14 +97,14 @@ impl Reader {
     }
 
     /// The names of all labels of the run, in the order in which they come up.
-    pub async fn label_names(&mut self, run: &RunRow) -> Result<Vec<String>, ReadError> {
+    pub(crate) async fn label_names(&mut self, run: &RunRow) -> Result<Vec<String>, ReadError> {
         label_names(&mut self.connection, run.tasks())
             .await
             .map_err(|error| self.failure(error))
     }
 
     /// Those of the names that no task of the run has as a label.
-    pub async fn missing_labels(
+    pub(crate) async fn missing_labels(
         &mut self,
         run: &RunRow,
         names: impl IntoIterator<Item = &str>,
@@ -115,7 +115,7 @@ impl Reader {
     }
 
     /// What the filter names and the run does not have, but for values of labels.
-    pub async fn unknown(
+    pub(crate) async fn unknown(
         &mut self,
         run: &RunRow,
         filter: &TaskFilter,
@@ -126,7 +126,7 @@ impl Reader {
     }
 
     /// The values of labels that the filter names and no task has, for a filter that has found nothing: it reads the whole run.
-    pub async fn unknown_values(
+    pub(crate) async fn unknown_values(
         &mut self,
         run: &RunRow,
         filter: &TaskFilter,
@@ -155,7 +155,7 @@ impl ResultPages<'_> {
     }
 
     /// The next rows; an empty page is the end.
-    pub async fn next_page(&mut self) -> Result<Vec<ResultRow>, ReadError> {
+    pub(crate) async fn next_page(&mut self) -> Result<Vec<ResultRow>, ReadError> {
         while self.left > 0 {
             let read = self.read().await;
             let Some((source, rows)) = read.map_err(|error| self.reader.failure(error))? else {

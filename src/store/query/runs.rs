@@ -81,7 +81,7 @@ fn did_you_mean(near: &[String], latest: &[String]) -> String {
 
 /// A run as the view `runs` shows it, and where its tasks are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunRow {
+pub(crate) struct RunRow {
     /// The run's number.
     pub id: RunId,
     /// Its unique name.
@@ -131,7 +131,7 @@ macro_rules! select_run {
 
 impl Reader {
     /// Every run, the oldest first.
-    pub async fn runs(&mut self) -> Result<Vec<RunRow>, ReadError> {
+    pub(crate) async fn runs(&mut self) -> Result<Vec<RunRow>, ReadError> {
         let rows: Vec<RawRun> = sqlx::query_as(select_run!("ORDER BY r.id"))
             .fetch_all(&mut self.connection)
             .await
@@ -140,7 +140,7 @@ impl Reader {
     }
 
     /// The run of this name, else of this number; the latest one when none is asked for.
-    pub async fn find_run(&mut self, wanted: Option<&str>) -> Result<RunRow, FindError> {
+    pub(crate) async fn find_run(&mut self, wanted: Option<&str>) -> Result<RunRow, FindError> {
         let query = match wanted {
             None => sqlx::query_as(select_run!(
                 "AND NOT EXISTS (SELECT 1 FROM json_each(?1) AS wanted WHERE NOT EXISTS (\

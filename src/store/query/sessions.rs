@@ -10,7 +10,7 @@ use crate::{
 
 /// A session as the view `sessions` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct SessionRow {
+pub(crate) struct SessionRow {
     /// Its number.
     pub session: i64,
     /// The run that it concerns, if it is one.
@@ -79,7 +79,7 @@ macro_rules! select_session {
 
 impl Reader {
     /// Every session, the oldest first.
-    pub async fn sessions(&mut self) -> Result<Vec<SessionRow>, ReadError> {
+    pub(crate) async fn sessions(&mut self) -> Result<Vec<SessionRow>, ReadError> {
         sqlx::query_as(select_session!("ORDER BY v.session"))
             .fetch_all(&mut self.connection)
             .await
@@ -87,7 +87,7 @@ impl Reader {
     }
 
     /// The sessions of a run, the oldest first.
-    pub async fn sessions_of(&mut self, run: RunId) -> Result<Vec<SessionRow>, ReadError> {
+    pub(crate) async fn sessions_of(&mut self, run: RunId) -> Result<Vec<SessionRow>, ReadError> {
         sqlx::query_as(select_session!("WHERE v.run = ? ORDER BY v.session"))
             .bind(run.0)
             .fetch_all(&mut self.connection)
@@ -96,7 +96,7 @@ impl Reader {
     }
 
     /// The number of the run of this name, else of this number, also when it has been pruned.
-    pub async fn find_run_ever(&mut self, wanted: &str) -> Result<RunId, FindError> {
+    pub(crate) async fn find_run_ever(&mut self, wanted: &str) -> Result<RunId, FindError> {
         let pruned: Option<i64> = sqlx::query_scalar(
             "SELECT id FROM pruned_run WHERE name = ?1 OR id = ?2 ORDER BY name = ?1 DESC, id DESC LIMIT 1",
         )

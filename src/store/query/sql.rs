@@ -19,7 +19,7 @@ const READING: [&str; 4] = ["SELECT", "WITH", "VALUES", "EXPLAIN"];
 
 /// A cell of an answer.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Cell {
+pub(crate) enum Cell {
     /// NULL.
     Null,
     /// A whole number.
@@ -125,7 +125,7 @@ impl Place {
 }
 
 /// Takes an answer.
-pub trait Answer {
+pub(crate) trait Answer {
     /// Takes the names of the columns, before any row.
     fn head(&mut self, columns: Vec<String>);
 
@@ -137,7 +137,11 @@ impl Reader {
     /// Hands the answer of a statement to somebody: the columns, and then the rows one by one.
     ///
     /// Nothing that the statement does can change a database: this connection only reads, whatever it opens.
-    pub async fn answer(&mut self, sql: &str, answer: &mut impl Answer) -> Result<(), SqlError> {
+    pub(crate) async fn answer(
+        &mut self,
+        sql: &str,
+        answer: &mut impl Answer,
+    ) -> Result<(), SqlError> {
         only_reads(sql)?;
         for pragma in ["PRAGMA query_only = ON", "PRAGMA trusted_schema = OFF"] {
             self.plain(pragma).await?;
@@ -180,7 +184,7 @@ impl Reader {
     }
 
     /// The names of the views and of their columns, for words about one that is unknown.
-    pub async fn names(&mut self) -> Result<(Vec<String>, Vec<String>), ReadError> {
+    pub(crate) async fn names(&mut self) -> Result<(Vec<String>, Vec<String>), ReadError> {
         let views =
             sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'view' ORDER BY name")
                 .fetch_all(&mut self.connection)

@@ -8,7 +8,7 @@ use crate::{
 
 /// A pause that lasts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenPause {
+pub(crate) struct OpenPause {
     /// Since when.
     pub since: Timestamp,
     /// What the platform or the network said.
@@ -28,7 +28,7 @@ const LATENCIES: &str = "SELECT latency_ms, count(*) FROM request
 
 impl Reader {
     /// From now on everything is read as it stands at this moment, until the reader is closed.
-    pub async fn freeze(&mut self) -> Result<(), ReadError> {
+    pub(crate) async fn freeze(&mut self) -> Result<(), ReadError> {
         sqlx::raw_sql("BEGIN")
             .execute(&mut self.connection)
             .await
@@ -37,7 +37,7 @@ impl Reader {
     }
 
     /// How long the run's requests took that were answered.
-    pub async fn latency(&mut self, run: &RunRow) -> Result<Option<Latency>, ReadError> {
+    pub(crate) async fn latency(&mut self, run: &RunRow) -> Result<Option<Latency>, ReadError> {
         let rows: Vec<(i64, i64)> = sqlx::query_as(LATENCIES)
             .bind(run.id.0)
             .fetch_all(&mut self.connection)
@@ -51,7 +51,10 @@ impl Reader {
     }
 
     /// The pause of a session that lasts, if one does.
-    pub async fn open_pause(&mut self, session: i64) -> Result<Option<OpenPause>, ReadError> {
+    pub(crate) async fn open_pause(
+        &mut self,
+        session: i64,
+    ) -> Result<Option<OpenPause>, ReadError> {
         let row: Option<(i64, String)> = sqlx::query_as(
             "SELECT began_at, reason FROM pause WHERE session_id = ? AND ended_at IS NULL ORDER BY began_at DESC LIMIT 1",
         )

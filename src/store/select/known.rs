@@ -15,7 +15,7 @@ const VALUES: i64 = 1000;
 
 /// What a filter names and the run does not have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Unknown {
+pub(crate) struct Unknown {
     /// Device keys that were named one by one.
     pub devices: Vec<String>,
     /// Names of labels that no task of the run has.
@@ -30,7 +30,7 @@ pub struct Unknown {
 
 /// A value of a label that no task of the run has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownValue {
+pub(crate) struct UnknownValue {
     /// The label.
     pub label: String,
     /// The value.

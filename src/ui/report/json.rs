@@ -37,7 +37,7 @@ impl RunReport {
     /// | `spent_ms` | `staging`, `canary`, `sending`, `paused`: all sessions together |
     /// | `sessions` | how many there are |
     /// | `latency_ms` | `requests`, `p50`, `p95`, `p99`, `worst` of requests that were answered, or null |
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
         let endings: Vec<Value> = self
             .endings

@@ -15,7 +15,7 @@ use crate::{
 
 /// Where a run stands beyond its counts; known to whoever asks for it, not to the push itself.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Standing {
+pub(crate) struct Standing {
     /// Whether a process works on it; none when that cannot be found out.
     pub alive: Option<bool>,
     /// The process that does.
@@ -34,7 +34,7 @@ pub struct Standing {
 
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Process {
+pub(crate) struct Process {
     /// Its number.
     pub pid: i64,
     /// The machine, when it is another one.
@@ -43,7 +43,7 @@ pub struct Process {
 
 /// How long a push will take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeLeft {
+pub(crate) struct TimeLeft {
     /// About so long.
     pub about: Duration,
     /// Whether it may well be longer: throttled devices may put what is left off again.
@@ -52,7 +52,7 @@ pub struct TimeLeft {
 
 /// What the sessions of a run have spent their time on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Spent {
+pub(crate) struct Spent {
     /// Reading and staging the manifest.
     pub staging: Duration,
     /// The canary.
@@ -65,7 +65,7 @@ pub struct Spent {
 
 impl Spent {
     /// How long they pushed.
-    pub fn pushing(&self) -> Duration {
+    pub(crate) fn pushing(&self) -> Duration {
         self.canary + self.sending + self.paused
     }
 
@@ -87,7 +87,7 @@ impl Spent {
 
 impl Standing {
     /// What sessions have spent their time on, if anything is known of it.
-    pub fn time_words(&self) -> Option<String> {
+    pub(crate) fn time_words(&self) -> Option<String> {
         let spent = self.spent.words()?;
         Some(match self.sessions {
             0 | 1 => spent,
@@ -96,7 +96,7 @@ impl Standing {
     }
 
     /// `p50 12 ms, p95 40 ms, p99 80 ms, worst 412 ms`
-    pub fn latency_words(&self) -> Option<String> {
+    pub(crate) fn latency_words(&self) -> Option<String> {
         self.latency.map(|latency| {
             let words = |took: Duration| {
                 if took < Duration::from_secs(10) {
@@ -118,7 +118,7 @@ impl Standing {
 
 impl RunReport {
     /// Whether somebody works on the run, as far as that has been asked and can be found out.
-    pub fn alive(&self) -> Option<bool> {
+    pub(crate) fn alive(&self) -> Option<bool> {
         self.standing.as_ref().and_then(|standing| standing.alive)
     }
 

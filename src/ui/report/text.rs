@@ -17,7 +17,7 @@ const NARROW: usize = 80;
 
 impl RunReport {
     /// The whole report as a block of lines. `more` are lines that only the caller knows: about duration and rates, for example.
-    pub fn text(&self, more: &[(&str, String)]) -> String {
+    pub(crate) fn text(&self, more: &[(&str, String)]) -> String {
         let mut out = String::new();
         let mut row = |label: &str, text: &str| {
             let _ = writeln!(out, "{}", format!("  {label:<9} {text}").trim_end());

@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
-use fleetpush::{clock, simulator::Scenario};
+use fleetpush::{
+    simulator::Scenario,
+    testing::{TEST_NOW, wall_now},
+};
 
 use super::{Sim, Site};
 
@@ -10,7 +13,7 @@ use super::{Sim, Site};
 pub(crate) fn clock_at(now: &str, scenario: Scenario) -> Scenario {
     let now: jiff::Timestamp = now.parse().expect("a time");
     Scenario {
-        clock_skew_ms: now.as_millisecond() - clock::wall_now().0,
+        clock_skew_ms: now.as_millisecond() - wall_now().0,
         ..scenario
     }
 }
@@ -18,6 +21,6 @@ pub(crate) fn clock_at(now: &str, scenario: Scenario) -> Scenario {
 /// A command that sends, in a process whose wall clock starts at `now`.
 pub(crate) fn push_at(site: &Site, sim: &Sim, now: &str, args: &[&str]) -> Command {
     let mut command = site.push_command(sim, args);
-    command.env(clock::TEST_NOW, now);
+    command.env(TEST_NOW, now);
     command
 }
