@@ -53,7 +53,7 @@ pub(crate) use self::{
         CodesArgs, ResolveArgs, ResultsArgs, ResumeArgs, RetryArgs, RunsArgs, SessionsArgs,
         StatusArgs,
     },
-    question_args::{DiffArgs, ExplainArgs, SqlArgs},
+    question_args::{DiffArgs, ExplainArgs, RevertArgs, SqlArgs},
     report_args::ReportArgs,
     rollout_args::RolloutArgs,
     schedule_args::ScheduleArgs,
@@ -135,6 +135,8 @@ pub enum Command {
     Diff(Box<DiffArgs>),
     /// Write one HTML page about a run: for a browser, a mail, or print
     Report(ReportArgs),
+    /// Write a manifest that gives devices back what they had before a run; sends nothing
+    Revert(Box<RevertArgs>),
     /// Ask the database in SQL; only reads
     Sql(SqlArgs),
     /// Explain the platform's codes and what fleetpush does about them

@@ -27,6 +27,7 @@ mod resolve;
 mod results;
 mod resume;
 mod retry;
+mod revert;
 mod run;
 mod runs;
 mod select;
@@ -135,6 +136,13 @@ pub(crate) async fn execute(command: Command, printer: &Printer) -> Result<Exit,
             with_file(out, printer, async || diff::diff(*settings, printer).await).await
         }
         Command::Report(settings) => report::report(settings, printer).await,
+        Command::Revert(settings) => {
+            let out = settings.out.clone().or(settings.left_out.clone());
+            with_file(out, printer, async || {
+                revert::revert(*settings, printer).await
+            })
+            .await
+        }
         Command::Sql(settings) => {
             let out = settings.out.clone();
             with_file(out, printer, async || sql::sql(settings, printer).await).await

@@ -30,6 +30,7 @@ mod refusal;
 mod request;
 mod requests;
 pub(crate) mod retry;
+pub(crate) mod revert;
 mod room;
 mod settle;
 pub(crate) mod staleness;

@@ -39,7 +39,7 @@ pub(crate) use self::{
     prune::Prune,
     push::{PaceSettings, Push, Target},
     query::{Codes, Resolution, Resume, Retry, Runs, Sessions, Status},
-    questions::{Diff, Explain, Sql},
+    questions::{Diff, Explain, Revert, Sql},
     report::Report,
     results::{Results, SortColumn},
     rollout::Rollout,
@@ -100,6 +100,8 @@ pub(crate) enum Command {
     Diff(Box<Diff>),
     /// Write a page about a run.
     Report(Report),
+    /// Take a run back.
+    Revert(Box<Revert>),
     /// Ask in SQL.
     Sql(Sql),
     /// Explain codes.
@@ -194,6 +196,9 @@ pub(crate) fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, E
         }
         cli::Command::Diff(args) => Command::Diff(Box::new(Diff::resolve(*args, db, &sources)?)),
         cli::Command::Report(args) => Command::Report(Report::resolve(args, db, &sources)?),
+        cli::Command::Revert(args) => {
+            Command::Revert(Box::new(Revert::resolve(*args, db, &sources)?))
+        }
         cli::Command::Sql(args) => Command::Sql(Sql::resolve(args, db, &sources)?),
         cli::Command::Codes(args) => Command::Codes(Codes::resolve(args)),
         cli::Command::Simulator(args) => Command::Simulator(args),

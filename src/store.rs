@@ -16,6 +16,7 @@ mod error;
 mod file_id;
 mod identity;
 mod lock;
+mod older;
 mod open;
 mod owner;
 mod pace;
@@ -65,9 +66,9 @@ pub(crate) use payload::PayloadCache;
 pub(crate) use prune::{Prunable, PrunedRun};
 pub(crate) use query::MOST_KEYS;
 pub(crate) use query::{
-    Answer, Cell, Changed, Comparison, Direction, FindError, Grouping, LastThrottle, OrderedPages,
-    PastAcceptance, PrunedRow, RecentThroughput, ResultPages, ResultRow, RunRow, Send, SessionRow,
-    SqlError, UnknownName,
+    Acceptance, Answer, Cell, Changed, Comparison, Direction, FindError, Grouping, LastThrottle,
+    OrderedPages, PastAcceptance, PrunedRow, RecentThroughput, ResultPages, ResultRow, RunRow,
+    Send, SessionRow, SqlError, StoredPayload, UnknownName,
 };
 pub(crate) use query::{BreakdownError, Group, GroupCounts, OpenPause};
 pub(crate) use reader::{ReadError, Reader};

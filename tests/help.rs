@@ -41,6 +41,7 @@ fn help_of_every_command() {
         "explain",
         "diff",
         "report",
+        "revert",
         "sql",
         "codes",
         "completions",

@@ -71,6 +71,17 @@ course of the push, latency, and the first 1,000 devices that failed or are in d
 Example:
   fleetpush report night-1 --out night-1.html";
 
+/// What follows the flags of `revert` in `--help`.
+pub(super) const REVERT_EPILOGUE: &str = "\
+Each device that accepted a command of the run, or may have got it, gets what it had accepted last
+before that run, service by service. Nothing is sent: `run` sends the manifest. Devices that accepted
+something newer since, or that have nothing earlier, are left out and reported. A run that has not
+ended is refused.
+
+Examples:
+  fleetpush revert night-2 --service setApn --out revert.jsonl
+  fleetpush run revert.jsonl --region europe";
+
 /// What follows the flags of `sql` in `--help`.
 pub(super) const SQL_EPILOGUE: &str = "\
 The database is opened for reading: a statement that would change it is refused. The views are runs,

@@ -1,5 +1,7 @@
 //! The flags of the commands that answer questions across runs and devices.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{
@@ -10,7 +12,7 @@ use super::{
     simulate_args::SimulatedArg,
     values,
 };
-use crate::model::{Change, SummaryFormat, TaskStatus};
+use crate::model::{Change, RowFormat, SummaryFormat, TaskStatus};
 
 /// `fleetpush diff`
 #[derive(Debug, Args)]
@@ -54,6 +56,37 @@ pub struct DiffArgs {
     /// Write the devices' tasks of the later run as a manifest that `run` pushes again: what fails in it, or with --only all of what is chosen
     #[arg(long, help_heading = OUTPUT, conflicts_with_all = ["list", "by"])]
     pub as_manifest: bool,
+    /// In the simulator's database.
+    #[command(flatten)]
+    pub simulate: SimulatedArg,
+}
+
+/// `fleetpush revert`
+#[derive(Debug, Args)]
+#[command(after_help = super::help::MORE, after_long_help = super::help::REVERT_EPILOGUE)]
+pub struct RevertArgs {
+    /// The run that is taken back
+    #[arg(value_parser = values::run_name)]
+    pub run: String,
+    /// The services that are taken back; separate by commas or repeat
+    ///
+    /// Only these: a service that is an action, such as a restart, is not to be repeated.
+    #[arg(long, required = true, value_name = "SERVICE", value_delimiter = ',', value_parser = values::not_empty)]
+    pub service: Vec<String>,
+    /// Which tasks of the run are taken back.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// The form of the manifest: jsonl or csv [default: jsonl]
+    #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, hide_possible_values = true, value_parser = one_of(RowFormat::ALL, RowFormat::name))]
+    pub format: Option<RowFormat>,
+    /// Write the manifest to this file instead of stdout
+    ///
+    /// The file is there, or replaced, when it is complete; before, nothing of it is seen. - is stdout.
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub out: Option<PathBuf>,
+    /// Write the devices that are left out, and why, to this CSV file
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub left_out: Option<PathBuf>,
     /// In the simulator's database.
     #[command(flatten)]
     pub simulate: SimulatedArg,

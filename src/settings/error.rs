@@ -100,7 +100,7 @@ pub(crate) enum Error {
     NoDevice,
     /// A manifest is not a table.
     #[error(
-        "--as-manifest: a manifest is JSON lines or CSV; write --format jsonl or --format csv, or leave --format out"
+        "a manifest (--as-manifest, revert) is JSON lines or CSV: write --format jsonl or --format csv, or leave --format out"
     )]
     ManifestForm,
     /// A parameter is given twice.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{Database, Error, Push, query::asking, results::row_format, source::Sources};
 use crate::{
-    cli::{DiffArgs, ExplainArgs, FilterArgs, OutputArgs, PaceArgs, SqlArgs},
+    cli::{DiffArgs, ExplainArgs, FilterArgs, OutputArgs, PaceArgs, RevertArgs, SqlArgs},
     model::{Change, RowFormat, SummaryFormat, TaskStatus},
 };
 
@@ -116,6 +116,58 @@ impl Diff {
             as_manifest,
             format: row_format(format, as_manifest)?,
             out,
+            database: Database::resolve(db, simulate.simulate, sources)?,
+        })
+    }
+}
+
+/// `fleetpush revert`
+#[derive(Debug, Clone)]
+pub(crate) struct Revert {
+    /// The run that is taken back.
+    pub(crate) run: String,
+    /// The services that are taken back, each once.
+    pub(crate) services: Vec<String>,
+    /// Which tasks of the run.
+    pub(crate) filter: FilterArgs,
+    /// The form of the manifest.
+    pub(crate) format: RowFormat,
+    /// The file to write to.
+    pub(crate) out: Option<PathBuf>,
+    /// The file for the devices that are left out.
+    pub(crate) left_out: Option<PathBuf>,
+    /// The results database.
+    pub(crate) database: Database,
+}
+
+impl Revert {
+    pub(super) fn resolve(
+        args: RevertArgs,
+        db: Option<PathBuf>,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Error> {
+        let RevertArgs {
+            run,
+            service,
+            filter,
+            format,
+            out,
+            left_out,
+            simulate,
+        } = args;
+        let mut services: Vec<String> = Vec::new();
+        for service in service {
+            if !services.contains(&service) {
+                services.push(service);
+            }
+        }
+        Ok(Self {
+            run,
+            services,
+            filter,
+            format: row_format(format, true)?,
+            out,
+            left_out,
             database: Database::resolve(db, simulate.simulate, sources)?,
         })
     }

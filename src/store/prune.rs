@@ -9,6 +9,7 @@ use sqlx::{Connection, Row as _, SqliteConnection};
 use super::{Store, StoreError, owner::BEGIN};
 use crate::model::{RunId, RunState, Timestamp};
 
+mod past;
 #[cfg(test)]
 mod tests;
 
@@ -102,7 +103,7 @@ impl Store {
 
     /// Deletes a run that has ended, and all that belongs to it.
     pub(crate) async fn prune(&mut self, run: RunId, now: Timestamp) -> Result<(), StoreError> {
-        keep_last_acceptances(&mut self.connection, run).await?;
+        past::keep_last_acceptances(&mut self.connection, run).await?;
         self.without_foreign_keys().await?;
         forget(&mut self.connection, run, now).await?;
         self.finish_pruning().await
@@ -173,34 +174,6 @@ impl Store {
             .execute(&mut self.connection)
             .await?;
         Ok(())
-    }
-}
-
-/// Notes what each device accepted last in this run, in the order of the keys, which is that of `device_past`. A run stays as it is, and
-/// to note it again changes nothing.
-async fn keep_last_acceptances(
-    connection: &mut SqliteConnection,
-    run: RunId,
-) -> Result<(), StoreError> {
-    let mut after = String::new();
-    loop {
-        let last = device_after(connection, run.0, &after).await?;
-        sqlx::query(
-            "INSERT INTO device_past (device_key, product_key, service, run_id, line, ticket, accepted_at) \
-             SELECT device_key, product_key, coalesce(service, ''), run, line, ticket, accepted_at FROM acceptance \
-             WHERE run = ?1 AND device_key > ?2 AND (?3 IS NULL OR device_key <= ?3) \
-             ON CONFLICT DO UPDATE SET run_id = excluded.run_id, line = excluded.line, ticket = excluded.ticket, \
-             accepted_at = excluded.accepted_at WHERE excluded.accepted_at >= device_past.accepted_at",
-        )
-        .bind(run.0)
-        .bind(&after)
-        .bind(&last)
-        .execute(&mut *connection)
-        .await?;
-        match last {
-            Some(last) => after = last,
-            None => return Ok(()),
-        }
     }
 }
 

@@ -13,6 +13,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOp
 use super::{
     MIGRATOR,
     identity::{has_lost_log, log_path},
+    older,
 };
 use crate::model::Tags;
 
@@ -58,7 +59,7 @@ pub enum ReadError {
         /// The last schema that this program knows.
         known: i64,
     },
-    /// An earlier fleetpush wrote it, and only an owner may bring it up to date.
+    /// An earlier fleetpush broke off while it brought it up to date, and only an owner may go on.
     #[error("{} has the old schema {found}, this fleetpush needs {known}; resume or run a push with it once, which updates it", .path.display())]
     Older {
         /// The database.
@@ -203,11 +204,15 @@ impl Reader {
                 found,
                 known,
             }),
-            std::cmp::Ordering::Less => Err(ReadError::Older {
+            // An update that broke off before its first step has left nothing that could be read.
+            std::cmp::Ordering::Less if found == 0 => Err(ReadError::Older {
                 path: self.path.clone(),
                 found,
                 known,
             }),
+            std::cmp::Ordering::Less => older::complete(&mut self.connection)
+                .await
+                .map_err(|error| self.failure(error)),
         }
     }
 

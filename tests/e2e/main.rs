@@ -27,6 +27,7 @@ mod pace;
 mod prune;
 mod queries;
 mod report;
+mod revert;
 mod rollout;
 mod run;
 mod samples;

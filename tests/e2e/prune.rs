@@ -13,7 +13,11 @@ fn three_runs(sim: &Sim) -> Site {
     let site = Site::new();
     for name in ["a", "b", "c"] {
         let file = format!("{name}.csv");
-        let content = devices(300).replace(",AA", &format!(",{name}{name}"));
+        // What is kept of a device takes as much as a small task.
+        let note = "x".repeat(200);
+        let content = devices(300)
+            .replace("param.raw1\n", "param.raw1,note\n")
+            .replace(",AA", &format!(",{name}{name},{note}"));
         site.write(&file, &content);
         // Versions of one manifest.
         site.write("fleet.csv", &content);

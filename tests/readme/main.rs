@@ -1,6 +1,7 @@
 //! What the README and the pages under `docs/` say is true of the program: tables and queries (`reference`), links, flags and examples
 //! (`pages`), and the commands, which are run in their order (`tour`).
 
+mod morning;
 mod pages;
 mod reference;
 mod tour;
@@ -14,6 +15,11 @@ const RESULTS_DATABASE: Page = (
     include_str!("../../docs/results-database.md"),
 );
 
+const OPERATIONS: Page = (
+    "docs/operations.md",
+    include_str!("../../docs/operations.md"),
+);
+
 /// The pages of user documentation. That none is forgotten is a test of `pages`.
 const PAGES: [Page; 7] = [
     README,
@@ -24,10 +30,7 @@ const PAGES: [Page; 7] = [
     ),
     ("docs/pace.md", include_str!("../../docs/pace.md")),
     RESULTS_DATABASE,
-    (
-        "docs/operations.md",
-        include_str!("../../docs/operations.md"),
-    ),
+    OPERATIONS,
     ("docs/simulator.md", include_str!("../../docs/simulator.md")),
 ];
 

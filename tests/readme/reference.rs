@@ -29,7 +29,7 @@ const QUERIES: [&str; 8] = [
 ];
 
 /// The rows of the table between a mark and the next `end`, by their first cell.
-fn table(page: Page, mark: &str) -> BTreeMap<&'static str, &'static str> {
+pub(crate) fn table(page: Page, mark: &str) -> BTreeMap<&'static str, &'static str> {
     let after = page
         .1
         .split(&format!("<!-- {mark} -->\n"))

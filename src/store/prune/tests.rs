@@ -49,7 +49,7 @@ async fn names(store: &mut Store, rule: PruneRule) -> Vec<String> {
 async fn rows_of_the_first(store: &mut Store) -> Vec<(String, i64)> {
     let tables: Vec<(String, String)> = sqlx::query_as(
         "SELECT m.name, c.name FROM sqlite_schema AS m JOIN pragma_table_info(m.name) AS c \
-         WHERE m.type = 'table' AND m.name NOT IN ('device_past', 'session') AND (c.name IN ('run_id', 'task_id') OR (m.name = 'task' AND c.name = 'id')) \
+         WHERE m.type = 'table' AND m.name NOT IN ('device_past', 'device_past_before', 'session') AND (c.name IN ('run_id', 'task_id') OR (m.name = 'task' AND c.name = 'id')) \
          GROUP BY m.name",
     )
     .fetch_all(&mut store.connection)
@@ -158,7 +158,7 @@ async fn what_an_interruption_leaves_is_out_of_sight_and_goes_at_the_next_openin
     let first = complete(&mut store, "first", NOW).await;
     complete(&mut store, "second", NOW).await;
     // In the middle of its tasks.
-    keep_last_acceptances(&mut store.connection, first.id)
+    past::keep_last_acceptances(&mut store.connection, first.id)
         .await
         .unwrap();
     store.without_foreign_keys().await.unwrap();

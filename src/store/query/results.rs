@@ -149,6 +149,11 @@ impl RunRow {
 }
 
 impl ResultPages<'_> {
+    /// The reader, for a question between two pages.
+    pub(crate) fn reader(&mut self) -> &mut Reader {
+        self.reader
+    }
+
     /// The most rows of a page.
     pub(super) fn page(&self) -> i64 {
         self.selection.page()
