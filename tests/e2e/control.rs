@@ -51,12 +51,17 @@ fn ask(site: &Site, args: &[&str]) -> Ended {
 
 /// The files beside the database that ask for something.
 fn requests(site: &Site) -> Vec<String> {
-    let names = std::fs::read_dir(site.folder()).unwrap();
+    let names = std::fs::read_dir(site.folder()).expect("a folder");
     let mut names: Vec<String> = names
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .map(|entry| entry.expect("an entry").file_name())
+        .map(|name| name.into_string().expect("a name in UTF-8"))
         .filter(|name| name.starts_with("push.db.paus") || name.starts_with("push.db.cancel"))
         // What is not there yet asks for nothing.
-        .filter(|name| !name.ends_with(".tmp"))
+        .filter(|name| {
+            std::path::Path::new(name)
+                .extension()
+                .is_none_or(|extension| extension != "tmp")
+        })
         .collect();
     names.sort();
     names

@@ -1,6 +1,6 @@
 //! `diff`: what has changed from one run to the next, and what fails every time.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use fleetpush::simulator::Scenario;
 use serde_json::Value;
@@ -12,7 +12,7 @@ fn fleet(devices: impl IntoIterator<Item = u32>) -> String {
     let mut text = String::from("device_key,product_key,service,param.raw1,site\n");
     for n in devices {
         let site = ["Oslo", "Bergen"][n as usize % 2];
-        text.push_str(&format!("DK{n:03},PK0001,fuwu,AA,{site}\n"));
+        writeln!(text, "DK{n:03},PK0001,fuwu,AA,{site}").expect("text takes text");
     }
     text
 }
@@ -41,7 +41,7 @@ fn night(seed: u64) -> Scenario {
 fn keys(rows: &[Value], passes: impl Fn(&Value) -> bool) -> BTreeSet<String> {
     rows.iter()
         .filter(|row| passes(row))
-        .map(|row| row["device_key"].as_str().unwrap().to_owned())
+        .map(|row| row["device_key"].as_str().expect("a key").to_owned())
         .collect()
 }
 
