@@ -90,6 +90,8 @@ keys! {
         BASE_URL: String = "base-url", values::not_empty;
         /// The tags of a run.
         TAG: Tags = "tag", read;
+        /// Where a page about the run is written at the end of a push.
+        REPORT: PathBuf = "report", values::page;
         /// Where metrics of the push are written.
         METRICS_FILE: PathBuf = "metrics-file", |text| values::not_empty(text).map(PathBuf::from);
     }

@@ -46,6 +46,10 @@ pub struct PushArgs {
     /// 15 seconds and at the end, each time as a whole [env: FLEETPUSH_METRICS_FILE]
     #[arg(hide_short_help = true, long, value_name = "PATH", help_heading = "Output", value_parser = keys::METRICS_FILE.parse)]
     pub metrics_file: Option<PathBuf>,
+    /// Write an HTML page about the run to this file at the end, as `report` does; {run} in it stands for the run's name
+    /// [env: FLEETPUSH_REPORT]
+    #[arg(hide_short_help = true, long, value_name = "FILE", help_heading = "Output", value_parser = keys::REPORT.parse)]
+    pub report: Option<PathBuf>,
 }
 
 /// Where a push goes and how it is reached.

@@ -106,6 +106,16 @@ pub(super) fn run_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// The file of a page that is written beside other output: `night-{run}.html`.
+pub(super) fn page(text: &str) -> Result<PathBuf, String> {
+    if text == "-" {
+        return Err(
+            "write the name of a file, such as night-{run}.html: stdout has the summary".to_owned(),
+        );
+    }
+    not_empty(text).map(PathBuf::from)
+}
+
 /// The rows that a manifest must have: `1000`, or `900-1100`.
 pub(super) fn expected_rows(text: &str) -> Result<RangeInclusive<u64>, String> {
     let (least, most) = text.split_once('-').unwrap_or((text, text));

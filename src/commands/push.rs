@@ -11,7 +11,7 @@ use super::{
     limits,
     listeners::listen,
     repeat::repeat,
-    session, status, target,
+    report, session, status, target,
 };
 use crate::{
     clock::Clock,
@@ -39,6 +39,9 @@ pub(super) async fn push(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
+    if let Some(report) = &settings.report {
+        report::must_be_writable(report, &run.about.name)?;
+    }
     if let Some(deadline) = &deadline {
         printer.say(&format!("sends until {}", deadline.what));
     }
@@ -239,7 +242,6 @@ async fn summarize(
 ) -> Result<(), Failure> {
     let mut reader = Reader::open(&database.path).await?;
     let run = status::report(&mut reader, name, repeat(database)).await?;
-    reader.close().await?;
     printer.monitor().set_status(&run);
     let ended: Vec<Ended> = run
         .endings
@@ -260,6 +262,12 @@ async fn summarize(
             "the summary is lost: {error}"
         );
     }
+    if let Some(path) = &settings.report
+        && let Err(failure) = report::after_push(&mut reader, name, path, database, printer).await
+    {
+        tracing::warn!("the report is not written: {}", failure.message());
+    }
+    reader.close().await?;
     Ok(())
 }
 

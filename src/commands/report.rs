@@ -1,6 +1,9 @@
 //! `fleetpush report`: a run as one HTML page.
 
-use std::{io::Write as _, path::Path};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use super::{reading, repeat::repeat, status};
 use crate::{
@@ -37,6 +40,33 @@ pub(super) async fn report(settings: Settings, printer: &Printer) -> Result<Exit
     reader.close().await?;
     write(destination, &html, &settings.out, printer)?;
     Ok(Exit::Complete)
+}
+
+/// The file of a run, of the pattern that `--report` is.
+fn file_of(pattern: &Path, run: &str) -> PathBuf {
+    let name = run.replace('/', "_");
+    pattern.to_string_lossy().replace("{run}", &name).into()
+}
+
+/// Fails when the page of a run cannot be written, before anything is sent.
+pub(super) fn must_be_writable(pattern: &Path, run: &str) -> Result<(), Failure> {
+    Destination::open(Some(&file_of(pattern, run)))?;
+    Ok(())
+}
+
+/// Writes the page of a run at the end of a push.
+pub(super) async fn after_push(
+    reader: &mut Reader,
+    run: &str,
+    pattern: &Path,
+    database: &Database,
+    printer: &Printer,
+) -> Result<(), Failure> {
+    let path = file_of(pattern, run);
+    let destination = Destination::open(Some(&path))?;
+    let run = reader.find_run(Some(run)).await?;
+    let html = make(reader, run, database).await?;
+    write(destination, &html, &path, printer)
 }
 
 fn write(

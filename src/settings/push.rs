@@ -41,6 +41,8 @@ pub(crate) struct Push {
     pub progress: ProgressMode,
     /// Where metrics are written, if anywhere.
     pub metrics_file: Option<PathBuf>,
+    /// Where a page about the run is written at the end, if anywhere; `{run}` stands for its name.
+    pub report: Option<PathBuf>,
 }
 
 /// Where a push goes.
@@ -126,6 +128,7 @@ impl Push {
             format,
             progress,
             metrics_file,
+            report,
         } = args;
         let ScheduleArgs { until, window } = schedule;
         let TargetArgs {
@@ -175,6 +178,7 @@ impl Push {
                 _ => ProgressMode::None,
             },
             metrics_file,
+            report: sources.find(&keys::REPORT, report)?.map(Found::into_path),
         })
     }
 }

@@ -243,6 +243,7 @@ pub(super) fn asking(target: TargetArgs, pace: PaceArgs, max_outage: Option<Dura
         format: None,
         progress: None,
         metrics_file: None,
+        report: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, fs};
 use fleetpush::simulator::Scenario;
 use serde_json::Value;
 
-use crate::support::{Browser, Sim, Site};
+use crate::support::{Browser, Sim, Site, devices};
 
 const SCRIPT: &str = "<script>document.title='taken'</script>";
 
@@ -132,4 +132,33 @@ fn a_browser_shows_it_without_a_complaint_and_asks_for_nothing_else() {
             assert!(request.ends_with("/night.html"), "{request}");
         }
     }
+}
+
+#[test]
+fn a_push_writes_its_page_at_every_end_and_knows_first_that_it_can() {
+    let sim = Sim::start(Scenario {
+        seed: 4,
+        offline: 0.5,
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(20));
+    let args = ["run", "fleet.csv", "--name", "a/b"];
+    let nowhere = [&args[..], &["--report", "none/{run}.html"]].concat();
+    let failed = site.push(&sim, &nowhere).expect(2);
+    assert!(failed.stderr.contains("none/a_b.html"), "{failed:?}");
+    assert_eq!(sim.stats().requests, 0);
+    site.push(&sim, &["run", "fleet.csv", "--report", "-"])
+        .expect(2);
+    let args = [&args[..], &["--report", "night-{run}.html"]].concat();
+    let page = site.path("night-a_b.html");
+    site.push(&sim, &args)
+        .expect(1)
+        .says(&["report: night-a_b.html"]);
+    let first = fs::read_to_string(&page).expect("a page");
+    assert!(first.contains("<h1>a/b</h1>"), "{first}");
+    // Nothing is sent again, and the page is there again.
+    fs::remove_file(&page).expect("it is there");
+    site.push(&sim, &["resume", "a/b", "--report", "night-{run}.html"])
+        .expect(1);
+    assert!(page.exists());
 }

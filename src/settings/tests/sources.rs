@@ -9,6 +9,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("region", "china"),
     ("base-url", "https://platform.test"),
     ("tag", "team=net;site=oslo"),
+    ("report", "/elsewhere/{run}.html"),
     ("metrics-file", "/elsewhere/fleetpush.prom"),
     ("allow-network-filesystem", "true"),
     ("log-format", "json"),
