@@ -62,6 +62,7 @@ pub(crate) use control::{ControlFile, ControlFiles, ControlledRun, TakenBack};
 pub(crate) use error::{Missing, Owner, StoreError};
 pub(crate) use lock::{Presence, presence};
 pub(crate) use open::Store;
+pub(crate) use pace::KeptRate;
 pub(crate) use payload::PayloadCache;
 pub(crate) use prune::{Prunable, PrunedRun};
 pub(crate) use query::MOST_KEYS;

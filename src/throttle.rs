@@ -7,7 +7,6 @@
 
 mod accidents;
 mod controller;
-mod finder;
 mod flight;
 mod meter;
 mod schedule;
@@ -81,9 +80,19 @@ impl Pacer {
         }
     }
 
-    /// The requests a second that the platform has been found to take, when it has refused more.
+    /// The requests a second that the platform has been found to take, when it has refused more and that has been measured well.
     pub(crate) fn found(&self) -> Option<f64> {
         self.lock().found()
+    }
+
+    /// Whether the platform has refused requests for their rate, and nothing has shown since that it would take more.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.lock().is_limited()
+    }
+
+    /// When the ceiling on the requests in flight is what limits the rate: that ceiling, and about how many requests go a second.
+    pub(crate) fn held_up(&self) -> Option<(usize, f64)> {
+        self.lock().held_up()
     }
 
     /// The most requests in flight that the platform has been found to take, when it limits them.

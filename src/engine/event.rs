@@ -41,6 +41,13 @@ pub(crate) enum Event {
         /// Requests in flight.
         requests: usize,
     },
+    /// The ceiling on the requests in flight is what limits the rate.
+    HeldUp {
+        /// Requests in flight.
+        requests: usize,
+        /// About so many requests a second go then.
+        rate: f64,
+    },
     /// The platform's limit of devices in one request has been met.
     ChunkSizeLowered {
         /// Devices in one request from now on.

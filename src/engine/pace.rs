@@ -9,29 +9,57 @@ use tokio::time::Instant;
 
 use crate::{
     journal::{Claim, Settlement},
-    model::Class,
+    model::{Class, Timestamp},
+    store::KeptRate,
     throttle::{Ceilings, Pacer, Ticket},
 };
+
+/// A rate that was measured for less than this is not begun with, nor one that is older than this.
+const MEASURED: Duration = Duration::from_secs(10);
+const OLD: Duration = Duration::from_hours(24 * 7);
+/// A rate is another one when it is off by more than this share.
+const SAME: f64 = 0.1;
+
+/// Whether a rate that the database knows is one to begin with.
+pub(super) fn is_worth_it(kept: &KeptRate, now: Timestamp) -> bool {
+    kept.span >= MEASURED && kept.found_at.until(now) <= OLD
+}
+
+/// A rate, and for how long the platform has been found to take it.
+type Measured = (f64, Duration);
 
 /// The pace of a push.
 #[derive(Debug)]
 pub(super) struct Pace {
     pacer: Arc<Pacer>,
     throttle_window: ThrottleWindow,
-    /// The rate that the database knows.
-    kept: Option<f64>,
+    /// The rate that the database knows, and for how long it had been measured.
+    kept: Option<Measured>,
+    /// The rate that was found, as long as it is about the same, and since when.
+    since: Option<(f64, Instant)>,
     /// The number in flight that was told last.
     told_in_flight: Option<usize>,
+    /// Whether it was told that the ceiling on the requests in flight is what limits the rate.
+    told_held_up: bool,
 }
 
 impl Pace {
-    /// Begins at the rate that the database knows, if it does.
-    pub(super) fn new(ceilings: Ceilings, concurrency: usize, kept: Option<f64>) -> Self {
+    /// Begins at the rate that the database knows, if it is worth it.
+    pub(super) fn new(
+        ceilings: Ceilings,
+        concurrency: usize,
+        kept: Option<KeptRate>,
+        now: Timestamp,
+    ) -> Self {
+        let begun_with = kept.filter(|kept| is_worth_it(kept, now));
+        let begun_with = begun_with.map(|kept| kept.rate);
         Self {
-            pacer: Arc::new(Pacer::new(ceilings, concurrency, kept)),
+            pacer: Arc::new(Pacer::new(ceilings, concurrency, begun_with)),
             throttle_window: ThrottleWindow::default(),
-            kept,
+            kept: kept.map(|kept| (kept.rate, kept.span)),
+            since: None,
             told_in_flight: None,
+            told_held_up: false,
         }
     }
 
@@ -56,6 +84,16 @@ impl Pace {
         (self.told_in_flight.replace(found) != Some(found)).then_some(found)
     }
 
+    /// When the ceiling on the requests in flight is what limits the rate: that ceiling, and about how many requests go a second. Said once.
+    pub(super) fn newly_held_up(&mut self) -> Option<(usize, f64)> {
+        if self.told_held_up {
+            return None;
+        }
+        let held_up = self.pacer.held_up();
+        self.told_held_up = held_up.is_some();
+        held_up
+    }
+
     /// Sets another ceiling in requests a second.
     pub(super) fn set_ceiling(&self, requests: Option<f64>) {
         self.pacer.set_ceiling(requests);
@@ -64,15 +102,38 @@ impl Pace {
     /// What was found, when the database does not know it yet: a rate is worth a commit when it has changed by a twentieth, and in the
     /// end (`all`) whenever it has changed.
     pub(super) fn unkept(&mut self, all: bool) -> Option<FoundRate> {
-        let found = self.found();
+        let found = self.measured();
+        // What is not yet measured again is still the best that is known.
+        if found.is_none() && self.pacer.is_limited() {
+            return None;
+        }
         let is_news = match (found, self.kept) {
-            (Some(found), Some(kept)) if !all => (found / kept - 1.0).abs() > 0.05,
+            (Some((found, span)), Some((kept, known))) if !all => {
+                (found / kept - 1.0).abs() > 0.05 || (span >= MEASURED && known < MEASURED)
+            }
             (found, kept) => found != kept,
         };
         is_news.then(|| {
             self.kept = found;
             FoundRate { found }
         })
+    }
+
+    /// What was found, and for how long it has been about the same.
+    fn measured(&mut self) -> Option<Measured> {
+        let Some(found) = self.found() else {
+            self.since = None;
+            return None;
+        };
+        let now = Instant::now();
+        let since = match self.since {
+            Some((rate, since)) if (found / rate - 1.0).abs() <= SAME => since,
+            _ => {
+                self.since = Some((found, now));
+                now
+            }
+        };
+        Some((found, now - since))
     }
 
     /// The platform has answered a request that was sent at `sent_at`. Gives the new rate when it is lowered.
@@ -118,8 +179,8 @@ impl Pace {
 /// What the database does not know yet.
 #[derive(Debug, PartialEq)]
 pub(super) struct FoundRate {
-    /// The requests a second that the platform takes; `None` when it refuses none.
-    pub(super) found: Option<f64>,
+    /// The requests a second that the platform takes, and for how long they were measured; `None` when it refuses none.
+    pub(super) found: Option<Measured>,
 }
 
 /// What one request says of devices to which nothing else has been sent.
@@ -306,16 +367,71 @@ mod tests {
         assert_eq!(too_fast(&told), 1, "{told:?}");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_rate_is_told_when_it_is_news() {
-        let ceilings = Ceilings {
+    fn ceilings() -> Ceilings {
+        Ceilings {
             requests: Some(100.0),
             devices: None,
+        }
+    }
+
+    fn kept(span: u64, found_at: i64) -> KeptRate {
+        KeptRate {
+            rate: 25.0,
+            span: Duration::from_secs(span),
+            found_at: Timestamp(found_at),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_of_a_moment_or_of_long_ago_is_not_begun_with() {
+        let day = 24 * 3600 * 1000;
+        for (kept, now, is_begun_with) in [
+            (kept(10, 0), day, true),
+            (kept(9, 0), day, false),
+            (kept(600, 0), 8 * day, false),
+        ] {
+            let pace = Pace::new(ceilings(), 16, Some(kept), Timestamp(now));
+            assert_eq!(pace.rate(1) == Some(25.0), is_begun_with, "{kept:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_known_is_kept_until_it_is_measured_again_or_no_more() {
+        let mut pace = Pace::new(ceilings(), 16, Some(kept(60, 0)), Timestamp(0));
+        assert_eq!(pace.unkept(true), None, "nothing has been measured yet");
+        // Nothing is refused, whatever the rate.
+        while pace.pacer.is_limited() {
+            let ticket = pace.pacer.token(1).await;
+            pace.pacer.returned(ticket);
+            pace.pacer.accepted(ticket);
+        }
+        assert_eq!(pace.unkept(true), Some(FoundRate { found: None }));
+        assert_eq!(pace.unkept(true), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ceiling_on_requests_in_flight_that_holds_up_the_rate_is_told_once() {
+        let mut pace = Pace::new(ceilings(), 4, None, Timestamp(0));
+        let pacer = pace.pacer();
+        let push = async {
+            for _ in 0..40 {
+                let tickets = [
+                    pacer.token(1).await,
+                    pacer.token(1).await,
+                    pacer.token(1).await,
+                    pacer.token(1).await,
+                ];
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                for ticket in tickets {
+                    pacer.returned(ticket);
+                    pacer.accepted(ticket);
+                }
+            }
         };
-        let mut pace = Pace::new(ceilings, 16, Some(10.0));
-        assert_eq!(pace.unkept(true), None);
-        let found = pace.overloaded();
-        assert_eq!(pace.unkept(false), Some(FoundRate { found }));
-        assert_eq!(pace.unkept(true), None);
+        push.await;
+        let (requests, rate) = pace.newly_held_up().expect("four at a time are too few");
+        assert_eq!(requests, 4);
+        assert!((6.0..9.0).contains(&rate), "{rate}");
+        assert_eq!(pace.newly_held_up(), None);
     }
 }

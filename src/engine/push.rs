@@ -7,7 +7,8 @@ use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use super::{
-    Event, Pushed, RolloutOptions, Stop, recovery::recover, rollout::choose_canary, writer::write,
+    Event, Pushed, RolloutOptions, Stop, pace, recovery::recover, rollout::choose_canary,
+    writer::write,
 };
 use crate::{
     clock::Clock,
@@ -15,7 +16,7 @@ use crate::{
     journal::Journal,
     model::{AbortIf, CanaryVerdict, Control, ControlAction, Deadline, RunState, Timestamp},
     policy::{self, Rules},
-    store::StoreError,
+    store::{KeptRate, StoreError},
     throttle::Ceilings,
 };
 
@@ -106,8 +107,17 @@ pub(crate) async fn push<G: Gateway>(
         );
     }
     let known = journal.found_rate().await?;
-    if let Some(rate) = known {
-        info!(rate, "begins at the rate that was found before");
+    if let Some(known) = known {
+        let KeptRate { rate, span, .. } = known;
+        if pace::is_worth_it(&known, clock.now()) {
+            info!(rate, "begins at the rate that was found before");
+        } else {
+            info!(
+                rate,
+                ?span,
+                "does not begin at the rate that was found before: it was measured for less than 10 s, or long ago"
+            );
+        }
     }
     journal.wait_for_others(options.max_outage).await?;
     let Pushed {

@@ -29,7 +29,7 @@ use crate::{
         excuse::Excused, outage::OutageTracker, suspect::Others,
     },
     model::{Control, Deadline, PayloadId, RequestId, Timestamp},
-    store::{Missing, StoreError, Tally},
+    store::{KeptRate, Missing, StoreError, Tally},
 };
 
 mod events;
@@ -45,7 +45,7 @@ mod thresholds;
 pub(super) async fn write<G: Gateway>(
     journal: &mut Journal<'_>,
     options: &Options,
-    found: Option<f64>,
+    found: Option<KeptRate>,
     context: Context<G>,
 ) -> Result<Pushed, StoreError> {
     Writer::new(journal, options, found, context).run().await
@@ -99,12 +99,17 @@ impl<'j, 's> Writer<'j, 's> {
     fn new<G: Gateway>(
         journal: &'j mut Journal<'s>,
         options: &'j Options,
-        found: Option<f64>,
+        found: Option<KeptRate>,
         context: Context<G>,
     ) -> Self {
         let rollout = Rollout::new(options, journal);
         let first_step = rollout.first_step(journal).map(Event::Rollout);
-        let pace = Pace::new(options.ceilings, options.concurrency, found);
+        let pace = Pace::new(
+            options.ceilings,
+            options.concurrency,
+            found,
+            context.clock.now(),
+        );
         pace.set_ceiling(rollout.ceiling());
         // Claims are made only as long as there is a place here for each, so that the writer never waits for a sender that waits for it.
         let places = 2 * options.concurrency;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     model::{AfterFailure, Canary, CanaryVerdict, Control, Counts, RequestId, RunState, Timestamp},
-    store::{Missing, NewCanary, PushTransaction, Run, Store, StoreError, Tally},
+    store::{KeptRate, Missing, NewCanary, PushTransaction, Run, Store, StoreError, Tally},
 };
 
 /// One run being pushed.
@@ -171,8 +171,8 @@ impl<'s> Journal<'s> {
         self.store.missing()
     }
 
-    /// The requests a second that the run's platform was last found to take; `None` when it has refused none.
-    pub(crate) async fn found_rate(&mut self) -> Result<Option<f64>, StoreError> {
+    /// What the run's platform was last found to take; `None` when it has refused nothing.
+    pub(crate) async fn found_rate(&mut self) -> Result<Option<KeptRate>, StoreError> {
         self.store
             .found_rate(&self.state.run().about.base_url)
             .await
@@ -181,7 +181,7 @@ impl<'s> Journal<'s> {
     /// Notes the requests a second that the run's platform takes, or that nothing is known of a limit.
     pub(crate) async fn keep_rate(
         &mut self,
-        rate: Option<f64>,
+        rate: Option<(f64, Duration)>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let base_url = &self.state.run().about.base_url;

@@ -33,11 +33,16 @@ const LITTLE: f64 = 25.0;
 
 /// So many refusals below a limit may be anything.
 const ANYTHING: f64 = 3.0;
+/// Fewer requests below a limit say nothing of accidents.
+const ENOUGH: f64 = 20.0;
 /// How much larger the share of accidents may be than it seems: by this factor, and by so many standard deviations.
 const LARGER: f64 = 1.15;
 const DEVIATIONS: f64 = 2.0;
 /// The largest share that is taken for accidents.
 const MOST: f64 = 0.35;
+/// When of about so many more than such a share was refused, these are no accidents.
+const FEW: f64 = 16.0;
+const TOO_MANY: f64 = 0.45;
 /// So many accidents may come at once, and so many more for each in a hundred requests.
 const AT_ONCE: f64 = 4.0;
 const AT_ONCE_EACH: f64 = 40.0;
@@ -62,6 +67,8 @@ pub(super) struct Accidents {
     allowed: f64,
     /// So many refusals would be accidents now.
     spare: f64,
+    /// The share that was refused of the last few.
+    lately: f64,
 }
 
 /// What requests at about one rate came to.
@@ -93,7 +100,7 @@ impl Accidents {
         if self.spare < 1.0 || self.is_old() {
             self.review(rate);
         }
-        let is_accident = self.spare >= 1.0 && !self.is_row();
+        let is_accident = self.spare >= 1.0 && !self.is_row() && self.lately < TOO_MANY;
         if is_accident {
             self.spare -= 1.0;
         }
@@ -104,14 +111,14 @@ impl Accidents {
     pub(super) fn as_good(&self, rate: f64) -> Option<f64> {
         let (tried, _) = self.accounts.last_key_value()?;
         let good = (self.limit / APART).min(rate_at(*tried));
-        (self.allowed > 0.0 && !self.is_row() && good > rate * APART).then_some(good)
+        (self.allowed > 0.0 && !self.is_row() && self.lately < TOO_MANY && good > rate * APART)
+            .then_some(good)
     }
 
-    /// The rate is going to be lowered from this one, because of the last requests so many were refused. What is known of it and of higher
-    /// ones counts for little from now on, and for nothing when the platform has obviously changed.
-    pub(super) fn lowered(&mut self, rate: f64, answered: u32, refused: u32) {
+    /// Of the last requests at this rate so many were refused. What is known of it and of higher rates is forgotten when the platform has
+    /// obviously changed.
+    pub(super) fn forget_if_changed(&mut self, rate: f64, answered: u32, refused: u32) {
         let here = place(rate);
-        let from = here - 1;
         let last = Account {
             answered: f64::from(answered),
             refused: f64::from(refused),
@@ -119,9 +126,17 @@ impl Accidents {
         };
         let has_changed = |known: &Account| refused > 1 && known.without(last).differs(last);
         if self.accounts.get(&here).is_some_and(has_changed) {
-            self.accounts.retain(|place, _| *place < from);
+            self.accounts.retain(|place, _| *place < here - 1);
             self.accounts.insert(here, last);
+            self.allowed = 0.0;
         }
+    }
+
+    /// The rate is going to be lowered from this one, because of the last requests so many were refused. What is known of it and of higher
+    /// ones counts for little from now on, and for nothing when the platform has obviously changed.
+    pub(super) fn lowered(&mut self, rate: f64, answered: u32, refused: u32) {
+        self.forget_if_changed(rate, answered, refused);
+        let from = place(rate) - 1;
         let before = self.answered.saturating_sub(LATELY);
         self.accounts
             .retain(|place, account| *place < from || account.last > before);
@@ -141,6 +156,7 @@ impl Accidents {
 
     fn count(&mut self, rate: f64, refused: bool) {
         self.answered += 1;
+        self.lately += (f64::from(u8::from(refused)) - self.lately) / FEW;
         let account = self.accounts.entry(place(rate)).or_default();
         account.last = self.answered;
         account.add(refused);
@@ -203,7 +219,11 @@ impl Accidents {
         let were_any = self.allowed > 0.0;
         self.limit = limit;
         self.believed_at = self.answered;
-        self.allowed = (larger / below.answered.max(1.0)).min(MOST);
+        self.allowed = if below.answered < ENOUGH {
+            0.0
+        } else {
+            (larger / below.answered).min(MOST)
+        };
         if !were_any {
             self.begin_anew();
         }

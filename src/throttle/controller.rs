@@ -1,7 +1,7 @@
 //! Decides how fast requests go, and how many are in flight, from what became of those before: a pure state machine.
 //!
-//! As long as refusals ask for no pause, the `finder` finds the rate. Where each costs a pause, that would be dear, and the limit is
-//! measured by the clock: see `measure`. Whatever the rate, the number in flight is kept below what `flight` finds to be the most.
+//! The limit on the rate is measured by the clock: see `measure`. Whatever the rate, the number in flight is kept below what `flight`
+//! finds to be the most.
 
 mod lower;
 mod measure;
@@ -16,8 +16,7 @@ use measure::Limit;
 use super::{
     Ceilings,
     accidents::Accidents,
-    finder::Finder,
-    flight::Flights,
+    flight::{Flights, Most},
     meter::Record,
     schedule::{Limits, SLACK, Schedule},
 };
@@ -35,6 +34,10 @@ const FLOOR: f64 = 0.5;
 const OVERDUE: f64 = 0.5;
 /// So many of the last requests show how fast they really go.
 const RECENT: usize = 9;
+
+/// A limit is told when so many requests were taken, and a second so many by the clock but for such a share.
+const SHOWING: f64 = 40.0;
+const NEAR: f64 = 0.12;
 
 /// A request on its way.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,23 +79,26 @@ pub(super) struct Controller {
     ceiling: f64,
     devices: Option<f64>,
     concurrency: usize,
-    /// What was begun with, the present rate, and the most in flight.
+    /// What was begun with, and the present rate.
     start: f64,
     rate: f64,
-    most: usize,
+    most: Most,
     limit: Option<Limit>,
-    /// Finds the rate as long as refusals ask for no pause.
-    finder: Option<Finder>,
-    /// So many bunches in a row came early: what is counted there is beyond measuring.
-    given_up: u32,
-    /// When the last pauses began, and how many had been taken since the one before.
-    pauses: VecDeque<(f64, f64)>,
     schedule: Schedule,
     /// Requests of which is not known yet what they came to, or which were sent after such a one; the number of the first.
     sent: VecDeque<Sent>,
     first: u64,
     in_flight: usize,
     latency: f64,
+    /// So many bunches have to be explained by one meter.
+    wanted: usize,
+    /// Whether the last ones were explained by none.
+    doubted: bool,
+    /// When an explanation was looked for last.
+    fitted_at: f64,
+    /// How many of late were taken and refused, since when, without an explanation.
+    unexplained: (f64, f64),
+    unexplained_from: f64,
     /// When the last requests were sent.
     departures: VecDeque<f64>,
     flights: Flights,
@@ -104,8 +110,6 @@ pub(super) struct Controller {
     last_taken: f64,
     /// How many were taken and refused since the last bunch of refusals was understood.
     since_bunch: (f64, f64),
-    /// Refusals of late: each counts one, and less with every acceptance after it.
-    strain: f64,
     /// The bunch: its first refusal, what was sent before its end, and whether it is understood.
     bunch: Option<u64>,
     bunch_ends: f64,
@@ -122,8 +126,6 @@ pub(super) struct Controller {
     trying: bool,
     /// The rate that was told last, or the highest since.
     told: f64,
-    /// The new rate, when the finder has just lowered one that had been held.
-    finder_told: Option<f64>,
 }
 
 impl Controller {
@@ -136,8 +138,10 @@ impl Controller {
     ) -> Self {
         let ceiling = ceilings.requests.unwrap_or(f64::INFINITY);
         let concurrency = concurrency.max(1);
+        // A rate that was found in a trough would be left behind slowly.
+        let found = found.filter(|found| *found > SLOW.min(ceiling));
         let rate = match found {
-            Some(found) => found.max(FLOOR),
+            Some(found) => found,
             None if ceiling <= SLOW => ceiling,
             None => (ceiling * START_SHARE).min(START),
         };
@@ -148,16 +152,18 @@ impl Controller {
             concurrency,
             start: rate,
             rate,
-            most: concurrency,
-            given_up: 0,
-            pauses: VecDeque::new(),
-            finder: Some(Finder::new(ceilings.requests, found, now).at_least(SLOW.min(ceiling))),
-            limit: None,
+            most: Most::new(concurrency),
+            limit: found.map(Limit::remembered),
             schedule: Schedule::default(),
             sent: VecDeque::new(),
             first: 0,
             in_flight: 0,
             latency: 0.05,
+            wanted: measure::WANTED,
+            doubted: false,
+            fitted_at: 0.0,
+            unexplained: (0.0, 0.0),
+            unexplained_from: 0.0,
             departures: VecDeque::new(),
             flights: Flights::new(concurrency),
             accidents: Accidents::default(),
@@ -166,7 +172,6 @@ impl Controller {
             taken_from: 0.0,
             last_taken: 0.0,
             since_bunch: (0.0, 0.0),
-            strain: 0.0,
             bunch: None,
             bunch_ends: -1.0,
             bunch_open: false,
@@ -177,16 +182,12 @@ impl Controller {
             wait_until: 0.0,
             trying: false,
             told: rate,
-            finder_told: None,
         }
     }
 
     /// The present rate in requests a second; `None` when nothing limits it.
     pub(super) fn rate(&self) -> Option<f64> {
-        match &self.finder {
-            Some(finder) => finder.rate(),
-            None => Some(self.present()).filter(|rate| rate.is_finite()),
-        }
+        Some(self.present()).filter(|rate| rate.is_finite())
     }
 
     fn present(&self) -> f64 {
@@ -195,24 +196,32 @@ impl Controller {
 
     /// The requests a second that the platform takes, when it has been found out.
     pub(super) fn found(&self) -> Option<f64> {
-        if let Some(finder) = &self.finder {
-            return finder.found();
-        }
-        let limit = self.limit?;
-        limit.confirmed.map(|_| limit.rate)
+        let limit = self.limit.filter(|limit| limit.confirmed > Some(0))?;
+        limit.fit?;
+        let (taken, seconds) = self.record.taken_and_seconds();
+        let by_the_clock = taken / seconds;
+        (taken >= SHOWING && (by_the_clock / limit.rate - 1.0).abs() < NEAR).then_some(limit.rate)
+    }
+
+    /// Whether the platform has refused requests for their rate, and nothing has shown since that it would take more.
+    pub(super) fn is_limited(&self) -> bool {
+        self.limit.is_some()
     }
 
     /// The most requests in flight that the platform takes, when it limits them.
     pub(super) fn found_in_flight(&self) -> Option<usize> {
-        (self.most < self.concurrency).then_some(self.most)
+        self.most.found()
+    }
+
+    /// Whether the ceiling on the requests in flight is what limits a rate that has a limit, and how many requests go a second then.
+    pub(super) fn held_up(&self) -> Option<(usize, f64)> {
+        let is_held_up = self.most.is_full() && self.present().is_finite();
+        is_held_up.then(|| (self.concurrency, self.concurrency as f64 / self.latency))
     }
 
     /// Sets another ceiling in requests a second.
     pub(super) fn set_ceiling(&mut self, ceiling: Option<f64>) {
         self.ceiling = ceiling.unwrap_or(f64::INFINITY);
-        if let Some(finder) = &mut self.finder {
-            finder.set_ceiling(ceiling);
-        }
     }
 
     /// Sends a request of so many devices, or says what to wait for.
@@ -221,10 +230,8 @@ impl Controller {
         if self.bunch_open {
             self.understand(now);
         }
-        if self.finder.is_none() {
-            self.rise(at);
-        }
-        let most = if self.trying { 1 } else { self.most };
+        self.rise(at);
+        let most = if self.trying { 1 } else { self.most.now(at) };
         if self.in_flight >= most {
             return Err(Wait::InFlight);
         }
@@ -256,6 +263,7 @@ impl Controller {
             said: None,
         });
         self.in_flight += 1;
+        self.most.sent(self.in_flight, 1.0 / self.present(), at);
         Ok(Ticket {
             number,
             sent_at: at,
@@ -273,55 +281,36 @@ impl Controller {
         if let Some(sent) = self.of(ticket) {
             sent.back = Some(now);
         }
+        if self.most.returned(now) {
+            self.flights = Flights::new(self.concurrency);
+        }
     }
 
     /// The platform has taken a request.
     pub(super) fn accepted(&mut self, ticket: Ticket, now: Instant) {
         self.note(ticket, Said::Taken);
         self.last_taken = self.last_taken.max(ticket.sent_at);
-        if let Some(finder) = &mut self.finder {
-            finder.accepted(now);
-        } else {
-            self.accidents.accepted(ticket.rate);
-            self.as_if_accepted(ticket.sent_at);
-        }
+        self.accidents.accepted(ticket.rate);
+        self.as_if_accepted(ticket.sent_at);
         self.understand(now);
     }
 
     /// A request has ended in a way that says nothing of the pace.
     pub(super) fn silent(&mut self, ticket: Ticket, now: Instant) {
         self.note(ticket, Said::Nothing);
-        if let Some(finder) = &mut self.finder {
-            finder.answered(now);
-        }
         self.understand(now);
     }
 
     /// The platform has refused a request because there are too many, and may ask for nothing before `hold` has passed.
     pub(super) fn refused(&mut self, ticket: Ticket, hold: Option<Duration>, now: Instant) {
-        let is_slow = self.rate().is_some_and(|rate| rate <= SLOW);
-        if self.finder.is_some() && hold.is_some() && !is_slow && !self.is_given_up() {
-            self.take_over(now);
-        } else if self.finder.is_none() && (hold.is_none() || is_slow || self.is_given_up()) {
-            // Slow as it is, a pause costs little.
-            self.finder = Some(Finder::new(self.bounded(), self.rate(), now));
-            self.forget(self.seconds(now));
-        }
         let instant = now;
         let now = self.seconds(now);
         self.asked = hold.map_or(0.0, |hold| hold.as_secs_f64());
         if hold.is_some() {
             self.asked_until = self.asked_until.max(now + self.asked);
         }
-        if self.finder.is_some() {
-            self.note(ticket, Said::Refused);
-            let sent_at = self.epoch + Duration::from_secs_f64(ticket.sent_at);
-            self.lower(instant, |finder| finder.refused(sent_at, instant));
-            self.understand(instant);
-            return;
-        }
         let begins = ticket.sent_at > self.bunch_ends;
-        if begins && self.is_accident(ticket.rate, now) {
+        if self.most.refused(now) || (begins && self.is_accident(ticket.rate, now)) {
             self.note(ticket, Said::Nothing);
             self.as_if_accepted(ticket.sent_at);
         } else {
@@ -354,10 +343,6 @@ impl Controller {
             };
     }
 
-    fn bounded(&self) -> Option<f64> {
-        Some(self.ceiling).filter(|ceiling| ceiling.is_finite())
-    }
-
     /// Moves to the record what is known in the order of sending, and understands a bunch of refusals when all of it is known.
     fn understand(&mut self, instant: Instant) {
         let now = self.seconds(instant);
@@ -375,13 +360,11 @@ impl Controller {
                     self.flights.count(sent.at, sent.back.unwrap_or(now), true);
                     self.taken += 1.0;
                     self.since_bunch.0 += 1.0;
-                    self.strain *= measure::STRAIN_LEFT;
                     self.record.taken(sent.at);
                 }
                 Some(Said::Refused) => {
                     self.flights.count(sent.at, sent.back.unwrap_or(now), false);
                     self.since_bunch.1 += 1.0;
-                    self.strain += 1.0;
                     self.record.refused(sent.at, self.bunch == Some(number));
                     self.limit_in_flight(instant);
                 }
@@ -396,7 +379,7 @@ impl Controller {
         {
             self.bunch_open = false;
             self.judge(now);
-        } else if self.finder.is_none() {
+        } else {
             self.look_beyond(now);
         }
     }
@@ -425,13 +408,10 @@ impl Controller {
 
     /// How late a request may be without the next one being late, too. A platform without a burst does not bear two close together.
     fn slack(&self) -> Option<Duration> {
-        let limit = self.limit.filter(|_| self.finder.is_none())?;
+        let limit = self.limit?;
         let burst = limit.fit.map_or(1.0, |fit| fit.burst);
         let spare = (burst - 1.0) / 2.0 / self.present();
-        Some(
-            Duration::try_from_secs_f64(spare)
-                .map_or(SLACK, |spare| spare.clamp(SLACK / 12, SLACK)),
-        )
+        Some(Duration::try_from_secs_f64(spare).map_or(SLACK, |spare| spare.min(SLACK)))
     }
 
     fn of(&mut self, ticket: Ticket) -> Option<&mut Sent> {

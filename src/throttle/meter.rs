@@ -198,8 +198,27 @@ impl Record {
         if bunches.len() > BUNCHES {
             self.since = bunches[bunches.len() - BUNCHES];
         }
+        let best = self.best(bound)?;
+        // Between refusals that are few and far apart many meters fit; the usual one is as good as these.
+        let Some(usual) = self.usual else {
+            return Some(best);
+        };
+        self.stood = usual.burst;
+        let again = self.explain(usual.meter, usual.counts_refused);
+        if again.misfit > best.misfit + PROMISING {
+            return Some(best);
+        }
+        Some(Fit {
+            misfit: again.misfit,
+            bunches: again.bunches,
+            ..usual
+        })
+    }
+
+    fn best(&mut self, bound: f64) -> Option<Fit> {
         let top = bound.min(HIGHEST);
-        let bottom = LOWEST * self.by_the_clock();
+        let (taken, seconds) = self.taken_and_seconds();
+        let bottom = LOWEST * taken.max(1.0) / seconds.max(0.1);
         if self.since > 0.0 {
             let stands = STANDS.map(|stood| {
                 self.stood = stood;

@@ -77,6 +77,10 @@ impl Writer<'_, '_> {
             self.pending_events
                 .push(Event::InFlightLimited { requests });
         }
+        if let Some((requests, rate)) = self.pace.newly_held_up() {
+            info!(requests, rate, "the concurrency limits the rate");
+            self.pending_events.push(Event::HeldUp { requests, rate });
+        }
     }
 
     /// Does what follows from a change of what is known of the platform.

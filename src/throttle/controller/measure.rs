@@ -7,8 +7,6 @@
 //!   it is held.
 //! - **Giving up.** Where what is found is not confirmed again and again, the pauses cost more than they teach.
 
-use std::time::Instant;
-
 use super::Controller;
 use crate::throttle::meter::Fit;
 
@@ -19,12 +17,13 @@ const SLOW_RISE: f64 = 1.02;
 const UNPACED: f64 = 100_000.0;
 
 /// How far the rate is held below the limit.
-const MARGIN: f64 = 0.985;
+const MARGIN: f64 = 0.99;
 /// How long a limit is held before more is tried: at first, when it is not quite known, in seconds and in acceptances; when it is known;
 /// at most.
 const HOLD: f64 = 1.0;
 const HOLD_TAKEN: f64 = 5.0;
 const HOLD_KNOWN: f64 = 6.0;
+const HOLD_FOR_PAUSE: f64 = 8.0;
 const HOLD_MOST: f64 = 30.0;
 /// How much more is tried after twice that time, as a share.
 const PROBE: f64 = 0.04;
@@ -36,16 +35,27 @@ const SAME: f64 = 0.06;
 const BEYOND: f64 = 4.0;
 const BEYOND_SHARE: f64 = 0.3;
 const LOOK: f64 = 8.0;
+/// A limit below the ceiling is no more when the rate would be so many times the ceiling by now.
+const LEFT_BEHIND: f64 = 1.5;
 /// So many acceptances say something about a rate, and so many make a ceiling a rate that is proven.
-const TELLING: f64 = 10.0;
+const TELLING: f64 = 8.0;
 const PROVEN_BY: f64 = 50.0;
 
-/// A refusal among so many acceptances is an isolated one; what each of these leaves of the strain.
+/// A refusal among so many acceptances is an isolated one.
 const ISOLATED: f64 = 14.0;
-pub(super) const STRAIN_LEFT: f64 = 1.0 - 1.0 / ISOLATED;
-/// Refusals that are explained with more doubt say nothing, unless so many of them come together.
-const DOUBT: f64 = 0.3;
-const TOGETHER: f64 = 2.0;
+/// Refusals that are explained with more doubt are not explained; so many bunches have to be explained after that, at most.
+const DOUBT: f64 = 0.25;
+pub(super) const WANTED: usize = 2;
+const WANTED_AT_MOST: usize = 5;
+/// While refusals are not explained, an explanation is looked for only so often, in seconds.
+const FITTED_EVERY: f64 = 1.0;
+/// What refusals leave of the rate that are not explained. It rises again by such a share, and e times as fast after each so many
+/// acceptances: those of so many seconds, at most so many, and such a multiple of what a pause costs.
+const EASED: f64 = 0.88;
+const REGAIN: f64 = 0.032;
+const REGAINED_IN: f64 = 10.0;
+const REGAINED: f64 = 100.0;
+const REGAINED_FOR_PAUSE: f64 = 4.0;
 /// Of the requests after a first refusal as many are taken for accepted, so that a few say little.
 const ACCEPTED_ANYHOW: f64 = 1.4;
 /// The most that a first refusal leaves of the rate.
@@ -54,12 +64,6 @@ const AFTER_FIRST: f64 = 0.8;
 /// While nothing is taken, a request is tried after such a share of the time since something was, and at the most after so many seconds.
 const TRY_AFTER: f64 = 0.3;
 const TRY_AT_MOST: f64 = 60.0;
-/// It is given up after so many bunches in a row with fewer acceptances in between than tell something, and when over so many pauses less
-/// than such a share of the rate was made use of.
-const EARLY: u32 = 4;
-const PAUSES: usize = 6;
-const LEAST_MADE_USE_OF: f64 = 0.6;
-
 /// What is known of a limit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limit {
@@ -72,8 +76,9 @@ pub(super) struct Limit {
     hold: Option<f64>,
     /// How often it has been found again; none when it is not known well.
     pub(super) confirmed: Option<u32>,
-    /// Whether refusals are not explained by it.
-    is_doubted: bool,
+    /// By which factor an acceptance raises the rate that is not held, and by what share more that is after each.
+    rise: f64,
+    faster: f64,
 }
 
 impl Limit {
@@ -85,20 +90,27 @@ impl Limit {
             since,
             hold,
             confirmed: None,
-            is_doubted: false,
+            rise: SLOW_RISE,
+            faster: 0.0,
         }
     }
 
+    /// A limit that was found by an earlier push.
+    pub(super) fn remembered(rate: f64) -> Self {
+        Self::unknown(rate / MARGIN, 0.0, Some(HOLD))
+    }
+
     /// What is known after another bunch, after which sending `goes_on`; so many were taken before it at such a rate.
-    fn confirmed_by(before: Option<Self>, fit: &Fit, is_told: bool, goes_on: f64) -> Self {
-        let is_known = is_told && fit.between.1 / fit.between.0 < KNOWN;
+    fn confirmed_by(before: Option<Self>, fit: &Fit, asked: f64, goes_on: f64) -> Self {
+        let is_known = fit.between.1 / fit.between.0 < KNOWN;
         let times = before.and_then(|before| {
             let is_same = (fit.rate / before.rate - 1.0).abs() < SAME;
             before.confirmed.filter(|_| is_same)
         });
         let confirmed = is_known.then_some(times.map_or(0, |times| times + 1));
         let hold = confirmed.map_or(HOLD, |times| {
-            (HOLD_KNOWN * 2_f64.powi(times.min(10) as i32)).min(HOLD_MOST)
+            ((HOLD_KNOWN + HOLD_FOR_PAUSE * asked) * 2_f64.powi(times.min(10) as i32))
+                .min(HOLD_MOST)
         });
         Self {
             rate: fit.rate,
@@ -106,28 +118,24 @@ impl Limit {
             since: goes_on,
             hold: Some(hold.max(HOLD_TAKEN / fit.rate)),
             confirmed,
-            is_doubted: false,
+            rise: SLOW_RISE,
+            faster: 0.0,
         }
     }
 }
 
+/// What explains refusals.
+#[derive(Debug)]
+enum Explained {
+    /// There are too few.
+    Little,
+    /// A meter.
+    By(Fit),
+    /// No meter does.
+    Not,
+}
+
 impl Controller {
-    /// From now on refusals ask for a pause: the limit is measured.
-    pub(super) fn take_over(&mut self, now: Instant) {
-        let Some(finder) = self.finder.take() else {
-            return;
-        };
-        self.rate = finder.rate().unwrap_or(f64::INFINITY);
-        let now = self.seconds(now);
-        self.limit = finder
-            .found()
-            .map(|found| Limit::unknown(found, now, Some(HOLD)));
-    }
-
-    pub(super) fn is_given_up(&self) -> bool {
-        self.given_up >= EARLY
-    }
-
     /// Holds a rate that was not measured.
     pub(super) fn hold(&mut self, rate: f64, now: f64) {
         let rate = rate.max(self.floor());
@@ -150,10 +158,13 @@ impl Controller {
 
     /// Whether a refusal says nothing against the rate. When it says that lowering it was in vain, the rate is taken back to where it was.
     pub(super) fn is_accident(&mut self, rate: f64, now: f64) -> bool {
-        if self.accidents.explain(rate) {
+        if self.accidents.explain(rate) && self.doubted {
             return true;
         }
-        let good = self.limit.and_then(|_| self.accidents.as_good(rate));
+        let good = self
+            .limit
+            .filter(|_| self.doubted)
+            .and_then(|_| self.accidents.as_good(rate));
         if let Some(good) = good {
             self.hold(good.min(self.ceiling), now);
             self.accidents.begin_anew();
@@ -164,7 +175,7 @@ impl Controller {
     pub(super) fn as_if_accepted(&mut self, sent_at: f64) {
         self.last_taken = self.last_taken.max(sent_at);
         self.trying = false;
-        match self.limit {
+        match &mut self.limit {
             None => {
                 let raised = self.rate * RISE;
                 self.rate = if raised >= UNPACED {
@@ -173,8 +184,14 @@ impl Controller {
                     raised.min(self.ceiling.max(self.rate))
                 };
             }
-            Some(Limit { hold: None, .. }) if sent_at > self.bunch_ends => {
-                self.rate = (self.rate * SLOW_RISE).min(self.ceiling.max(self.rate));
+            Some(Limit {
+                hold: None,
+                rise,
+                faster,
+                ..
+            }) if sent_at > self.bunch_ends => {
+                self.rate = (self.rate * *rise).min(self.ceiling.max(self.rate));
+                *rise += (*rise - 1.0) * *faster;
             }
             Some(_) => {}
         }
@@ -194,7 +211,8 @@ impl Controller {
         let beyond = ((now - since - hold) / hold).max(0.0);
         let raised = rate * MARGIN * (1.0 + PROBE * beyond.powi(3));
         self.rate = raised.max(self.floor());
-        if self.rate >= UNPACED || (self.rate > self.ceiling && rate * MARGIN > self.ceiling) {
+        // It has been held at the ceiling long enough: nothing is left of a limit below it.
+        if self.rate >= UNPACED || self.rate > LEFT_BEHIND * self.ceiling {
             self.limit = None;
         }
         self.rate = self.rate.min(self.ceiling);
@@ -220,9 +238,6 @@ impl Controller {
     pub(super) fn judge(&mut self, now: f64) {
         let paced = self.paced();
         let (taken, refused) = std::mem::take(&mut self.since_bunch);
-        self.accidents
-            .lowered(paced, (taken + refused) as u32, refused as u32);
-        self.note_use(taken, paced, now);
         self.wait_until = 0.0;
         let goes_on = now.max(self.asked_until);
         if taken == 0.0
@@ -244,20 +259,36 @@ impl Controller {
                 self.bounds.pop_front();
             }
         }
-        let (fit, is_doubted) = self.fit_or_doubt(paced);
         let is_isolated = refused < 2.0 && taken >= ISOLATED;
-        let limit = match (self.limit, fit) {
-            (Some(before), Some(_)) if is_doubted => self.doubted(before, goes_on),
-            (Some(before), None) if is_isolated && before.hold.is_some() => Limit {
+        let explained = self.explained();
+        match explained {
+            Explained::Little => {}
+            Explained::By(_) => {
+                self.doubted = false;
+                self.unexplained = (0.0, 0.0);
+                self.unexplained_from = goes_on;
+            }
+            Explained::Not => self.doubted = true,
+        }
+        if !matches!(explained, Explained::Not) {
+            self.accidents
+                .lowered(paced, (taken + refused) as u32, refused as u32);
+        }
+        let limit = match (self.limit, explained) {
+            (Some(before), Explained::Little) if is_isolated && before.hold.is_some() => Limit {
                 since: goes_on,
                 ..before
             },
-            (None, None) if is_isolated && self.rate >= self.ceiling && self.taken >= PROVEN_BY => {
+            (None, Explained::Little)
+                if is_isolated && self.rate >= self.ceiling && self.taken >= PROVEN_BY =>
+            {
                 return;
             }
-            (before, Some(fit)) => {
-                let is_told = self.record.taken_between_bunches() >= TELLING;
-                let limit = Limit::confirmed_by(before, &fit, is_told, goes_on);
+            (before, Explained::By(fit)) => {
+                let limit = Limit::confirmed_by(before, &fit, self.asked, goes_on);
+                if limit.confirmed.is_some_and(|times| times > 0) {
+                    self.record.usual = Some(fit);
+                }
                 // What is refused at a rate is no limit below it.
                 let is_refused = limit.fit.is_some() && taken >= TELLING && paced > 0.8 * fit.rate;
                 self.rate = fit.rate.max(self.floor());
@@ -270,13 +301,15 @@ impl Controller {
                     ..limit
                 }
             }
-            (Some(before), None) if before.confirmed.is_some() && taken >= TELLING => Limit {
-                rate: before.rate.min(paced),
-                since: goes_on,
-                confirmed: None,
-                ..before
-            },
-            (_, None) => {
+            (Some(before), Explained::Little) if before.confirmed.is_some() && taken >= TELLING => {
+                Limit {
+                    rate: before.rate.min(paced),
+                    since: goes_on,
+                    confirmed: None,
+                    ..before
+                }
+            }
+            (_, Explained::Little) => {
                 let by_the_clock = self.taken / (goes_on - self.taken_from).max(0.05);
                 let first = self.record.taken_since_refused();
                 let share = (first + ACCEPTED_ANYHOW) / (first + refused + 1.0);
@@ -286,64 +319,71 @@ impl Controller {
                     .max(self.floor());
                 Limit::unknown(self.rate, goes_on, None)
             }
+            (before, Explained::Not) => match self.ease(before, paced, (taken, refused), goes_on) {
+                Some(limit) => limit,
+                None => return,
+            },
         };
         self.limit = Some(limit);
         self.rise(now);
     }
 
-    /// Notes how much was made use of between pauses, and gives up when it is too little.
-    fn note_use(&mut self, taken: f64, paced: f64, now: f64) {
-        self.given_up = if taken < TELLING {
-            self.given_up + 1
-        } else {
-            0
-        };
-        self.pauses.push_back((now, taken));
-        if self.pauses.len() > PAUSES {
-            self.pauses.pop_front();
-            let seconds = now - self.pauses.front().map_or(now, |first| first.0);
-            let all: f64 = self.pauses.iter().skip(1).map(|pause| pause.1).sum();
-            if all < LEAST_MADE_USE_OF * paced * seconds {
-                self.given_up = EARLY;
-            }
+    /// Lowers a rate at which so many were taken and refused without an explanation, when they are enough to say something.
+    fn ease(
+        &mut self,
+        before: Option<Limit>,
+        paced: f64,
+        (taken, refused): (f64, f64),
+        goes_on: f64,
+    ) -> Option<Limit> {
+        self.unexplained.0 += taken;
+        self.unexplained.1 += refused;
+        let (taken, refused) = self.unexplained;
+        if taken + refused < TELLING && before.is_some_and(|before| before.hold.is_none()) {
+            return None;
         }
+        self.accidents
+            .forget_if_changed(paced, (taken + refused) as u32, refused as u32);
+        self.unexplained = (0.0, 0.0);
+        let by_the_clock = taken / (goes_on - self.unexplained_from).max(0.05);
+        self.unexplained_from = goes_on;
+        let share = (taken + ACCEPTED_ANYHOW) / (taken + refused + 1.0);
+        self.rate = (paced * EASED.min(share))
+            .max(by_the_clock)
+            .min(paced)
+            .max(self.floor());
+        let regained = (REGAINED_IN * self.rate).clamp(TELLING, REGAINED)
+            + REGAINED_FOR_PAUSE * self.asked * self.rate;
+        Some(Limit {
+            rise: 1.0 + REGAIN / regained,
+            faster: 1.0 / regained,
+            ..Limit::unknown(self.rate, goes_on, None)
+        })
     }
 
-    /// The meter that explains what was refused of late, and whether what was refused below its limit has nothing to do with it. When that
-    /// is much, the limit is another one now.
-    fn fit_or_doubt(&mut self, paced: f64) -> (Option<Fit>, bool) {
-        let is_held = self
-            .limit
-            .is_some_and(|limit| paced <= limit.rate || limit.is_doubted);
-        let fit = self.fit();
-        let is_doubted =
-            is_held && fit.is_some_and(|fit| fit.bunches > 2 && self.record.doubt(&fit) > DOUBT);
-        let is_much = self.strain >= TOGETHER;
-        if is_much {
-            self.strain = 1.0;
+    /// What explains the refusals of late.
+    fn explained(&mut self) -> Explained {
+        // While none is explained there may be very many, and a fit is not free.
+        if self.doubted && self.bunch_ends < self.fitted_at + FITTED_EVERY {
+            return Explained::Not;
         }
-        if is_doubted && is_much {
+        self.fitted_at = self.bunch_ends;
+        let Some(fit) = self.fit() else {
+            return Explained::Little;
+        };
+        if self.record.taken_between_bunches() < TELLING {
+            return Explained::Little;
+        }
+        if self.record.doubt(&fit) > DOUBT {
+            self.wanted = (self.wanted + 1).min(WANTED_AT_MOST);
             self.record.forget_but_last();
             self.bounds.drain(..self.bounds.len().saturating_sub(1));
-            return (self.fit(), false);
+            return Explained::Not;
         }
-        (fit, is_doubted)
-    }
-
-    /// More than this limit is tried from here.
-    fn doubted(&self, limit: Limit, goes_on: f64) -> Limit {
-        if limit.is_doubted {
-            return limit;
+        if fit.bunches < self.wanted {
+            return Explained::Not;
         }
-        let hold = HOLD.max(HOLD_TAKEN / limit.rate);
-        Limit {
-            rate: self.rate / MARGIN,
-            since: goes_on - hold,
-            hold: limit.hold.map(|_| hold),
-            confirmed: None,
-            is_doubted: true,
-            ..limit
-        }
+        Explained::By(fit)
     }
 
     /// The meter that explains at least two bunches.

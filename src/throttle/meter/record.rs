@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::Fit;
+
 /// Requests that were taken within so many seconds are one entry.
 const TOGETHER: f64 = 0.005;
 /// So many acceptances before a refusal show how fast they came.
@@ -33,6 +35,8 @@ pub(in crate::throttle) struct Record {
     /// What was before this time has to be explained no more; how high a bucket stood then is found out.
     pub(super) since: f64,
     pub(super) stood: f64,
+    /// The meter that has explained refusals again and again.
+    pub(in crate::throttle) usual: Option<Fit>,
 }
 
 impl Record {
@@ -72,14 +76,19 @@ impl Record {
             refused: 1.0 - taken,
             mark,
         });
-        if self.entries.len() > ENTRIES {
-            self.entries.pop_front();
+        if self.entries.len() > ENTRIES
+            && let Some(oldest) = self.entries.pop_front()
+            && oldest.at >= self.since
+        {
+            // How high a meter stood is known at refusals alone.
+            self.since = self.bunches().first().copied().unwrap_or(at);
         }
     }
 
     /// Explains nothing that was before this time any more.
     pub(in crate::throttle) fn forget(&mut self, before: f64) {
         self.since = before;
+        self.usual = None;
     }
 
     /// Explains the last two bunches alone.
@@ -98,8 +107,8 @@ impl Record {
             .collect()
     }
 
-    /// How many were taken a second of the time that is to be explained.
-    pub(super) fn by_the_clock(&self) -> f64 {
+    /// How many were taken of those that are to be explained, and in how many seconds.
+    pub(in crate::throttle) fn taken_and_seconds(&self) -> (f64, f64) {
         let from = self.entries.partition_point(|entry| entry.at < self.since);
         let explained = self.entries.range(from..);
         let taken: f64 = explained.clone().map(|entry| entry.taken).sum();
@@ -107,7 +116,7 @@ impl Record {
             (Some(first), Some(last)) => last.at - first.at,
             _ => 0.0,
         };
-        taken.max(1.0) / seconds.max(0.1)
+        (taken, seconds)
     }
 
     /// How many were taken between the first and the last bunch that are to be explained.

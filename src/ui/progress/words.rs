@@ -181,6 +181,18 @@ pub(super) fn event_words(event: &Event, now: Timestamp) -> Option<String> {
                 counted(requests, "request")
             )
         }
+        Event::HeldUp {
+            requests,
+            rate: held_up,
+        } => {
+            let requests = u64::try_from(*requests).unwrap_or(u64::MAX);
+            format!(
+                "--concurrency limits the rate to about {} requests/s: with {} in flight, the replies take too long for more; a larger \
+                 --concurrency may allow more",
+                rate(*held_up),
+                counted(requests, "request")
+            )
+        }
         Event::ChunkSizeLowered { devices } => {
             format!(
                 "the platform takes no more devices in one request: lowered to {}",
