@@ -70,10 +70,11 @@ fn start(settings: Settings, set_by_a_test: Option<Timestamp>) -> Result<Exit, F
     // The log shares the terminal with the progress.
     logging::init(logging, printer.screen().clone()).map_err(Failure::usage)?;
     for warning in settings.warnings {
-        tracing::warn!("{warning}");
+        tracing::warn!(target: "fleetpush", "{warning}");
     }
     if let Some(start) = set_by_a_test {
         tracing::warn!(
+            target: "fleetpush",
             "{} is set: this process takes {start} for the time at its start",
             clock::TEST_NOW
         );
