@@ -6,7 +6,9 @@
 mod advice;
 mod axis;
 mod bars;
+mod content;
 mod course;
+mod words;
 
 use std::time::Duration;
 
@@ -14,14 +16,18 @@ use askama::Template;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
 
-use self::advice::{Need, needs};
+pub(crate) use self::content::{Breakdown, Changes, Content, Device};
+use self::{
+    advice::{Need, needs},
+    words::{Badge, badge, headline, share, when},
+};
 use super::{
-    number::{counted, duration, grouped},
+    number::{duration, grouped},
     repeat::quoted,
     report::{RunReport, label},
     text::{clean, cut},
 };
-use crate::model::{Change, Counts, Course, Dimension, Latency, RunState, TaskState, Timestamp};
+use crate::model::{Change, Counts, Course, Timestamp};
 
 /// Units of the picture on a screen, and on a phone.
 const WIDE: f64 = 960.0;
@@ -29,70 +35,6 @@ const NARROW: f64 = 420.0;
 
 /// Characters of a message or of labels that are shown.
 const LONGEST: usize = 160;
-
-/// What a page shows.
-#[derive(Debug)]
-pub(crate) struct Content<'c> {
-    /// How the run stands.
-    pub report: &'c RunReport,
-    /// Its course; none before its first request has ended.
-    pub course: Option<&'c Course>,
-    /// Its tasks by what they have in common.
-    pub breakdowns: Vec<Breakdown>,
-    /// What changed since the run before.
-    pub changes: Option<Changes>,
-    /// How long its requests took.
-    pub latency: Option<Latency>,
-    /// How many tasks were sent once, twice and so on.
-    pub times_sent: &'c [(u64, u64)],
-    /// A few devices for each of the report's endings that have failed or are in doubt, in their order.
-    pub examples: &'c [Vec<String>],
-    /// Devices that need a hand, as many as may be shown.
-    pub devices: Vec<Device>,
-    /// When the page is made.
-    pub made_at: Timestamp,
-}
-
-/// The tasks of a run by one thing, such as their product.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Breakdown {
-    /// What that is, as `status --by` takes it.
-    pub by: Dimension,
-    /// The groups that are shown, and how many tasks each has in which state.
-    pub groups: Vec<(String, Counts)>,
-    /// How many more groups there are.
-    pub more: usize,
-}
-
-/// What changed from one run to the next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Changes {
-    /// The name of the earlier run.
-    pub since: String,
-    /// How many devices each change has.
-    pub counts: Vec<(Change, u64)>,
-}
-
-/// A task that has failed or is in doubt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Device {
-    /// The device.
-    pub key: String,
-    /// Its product.
-    pub product: String,
-    /// How the task ended.
-    pub state: TaskState,
-    /// The code that decided.
-    pub code: Option<i64>,
-    /// The platform's words, or ours.
-    pub message: String,
-    /// How often it was sent.
-    pub sends: i64,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-    /// Its labels.
-    pub labels: Vec<(String, String)>,
-}
 
 /// The page cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -131,11 +73,6 @@ struct Page {
 struct Inline {
     text: &'static str,
     hash: String,
-}
-
-struct Badge {
-    class: &'static str,
-    words: &'static str,
 }
 
 struct Count {
@@ -240,85 +177,6 @@ impl Page {
     }
 }
 
-fn badge(report: &RunReport) -> Badge {
-    let counts = &report.counts;
-    let (class, words) = match report.state {
-        RunState::Complete if counts.failed + counts.in_doubt == 0 => ("complete", "complete"),
-        RunState::Complete => ("trouble", "complete, with failures"),
-        RunState::Running => ("running", "not finished"),
-        RunState::Stopped => ("stopped", "stopped"),
-        RunState::Paused => ("paused", "paused"),
-        RunState::Aborted => ("aborted", "aborted"),
-        RunState::Cancelled => ("cancelled", "cancelled"),
-    };
-    Badge { class, words }
-}
-
-fn when(report: &RunReport) -> String {
-    let Some(started) = report.started_at else {
-        return "not started".into();
-    };
-    match report.finished_at {
-        Some(finished) => format!(
-            "{} to {}, {}",
-            started.human(),
-            finished.human(),
-            duration(started.until(finished))
-        ),
-        None => format!("since {}", started.human()),
-    }
-}
-
-/// How it went, in words.
-fn headline(report: &RunReport) -> String {
-    let Counts {
-        tasks,
-        accepted,
-        failed,
-        in_doubt,
-        skipped,
-        pending,
-        ..
-    } = report.counts;
-    if accepted == tasks {
-        return format!("The platform accepted all {}.", counted(tasks, "command"));
-    }
-    let mut sentences = vec![format!(
-        "The platform accepted {} of {}.",
-        grouped(accepted),
-        counted(tasks, "command")
-    )];
-    if failed > 0 {
-        sentences.push(format!("{} failed.", grouped(failed)));
-    }
-    if in_doubt > 0 {
-        sentences.push(format!(
-            "{} in doubt: the device may have the command.",
-            are(in_doubt)
-        ));
-    }
-    if pending > 0 {
-        sentences.push(format!("{} still to be sent.", are(pending)));
-    }
-    if skipped > 0 {
-        sentences.push(format!(
-            "{} not sent: duplicates or cancelled.",
-            were(skipped)
-        ));
-    }
-    sentences.join(" ")
-}
-
-fn are(number: u64) -> String {
-    let verb = if number == 1 { "is" } else { "are" };
-    format!("{} {verb}", grouped(number))
-}
-
-fn were(number: u64) -> String {
-    let verb = if number == 1 { "was" } else { "were" };
-    format!("{} {verb}", grouped(number))
-}
-
 fn counts(counts: &Counts) -> Vec<Count> {
     [
         ("accepted", "accepted", counts.accepted, true),
@@ -336,18 +194,6 @@ fn counts(counts: &Counts) -> Vec<Count> {
         share: share(tasks, counts.tasks),
     })
     .collect()
-}
-
-/// A part in percent with two digits, rounded towards the middle: only nothing is 0 % and only everything is 100 %.
-fn share(part: u64, whole: u64) -> String {
-    match part {
-        0 => "0 %".into(),
-        part if part == whole => "100 %".into(),
-        part => {
-            let percent = part as f64 / whole as f64 * 100.0;
-            format!("{:.2} %", percent.clamp(0.01, 99.99))
-        }
-    }
 }
 
 fn pictures(course: &Course) -> Pictures {
