@@ -1,5 +1,7 @@
 //! `revert`: what takes a run back.
 
+use std::fmt::Write as _;
+
 use fleetpush::simulator::{Fault, Scenario};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -10,7 +12,7 @@ use crate::support::{Sim, Site, agree, devices, steady};
 fn apn(devices: impl IntoIterator<Item = u32>, value: &str) -> String {
     let mut text = String::from("device_key,product_key,service,param.apn,site\n");
     for n in devices {
-        text.push_str(&format!("DK{n},PK,setApn,{value},site {}\n", n % 2));
+        writeln!(text, "DK{n},PK,setApn,{value},site {}", n % 2).expect("a string takes all");
     }
     text
 }
