@@ -248,3 +248,6 @@ async fn keep_totals(connection: &mut SqliteConnection) -> Result<(), StoreError
     sqlx::query(KEEP_TOTALS).execute(connection).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use std::{fmt::Write as _, io::Write as _, time::Duration};
 use serde_json::json;
 
 use super::{
-    number::{grouped, pace_words, rate},
+    number::{duration, grouped, pace_words, rate},
     printer::{OutputError, Printer},
     report::RunReport,
     text::{clean, clean_json},
@@ -136,7 +136,12 @@ impl Summary {
             return format!("{why}\n\n{}{tolerance}", self.run.text(&[]));
         };
         let (devices, requests) = session.rates();
-        let mut pace = pace_words(session.took, devices, Some(requests));
+        // Over a moment a rate is an accident.
+        let mut pace = if session.took < Duration::from_secs(1) {
+            duration(session.took)
+        } else {
+            pace_words(session.took, devices, Some(requests))
+        };
         if let RolloutPhase::Ramp { ceiling } = session.phase {
             let _ = write!(pace, ", ramp at {} requests/s", rate(ceiling));
         }
@@ -297,6 +302,41 @@ mod tests {
           # send again what is in doubt
           fleetpush retry night-1 --state in_doubt --region europe
         ");
+    }
+
+    #[test]
+    fn a_moment_has_no_rate() {
+        let mut summary = summary(Stop::Complete);
+        summary.session.as_mut().unwrap().took = Duration::from_millis(400);
+        let (_, text) = printed(&summary, SummaryFormat::Text);
+        assert!(text.contains("pace      0.4 s\n"), "{text}");
+    }
+
+    #[test]
+    fn what_a_retry_did_is_told_apart_from_the_run() {
+        let words = |part| {
+            let totals = SessionTotals {
+                sent: 6_018,
+                accepted: 5_880,
+                failed: 130,
+                in_doubt: 8,
+                requests: 61,
+            };
+            let mut summary = summary(Stop::Complete);
+            summary.session.as_mut().unwrap().sent = Some(Sent { totals, part });
+            let (_, text) = printed(&summary, SummaryFormat::Text);
+            let line = text.lines().find(|line| line.contains("this push"));
+            line.map(|line| line.trim().to_owned())
+        };
+        assert_eq!(
+            words(Part::Again).as_deref(),
+            Some("this push 6,018 sent again: 5,880 accepted, 130 failed, 8 in doubt")
+        );
+        assert_eq!(
+            words(Part::Rest).as_deref(),
+            Some("this push 6,018 sent: 5,880 accepted, 130 failed, 8 in doubt")
+        );
+        assert_eq!(words(Part::All), None, "the counts of the run say the same");
     }
 
     #[test]

@@ -315,6 +315,9 @@ fn sessions_and_totals_outlive_what_is_pruned() {
         .run(&["sessions", "night", "--format", "jsonl"])
         .expect(0);
     assert_eq!(of_run.json_lines(), before);
+    site.run(&["status", "night"])
+        .expect(2)
+        .says(&["run 'night' has been pruned", "fleetpush runs --pruned"]);
     let listed = site
         .run(&["runs", "--pruned", "--format", "jsonl"])
         .expect(0)

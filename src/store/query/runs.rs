@@ -40,6 +40,16 @@ pub enum FindError {
         /// The names of the latest runs, the latest first.
         latest: Vec<String>,
     },
+    /// There was a run of this name or number.
+    #[error(
+        "run '{name}' has been pruned; fleetpush runs --pruned and fleetpush sessions {name} have what is left of it"
+    )]
+    Pruned {
+        /// Its number.
+        run: i64,
+        /// Its name.
+        name: String,
+    },
     /// The database cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -170,6 +180,17 @@ impl Reader {
     }
 
     async fn unknown_run(&mut self, wanted: &str) -> Result<FindError, ReadError> {
+        let pruned: Option<(i64, String)> = sqlx::query_as(
+            "SELECT id, name FROM pruned_run WHERE name = ?1 OR id = ?2 ORDER BY name = ?1 DESC, id DESC LIMIT 1",
+        )
+        .bind(wanted)
+        .bind(wanted.parse::<i64>().ok())
+        .fetch_optional(&mut self.connection)
+        .await
+        .map_err(|error| self.failure(error))?;
+        if let Some((id, name)) = pruned {
+            return Ok(FindError::Pruned { run: id, name });
+        }
         let names: Vec<String> =
             sqlx::query_scalar("SELECT name FROM run WHERE state <> 'staging' ORDER BY id DESC")
                 .fetch_all(&mut self.connection)

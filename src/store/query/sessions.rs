@@ -97,20 +97,10 @@ impl Reader {
 
     /// The number of the run of this name, else of this number, also when it has been pruned.
     pub(crate) async fn find_run_ever(&mut self, wanted: &str) -> Result<RunId, FindError> {
-        let pruned: Option<i64> = sqlx::query_scalar(
-            "SELECT id FROM pruned_run WHERE name = ?1 OR id = ?2 ORDER BY name = ?1 DESC, id DESC LIMIT 1",
-        )
-        .bind(wanted)
-        .bind(wanted.parse::<i64>().ok())
-        .fetch_optional(&mut self.connection)
-        .await
-        .map_err(|error| self.failure(error))?;
-        match (self.find_run(Some(wanted)).await, pruned) {
-            (Ok(run), _) => Ok(run.id),
-            (Err(FindError::Unknown { .. } | FindError::NoRun(_)), Some(pruned)) => {
-                Ok(RunId(pruned))
-            }
-            (Err(error), _) => Err(error),
+        match self.find_run(Some(wanted)).await {
+            Ok(run) => Ok(run.id),
+            Err(FindError::Pruned { run, .. }) => Ok(RunId(run)),
+            Err(error) => Err(error),
         }
     }
 }
