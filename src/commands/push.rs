@@ -103,8 +103,12 @@ pub(super) async fn push(
         Ok(pushed) => pushed,
         Err(StoreError::Gone(missing)) => return Err(gone(store, missing).await),
         Err(error) => {
+            // A database that another process holds or has taken over takes no note, and to wait for one would hold up the end.
+            let takes_note = !matches!(error, StoreError::Busy | StoreError::TakenOver);
             let failure = error.into();
-            session::end_failed(&mut store, &failure).await;
+            if takes_note {
+                session::end_failed(&mut store, &failure).await;
+            }
             return Err(failure);
         }
     };
