@@ -101,16 +101,7 @@ pub(super) async fn push(
         found,
     } = match pushed {
         Ok(pushed) => pushed,
-        Err(StoreError::Gone(missing)) => return Err(gone(store, missing).await),
-        Err(error) => {
-            // A database that another process holds or has taken over takes no note, and to wait for one would hold up the end.
-            let takes_note = !matches!(error, StoreError::Busy | StoreError::TakenOver);
-            let failure = error.into();
-            if takes_note {
-                session::end_failed(&mut store, &failure).await;
-            }
-            return Err(failure);
-        }
+        Err(error) => return Err(broken_off(store, error).await),
     };
     let tolerance = policy::tolerance(&settings.recovery.tolerate, &ended);
     let exit = match &stop {
@@ -159,6 +150,20 @@ fn sent(database: &Database, before: Counts, totals: Option<SessionTotals>) -> O
         Part::All
     };
     totals.map(|totals| Sent { totals, part })
+}
+
+/// Leaves a database that has failed under the push.
+async fn broken_off(mut store: Store, error: StoreError) -> Failure {
+    // One that another process holds or has taken over takes no note, and to wait for it would hold up the end.
+    let takes_note = !matches!(error, StoreError::Busy | StoreError::TakenOver);
+    if let StoreError::Gone(missing) = error {
+        return gone(store, missing).await;
+    }
+    let failure = error.into();
+    if takes_note {
+        session::end_failed(&mut store, &failure).await;
+    }
+    failure
 }
 
 /// Saves what can be saved of a database that somebody has deleted or replaced, and says how to go on with it.
