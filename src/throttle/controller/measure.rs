@@ -1,11 +1,11 @@
-//! Measures a limit whose refusals ask for a pause.
+//! Measures a limit on the rate, whatever it counts.
 //!
 //! - **Measuring.** The first refusals show about how much is taken. From there the rate rises slowly until the next refusal; two of them
 //!   tell the limit and the burst: `meter` finds what counts so, pauses included.
 //! - **Holding.** The rate stays a little below the limit for a while, and then rises as a cubic does, slowly at first: into a limit that
 //!   is still there with a single refusal, and soon away from one that is no more. The more often a limit has been found again, the longer
 //!   it is held.
-//! - **Giving up.** Where what is found is not confirmed again and again, the pauses cost more than they teach.
+//! - **Easing.** Refusals that no meter explains lower the rate a little. It rises again, faster with each acceptance.
 
 use super::Controller;
 use crate::throttle::meter::Fit;
