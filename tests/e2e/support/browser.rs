@@ -26,12 +26,7 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn();
         let Ok(mut driver) = driver else {
-            // Past what a test's own output is kept from.
-            let _ = writeln!(
-                std::io::stderr(),
-                "NOT TESTED: the report in a browser, since there is no chromedriver"
-            );
-            return None;
+            return leave_out("there is no chromedriver");
         };
         let lines = BufReader::new(driver.stdout.take().expect("a pipe"));
         let port = lines
@@ -63,13 +58,17 @@ impl Browser {
                 format!("--window-size={width},{height}"),
             ],
         });
-        let session = browser.post(
+        let session = browser.call(
             "",
             &json!({"capabilities": {"alwaysMatch": {
                 "goog:chromeOptions": options,
                 "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
             }}}),
         );
+        let session = match session {
+            Ok(session) => session,
+            Err(error) => return leave_out(&format!("no browser begins: {error}")),
+        };
         let id = session["sessionId"].as_str().expect("a session");
         browser.session = format!("{}/{id}", browser.session);
         browser.post(
@@ -113,6 +112,11 @@ impl Browser {
     }
 
     fn post(&self, path: &str, body: &Value) -> Value {
+        self.call(path, body)
+            .unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    fn call(&self, path: &str, body: &Value) -> Result<Value, Value> {
         let url = format!("{}{path}", self.session);
         let reply = self.runtime.block_on(async {
             let request = self
@@ -125,9 +129,21 @@ impl Browser {
         });
         let mut reply: Value = serde_json::from_str(&reply).expect("JSON");
         let value = reply["value"].take();
-        assert!(value["error"].is_null(), "{value}");
-        value
+        if value["error"].is_null() {
+            Ok(value)
+        } else {
+            Err(value)
+        }
     }
+}
+
+/// Says that a machine has no browser, past what a test's own output is kept from.
+fn leave_out(why: &str) -> Option<Browser> {
+    let _ = writeln!(
+        std::io::stderr(),
+        "NOT TESTED: the report in a browser, since {why}"
+    );
+    None
 }
 
 impl Drop for Browser {
