@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 
-use super::{control::control, open_existing_or_owner, repeat::repeat, resume::named, status};
+use super::{control::control, named::named, open_existing_or_owner, repeat::repeat, status};
 use crate::{
     exit::{Exit, Failure},
     journal::control::is_possible,

@@ -2,15 +2,13 @@
 
 use super::{
     ask::{KEPT, Reached, reach},
+    end::end,
     session,
 };
 use crate::{
-    clock, engine,
     exit::{Exit, Failure},
-    journal::Journal,
-    model::{AfterFailure, Control, ControlAction, InDoubt},
+    model::ControlAction,
     settings::Control as Settings,
-    store::{Run, Store, StoreError},
     ui::{
         number::{counted, grouped},
         printer::Printer,
@@ -40,13 +38,4 @@ pub(super) async fn cancel(settings: Settings, printer: &Printer) -> Result<Exit
         Reached::Kept => return Ok(KEPT),
     }
     Ok(Exit::Complete)
-}
-
-/// Ends an unfinished run; gives how many of its tasks were pending.
-pub(super) async fn end(store: &mut Store, run: Run, control: &Control) -> Result<u64, StoreError> {
-    let now = clock::wall_now();
-    let mut journal = Journal::open(store, run, AfterFailure::Block).await?;
-    // What may have been sent is not skipped: it ends in doubt.
-    engine::recover(&mut journal, InDoubt::Hold, now).await?;
-    journal.cancel(control, now).await
 }

@@ -10,7 +10,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{cancel, session::user};
+use super::{end::end, session::user};
 use crate::{
     clock,
     journal::control::{Verdict, stronger, verdict},
@@ -94,7 +94,7 @@ async fn obey(
             printer.say(&format!("run '{name}' is paused {words}"));
         }
         ControlAction::Cancel => {
-            let ended = cancel::end(store, run, control).await?;
+            let ended = end(store, run, control).await?;
             printer.say(&format!(
                 "run '{name}' is cancelled {words}: {} will not be sent",
                 counted(ended, "pending task")

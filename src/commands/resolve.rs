@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    interrupt::Interrupt, limits, open_existing, push::exit_of, repeat::repeat,
-    resume::named_or_latest, session, target,
+    interrupt::Interrupt, limits, named::named_or_latest, open_existing, push::exit_of,
+    repeat::repeat, session, target,
 };
 use crate::{
     clock::Clock,

@@ -5,6 +5,7 @@ use anyhow::anyhow;
 use super::{
     hours::{closed, hours},
     interrupt::Interrupt,
+    named::named,
     push::{nothing_to_do, push},
     stale,
     take_over::take_over,
@@ -12,9 +13,9 @@ use super::{
 };
 use crate::{
     exit::{Exit, Failure},
-    model::{Hours, RunId, RunState},
+    model::{Hours, RunState},
     settings::Resume as Settings,
-    store::{FindError, Run, Store},
+    store::{Run, Store},
     ui::printer::Printer,
 };
 
@@ -73,38 +74,6 @@ pub(super) async fn resume(
         printer,
     )
     .await
-}
-
-/// The run of this name, or else of this number.
-pub(super) async fn named(store: &mut Store, name: &str) -> Result<Run, Failure> {
-    let mut found = store.run_by_name(name).await?;
-    if found.is_none()
-        && let Ok(number) = name.parse()
-    {
-        found = store.run_by_id(RunId(number)).await?;
-    }
-    if let Some(run) = found {
-        return Ok(run);
-    }
-    let runs = store.all_runs().await?;
-    let names = runs.into_iter().rev().map(|run| run.about.name).collect();
-    Err(FindError::among(store.path(), names, name).into())
-}
-
-/// The run of this name, or else of this number; without one, the latest run.
-pub(super) async fn named_or_latest(store: &mut Store, name: Option<&str>) -> Result<Run, Failure> {
-    if let Some(name) = name {
-        return named(store, name).await;
-    }
-    let latest = store.scoped_runs().await?.pop();
-    let (path, tags) = (store.path().to_owned(), store.scope().clone());
-    latest.ok_or_else(|| {
-        if tags.is_empty() {
-            FindError::NoRun(path).into()
-        } else {
-            FindError::NoTagged { path, tags }.into()
-        }
-    })
 }
 
 async fn only_unfinished(store: &mut Store) -> Result<Run, Failure> {

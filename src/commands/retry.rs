@@ -6,9 +6,9 @@ use super::{
     confirm::confirm,
     hours::{closed, hours},
     interrupt::Interrupt,
+    named::{named, named_or_latest},
     open_existing,
     push::{nothing_to_do, push},
-    resume::{named, named_or_latest},
     select::{filter, remarks as remarks_on_filter, value_remark},
     stale, target,
 };

@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 
 use crate::{
-    commands::{cancel::end, control::control},
+    commands::{control::control, end::end},
     exit::Failure,
     model::{ControlAction, Counts},
     store::{NewRun, Reader, Run, Store},
