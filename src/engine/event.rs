@@ -6,7 +6,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::Traffic;
-use crate::model::{CanaryVerdict, Class, Counts, Timestamp};
+use crate::{
+    journal::Finding,
+    model::{CanaryVerdict, Class, Counts, Timestamp},
+};
 
 /// Something that happened in a push.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,6 +77,15 @@ pub(crate) enum Event {
         /// How long they are waited for.
         timeout: Duration,
     },
+}
+
+impl From<Finding> for Event {
+    fn from(finding: Finding) -> Self {
+        match finding {
+            Finding::ChunkLimit(devices) => Self::ChunkSizeLowered { devices },
+            Finding::Ended { code, what } => Self::PayloadEnded { code, what },
+        }
+    }
 }
 
 /// What is measured of a push, beyond its counts.

@@ -8,7 +8,6 @@ use super::{Options, RolloutPhase, RolloutStep, Stop};
 use crate::{
     journal::{Choice, Journal, OpenCanary},
     model::{Canary, CanaryVerdict, Class, Ramp, RunState, Steps, Timestamp},
-    policy::{self, Ended, Sample},
     store::StoreError,
 };
 
@@ -63,7 +62,7 @@ pub(super) struct Rollout {
 
 /// What follows when the canary is over.
 #[derive(Debug, PartialEq)]
-pub(super) enum CanaryDecision {
+enum CanaryDecision {
     /// The other devices go.
     GoOn {
         /// How it went, for a person.
@@ -73,6 +72,21 @@ pub(super) enum CanaryDecision {
     },
     /// The push stops.
     Stop(Stop),
+}
+
+/// What a commit has changed of the rollout.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Advance {
+    /// How far the canary has come, when that is news.
+    pub(super) progress: Option<RolloutStep>,
+    /// What happened besides.
+    pub(super) steps: Vec<RolloutStep>,
+    /// Why the push stops.
+    pub(super) stop: Option<Stop>,
+    /// Whether tasks that were held back may be claimed now.
+    pub(super) opened: bool,
+    /// Whether the ceiling has changed.
+    pub(super) risen: bool,
 }
 
 impl Rollout {
@@ -105,8 +119,42 @@ impl Rollout {
         (journal.canary().is_none() && self.ceiling != self.rate).then(|| self.step(journal))
     }
 
+    /// Gets on after a commit: ends the canary when all its devices have ended, and rises. `crossed` tells which threshold the canary has
+    /// crossed; it is not judged when the push `is_stopping`.
+    pub(super) async fn advance(
+        &mut self,
+        journal: &mut Journal<'_>,
+        is_stopping: bool,
+        crossed: impl FnOnce(&Journal<'_>) -> Option<String>,
+        now: Timestamp,
+    ) -> Result<Advance, StoreError> {
+        let mut advance = Advance::default();
+        if let Some(canary) = journal.canary() {
+            advance.progress = self.canary_progress(canary);
+            if canary.left == 0 && !is_stopping {
+                match self.judge(canary, journal, crossed(journal)) {
+                    CanaryDecision::Stop(why) => advance.stop = Some(why),
+                    CanaryDecision::GoOn { went, verdict } => {
+                        journal.end_canary(verdict, now).await?;
+                        journal.defer_throttled(now).await?;
+                        advance.opened = true;
+                        advance
+                            .steps
+                            .push(RolloutStep::CanaryOver { went, verdict });
+                        advance.steps.extend(self.first_step(journal));
+                    }
+                }
+            }
+        }
+        if let Some(step) = self.rise(journal) {
+            advance.risen = true;
+            advance.steps.push(step);
+        }
+        Ok(advance)
+    }
+
     /// Rises with the tasks that have been accepted, and says so when the ceiling has changed.
-    pub(super) fn rise(&mut self, journal: &Journal<'_>) -> Option<RolloutStep> {
+    fn rise(&mut self, journal: &Journal<'_>) -> Option<RolloutStep> {
         let ceiling = self
             .ramp?
             .ceiling(journal.accepted_after_canary(), self.rate);
@@ -126,7 +174,7 @@ impl Rollout {
     }
 
     /// How far the canary has come, unless that has been told.
-    pub(super) fn canary_progress(&mut self, canary: OpenCanary) -> Option<RolloutStep> {
+    fn canary_progress(&mut self, canary: OpenCanary) -> Option<RolloutStep> {
         let ended = canary.ended();
         (self.told.replace(ended) != Some(ended)).then_some(RolloutStep::Canary {
             ended,
@@ -146,17 +194,15 @@ impl Rollout {
         }
     }
 
-    /// What follows for a push whose canary is over. `ended` is what counts of what has ended.
-    pub(super) fn judge(
+    /// What follows for a push whose canary is over, and has `crossed` a threshold or none.
+    fn judge(
         &self,
         canary: OpenCanary,
-        options: &Options,
         journal: &Journal<'_>,
-        ended: &[Ended],
+        crossed: Option<String>,
     ) -> CanaryDecision {
         let went = went(canary, journal);
         let nothing_left = journal.counts().pending == 0;
-        let crossed = policy::crossed(&options.abort_if, ended, Sample::Canary);
         let verdict = match crossed {
             // What is forgiven crosses nothing any more, but the verdict on the canary stands.
             None if self.overridden && self.aborted => CanaryVerdict::Overridden,

@@ -1,41 +1,48 @@
 //! The writer: the one task that owns the journal. It turns reports into records, records into commits, and commits into claims.
+//!
+//! The order of things is that of [`Writer::event_loop`]: one [`Wakeup`] is handled, what it makes due is done, and then the next is waited
+//! for. What belongs together has a type of its own, which sees nothing of the others: what has come in ([`Inbox`]), what is claimed
+//! and can be claimed ([`Claims`]), what requests say of the platform, the pace and the thresholds ([`Judge`]), the [`Rollout`], the end
+//! ([`StopState`]), the [`Senders`] and what is told ([`EventSink`]).
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
-
-use rand::rngs::SmallRng;
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-    time::Instant,
-};
+use tokio::time::Instant;
 use tracing::warn;
 
+use self::{
+    claims::Claims,
+    event_sink::EventSink,
+    inbox::{Inbox, Wait, Wakeup},
+    judge::{Effect, Judge},
+    locked::LockWait,
+    senders::Senders,
+    stop::StopState,
+};
 use super::{
-    Context, Event, Options, Pushed, Stop, Traffic,
-    feeder::{linger, room},
-    pace::{FoundRate, Pace},
-    rollout::Rollout,
-    sender::{self, Gate, Job, Report},
+    Context, Event, Options, Pause, Pushed, Stop,
+    pace::FoundRate,
+    rollout::{Advance, Rollout},
+    sender::{Gate, Report},
 };
 use crate::{
     clock::Clock,
-    gateway::{Gateway, Outgoing},
-    journal::{
-        Claim, ClaimLimits, Exchange, Finding, Journal, Record, RequestEnd, Strays,
-        excuse::Excused, outage::OutageTracker, suspect::Others,
-    },
-    model::{Control, Deadline, PayloadId, RequestId, Timestamp},
-    store::{KeptRate, Missing, StoreError, Tally},
+    gateway::{Gateway, SendReport},
+    journal::{ClaimLimits, Journal, Record, outage::Change},
+    model::{RequestId, Timestamp},
+    policy::Sample,
+    store::{KeptRate, StoreError},
+    throttle::Ticket,
 };
 
-mod events;
+mod backlog;
+mod came_back;
+mod claims;
+mod event_sink;
+mod inbox;
 mod judge;
 mod locked;
-mod signal;
+mod outstanding;
+mod platform;
+mod senders;
 mod stop;
 mod thresholds;
 
@@ -51,48 +58,17 @@ pub(super) async fn write<G: Gateway>(
     Writer::new(journal, options, found, context).run().await
 }
 
-/// How often the counts are told when nothing happens: to whoever watches, a sign that the engine is alive.
-const HEARTBEAT: Duration = Duration::from_secs(1);
-
 struct Writer<'j, 's> {
     journal: &'j mut Journal<'s>,
     options: &'j Options,
     clock: Clock,
-    random: SmallRng,
-    events: mpsc::Sender<Event>,
-    /// What has been learnt and is told after the next commit.
-    pending_events: Vec<Event>,
-    stop: watch::Receiver<bool>,
-    leave: watch::Receiver<bool>,
-    control: watch::Receiver<Option<Control>>,
-    deadline: Option<Deadline>,
-    pace: Pace,
-    gate: watch::Sender<Gate>,
-    jobs: mpsc::Sender<Job>,
-    reports: mpsc::Receiver<Report>,
-    /// Ends with the writer, whatever ends that.
-    senders: JoinSet<()>,
-    /// Claims of which nothing can have reached the platform.
-    waiting: HashMap<RequestId, Claim>,
-    /// Claims that may have reached the platform, and have not been reported back.
-    under_way: HashMap<RequestId, Claim>,
-    outage: OutageTracker,
-    /// What the payloads are that an outage has been met with, for a person.
-    tried: BTreeMap<PayloadId, String>,
-    others: Others,
+    inbox: Inbox,
+    events: EventSink,
+    senders: Senders,
+    claims: Claims,
+    judge: Judge,
     rollout: Rollout,
-    /// What has ended and counts towards no threshold.
-    excused: Excused<Tally>,
-    stopping: Option<stop::Stopping>,
-    /// What somebody has taken away from under the push.
-    missing: Option<Missing>,
-    /// Whether there may be something to claim right now.
-    more: bool,
-    /// Whether it has to wait until a request is done.
-    full: bool,
-    next_due: Option<Timestamp>,
-    traffic: Traffic,
-    strays: Strays,
+    stop: StopState,
 }
 
 impl<'j, 's> Writer<'j, 's> {
@@ -102,308 +78,212 @@ impl<'j, 's> Writer<'j, 's> {
         found: Option<KeptRate>,
         context: Context<G>,
     ) -> Self {
+        let Context {
+            gateway,
+            clock,
+            random,
+            events,
+            stop,
+            leave,
+            control,
+            deadline,
+        } = context;
         let rollout = Rollout::new(options, journal);
         let first_step = rollout.first_step(journal).map(Event::Rollout);
-        let pace = Pace::new(
-            options.ceilings,
-            options.concurrency,
-            found,
-            context.clock.now(),
-        );
-        pace.set_ceiling(rollout.ceiling());
-        // Claims are made only as long as there is a place here for each, so that the writer never waits for a sender that waits for it.
-        let places = 2 * options.concurrency;
-        let (jobs, jobs_out) = mpsc::channel(places);
-        // Each of them is reported at most twice.
-        let (reports_in, reports) = mpsc::channel(2 * places);
-        let (gate, gate_out) = watch::channel(Gate::Open);
-        let mut senders = JoinSet::new();
-        senders.spawn(sender::run(
-            context.gateway,
-            pace.pacer(),
-            jobs_out,
-            gate_out,
-            reports_in,
-            options.concurrency,
-        ));
-        let forgiven = if options.override_abort {
-            journal.tally().collect()
-        } else {
-            journal.excused().clone()
-        };
+        let events = EventSink::new(events, first_step);
+        let judge = Judge::new(options, journal, found, random, clock.now());
+        judge.pace.set_ceiling(rollout.ceiling());
+        let pacer = judge.pace.pacer();
+        let (senders, reports) = Senders::spawn(gateway, pacer, options.concurrency);
         Self {
             journal,
             options,
-            clock: context.clock,
-            random: context.random,
-            events: context.events,
-            pending_events: first_step.into_iter().collect(),
-            stop: context.stop,
-            leave: context.leave,
-            control: context.control,
-            deadline: context.deadline,
-            pace,
-            gate,
-            jobs,
-            reports,
+            clock,
+            inbox: Inbox::new(clock, stop, leave, control, deadline, reports),
+            events,
             senders,
-            waiting: HashMap::new(),
-            under_way: HashMap::new(),
-            outage: OutageTracker::new(options.max_outage, options.concurrency),
-            tried: BTreeMap::new(),
-            others: Others::default(),
+            claims: Claims::new(options),
+            judge,
             rollout,
-            excused: Excused::new(forgiven),
-            stopping: None,
-            missing: None,
-            more: true,
-            full: false,
-            next_due: None,
-            traffic: Traffic::default(),
-            strays: Strays::default(),
+            stop: StopState::new(options.drain_timeout),
         }
     }
 
     async fn run(mut self) -> Result<Pushed, StoreError> {
         let result = self.event_loop().await;
-        // On an error too: nothing more is sent than what is on its way.
-        self.senders.abort_all();
-        self.join_senders().await;
+        // On an error too.
+        self.senders.abort().await;
         let stop = result?;
         self.drain().await?;
-        if let Some(missing) = self.missing {
+        if let Some(missing) = self.stop.missing() {
             return Err(StoreError::Gone(missing));
         }
         self.persist_rate(true).await?;
         Ok(Pushed {
             stop,
-            requests: self.traffic.durations.count(),
+            requests: self.judge.traffic.durations.count(),
             phase: self.rollout.phase(self.journal),
-            found: self.pace.found(),
+            found: self.judge.pace.found(),
         })
     }
 
     async fn event_loop(&mut self) -> Result<Stop, StoreError> {
-        let mut records = Vec::new();
-        // When the first of the records came.
-        let mut since = None;
-        let mut reports = Vec::new();
-        let (mut stop, mut leave) = (self.stop.clone(), self.leave.clone());
-        let mut control = self.control.clone();
         self.emit_progress();
+        // A stop may have been asked for while the run was staged: it is heard before anything is claimed.
+        let mut wait = Wait::No;
         loop {
-            // Before anything is claimed: the signal may have come while the run was staged.
-            self.stop_if_due();
-            let now = self.clock.now();
-            let linger = since.map(|since| since + self.linger());
-            if linger.is_some_and(|end| end <= Instant::now()) || self.wanted(now, false) > 0 {
-                let wanted = self.wanted(now, !records.is_empty());
-                self.exchange(std::mem::take(&mut records), wanted, now)
-                    .await?;
-                since = None;
-                self.persist_rate(false).await?;
-            }
+            let wakeup = self.inbox.next(wait).await;
+            self.handle(wakeup).await;
+            self.stop.look(Instant::now());
+            self.give_up_if_due();
+            self.exchange_if_due().await?;
             // What is not of a request, as the beginning of a stop, waits for no commit.
-            self.flush_events();
-            if let Some(stop) = self.ended() {
+            self.events.flush();
+            let pending = self.journal.counts().pending;
+            if let Some(stop) = self.stop.ended(&self.claims.outstanding, pending) {
                 return Ok(stop);
             }
-            // With something left to claim the loop goes on at once, unless reports are needed to make room.
-            let now = self.clock.now();
-            if self.wanted(now, false) > 0 {
-                while let Ok(report) = self.reports.try_recv() {
-                    reports.push(report);
-                }
-            } else {
-                let wake = [self.wake(now), linger].into_iter().flatten().min();
-                tokio::select! {
-                    received = self.reports.recv_many(&mut reports, 1024) => {
-                        if received == 0 {
-                            self.join_senders().await;
-                        }
-                    }
-                    () = sleep_until(wake) => {}
-                    () = tokio::time::sleep(HEARTBEAT) => {
-                        self.stop_if_missing();
-                        self.emit_progress();
-                    }
-                    Ok(_) = stop.wait_for(|stop| *stop), if self.stopping.is_none() => {}
-                    Ok(()) = control.changed() => {}
-                    Ok(_) = leave.wait_for(|leave| *leave) => {}
-                }
-            }
-            for report in reports.drain(..) {
-                records.extend(self.take(report));
-            }
-            if !records.is_empty() {
-                since.get_or_insert_with(Instant::now);
-            }
+            wait = self.wait();
         }
     }
 
-    /// How long what came back may wait for a claim to share its transaction.
-    fn linger(&self) -> Duration {
-        if self.stopping.is_some() || self.outage.is_paused() {
-            return Duration::ZERO;
+    async fn handle(&mut self, wakeup: Wakeup) {
+        match wakeup {
+            Wakeup::Stop(why) => self.begin_stop(why),
+            Wakeup::Leave => {
+                self.begin_stop(Stop::Signal);
+                self.stop.leave();
+            }
+            Wakeup::Reports(reports) => {
+                let records: Vec<Record> = reports
+                    .into_iter()
+                    .filter_map(|report| self.take(report))
+                    .collect();
+                self.claims.came_back.add(records);
+            }
+            Wakeup::NoSenders => self.senders.join().await,
+            Wakeup::Heartbeat => {
+                self.stop_if_missing();
+                self.emit_progress();
+            }
+            Wakeup::Due => {}
         }
-        linger(
-            self.pace.rate(self.options.chunk_size),
-            self.waiting.len() + self.under_way.len(),
-        )
     }
 
-    /// Waits for the end of the senders. A panic of theirs is carried on, since without them a push would wait for ever.
-    async fn join_senders(&mut self) {
-        if let Some(Err(error)) = self.senders.join_next().await
-            && error.is_panic()
-        {
-            std::panic::resume_unwind(error.into_panic());
+    /// How long to wait for the next wakeup.
+    fn wait(&self) -> Wait {
+        let now = self.clock.now();
+        // With something left to claim the loop goes on at once, unless reports are needed to make room.
+        if self.wanted(now, false) > 0 {
+            return Wait::No;
+        }
+        let linger = self.waits_until();
+        match [self.next_look(now), linger].into_iter().flatten().min() {
+            Some(at) => Wait::Until(at),
+            None => Wait::Forever,
         }
     }
 
-    fn has_some_to_send(&self, now: Timestamp) -> bool {
-        self.more || self.next_due.is_some_and(|due| due <= now)
+    /// When to look again, if nothing wakes the writer before.
+    fn next_look(&self, now: Timestamp) -> Option<Instant> {
+        if let Some(look) = self.stop.next_look() {
+            return Some(look);
+        }
+        [
+            self.judge.platform.next_claim(&self.claims.backlog),
+            self.judge.platform.give_up_at(),
+            self.inbox.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|at| *at > now)
+        .min()
+        .map(|at| Instant::now() + now.until(at))
+    }
+
+    /// Until when what came back may wait for a claim to share its transaction.
+    fn waits_until(&self) -> Option<Instant> {
+        self.claims.waits_until(&self.judge, self.stop.has_begun())
     }
 
     /// How many requests to claim now; a claim that `rides` shares the transaction of what is recorded.
     fn wanted(&self, now: Timestamp, rides: bool) -> usize {
-        if self.stopping.is_some() || !self.has_some_to_send(now) || self.full {
-            0
-        } else if self.outage.is_paused() {
-            usize::from(self.outage.wants_probe(now) && self.waiting.is_empty())
-        } else {
-            let room = room(
-                self.options.concurrency,
-                self.pace.rate(self.options.chunk_size),
-                self.waiting.len(),
-                self.waiting.len() + self.under_way.len(),
-                rides,
-            );
-            match self.outage.allowed() {
-                Some((after, allowed)) => {
-                    let out = self.waiting.keys().chain(self.under_way.keys());
-                    let recent = out.filter(|request| **request > after).count();
-                    room.min(allowed.saturating_sub(recent))
-                }
-                None => room,
-            }
+        if self.stop.has_begun() {
+            return 0;
         }
+        self.claims.wanted(&self.judge, now, rides)
     }
 
-    /// When to look again, if no report comes before.
-    fn wake(&self, now: Timestamp) -> Option<Instant> {
-        let later = |at: Timestamp| Instant::now() + now.until(at);
-        let deadline = self
-            .stopping
-            .as_ref()
-            .map(|stopping| stopping.drain.next_look());
-        if deadline.is_some() {
-            return deadline;
+    /// Records and claims when there is something to claim, or when what came back has waited for long enough.
+    async fn exchange_if_due(&mut self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let linger = self.waits_until();
+        if linger.is_none_or(|end| end > Instant::now()) && self.wanted(now, false) == 0 {
+            return Ok(());
         }
-        let next_claim = match self.outage.next_probe() {
-            Some(probe) => Some(probe.max(self.next_due.filter(|_| !self.more).unwrap_or(probe))),
-            None => self.next_due.filter(|due| *due > now),
-        };
-        let give_up = self.outage.give_up_at();
-        let end = self.deadline.as_ref().map(|deadline| deadline.at);
-        [
-            next_claim.filter(|at| *at > now),
-            give_up.filter(|at| *at > now),
-            end.filter(|at| *at > now),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
-        .map(later)
+        let wanted = self.wanted(now, !self.claims.came_back.is_empty());
+        self.exchange(wanted, now).await?;
+        self.persist_rate(false).await
     }
 
     /// One transaction: what came back goes in, what is to be sent comes out.
-    async fn exchange(
-        &mut self,
-        records: Vec<Record>,
-        requests: usize,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    async fn exchange(&mut self, requests: usize, now: Timestamp) -> Result<(), StoreError> {
         // What came back is recorded all the same: it can be saved.
         self.stop_if_missing();
-        let requests = if self.missing.is_some() { 0 } else { requests };
+        let requests = match self.stop.missing() {
+            Some(_) => 0,
+            None => requests,
+        };
         let limits = ClaimLimits {
             requests,
             chunk_size: self.options.chunk_size,
-            probe: self.outage.is_paused(),
+            probe: self.judge.platform.is_paused(),
             now,
         };
-        let Exchange {
-            claims,
-            more,
-            full,
-            next_due,
-            findings,
-        } = locked::LockWait {
-            gate: &self.gate,
-            stop: self.stop.clone(),
-            deadline: self
-                .stopping
-                .as_ref()
-                .map(|_| Instant::now() + self.options.drain_timeout),
-            drain_timeout: self.options.drain_timeout,
-        }
-        .until(self.journal.exchange(records, limits))
-        .await?;
-        if requests > 0 {
-            self.more = more;
-            self.full = full;
-        }
-        self.next_due = next_due;
-        let excused = self.excused.take_pending();
+        let records = self.claims.came_back.take();
+        let wait = LockWait::new(
+            self.senders.gate(),
+            self.inbox.signal(),
+            self.stop.has_begun(),
+            self.options.drain_timeout,
+        );
+        let exchange = wait.until(self.journal.exchange(records, limits)).await?;
+        self.claims.backlog.learn(&exchange, requests > 0);
+        let excused = self.judge.thresholds.newly_excused();
         if !excused.is_empty() {
             self.journal.excuse(&excused).await?;
         }
-        for claim in claims {
-            self.dispatch(claim);
+        for claim in exchange.claims {
+            let probe = self.judge.platform.handed_out(claim.request);
+            self.senders.send(&claim, probe, self.inbox.deadline());
+            self.claims.outstanding.add(claim);
         }
-        for finding in findings {
-            let event = match finding {
-                Finding::ChunkLimit(devices) => Event::ChunkSizeLowered { devices },
-                Finding::Ended { code, what } => Event::PayloadEnded { code, what },
-            };
-            self.pending_events.push(event);
+        for finding in exchange.findings {
+            self.events.push(finding.into());
         }
         self.emit_progress();
-        self.flush_events();
+        self.events.flush();
         self.abort_if_crossed();
         self.advance_rollout(now).await
     }
 
-    /// Notes the rate that was found in the database; in the end (`all`) whatever has changed of it.
-    async fn persist_rate(&mut self, all: bool) -> Result<(), StoreError> {
-        match self.pace.unkept(all) {
-            Some(FoundRate { found }) => self.journal.keep_rate(found, self.clock.now()).await,
-            None => Ok(()),
+    /// Records what came back while the senders were being stopped, and releases what none of them had begun.
+    async fn drain(&mut self) -> Result<(), StoreError> {
+        let reports = self.inbox.take_reports();
+        self.handle(Wakeup::Reports(reports)).await;
+        let released = self.claims.outstanding.take_unsent().map(Record::released);
+        self.claims.came_back.add(released);
+        if self.claims.came_back.is_empty() {
+            return Ok(());
         }
+        self.exchange(0, self.clock.now()).await
     }
 
-    fn dispatch(&mut self, claim: Claim) {
-        let probe = self.outage.is_paused();
-        self.outage.handed_out(claim.request);
-        let job = Job {
-            request: claim.request,
-            outgoing: Outgoing {
-                payload: Arc::clone(&claim.payload),
-                devices: claim
-                    .members
-                    .iter()
-                    .map(|member| Arc::clone(&member.device_key))
-                    .collect(),
-                suspect: claim.bundle_status.suspect,
-                not_after: self.deadline.as_ref().map(|deadline| deadline.at),
-            },
-            probe,
-        };
-        self.waiting.insert(claim.request, claim);
-        // There is a place for every claim; that the senders are gone is noticed when their reports are waited for.
-        if let Err(error) = self.jobs.try_send(job) {
-            warn!(%error, "a claimed request could not be handed to a sender");
+    /// Notes the rate that was found in the database; in the end (`all`) whatever has changed of it.
+    async fn persist_rate(&mut self, all: bool) -> Result<(), StoreError> {
+        match self.judge.pace.unkept(all) {
+            Some(FoundRate { found }) => self.journal.keep_rate(found, self.clock.now()).await,
+            None => Ok(()),
         }
     }
 
@@ -411,21 +291,13 @@ impl<'j, 's> Writer<'j, 's> {
     fn take(&mut self, report: Report) -> Option<Record> {
         match report {
             Report::Started(request) => {
-                let claim = self.waiting.remove(&request)?;
-                self.under_way.insert(request, claim);
+                self.claims.outstanding.started(request);
                 None
             }
             Report::Returned(request) => {
-                self.full = false;
-                self.outage.silent(request, self.clock.now());
-                let claim = self
-                    .waiting
-                    .remove(&request)
-                    .or_else(|| self.under_way.remove(&request))?;
-                Some(Record {
-                    claim,
-                    end: RequestEnd::Released,
-                })
+                self.claims.backlog.request_ended();
+                self.judge.platform.returned(request, self.clock.now());
+                self.claims.outstanding.take(request).map(Record::released)
             }
             Report::Done {
                 request,
@@ -433,23 +305,146 @@ impl<'j, 's> Writer<'j, 's> {
                 started,
                 send_report,
             } => {
-                self.full = false;
+                self.claims.backlog.request_ended();
                 self.done(request, (ticket, started), &send_report)
             }
         }
     }
 
-    fn set_gate(&self, gate: Gate) {
-        // A stop has the last word.
-        if self.stopping.is_none() || gate == Gate::Closed {
-            self.gate.send_replace(gate);
+    /// Takes what became of a request, and gives what is to be recorded of it.
+    fn done(
+        &mut self,
+        request: RequestId,
+        sent: (Ticket, Instant),
+        send_report: &SendReport,
+    ) -> Option<Record> {
+        let Some(claim) = self.claims.outstanding.take(request) else {
+            self.judge.pace.silent(sent.0);
+            return None;
+        };
+        let now = self.clock.now();
+        let (end, effects) = self.judge.judge(&claim, sent, send_report, now);
+        for effect in effects {
+            match effect {
+                Effect::Tell(event) => self.events.push(event),
+                Effect::Stop(why) => self.begin_stop(why),
+                Effect::Follow(change) => self.follow(change, now),
+            }
+        }
+        Some(Record { claim, end })
+    }
+
+    /// Does what follows from a change of what is known of the platform.
+    fn follow(&mut self, change: Change, now: Timestamp) {
+        match change {
+            Change::Paused { reason, probe_at } => {
+                self.senders.set_gate(Gate::ProbesOnly);
+                self.journal.pauses(reason.clone(), now);
+                self.events.push(Event::Paused(Pause {
+                    reason,
+                    probe_at,
+                    give_up_at: self.judge.platform.give_up_at().unwrap_or(now),
+                }));
+            }
+            Change::Resumed { after } => {
+                self.senders.set_gate(Gate::Open);
+                self.journal.goes_on(now);
+                self.events.push(Event::Resumed { after });
+            }
+            Change::Refused { reason } => self.begin_stop(Stop::Refused { reason }),
         }
     }
-}
 
-async fn sleep_until(wake: Option<Instant>) {
-    match wake {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
+    /// Begins to stop: nothing new is claimed, what no sender has begun comes back, what is under way is waited for.
+    fn begin_stop(&mut self, why: Stop) {
+        if !self.stop.begin(why) {
+            return;
+        }
+        self.senders.close_gate();
+        let requests = self.claims.outstanding.under_way() as u32;
+        if requests > 0 {
+            let timeout = self.options.drain_timeout;
+            self.events.push(Event::Draining { requests, timeout });
+        }
+    }
+
+    /// Begins to stop when the platform has given no usable answer for too long, a last probe included.
+    fn give_up_if_due(&mut self) {
+        if self.stop.has_begun() {
+            return;
+        }
+        let now = self.clock.now();
+        // What no sender has begun comes back in a pause, and can be a probe then.
+        let can_carry = self.claims.backlog.has_some(now) || self.claims.outstanding.unsent() > 0;
+        if let Some(change) = self.judge.platform.ask_once_more(now, can_carry) {
+            self.follow(change, now);
+        }
+        if let Some(reason) = self.judge.platform.gives_up(now, can_carry) {
+            self.begin_stop(Stop::Outage { reason });
+        }
+    }
+
+    /// Begins to stop when the database is no longer where it was opened. What is under way is recorded in what is open.
+    fn stop_if_missing(&mut self) {
+        let missing = self.journal.missing();
+        if self.stop.note_missing(missing) {
+            warn!(
+                ?missing,
+                "the results database was deleted or replaced: nothing more is sent"
+            );
+            self.begin_stop(Stop::Signal);
+        }
+    }
+
+    /// Aborts the push when too much of it has gone wrong.
+    fn abort_if_crossed(&mut self) {
+        if self.stop.has_begun() {
+            return;
+        }
+        if let Some(reason) = self.judge.thresholds.crossed(self.journal, Sample::Fleet) {
+            self.begin_stop(Stop::Aborted { reason });
+        }
+    }
+
+    /// Gets on with the rollout: ends the canary when all its devices have ended, and lets the rate rise.
+    async fn advance_rollout(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let thresholds = &self.judge.thresholds;
+        let crossed = |journal: &Journal<'_>| thresholds.crossed(journal, Sample::Canary);
+        let Advance {
+            progress,
+            steps,
+            stop,
+            opened,
+            risen,
+        } = self
+            .rollout
+            .advance(self.journal, self.stop.has_begun(), crossed, now)
+            .await?;
+        if let Some(step) = progress {
+            self.events.emit(Event::Rollout(step));
+        }
+        if let Some(why) = stop {
+            self.begin_stop(why);
+        }
+        if opened {
+            self.claims.backlog.opened();
+        }
+        if risen {
+            self.judge.pace.set_ceiling(self.rollout.ceiling());
+        }
+        for step in steps {
+            self.events.push(Event::Rollout(step));
+        }
+        Ok(())
+    }
+
+    fn emit_progress(&self) {
+        let chunk_size = self.options.chunk_size;
+        self.events.emit_progress(
+            self.journal,
+            &self.judge.traffic,
+            &self.judge.pace,
+            chunk_size,
+        );
     }
 }

@@ -34,14 +34,18 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// That a request was never sent.
+    pub(crate) fn released(claim: Claim) -> Self {
+        Self {
+            claim,
+            end: RequestEnd::Released,
+        }
+    }
+
     /// Whether a device has accepted its payload.
     pub(super) fn has_acceptance(&self) -> bool {
-        match &self.end {
-            RequestEnd::Released => false,
-            RequestEnd::Sent { tasks, .. } => tasks
-                .iter()
-                .any(|task| task.next == Next::End(TaskState::Accepted)),
-        }
+        let accepted = Next::End(TaskState::Accepted);
+        self.end.tasks().iter().any(|task| task.next == accepted)
     }
 }
 
@@ -75,6 +79,16 @@ pub(crate) enum RequestEnd {
         /// What follows for each member, in their order.
         tasks: Vec<Settlement>,
     },
+}
+
+impl RequestEnd {
+    /// What follows for each member, if it was sent.
+    pub(crate) fn tasks(&self) -> &[Settlement] {
+        match self {
+            Self::Released => &[],
+            Self::Sent { tasks, .. } => tasks,
+        }
+    }
 }
 
 /// What a refusal of a whole request is about.

@@ -1,137 +1,132 @@
-//! Whether what a request came to is about the platform or about the request.
+//! What the end of a request means for its tasks, for the pace, for the thresholds and for the push as a whole.
 
+use rand::rngs::SmallRng;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::Writer;
+use super::{
+    platform::{JudgedRequest, Platform},
+    thresholds::Thresholds,
+};
 use crate::{
     engine::{
-        Event, Stop,
-        pace::FirstSendStats,
+        Event, Options, Stop, Traffic,
+        pace::{FirstSendStats, Pace},
         recorder::{Settled, settle},
     },
     gateway::SendReport,
-    journal::{Claim, Next, Record, RequestEnd, Settlement, suspect},
-    model::{BundleStatus, RequestId, SendResult},
-    policy::{self, Judgement, Signal},
-    store::Tally,
+    journal::{Claim, Journal, RequestEnd, Strays, outage::Change},
+    model::{SendResult, Timestamp},
+    policy::{Rules, Signal},
+    store::KeptRate,
     throttle::Ticket,
 };
 
-/// What a request came to.
-struct JudgedRequest {
-    judgement: Judgement,
-    /// What it says of the platform as a whole.
-    signal: Signal,
-    /// How it stands when it was refused as a whole and stays together.
-    together: Option<BundleStatus>,
+/// All that learns from what requests came to.
+pub(super) struct Judge {
+    rules: Rules,
+    random: SmallRng,
+    pub(super) platform: Platform,
+    pub(super) pace: Pace,
+    pub(super) thresholds: Thresholds,
+    pub(super) traffic: Traffic,
+    strays: Strays,
 }
 
-impl Writer<'_, '_> {
-    /// Takes what became of a request, and gives what is to be recorded of it.
-    pub(super) fn done(
+/// What follows for the push, in the order in which it is done.
+#[derive(Debug)]
+pub(super) enum Effect {
+    Tell(Event),
+    Stop(Stop),
+    Follow(Change),
+}
+
+impl Judge {
+    pub(super) fn new(
+        options: &Options,
+        journal: &Journal<'_>,
+        found: Option<KeptRate>,
+        random: SmallRng,
+        now: Timestamp,
+    ) -> Self {
+        let concurrency = options.concurrency;
+        Self {
+            rules: options.rules,
+            random,
+            platform: Platform::new(options.max_outage, concurrency),
+            pace: Pace::new(options.ceilings, concurrency, found, now),
+            thresholds: Thresholds::new(options, journal),
+            traffic: Traffic::default(),
+            strays: Strays::default(),
+        }
+    }
+
+    /// Judges a request that was `sent` so; gives what is to be recorded of it and what follows.
+    pub(super) fn judge(
         &mut self,
-        request: RequestId,
-        (ticket, started): (Ticket, Instant),
+        claim: &Claim,
+        sent: (Ticket, Instant),
         send_report: &SendReport,
-    ) -> Option<Record> {
-        // What was not handed over has not started.
-        let claim = self
-            .under_way
-            .remove(&request)
-            .or_else(|| self.waiting.remove(&request));
-        let Some(claim) = claim else {
-            self.pace.silent(ticket);
-            return None;
-        };
-        let now = self.clock.now();
+        now: Timestamp,
+    ) -> (RequestEnd, Vec<Effect>) {
         let JudgedRequest {
             judgement,
             signal,
             together,
-        } = self.judge(&claim, &send_report.result);
+        } = self.platform.judge(claim, &send_report.result);
         let Settled {
             end,
             without_ticket,
         } = settle(
-            &claim,
+            claim,
             send_report,
             judgement,
             together,
             now,
-            &self.options.rules,
+            &self.rules,
             &mut self.random,
         );
-        debug!(%request, devices = claim.members.len(), ?signal, latency = ?send_report.latency, "request ended");
+        debug!(request = %claim.request, devices = claim.members.len(), ?signal, latency = ?send_report.latency, "request ended");
+        let mut effects = Vec::new();
         if without_ticket > 0 {
             let devices = without_ticket;
-            self.pending_events.push(Event::TicketMissing { devices });
+            effects.push(Effect::Tell(Event::TicketMissing { devices }));
         }
-        let tasks = match &end {
-            RequestEnd::Released => &[][..],
-            RequestEnd::Sent { tasks, .. } => tasks,
-        };
-        let classes = tasks.iter().map(|task| task.outcome.class);
+        let classes = end.tasks().iter().map(|task| task.outcome.class);
         self.traffic.add(send_report.latency, classes);
-        let firsts = FirstSendStats::of(&claim, tasks);
-        let ended = ended_by(tasks);
-        self.apply_signal(&claim, (ticket, started), &signal, firsts, now, ended);
+        self.apply_signal(claim, &end, &signal, sent, now, &mut effects);
         if let SendResult::Answered(answer) = &send_report.result {
             let devices = claim.members.iter().map(|member| &*member.device_key);
             if let Some(reason) = self.strays.hear(&claim.payload, devices, answer) {
-                self.begin_stop(Stop::Refused { reason });
+                effects.push(Effect::Stop(Stop::Refused { reason }));
             }
         }
-        Some(Record { claim, end })
+        (end, effects)
     }
 
-    fn judge(&mut self, claim: &Claim, result: &SendResult) -> JudgedRequest {
-        let judgement = policy::judge(result, claim.members.len());
-        let was_sent = !matches!(result, SendResult::Unsent(_));
-        let refusal = suspect::refusal(&judgement, was_sent);
-        let answered = refusal.is_none() && judgement.signal == Signal::Reached;
-        if answered {
-            self.others.answered(claim.request);
+    /// Tells all whom it concerns what a request says of the platform as a whole.
+    fn apply_signal(
+        &mut self,
+        claim: &Claim,
+        end: &RequestEnd,
+        signal: &Signal,
+        sent: (Ticket, Instant),
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Signal::Stop { reason } = signal {
+            let reason = reason.clone();
+            effects.push(Effect::Stop(Stop::Refused { reason }));
         }
-        if claim.bundle.is_none() && (answered || refusal.is_some()) {
-            self.others.first_ended(refusal.is_some());
-        }
-        // A probe is one device of some request, and goes back to the others.
-        let is_probe = self.outage.is_probe(claim.request);
-        let after_probe = self.outage.follows_probe(claim.request);
-        let together = refusal
-            .filter(|_| !is_probe || claim.bundle_status.suspect)
-            .map(|refusal| {
-                self.others
-                    .refused(claim.bundle_status, claim.request, refusal, after_probe)
-            });
-        let mut signal = judgement.signal.clone();
-        if together.is_some_and(|bundle_status| bundle_status.suspect) {
-            // It says nothing of the platform, but that it was there to answer.
-            signal = match result {
-                SendResult::Answered(_) if is_probe => Signal::Reached,
-                _ => Signal::Silent,
-            };
-        }
-        JudgedRequest {
-            judgement,
-            signal,
-            together,
-        }
+        let heard = self.platform.apply_signal(claim, signal, now);
+        self.thresholds
+            .ended(end.tasks(), &heard, *signal == Signal::Reached);
+        let firsts = FirstSendStats::of(claim, end.tasks());
+        let (was_paused, is_paused) = (heard.was_paused, heard.is_paused);
+        let told = self
+            .pace
+            .apply_signal(signal, sent, firsts, was_paused, is_paused);
+        effects.extend(heard.change.map(Effect::Follow));
+        effects.extend(told.into_iter().map(Effect::Tell));
     }
-}
-
-/// What the tasks that end here are counted by.
-fn ended_by(tasks: &[Settlement]) -> Vec<Tally> {
-    tasks
-        .iter()
-        .filter_map(|task| match task.next {
-            Next::End(state) => Some(Tally {
-                state,
-                class: Some(task.outcome.class),
-                code: task.outcome.code,
-            }),
-            Next::Again { .. } | Next::Split { .. } => None,
-        })
-        .collect()
 }

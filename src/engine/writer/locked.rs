@@ -15,15 +15,30 @@ const NOTICE: Duration = Duration::from_secs(1);
 
 /// What a wait looks at.
 pub(super) struct LockWait<'w> {
-    pub(super) gate: &'w watch::Sender<Gate>,
-    pub(super) stop: watch::Receiver<bool>,
+    gate: &'w watch::Sender<Gate>,
+    stop: watch::Receiver<bool>,
     /// When what is under way is no longer waited for, once a stop has begun.
-    pub(super) deadline: Option<Instant>,
+    deadline: Option<Instant>,
     /// How long that is from the moment that a stop is asked for.
-    pub(super) drain_timeout: Duration,
+    drain_timeout: Duration,
 }
 
-impl LockWait<'_> {
+impl<'w> LockWait<'w> {
+    /// Begins now; what is under way is waited for until `drain_timeout` has passed, when a stop `has_begun` or from when it begins.
+    pub(super) fn new(
+        gate: &'w watch::Sender<Gate>,
+        stop: watch::Receiver<bool>,
+        has_begun: bool,
+        drain_timeout: Duration,
+    ) -> Self {
+        Self {
+            gate,
+            stop,
+            deadline: has_begun.then(|| Instant::now() + drain_timeout),
+            drain_timeout,
+        }
+    }
+
     /// Waits for work on the database. Replies that come meanwhile stay in the writer's channel, which has a place for each.
     pub(super) async fn until<T>(
         mut self,

@@ -1,62 +1,61 @@
-//! How what has ended steers the push: too much of it aborts, a canary that is over is judged, and acceptances let the rate rise.
+//! What of all that has ended counts towards the thresholds of `--abort-if`.
 
-use super::Writer;
+use std::collections::BTreeMap;
+
+use super::platform::Heard;
 use crate::{
-    engine::{Event, RolloutStep, Stop, rollout::CanaryDecision},
-    model::Timestamp,
+    engine::Options,
+    journal::{Journal, Next, Settlement, excuse::Excused},
+    model::AbortIf,
     policy::{self, Ended, Sample},
-    store::StoreError,
+    store::Tally,
 };
 
-impl Writer<'_, '_> {
-    /// What has ended, as far as it counts towards thresholds.
-    fn counted(&self) -> Vec<Ended> {
-        self.journal
+/// The thresholds, and what counts towards none of them.
+#[derive(Debug)]
+pub(super) struct Thresholds {
+    abort_if: AbortIf,
+    excused: Excused<Tally>,
+}
+
+impl Thresholds {
+    pub(super) fn new(options: &Options, journal: &Journal<'_>) -> Self {
+        let forgiven = if options.override_abort {
+            journal.tally().collect()
+        } else {
+            journal.excused().clone()
+        };
+        Self {
+            abort_if: options.abort_if.clone(),
+            excused: Excused::new(forgiven),
+        }
+    }
+
+    /// Tasks have ended with a request that said this of the platform.
+    pub(super) fn ended(&mut self, tasks: &[Settlement], heard: &Heard, answered: bool) {
+        let ended = tasks.iter().filter_map(|task| match task.next {
+            Next::End(state) => Some(Tally {
+                state,
+                class: Some(task.outcome.class),
+                code: task.outcome.code,
+            }),
+            Next::Again { .. } | Next::Split { .. } => None,
+        });
+        self.excused
+            .ended(ended, heard.excuse, answered, heard.is_paused);
+    }
+
+    /// What is newly known to count towards nothing, since this was asked for last.
+    pub(super) fn newly_excused(&mut self) -> BTreeMap<Tally, u64> {
+        self.excused.take_pending()
+    }
+
+    /// Which threshold has been crossed, if any.
+    pub(super) fn crossed(&self, journal: &Journal<'_>, sample: Sample) -> Option<String> {
+        let counted: Vec<Ended> = journal
             .tally()
             .map(|(key, n)| (key.state, key.class, self.excused.counted(&key, n)))
-            .collect()
-    }
-
-    /// Aborts the push when too much of it has gone wrong.
-    pub(super) fn abort_if_crossed(&mut self) {
-        if self.stopping.is_some() {
-            return;
-        }
-        let crossed = policy::crossed(&self.options.abort_if, &self.counted(), Sample::Fleet);
-        if let Some(reason) = crossed {
-            self.begin_stop(Stop::Aborted { reason });
-        }
-    }
-
-    /// Gets on with the rollout: ends the canary when all its devices have ended, and lets the rate rise.
-    pub(super) async fn advance_rollout(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        if let Some(canary) = self.journal.canary() {
-            if let Some(step) = self.rollout.canary_progress(canary) {
-                self.emit(Event::Rollout(step));
-            }
-            if canary.left == 0 && self.stopping.is_none() {
-                let counted = self.counted();
-                match self
-                    .rollout
-                    .judge(canary, self.options, self.journal, &counted)
-                {
-                    CanaryDecision::Stop(why) => self.begin_stop(why),
-                    CanaryDecision::GoOn { went, verdict } => {
-                        self.journal.end_canary(verdict, now).await?;
-                        self.journal.defer_throttled(now).await?;
-                        self.more = true;
-                        let steps = [RolloutStep::CanaryOver { went, verdict }]
-                            .into_iter()
-                            .chain(self.rollout.first_step(self.journal));
-                        self.pending_events.extend(steps.map(Event::Rollout));
-                    }
-                }
-            }
-        }
-        if let Some(step) = self.rollout.rise(self.journal) {
-            self.pace.set_ceiling(self.rollout.ceiling());
-            self.pending_events.push(Event::Rollout(step));
-        }
-        Ok(())
+            .collect();
+        policy::crossed(&self.abort_if, &counted, sample)
     }
 }
