@@ -12,6 +12,7 @@
 mod completing;
 mod config_args;
 mod control_args;
+mod db_args;
 mod filter_args;
 mod generate;
 mod help;
@@ -42,6 +43,7 @@ pub(crate) use self::{
     completing::{Candidate, Candidates, complete, on_the_line},
     config_args::{ConfigArgs, ConfigCommand, ConfigShowArgs, GivenSettings},
     control_args::ControlArgs,
+    db_args::{DbArgs, DbCommand, MigrateArgs},
     filter_args::FilterArgs,
     generate::{CompletionsArgs, ManArgs, completions, manual, manuals},
     manifest_args::{CheckArgs, ManifestArgs, RunArgs},
@@ -139,6 +141,8 @@ pub enum Command {
     Revert(Box<RevertArgs>),
     /// Ask the database in SQL; only reads
     Sql(SqlArgs),
+    /// Look after the results database
+    Db(DbArgs),
     /// Explain the platform's codes and what fleetpush does about them
     Codes(CodesArgs),
     /// Serve the platform's API on this machine, with faults on demand
@@ -187,12 +191,14 @@ pub struct GlobalArgs {
 
 /// Whether some command has a flag of this name, which is given without dashes.
 pub fn is_flag(name: &str) -> bool {
+    fn has(command: &clap::Command, name: &str) -> bool {
+        let mut flags = command.get_arguments().filter_map(clap::Arg::get_long);
+        flags.any(|flag| flag == name)
+            || command.get_subcommands().any(|command| has(command, name))
+    }
     let mut cli = <Cli as clap::CommandFactory>::command();
     cli.build();
-    std::iter::once(&cli)
-        .chain(cli.get_subcommands())
-        .flat_map(clap::Command::get_arguments)
-        .any(|arg| arg.get_long() == Some(name))
+    has(&cli, name)
 }
 
 /// A parser for a closed set of words, which help and suggestions can then list.

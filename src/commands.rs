@@ -10,6 +10,7 @@ mod codes;
 mod config;
 mod confirm;
 mod control;
+mod db;
 mod diff;
 mod end;
 mod explain;
@@ -65,6 +66,7 @@ use crate::{
         out_file::OutFileError,
         page::PageError,
         printer::{OutputError, Printer},
+        repeat::quoted,
     },
 };
 
@@ -149,6 +151,18 @@ pub(crate) async fn execute(command: Command, printer: &Printer) -> Result<Exit,
             let out = settings.out.clone();
             with_file(out, printer, async || sql::sql(settings, printer).await).await
         }
+        Command::Migrate(settings) => {
+            stoppable(printer, async |interrupt| {
+                tokio::select! {
+                    exit = db::migrate(settings, printer) => exit,
+                    () = interrupt.stopped() => {
+                        printer.say("stopped; the database is whole, and what was not done is done by the same command");
+                        Ok(Exit::Stopped)
+                    }
+                }
+            })
+            .await
+        }
         Command::Codes(settings) => codes::codes(&settings, printer),
         Command::Show(settings) => config::show(&settings, printer),
         Command::Completions(args) => manual::completions(args, printer),
@@ -229,11 +243,16 @@ fn hides_simulated(path: &Path) -> bool {
 
 /// Opens the database for a command about a run that is there: a path without a database is told, and none is made.
 async fn open_existing(database: &Database, printer: &Printer) -> Result<Store, Failure> {
-    match std::fs::metadata(&database.path) {
+    must_exist(&database.path)?;
+    Ok(open(database, printer).await?)
+}
+
+fn must_exist(database: &Path) -> Result<(), ReadError> {
+    match std::fs::metadata(database) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            Err(ReadError::Missing(database.path.clone()).into())
+            Err(ReadError::Missing(database.to_owned()))
         }
-        _ => Ok(open(database, printer).await?),
+        _ => Ok(()),
     }
 }
 
@@ -242,12 +261,7 @@ async fn open_existing_or_owner(
     database: &Database,
     printer: &Printer,
 ) -> Result<Result<Store, Owner>, Failure> {
-    match std::fs::metadata(&database.path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(ReadError::Missing(database.path.clone()).into());
-        }
-        _ => {}
-    }
+    must_exist(&database.path)?;
     match open(database, printer).await {
         Ok(store) => Ok(Ok(store)),
         Err(StoreError::Owned { owner, .. }) => Ok(Err(owner)),
@@ -278,6 +292,12 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::Owned { .. } => Self::locked(error),
             StoreError::NameTaken(_) => Self::usage(error),
+            StoreError::HeavyMigration { ref path, .. } => {
+                let db = quoted(&path.to_string_lossy());
+                Self::database(anyhow!(
+                    "{error}; when no push is due: fleetpush db migrate --db {db} (with --backup FILE it keeps a copy as it is now)"
+                ))
+            }
             _ => Self::database(error),
         }
     }

@@ -8,6 +8,7 @@ mod control;
 mod credential_names;
 mod credentials;
 mod database;
+mod db;
 mod environment;
 mod error;
 mod file;
@@ -32,6 +33,7 @@ pub(crate) use self::{
     control::Control,
     credentials::{Credentials, CredentialsError},
     database::{Database, Introduction, SIMULATED},
+    db::Migrate,
     environment::Environment,
     error::Error,
     logging::{Level, Logging},
@@ -104,6 +106,8 @@ pub(crate) enum Command {
     Revert(Box<Revert>),
     /// Ask in SQL.
     Sql(Sql),
+    /// Bring the database up to date.
+    Migrate(Migrate),
     /// Explain codes.
     Codes(Codes),
     /// Serve the simulator.
@@ -200,6 +204,7 @@ pub(crate) fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, E
             Command::Revert(Box::new(Revert::resolve(*args, db, &sources)?))
         }
         cli::Command::Sql(args) => Command::Sql(Sql::resolve(args, db, &sources)?),
+        cli::Command::Db(args) => Command::Migrate(Migrate::resolve(args, db, &sources)?),
         cli::Command::Codes(args) => Command::Codes(Codes::resolve(args)),
         cli::Command::Simulator(args) => Command::Simulator(args),
         cli::Command::Config(args) => {

@@ -71,6 +71,15 @@ course of the push, latency, and the first 1,000 devices that failed or are in d
 Example:
   fleetpush report night-1 --out night-1.html";
 
+/// What follows the flags of `db migrate` in `--help`.
+pub(super) const MIGRATE_EPILOGUE: &str = "\
+The database stays whole if this is interrupted or killed: give the same command again. An older
+fleetpush cannot open a database that is up to date, but it can open the backup.
+
+Examples:
+  fleetpush db migrate --dry-run
+  fleetpush db migrate --backup /backup/fleetpush-before-update.db";
+
 /// What follows the flags of `revert` in `--help`.
 pub(super) const REVERT_EPILOGUE: &str = "\
 Each device that accepted a command of the run, or may have got it, gets what it had accepted last

@@ -1,6 +1,6 @@
 //! What can go wrong with the results database.
 
-use std::{fmt, io, path::PathBuf};
+use std::{fmt, io, path::PathBuf, time::Duration};
 
 use crate::model::ControlAction;
 
@@ -78,6 +78,22 @@ pub enum StoreError {
         path: PathBuf,
         /// What is wrong and what to do.
         reason: String,
+    },
+    /// Bringing the schema up to date takes too long to be done by the way.
+    #[error(
+        "the database {path} has schema {from} of an older fleetpush; to bring it to schema {to} takes about {seconds} s, too long to \
+         be done by the way, and nothing was done",
+        path = path.display(), seconds = takes.as_secs()
+    )]
+    HeavyMigration {
+        /// The database.
+        path: PathBuf,
+        /// The schema that it has.
+        from: i64,
+        /// The schema that it is to have.
+        to: i64,
+        /// About how long that takes.
+        takes: Duration,
     },
     /// The log of the last owner is missing.
     #[error(

@@ -33,6 +33,8 @@ pub(super) struct Lock {
     file: File,
     /// How many bytes say who the owner is.
     about: u64,
+    /// Whether the owner before ended in the middle of a seal.
+    left_in_a_seal: bool,
 }
 
 /// How often a lock is tried that somebody may have for a moment.
@@ -111,11 +113,13 @@ impl Lock {
             Err(TryLockError::WouldBlock) => return Err(owned(database, Some(file))),
             Err(TryLockError::Error(error)) => return Err(failed("lock", error)),
         }
+        let left_in_a_seal = Self::was_left_in_a_seal(database);
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let about = format!("pid {} on host {}\n", std::process::id(), host.trim());
         let lock = Self {
             file,
             about: about.len() as u64,
+            left_in_a_seal,
         };
         // In one piece: whoever is killed before the first seal has ended may have left one.
         let text = [about.as_bytes(), SEALING].concat();
@@ -124,6 +128,14 @@ impl Lock {
             .and_then(|()| lock.file.write_all_at(&text, 0))
             .map_err(|error| failed("write the lock file", error))?;
         Ok(lock)
+    }
+
+    /// Gives the lock back before the first seal: what was noted of the owner before counts again.
+    pub(super) fn leave(self) {
+        if !self.left_in_a_seal {
+            // At worst a log that is lost from now on is not missed.
+            let _ = self.end_seal();
+        }
     }
 
     /// Notes that a seal begins.

@@ -8,21 +8,18 @@ use std::{
     time::Duration,
 };
 
-use rand::RngExt;
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection,
-    migrate::MigrateError,
     sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
 use super::{
     StoreError,
     file_id::FileId,
-    identity::{Identity, identify, log_path},
     lock::{Inode, Lock},
-    owner::{self, BEGIN},
+    opened::Opened,
+    owner::BEGIN,
     place,
-    schema::MIGRATOR,
     session::Present,
     temporary,
 };
@@ -42,10 +39,10 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_mins(1);
 pub(crate) struct Store {
     pub(super) connection: SqliteConnection,
     pub(super) path: PathBuf,
-    is_new: bool,
-    lost_log: bool,
+    pub(super) is_new: bool,
+    pub(super) lost_log: bool,
     /// Which file the path led to when it was opened.
-    file: FileId,
+    pub(super) file: FileId,
     /// The log's file, once a push has begun.
     pub(super) log: Option<FileId>,
     pub(super) lock: Lock,
@@ -64,95 +61,25 @@ impl Store {
     }
 
     /// Opens the database at `path` as its one owner; creates it, and its folder, when it does not exist. What is no database of ours, or
-    /// lies where it can have two owners, is left as it is.
+    /// lies where it can have two owners, is left as it is, and so is one whose schema takes long to bring up to date.
     ///
     /// What survives: in WAL mode with `synchronous=FULL` a transaction is on the disk when its commit returns. So neither the end of
     /// the process at any moment nor a loss of power loses a claim that was sent or an outcome that was shown. `NORMAL` would survive
     /// the process but not the power: commands could have been sent of which the database knows nothing. `FULL` costs one flush for
     /// each commit, and since commits are made for groups of requests, no throughput that could be measured.
     pub(crate) async fn open_with(path: &Path, consent: Consent) -> Result<Self, StoreError> {
-        let opened = |reason: String| StoreError::Open {
-            path: path.to_owned(),
-            reason,
-        };
-        match std::fs::metadata(path) {
-            Ok(file) if file.is_dir() => {
-                return Err(opened(format!(
-                    "it is a folder; name a file in it, for example {}",
-                    path.join("fleetpush.db").display()
-                )));
-            }
-            Ok(file) if !file.is_file() => {
-                return Err(opened(
-                    "it is no regular file; name another with --db".into(),
-                ));
-            }
-            _ => create_folder(path, consent)?,
+        let opened = Opened::open(path, consent).await?;
+        if opened.upgrade().is_heavy() {
+            let error = StoreError::HeavyMigration {
+                path: opened.path().to_owned(),
+                from: opened.upgrade().from,
+                to: opened.upgrade().to,
+                takes: opened.upgrade().takes,
+            };
+            opened.leave().await?;
+            return Err(error);
         }
-        let file = open_private(path)?;
-        // Whatever link it was reached by, so that no two owners take different locks.
-        let path = &path.canonicalize().map_err(|source| StoreError::File {
-            action: "open",
-            path: path.to_owned(),
-            source,
-        })?;
-        let mut inode = Inode::take(file, path, !place::is_on_network(path))?;
-        let looked = |source| StoreError::File {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        };
-        let metadata = inode.metadata().map_err(looked)?;
-        let allowed = consent.network_filesystem;
-        if let Some(reason) = place::refusal(path, &metadata, allowed) {
-            return Err(opened(reason));
-        }
-        let identity = identify(path, &inode.head().map_err(looked)?).await?;
-        let lost_log = match identity {
-            Identity::New => false,
-            Identity::Ours { log_is_lost } => log_is_lost && !Lock::was_left_in_a_seal(path),
-            Identity::Foreign => {
-                return Err(opened(
-                    "it is no results database of fleetpush, and has been left as it is; name another with --db".into(),
-                ));
-            }
-        };
-        if lost_log && !consent.lost_log {
-            return Err(StoreError::LostLog {
-                log: log_path(path),
-                path: path.to_owned(),
-            });
-        }
-        let lock = Lock::take(path)?;
-        let mut connection = connect(path, inode)
-            .await
-            .map_err(|error| opened(error.to_string()))?;
-        MIGRATOR
-            .run(&mut connection)
-            .await
-            .map_err(|error| match error {
-                MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => opened(
-                    "it was made by a newer fleetpush; use that version, or give another database with --db".into(),
-                ),
-                other => opened(other.to_string()),
-            })?;
-        owner::take_over(&mut connection, rand::rng().random()).await?;
-        let mut store = Self {
-            connection,
-            path: path.to_owned(),
-            is_new: identity == Identity::New,
-            file: FileId::of(&metadata),
-            lost_log,
-            log: None,
-            lock,
-            session: Present::default(),
-            scope: Tags::default(),
-            budget: Budget::default(),
-        };
-        store.seal().await?;
-        store.finish_pruning().await?;
-        store.discard_staging().await?;
-        Ok(store)
+        opened.migrate().await
     }
 
     /// Has the latest run be the latest with these tags.
@@ -254,7 +181,7 @@ impl Store {
 }
 
 /// Opens the connection, which keeps the file's lock until it has closed the file.
-async fn connect(path: &Path, inode: Inode) -> Result<SqliteConnection, sqlx::Error> {
+pub(super) async fn connect(path: &Path, inode: Inode) -> Result<SqliteConnection, sqlx::Error> {
     let inode = Arc::new(inode);
     let mut options = SqliteConnectOptions::new();
     if let Some(folder) = temporary::folder(path) {
@@ -285,7 +212,7 @@ async fn connect(path: &Path, inode: Inode) -> Result<SqliteConnection, sqlx::Er
         .await
 }
 
-fn create_folder(path: &Path, consent: Consent) -> Result<(), StoreError> {
+pub(super) fn create_folder(path: &Path, consent: Consent) -> Result<(), StoreError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -311,7 +238,7 @@ fn create_folder(path: &Path, consent: Consent) -> Result<(), StoreError> {
 }
 
 /// Opens the file, and makes it for its owner's eyes alone, since payloads may be confidential; SQLite gives its other files the same mode.
-fn open_private(path: &Path) -> Result<File, StoreError> {
+pub(super) fn open_private(path: &Path) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]

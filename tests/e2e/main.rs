@@ -20,6 +20,7 @@ mod manifest;
 mod memory;
 mod messages;
 mod metrics;
+mod migrate;
 mod order;
 mod outage;
 mod owner;

@@ -1,0 +1,181 @@
+//! A database that this process owns and whose schema may be an older one.
+
+use std::path::{Path, PathBuf};
+
+use rand::RngExt;
+use sqlx::{Connection, SqliteConnection, migrate::MigrateError};
+
+use super::{
+    Store, StoreError,
+    file_id::FileId,
+    identity::{Identity, identify, log_path},
+    lock::{Inode, Lock},
+    migrate::{self, Upgrade},
+    open::{connect, create_folder, open_private},
+    owner, place,
+    schema::MIGRATOR,
+    session::Present,
+};
+use crate::{
+    budget::Budget,
+    model::{Consent, Tags},
+};
+
+/// A database of this process, before its schema is brought up to date.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    connection: SqliteConnection,
+    path: PathBuf,
+    is_new: bool,
+    lost_log: bool,
+    file: FileId,
+    lock: Lock,
+    upgrade: Upgrade,
+}
+
+impl Opened {
+    /// Takes the database at `path`, and looks at what it needs.
+    pub(crate) async fn open(path: &Path, consent: Consent) -> Result<Self, StoreError> {
+        let opened = |reason: String| StoreError::Open {
+            path: path.to_owned(),
+            reason,
+        };
+        match std::fs::metadata(path) {
+            Ok(file) if file.is_dir() => {
+                return Err(opened(format!(
+                    "it is a folder; name a file in it, for example {}",
+                    path.join("fleetpush.db").display()
+                )));
+            }
+            Ok(file) if !file.is_file() => {
+                return Err(opened(
+                    "it is no regular file; name another with --db".into(),
+                ));
+            }
+            _ => create_folder(path, consent)?,
+        }
+        let file = open_private(path)?;
+        // Whatever link it was reached by, so that no two owners take different locks.
+        let path = &path.canonicalize().map_err(|source| StoreError::File {
+            action: "open",
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut inode = Inode::take(file, path, !place::is_on_network(path))?;
+        let looked = |source| StoreError::File {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        };
+        let metadata = inode.metadata().map_err(looked)?;
+        let allowed = consent.network_filesystem;
+        if let Some(reason) = place::refusal(path, &metadata, allowed) {
+            return Err(opened(reason));
+        }
+        let identity = identify(path, &inode.head().map_err(looked)?).await?;
+        let lost_log = match identity {
+            Identity::New => false,
+            Identity::Ours { log_is_lost } => log_is_lost && !Lock::was_left_in_a_seal(path),
+            Identity::Foreign => {
+                return Err(opened(
+                    "it is no results database of fleetpush, and has been left as it is; name another with --db".into(),
+                ));
+            }
+        };
+        if lost_log && !consent.lost_log {
+            return Err(StoreError::LostLog {
+                log: log_path(path),
+                path: path.to_owned(),
+            });
+        }
+        let lock = Lock::take(path)?;
+        let mut connection = connect(path, inode)
+            .await
+            .map_err(|error| opened(error.to_string()))?;
+        let upgrade = match migrate::pending(&mut connection).await {
+            Ok(upgrade) => upgrade,
+            Err(error) => {
+                let _ = connection.close().await;
+                lock.leave();
+                return Err(opened(error.to_string()));
+            }
+        };
+        Ok(Self {
+            connection,
+            path: path.to_owned(),
+            is_new: identity == Identity::New,
+            lost_log,
+            file: FileId::of(&metadata),
+            lock,
+            upgrade,
+        })
+    }
+
+    /// The database file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What brings it up to date.
+    pub(crate) fn upgrade(&self) -> &Upgrade {
+        &self.upgrade
+    }
+
+    /// How many bytes a copy of it takes.
+    pub(crate) async fn size(&mut self) -> Result<u64, StoreError> {
+        Ok(migrate::size(&mut self.connection).await?)
+    }
+
+    /// Copies it as it is to a file that is not there yet.
+    pub(crate) async fn copy(&mut self, to: &Path) -> Result<(), StoreError> {
+        migrate::copy(&mut self.connection, to).await
+    }
+
+    /// Gives it back as it was.
+    pub(crate) async fn leave(self) -> Result<(), StoreError> {
+        let closed = self.connection.close().await;
+        self.lock.leave();
+        Ok(closed?)
+    }
+
+    /// Brings it up to date, and makes it ready for a command that writes.
+    pub(crate) async fn migrate(mut self) -> Result<Store, StoreError> {
+        if let Err(error) = MIGRATOR.run(&mut self.connection).await {
+            let reason = match error {
+                MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => {
+                    "it was made by a newer fleetpush; use that version, or give another database with --db".into()
+                }
+                other => other.to_string(),
+            };
+            let path = self.path.clone();
+            self.leave().await?;
+            return Err(StoreError::Open { path, reason });
+        }
+        let Self {
+            mut connection,
+            path,
+            is_new,
+            lost_log,
+            file,
+            lock,
+            upgrade: _,
+        } = self;
+        owner::take_over(&mut connection, rand::rng().random()).await?;
+        let mut store = Store {
+            connection,
+            path,
+            is_new,
+            lost_log,
+            file,
+            log: None,
+            lock,
+            session: Present::default(),
+            scope: Tags::default(),
+            budget: Budget::default(),
+        };
+        store.seal().await?;
+        store.finish_pruning().await?;
+        store.discard_staging().await?;
+        Ok(store)
+    }
+}
