@@ -46,7 +46,7 @@ pub(crate) use self::{
     db_args::{DbArgs, DbCommand, MigrateArgs},
     filter_args::FilterArgs,
     generate::{CompletionsArgs, ManArgs, completions, manual, manuals},
-    manifest_args::{CheckArgs, ManifestArgs, RunArgs},
+    manifest_args::{BeforeArgs, CheckArgs, ManifestArgs, RunArgs},
     output_args::OutputArgs,
     owner_args::OwnerArgs,
     prune_args::PruneArgs,
@@ -115,7 +115,7 @@ pub enum Command {
     /// A process that pushes the run stops within a second, waits for requests in flight, and ends with exit code 1. You cannot take it
     /// back: `run --again` pushes the manifest anew, `retry` sends failed tasks again.
     Cancel(ControlArgs),
-    /// Validate a manifest and show the plan; sends nothing
+    /// Validate a manifest, show what it would send, and the plan; sends nothing
     Check(Box<CheckArgs>),
     /// Delete old runs that have ended, and give their space back
     ///
@@ -253,6 +253,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn check_takes_every_flag_that_run_takes() {
+        let mut cli = Cli::command();
+        cli.build();
+        let flags = |name: &str| -> Vec<String> {
+            let command = cli.find_subcommand(name).unwrap();
+            let mut flags: Vec<String> = command
+                .get_arguments()
+                .map(|arg| {
+                    format!(
+                        "{} {:?} {:?} {:?}",
+                        arg.get_id(),
+                        arg.get_short(),
+                        arg.get_long(),
+                        arg.get_num_args()
+                    )
+                })
+                .collect();
+            flags.sort();
+            flags
+        };
+        assert_eq!(flags("check"), flags("run"));
+        assert!(flags("run").iter().any(|flag| flag.contains("dry-run")));
     }
 
     fn whole_help(arg: &clap::Arg) -> String {

@@ -20,7 +20,9 @@ mod limits;
 mod listeners;
 mod manual;
 mod named;
+mod odd;
 mod pause;
+mod phases;
 mod prune;
 mod push;
 mod reading;
@@ -105,7 +107,7 @@ pub(crate) async fn execute(command: Command, printer: &Printer) -> Result<Exit,
         }
         Command::Check(settings) => {
             stoppable(printer, async |interrupt| {
-                check::check(settings, interrupt, printer).await
+                Box::pin(check::check(*settings, interrupt, printer)).await
             })
             .await
         }

@@ -29,6 +29,7 @@ pub(crate) use history::{HistoryPage, HistoryQuery, HistoryReply};
 pub(crate) use platform::{Platform, PlatformOptions};
 pub(crate) use proxy::Proxy;
 pub use reply::read as read_reply;
+pub(crate) use wire::example;
 
 use crate::model::{Payload, SendResult, Timestamp};
 

@@ -10,6 +10,7 @@
 //! ui → engine events                  model, throttle, budget → nothing of this crate
 //! app → settings, logging, clock      settings → cli, model, clock         logging → settings, clock
 //! store, gateway, commands → budget
+//! commands, ui → preview              preview → model
 //! ui, exit → clock                    settings, manifest, simulator, ui → files
 //! ```
 
@@ -27,6 +28,7 @@ mod logging;
 mod manifest;
 mod model;
 mod policy;
+mod preview;
 mod settings;
 pub mod simulator;
 mod store;

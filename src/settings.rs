@@ -37,9 +37,11 @@ pub(crate) use self::{
     environment::Environment,
     error::Error,
     logging::{Level, Logging},
-    manifest::{Check, DefaultData, ManifestDefaults, ManifestInput, OtherVersions, Run},
+    manifest::{
+        AskedPush, Check, DefaultData, ManifestDefaults, ManifestInput, OtherVersions, Run,
+    },
     prune::Prune,
-    push::{PaceSettings, Push, Target},
+    push::{Destination, PaceSettings, Push, Target},
     query::{Codes, Resolution, Resume, Retry, Runs, Sessions, Status},
     questions::{Diff, Explain, Revert, Sql},
     report::Report,
@@ -85,7 +87,7 @@ pub(crate) enum Command {
     /// End a run.
     Cancel(Control),
     /// Validate a manifest.
-    Check(Check),
+    Check(Box<Check>),
     /// Delete old runs.
     Prune(Prune),
     /// List the runs.
@@ -171,6 +173,9 @@ pub(crate) fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, E
     };
     let sources = Sources::load(environment, config, profile)?;
     let command = match command {
+        cli::Command::Run(args) if args.before.dry_run => {
+            Command::Check(Box::new(Check::resolve(*args, db, &sources)?))
+        }
         cli::Command::Run(args) => {
             Command::Run(Box::new(Run::resolve(*args, db, quiet, &sources)?))
         }
@@ -187,7 +192,9 @@ pub(crate) fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, E
         cli::Command::Cancel(args) => {
             Command::Cancel(Control::resolve("cancel", args, db, &sources)?)
         }
-        cli::Command::Check(args) => Command::Check(Check::resolve(*args, &sources)?),
+        cli::Command::Check(args) => {
+            Command::Check(Box::new(Check::resolve(args.run, db, &sources)?))
+        }
         cli::Command::Prune(args) => Command::Prune(Prune::resolve(args, db, &sources)?),
         cli::Command::Runs(args) => Command::Runs(Runs::resolve(args, db, &sources)?),
         cli::Command::Sessions(args) => Command::Sessions(Sessions::resolve(args, db, &sources)?),

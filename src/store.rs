@@ -28,6 +28,7 @@ mod plan;
 mod presence;
 mod prune;
 mod push;
+mod pushes;
 mod query;
 mod reader;
 mod recover;
@@ -68,6 +69,7 @@ pub(crate) use open::Store;
 pub(crate) use opened::Opened;
 pub(crate) use pace::KeptRate;
 pub(crate) use payload::PayloadCache;
+pub(crate) use plan::Plan;
 pub(crate) use prune::{Prunable, PrunedRun};
 pub(crate) use query::MOST_KEYS;
 pub(crate) use query::{

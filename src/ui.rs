@@ -9,6 +9,7 @@ mod non_blocking;
 pub(crate) mod number;
 pub(crate) mod out_file;
 pub(crate) mod page;
+pub(crate) mod preview;
 pub(crate) mod printer;
 pub(crate) mod progress;
 pub(crate) mod redraw;

@@ -39,6 +39,15 @@ front: `rate = 10`. Secrets are never taken from a flag or from the config file.
 pub(super) const MORE: &str = "These are the most used flags; --help has all of them.";
 
 /// What follows the flags of `run` in `--help`.
+pub(super) const CHECK_EPILOGUE: &str = "\
+Examples:
+  fleetpush check fleet.csv
+  fleetpush check fleet.csv --region europe --rate 10 --canary 1%
+  fleetpush check fleet.csv --format json
+
+Takes every flag of `run`. With the target (--region, --base-url or --simulate), it also says what `run` would do with the results
+database as it is. Needs no credentials. Those of run's flags that change neither the plan nor that answer have no effect.";
+
 pub(super) const RUN_EPILOGUE: &str = "\
 Examples:
   fleetpush run fleet.csv --region europe

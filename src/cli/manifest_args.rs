@@ -4,13 +4,7 @@ use std::{ops::RangeInclusive, path::PathBuf};
 
 use clap::Args;
 
-use super::{
-    keys,
-    owner_args::OwnerArgs,
-    push_args::{PaceArgs, PushArgs},
-    rollout_args::RolloutArgs,
-    values,
-};
+use super::{keys, owner_args::OwnerArgs, push_args::PushArgs, values};
 use crate::model::{Payload, RepeatAfter, Tags};
 
 /// `fleetpush run`
@@ -48,6 +42,9 @@ pub struct RunArgs {
     /// Push this version of the manifest beside unfinished runs of other versions
     #[arg(hide_short_help = true, long, conflicts_with = "supersede")]
     pub alongside: bool,
+    /// What comes before it.
+    #[command(flatten)]
+    pub before: BeforeArgs,
     /// How to push.
     #[command(flatten)]
     pub push: PushArgs,
@@ -56,19 +53,24 @@ pub struct RunArgs {
     pub owner: OwnerArgs,
 }
 
-/// `fleetpush check`
+/// What comes before a push.
 #[derive(Debug, Args)]
-#[command(after_help = super::help::MORE, after_long_help = "")]
+pub struct BeforeArgs {
+    /// Show what would be sent and done, as `check` does; send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask; at a terminal, a new run for more than 1,000 devices shows its plan and asks
+    #[arg(hide_short_help = true, long)]
+    pub yes: bool,
+}
+
+/// `fleetpush check`: what `run` takes, so that a command can be checked by another word in its place.
+#[derive(Debug, Args)]
+#[command(after_help = super::help::MORE, after_long_help = super::help::CHECK_EPILOGUE)]
 pub struct CheckArgs {
-    /// The manifest and what holds for all its rows.
+    /// What would be run.
     #[command(flatten)]
-    pub manifest: ManifestArgs,
-    /// What the plan reckons with.
-    #[command(flatten)]
-    pub pace: PaceArgs,
-    /// How the push would begin.
-    #[command(flatten)]
-    pub rollout: RolloutArgs,
+    pub run: RunArgs,
 }
 
 /// A manifest, and what holds for all its rows.

@@ -1,21 +1,31 @@
-//! `fleetpush check`: validate everything and show the plan; nothing is sent.
+//! `fleetpush check`: validate everything, show what would be sent and the plan; nothing is sent.
 
-mod phases;
+mod report;
 
-use std::{io::Write as _, time::Duration};
+use std::{io::Write as _, path::Path};
 
 use anyhow::Context;
 
-use self::phases::{CanaryPhase, Phases};
-use super::{interrupt::Interrupt, stage};
+use self::report::Report;
+use super::{
+    interrupt::Interrupt,
+    odd,
+    phases::{CanaryPhase, Phases},
+    run::{self, Does},
+    stage, target,
+};
 use crate::{
     clock,
     exit::{Exit, Failure},
     journal::{Choice, Journal},
-    model::{AfterFailure, Consent},
-    settings::{Check as Settings, Rollout},
+    manifest::Manifest,
+    model::{AfterFailure, Consent, SummaryFormat},
+    settings::{AskedPush, Check as Settings, Rollout},
     store::{NewRun, Run, Store, StoreError},
-    ui::{number, printer::Printer, text::clean},
+    ui::{
+        printer::Printer,
+        text::{clean, clean_json},
+    },
 };
 
 /// Validates a manifest by staging it into a database that is thrown away, so that nothing a push would find goes unfound.
@@ -27,18 +37,11 @@ pub(super) async fn check(
     let Some(manifest) = stage::open(&settings.input, interrupt).await? else {
         return Ok(Exit::Stopped);
     };
+    let asked = asked(&settings, &manifest)?;
     let folder = tempfile::tempdir()
         .context("cannot make a temporary folder")
         .map_err(Failure::usage)?;
-    let mut store = Store::open_with(
-        &folder.path().join("check.db"),
-        // Nobody else knows of it.
-        Consent {
-            network_filesystem: true,
-            ..Consent::default()
-        },
-    )
-    .await?;
+    let mut store = temporary(folder.path()).await?;
     let about = NewRun {
         name: "check".to_owned(),
         manifest: manifest.name().to_owned(),
@@ -49,7 +52,6 @@ pub(super) async fn check(
         identity: manifest.sha256(),
     };
     let chunk_size = settings.pace.chunk_size;
-    let file = manifest.name().to_owned();
     let staged = stage::stage(
         &mut store,
         manifest,
@@ -57,9 +59,10 @@ pub(super) async fn check(
         chunk_size,
         &settings.input,
         interrupt,
+        async |_, _| Ok(()),
     )
     .await?;
-    let Some(staged) = staged else {
+    let Some((staged, preview)) = staged else {
         return Ok(Exit::Stopped);
     };
     let plan = store.plan(&staged.run, chunk_size).await?;
@@ -86,38 +89,67 @@ pub(super) async fn check(
         tasks: sent - canary.map_or(0, |canary| canary.devices),
         requests,
     };
-    let time = time(
-        &phases,
-        (sent, settings.pace.device_rate.per_second()),
-        sent.saturating_sub(plan.devices),
-    );
-    let mut lines = vec![
-        format!("{file} can be pushed"),
-        format!("  rows      {}", number::grouped(staged.run.tasks)),
-        format!("  devices   {}", number::grouped(plan.devices)),
-        format!("  products  {}", number::grouped(plan.products)),
-        format!("  payloads  {}", number::grouped(plan.payloads)),
-        format!(
-            "  skipped   {} (same payload as the device's row before)",
-            number::grouped(staged.duplicates)
-        ),
-        format!("  invalid   {}", number::grouped(staged.invalid)),
-        format!(
-            "  requests  {} of at most {chunk_size} devices",
-            number::grouped(phases.all_requests())
-        ),
-    ];
-    for (index, phase) in phases.lines().into_iter().enumerate() {
-        let label = if index == 0 { "phases" } else { "" };
-        lines.push(format!("  {label:<9} {phase}"));
+    let pace = (sent, settings.pace.device_rate.per_second());
+    let warnings = odd::warnings(&preview, plan.payloads, &phases, pace);
+    for warning in &warnings {
+        printer.warn(&warning.words(&about.manifest));
     }
-    lines.push(format!("  time      {time}"));
+    let prospect = match asked {
+        None => None,
+        Some((asked, about)) => Some((
+            asked.database.path.clone(),
+            run::prospect(asked, &about, &settings.input).await?,
+        )),
+    };
+    let exit = match &prospect {
+        Some((_, prospect)) => match prospect.does {
+            Does::Refuse(exit) => exit,
+            Does::Stage | Does::Continue | Does::Nothing => Exit::Complete,
+        },
+        None => Exit::Complete,
+    };
+    let report = Report {
+        about,
+        staged,
+        preview,
+        plan,
+        phases,
+        chunk_size,
+        pace,
+        warnings,
+        prospect,
+    };
     let mut out = printer.stdout();
-    let written = lines
-        .iter()
-        .try_for_each(|line| writeln!(out, "{}", clean(line)))
-        .and_then(|()| out.flush());
-    Exit::Complete.after_output(written)
+    let written = match settings.format {
+        SummaryFormat::Text => report
+            .lines()
+            .iter()
+            .try_for_each(|line| writeln!(out, "{}", clean(line))),
+        SummaryFormat::Json => writeln!(out, "{}", clean_json(&report.json().to_string())),
+    };
+    exit.after_output(written.and_then(|()| out.flush()))
+}
+
+/// The push that is meant, if one is.
+fn asked<'s>(
+    settings: &'s Settings,
+    manifest: &Manifest,
+) -> Result<Option<(&'s AskedPush, NewRun)>, Failure> {
+    let Some(asked) = &settings.asked else {
+        return Ok(None);
+    };
+    let target = target::destination_name(&asked.destination)?;
+    let about = run::about(manifest, asked.name.as_deref(), &settings.input, target)?;
+    Ok(Some((asked, about)))
+}
+
+/// A database of which nobody else knows.
+async fn temporary(folder: &Path) -> Result<Store, StoreError> {
+    let consent = Consent {
+        network_filesystem: true,
+        ..Consent::default()
+    };
+    Store::open_with(&folder.join("check.db"), consent).await
 }
 
 /// Chooses the devices that would go first. Another push of the same manifest chooses others, and so perhaps other payloads.
@@ -135,80 +167,4 @@ async fn choose_canary(
             clock::wall_now(),
         )
         .await
-}
-
-/// The least time that a push takes, of whose tasks so many are sent at most so many a second. `following` tasks wait for an earlier one
-/// of their device.
-fn time(phases: &Phases, sends: (u64, Option<f64>), following: u64) -> String {
-    let by_requests = phases.least_time().map(|time| {
-        let limit = match phases.rate {
-            Some(rate) => format!("at {rate} requests a second"),
-            None => "for the ramp".to_owned(),
-        };
-        (time, limit)
-    });
-    let by_devices = sends.1.map(|rate| {
-        let time = Duration::from_secs_f64(sends.0 as f64 / rate);
-        (time, format!("at {rate} devices a second"))
-    });
-    let slower = by_requests
-        .into_iter()
-        .chain(by_devices)
-        .max_by_key(|(time, _)| *time);
-    let least = match slower {
-        Some((sending, limit)) => {
-            let words = if sending < Duration::from_secs(1) {
-                "less than 1 s".to_owned()
-            } else {
-                format!("at least {}", number::duration(sending))
-            };
-            format!("{words} {limit}")
-        }
-        None => "as fast as the platform answers".to_owned(),
-    };
-    match following {
-        0 => format!("{least}, throttling not counted"),
-        n => format!(
-            "{least}, throttling not counted, nor that {} for an earlier one of the same device",
-            if n == 1 {
-                "1 row waits".to_owned()
-            } else {
-                format!("{} rows wait", number::grouped(n))
-            }
-        ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_time_says_what_it_leaves_out() {
-        let time = |(requests, rate), sends, following| {
-            let phases = Phases {
-                canary: None,
-                canary_is_all: false,
-                ramp: None,
-                rate,
-                tasks: requests,
-                requests,
-            };
-            time(&phases, sends, following)
-        };
-        let told = [
-            time((10, Some(25.0)), (1000, None), 0),
-            time((250, Some(25.0)), (250, Some(100.0)), 1),
-            time((90_000, Some(25.0)), (90_000, None), 2000),
-            time((10, Some(25.0)), (1000, Some(100.0)), 0),
-            time((90_000, None), (90_000, None), 0),
-        ];
-        insta::assert_snapshot!(told.join("\n"), @r"
-        less than 1 s at 25 requests a second, throttling not counted
-        at least 10 s at 25 requests a second, throttling not counted, nor that 1 row waits for an earlier one of the same device
-        at least 1 h 00 min at 25 requests a second, throttling not counted, nor that 2,000 rows wait for an earlier one of the same device
-        at least 10 s at 100 devices a second, throttling not counted
-        as fast as the platform answers, throttling not counted
-        ");
-    }
 }

@@ -2,13 +2,19 @@
 
 mod decision;
 mod owned;
+mod prospect;
+mod review;
 mod versions;
 
 use std::path::Path;
 
 use anyhow::anyhow;
 
-use self::decision::{Decision, Earlier, RunFlags, decide};
+pub(super) use self::prospect::{Does, Prospect, prospect};
+use self::{
+    decision::{Decision, Earlier, RunFlags, decide},
+    review::Review,
+};
 use super::{
     hours::{closed, hours},
     interrupt::Interrupt,
@@ -21,7 +27,7 @@ use crate::{
     exit::{Exit, Failure},
     manifest::{self, Manifest},
     model::{Hours, RunState, Timestamp},
-    settings::{OtherVersions, Run as Settings},
+    settings::{ManifestInput, OtherVersions, Run as Settings},
     store::{NewRun, PrunedRun, Run, Staged, Store},
     ui::printer::Printer,
 };
@@ -37,17 +43,20 @@ pub(super) async fn run(
     let Some(manifest) = stage::open(&settings.input, interrupt).await? else {
         return Ok(Exit::Stopped);
     };
-    let about = about(&manifest, &settings, target)?;
-    let mut store = match open(&settings.database, printer).await {
-        Ok(store) => store,
-        Err(error) => return Err(owned::explain(error, &settings.database.path, &about).await),
-    };
+    let about = about(&manifest, settings.name.as_deref(), &settings.input, target)?;
+    let mut store = own(&settings, &about, printer).await?;
     let earlier = store.run_by_identity(&about.identity).await?;
     if let Some(run) = &earlier {
         stage::expected(run.tasks, &settings.input, manifest.name())?;
     }
     let others = versions::unfinished(&mut store, &about).await?;
-    must_own_name(&mut store, &about, earlier.as_ref(), &settings).await?;
+    let of_this_name = store.run_by_name(&about.name).await?;
+    must_own_name(
+        of_this_name.as_ref(),
+        &about,
+        earlier.as_ref(),
+        settings.other_versions,
+    )?;
     if earlier.is_none()
         && let Some(run) = store.pruned_by_identity(&about.identity).await?
     {
@@ -104,19 +113,13 @@ pub(super) async fn run(
         }
         None => match stage_anew(&mut store, manifest, about, &settings, interrupt, printer).await?
         {
-            Some(run) => {
-                store.begin_session(Some(&run)).await?;
-                let staging = clock::process_start().until(clock::wall_now());
-                store.note_staging(staging).await?;
-                run
-            }
+            Some(run) => run,
             None => return Ok(Exit::Stopped),
         },
     };
     // Also of a run that goes on: a crash may have come between its staging and this.
-    let tags = &settings.database.tags;
-    if !tags.is_empty() {
-        store.set_tags(run.id, tags).await?;
+    if !settings.database.tags.is_empty() {
+        store.set_tags(run.id, &settings.database.tags).await?;
     }
     if settings.other_versions == OtherVersions::Supersede {
         versions::supersede(&mut store, others, printer).await?;
@@ -131,6 +134,14 @@ pub(super) async fn run(
         printer,
     )
     .await
+}
+
+/// Opens the database, or says what the process that owns it does.
+async fn own(settings: &Settings, about: &NewRun, printer: &Printer) -> Result<Store, Failure> {
+    match open(&settings.database, printer).await {
+        Ok(store) => Ok(store),
+        Err(error) => Err(owned::explain(error, &settings.database.path, about).await),
+    }
 }
 
 fn decision<R>(earlier: Option<Earlier<R>>, others: &[Run], settings: &Settings) -> Decision<R> {
@@ -186,21 +197,39 @@ async fn stage_anew(
     about.name = store.free_name(&about.name).await?;
     let chunk_size = settings.push.pace.chunk_size;
     let input = &settings.input;
-    let staged = stage::stage(store, manifest, &about, chunk_size, input, interrupt).await?;
-    let Some(Staged {
-        run,
-        duplicates,
-        invalid,
-    }) = staged
-    else {
+    let review = Review {
+        settings,
+        about: &about,
+        interrupt,
+        printer,
+    };
+    let staged = stage::stage(
+        store,
+        manifest,
+        &about,
+        chunk_size,
+        input,
+        interrupt,
+        async |stager, preview| review.agree(stager, preview).await,
+    )
+    .await?;
+    let Some((staged, _)) = staged else {
         printer.say("stopped before anything was staged; nothing has been sent");
         return Ok(None);
     };
+    let Staged {
+        run,
+        duplicates,
+        invalid,
+    } = staged;
     say_where(store, printer);
     printer.say(&format!(
         "run '{}': {} tasks, {duplicates} of them duplicates, {invalid} invalid",
         run.about.name, run.tasks
     ));
+    store.begin_session(Some(&run)).await?;
+    let staging = clock::process_start().until(clock::wall_now());
+    store.note_staging(staging).await?;
     Ok(Some(run))
 }
 
@@ -218,18 +247,23 @@ fn say_where(store: &Store, printer: &Printer) {
 }
 
 /// What this push is, by the name that is asked for.
-fn about(manifest: &Manifest, settings: &Settings, target: String) -> Result<NewRun, Failure> {
-    let defaults = stage::defaults(&settings.input.defaults).canonical();
+pub(super) fn about(
+    manifest: &Manifest,
+    name: Option<&str>,
+    input: &ManifestInput,
+    target: String,
+) -> Result<NewRun, Failure> {
+    let defaults = stage::defaults(&input.defaults).canonical();
     let identity = manifest::identity(&manifest.sha256(), &defaults, &target);
-    let name = match &settings.name {
-        Some(name) => name.clone(),
-        None => stage::default_name(manifest, &settings.input.path, &identity)?,
+    let name = match name {
+        Some(name) => name.to_owned(),
+        None => stage::default_name(manifest, &input.path, &identity)?,
     };
     Ok(NewRun {
         name,
         manifest: manifest.name().to_owned(),
         // The path of a pipe says nothing of what comes out of it.
-        manifest_path: manifest.stem().map(|_| absolute(&settings.input.path)),
+        manifest_path: manifest.stem().map(|_| absolute(&input.path)),
         manifest_sha256: manifest.sha256(),
         defaults,
         base_url: target,
@@ -260,25 +294,24 @@ fn absolute(path: &Path) -> String {
 
 /// A name stands for one push. Only versions of one manifest share it, when they have been allowed to follow one another: as NAME,
 /// NAME-2, …
-async fn must_own_name(
-    store: &mut Store,
+fn must_own_name(
+    of_this_name: Option<&Run>,
     about: &NewRun,
     earlier: Option<&Run>,
-    settings: &Settings,
+    other_versions: OtherVersions,
 ) -> Result<(), Failure> {
-    let of_this_name = store.run_by_name(&about.name).await?;
     let Some(other) = of_this_name.filter(|run| run.about.identity != about.identity) else {
         return Ok(());
     };
     let follows = match earlier {
         Some(run) => versions::is_named(&run.about.name, &about.name),
         // Whether an unfinished one may be followed is decided, and explained, where all unfinished versions are.
-        None => other.state.is_unfinished() || settings.other_versions != OtherVersions::Refuse,
+        None => other.state.is_unfinished() || other_versions != OtherVersions::Refuse,
     };
     if follows && versions::is_other_version(&other.about, about) {
         Ok(())
     } else {
-        Err(other_identity(&other, about))
+        Err(other_identity(other, about))
     }
 }
 

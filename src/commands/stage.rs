@@ -12,6 +12,7 @@ use crate::{
     exit::Failure,
     manifest::{Defaults, Entry, Manifest, ManifestError, Warning},
     model::{BadRow, Row},
+    preview::{Preview, Survey},
     settings::{DefaultData, ManifestDefaults, ManifestInput},
     store::{NewRun, Staged, Stager, Store},
 };
@@ -37,7 +38,8 @@ pub(super) async fn open(
     }
 }
 
-/// Stages a run; `None` when a signal came meanwhile, and no run is left behind then or after an error.
+/// Stages a run, and gives it with what it would send; `None` when a signal came meanwhile, and no run is left behind then or after an
+/// error. When all rows are in, `review` may look at them; it becomes a run only if that returns without a failure.
 pub(super) async fn stage(
     store: &mut Store,
     manifest: Manifest,
@@ -45,7 +47,8 @@ pub(super) async fn stage(
     chunk_size: u32,
     input: &ManifestInput,
     interrupt: &Interrupt,
-) -> Result<Option<Staged>, Failure> {
+    review: impl AsyncFnOnce(&mut Stager<'_>, &Preview) -> Result<(), Failure>,
+) -> Result<Option<(Staged, Preview)>, Failure> {
     let file = manifest.name().to_owned();
     let budget = store.budget().clone();
     let mut stager = store.stage(about, chunk_size, clock::wall_now()).await?;
@@ -63,14 +66,14 @@ pub(super) async fn stage(
     // Whatever went wrong on the way: the reader ends when nobody takes its batches any more.
     let read = reader.await.map_err(Failure::usage)?;
     let problem = match (stored, read) {
-        (Ok(Stored::All(rows)), Ok(warning)) => match expected(rows, input, &file) {
+        (Ok(Stored::All(rows)), Ok(read)) => match expected(rows, input, &file) {
             Ok(()) => {
-                if let Some(warning) = warning {
+                if let Some(warning) = read.warning {
                     tracing::warn!("{file}{warning}");
                 }
-                match stager.finish(clock::wall_now()).await {
-                    Ok(run) => return Ok(Some(run)),
-                    Err(error) => Some(Failure::from(error)),
+                match finish(&mut stager, &read.preview, review).await {
+                    Ok(run) => return Ok(Some((run, read.preview))),
+                    Err(failure) => Some(failure),
                 }
             }
             Err(failure) => Some(failure),
@@ -87,6 +90,17 @@ pub(super) async fn stage(
     // A statement that was interrupted is no failure.
     let problem = problem.filter(|_| !*stop.borrow());
     problem.map_or(Ok(None), Err)
+}
+
+/// Makes what is in a run, if `review` has nothing against it.
+async fn finish(
+    stager: &mut Stager<'_>,
+    preview: &Preview,
+    review: impl AsyncFnOnce(&mut Stager<'_>, &Preview) -> Result<(), Failure>,
+) -> Result<Staged, Failure> {
+    stager.arrange(clock::wall_now()).await?;
+    review(stager, preview).await?;
+    Ok(stager.finish(clock::wall_now()).await?)
 }
 
 enum Stored {
@@ -124,33 +138,46 @@ impl Batches {
     }
 }
 
-/// Reads every row; gives what is odd about them.
-fn read_rows(manifest: &Manifest, batches: &Batches) -> Result<Option<Warning>, ManifestError> {
+/// What is known of rows that have been read.
+struct Read {
+    /// What is odd about them.
+    warning: Option<Warning>,
+    /// What they would send.
+    preview: Preview,
+}
+
+/// Reads every row, and counts what it would send.
+fn read_rows(manifest: &Manifest, batches: &Batches) -> Result<Read, ManifestError> {
     let mut entries = manifest.rows()?;
+    let mut survey = Survey::default();
     let mut rows = Vec::with_capacity(BATCH);
     let mut bytes = 0;
-    // A send fails when the store has given up, and then says why itself.
     for entry in &mut entries {
-        match entry? {
+        // The store takes nothing any more when it has given up, and then says why itself.
+        let goes_on = match entry? {
             Entry::Row(row) => {
+                survey.note(&row);
                 bytes += row.bytes();
                 rows.push(row);
+                true
             }
-            Entry::Bad(error) => {
-                if !batches.bad(error) {
-                    return Ok(None);
-                }
-            }
-        }
-        if rows.len() == BATCH || bytes >= BATCH_BYTES {
-            let full = std::mem::replace(&mut rows, Vec::with_capacity(BATCH));
-            if !batches.rows(full, std::mem::take(&mut bytes)) {
-                return Ok(None);
-            }
+            Entry::Bad(error) => batches.bad(error),
+        };
+        let is_full = rows.len() == BATCH || bytes >= BATCH_BYTES;
+        let goes_on = goes_on
+            && (!is_full || {
+                let full = std::mem::replace(&mut rows, Vec::with_capacity(BATCH));
+                batches.rows(full, std::mem::take(&mut bytes))
+            });
+        if !goes_on {
+            break;
         }
     }
     batches.rows(rows, bytes);
-    Ok(entries.warning())
+    Ok(Read {
+        warning: entries.warning(),
+        preview: survey.finish(&entries.implied_labels()),
+    })
 }
 
 async fn store_rows(

@@ -10,19 +10,23 @@ use crate::{
     clock::Clock,
     exit::Failure,
     gateway::{BaseUrl, Credentials, Platform, PlatformOptions, Proxy},
-    settings::{self, Push, Target},
+    settings::{self, Destination, Push, Target},
     simulator::{Scenario, Simulator},
     store::Run,
 };
 
 /// The target's name as it is part of a run's identity: its base URL in one spelling, or the word `simulator`.
 pub(super) fn name(target: &Target) -> Result<String, Failure> {
-    Ok(match target {
-        Target::Simulator => "simulator".to_owned(),
-        Target::Platform {
+    destination_name(&target.destination())
+}
+
+/// The same of a platform that nobody logs in to.
+pub(super) fn destination_name(destination: &Destination) -> Result<String, Failure> {
+    Ok(match destination {
+        Destination::Simulator => "simulator".to_owned(),
+        Destination::Platform {
             base_url,
             insecure_http,
-            ..
         } => BaseUrl::parse(base_url, *insecure_http)?
             .as_str()
             .to_owned(),

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::Outgoing;
+use crate::model::Payload;
 
 /// The path of the one call that the product exists for (specification, "API Address").
 pub(super) const SEND_PATH: &str = "/v2/deviceshadow/r3/openapi/dm/sendServiceData";
@@ -59,6 +60,17 @@ pub(super) fn encode(request: &Outgoing) -> Result<Vec<u8>, serde_json::Error> {
     let mut buffer = Vec::with_capacity(256 + devices + payload.data.len() * 5 / 4);
     serde_json::to_writer(&mut buffer, &body)?;
     Ok(buffer)
+}
+
+/// The body of a request with this payload for one device: an example of what goes out.
+pub(crate) fn example(payload: Arc<Payload>, device_key: &str) -> Option<String> {
+    let request = Outgoing {
+        payload,
+        devices: vec![device_key.into()],
+        suspect: false,
+        not_after: None,
+    };
+    String::from_utf8(encode(&request).ok()?).ok()
 }
 
 #[cfg(test)]

@@ -129,6 +129,11 @@ impl Classifier {
     /// More names than a manifest that is one has; names that differ in every line must not fill the memory.
     const CAPACITY: usize = 1000;
 
+    /// The labels that are remembered, none of which has a prefix.
+    pub(super) fn labels(&self) -> Vec<Box<str>> {
+        self.labels.iter().cloned().collect()
+    }
+
     /// [`classify`].
     pub(super) fn classify<'a>(&mut self, name: &'a str) -> Result<Column<'a>, String> {
         if self.labels.contains(name) {

@@ -57,6 +57,18 @@ impl<R: BufRead> Delimited<R> {
         }
     }
 
+    /// The labels whose columns are called like them, without a prefix.
+    pub(super) fn implied_labels(&self) -> Vec<Box<str>> {
+        let names = self.layout.header.names().iter();
+        names
+            .zip(&self.layout.meanings)
+            .filter_map(|(name, meaning)| match meaning {
+                Meaning::Label(label) if label == name => Some(label.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// The last row's line, when it has been read and no line end follows it: the last value is perhaps cut.
     pub(super) fn unended(&self) -> Option<u64> {
         self.unended

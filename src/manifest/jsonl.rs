@@ -51,6 +51,11 @@ impl<R: BufRead> Jsonl<R> {
         self.odd_keys.as_ref()
     }
 
+    /// The labels so far that are fields of their lines, as far as they are remembered.
+    pub(super) fn implied_labels(&self) -> Vec<Box<str>> {
+        self.names.labels()
+    }
+
     /// The next entry, or nothing at the end.
     pub(super) fn read(&mut self) -> Result<Option<Entry>, FileError> {
         loop {

@@ -65,6 +65,17 @@ impl Rows {
     }
 }
 
+impl Rows {
+    /// The labels so far that no prefix says are labels: a column `site` and not `label.site`, a field of a JSONL line and not one of its
+    /// `labels`.
+    pub(crate) fn implied_labels(&self) -> Vec<Box<str>> {
+        match &self.reader {
+            RowReader::Delimited(reader) => reader.implied_labels(),
+            RowReader::Jsonl(reader) => reader.implied_labels(),
+        }
+    }
+}
+
 impl Iterator for Rows {
     type Item = Result<Entry, ManifestError>;
 

@@ -7,10 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Database, Error, PaceSettings, Push, Rollout, source::Sources};
+use super::{
+    Database, Destination, Error, PaceSettings, Push, Rollout, push::Recovery, source::Sources,
+};
 use crate::{
-    cli::{CheckArgs, ManifestArgs, RunArgs, keys},
-    model::RepeatAfter,
+    cli::{BeforeArgs, ManifestArgs, PushArgs, RunArgs, keys},
+    model::{RepeatAfter, SummaryFormat},
 };
 
 /// `fleetpush run`
@@ -26,6 +28,8 @@ pub(crate) struct Run {
     pub repeat_after: RepeatAfter,
     /// What becomes of unfinished runs of other versions of the manifest.
     pub other_versions: OtherVersions,
+    /// Whether a large push goes without a question.
+    pub yes: bool,
     /// How to push.
     pub push: Push,
     /// The results database.
@@ -52,6 +56,29 @@ pub(crate) struct Check {
     pub pace: PaceSettings,
     /// How the push would begin.
     pub rollout: Rollout,
+    /// The form of the report.
+    pub format: SummaryFormat,
+    /// The push that is meant, when it is known where to and under which name.
+    pub asked: Option<AskedPush>,
+}
+
+/// A push as far as it decides what `run` does with a results database.
+#[derive(Debug, Clone)]
+pub(crate) struct AskedPush {
+    /// Where to.
+    pub destination: Destination,
+    /// The run's name, when it is not to be made from the manifest's.
+    pub name: Option<String>,
+    /// Whether to push once more what is already complete.
+    pub again: bool,
+    /// Whether to continue what was aborted.
+    pub override_abort: bool,
+    /// How long after its end a push is made anew.
+    pub repeat_after: RepeatAfter,
+    /// What becomes of unfinished runs of other versions of the manifest.
+    pub other_versions: OtherVersions,
+    /// The results database.
+    pub database: Database,
 }
 
 /// A manifest, and how to take it.
@@ -111,9 +138,15 @@ impl Run {
             repeat_after,
             supersede,
             alongside,
+            before,
             push,
             owner,
         } = args;
+        let BeforeArgs {
+            // Then it is a check.
+            dry_run: _,
+            yes,
+        } = before;
         let simulated = push.target.simulate.simulate;
         let input = ManifestInput::resolve(manifest)?;
         if input.path == Path::new("-") && name.is_none() {
@@ -124,11 +157,8 @@ impl Run {
             name,
             again,
             repeat_after: sources.get(&keys::REPEAT_AFTER, repeat_after)?,
-            other_versions: match (supersede, alongside) {
-                (true, _) => OtherVersions::Supersede,
-                (false, true) => OtherVersions::Alongside,
-                (false, false) => OtherVersions::Refuse,
-            },
+            other_versions: OtherVersions::of(supersede, alongside),
+            yes,
             push: Push::resolve(push, quiet, sources)?,
             database: Database {
                 tags: sources.tags(&tag)?,
@@ -138,17 +168,72 @@ impl Run {
     }
 }
 
+impl OtherVersions {
+    fn of(supersede: bool, alongside: bool) -> Self {
+        match (supersede, alongside) {
+            (true, _) => Self::Supersede,
+            (false, true) => Self::Alongside,
+            (false, false) => Self::Refuse,
+        }
+    }
+}
+
 impl Check {
-    pub(super) fn resolve(args: CheckArgs, sources: &Sources<'_>) -> Result<Self, Error> {
-        let CheckArgs {
+    /// From the arguments of `run`, of which those that only matter while something is sent are left aside.
+    pub(super) fn resolve(
+        args: RunArgs,
+        db: Option<PathBuf>,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Error> {
+        let RunArgs {
             manifest,
+            name,
+            tag,
+            again,
+            repeat_after,
+            supersede,
+            alongside,
+            before,
+            push,
+            owner: _,
+        } = args;
+        let BeforeArgs { dry_run: _, yes: _ } = before;
+        let PushArgs {
+            target,
             pace,
             rollout,
-        } = args;
+            recovery,
+            schedule: _,
+            allow_stale: _,
+            format,
+            progress: _,
+            metrics_file: _,
+            report: _,
+        } = push;
+        let input = ManifestInput::resolve(manifest)?;
+        let simulated = target.simulate.simulate;
+        let has_name = name.is_some() || input.path != Path::new("-");
+        let asked = match Destination::resolve(target, sources)? {
+            Some(destination) if has_name => Some(AskedPush {
+                destination,
+                name,
+                again,
+                override_abort: Recovery::resolve(recovery, sources)?.override_abort,
+                repeat_after: sources.get(&keys::REPEAT_AFTER, repeat_after)?,
+                other_versions: OtherVersions::of(supersede, alongside),
+                database: Database {
+                    tags: sources.tags(&tag)?,
+                    ..Database::resolve(db, simulated, sources)?
+                },
+            }),
+            _ => None,
+        };
         Ok(Self {
-            input: ManifestInput::resolve(manifest)?,
+            input,
             pace: PaceSettings::resolve(pace, sources)?,
             rollout: Rollout::resolve(rollout, sources)?,
+            format: format.unwrap_or(SummaryFormat::Text),
+            asked,
         })
     }
 }

@@ -183,6 +183,65 @@ impl Push {
     }
 }
 
+/// Which platform is meant, without who pushes to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// A simulator inside the process.
+    Simulator,
+    /// A platform.
+    Platform {
+        /// Its base URL, as it was given.
+        base_url: String,
+        /// Whether a plain `http://` URL of another host is taken.
+        insecure_http: bool,
+    },
+}
+
+impl Target {
+    /// Which platform it is.
+    pub(crate) fn destination(&self) -> Destination {
+        match self {
+            Self::Simulator => Destination::Simulator,
+            Self::Platform {
+                base_url,
+                insecure_http,
+                credentials: _,
+            } => Destination::Platform {
+                base_url: base_url.clone(),
+                insecure_http: *insecure_http,
+            },
+        }
+    }
+}
+
+impl Destination {
+    /// The one that is named, if one is.
+    pub(super) fn resolve(args: TargetArgs, sources: &Sources<'_>) -> Result<Option<Self>, Error> {
+        let TargetArgs {
+            region,
+            base_url,
+            simulate,
+            insecure_http,
+            language: _,
+            connect_timeout: _,
+            request_timeout: _,
+            accept_account: _,
+        } = args;
+        if simulate.simulate {
+            return Ok(Some(Self::Simulator));
+        }
+        let base_url = match base_url_of(region, base_url, sources) {
+            Ok(base_url) => base_url,
+            Err(Error::NoTarget) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(Some(Self::Platform {
+            base_url,
+            insecure_http: sources.get(&keys::INSECURE_HTTP, insecure_http.then_some(true))?,
+        }))
+    }
+}
+
 /// The base URL that is named by the strongest source, as a region or as a URL.
 fn base_url_of(
     region: Option<Region>,
@@ -226,7 +285,7 @@ impl PaceSettings {
 }
 
 impl Recovery {
-    fn resolve(args: RecoveryArgs, sources: &Sources<'_>) -> Result<Self, Error> {
+    pub(super) fn resolve(args: RecoveryArgs, sources: &Sources<'_>) -> Result<Self, Error> {
         let RecoveryArgs {
             max_attempts,
             max_snooze,

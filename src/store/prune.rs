@@ -4,7 +4,7 @@
 //! takes the row of `run` away, without which no view shows anything of it, and puts one into `pruned_run`; then everything that belonged
 //! to it is deleted piece by piece. What an interruption leaves of the last step is deleted when the database is next opened.
 
-use sqlx::{Connection, Row as _, SqliteConnection};
+use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{Store, StoreError, owner::BEGIN};
 use crate::model::{RunId, RunState, Timestamp};
@@ -74,6 +74,23 @@ pub(crate) struct PrunedRun {
     pub finished_at: Timestamp,
 }
 
+/// The latest pruned run of an identity.
+pub(super) const PRUNED: &str = "SELECT name, state, end_task - first_task AS tasks, unsuccessful, finished_at FROM pruned_run \
+     WHERE identity = ? ORDER BY id DESC LIMIT 1";
+
+/// A row of [`PRUNED`].
+pub(super) fn read_pruned(row: &SqliteRow) -> Result<PrunedRun, StoreError> {
+    let state: String = row.try_get("state")?;
+    Ok(PrunedRun {
+        name: row.try_get("name")?,
+        state: RunState::from_name(&state)
+            .ok_or_else(|| StoreError::Damaged(format!("a pruned run has the state '{state}'")))?,
+        tasks: row.try_get::<i64, _>("tasks")?.unsigned_abs(),
+        unsuccessful: row.try_get::<i64, _>("unsuccessful")?.unsigned_abs(),
+        finished_at: Timestamp(row.try_get("finished_at")?),
+    })
+}
+
 impl Store {
     /// The runs that have ended, the oldest first.
     pub(crate) async fn ended_runs(&mut self) -> Result<Vec<Prunable>, StoreError> {
@@ -137,25 +154,11 @@ impl Store {
         &mut self,
         identity: &str,
     ) -> Result<Option<PrunedRun>, StoreError> {
-        let row = sqlx::query(
-            "SELECT name, state, end_task - first_task AS tasks, unsuccessful, finished_at FROM pruned_run WHERE identity = ? ORDER BY id DESC LIMIT 1",
-        )
-        .bind(identity)
-        .fetch_optional(&mut self.connection)
-        .await?;
-        row.map(|row| {
-            let state: String = row.try_get("state")?;
-            Ok(PrunedRun {
-                name: row.try_get("name")?,
-                state: RunState::from_name(&state).ok_or_else(|| {
-                    StoreError::Damaged(format!("a pruned run has the state '{state}'"))
-                })?,
-                tasks: row.try_get::<i64, _>("tasks")?.unsigned_abs(),
-                unsuccessful: row.try_get::<i64, _>("unsuccessful")?.unsigned_abs(),
-                finished_at: Timestamp(row.try_get("finished_at")?),
-            })
-        })
-        .transpose()
+        let row = sqlx::query(PRUNED)
+            .bind(identity)
+            .fetch_optional(&mut self.connection)
+            .await?;
+        row.map(|row| read_pruned(&row)).transpose()
     }
 
     /// Whether a run of this name is no more.

@@ -55,7 +55,7 @@ pub(crate) struct Run {
     pub account: Option<String>,
 }
 
-const SELECT: &str = "SELECT id, name, manifest, manifest_path, manifest_sha256, defaults, base_url, identity, state, finished_at, tasks, \
+pub(super) const SELECT: &str = "SELECT id, name, manifest, manifest_path, manifest_sha256, defaults, base_url, identity, state, finished_at, tasks, \
      first_task, end_task, ordered, chunk_limit, account, passed_size, limit_hints, created_at, paused_at, paused_by, last_control FROM run";
 
 impl Store {
@@ -208,7 +208,7 @@ impl Store {
     }
 }
 
-fn read(row: &SqliteRow) -> Result<Run, StoreError> {
+pub(super) fn read(row: &SqliteRow) -> Result<Run, StoreError> {
     let state: String = row.try_get("state")?;
     let paused = row
         .try_get::<Option<i64>, _>("paused_at")?

@@ -12,11 +12,12 @@ use super::{
     bulk::{Bulk, MOST_ROWS, Values},
     owner::BEGIN,
     payload::Interner,
+    plan::{Plan, plan},
     run::NewRun,
 };
 use crate::{
     budget::{KEPT, Share, Use},
-    model::{BadRow, PayloadId, Row, RunId, Timestamp},
+    model::{BadRow, PayloadId, Row, RunId, TaskId, Timestamp},
 };
 
 mod group;
@@ -26,6 +27,7 @@ mod repeats;
 mod tests;
 
 use group::{Grouper, Pending};
+use order::Order;
 use repeats::Repeats;
 
 static INVALID: Bulk = Bulk::insert(
@@ -59,6 +61,8 @@ pub(crate) struct Stager<'s> {
     committed: i64,
     transaction: i64,
     invalid: u64,
+    /// What was found of devices with several rows, when all rows are in.
+    order: Option<Order>,
 }
 
 /// What staging made.
@@ -160,6 +164,7 @@ impl Store {
             committed: first_task,
             transaction: limits.transaction,
             invalid: 0,
+            order: None,
         })
     }
 }
@@ -262,29 +267,56 @@ impl Stager<'_> {
         self.store.interrupt_when(asked).await
     }
 
-    /// Writes what is still held back, finds repeated devices, and makes it a run. After an error it is to be abandoned.
-    pub(crate) async fn finish(&mut self, now: Timestamp) -> Result<Staged, StoreError> {
+    /// Writes what is still held back and finds repeated devices: all that there is to know before it becomes a run. After an error it is
+    /// to be abandoned.
+    pub(crate) async fn arrange(&mut self, now: Timestamp) -> Result<(), StoreError> {
         self.grouper.end();
         self.advance(std::iter::empty()).await?;
         while self.ready.0.is_some() {
             self.advance(std::iter::empty()).await?;
         }
-        let tasks = self.next_task - self.first_task;
-        let run = self.run;
         let connection = &mut self.store.connection;
         if self.grouper.is_fragmented() {
             (self.first_task, self.next_task) =
                 regroup(connection, self.first_task, self.next_task).await?;
         }
-        let tasks_of_run = self.first_task..self.next_task;
         let order = order::arrange(
             connection,
-            run,
-            tasks_of_run,
+            self.run,
+            self.first_task..self.next_task,
             std::mem::take(&mut self.repeats).met(),
             now,
         )
         .await?;
+        self.order = Some(order);
+        Ok(())
+    }
+
+    /// What pushing it takes in chunks of so many devices, once it is arranged.
+    pub(crate) async fn plan(&mut self, chunk_size: u32) -> Result<Plan, StoreError> {
+        let tasks = TaskId(self.first_task)..TaskId(self.next_task);
+        plan(&mut self.store.connection, tasks, chunk_size).await
+    }
+
+    /// Rows that repeat the payload of their device's row before them, once it is arranged.
+    pub(crate) fn duplicates(&self) -> u64 {
+        self.order.map_or(0, |order| order.duplicates)
+    }
+
+    /// Rows that are wrong.
+    pub(crate) fn invalid_rows(&self) -> u64 {
+        self.invalid
+    }
+
+    /// Arranges it, and makes it a run. After an error it is to be abandoned.
+    pub(crate) async fn finish(&mut self, now: Timestamp) -> Result<Staged, StoreError> {
+        if self.order.is_none() {
+            self.arrange(now).await?;
+        }
+        let order = self.order.unwrap_or_default();
+        let tasks = self.next_task - self.first_task;
+        let run = self.run;
+        let connection = &mut self.store.connection;
         sqlx::query(
             "INSERT INTO tally (run_id, state, class, code, n) SELECT ?1, 2, 12, 0, ?2 WHERE ?2 > 0 \
              UNION ALL SELECT ?1, 4, 0, 0, ?3 WHERE ?3 > 0",

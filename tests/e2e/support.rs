@@ -6,6 +6,7 @@ mod journal;
 mod process;
 mod sim;
 mod steady;
+mod terminal;
 mod time;
 mod truth;
 
@@ -19,6 +20,7 @@ pub(crate) use journal::{Attempt, Journal, Task};
 pub(crate) use process::{Ended, Push, with_limit};
 pub(crate) use sim::Sim;
 pub(crate) use steady::steady;
+pub(crate) use terminal::at_terminal;
 pub(crate) use time::{clock_at, push_at};
 pub(crate) use truth::agree;
 

@@ -15,9 +15,13 @@ use crate::{
 
 /// The unfinished runs of other versions of this push's manifest for the same target, the oldest first.
 pub(super) async fn unfinished(store: &mut Store, about: &NewRun) -> Result<Vec<Run>, Failure> {
-    let mut runs = store.all_runs().await?;
+    Ok(unfinished_among(store.all_runs().await?, about))
+}
+
+/// Those of these runs.
+pub(super) fn unfinished_among(mut runs: Vec<Run>, about: &NewRun) -> Vec<Run> {
     runs.retain(|run| run.state.is_unfinished() && is_other_version(&run.about, about));
-    Ok(runs)
+    runs
 }
 
 /// Whether a run is of another version of this push's manifest, for the same target.
@@ -50,6 +54,17 @@ pub(super) async fn in_the_way(
     about: &NewRun,
 ) -> Result<Failure, Failure> {
     let mut reader = Reader::open(store.path()).await?;
+    let failure = in_the_way_of(&mut reader, others, about).await?;
+    reader.close().await?;
+    Ok(failure)
+}
+
+/// The same of a database that is being read.
+pub(super) async fn in_the_way_of(
+    reader: &mut Reader,
+    others: &[Run],
+    about: &NewRun,
+) -> Result<Failure, Failure> {
     let mut lines = Vec::new();
     for run in others {
         let row = reader.find_run(Some(&run.about.name)).await?;
@@ -60,7 +75,6 @@ pub(super) async fn in_the_way(
             progress_words(&row.counts)
         ));
     }
-    reader.close().await?;
     Ok(Failure::usage(anyhow!(
         "an older version of {} has not been pushed to its end, so this one has not been staged or sent\n{}\n\
          give --supersede to cancel it and push this version, or --alongside to push this one as well",

@@ -9,7 +9,7 @@ use super::repeats::Met;
 use crate::model::{RunId, Timestamp};
 
 /// What was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Order {
     /// Rows that repeat the payload of the device's row before them.
     pub(super) duplicates: u64,

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use crate::{
     model::Steps,
-    ui::number::{counted, grouped, rate},
+    ui::number::{self, counted, grouped, rate},
 };
 
 /// Steps of a ramp that are told one by one.
@@ -132,6 +132,48 @@ fn ramp_words(steps: &[(u64, Option<f64>)]) -> Option<String> {
     (!words.is_empty()).then_some(words)
 }
 
+/// The least time that a push takes, of whose tasks so many are sent at most so many a second. `following` tasks wait for an earlier one
+/// of their device.
+pub(super) fn time(phases: &Phases, sends: (u64, Option<f64>), following: u64) -> String {
+    let by_requests = phases.least_time().map(|time| {
+        let limit = match phases.rate {
+            Some(rate) => format!("at {rate} requests a second"),
+            None => "for the ramp".to_owned(),
+        };
+        (time, limit)
+    });
+    let by_devices = sends.1.map(|rate| {
+        let time = Duration::from_secs_f64(sends.0 as f64 / rate);
+        (time, format!("at {rate} devices a second"))
+    });
+    let slower = by_requests
+        .into_iter()
+        .chain(by_devices)
+        .max_by_key(|(time, _)| *time);
+    let least = match slower {
+        Some((sending, limit)) => {
+            let words = if sending < Duration::from_secs(1) {
+                "less than 1 s".to_owned()
+            } else {
+                format!("at least {}", number::duration(sending))
+            };
+            format!("{words} {limit}")
+        }
+        None => "as fast as the platform answers".to_owned(),
+    };
+    match following {
+        0 => format!("{least}, throttling not counted"),
+        n => format!(
+            "{least}, throttling not counted, nor that {} for an earlier one of the same device",
+            if n == 1 {
+                "1 row waits".to_owned()
+            } else {
+                format!("{} rows wait", number::grouped(n))
+            }
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,5 +238,34 @@ mod tests {
     #[test]
     fn without_any_limit_there_is_no_least_time() {
         assert_eq!(phases(true, "none", None).least_time(), None);
+    }
+
+    #[test]
+    fn the_time_says_what_it_leaves_out() {
+        let time = |(requests, rate), sends, following| {
+            let phases = Phases {
+                canary: None,
+                canary_is_all: false,
+                ramp: None,
+                rate,
+                tasks: requests,
+                requests,
+            };
+            time(&phases, sends, following)
+        };
+        let told = [
+            time((10, Some(25.0)), (1000, None), 0),
+            time((250, Some(25.0)), (250, Some(100.0)), 1),
+            time((90_000, Some(25.0)), (90_000, None), 2000),
+            time((10, Some(25.0)), (1000, Some(100.0)), 0),
+            time((90_000, None), (90_000, None), 0),
+        ];
+        insta::assert_snapshot!(told.join("\n"), @r"
+        less than 1 s at 25 requests a second, throttling not counted
+        at least 10 s at 25 requests a second, throttling not counted, nor that 1 row waits for an earlier one of the same device
+        at least 1 h 00 min at 25 requests a second, throttling not counted, nor that 2,000 rows wait for an earlier one of the same device
+        at least 10 s at 100 devices a second, throttling not counted
+        as fast as the platform answers, throttling not counted
+        ");
     }
 }

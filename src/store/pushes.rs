@@ -1,0 +1,39 @@
+//! The runs of a database as a push asks for them, read beside its owner.
+
+use sqlx::sqlite::SqliteRow;
+
+use super::{PrunedRun, ReadError, Reader, Run, StoreError, prune, run};
+
+impl Reader {
+    /// Every run, in the order in which they were made.
+    pub(crate) async fn pushes(&mut self) -> Result<Vec<Run>, ReadError> {
+        let text = format!("{} WHERE state <> 'staging' ORDER BY id", run::SELECT);
+        let rows = sqlx::query(sqlx::AssertSqlSafe(text))
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(|error| self.failure(error))?;
+        rows.iter().map(|row| self.read(row, run::read)).collect()
+    }
+
+    /// The latest run of this identity among those that have been pruned.
+    pub(crate) async fn pruned_push(
+        &mut self,
+        identity: &str,
+    ) -> Result<Option<PrunedRun>, ReadError> {
+        let row = sqlx::query(prune::PRUNED)
+            .bind(identity)
+            .fetch_optional(&mut self.connection)
+            .await
+            .map_err(|error| self.failure(error))?;
+        row.map(|row| self.read(&row, prune::read_pruned))
+            .transpose()
+    }
+
+    fn read<T>(
+        &self,
+        row: &SqliteRow,
+        read: fn(&SqliteRow) -> Result<T, StoreError>,
+    ) -> Result<T, ReadError> {
+        read(row).map_err(|error| self.damaged(error.to_string()))
+    }
+}
