@@ -45,8 +45,8 @@ Examples:
   fleetpush check fleet.csv --region europe --rate 10 --canary 1%
   fleetpush check fleet.csv --format json
 
-Takes every flag of `run`. With the target (--region, --base-url or --simulate), it also says what `run` would do with the results
-database as it is. Needs no credentials. Those of run's flags that change neither the plan nor that answer have no effect.";
+Takes every flag of `run`, and needs no credentials. With the target (--region, --base-url or
+--simulate), it also says what `run` would do with the results database as it is.";
 
 pub(super) const RUN_EPILOGUE: &str = "\
 Examples:

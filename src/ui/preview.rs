@@ -180,12 +180,12 @@ pub(crate) fn message(warning: &Warning) -> String {
                 more => format!(" and {more} more"),
             };
             let (columns, are, each) = if labels.len() == 1 {
-                ("column", "is a label", "it is")
+                ("column", "is a label, which is", "it is")
             } else {
-                ("columns", "are labels", "one is")
+                ("columns", "are labels, which are", "one is")
             };
             format!(
-                "the service {} is called without parameters ({}), and the {columns} {}{more} {are}, which is not sent; if {each} a \
+                "the service {} is called without parameters ({}), and the {columns} {}{more} {are} not sent; if {each} a \
                  parameter, call the column param.{example}, or else label.{example}",
                 quoted(service),
                 here(met),
@@ -351,7 +351,7 @@ mod tests {
             .collect();
         insta::assert_snapshot!(told.join("\n"), @r"
         the service `set` is called without parameters (1 row), and the column `site` is a label, which is not sent; if it is a parameter, call the column param.site, or else label.site
-        the service `set` is called without parameters (1 row), and the columns `site`, `mode` are labels, which is not sent; if one is a parameter, call the column param.site, or else label.site
+        the service `set` is called without parameters (1 row), and the columns `site`, `mode` are labels, which are not sent; if one is a parameter, call the column param.site, or else label.site
         ");
     }
 
