@@ -57,10 +57,7 @@ fn a_platform_that_is_away_for_a_while_costs_no_device() {
 
 #[test]
 fn an_outage_that_lasts_too_long_stops_the_run_and_the_next_one_continues() {
-    let sim = Sim::start(Scenario {
-        outage: Outage::Unavailable,
-        ..Scenario::default()
-    });
+    let sim = Sim::away();
     let site = Site::with(&devices(50));
     let args = ["run", "fleet.csv", "--max-outage", "1s"];
     site.push(&sim, &args).expect(3).says(&["503"]);

@@ -20,8 +20,7 @@ fn apn(devices: impl IntoIterator<Item = u32>, value: &str) -> String {
 fn push(site: &Site, sim: &Sim, name: &str, manifest: &str) {
     // Versions of one manifest.
     site.write("fleet.csv", manifest);
-    site.push(sim, &["run", "fleet.csv", "--name", name])
-        .expect(0);
+    site.push_named(sim, name).expect(0);
 }
 
 /// Two nights: the first sets `old` on four devices, the second sets `new` on five and restarts one.

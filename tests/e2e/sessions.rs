@@ -1,10 +1,10 @@
 //! Each start of a command that writes is recorded: by whom, why, how it ended, and what it sent.
 
-use fleetpush::simulator::{AtFirst, Outage, Scenario};
+use fleetpush::simulator::{AtFirst, Scenario};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Sim, Site, agree, devices, wait_for};
+use crate::support::{Sim, Site, agree, devices, fields, wait_for};
 
 /// All sessions, as programs get them.
 fn sessions(site: &Site) -> Vec<Value> {
@@ -13,23 +13,9 @@ fn sessions(site: &Site) -> Vec<Value> {
         .json_lines()
 }
 
-/// These fields of a session, in this order.
-fn fields(session: &Value, names: &[&str]) -> Value {
-    names.iter().map(|name| session[*name].clone()).collect()
-}
-
-/// A platform at which some devices are offline.
-fn some_offline() -> Scenario {
-    Scenario {
-        seed: 9,
-        offline: 0.15,
-        ..Scenario::default()
-    }
-}
-
 #[test]
 fn a_retry_says_what_it_did_and_each_start_leaves_a_session() {
-    let sim = Sim::start(some_offline());
+    let sim = Sim::some_offline();
     let site = Site::with(&devices(200));
     let night = ["run", "fleet.csv", "--name", "night", "--note", "CHG-1234"];
     let first = site.push(&sim, &night).expect(1);
@@ -143,11 +129,7 @@ fn arguments_are_kept_without_payloads_and_secrets() {
 
 #[test]
 fn a_killed_session_has_no_end_and_its_numbers_add_up_with_the_next_ones() {
-    let slow = Scenario {
-        latency_ms: 20,
-        ..Scenario::default()
-    };
-    let sim = Sim::start(slow);
+    let sim = Sim::slow(20);
     let site = Site::with(&devices(400));
     let args = [
         "run",
@@ -254,10 +236,7 @@ fn each_task_counts_once_however_often_a_session_sends_it() {
 
 #[test]
 fn pauses_and_what_was_not_even_sent_are_told() {
-    let sim = Sim::start(Scenario {
-        outage: Outage::Unavailable,
-        ..Scenario::default()
-    });
+    let sim = Sim::away();
     let site = Site::with(&devices(50));
     let args = ["run", "fleet.csv", "--max-outage", "1s"];
     site.push(&sim, &args).expect(3);
@@ -287,7 +266,7 @@ fn pauses_and_what_was_not_even_sent_are_told() {
 
 #[test]
 fn sessions_and_totals_outlive_what_is_pruned() {
-    let sim = Sim::start(some_offline());
+    let sim = Sim::some_offline();
     let site = Site::with(&devices(60));
     site.push(&sim, &["run", "fleet.csv", "--name", "night"])
         .expect(1);
@@ -338,10 +317,7 @@ fn sessions_and_totals_outlive_what_is_pruned() {
 
 #[test]
 fn cancelling_is_a_session_of_the_run() {
-    let sim = Sim::start(Scenario {
-        outage: Outage::Unavailable,
-        ..Scenario::default()
-    });
+    let sim = Sim::away();
     let site = Site::with(&devices(7));
     site.push(
         &sim,

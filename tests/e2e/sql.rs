@@ -2,20 +2,14 @@
 
 use std::{fs::File, process::Stdio};
 
-use fleetpush::simulator::Scenario;
 use serde_json::json;
 
 use crate::support::{Push, Sim, Site, devices};
 
 fn pushed() -> (Site, Sim) {
-    let sim = Sim::start(Scenario {
-        seed: 9,
-        offline: 0.15,
-        ..Scenario::default()
-    });
+    let sim = Sim::some_offline();
     let site = Site::with(&devices(100));
-    site.push(&sim, &["run", "fleet.csv", "--name", "night"])
-        .expect(1);
+    site.push_named(&sim, "night").expect(1);
     (site, sim)
 }
 
@@ -120,10 +114,7 @@ fn a_mistake_is_shown_at_its_place_with_what_there_is() {
 
 #[test]
 fn a_question_is_answered_while_a_push_is_on() {
-    let sim = Sim::start(Scenario {
-        latency_ms: 100,
-        ..Scenario::default()
-    });
+    let sim = Sim::slow(100);
     let site = Site::with(&devices(100));
     let push = site.start(
         &sim,

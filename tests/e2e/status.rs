@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fleetpush::simulator::{Outage, Scenario};
 use serde_json::{Value, json};
 
-use crate::support::{Push, Sim, Site, clock_at, devices, push_at, wait_for};
+use crate::support::{Push, Sim, Site, clock_at, devices, fields, push_at, wait_for};
 
 fn status(site: &Site, args: &[&str]) -> Value {
     let all = [&["status", "--format", "jsonl"], args].concat();
@@ -22,8 +22,7 @@ fn mixed() -> (Site, Sim) {
         ..Scenario::default()
     });
     let site = Site::with(manifest);
-    site.push(&sim, &["run", "fleet.csv", "--name", "night"])
-        .expect(1);
+    site.push_named(&sim, "night").expect(1);
     (site, sim)
 }
 
@@ -98,11 +97,7 @@ fn what_cannot_be_asked_is_answered_with_what_can() {
 
 #[test]
 fn a_run_at_work_and_one_left_behind_are_told_apart() {
-    let slow = Scenario {
-        latency_ms: 30,
-        ..Scenario::default()
-    };
-    let sim = Sim::start(slow);
+    let sim = Sim::slow(30);
     let site = Site::with(&devices(400));
     let args = [
         "run",
@@ -165,11 +160,6 @@ fn a_run_at_work_and_one_left_behind_are_told_apart() {
     let at = |name: &str| latency[name].as_u64().unwrap();
     assert!(at("p50") <= at("p95") && at("p95") <= at("p99") && at("p99") <= at("worst"));
     assert!(at("worst") >= 30, "{ended}");
-}
-
-/// These fields of an object, in this order.
-fn fields(object: &Value, names: &[&str]) -> Value {
-    names.iter().map(|name| object[*name].clone()).collect()
 }
 
 #[test]
@@ -236,11 +226,7 @@ fn a_pause_is_told_with_its_reason() {
 
 #[test]
 fn a_watch_ends_with_the_run() {
-    let slow = Scenario {
-        latency_ms: 50,
-        ..Scenario::default()
-    };
-    let sim = Sim::start(slow);
+    let sim = Sim::slow(50);
     let site = Site::with(&devices(300));
     let args = [
         "run",

@@ -13,6 +13,7 @@ mod truth;
 use std::time::{Duration, Instant};
 
 use rand::RngExt as _;
+use serde_json::Value;
 
 pub(crate) use browser::Browser;
 pub(crate) use fleet::{DATA, Site, devices};
@@ -37,6 +38,11 @@ pub(crate) fn wait_for<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T 
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// These fields of an object, in this order.
+pub(crate) fn fields(object: &Value, names: &[&str]) -> Value {
+    names.iter().map(|name| object[*name].clone()).collect()
 }
 
 /// What the chance of a test follows from: `FLEETPUSH_TEST_SEED`, so that a run can be repeated, or else anything.

@@ -101,6 +101,11 @@ impl Site {
         self.start(sim, args).ended()
     }
 
+    /// Pushes the manifest as a run of this name.
+    pub(crate) fn push_named(&self, sim: &Sim, name: &str) -> Ended {
+        self.push(sim, &["run", "fleet.csv", "--name", name])
+    }
+
     /// Starts a command that sends.
     pub(crate) fn start(&self, sim: &Sim, args: &[&str]) -> Push {
         Push::start(self.push_command(sim, args))

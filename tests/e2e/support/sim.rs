@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use fleetpush::simulator::{Delivery, Scenario, Simulator, Stats};
+use fleetpush::simulator::{Delivery, Outage, Scenario, Simulator, Stats};
 use tokio::runtime::{Builder, Runtime};
 
 use super::wait_for;
@@ -34,6 +34,31 @@ impl Sim {
             simulator,
             _runtime: runtime,
         }
+    }
+
+    /// One that takes so long to answer.
+    pub(crate) fn slow(latency_ms: u64) -> Self {
+        Self::start(Scenario {
+            latency_ms,
+            ..Scenario::default()
+        })
+    }
+
+    /// One at which some devices are offline, always the same ones.
+    pub(crate) fn some_offline() -> Self {
+        Self::start(Scenario {
+            seed: 9,
+            offline: 0.15,
+            ..Scenario::default()
+        })
+    }
+
+    /// One that is away as a whole, with 503.
+    pub(crate) fn away() -> Self {
+        Self::start(Scenario {
+            outage: Outage::Unavailable,
+            ..Scenario::default()
+        })
     }
 
     /// One without faults.
