@@ -5,9 +5,12 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use crate::{
     gateway::SendReport,
     journal::{Claim, Next, Refused, RequestEnd, Settlement, suspect},
-    model::{Answer, BundleStatus, Class, History, InDoubt, Outcome, SendResult, Stray, Timestamp},
+    model::{
+        Answer, BundleStatus, Class, History, InDoubt, Outcome, RequestId, SendResult, Stray,
+        Timestamp,
+    },
     policy::{self, Basis, DeviceOutcome, Disposition, Judgement, Rules, codes},
-    store::Member,
+    store::{FinishedRequest, Member},
 };
 
 /// What is recorded of a request.
@@ -88,13 +91,7 @@ pub(super) fn settle(
             };
             let next_task_at =
                 policy::next_task_at(&judged.outcome, member.class, member.history, now);
-            let next = match disposition {
-                Disposition::End(state) => Next::End(state),
-                Disposition::Again { due_at } => Next::Again {
-                    due_at,
-                    keep_bundle: judged.basis == Basis::Request,
-                },
-            };
+            let next = Next::of(disposition, judged.basis == Basis::Request);
             Settlement {
                 outcome: judged.outcome,
                 history,
@@ -103,16 +100,9 @@ pub(super) fn settle(
             }
         })
         .collect();
-    let (http_status, code, message, error) = request_summary(&send_report.result);
     Settled {
         end: RequestEnd::Sent {
-            sent_at: Some(send_report.sent_at),
-            finished_at: now,
-            latency: Some(send_report.latency),
-            http_status,
-            code,
-            message,
-            error,
+            finished: finished(claim.request, send_report, now),
             passed,
             together,
             refused: refusal,
@@ -136,21 +126,31 @@ fn passed(judgement: &Judgement) -> Option<bool> {
         .then_some(true)
 }
 
-/// What is kept of a result as a whole: status, code, message and error.
-type RequestSummary = (Option<u16>, Option<i64>, Option<Box<str>>, Option<Box<str>>);
-
-fn request_summary(result: &SendResult) -> RequestSummary {
-    match result {
-        SendResult::Answered(answer) => (
-            Some(answer.http_status),
-            answer.code,
-            answer.message.clone(),
-            strays(answer),
-        ),
-        SendResult::Lost { http_status, error } => {
-            (*http_status, None, None, Some(error.as_str().into()))
-        }
-        SendResult::Unsent(unsent) => (None, None, None, Some(unsent.error().into())),
+/// What is kept of a result as a whole.
+fn finished(request: RequestId, send_report: &SendReport, now: Timestamp) -> FinishedRequest {
+    let sent = FinishedRequest {
+        sent_at: Some(send_report.sent_at),
+        latency: Some(send_report.latency),
+        released: false,
+        ..FinishedRequest::released(request, now)
+    };
+    match &send_report.result {
+        SendResult::Answered(answer) => FinishedRequest {
+            http_status: Some(answer.http_status),
+            code: answer.code,
+            message: answer.message.clone(),
+            error: strays(answer),
+            ..sent
+        },
+        SendResult::Lost { http_status, error } => FinishedRequest {
+            http_status: *http_status,
+            error: Some(error.as_str().into()),
+            ..sent
+        },
+        SendResult::Unsent(unsent) => FinishedRequest {
+            error: Some(unsent.error().into()),
+            ..sent
+        },
     }
 }
 
@@ -399,12 +399,12 @@ mod tests {
             error: "connection refused".into(),
             retry_after: None,
         };
-        let RequestEnd::Sent {
-            error, http_status, ..
-        } = settled(1, SendResult::Unsent(unsent)).end
-        else {
+        let RequestEnd::Sent { finished, .. } = settled(1, SendResult::Unsent(unsent)).end else {
             panic!("a settled request has an end")
         };
+        let FinishedRequest {
+            error, http_status, ..
+        } = finished;
         assert_eq!(error.as_deref(), Some("connection refused"));
         assert_eq!(http_status, None);
     }

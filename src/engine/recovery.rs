@@ -3,8 +3,8 @@
 use crate::{
     journal::{ClaimLimits, Journal, Next, Record, RequestEnd, Settlement},
     model::{Class, InDoubt, Outcome, Timestamp},
-    policy::{self, Disposition},
-    store::StoreError,
+    policy,
+    store::{FinishedRequest, StoreError},
 };
 
 /// Gives every request without an end one: each of its tasks gets an attempt in doubt, and what `in_doubt` says follows. Gives the number of
@@ -32,13 +32,7 @@ pub(crate) async fn recover(
                         ticket: None,
                     },
                     history,
-                    next: match disposition {
-                        Disposition::End(state) => Next::End(state),
-                        Disposition::Again { due_at } => Next::Again {
-                            due_at,
-                            keep_bundle: true,
-                        },
-                    },
+                    next: Next::of(disposition, true),
                     next_task_at: None,
                 }
             })
@@ -46,13 +40,11 @@ pub(crate) async fn recover(
         let record = Record {
             claim,
             end: RequestEnd::Sent {
-                sent_at: None,
-                finished_at: now,
-                latency: None,
-                http_status: None,
-                code: None,
-                message: None,
-                error: Some(WHAT.into()),
+                finished: FinishedRequest {
+                    error: Some(WHAT.into()),
+                    released: false,
+                    ..FinishedRequest::released(request, now)
+                },
                 passed: None,
                 together: None,
                 refused: None,

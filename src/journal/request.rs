@@ -1,10 +1,11 @@
 //! Requests: what is claimed, and what became of it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use crate::{
     model::{BundleId, BundleStatus, Outcome, Payload, PayloadId, RequestId, TaskState, Timestamp},
-    store::Member,
+    policy::Disposition,
+    store::{FinishedRequest, Member},
 };
 
 /// A request to be sent, and its members. On the disk before anybody sees it.
@@ -56,20 +57,8 @@ pub(crate) enum RequestEnd {
     Released,
     /// It was sent, or at least tried.
     Sent {
-        /// When the send began; not known when the process ended meanwhile.
-        sent_at: Option<Timestamp>,
-        /// When the reply had been read, or the send had failed.
-        finished_at: Timestamp,
-        /// From the one to the other.
-        latency: Option<Duration>,
-        /// The status of the reply.
-        http_status: Option<u16>,
-        /// The top-level code of the reply.
-        code: Option<i64>,
-        /// The top-level message of the reply.
-        message: Option<Box<str>>,
-        /// Why there is no reply.
-        error: Option<Box<str>>,
+        /// What is kept of it as a whole.
+        finished: FinishedRequest,
         /// Whether the request was answered device by device; `Some(false)` when it was refused as a whole.
         passed: Option<bool>,
         /// How it stands, when it was refused as a whole and stays together.
@@ -130,6 +119,19 @@ pub(crate) enum Next {
         /// Which half.
         second_half: bool,
     },
+}
+
+impl Next {
+    /// What follows by the policy; a task that is sent again stays in its bundle or not.
+    pub(crate) fn of(disposition: Disposition, keep_bundle: bool) -> Self {
+        match disposition {
+            Disposition::End(state) => Self::End(state),
+            Disposition::Again { due_at } => Self::Again {
+                due_at,
+                keep_bundle,
+            },
+        }
+    }
 }
 
 /// What may be claimed in an exchange.

@@ -1,51 +1,14 @@
-//! What is written of requests that have ended, and of each of their tasks.
+//! What is written of the tasks of requests that have ended.
 
 use super::{
-    request::{Claim, Next, RequestEnd, Settlement},
+    request::{Claim, Next, Settlement},
     task_end::TaskEnd,
     throttled::throttle_of,
 };
 use crate::{
     model::{BundleId, Timestamp},
-    store::{Attempt, Changes, Due, EndedTask, FinishedRequest},
+    store::{Attempt, Changes, Due, EndedTask},
 };
-
-/// What is written of a request that has ended.
-pub(super) fn finished(claim: &Claim, end: &mut RequestEnd, now: Timestamp) -> FinishedRequest {
-    match end {
-        RequestEnd::Released => FinishedRequest {
-            request: claim.request,
-            sent_at: None,
-            finished_at: now,
-            latency: None,
-            http_status: None,
-            code: None,
-            message: None,
-            error: None,
-            released: true,
-        },
-        RequestEnd::Sent {
-            sent_at,
-            finished_at,
-            latency,
-            http_status,
-            code,
-            message,
-            error,
-            ..
-        } => FinishedRequest {
-            request: claim.request,
-            sent_at: *sent_at,
-            finished_at: *finished_at,
-            latency: *latency,
-            http_status: *http_status,
-            code: *code,
-            message: message.take(),
-            error: error.take(),
-            released: false,
-        },
-    }
-}
 
 /// What follows for tasks, gathered over all requests of an exchange.
 #[derive(Debug, Default)]

@@ -14,7 +14,7 @@ use super::{
     refusal::{Known, Refusals, Refusing},
     request::{ClaimLimits, Exchange, Finding, Record, RequestEnd},
     requests::Requests,
-    settle::{TaskChanges, finished},
+    settle::TaskChanges,
     step::Step,
     task_end::TaskEnd,
     tasks::Tasks,
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     budget::Budget,
     model::{AfterFailure, BundleId, Counts, TaskId, Timestamp},
-    store::{PushRows, PushTransaction, Run, StoreError},
+    store::{FinishedRequest, PushRows, PushTransaction, Run, StoreError},
 };
 
 mod claim;
@@ -130,13 +130,11 @@ impl PushState {
         &mut self,
         rows: &mut T,
         step: &mut Step,
-        mut records: Vec<Record>,
+        records: Vec<Record>,
         findings: &mut Vec<Finding>,
     ) -> Result<(), StoreError> {
         let mut halves = halves(rows, &records).await?;
-        for record in &mut records {
-            let finished = finished(&record.claim, &mut record.end, step.now);
-            step.changes.finished.push(finished);
+        for record in &records {
             let claim = &record.claim;
             self.requests
                 .room
@@ -151,17 +149,20 @@ impl PushState {
         let mut settled = TaskChanges::default();
         for Record { mut claim, end } in records {
             let RequestEnd::Sent {
+                finished,
                 tasks,
                 passed,
                 together,
                 refused,
-                ..
             } = end
             else {
+                let released = FinishedRequest::released(claim.request, step.now);
+                step.changes.finished.push(released);
                 settled.release(claim, step.now);
                 continue;
             };
             let changes = &mut step.changes;
+            changes.finished.push(finished);
             if let Some(passed) = passed {
                 let devices = claim.members.len() as u32;
                 let proof = claim

@@ -14,7 +14,7 @@ use crate::{
         AfterFailure, Class, History, Outcome, RunId, RunState, Sizes, TaskId, TaskState, Ticket,
         Timestamp,
     },
-    store::{Member, NewRun, PushTransaction, Run},
+    store::{FinishedRequest, Member, NewRun, PushTransaction, Run},
 };
 
 mod chaos;
@@ -209,13 +209,7 @@ fn sent(
         }
     });
     RequestEnd::Sent {
-        sent_at: Some(Timestamp(1)),
-        finished_at: Timestamp(2),
-        latency: None,
-        http_status: Some(200),
-        code: None,
-        message: None,
-        error: None,
+        finished: FinishedRequest::answered(claim.request, None, Timestamp(1)),
         passed,
         together: None,
         refused: None,

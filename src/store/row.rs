@@ -195,6 +195,35 @@ pub(crate) struct FinishedRequest {
     pub(crate) released: bool,
 }
 
+impl FinishedRequest {
+    /// A request that was never sent.
+    pub(crate) fn released(request: RequestId, now: Timestamp) -> Self {
+        Self {
+            request,
+            sent_at: None,
+            finished_at: now,
+            latency: None,
+            http_status: None,
+            code: None,
+            message: None,
+            error: None,
+            released: true,
+        }
+    }
+
+    /// A request that was answered with status 200.
+    #[cfg(test)]
+    pub(crate) fn answered(request: RequestId, code: Option<i64>, at: Timestamp) -> Self {
+        Self {
+            sent_at: Some(at),
+            http_status: Some(200),
+            code,
+            released: false,
+            ..Self::released(request, at)
+        }
+    }
+}
+
 /// Tasks that travel together and are never merged with others, since a request of them was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NewBundle {

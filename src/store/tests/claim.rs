@@ -7,7 +7,7 @@ use crate::{
     model::{
         AfterFailure, Class, History, Outcome, Payload, Row, TaskId, TaskState, Ticket, Timestamp,
     },
-    store::{NewRun, Store},
+    store::{FinishedRequest, NewRun, Store},
 };
 
 const NOW: Timestamp = Timestamp(1_000);
@@ -100,16 +100,11 @@ fn back(claim: Claim, next: impl Fn(usize) -> Next) -> Record {
             }
         })
         .collect();
+    let finished = FinishedRequest::answered(claim.request, None, NOW);
     Record {
         claim,
         end: RequestEnd::Sent {
-            sent_at: Some(NOW),
-            finished_at: NOW,
-            latency: None,
-            http_status: Some(200),
-            code: None,
-            message: None,
-            error: None,
+            finished,
             passed: None,
             together: None,
             refused: None,

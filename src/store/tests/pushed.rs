@@ -5,7 +5,7 @@ use crate::{
     model::{
         AfterFailure, Class, History, Outcome, Payload, Row, RunState, TaskState, Ticket, Timestamp,
     },
-    store::{NewRun, Run, Store},
+    store::{FinishedRequest, NewRun, Run, Store},
 };
 
 /// Stages a run at the simulator: for each device its key and the service that it is to call. The product is PK.
@@ -117,16 +117,11 @@ fn back(claim: Claim, now: Timestamp, ends: impl Fn(&str) -> (Class, Next)) -> R
             }
         })
         .collect();
+    let finished = FinishedRequest::answered(claim.request, Some(200), now);
     Record {
         claim,
         end: RequestEnd::Sent {
-            sent_at: Some(now),
-            finished_at: now,
-            latency: None,
-            http_status: Some(200),
-            code: Some(200),
-            message: None,
-            error: None,
+            finished,
             passed: None,
             together: None,
             refused: None,

@@ -11,7 +11,7 @@ use crate::{
     },
     model::{AfterFailure, Class, TaskFilter, TaskState},
     store::{
-        PushTransaction, Store,
+        FinishedRequest, PushTransaction, Store,
         tests::pushed::{accepted, push, staged},
     },
 };
@@ -236,16 +236,11 @@ async fn a_later_command_of_a_device_waits_for_the_pause_that_an_earlier_one_did
         snoozed: Duration::from_secs(30),
         ..Default::default()
     };
+    let finished = FinishedRequest::answered(claim.request, Some(200), NOW);
     let record = Record {
         claim,
         end: RequestEnd::Sent {
-            sent_at: Some(NOW),
-            finished_at: NOW,
-            latency: None,
-            http_status: Some(200),
-            code: Some(200),
-            message: None,
-            error: None,
+            finished,
             passed: None,
             together: None,
             refused: None,
