@@ -9,6 +9,7 @@
 mod causes;
 mod clients;
 mod connection;
+mod tls;
 
 use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
 
@@ -18,10 +19,10 @@ use reqwest::{
 };
 use tokio::{task::yield_now, time::Instant};
 
-pub(super) use self::clients::Roots;
+pub(super) use self::tls::Roots;
 use self::{
     causes::{causes, lacking},
-    clients::{Clients, READ_BUFFER, Recipe},
+    clients::{Clients, Lease, READ_BUFFER},
 };
 use super::{
     BaseUrl, GatewayError, Proxy,
@@ -130,12 +131,7 @@ impl Transport {
         {
             scrubber.keep(&password);
         }
-        let clients = Clients::new(Recipe {
-            base_url: base_url.clone(),
-            proxy: proxy.clone(),
-            limits,
-            roots,
-        })?;
+        let clients = Clients::new(base_url.clone(), proxy.clone(), limits, roots)?;
         Ok(Self {
             clients: Arc::new(clients),
             base_url,
@@ -165,11 +161,11 @@ impl Transport {
     }
 
     pub(super) fn get(&self, url: Url) -> RequestBuilder {
-        self.clients.client().get(url)
+        self.clients.get(url)
     }
 
     pub(super) fn post(&self, url: Url) -> RequestBuilder {
-        self.clients.client().post(url)
+        self.clients.post(url)
     }
 
     /// Asks a question, which has no body, and reads the whole reply.
@@ -197,7 +193,8 @@ impl Transport {
         handover: &Handover,
     ) -> Result<Reply, Failure> {
         let mut time = Running::new(self.limits.request_timeout, Instant::now());
-        let response = match in_time(&mut time, request.send()).await {
+        let mut lease = self.clients.lease();
+        let response = match in_time(&mut time, lease.send(request)).await {
             Some(Ok(response)) => response,
             failed => {
                 let error = failed.and_then(Result::err);
@@ -218,7 +215,7 @@ impl Transport {
         let (retry_after, date) = (retry_after(headers), headers.get(DATE).cloned());
         let location =
             location(&response).map(|location| self.scrubber.text(&location).into_owned());
-        let read = match in_time(&mut time, self.read_body(response)).await {
+        let read = match in_time(&mut time, self.read_body(response, &mut lease)).await {
             Some(Ok(read)) => Ok(read),
             Some(Err(Unread::TooLong(error))) => Err(Failure::Lost {
                 status: Some(status),
@@ -247,13 +244,17 @@ impl Transport {
     }
 
     /// Reads a body as soon as there is memory for it: that must not grow with what the other side sends.
-    async fn read_body(&self, mut response: Response) -> Result<(Vec<u8>, Memory), Unread> {
+    async fn read_body(
+        &self,
+        mut response: Response,
+        lease: &mut Lease<'_>,
+    ) -> Result<(Vec<u8>, Memory), Unread> {
         let limit = self.limits.max_reply_bytes;
         let expected = response
             .content_length()
             .map_or(0, |length| length as usize);
         let mut memory = Memory::default();
-        self.reserve(expected.min(limit), &mut memory).await;
+        self.reserve(expected.min(limit), &mut memory, lease).await;
         let mut body = Vec::with_capacity(expected.min(limit).min(LARGE_REPLY));
         while let Some(chunk) = response.chunk().await.map_err(Unread::Broken)? {
             if chunk.len() > limit - body.len() {
@@ -261,7 +262,8 @@ impl Transport {
                     "the reply is longer than {limit} bytes and was not read on"
                 )));
             }
-            self.reserve(body.len() + chunk.len(), &mut memory).await;
+            self.reserve(body.len() + chunk.len(), &mut memory, lease)
+                .await;
             if memory.long.is_some() {
                 // Growing by doubling would take twice as much; what is not written to takes nothing.
                 body.reserve_exact(limit - body.len());
@@ -273,7 +275,7 @@ impl Transport {
 
     /// Waits until there is memory for a reply of so many bytes. Whoever has it for the longest one needs nothing else that another may
     /// have, so that none waits for ever.
-    async fn reserve(&self, bytes: usize, memory: &mut Memory) {
+    async fn reserve(&self, bytes: usize, memory: &mut Memory, lease: &mut Lease<'_>) {
         if bytes > USUAL_REPLY && memory.large.is_none() {
             let share = self
                 .budget
@@ -281,7 +283,7 @@ impl Transport {
             memory.large = Some(share.await);
         }
         if bytes > LONG_REPLY {
-            self.clients.reply_is_long();
+            lease.reply_is_long();
         }
         if bytes > LARGE_REPLY && memory.long.is_none() {
             let longest = self.limits.max_reply_bytes;

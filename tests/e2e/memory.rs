@@ -89,11 +89,12 @@ fn the_peak_is_bounded_whatever_the_size_of_a_row() {
 
 #[test]
 fn the_peak_is_bounded_whatever_the_size_of_a_reply() {
-    // Longer than a reply may be, almost as long, and long ones that are many at a time.
+    // Longer than a reply may be, almost as long, and long ones that are many, or very many, at a time.
     for (devices, oversized_bytes, concurrency) in [
         (64, 100 << 20, "64"),
         (24, 7_500_000, "64"),
         (600, 250_000, "256"),
+        (1_200, 250_000, "1024"),
     ] {
         let sim = Sim::start(Scenario {
             faults: [(Fault::Oversized, 1.0)].into(),

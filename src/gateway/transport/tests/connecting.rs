@@ -69,10 +69,10 @@ async fn a_handshake_that_hangs_is_unreachable() {
 }
 
 /// A server that answers one request over TLS, and the certificate it shows.
-fn tls_server() -> (String, Certificate) {
+fn tls_server() -> (String, CertificateDer<'static>) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let certificate = Certificate::from_der(made.cert.der()).unwrap();
+    let certificate = made.cert.der().clone();
     let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let config = rustls::ServerConfig::builder()
         .with_no_client_auth()
