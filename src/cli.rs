@@ -29,6 +29,7 @@ mod rollout_args;
 mod schedule_args;
 mod simulate_args;
 mod simulator_args;
+mod template_args;
 mod values;
 
 use std::path::PathBuf;
@@ -60,6 +61,7 @@ pub(crate) use self::{
     rollout_args::RolloutArgs,
     schedule_args::ScheduleArgs,
     simulator_args::SimulatorArgs,
+    template_args::TemplateArgs,
 };
 
 /// Push thing-model service commands to a whole IoT fleet, lose nothing, and say afterwards what happened to every device
@@ -117,6 +119,8 @@ pub enum Command {
     Cancel(ControlArgs),
     /// Validate a manifest, show what it would send, and the plan; sends nothing
     Check(Box<CheckArgs>),
+    /// Write the header of a manifest for one service, and a row that fits the thing model
+    Template(TemplateArgs),
     /// Delete old runs that have ended, and give their space back
     ///
     /// Deletes runs that are complete or cancelled, with their tasks, requests and results; with both conditions, those that meet both.

@@ -45,6 +45,8 @@ mod stale;
 mod status;
 mod take_over;
 mod target;
+mod template;
+mod thing_models;
 
 use std::{
     ffi::OsStr,
@@ -120,6 +122,7 @@ pub(crate) async fn execute(command: Command, printer: &Printer) -> Result<Exit,
         // These have nothing to bring in order: a signal ends them as it ends any process.
         Command::Pause(settings) => pause::pause(settings, printer).await,
         Command::Cancel(settings) => cancel::cancel(settings, printer).await,
+        Command::Template(args) => template::template(&args, printer),
         Command::Prune(settings) => prune::prune(settings, printer).await,
         Command::Runs(settings) => runs::runs(settings, printer).await,
         Command::Sessions(settings) => sessions::sessions(settings, printer).await,

@@ -7,7 +7,8 @@
 //! app → cli, commands, exit           commands → settings, manifest, engine, store, gateway, ui
 //! engine → journal, store, gateway (trait), policy, throttle, model        store, gateway, manifest, policy → model
 //! commands → journal                  journal → policy, model, store's rows
-//! ui → engine events                  model, throttle, budget → nothing of this crate
+//! manifest → thing_model
+//! ui → engine events                  model, thing_model, throttle, budget → nothing of this crate
 //! app → settings, logging, clock      settings → cli, model, clock         logging → settings, clock
 //! store, gateway, commands → budget
 //! commands, ui → preview              preview → model
@@ -32,6 +33,7 @@ mod preview;
 mod settings;
 pub mod simulator;
 mod store;
+mod thing_model;
 mod throttle;
 mod ui;
 

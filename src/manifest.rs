@@ -55,6 +55,8 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
+use crate::thing_model::Models;
+
 use self::{
     delimited::Delimited,
     encode::Encoder,
@@ -110,6 +112,23 @@ impl Manifest {
         let encoder = Encoder::new(defaults)?;
         let source = Source::spool(input).map_err(|kind| FileError::whole(kind).of(name))?;
         Self::from_source(name.into(), None, source, None, None, encoder)
+    }
+
+    /// Checks the payload of each row against the thing model of its product; one that does not fit makes a bad row.
+    pub(crate) fn checked_by(mut self, models: Models) -> Self {
+        self.encoder.set_models(models);
+        self
+    }
+
+    /// The products whose rows were read and that have no thing model, though some have one; none when rows are not checked by one.
+    ///
+    /// Fails when the model of a product could not be had: then nothing is known of its rows.
+    pub(crate) fn unchecked_products(&self) -> Result<Vec<Box<str>>, ManifestError> {
+        let models = self.encoder.models();
+        Ok(models
+            .map(Models::unchecked)
+            .transpose()?
+            .unwrap_or_default())
     }
 
     /// The rows, from the first on.

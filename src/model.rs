@@ -28,6 +28,7 @@ mod threshold;
 mod ticket;
 mod time;
 mod tolerance;
+mod tsl;
 mod unseen;
 mod words;
 
@@ -58,5 +59,6 @@ pub(crate) use threshold::{AbortIf, Counted, Limit, Tolerate};
 pub(crate) use ticket::Ticket;
 pub(crate) use time::Timestamp;
 pub(crate) use tolerance::{LimitCount, Tolerance};
+pub(crate) use tsl::TslFile;
 pub(crate) use unseen::CodePoint;
-pub(crate) use words::{LogFormat, ProgressMode, RowFormat, SummaryFormat};
+pub(crate) use words::{LogFormat, ManifestFormat, ProgressMode, RowFormat, SummaryFormat};

@@ -50,7 +50,7 @@ pub(crate) use self::{
     show::{Show, Shown, ShownValue},
     source::Origin,
 };
-pub(crate) use crate::cli::{CompletionsArgs, ManArgs, SimulatorArgs};
+pub(crate) use crate::cli::{CompletionsArgs, ManArgs, SimulatorArgs, TemplateArgs};
 
 use std::path::PathBuf;
 
@@ -88,6 +88,8 @@ pub(crate) enum Command {
     Cancel(Control),
     /// Validate a manifest.
     Check(Box<Check>),
+    /// Write the beginning of a manifest.
+    Template(TemplateArgs),
     /// Delete old runs.
     Prune(Prune),
     /// List the runs.
@@ -195,6 +197,7 @@ pub(crate) fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, E
         cli::Command::Check(args) => {
             Command::Check(Box::new(Check::resolve(args.run, db, &sources)?))
         }
+        cli::Command::Template(args) => Command::Template(args),
         cli::Command::Prune(args) => Command::Prune(Prune::resolve(args, db, &sources)?),
         cli::Command::Runs(args) => Command::Runs(Runs::resolve(args, db, &sources)?),
         cli::Command::Sessions(args) => Command::Sessions(Sessions::resolve(args, db, &sources)?),

@@ -24,6 +24,7 @@ mod server;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod thing_model;
 mod tokens;
 mod wire;
 
@@ -35,6 +36,8 @@ pub use ledger::Delivery;
 pub use limiter::{LimitError, LimitKind, RequestLimit};
 pub use scenario::{AtFirst, AuthRefusal, Fault, Limit, Outage, Quirk, Scenario, ScenarioError};
 pub use stats::Stats;
+#[cfg(test)]
+pub(crate) use thing_model::check as check_thing_model;
 
 use platform::Platform;
 

@@ -45,6 +45,10 @@ pub struct SimulatorArgs {
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
 
+    /// Thing model to serve for every product, and to hold commands to: the platform's export, a JSON file
+    #[arg(long, value_name = "FILE")]
+    pub tsl: Option<PathBuf>,
+
     /// Start from the scenario of `run --simulate` instead of a healthy platform
     #[arg(long, conflicts_with = "scenario")]
     pub demo: bool,
@@ -146,6 +150,7 @@ impl SimulatorArgs {
         let Self {
             listen: _,
             scenario,
+            tsl,
             demo,
             seed,
             latency,
@@ -196,6 +201,10 @@ impl SimulatorArgs {
             quirks: with(base.quirks, quirk),
             history_lag_ms: history_lag.unwrap_or(base.history_lag_ms),
             history_gap: history_gap.unwrap_or(base.history_gap),
+            thing_model: match tsl {
+                Some(path) => Some(Scenario::read_thing_model(path)?),
+                None => base.thing_model,
+            },
             ledger: base.ledger && !no_ledger,
             ..base
         };

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::anyhow;
 use tokio::{runtime::Handle, sync::mpsc};
 
-use super::{bad_rows::BadRows, interrupt::Interrupt};
+use super::{bad_rows::BadRows, interrupt::Interrupt, thing_models};
 use crate::{
     budget::{Budget, Share, Use},
     clock,
@@ -31,7 +31,14 @@ pub(super) async fn open(
 ) -> Result<Option<Manifest>, Failure> {
     let path = input.path.clone();
     let defaults = defaults(&input.defaults);
-    let opening = tokio::task::spawn_blocking(move || Manifest::open(&path, defaults));
+    let models = thing_models::models(&input.tsl)?;
+    let opening = tokio::task::spawn_blocking(move || {
+        let manifest = Manifest::open(&path, defaults)?;
+        Ok::<_, ManifestError>(match models {
+            Some(models) => manifest.checked_by(models),
+            None => manifest,
+        })
+    });
     tokio::select! {
         opened = opening => Ok(Some(opened.map_err(Failure::usage)??)),
         () = interrupt.stopped() => Ok(None),
@@ -174,6 +181,11 @@ fn read_rows(manifest: &Manifest, batches: &Batches) -> Result<Read, ManifestErr
         }
     }
     batches.rows(rows, bytes);
+    for product in manifest.unchecked_products()? {
+        tracing::warn!(
+            "--tsl: product {product} has no thing model here; its payloads are not checked against one"
+        );
+    }
     Ok(Read {
         warning: entries.warning(),
         preview: survey.finish(&entries.implied_labels()),

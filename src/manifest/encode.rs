@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::model::Payload;
+use crate::{
+    model::Payload,
+    thing_model::{Models, Violation},
+};
 
 use super::{
     Defaults, ManifestError, cell,
@@ -19,6 +22,8 @@ pub(super) struct Encoder {
     defaults: Defaults,
     /// The `data` of a row that has none of its own, and names no service.
     data: Option<Box<str>>,
+    /// What payloads have to fit, besides having a wire form.
+    models: Option<Models>,
 }
 
 impl Encoder {
@@ -39,13 +44,32 @@ impl Encoder {
             Some(data) => Some(data.as_str().into()),
             None => service.map(|_| command.finish()),
         };
-        Ok(Self { defaults, data })
+        Ok(Self {
+            defaults,
+            data,
+            models: None,
+        })
+    }
+
+    /// Checks each payload against the thing model of its product.
+    pub(super) fn set_models(&mut self, models: Models) {
+        self.models = Some(models);
+    }
+
+    /// What payloads have to fit, if anything.
+    pub(super) fn models(&self) -> Option<&Models> {
+        self.models.as_ref()
     }
 
     /// What a row asks for; nothing when anything is wrong with it, which is then among `errors`.
     pub(super) fn payload(&self, draft: &Draft<'_>, errors: &mut CellErrors) -> Option<Payload> {
         let product_key = errors.keep(self.product_key(draft));
         let data = self.data(draft, errors);
+        if let (Some(models), Some(product_key), Some(data)) = (&self.models, &product_key, &data) {
+            for violation in models.check(product_key, data) {
+                errors.push(misfit(draft, violation));
+            }
+        }
         let qos = errors.keep(draft.parsed(Field::Qos, cell::qos));
         let is_cache = errors.keep(draft.parsed(Field::IsCache, cell::flag));
         let cache_time = errors.keep(draft.parsed(Field::CacheTime, cell::seconds));
@@ -162,6 +186,20 @@ pub(super) fn parameter_text(text: &str) -> Result<Value<'_>, String> {
         })
     } else {
         Ok(Value::Text(Cow::Borrowed(text)))
+    }
+}
+
+/// What does not fit the thing model, at the cell that it came from; at none when it came from a flag.
+fn misfit(draft: &Draft<'_>, violation: Violation) -> CellError {
+    let text = violation.to_string();
+    if draft.get(Field::Data).is_some() {
+        return CellError::of(Field::Data, text);
+    }
+    match violation.param {
+        Some(code) if draft.param(&code).is_some() => CellError::of_param(&code, text),
+        Some(code) => CellError::of_row(format!("--param {code}: {text}")),
+        None if draft.get(Field::Service).is_some() => CellError::of(Field::Service, text),
+        None => CellError::of_row(text),
     }
 }
 

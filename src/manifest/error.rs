@@ -3,6 +3,8 @@
 
 use std::{fmt, io};
 
+use crate::thing_model::NoModel;
+
 /// A manifest cannot be used; nothing of it may be sent. The exit code for it is 2.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
@@ -14,6 +16,9 @@ pub enum ManifestError {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// A thing model that rows are to be checked against cannot be had.
+    #[error("--tsl: {0}")]
+    Model(#[from] NoModel),
     /// The file is at fault.
     #[error("{file}{errors}")]
     File {

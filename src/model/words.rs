@@ -25,6 +25,15 @@ words!(
     }
 );
 words!(
+    /// The form of a manifest that is written.
+    ManifestFormat {
+        /// CSV with a header.
+        Csv = "csv",
+        /// One JSON object a line.
+        Jsonl = "jsonl",
+    }
+);
+words!(
     /// How a push shows its progress on the standard error.
     ProgressMode {
         /// A bar on a terminal, lines elsewhere.

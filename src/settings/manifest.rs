@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     cli::{BeforeArgs, ManifestArgs, PushArgs, RunArgs, keys},
-    model::{RepeatAfter, SummaryFormat},
+    model::{RepeatAfter, SummaryFormat, TslFile},
 };
 
 /// `fleetpush run`
@@ -90,6 +90,8 @@ pub(crate) struct ManifestInput {
     pub expect_rows: Option<RangeInclusive<u64>>,
     /// Whether bad rows are recorded as failed instead of stopping the run.
     pub skip_invalid: bool,
+    /// The thing models that payloads have to fit.
+    pub tsl: Vec<TslFile>,
     /// What holds for rows that do not say.
     pub defaults: ManifestDefaults,
 }
@@ -244,6 +246,7 @@ impl ManifestInput {
             manifest,
             expect_rows,
             skip_invalid,
+            tsl,
             product_key,
             data,
             service,
@@ -260,6 +263,7 @@ impl ManifestInput {
             path: manifest,
             expect_rows,
             skip_invalid,
+            tsl,
             defaults: ManifestDefaults {
                 product_key,
                 data: service

@@ -19,6 +19,22 @@ pub(super) const FREQUENCY: i64 = 61007;
 pub(super) const PRODUCT_REFUSED: i64 = 80005;
 pub(super) const TOKEN_UNKNOWN: i64 = 91001;
 pub(super) const TOKEN_EXPIRED: i64 = 91004;
+/// A parameter of another type than the model's.
+pub(super) const UNMATCHED: i64 = 70083;
+pub(super) const OUT_OF_RANGE: i64 = 70090;
+pub(super) const NO_MEMBER: i64 = 70091;
+pub(super) const TOO_LONG: i64 = 70092;
+pub(super) const NO_TIME: i64 = 70093;
+/// A service, parameter or member that the model does not have.
+pub(super) const UNIDENTIFIED: i64 = 70094;
+/// A value whose shape is not the model's.
+pub(super) const DATA_ILLEGAL: i64 = 71029;
+pub(super) const READ_ONLY: i64 = 71038;
+pub(super) const ARRAY_LENGTH: i64 = 71039;
+/// No product key in a question for a thing model (platform notes, "Codes seen elsewhere").
+pub(super) const PRODUCT_EMPTY: i64 = 50006;
+/// No such product (platform notes, "Codes seen elsewhere").
+pub(super) const PRODUCT_UNKNOWN: i64 = 70017;
 /// The AccessKey does not exist (platform notes, "Authentication").
 pub(super) const ACCESS_KEY_UNKNOWN: i64 = 90047;
 /// The password does not match. Not documented; the number is the simulator's.
@@ -33,6 +49,8 @@ pub(super) fn text(code: i64) -> &'static str {
         SERVICE_EXCEPTION => "Service exception",
         PARAMETER_CHECK => "Parameter check error",
         KEY_EMPTY => "The deviceID, productKey or deviceKey is empty",
+        PRODUCT_EMPTY => "productID or productKey empty",
+        PRODUCT_UNKNOWN => "product does not exist",
         61001 => "PROTOCOL_NOT_SUPPORT",
         OFFLINE => "Device offline",
         61005 => "Unauthorized device",
@@ -41,23 +59,23 @@ pub(super) fn text(code: i64) -> &'static str {
         HUB_UNAVAILABLE => "Hub service unavailable",
         70026 => "The sub-device is not connected to the gateway device",
         70051 => "Failed data sending",
-        70083 => "Product category and parameter type are unmatched",
+        UNMATCHED => "Product category and parameter type are unmatched",
         70089 => "You have limited permission to operate this project or product or device",
-        70090 => "The number is out of range or step size",
-        70091 => "The value is not a member of the enumeration",
-        70092 => "The text is too long",
-        70093 => "Incorrect time stamp character",
-        70094 => "The TSL model is unable to analyze and identify data",
+        OUT_OF_RANGE => "The number is out of range or step size",
+        NO_MEMBER => "The value is not a member of the enumeration",
+        TOO_LONG => "The text is too long",
+        NO_TIME => "Incorrect time stamp character",
+        UNIDENTIFIED => "The TSL model is unable to analyze and identify data",
         70095 => "Failed to call cloudBridgeService",
         70096 => "Failed to issue command from DMP to AEP",
         71008 => "TSL data format verification error",
         DATA_NOT_JSON => "TSL model downlink data format is not JSON",
         DATA_SHAPE => "TSL model downlink data format verification error",
-        71029 => "Illegal downlink data setting for TSL model",
+        DATA_ILLEGAL => "Illegal downlink data setting for TSL model",
         71035 => "Parameter verification error",
         71036 => "TSL model data verification error",
-        71038 => "Failed communication. Read-only attributes can't send commands",
-        71039 => "The length of message array has exceeded the defined size",
+        READ_ONLY => "Failed communication. Read-only attributes can't send commands",
+        ARRAY_LENGTH => "The length of message array has exceeded the defined size",
         71047 => "Downstream TSL data format check error",
         71048 => "The fetch instruction cannot only contain write-only data",
         PRODUCT_REFUSED => "OpenAPI does not support setting AEP products",

@@ -13,6 +13,7 @@ use super::{
     scenario::Scenario,
     send,
     stats::Counters,
+    thing_model,
     tokens::Tokens,
     wire::ConnectionHandle,
 };
@@ -21,6 +22,7 @@ use crate::model::Timestamp;
 const LOGIN: &str = "/v2/quecauth/accessKeyAuthrize/accessKeyLogin";
 const REFRESH: &str = "/v2/quecauth/accessKeyAuthrize/refreshToken";
 const SEND: &str = "/v2/deviceshadow/r3/openapi/dm/sendServiceData";
+const TSL: &str = "/v2/quectsl/openapi/product/export/tslFile";
 const HISTORY: &str = "/v2/quecdatastorage/r1/openapi/device/data/history";
 
 /// The largest request body that is read, in bytes.
@@ -55,6 +57,7 @@ pub(super) async fn serve(
     match call.head.uri.path() {
         SEND => send::answer(platform, &call).await,
         HISTORY => history::answer(platform, &call).await,
+        TSL => thing_model::answer(platform, &call).await,
         LOGIN => log_in(platform, &call, Tokens::log_in).await,
         REFRESH => log_in(platform, &call, Tokens::refresh).await,
         _ => Ok(Reply::html(StatusCode::NOT_FOUND).into_response(ReplyBody::Whole)),

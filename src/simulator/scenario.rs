@@ -3,8 +3,9 @@
 mod check;
 mod demo;
 mod fault;
+mod file;
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use strum::VariantArray;
@@ -13,10 +14,6 @@ pub use check::ScenarioError;
 pub use fault::{Fault, Quirk};
 
 use super::limiter::RequestLimit;
-use crate::files;
-
-/// Far above any scenario; a wrong path must not fill the memory.
-const LARGEST: u64 = 1 << 20;
 
 /// How the simulated platform behaves. The default is a healthy platform without latency or limits.
 ///
@@ -137,6 +134,11 @@ pub struct Scenario {
     pub history_lag_ms: u64,
     /// The share of deliveries that never appear there.
     pub history_gap: f64,
+
+    /// The platform's export of a thing model, whole or its `data`: served for every product, and what commands have to fit. Without one
+    /// a model that fits the samples is served, and commands may be anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thing_model: Option<serde_json::Value>,
 
     /// Whether every delivery is kept, or only their number.
     pub ledger: bool,
@@ -268,6 +270,7 @@ impl Default for Scenario {
             gzip: false,
             history_lag_ms: 0,
             history_gap: 0.0,
+            thing_model: None,
             ledger: true,
             watch_order: true,
         }
@@ -280,66 +283,6 @@ impl Scenario {
         let rate = self.rate_limit;
         self.limit
             .or_else(|| rate.map(|rate| RequestLimit::token_bucket(rate, self.rate_burst)))
-    }
-
-    /// Reads a scenario from a file: JSON if its name ends in `.json`, else TOML.
-    pub fn read(path: &Path) -> Result<Self, ScenarioError> {
-        let text =
-            files::read_small(path, LARGEST).map_err(|source| ScenarioError::Unreadable {
-                path: path.display().to_string(),
-                source,
-            })?;
-        let parsed = if path.extension().is_some_and(|end| end == "json") {
-            serde_json::from_str(&text).map_err(|error| error.to_string())
-        } else {
-            toml::from_str(&text).map_err(|error| error.to_string())
-        };
-        let scenario: Self = parsed.map_err(|reason| ScenarioError::Malformed {
-            path: path.display().to_string(),
-            reason: reason.trim_end().to_owned(),
-        })?;
-        scenario.validate()?;
-        Ok(scenario)
-    }
-
-    /// This scenario with a part of it replaced, as RFC 7396 (JSON merge patch) says: objects are merged, `null` brings back the default.
-    pub fn changed(&self, change: serde_json::Value) -> Result<Self, ScenarioError> {
-        let mut value = serde_json::to_value(self).map_err(ScenarioError::Change)?;
-        // Serde would read an array as the fields in their order.
-        let mut change: serde_json::Map<_, _> =
-            serde_json::from_value(change).map_err(ScenarioError::Change)?;
-        // Serde would find the field twice, under its older name and under its own.
-        if let Some(quirks) = change.shift_remove("oddities") {
-            change.entry("quirks").or_insert(quirks);
-        }
-        merge(&mut value, serde_json::Value::Object(change));
-        let scenario: Self = serde_json::from_value(value).map_err(ScenarioError::Change)?;
-        scenario.validate()?;
-        Ok(scenario)
-    }
-}
-
-/// RFC 7396, section 2.
-fn merge(target: &mut serde_json::Value, patch: serde_json::Value) {
-    let serde_json::Value::Object(patch) = patch else {
-        *target = patch;
-        return;
-    };
-    if !target.is_object() {
-        *target = serde_json::Value::Object(serde_json::Map::new());
-    }
-    let Some(members) = target.as_object_mut() else {
-        return;
-    };
-    for (name, value) in patch {
-        if value.is_null() {
-            members.shift_remove(&name);
-        } else {
-            merge(
-                members.entry(name).or_insert(serde_json::Value::Null),
-                value,
-            );
-        }
     }
 }
 

@@ -12,7 +12,8 @@ use super::{
     platform::{Call, Platform},
     reply::{Reply, ReplyBody},
     respond::{self, Dropped},
-    scenario::{AuthRefusal, Fault},
+    scenario::{AuthRefusal, Fault, Scenario},
+    thing_model,
 };
 
 /// Answers one request, or ends its connection.
@@ -52,6 +53,11 @@ pub(super) async fn answer(
         || request.act(),
     )
     .await
+}
+
+/// The code for which the thing model does not allow a command, if there is a model to hold it to.
+fn misfit(scenario: &Scenario, data: &str) -> Option<i64> {
+    thing_model::check(scenario.thing_model.as_ref()?, data).err()
 }
 
 fn devices_of(command: &Command<'_>) -> Vec<Device> {
@@ -117,7 +123,10 @@ impl Received<'_> {
             Ok(command) => command,
             Err(code) => return self.refusal(*code),
         };
-        match self.whole_refusal(command) {
+        let refusal = self
+            .whole_refusal(command)
+            .or_else(|| misfit(scenario, &command.data));
+        match refusal {
             Some(number) => self.refusal_or_page(number),
             None => self.deliver(command),
         }

@@ -18,6 +18,8 @@ pub struct Stats {
     pub requests: u64,
     /// Questions about a device's history that have arrived, one for each page.
     pub histories: u64,
+    /// Questions for the thing model of a product.
+    pub thing_models: u64,
     /// Commands acted on, one for each device.
     pub deliveries: u64,
     /// Logins that gave a token.

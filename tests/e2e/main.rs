@@ -47,4 +47,5 @@ mod status;
 mod summary;
 mod support;
 mod tags;
+mod thing_model;
 mod versions;

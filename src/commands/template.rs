@@ -1,0 +1,77 @@
+//! `fleetpush template`: the header of a manifest for one service, and a row that fits the thing model.
+
+use std::io::{self, Write as _};
+
+use anyhow::anyhow;
+use serde_json::{Map, Value, json};
+
+use super::thing_models;
+use crate::{
+    exit::{Exit, Failure},
+    model::ManifestFormat,
+    settings::{TemplateArgs, did_you_mean},
+    ui::{printer::Printer, text::clean},
+};
+
+/// What stands for the key of a device, and of a product that the export does not name.
+const DEVICE_KEY: &str = "DEVICE1";
+const PRODUCT_KEY: &str = "PRODUCT1";
+
+/// Prints the template.
+pub(super) fn template(args: &TemplateArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let model = thing_models::read(&args.tsl)?;
+    let Some(params) = model.example(&args.service) else {
+        let services = model.services();
+        return Err(Failure::usage(anyhow!(
+            "the thing model has no service '{}'{}; its services are: {}",
+            clean(&args.service),
+            did_you_mean(&args.service, services.iter().copied()),
+            services.join(", ")
+        )));
+    };
+    let product_key = args
+        .tsl
+        .product_key
+        .as_deref()
+        .or(model.product_key())
+        .unwrap_or(PRODUCT_KEY);
+    let mut out = printer.stdout();
+    let written = match args.format {
+        ManifestFormat::Csv => csv(&mut out, product_key, &args.service, &params),
+        ManifestFormat::Jsonl => {
+            let params: Map<_, _> = params
+                .into_iter()
+                .map(|(code, value)| (code.to_owned(), value))
+                .collect();
+            let mut row = json!({
+                "device_key": DEVICE_KEY,
+                "product_key": product_key,
+                "service": args.service,
+            });
+            if !params.is_empty() {
+                row["params"] = params.into();
+            }
+            writeln!(out, "{row}")
+        }
+    };
+    Exit::Complete.after_output(written.and_then(|()| out.flush()))
+}
+
+fn csv(
+    out: &mut impl io::Write,
+    product_key: &str,
+    service: &str,
+    params: &[(&str, Value)],
+) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    let codes = params.iter().map(|(code, _)| format!("param.{code}"));
+    let names = ["device_key", "product_key", "service"].map(str::to_owned);
+    writer.write_record(names.into_iter().chain(codes))?;
+    let values = params.iter().map(|(_, value)| match value {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    });
+    let keys = [DEVICE_KEY, product_key, service].map(str::to_owned);
+    writer.write_record(keys.into_iter().chain(values))?;
+    writer.flush()
+}

@@ -1,0 +1,202 @@
+//! What a thing model refuses before anything is sent, and the template that it gives.
+
+use insta::assert_snapshot;
+
+use crate::support::{Sim, Site, agree, devices};
+
+/// The model that fits the samples.
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/thing-model.json");
+
+fn sample(name: &str) -> String {
+    format!("{}/samples/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn mistakes_are_told_by_line_and_column_with_the_platforms_code() {
+    let site = Site::with(
+        "device_key,product_key,service,param.mode,param.target,param.limits,data\n\
+         D1,PK1,setMode,1,20.5,,\n\
+         D2,PK1,setMode,2000,99,,\n\
+         D3,PK1,setmode,1,,,\n\
+         D4,PK1,setLimits,,,\"[1,2,3,4,5,6,7,8,9]\",\n\
+         D5,PK1,,,,,\"{\"\"mode\"\":1}\"\n\
+         D6,PK1,setMode,1,warm,,\n\
+         D7,PK1,,,,,\"[{\"\"firmware\"\":\"\"2.0\"\"}]\"\n",
+    );
+    let told = site.run(&["check", "fleet.csv", "--tsl", MODEL]).expect(2);
+    assert_snapshot!(told.stderr);
+    // The same file passes where nobody asks.
+    site.run(&["check", "fleet.csv"]).expect(0);
+}
+
+#[test]
+fn jsonl_names_the_field_and_flags_are_named_as_such() {
+    let site = Site::with("");
+    site.write(
+        "fleet.jsonl",
+        "{\"device_key\":\"D1\",\"product_key\":\"PK1\",\"service\":\"setMode\",\"params\":{\"moed\":1}}\n",
+    );
+    site.run(&["check", "fleet.jsonl", "--tsl", MODEL])
+        .expect(2)
+        .says(&["line 1", "params.moed", "did you mean `mode`?", "70094"]);
+    site.write("keys.csv", "device_key\nD1\n");
+    let flags = [
+        "--product-key",
+        "PK1",
+        "--service",
+        "setMode",
+        "--param",
+        "mode=9",
+    ];
+    let args = [&["check", "keys.csv", "--tsl", MODEL][..], &flags].concat();
+    site.run(&args)
+        .expect(2)
+        .says(&["--param mode", "`mode` is '9'", "0 (Off)", "70091"]);
+}
+
+#[test]
+fn a_push_sends_nothing_or_records_what_does_not_fit() {
+    let sim = Sim::healthy();
+    let site = Site::with(
+        "device_key,product_key,service,param.mode\nD1,PK1,setMode,1\nD2,PK1,setMode,7\nD3,PK1,setMode,2\n",
+    );
+    site.push(&sim, &["run", "fleet.csv", "--tsl", MODEL])
+        .expect(2)
+        .says(&["line 3", "param.mode", "70091"]);
+    assert_eq!(sim.stats().requests, 0);
+    site.push(
+        &sim,
+        &["run", "fleet.csv", "--tsl", MODEL, "--skip-invalid"],
+    )
+    .expect(1);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert_eq!((journal.run().accepted, journal.run().failed), (2, 1));
+}
+
+#[test]
+fn the_samples_fit_their_model() {
+    let site = Site::with("");
+    for (name, flags) in [
+        ("fleet.csv", &[][..]),
+        ("troubled.csv", &[]),
+        ("nested.jsonl", &[]),
+        (
+            "devices.csv",
+            &[
+                "--product-key",
+                "PK0001",
+                "--service",
+                "setMode",
+                "--param",
+                "mode=1",
+            ],
+        ),
+    ] {
+        let sample = sample(name);
+        let args = [&["check", &sample, "--tsl", MODEL][..], flags].concat();
+        site.run(&args).expect(0);
+    }
+}
+
+#[test]
+fn each_product_may_have_its_own_model_and_one_without_is_told() {
+    let site = Site::with(
+        "device_key,product_key,service,param.level\nD1,PK1,dim,3\nD2,PK2,dim,3\nD3,PK3,anything,3\n",
+    );
+    let model = |max: u32| {
+        format!(
+            "{{\"services\":[{{\"code\":\"dim\",\"inputData\":[{{\"code\":\"level\",\"dataType\":\"INT\",\"specs\":{{\"min\":1,\"max\":{max}}}}}]}}]}}"
+        )
+    };
+    site.write("one.json", model(5));
+    site.write("two.json", model(2));
+    let check = |files: &[&str]| {
+        let flags: Vec<_> = files.iter().flat_map(|file| ["--tsl", file]).collect();
+        site.run(&[&["check", "fleet.csv"], &flags[..]].concat())
+    };
+    check(&["PK1=one.json"])
+        .expect(0)
+        .says(&["PK2 has no thing model", "PK3 has no thing model"]);
+    check(&["PK1=one.json", "PK2=two.json"]).expect(2).says(&[
+        "line 3",
+        "`level` is 3; it takes 1 to 2",
+        "70090",
+    ]);
+    check(&["PK1=one.json", "PK1=two.json"]).expect(2).says(&[
+        "two.json",
+        "second thing model",
+        "--tsl PRODUCT=two.json",
+    ]);
+}
+
+#[test]
+fn a_file_that_is_no_thing_model_is_told_before_the_manifest_is_read() {
+    let site = Site::with(&devices(1));
+    site.write("page.html", "<!DOCTYPE html>");
+    site.write(
+        "refused.json",
+        "{\"code\":70017,\"msg\":\"Product does not exist\"}",
+    );
+    for (file, words) in [
+        (
+            "missing.json",
+            &["--tsl: missing.json cannot be read", "No such file"][..],
+        ),
+        ("page.html", &["--tsl: page.html is not JSON"]),
+        ("refused.json", &["70017", "Product does not exist"]),
+        ("/dev/zero", &["--tsl: /dev/zero"]),
+        ("PK1=", &["--tsl"]),
+    ] {
+        site.run(&["check", "fleet.csv", "--tsl", file])
+            .expect(2)
+            .says(words);
+    }
+}
+
+#[test]
+fn what_is_not_understood_of_a_model_is_told_and_refuses_nothing() {
+    let site = Site::with("device_key,product_key,service,param.a\nD1,PK1,s,x\n");
+    site.write(
+        "model.json",
+        "{\"services\":[{\"code\":\"s\",\"inputData\":[{\"code\":\"a\",\"dataType\":\"QUATERNION\"}]}]}",
+    );
+    site.run(&["check", "fleet.csv", "--tsl", "model.json"])
+        .expect(0)
+        .says(&["model.json: `s.a` has the type 'QUATERNION'", "not checked"]);
+}
+
+#[test]
+fn the_template_of_every_service_passes_the_check_in_both_forms() {
+    let site = Site::with("");
+    let mut shown = Vec::new();
+    for service in [
+        "setMode",
+        "setSchedule",
+        "setLimits",
+        "setTone",
+        "setNames",
+        "fuwu",
+        "net",
+        "reboot",
+        "selfTest",
+    ] {
+        for form in ["csv", "jsonl"] {
+            let template = site
+                .run(&["template", service, "--tsl", MODEL, "--format", form])
+                .expect(0);
+            let file = format!("{service}.{form}");
+            site.write(&file, &template.stdout);
+            site.run(&["check", &file, "--tsl", MODEL]).expect(0);
+            shown.push(template.stdout);
+        }
+    }
+    assert_snapshot!(shown.join(""));
+    site.run(&["template", "setmode", "--tsl", MODEL])
+        .expect(2)
+        .says(&[
+            "no service 'setmode'",
+            "did you mean setMode?",
+            "fuwu, net, reboot, selfTest",
+        ]);
+}
