@@ -284,7 +284,7 @@ fn scalar_text() -> impl Strategy<Value = String> {
         (-60..110i32).prop_map(|number| number.to_string()),
         "-?[0-9]{1,2}\\.[05]",
         "[0-9]{13}",
-        "[0-9]{30,40}",
+        "[0-9]{30,37}",
         "true|false|1|0|NaN|1e1|\\+5|1_0|",
         "[A-Fa-f0-9]{1,24}",
         "[a-zäö]{1,12}",

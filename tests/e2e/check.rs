@@ -1,6 +1,8 @@
 //! Before the push: what a manifest would send, what looks like a mistake in it, what `run` would do, and the question at a terminal.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use fleetpush::simulator::{Fault, Scenario};
 
 use crate::support::{Sim, Site, agree, at_terminal, devices};
 
@@ -222,7 +224,11 @@ fn a_check_says_what_run_would_do() {
 
 #[test]
 fn a_check_beside_a_push_says_that_run_would_find_it_locked() {
-    let sim = Sim::healthy();
+    // Nothing is answered, so that the push stands where it is.
+    let sim = Sim::start(Scenario {
+        faults: BTreeMap::from([(Fault::Hang, 1.0)]),
+        ..Scenario::default()
+    });
     let site = Site::with(&devices(300));
     let push = site.start(
         &sim,
