@@ -1,9 +1,10 @@
 //! What the README and the pages under `docs/` say is true of the program: tables and queries (`reference`), links, flags and examples
-//! (`pages`), and the commands, which are run in their order (`tour`).
+//! (`pages`), and the commands, which are run in their order (`tour`), those with other tools where these are installed (`tools`).
 
 mod morning;
 mod pages;
 mod reference;
+mod tools;
 mod tour;
 
 /// A page for people: its path from the root, and its text.

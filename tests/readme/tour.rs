@@ -1,8 +1,8 @@
 //! The commands of every page are run in their order, each page in a home of its own and against a simulated platform.
 //!
 //! A comment before a block says what a reader sees from the text around it: `<!-- exits 3 -->` for the last command of the block,
-//! `<!-- not run: … -->` for what would change the machine. A block of `console` after one of commands is what the last of them prints,
-//! with other numbers; `…` stands for lines that are left out.
+//! `<!-- not run: … -->` for what would change the machine, `<!-- with … -->` for what `tools` runs where that is installed. A block of
+//! `console` after one of commands is what the last of them prints, with other numbers; `…` stands for lines that are left out.
 
 use std::{
     fmt::Write as _,
@@ -143,7 +143,9 @@ async fn walk(page: Page) {
     let mut commands: Vec<Block> = Vec::new();
     let mut outputs: Vec<(usize, String)> = Vec::new();
     for block in blocks(page) {
-        let is_run = !block.note.is_some_and(|note| note.starts_with("not run: "));
+        let is_run = !block
+            .note
+            .is_some_and(|note| note.starts_with("not run: ") || note.starts_with("with "));
         match block.language {
             "sh" if is_run => commands.push(block),
             "console" => outputs.push((commands.len() - 1, block.text)),
