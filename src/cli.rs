@@ -140,7 +140,7 @@ pub enum Command {
     /// Show what changed from one run to the next, or what fails every time
     Diff(Box<DiffArgs>),
     /// Write one HTML page about a run: for a browser, a mail, or print
-    Report(ReportArgs),
+    Report(Box<ReportArgs>),
     /// Write a manifest that gives devices back what they had before a run; sends nothing
     Revert(Box<RevertArgs>),
     /// Ask the database in SQL; only reads

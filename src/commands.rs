@@ -144,7 +144,7 @@ pub(crate) async fn execute(command: Command, printer: &Printer) -> Result<Exit,
             let out = settings.out.clone();
             with_file(out, printer, async || diff::diff(*settings, printer).await).await
         }
-        Command::Report(settings) => report::report(settings, printer).await,
+        Command::Report(settings) => report::report(*settings, printer).await,
         Command::Revert(settings) => {
             let out = settings.out.clone().or(settings.left_out.clone());
             with_file(out, printer, async || {

@@ -21,6 +21,7 @@ pub(crate) mod control;
 mod counts;
 pub(crate) mod excuse;
 mod first_sends;
+pub(crate) mod origin;
 pub(crate) mod outage;
 mod prefetch;
 pub(crate) mod pruning;

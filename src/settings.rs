@@ -105,7 +105,7 @@ pub(crate) enum Command {
     /// Show what has changed between runs.
     Diff(Box<Diff>),
     /// Write a page about a run.
-    Report(Report),
+    Report(Box<Report>),
     /// Take a run back.
     Revert(Box<Revert>),
     /// Ask in SQL.
@@ -209,7 +209,9 @@ pub(crate) fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, E
             Command::Explain(Box::new(Explain::resolve(*args, db, quiet, &sources)?))
         }
         cli::Command::Diff(args) => Command::Diff(Box::new(Diff::resolve(*args, db, &sources)?)),
-        cli::Command::Report(args) => Command::Report(Report::resolve(args, db, &sources)?),
+        cli::Command::Report(args) => {
+            Command::Report(Box::new(Report::resolve(*args, db, &sources)?))
+        }
         cli::Command::Revert(args) => {
             Command::Revert(Box::new(Revert::resolve(*args, db, &sources)?))
         }

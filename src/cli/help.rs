@@ -75,10 +75,12 @@ Examples:
 /// What follows the flags of `report` in `--help`.
 pub(super) const REPORT_EPILOGUE: &str = "\
 The page needs no network and no other file: headline, what needs a hand with the commands for it, the
-course of the push, latency, and the first 1,000 devices that failed or are in doubt.
+course of the push, latency, and the first 1,000 devices that failed or are in doubt. With filters it
+shows a part of the run, and says so.
 
-Example:
-  fleetpush report night-1 --out night-1.html";
+Examples:
+  fleetpush report night-1 --out night-1.html
+  fleetpush report --label site=Oslo --out oslo.html";
 
 /// What follows the flags of `db migrate` in `--help`.
 pub(super) const MIGRATE_EPILOGUE: &str = "\

@@ -73,6 +73,9 @@ pub struct RevertArgs {
     /// Only these: a service that is an action, such as a restart, is not to be repeated.
     #[arg(long, required = true, value_name = "SERVICE", value_delimiter = ',', value_parser = values::not_empty)]
     pub service: Vec<String>,
+    /// Only tasks in these states; separate by commas or repeat
+    #[arg(long, value_name = "STATE", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&TaskStatus::ALL, TaskStatus::name))]
+    pub state: Vec<TaskStatus>,
     /// Which tasks of the run are taken back.
     #[command(flatten)]
     pub filter: FilterArgs,

@@ -86,6 +86,13 @@ fn about(upgrade: &Upgrade) -> String {
 }
 
 fn must_be_new(backup: &Path) -> Result<(), Failure> {
+    let folder = backup.parent().filter(|folder| *folder != Path::new(""));
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err(Failure::usage(anyhow!(
+            "cannot write {}: name a file in a folder that is there and that you may write to",
+            backup.display()
+        )));
+    }
     match backup.symlink_metadata() {
         Ok(_) => Err(Failure::usage(anyhow!(
             "{} exists, and a backup replaces nothing; name another file with --backup",

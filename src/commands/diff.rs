@@ -7,10 +7,11 @@ use anyhow::anyhow;
 use super::{
     reading,
     results::{as_manifest, went_out},
-    select::{filter, listed, remarks, unknown_label},
+    select::{filter, listed, remarks, unknown_label, value_remark},
 };
 use crate::{
     exit::{Exit, Failure},
+    journal::origin,
     model::{Change, Class, Devices, RowFormat, TaskFilter, TaskState},
     policy::codes,
     settings::{Diff as Settings, did_you_mean},
@@ -95,6 +96,10 @@ pub(super) async fn diff(settings: Settings, printer: &Printer) -> Result<Exit, 
     } else {
         groups(&mut comparison, &by, settings.format, out).await?
     };
+    if counts.is_empty() {
+        let values = reader.unknown_values(later, &filter).await?;
+        notes.extend(values.iter().map(|value| value_remark(value, &later.name)));
+    }
     for note in notes {
         printer.say(&note);
     }
@@ -135,7 +140,7 @@ async fn compared(reader: &mut Reader, settings: &Settings) -> Result<Vec<RunRow
         .runs()
         .await?
         .into_iter()
-        .filter(|run| run.manifest == latest.manifest && run.id.0 <= latest.id.0)
+        .filter(|run| origin::is_same(run, &latest) && run.id.0 <= latest.id.0)
         .collect();
     if runs.len() < wanted {
         let names = runs.iter().map(|run| run.name.as_str());

@@ -244,6 +244,22 @@ async fn unknown(
     runs: &[RunRow],
     device_key: &str,
 ) -> Result<Failure, Failure> {
+    for run in runs.iter().rev() {
+        let wanted = TaskFilter {
+            devices: Some(Devices {
+                keys: BTreeSet::from([device_key.to_owned()]),
+                ..Devices::default()
+            }),
+            ..TaskFilter::default()
+        };
+        let mut pages = reader.results(run, wanted, Some(1)).await?;
+        if !pages.next_page().await?.is_empty() {
+            return Ok(Failure::usage(anyhow!(
+                "no task of the device {device_key} passes the filter; its latest is in run '{}'",
+                run.name
+            )));
+        }
+    }
     let mut near = Vec::new();
     let begin: String = device_key
         .chars()

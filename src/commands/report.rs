@@ -1,21 +1,30 @@
 //! `fleetpush report`: a run as one HTML page.
 
+mod part;
+
 use std::{
     io::Write as _,
     path::{Path, PathBuf},
 };
 
-use super::{reading, repeat::repeat, status};
+use self::part::{Part, flags};
+use super::{
+    reading,
+    repeat::repeat,
+    select::{filter, remarks, value_remark},
+    status,
+};
 use crate::{
     clock,
     exit::{Exit, Failure},
+    journal::origin,
     model::{Counts, Dimension, TaskFilter, TaskState, TaskStatus},
     settings::{Database, Report as Settings},
     store::{BreakdownError, Group, GroupCounts, Reader, ResultRow, RunRow},
     ui::{
         number::bytes,
         out_file::Destination,
-        page::{Breakdown, Changes, Content, Device, page},
+        page::{Breakdown, Changes, Content, Device, Shown, page},
         printer::{Output, OutputError, Printer, unless_closed},
         report::EndingLine,
     },
@@ -33,10 +42,27 @@ const MOST_LABELS: usize = 4;
 
 /// Writes the page.
 pub(super) async fn report(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
+    let filter = filter(settings.states.clone(), settings.filter.clone())?;
     let destination = Destination::open(Some(&settings.out))?;
     let mut reader = reading::open(&settings.database, printer).await?;
     let run = reader.find_run(settings.run.as_deref()).await?;
-    let html = make(&mut reader, run, &settings.database).await?;
+    let shown = if filter == TaskFilter::default() {
+        Shown::Whole
+    } else {
+        let mut notes = remarks(&reader.unknown(&run, &filter).await?, &run.name)?;
+        let values = reader.unknown_values(&run, &filter).await?;
+        notes.extend(values.iter().map(|value| value_remark(value, &run.name)));
+        for note in notes {
+            printer.say(&note);
+        }
+        let (of_outcome, others) = flags(&filter, &settings.filter);
+        Shown::Part {
+            of: run.counts.tasks,
+            of_outcome,
+            others,
+        }
+    };
+    let html = make(&mut reader, run, filter, shown, &settings.database).await?;
     reader.close().await?;
     write(destination, &html, &settings.out, printer)?;
     Ok(Exit::Complete)
@@ -65,7 +91,7 @@ pub(super) async fn after_push(
     let path = file_of(pattern, run);
     let destination = Destination::open(Some(&path))?;
     let run = reader.find_run(Some(run)).await?;
-    let html = make(reader, run, database).await?;
+    let html = make(reader, run, TaskFilter::default(), Shown::Whole, database).await?;
     write(destination, &html, &path, printer)
 }
 
@@ -91,25 +117,42 @@ fn write_out(mut out: Output, html: &str) -> Result<(), OutputError> {
     Ok(())
 }
 
-/// Reads what the page tells of a run, and makes it.
-async fn make(reader: &mut Reader, run: RunRow, database: &Database) -> Result<String, Failure> {
+/// Reads what the page tells of a run, or of a part of it, and makes it.
+async fn make(
+    reader: &mut Reader,
+    run: RunRow,
+    filter: TaskFilter,
+    shown: Shown,
+    database: &Database,
+) -> Result<String, Failure> {
     let course = reader.course(&run).await?;
     let latency = reader.latency(&run).await?;
-    let breakdowns = breakdowns(reader, &run).await?;
-    let changes = changes(reader, &run).await?;
-    let times_sent = reader.times_sent(&run).await?;
-    let trouble = TaskFilter::ended(&[TaskState::Failed, TaskState::InDoubt]);
-    let devices = rows(reader, &run, trouble, MOST_DEVICES).await?;
-    let report = status::report_of(reader, run.clone(), repeat(database)).await?;
+    let mut report = status::report_of(reader, run.clone(), repeat(database)).await?;
+    let (groups, times_sent) = match shown {
+        Shown::Whole => (groups(reader, &run).await?, reader.times_sent(&run).await?),
+        Shown::Part { .. } => {
+            let by = dimensions(reader, &run).await?;
+            let mut part = Part::read(reader, &run, filter.clone(), by).await?;
+            report.counts = part.counts;
+            report.endings = part.endings();
+            (part.groups(), part.times_sent())
+        }
+    };
+    let changes = changes(reader, &run, &filter).await?;
+    let devices = match in_trouble(&filter) {
+        Some(trouble) => rows(reader, &run, trouble, MOST_DEVICES).await?,
+        None => Vec::new(),
+    };
     let mut examples = Vec::new();
     for line in report.endings.iter().filter(|line| line.is_trouble()) {
-        let alike = rows(reader, &run, ended_so(line), EXAMPLES).await?;
+        let alike = rows(reader, &run, ended_so(line, &filter), EXAMPLES).await?;
         examples.push(alike.into_iter().map(|row| row.device_key).collect());
     }
     Ok(page(&Content {
+        breakdowns: breakdowns(groups, report.counts.tasks),
         report: &report,
+        shown,
         course: course.as_ref(),
-        breakdowns,
         changes,
         latency,
         times_sent: &times_sent,
@@ -119,28 +162,41 @@ async fn make(reader: &mut Reader, run: RunRow, database: &Database) -> Result<S
     })?)
 }
 
-/// The run by product and by its labels, as far as that tells anything.
-async fn breakdowns(reader: &mut Reader, run: &RunRow) -> Result<Vec<Breakdown>, Failure> {
+/// By what the tasks are broken down: their product, and the first labels.
+async fn dimensions(reader: &mut Reader, run: &RunRow) -> Result<Vec<Dimension>, Failure> {
     let labels = reader.label_names(run).await?;
     let labels = labels.into_iter().take(MOST_LABELS).map(Dimension::Label);
-    let mut breakdowns = Vec::new();
-    for by in std::iter::once(Dimension::Product).chain(labels) {
-        let groups = match reader.breakdown_by(run, &by).await {
-            Ok(groups) => groups,
+    Ok(std::iter::once(Dimension::Product).chain(labels).collect())
+}
+
+/// The tasks by one thing, with the value of each group and its counts.
+type Groups = (Dimension, Vec<(String, Counts)>);
+
+async fn groups(reader: &mut Reader, run: &RunRow) -> Result<Vec<Groups>, Failure> {
+    let mut all = Vec::new();
+    for by in dimensions(reader, run).await? {
+        match reader.breakdown_by(run, &by).await {
+            Ok(groups) => all.push((by, groups.into_iter().map(named).collect())),
             // A serial number tells all devices apart, and so nothing about them.
-            Err(BreakdownError::TooManyGroups { .. }) => continue,
+            Err(BreakdownError::TooManyGroups { .. }) => {}
             Err(error) => return Err(error.into()),
-        };
-        if groups.len() > MOST_GROUPS && groups.len() as u64 > run.counts.tasks / 2 {
-            continue;
         }
-        breakdowns.push(Breakdown {
+    }
+    Ok(all)
+}
+
+/// The groups as far as they tell anything about the tasks.
+fn breakdowns(all: Vec<Groups>, tasks: u64) -> Vec<Breakdown> {
+    all.into_iter()
+        .filter(|(_, groups)| {
+            !groups.is_empty() && (groups.len() <= MOST_GROUPS || groups.len() as u64 <= tasks / 2)
+        })
+        .map(|(by, groups)| Breakdown {
             by,
             more: groups.len().saturating_sub(MOST_GROUPS),
-            groups: groups.into_iter().take(MOST_GROUPS).map(named).collect(),
-        });
-    }
-    Ok(breakdowns)
+            groups: groups.into_iter().take(MOST_GROUPS).collect(),
+        })
+        .collect()
 }
 
 fn named(group: Group) -> (String, Counts) {
@@ -164,27 +220,47 @@ fn named(group: Group) -> (String, Counts) {
 }
 
 /// What changed since the run before of the same manifest.
-async fn changes(reader: &mut Reader, run: &RunRow) -> Result<Option<Changes>, Failure> {
+async fn changes(
+    reader: &mut Reader,
+    run: &RunRow,
+    filter: &TaskFilter,
+) -> Result<Option<Changes>, Failure> {
     let runs = reader.runs().await?;
     let before = runs
         .into_iter()
-        .rfind(|other| other.manifest == run.manifest && other.id.0 < run.id.0);
+        .rfind(|other| origin::is_same(other, run) && other.id.0 < run.id.0);
     let Some(before) = before else {
         return Ok(None);
     };
-    let counts = reader.compare(&before, run).await?.counts().await?;
+    let mut comparison = reader.compare(&before, run).await?;
+    comparison.narrow(filter, &[]).await?;
+    let counts = comparison.counts().await?;
     Ok(Some(Changes {
         since: before.name,
         counts,
     }))
 }
 
-fn ended_so(line: &EndingLine) -> TaskFilter {
+/// Those of the tasks that ended so.
+fn ended_so(line: &EndingLine, filter: &TaskFilter) -> TaskFilter {
     TaskFilter {
+        statuses: vec![TaskStatus::Ended(line.state)],
         classes: line.class.into_iter().collect(),
         codes: line.code.into_iter().map(|code| code..=code).collect(),
-        ..TaskFilter::ended(&[line.state])
+        ..filter.clone()
     }
+}
+
+/// Those of the tasks that need a hand; a filter that wants none of them leaves none.
+fn in_trouble(filter: &TaskFilter) -> Option<TaskFilter> {
+    let mut statuses = [TaskState::Failed, TaskState::InDoubt]
+        .map(TaskStatus::Ended)
+        .to_vec();
+    statuses.retain(|status| filter.wants(*status));
+    (!statuses.is_empty()).then(|| TaskFilter {
+        statuses,
+        ..filter.clone()
+    })
 }
 
 async fn rows(

@@ -8,7 +8,7 @@ use super::{
     reading,
     repeat::repeat,
     results::went_out,
-    select::{filter, listed, remarks},
+    select::{filter, listed, remarks, value_remark},
 };
 use crate::{
     clock,
@@ -41,14 +41,16 @@ const EXAMPLES: usize = 5;
 
 /// Writes the manifest. Nothing is sent.
 pub(super) async fn revert(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
-    let filter = filter(Vec::new(), settings.filter.clone())?;
+    let filter = filter(settings.states.clone(), settings.filter.clone())?;
     let destination = Destination::open(settings.out.as_deref())?;
     let list = Destination::open(settings.left_out.as_deref())?;
     let mut reader = reading::open(&settings.database, printer).await?;
     let run = reader.find_run(Some(&settings.run)).await?;
     must_have_ended(&run)?;
     must_call(&mut reader, &run, &settings.services).await?;
-    let notes = remarks(&reader.unknown(&run, &filter).await?, &run.name)?;
+    let mut notes = remarks(&reader.unknown(&run, &filter).await?, &run.name)?;
+    let values = reader.unknown_values(&run, &filter).await?;
+    notes.extend(values.iter().map(|value| value_remark(value, &run.name)));
 
     gather(&mut reader, &run, filter, &settings.services).await?;
     let labels = match settings.format {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::origin::Origin;
 use crate::{model::Timestamp, store::Prunable};
 
 /// Which of the runs that have ended are to go. With both conditions, those that meet both.
@@ -13,21 +14,14 @@ pub(crate) struct PruneRule {
     pub(crate) keep: Option<u64>,
 }
 
-/// Which manifest a run is of: the path of its file, or for a stream the name that its runs share.
-#[derive(Debug, PartialEq, Eq, Hash)]
-enum Source<'r> {
-    File(&'r str),
-    Stream(&'r str),
-}
-
 /// The runs that this rule lets go, of all that have ended, the oldest first.
 pub(crate) fn prunable(ended: Vec<Prunable>, rule: PruneRule) -> Vec<Prunable> {
-    let mut later: HashMap<Source<'_>, u64> = HashMap::new();
+    let mut later: HashMap<Origin<'_>, u64> = HashMap::new();
     let mut goes: Vec<bool> = ended
         .iter()
         .rev()
         .map(|run| {
-            let later = later.entry(source(run)).or_default();
+            let later = later.entry(origin(run)).or_default();
             let place = *later;
             *later += 1;
             rule.keep.is_none_or(|keep| place >= keep)
@@ -43,21 +37,9 @@ pub(crate) fn prunable(ended: Vec<Prunable>, rule: PruneRule) -> Vec<Prunable> {
     runs
 }
 
-fn source(run: &Prunable) -> Source<'_> {
-    match &run.manifest_path {
-        Some(path) => Source::File(path),
-        // Staged before paths were kept: all that is known of the file is how it was typed.
-        None if !run.is_stream => Source::File(&run.manifest),
-        None => Source::Stream(base(&run.name)),
-    }
-}
-
-/// The name that the first of several runs was given: they are NAME, NAME-2, NAME-3, …
-fn base(name: &str) -> &str {
-    match name.rsplit_once('-') {
-        Some((base, number)) if number.parse::<u32>().is_ok_and(|number| number > 1) => base,
-        _ => name,
-    }
+fn origin(run: &Prunable) -> Origin<'_> {
+    let path = run.manifest_path.as_deref();
+    Origin::of(&run.name, path, &run.manifest, run.is_stream)
 }
 
 #[cfg(test)]
@@ -120,18 +102,5 @@ mod tests {
             old(3, "night.csv"),
         ];
         assert_eq!(gone(&runs, None, Some(1)), [1]);
-    }
-
-    #[test]
-    fn what_is_no_number_of_a_run_belongs_to_the_name() {
-        for (name, expected) in [
-            ("lab-2", "lab"),
-            ("lab-1", "lab-1"),
-            ("lab-x", "lab-x"),
-            ("lab", "lab"),
-            ("a-2-3", "a-2"),
-        ] {
-            assert_eq!(base(name), expected);
-        }
     }
 }

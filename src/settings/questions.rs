@@ -128,7 +128,9 @@ pub(crate) struct Revert {
     pub(crate) run: String,
     /// The services that are taken back, each once.
     pub(crate) services: Vec<String>,
-    /// Which tasks of the run.
+    /// Only tasks in these states; empty: all.
+    pub(crate) states: Vec<TaskStatus>,
+    /// Which of them.
     pub(crate) filter: FilterArgs,
     /// The form of the manifest.
     pub(crate) format: RowFormat,
@@ -149,6 +151,7 @@ impl Revert {
         let RevertArgs {
             run,
             service,
+            state,
             filter,
             format,
             out,
@@ -164,6 +167,7 @@ impl Revert {
         Ok(Self {
             run,
             services,
+            states: state,
             filter,
             format: row_format(format, true)?,
             out,

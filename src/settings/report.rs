@@ -3,13 +3,20 @@
 use std::path::PathBuf;
 
 use super::{Database, Error, source::Sources};
-use crate::cli::ReportArgs;
+use crate::{
+    cli::{FilterArgs, ReportArgs},
+    model::TaskStatus,
+};
 
 /// `fleetpush report`
 #[derive(Debug, Clone)]
 pub(crate) struct Report {
     /// The run's name; without one, the latest run.
     pub run: Option<String>,
+    /// Only tasks in these states; empty: all.
+    pub states: Vec<TaskStatus>,
+    /// Which of them.
+    pub filter: FilterArgs,
     /// The file to write to; `-` is stdout.
     pub out: PathBuf,
     /// The results database.
@@ -22,9 +29,17 @@ impl Report {
         db: Option<PathBuf>,
         sources: &Sources<'_>,
     ) -> Result<Self, Error> {
-        let ReportArgs { run, out, simulate } = args;
+        let ReportArgs {
+            run,
+            state,
+            filter,
+            out,
+            simulate,
+        } = args;
         Ok(Self {
             run,
+            states: state,
+            filter,
             out,
             database: Database::resolve(db, simulate.simulate, sources)?,
         })

@@ -6,7 +6,7 @@
 
 use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Store, StoreError, owner::BEGIN};
+use super::{Store, StoreError, owner::BEGIN, run::STREAM};
 use crate::model::{RunId, RunState, Timestamp};
 
 mod past;
@@ -25,9 +25,6 @@ const BY_TASK: [&str; 6] = [
     "DELETE FROM follower WHERE previous_id >= ? AND previous_id < ?",
     "DELETE FROM task WHERE id >= ? AND id < ?",
 ];
-
-/// What stands in `run.manifest` for a manifest from the standard input.
-const STREAM: &str = "standard input";
 
 /// Few rows each, by the number of the run.
 const BY_RUN: [&str; 5] = [

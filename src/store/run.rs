@@ -55,6 +55,9 @@ pub(crate) struct Run {
     pub account: Option<String>,
 }
 
+/// What stands in `run.manifest` for a manifest from the standard input.
+pub(super) const STREAM: &str = "standard input";
+
 pub(super) const SELECT: &str = "SELECT id, name, manifest, manifest_path, manifest_sha256, defaults, base_url, identity, state, finished_at, tasks, \
      first_task, end_task, ordered, chunk_limit, account, passed_size, limit_hints, created_at, paused_at, paused_by, last_control FROM run";
 

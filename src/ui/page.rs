@@ -16,7 +16,7 @@ use askama::Template;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
 
-pub(crate) use self::content::{Breakdown, Changes, Content, Device};
+pub(crate) use self::content::{Breakdown, Changes, Content, Device, Shown};
 use self::{
     advice::{Need, needs},
     words::{Badge, badge, headline, share, when},
@@ -98,7 +98,7 @@ struct BreakdownTable {
     title: String,
     column: String,
     rows: Vec<BreakdownRow>,
-    more: Option<(String, String)>,
+    more: Option<(String, Option<String>)>,
 }
 
 struct BreakdownRow {
@@ -149,19 +149,21 @@ impl Page {
             name: report.name.clone(),
             badge: badge(report),
             when: when(report),
-            headline: headline(report),
+            headline: headline(report, &content.shown),
             states: bars::states(&report.counts),
             counts: counts(&report.counts),
-            needs: needs(report, content.examples),
-            course: content.course.map(pictures),
+            needs: needs(report, content.examples, &content.shown),
+            course: content
+                .course
+                .map(|course| pictures(course, &content.shown)),
             comparison: content
                 .changes
                 .as_ref()
-                .map(|changes| comparison(report, changes)),
+                .map(|changes| comparison(report, changes, &content.shown)),
             breakdowns: content
                 .breakdowns
                 .iter()
-                .map(|breakdown| breakdown_table(report, breakdown))
+                .map(|breakdown| breakdown_table(report, breakdown, &content.shown))
                 .collect(),
             measures: measures(content),
             devices: content.devices.iter().map(device_line).collect(),
@@ -170,7 +172,7 @@ impl Page {
                 "results",
                 &report.name,
                 &report.target,
-                " --state failed,in_doubt",
+                &devices_flags(&content.shown),
             ),
             facts: facts(content),
         }
@@ -196,12 +198,13 @@ fn counts(counts: &Counts) -> Vec<Count> {
     .collect()
 }
 
-fn pictures(course: &Course) -> Pictures {
+fn pictures(course: &Course, shown: &Shown) -> Pictures {
     Pictures {
         wide: course::draw(course, WIDE),
         narrow: course::draw(course, NARROW),
         note: format!(
-            "Each step is {}. Times are in UTC.",
+            "{}Each step is {}. Times are in UTC.",
+            of_whole_run(shown),
             if course.step < Duration::from_secs(1) {
                 format!("{} ms", course.step.as_millis())
             } else {
@@ -211,7 +214,7 @@ fn pictures(course: &Course) -> Pictures {
     }
 }
 
-fn comparison(report: &RunReport, changes: &Changes) -> ComparisonList {
+fn comparison(report: &RunReport, changes: &Changes, shown: &Shown) -> ComparisonList {
     let class = |change| match change {
         Change::NewlyFailing | Change::StillFailing => "failed",
         Change::Recovered => "accepted",
@@ -228,12 +231,12 @@ fn comparison(report: &RunReport, changes: &Changes) -> ComparisonList {
             "diff",
             &changes.since,
             &report.target,
-            &format!(" {}", quoted(&report.name)),
+            &format!(" {}{}", quoted(&report.name), shown.flags()),
         ),
     }
 }
 
-fn breakdown_table(report: &RunReport, breakdown: &Breakdown) -> BreakdownTable {
+fn breakdown_table(report: &RunReport, breakdown: &Breakdown, extent: &Shown) -> BreakdownTable {
     let by = breakdown.by.to_string();
     let column = clean(by.strip_prefix("label.").unwrap_or(&by)).into_owned();
     let row = |(name, counts): &(String, Counts)| BreakdownRow {
@@ -253,11 +256,18 @@ fn breakdown_table(report: &RunReport, breakdown: &Breakdown) -> BreakdownTable 
         rows: breakdown.groups.iter().map(row).collect(),
         more: (breakdown.more > 0).then(|| {
             let flags = format!(" --by {}", quoted(&by));
-            let words = format!("{} more. All of them:", grouped(breakdown.more as u64));
-            let command = report
-                .repeat
-                .command("status", &report.name, &report.target, &flags);
-            (words, command)
+            let more = grouped(breakdown.more as u64);
+            // No command breaks down a part of a run.
+            match extent {
+                Shown::Part { .. } => (format!("{more} more."), None),
+                Shown::Whole => {
+                    let command =
+                        report
+                            .repeat
+                            .command("status", &report.name, &report.target, &flags);
+                    (format!("{more} more. All of them:"), Some(command))
+                }
+            }
         }),
         column,
     }
@@ -279,7 +289,10 @@ fn measures(content: &Content<'_>) -> Vec<Measure> {
             bar: bars::value(millis(part), millis(latency.worst)),
         };
         measures.push(Measure {
-            title: "Latency of a request",
+            title: match content.shown {
+                Shown::Whole => "Latency of a request",
+                Shown::Part { .. } => "Latency of a request, whole run",
+            },
             rows: parts.into_iter().map(row).collect(),
         });
     }
@@ -336,6 +349,24 @@ fn device_line(device: &Device) -> DeviceLine {
         sends: device.sends,
         ended: device.ended_at.map_or(String::new(), Timestamp::human),
         labels: shown(&labels.join(", ")),
+    }
+}
+
+/// What is said of what requests tell: they carry other tasks as well.
+fn of_whole_run(shown: &Shown) -> &'static str {
+    match shown {
+        Shown::Whole => "",
+        Shown::Part { .. } => "This is the whole run. ",
+    }
+}
+
+/// The flags that choose the devices that need a hand.
+fn devices_flags(shown: &Shown) -> String {
+    const TROUBLE: &str = " --state failed,in_doubt";
+    match shown {
+        Shown::Whole => TROUBLE.to_owned(),
+        Shown::Part { of_outcome, .. } if of_outcome.contains(" --state ") => shown.flags(),
+        Shown::Part { .. } => format!("{TROUBLE}{}", shown.flags()),
     }
 }
 

@@ -222,3 +222,31 @@ fn a_run_that_cannot_be_compared_is_told_with_those_that_can() {
             .says(&[words]);
     }
 }
+
+#[test]
+fn runs_are_of_one_manifest_however_its_path_is_typed() {
+    let sim = Sim::start(night(1));
+    let site = Site::with(&fleet(1..=30));
+    std::fs::create_dir(site.path("lab")).expect("a folder");
+    let absolute = site.path("fleet.csv");
+    let absolute = absolute.to_str().expect("text");
+    let paths = ["fleet.csv", "lab/fleet.csv", "./fleet.csv", absolute];
+    for (n, path) in paths.into_iter().enumerate() {
+        site.write("lab/fleet.csv", fleet(40..=50));
+        let name = format!("run{n}");
+        site.push(&sim, &["run", path, "--name", &name, "--again"])
+            .expect(1);
+    }
+    site.run(&["diff"])
+        .expect(0)
+        .says(&["from 'run2' to 'run3': "]);
+    site.run(&["diff", "run2"])
+        .expect(0)
+        .says(&["from 'run0' to 'run2': "]);
+    site.run(&["diff", "run1"])
+        .expect(2)
+        .says(&["1 run of the manifest lab/fleet.csv cannot be compared"]);
+    site.run(&["report", "--out", "page.html"]).expect(0);
+    let page = std::fs::read_to_string(site.path("page.html")).expect("a page");
+    assert!(page.contains("<h2>Since run2</h2>"));
+}

@@ -175,3 +175,34 @@ fn a_pruned_run_leaves_what_was_accepted_last() {
     );
     drop(sim);
 }
+
+#[test]
+fn the_filter_says_which_commands_are_told_of() {
+    let (site, _sim) = nights();
+    let tasks = |filter: &[&str]| -> usize {
+        let args = [&["explain", "DK2", "--format", "json"], filter].concat();
+        let told = site.run(&args).expect(0).json();
+        let runs = told["runs"].as_array().expect("runs").iter();
+        runs.map(|run| run["tasks"].as_array().expect("tasks").len())
+            .sum()
+    };
+    for (filter, expected) in [
+        (&[][..], 4),
+        (&["--state", "failed"], 2),
+        (&["--state", "accepted"], 2),
+        (&["--class", "offline"], 1),
+        (&["--class", "offline,blocked"], 2),
+        (&["--code", "200-201"], 2),
+        (&["--label", "site=Bergen"], 4),
+        (&["--product", "PK0001", "--ended-after", "2020-01-01"], 4),
+        (&["--attempts", "1-", "--state", "failed"], 1),
+    ] {
+        assert_eq!(tasks(filter), expected, "{filter:?}");
+    }
+    // The device is there, and was not sent to as the filter says.
+    for filter in [&["--ended-before", "2020-01-01"], &["--product", "NOBODY"]] {
+        site.run(&[&["explain", "DK2"], &filter[..]].concat())
+            .expect(2)
+            .says(&["no task of the device DK2 passes the filter; its latest is in run 'second'"]);
+    }
+}

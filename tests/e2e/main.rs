@@ -16,6 +16,7 @@ mod faults;
 mod hostile;
 mod input;
 mod kubernetes;
+mod live;
 mod lost;
 mod manifest;
 mod memory;

@@ -2,14 +2,15 @@
 
 use std::{
     fs::File,
-    io::{BufWriter, Write as _},
+    io::{BufRead as _, BufReader, BufWriter, Write as _},
     path::Path,
     time::{Duration, Instant},
 };
 
 use fleetpush::simulator::{Fault, Scenario};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, sqlite::SqliteConnectOptions};
 
-use crate::support::{PATIENCE, Push, Sim, Site};
+use crate::support::{PATIENCE, Push, Sim, Site, devices};
 
 /// What a process may take at its peak, in KiB.
 const MOST: u64 = 150 * 1024;
@@ -119,5 +120,69 @@ fn the_peak_is_bounded_whatever_the_size_of_a_reply() {
         ];
         let peak = peak(site.start(&sim, &args), &[0, 1, 3]);
         assert!(peak < MOST, "{peak} KiB for replies of {oversized_bytes}");
+    }
+}
+
+/// Adds a run of so many failed tasks, each with labels, to the database of a push.
+fn add_run(path: &Path, name: &str, tasks: u32) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let mut connection = SqliteConnectOptions::new()
+            .filename(path)
+            .connect()
+            .await
+            .expect("a database");
+        let rows = format!(
+            "PRAGMA synchronous = OFF; BEGIN; \
+             CREATE TEMP TABLE new AS SELECT max(r.id) + 1 AS run, max(r.end_task) AS first, (SELECT max(id) + 1 FROM payload) AS payload \
+                FROM run AS r; \
+             INSERT INTO run (id, name, manifest, manifest_sha256, defaults, base_url, identity, state, created_at, started_at, finished_at, \
+                tasks, first_task, end_task, next_task) \
+             SELECT run, '{name}', 'fleet.csv', 'x', '{{}}', 'simulator', '{name}', 'complete', 1000, 1000, 2000, {tasks}, first, \
+                first + {tasks}, first + {tasks} FROM new; \
+             INSERT INTO payload (id, run_id, digest, product_key, data) SELECT payload, run, x'00', 'PK', '[{{\"fuwu\":[]}}]' FROM new; \
+             CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {tasks}) SELECT i FROM n; \
+             INSERT INTO task (id, payload_id, line, device_key, labels) \
+             SELECT first + i, payload, i + 2, printf('DK%08d', i * 7919 % {tasks}), printf('{{\"site\":\"%d\"}}', i % 100) FROM n, new; \
+             INSERT INTO device_task (run_id, device_key, task_id) SELECT run, printf('DK%08d', i * 7919 % {tasks}), first + i FROM n, new; \
+             INSERT INTO outcome (task_id, state, class, code, message, attempts, finished_at) \
+             SELECT first + i, 2, 10, 70091, 'no such device', 0, 2000 FROM n, new; \
+             INSERT INTO tally (run_id, state, class, code, n) SELECT run, 2, 10, 70091, {tasks} FROM new; COMMIT"
+        );
+        connection
+            .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(rows)))
+            .await
+            .expect("rows");
+        connection.close().await.expect("the database closes");
+    });
+}
+
+#[test]
+fn the_peak_of_a_listing_does_not_grow_with_the_run() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(1));
+    site.push(&sim, &["run", "fleet.csv", "--name", "one"])
+        .expect(0);
+    add_run(&site.path("push.db"), "small", 2_000);
+    add_run(&site.path("push.db"), "large", 80_000);
+    for question in [
+        "results RUN --format csv --out rows",
+        "results RUN --format json --sort -device_key,label.site --out rows",
+        "results RUN --as-manifest --out rows",
+    ] {
+        let [small, large] = ["small", "large"].map(|run| {
+            let question = question.replace("RUN", run);
+            let words: Vec<&str> = question.split(' ').collect();
+            let peak = peak(Push::start(site.command(&words)), &[0]);
+            let lines = BufReader::new(File::open(site.path("rows")).expect("rows")).lines();
+            let rows = if run == "small" { 2_000 } else { 80_000 };
+            assert!(lines.count() >= rows, "{question}");
+            peak
+        });
+        // Caches fill up; a row is more than a hundred bytes.
+        assert!(
+            large < small + 10 * 1024,
+            "{question}: {small} and {large} KiB"
+        );
     }
 }

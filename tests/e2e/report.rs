@@ -56,6 +56,134 @@ fn the_page_has_the_numbers_of_status_and_nothing_of_a_value_is_markup() {
     assert!(html.contains("--code 61002"));
 }
 
+/// The headline of a page, and its commands.
+fn told(html: &str) -> (String, Vec<String>) {
+    let text = |part: &str| {
+        let end = part.find("</").expect("it ends");
+        let plain = [
+            ("&#39;", "'"),
+            ("&#60;", "<"),
+            ("&#62;", ">"),
+            ("&#38;", "&"),
+        ];
+        plain
+            .iter()
+            .fold(part[..end].to_owned(), |text, (from, to)| {
+                text.replace(from, to)
+            })
+    };
+    let mut parts = html.split("<p class=\"headline\">");
+    let headline = text(parts.nth(1).expect("a headline"));
+    let commands = html.split("<div class=\"command\"><code>").skip(1);
+    (headline, commands.map(text).collect())
+}
+
+#[test]
+fn a_part_of_a_run_is_named_in_the_headline_and_meant_by_every_command() {
+    let (site, _sim) = pushed();
+    let part = [
+        "--label",
+        "site=Oslo",
+        "--state",
+        "failed,accepted",
+        "--attempts",
+        "1-",
+    ];
+    let count = |more: &[&str]| {
+        let args = [&["results", "--format", "jsonl"], more].concat();
+        site.run(&args).expect(0).json_lines().len()
+    };
+    let all = count(&part);
+    let failed = count(&[
+        "--label",
+        "site=Oslo",
+        "--state",
+        "failed",
+        "--attempts",
+        "1-",
+    ]);
+    assert!(failed > 0 && failed < all, "{failed} of {all}");
+    site.run(&[&["report", "--out", "oslo.html"], &part[..]].concat())
+        .expect(0);
+    let html = fs::read_to_string(site.path("oslo.html")).expect("a page");
+    let (headline, commands) = told(&html);
+    let accepted = all - failed;
+    assert_eq!(
+        headline,
+        format!(
+            "This page shows {all} of the run's 201 commands, those with --state accepted,failed --label 'site=Oslo' --attempts 1-. \
+             The platform accepted {accepted} of {all} commands. {failed} failed."
+        )
+        .replace("accepted,failed", "failed,accepted")
+    );
+    let devices = html.matches("<tr><td><code>").count();
+    assert_eq!(devices, failed);
+    assert!(!html.contains("site=Zürich"));
+    // Each command speaks of the part alone.
+    let mut listed = 0;
+    for command in &commands {
+        assert!(
+            command.contains("--label 'site=Oslo' --attempts 1-"),
+            "{command}"
+        );
+        let dry = if command.contains(" retry ") {
+            " --dry-run"
+        } else {
+            ""
+        };
+        let mut shell = std::process::Command::new("/bin/sh");
+        let binary = std::path::Path::new(env!("CARGO_BIN_EXE_fleetpush"));
+        let ended = shell
+            .args(["-c", &format!("{command}{dry}")])
+            .current_dir(site.folder())
+            .env_clear()
+            .env("PATH", binary.parent().expect("a folder"))
+            .env("HOME", site.folder())
+            .env("FLEETPUSH_ACCESS_KEY", "key")
+            .env("FLEETPUSH_ACCESS_SECRET", "secret")
+            .output()
+            .expect("a shell");
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(0), "{command}: {said}");
+        listed += usize::from(!dry.is_empty() && said.contains("would be sent"));
+    }
+    assert!(listed > 0, "{commands:?}");
+}
+
+#[test]
+fn a_part_that_is_empty_or_unknown_is_told() {
+    let (site, _sim) = pushed();
+    let report = |filter: &[&str]| site.run(&[&["report", "--out", "part.html"], filter].concat());
+    report(&["--label", "sit=Oslo"])
+        .expect(2)
+        .says(&["did you mean site?"]);
+    assert!(!site.path("part.html").exists());
+    report(&["--device", "DK9999", "--code", "5"])
+        .expect(0)
+        .says(&[
+            "the device DK9999 is not in run 'night'",
+            "no task with the code 5",
+        ]);
+    let html = fs::read_to_string(site.path("part.html")).expect("a page");
+    let (headline, _) = told(&html);
+    assert_eq!(
+        headline,
+        "This page shows none of the run's 201 commands, those with --code 5 --device DK9999."
+    );
+    report(&["--label", "site=Osl"])
+        .expect(0)
+        .says(&["did you mean Oslo?"]);
+    // A time is told as the one that is meant, so that the command means the same tomorrow.
+    report(&["--ended-after", "1d"]).expect(0);
+    let (headline, commands) = told(&fs::read_to_string(site.path("part.html")).expect("a page"));
+    assert!(headline.contains("--ended-after 20"), "{headline}");
+    assert!(
+        commands
+            .iter()
+            .all(|command| command.contains("--ended-after 20"))
+    );
+}
+
 #[test]
 fn a_page_goes_to_stdout_and_a_file_that_cannot_be_written_is_told_first() {
     let (site, _sim) = pushed();

@@ -270,3 +270,66 @@ fn a_run_that_has_not_ended_is_refused() {
         .says(&["run 'night' is stopped", "fleetpush cancel night"]);
     assert!(!site.path("back.jsonl").exists());
 }
+
+#[test]
+fn the_filter_says_who_gets_it_back() {
+    let (site, _sim) = nights();
+    let keys = |filter: &[&str]| -> Vec<String> {
+        let args = [&["revert", "second", "--service", "setApn"], filter].concat();
+        let text = site.run(&args).expect(0).stdout;
+        rows(&text).into_iter().map(|(key, _)| key).collect()
+    };
+    assert_eq!(keys(&["--label", "site=site 0"]), ["DK2", "DK4"]);
+    assert_eq!(
+        keys(&["--device", "DK1", "--device", "DK3"]),
+        ["DK1", "DK3"]
+    );
+    site.write("keys.txt", "DK3\nDK9\n");
+    let listed = [
+        "revert",
+        "second",
+        "--service",
+        "setApn",
+        "--devices-from",
+        "keys.txt",
+    ];
+    let ended = site.run(&listed).expect(0);
+    assert_eq!(rows(&ended.stdout).len(), 1);
+    ended.says(&["the device DK9 is not in run 'second'"]);
+    assert_eq!(
+        keys(&[
+            "--state",
+            "accepted",
+            "--code",
+            "200",
+            "--product",
+            "PK",
+            "--attempts",
+            "1"
+        ])
+        .len(),
+        4
+    );
+    let nothing = |filter: &[&str], words: &[&str]| {
+        let args = [
+            &[
+                "revert",
+                "second",
+                "--service",
+                "setApn",
+                "--out",
+                "none.jsonl",
+            ],
+            filter,
+        ];
+        site.run(&args.concat()).expect(2).says(words);
+        assert!(!site.path("none.jsonl").exists());
+    };
+    nothing(
+        &["--state", "failed"],
+        &["nothing of run 'second' can be taken back"],
+    );
+    nothing(&["--label", "sit=1"], &["did you mean site?"]);
+    nothing(&["--label", "site=site 9"], &["has the label site=site 9"]);
+    nothing(&["--code", "61002"], &["its codes are 200"]);
+}

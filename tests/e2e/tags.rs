@@ -46,6 +46,15 @@ fn without_a_name_the_latest_run_of_the_profiles_tags_is_meant() {
         assert_eq!(status.json()["run"]["name"], name, "{profile}");
         let results = as_team(&site, profile, &["results", "--format", "jsonl"]).expect(0);
         assert_eq!(results.json_lines()[0]["name"], name, "{profile}");
+        let page = as_team(&site, profile, &["report", "--out", "-"]).expect(0);
+        assert!(
+            page.stdout.contains(&format!("<h1>{name}</h1>")),
+            "{profile}"
+        );
+        let compared = as_team(&site, profile, &["diff"]);
+        if name != "net-1" {
+            compared.expect(0).says(&[&format!("to '{name}': ")]);
+        }
         let retry = ["retry", "--dry-run", "--base-url", sim.base_url()];
         as_team(&site, profile, &retry)
             .expect(0)
@@ -56,9 +65,25 @@ fn without_a_name_the_latest_run_of_the_profiles_tags_is_meant() {
     assert_eq!(status.json()["run"]["name"], "net-1");
     let status = site.run(&["status", "--format", "jsonl"]).expect(0);
     assert_eq!(status.json()["run"]["name"], "other");
-    as_team(&site, "none", &["status"])
+    let page = as_team(&site, "lab", &["report", "net-1", "--out", "-"]).expect(0);
+    assert!(page.stdout.contains("<h1>net-1</h1>"));
+    for command in [
+        &["status"][..],
+        &["report", "--out", "none.html"],
+        &["diff"],
+    ] {
+        as_team(&site, "none", command)
+            .expect(2)
+            .says(&["has the tags team=nobody"]);
+    }
+    assert!(!site.path("none.html").exists());
+    // What is taken back is always named, and may be another team's.
+    as_team(&site, "lab", &["revert", "--service", "fuwu"])
         .expect(2)
-        .says(&["has the tags team=nobody"]);
+        .says(&["<RUN>"]);
+    as_team(&site, "lab", &["revert", "oslo-1", "--service", "fuwu"])
+        .expect(2)
+        .says(&["nothing of run 'oslo-1' can be taken back"]);
     let retry = ["retry", "--dry-run", "--base-url", sim.base_url()];
     as_team(&site, "none", &retry)
         .expect(2)

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use crate::{
     model::{Counts, Paused, RunId, RunState, Tags, Timestamp},
-    store::reader::{ReadError, Reader},
+    store::{
+        reader::{ReadError, Reader},
+        run::STREAM,
+    },
 };
 
 /// Names that are offered for an unknown one resemble it at least so much (Jaro-Winkler, 0 to 1).
@@ -98,6 +101,10 @@ pub(crate) struct RunRow {
     pub name: String,
     /// The manifest as it was named.
     pub manifest: String,
+    /// The path of the manifest's file, where it is known.
+    pub manifest_path: Option<String>,
+    /// Whether the manifest was no file.
+    pub is_stream: bool,
     /// What makes two pushes the same.
     pub identity: String,
     /// The target, or the word `simulator`.
@@ -125,7 +132,7 @@ pub(crate) struct RunRow {
 macro_rules! select_run {
     ($rest:literal) => {
         concat!(
-            "SELECT r.id, r.name, r.manifest, r.identity, r.base_url, r.state, r.created_at, r.started_at, r.finished_at, r.tasks,
+            "SELECT r.id, r.name, r.manifest, r.manifest_path, r.identity, r.base_url, r.state, r.created_at, r.started_at, r.finished_at, r.tasks,
                     r.first_task, r.end_task, r.paused_at, r.paused_by, r.cancelled_by, r.tags,
                 (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = r.id AND state = 1) AS accepted,
                 (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = r.id AND state = 2) AS failed,
@@ -220,7 +227,9 @@ impl Reader {
         Ok(RunRow {
             id: RunId(raw.id),
             name: raw.name,
+            is_stream: raw.manifest_path.is_none() && raw.manifest == STREAM,
             manifest: raw.manifest,
+            manifest_path: raw.manifest_path,
             identity: raw.identity,
             base_url: raw.base_url,
             state,
@@ -251,6 +260,7 @@ struct RawRun {
     id: i64,
     name: String,
     manifest: String,
+    manifest_path: Option<String>,
     identity: String,
     base_url: String,
     state: String,

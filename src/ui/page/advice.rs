@@ -1,5 +1,6 @@
 //! What needs a hand, and which.
 
+use super::Shown;
 use crate::{
     model::{Class, RunState, TaskState},
     ui::{
@@ -24,12 +25,16 @@ pub(super) struct Need {
 }
 
 /// The whole list, the rest of an unfinished run first.
-pub(super) fn needs(report: &RunReport, examples: &[Vec<String>]) -> Vec<Need> {
+pub(super) fn needs(report: &RunReport, examples: &[Vec<String>], shown: &Shown) -> Vec<Need> {
     let troubled = report.endings.iter().filter(|line| line.is_trouble());
     let mut examples = examples.iter();
-    rest(report)
-        .into_iter()
-        .chain(troubled.map(|line| need(report, line, examples.next().map_or(&[], Vec::as_slice))))
+    // What is left of a part may be nothing.
+    let rest = rest(report).filter(|_| *shown == Shown::Whole || report.counts.pending > 0);
+    rest.into_iter()
+        .chain(troubled.map(|line| {
+            let examples = examples.next().map_or(&[][..], Vec::as_slice);
+            need(report, line, examples, shown)
+        }))
         .collect()
 }
 
@@ -66,11 +71,12 @@ fn rest(report: &RunReport) -> Option<Need> {
     })
 }
 
-fn need(report: &RunReport, line: &EndingLine, examples: &[String]) -> Need {
+fn need(report: &RunReport, line: &EndingLine, examples: &[String], shown: &Shown) -> Need {
     let class = line.class.map(|class| format!(" --class {}", class.name()));
     let code = line.code.map(|code| format!(" --code {code}"));
     let flags = [Some(format!(" --state {}", line.state.name())), class, code];
-    let flags: String = flags.into_iter().flatten().collect();
+    let mut flags: String = flags.into_iter().flatten().collect();
+    flags.push_str(shown.other_flags());
     let (advice, command) = advice(line.state, line.class);
     Need {
         class: line.state.name(),

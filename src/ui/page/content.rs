@@ -5,11 +5,49 @@ use crate::{
     ui::report::RunReport,
 };
 
+/// How much of a run a page shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// All of it.
+    Whole,
+    /// The tasks that these flags choose.
+    Part {
+        /// How many tasks the run has.
+        of: u64,
+        /// The flags of states, classes and codes, each with a blank before it.
+        of_outcome: String,
+        /// The other flags.
+        others: String,
+    },
+}
+
+impl Shown {
+    /// The flags that choose what is shown, each with a blank before it.
+    pub(super) fn flags(&self) -> String {
+        match self {
+            Self::Whole => String::new(),
+            Self::Part {
+                of_outcome, others, ..
+            } => format!("{of_outcome}{others}"),
+        }
+    }
+
+    /// The same without those that the end of a task implies.
+    pub(super) fn other_flags(&self) -> &str {
+        match self {
+            Self::Whole => "",
+            Self::Part { others, .. } => others,
+        }
+    }
+}
+
 /// What a page shows.
 #[derive(Debug)]
 pub(crate) struct Content<'c> {
     /// How the run stands.
     pub report: &'c RunReport,
+    /// How much of the run is shown; the report's counts and endings are those of this part.
+    pub shown: Shown,
     /// Its course; none before its first request has ended.
     pub course: Option<&'c Course>,
     /// Its tasks by what they have in common.

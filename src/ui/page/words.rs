@@ -1,10 +1,12 @@
 //! How a run went, in words.
 
+use super::Shown;
 use crate::{
     model::{Counts, RunState},
     ui::{
         number::{counted, duration, grouped},
         report::RunReport,
+        text::clean,
     },
 };
 
@@ -44,8 +46,30 @@ pub(super) fn when(report: &RunReport) -> String {
     }
 }
 
-/// How it went, in words.
-pub(super) fn headline(report: &RunReport) -> String {
+/// How it went, in words, and of which part.
+pub(super) fn headline(report: &RunReport, shown: &Shown) -> String {
+    let Shown::Part { of, .. } = shown else {
+        return went(report);
+    };
+    let tasks = report.counts.tasks;
+    let part = format!(
+        "This page shows {} of the run's {}, those with{}.",
+        if tasks == 0 {
+            "none".into()
+        } else {
+            grouped(tasks)
+        },
+        counted(*of, "command"),
+        clean(&shown.flags()),
+    );
+    if tasks == 0 {
+        part
+    } else {
+        format!("{part} {}", went(report))
+    }
+}
+
+fn went(report: &RunReport) -> String {
     let Counts {
         tasks,
         accepted,
@@ -127,7 +151,7 @@ mod tests {
     #[test]
     fn the_headline_leaves_out_what_did_not_happen() {
         let said = |counts: Counts| {
-            headline(&RunReport {
+            went(&RunReport {
                 counts,
                 ..crate::ui::report::tests::report()
             })
@@ -150,6 +174,36 @@ mod tests {
             said(some),
             "The platform accepted 11,990 of 12,000 commands. 8 failed. 1 is in doubt: the device may have the command. 1 was not sent: \
              duplicates or cancelled."
+        );
+    }
+
+    #[test]
+    fn the_headline_says_which_part_is_shown() {
+        let shown = Shown::Part {
+            of: 12_345,
+            of_outcome: " --state failed".into(),
+            others: " --label site=Oslo".into(),
+        };
+        let said = |tasks: u64, accepted: u64| {
+            let counts = Counts {
+                tasks,
+                accepted,
+                ..Counts::default()
+            };
+            let report = RunReport {
+                counts,
+                ..crate::ui::report::tests::report()
+            };
+            headline(&report, &shown)
+        };
+        assert_eq!(
+            said(2, 2),
+            "This page shows 2 of the run's 12,345 commands, those with --state failed --label site=Oslo. The platform accepted all 2 \
+             commands."
+        );
+        assert_eq!(
+            said(0, 0),
+            "This page shows none of the run's 12,345 commands, those with --state failed --label site=Oslo."
         );
     }
 }
