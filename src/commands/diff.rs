@@ -6,7 +6,7 @@ use anyhow::anyhow;
 
 use super::{
     reading,
-    results::{as_manifest, went_out},
+    results::{DeviceOf, as_manifest, device_of, went_out},
     select::{filter, listed, remarks, unknown_label, value_remark},
 };
 use crate::{
@@ -89,8 +89,8 @@ pub(super) async fn diff(settings: Settings, printer: &Printer) -> Result<Exit, 
     let out = destination.output(printer)?;
     let shows_devices = settings.list || (settings.last.is_some() && settings.by.is_empty());
     let rows = if settings.as_manifest {
-        let keys = keys(&mut comparison).await?;
-        manifest(&mut reader, (earlier, later), keys, &settings, out).await?
+        let devices = all_devices(&mut comparison).await?;
+        manifest(&mut reader, (earlier, later), devices, &settings, out).await?
     } else if shows_devices {
         devices(&mut comparison, settings.format, settings.limit, out).await?
     } else {
@@ -333,7 +333,7 @@ fn device(changed: &Changed, rows: &mut dyn RowWriter) -> Result<(), OutputError
 async fn manifest(
     reader: &mut Reader,
     (earlier, later): (&RunRow, &RunRow),
-    keys: BTreeSet<String>,
+    devices: BTreeSet<DeviceOf>,
     settings: &Settings,
     out: Output,
 ) -> Result<u64, Failure> {
@@ -346,7 +346,7 @@ async fn manifest(
     let fails = settings.only.iter().all(|only| of_failing.contains(only));
     let filter = TaskFilter {
         devices: Some(Devices {
-            keys,
+            keys: devices.iter().map(|(key, _)| key.clone()).collect(),
             ..Devices::default()
         }),
         ..TaskFilter::ended(if fails {
@@ -355,21 +355,31 @@ async fn manifest(
             &[]
         })
     };
-    let listed = as_manifest(reader, run, filter, settings.format, settings.limit, out).await?;
+    let listed = as_manifest(
+        reader,
+        run,
+        filter,
+        Some(&devices),
+        settings.format,
+        settings.limit,
+        out,
+    )
+    .await?;
     Ok(listed.rows + u64::from(listed.was_cut_off))
 }
 
-/// The keys of the devices that have changed.
-async fn keys(comparison: &mut Comparison<'_>) -> Result<BTreeSet<String>, Failure> {
-    let mut keys = BTreeSet::new();
+/// The devices that have changed.
+async fn all_devices(comparison: &mut Comparison<'_>) -> Result<BTreeSet<DeviceOf>, Failure> {
+    let mut devices = BTreeSet::new();
     loop {
         let page = comparison.next_page().await?;
         if page.is_empty() {
-            return Ok(keys);
+            return Ok(devices);
         }
-        keys.extend(
-            page.into_iter()
-                .filter_map(|changed| changed.later.or(changed.earlier).map(|row| row.device_key)),
+        devices.extend(
+            page.iter()
+                .filter_map(|changed| changed.later.as_ref().or(changed.earlier.as_ref()))
+                .map(device_of),
         );
     }
 }

@@ -59,16 +59,18 @@ pub(super) async fn explain(
         ..filter
     };
     let repeat = repeat(&settings.database);
-    let mut timelines = Vec::new();
+    let mut timelines: Vec<Timeline> = Vec::new();
     for key in keys {
         timelines.push(timeline(&mut reader, &runs, key, &of_tasks, &repeat).await?);
     }
-    if let [one] = &timelines[..]
-        && one.runs.is_empty()
-        && one.past.is_empty()
-        && one.throttles.is_empty()
-    {
-        return Err(unknown(&mut reader, &runs, &one.device_key).await?);
+    let (mut timelines, without): (Vec<Timeline>, Vec<Timeline>) =
+        timelines.into_iter().partition(tells_anything);
+    for one in &without {
+        let unknown = unknown(&mut reader, &runs, &one.device_key).await?;
+        if timelines.is_empty() {
+            return Err(unknown);
+        }
+        printer.say(&unknown.message());
     }
     reader.close().await?;
     if let Some(push) = &settings.live {
@@ -76,6 +78,10 @@ pub(super) async fn explain(
     }
     unless_closed(print(&timelines, settings.format, printer))?;
     Ok(Exit::Complete)
+}
+
+fn tells_anything(timeline: &Timeline) -> bool {
+    !(timeline.runs.is_empty() && timeline.past.is_empty() && timeline.throttles.is_empty())
 }
 
 /// The devices that are meant, one more than may be at most.

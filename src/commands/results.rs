@@ -2,6 +2,8 @@
 
 mod fields;
 
+use std::collections::BTreeSet;
+
 use anyhow::anyhow;
 
 use self::fields::Fields;
@@ -49,6 +51,7 @@ pub(super) async fn results(settings: Settings, printer: &Printer) -> Result<Exi
             &mut reader,
             &run,
             filter,
+            None,
             settings.format,
             settings.limit,
             out,
@@ -205,6 +208,7 @@ pub(super) async fn as_manifest(
     reader: &mut Reader,
     run: &RunRow,
     filter: TaskFilter,
+    only: Option<&BTreeSet<DeviceOf>>,
     format: RowFormat,
     limit: Option<u64>,
     out: Output,
@@ -224,12 +228,22 @@ pub(super) async fn as_manifest(
         }
         Err(error) => return Err(error.into()),
     };
-    let pages = reader.results(run, filter, limit).await?;
+    // What is found is not all meant.
+    let most_found = limit.filter(|_| only.is_none());
+    let most = limit.unwrap_or(u64::MAX);
+    let pages = reader.results(run, filter, most_found).await?;
     let mut pages = pages.in_manifest_order().await?;
     loop {
-        let page = pages.next_page().await?;
+        let mut page = pages.next_page().await?;
+        if listed.rows >= most {
+            page.clear();
+        }
         let mut written = Ok(());
-        for row in &page {
+        let meant = |row: &&ResultRow| only.is_none_or(|only| is_among(row, only));
+        for row in page.iter().filter(meant) {
+            if listed.rows >= most {
+                break;
+            }
             match writer.row(row) {
                 Ok(true) => listed.rows += 1,
                 Ok(false) => listed.without_payload += 1,
@@ -249,6 +263,19 @@ pub(super) async fn as_manifest(
             return Ok(listed);
         }
     }
+}
+
+/// Whether the row's device is one of these. One whose product is not known, as of a bad row, may be of any.
+fn is_among(row: &ResultRow, devices: &BTreeSet<DeviceOf>) -> bool {
+    devices.contains(&device_of(row)) || devices.contains(&(row.device_key.clone(), None))
+}
+
+/// A device: its key, and its product where that is known.
+pub(super) type DeviceOf = (String, Option<String>);
+
+/// The device of a row.
+pub(super) fn device_of(row: &ResultRow) -> DeviceOf {
+    (row.device_key.clone(), row.product_key.clone())
 }
 
 /// Whether somebody still reads.

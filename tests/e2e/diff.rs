@@ -250,3 +250,74 @@ fn runs_are_of_one_manifest_however_its_path_is_typed() {
     let page = std::fs::read_to_string(site.path("page.html")).expect("a page");
     assert!(page.contains("<h2>Since run2</h2>"));
 }
+
+/// Keys are unique within a product alone.
+#[test]
+fn devices_of_two_products_with_one_key_are_two() {
+    let sim = Sim::start(Scenario::default());
+    let site = Site::new();
+    let both = |value: &str| {
+        let mut text = String::from("device_key,product_key,service,param.raw1\n");
+        for n in 1..=3 {
+            writeln!(text, "DK{n},PK1,fuwu,{value}\nDK{n},PK2,fuwu,{value}")
+                .expect("text takes text");
+        }
+        text
+    };
+    let night = |name: &str, failing: &str, manifest: &str| {
+        sim.play(Scenario {
+            offline: 1.0,
+            failing_products: vec![failing.to_owned()],
+            ..Scenario::default()
+        });
+        site.write("fleet.csv", manifest);
+        site.push(&sim, &["run", "fleet.csv", "--name", name])
+            .expect(1);
+    };
+    // First PK2 fails, then PK1 does, and one device is there for PK1 alone.
+    night("monday", "PK2", &both("AA"));
+    night(
+        "tuesday",
+        "PK1",
+        &(both("BB") + "DK4,PK1,fuwu,BB\n").replace("DK3,PK2,fuwu,BB\n", ""),
+    );
+    let told: BTreeSet<(String, String, String)> = list(&site, &[])
+        .iter()
+        .map(|row| {
+            let text = |name: &str| row[name].as_str().expect("text").to_owned();
+            (text("change"), text("product_key"), text("device_key"))
+        })
+        .collect();
+    let expected = [
+        ("gone", "PK2", "DK3"),
+        ("new", "PK1", "DK4"),
+        ("newly_failing", "PK1", "DK1"),
+        ("newly_failing", "PK1", "DK2"),
+        ("newly_failing", "PK1", "DK3"),
+        ("recovered", "PK2", "DK1"),
+        ("recovered", "PK2", "DK2"),
+    ];
+    let expected = expected.map(|(change, product, device)| {
+        (change.to_owned(), product.to_owned(), device.to_owned())
+    });
+    assert_eq!(told, expected.into());
+    site.run(&["diff", "--last", "2", "--format", "csv"])
+        .expect(0)
+        .says(&["0 devices failed in each of the runs"]);
+    // The manifest has the devices that changed, and not their namesakes.
+    let manifest = |change: &str| -> BTreeSet<String> {
+        let args = ["diff", "--only", change, "--as-manifest"];
+        let lines = site.run(&args).expect(0).json_lines();
+        lines
+            .iter()
+            .map(|row| format!("{} {}", row["product_key"], row["device_key"]))
+            .collect()
+    };
+    assert_eq!(
+        manifest("recovered"),
+        ["\"PK2\" \"DK1\"", "\"PK2\" \"DK2\""]
+            .map(str::to_owned)
+            .into()
+    );
+    assert_eq!(manifest("gone"), ["\"PK2\" \"DK3\"".to_owned()].into());
+}

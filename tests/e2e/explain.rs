@@ -206,3 +206,19 @@ fn the_filter_says_which_commands_are_told_of() {
             .says(&["no task of the device DK2 passes the filter; its latest is in run 'second'"]);
     }
 }
+
+#[test]
+fn a_device_of_a_list_that_no_run_has_is_told() {
+    let (site, _sim) = nights();
+    site.write("keys.txt", "DK1\nDK9\n");
+    let ended = site
+        .run(&["explain", "--devices-from", "keys.txt"])
+        .expect(0);
+    assert!(ended.stdout.contains("device DK1 "), "{}", ended.stdout);
+    assert!(!ended.stdout.contains("DK9"), "{}", ended.stdout);
+    ended.says(&["no run has the device DK9"]);
+    site.write("keys.txt", "DK8\nDK9\n");
+    site.run(&["explain", "--devices-from", "keys.txt"])
+        .expect(2)
+        .says(&["no run has the device DK8"]);
+}

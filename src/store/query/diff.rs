@@ -1,13 +1,16 @@
 //! What has changed from one run to another. The failing tasks of each run come from the index of trouble, and devices that only one run has
 //! from the two indexes of devices side by side: what has gone well in both is never read.
 //!
-//! A device is its key. What is found stands in temporary tables, so that memory does not grow with it.
+//! A device is its key, within its product. What is found stands in temporary tables, so that memory does not grow with it.
+
+mod products;
 
 use std::fmt::Write as _;
 
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row as _};
 
+use self::products::Products;
 use super::{
     ResultRow, RunRow,
     results::read_rows,
@@ -83,11 +86,15 @@ impl Reader {
         later: &RunRow,
     ) -> Result<Comparison<'_>, ReadError> {
         self.begin_comparison().await?;
+        let products = self
+            .begin_products(&[earlier.clone(), later.clone()])
+            .await?;
         self.find_failing(0, earlier).await?;
         self.find_failing(1, later).await?;
         for statement in [FAILING_CHANGES, NEW, GONE] {
             self.change(statement, earlier.id, later.id).await?;
         }
+        self.end_products(products).await?;
         Ok(Comparison {
             earlier: earlier.id,
             later: later.id,
@@ -105,9 +112,11 @@ impl Reader {
             return Ok(None);
         };
         self.begin_comparison().await?;
+        let products = self.begin_products(runs).await?;
         for (side, run) in runs.iter().enumerate() {
             self.find_failing(side as i64, run).await?;
         }
+        self.end_products(products).await?;
         sqlx::query(IN_ALL)
             .bind(runs.len() as i64)
             .bind(Change::StillFailing.number())
@@ -120,6 +129,17 @@ impl Reader {
             reader: self,
             after: 0,
         }))
+    }
+
+    async fn begin_products(&mut self, runs: &[RunRow]) -> Result<Products, ReadError> {
+        Products::begin(&mut self.connection, runs)
+            .await
+            .map_err(|error| self.failure(error))
+    }
+
+    async fn end_products(&mut self, products: Products) -> Result<(), ReadError> {
+        let ended = products.end(&mut self.connection).await;
+        ended.map_err(|error| self.failure(error))
     }
 
     async fn begin_comparison(&mut self) -> Result<(), ReadError> {

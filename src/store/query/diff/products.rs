@@ -1,0 +1,69 @@
+//! Keys are unique within a product alone: where runs have several products, a device is its key together with its product.
+//!
+//! The statements that find changes know devices by `task.device_key` and `device_task`. While they run, the connection's temporary schema,
+//! which SQLite looks into first, has both with the product behind each key. A fleet of one product pays nothing for it.
+
+use serde_json::json;
+use sqlx::SqliteConnection;
+
+use crate::{model::RunId, store::RunRow};
+
+const SEVERAL: &str = "SELECT count(*) > 1 FROM (
+    SELECT DISTINCT product_key FROM main.payload WHERE run_id IN (SELECT value FROM json_each(?)) LIMIT 2
+)";
+
+/// No key has the separator: it is a control character.
+const BEGIN: &str = "
+CREATE TEMP VIEW task AS
+SELECT
+    t.id, t.payload_id, t.line, t.labels, t.held,
+    CASE WHEN t.device_key = '' THEN '' ELSE t.device_key || char(31) || coalesce(p.product_key, '') END AS device_key
+FROM main.task AS t
+LEFT JOIN main.payload AS p ON p.id = t.payload_id;
+CREATE TEMP TABLE device_task (run_id INTEGER, device_key TEXT, task_id INTEGER, PRIMARY KEY (run_id, device_key, task_id)) WITHOUT ROWID;";
+
+const DEVICES: &str = "
+INSERT INTO temp.device_task (run_id, device_key, task_id)
+SELECT d.run_id, t.device_key, d.task_id
+FROM main.device_task AS d CROSS JOIN temp.task AS t ON t.id = d.task_id
+WHERE d.run_id = ?";
+
+const END: &str = "DROP VIEW temp.task; DROP TABLE temp.device_task";
+
+/// Whether devices are told apart by their product as well.
+#[derive(Debug)]
+pub(super) struct Products {
+    several: bool,
+}
+
+impl Products {
+    /// Has the names mean devices with their product, when these runs have several.
+    pub(super) async fn begin(
+        connection: &mut SqliteConnection,
+        runs: &[RunRow],
+    ) -> Result<Self, sqlx::Error> {
+        let ids: Vec<RunId> = runs.iter().map(|run| run.id).collect();
+        let several = sqlx::query_scalar(SEVERAL)
+            .bind(json!(ids).to_string())
+            .fetch_one(&mut *connection)
+            .await?;
+        if several {
+            sqlx::raw_sql(BEGIN).execute(&mut *connection).await?;
+            for run in runs {
+                sqlx::query(DEVICES)
+                    .bind(run.id.0)
+                    .execute(&mut *connection)
+                    .await?;
+            }
+        }
+        Ok(Self { several })
+    }
+
+    /// Has the names mean what they always do.
+    pub(super) async fn end(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        if self.several {
+            sqlx::raw_sql(END).execute(connection).await?;
+        }
+        Ok(())
+    }
+}
