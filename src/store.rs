@@ -52,7 +52,6 @@ mod temporary;
 mod tests;
 mod throttles;
 mod transaction;
-#[cfg(test)]
 mod views;
 mod writes;
 

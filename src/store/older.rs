@@ -1,20 +1,19 @@
 //! Reads a database of an older schema as if it had the newest one, without changing it.
 //!
 //! What the newest schema has besides is made in the connection's own temporary schema, which SQLite looks into first: a table that is missing
-//! is an empty one, a column that is missing is read as its default, and every view is the newest one.
+//! is an empty one, a column that is missing is read as its default, and every view is that of `views.sql`.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection,
     sqlite::SqliteConnectOptions,
 };
 
-use super::schema::MIGRATOR;
+use super::{schema::MIGRATOR, views};
 
-/// A table or a view of a schema.
-struct Object {
-    is_view: bool,
+/// A table of a schema, with the statement that makes it.
+struct Table {
     name: String,
     sql: String,
 }
@@ -29,34 +28,28 @@ pub(super) async fn complete(connection: &mut SqliteConnection) -> Result<(), sq
         .connect()
         .await?;
     MIGRATOR.run(&mut newest).await?;
-    let wanted = objects(&mut newest).await?;
-    let found: BTreeMap<String, Object> = objects(connection)
+    let wanted = tables(&mut newest).await?;
+    let found: BTreeSet<String> = tables(connection)
         .await?
         .into_iter()
-        .map(|object| (object.name.clone(), object))
+        .map(|table| table.name)
         .collect();
     let mut statements = Vec::new();
-    for object in wanted.iter().filter(|object| !object.is_view) {
-        if !found.contains_key(&object.name) {
-            statements.push(temporary(&object.sql, "CREATE TABLE"));
+    for table in wanted {
+        if !found.contains(&table.name) {
+            statements.push(table.sql.replacen("CREATE TABLE", "CREATE TEMP TABLE", 1));
             continue;
         }
-        let present = columns(connection, &object.name).await?;
-        let missing: Vec<Column> = columns(&mut newest, &object.name)
+        let present = columns(connection, &table.name).await?;
+        let missing: Vec<Column> = columns(&mut newest, &table.name)
             .await?
             .into_iter()
             .filter(|(name, _)| !present.iter().any(|(present, _)| present == name))
             .collect();
         if !missing.is_empty() {
-            statements.push(widened(&object.name, &missing));
+            statements.push(widened(&table.name, &missing));
         }
     }
-    statements.extend(
-        wanted
-            .iter()
-            .filter(|object| object.is_view)
-            .map(|object| temporary(&object.sql, "CREATE VIEW")),
-    );
     newest.close().await?;
     for statement in statements {
         // It is made of the texts of our own migrations.
@@ -64,22 +57,18 @@ pub(super) async fn complete(connection: &mut SqliteConnection) -> Result<(), sq
             .execute(&mut *connection)
             .await?;
     }
-    Ok(())
+    views::make_temporary(connection).await
 }
 
-async fn objects(connection: &mut SqliteConnection) -> Result<Vec<Object>, sqlx::Error> {
-    let rows: Vec<(String, String, String)> = sqlx::query_as(
-        "SELECT type, name, sql FROM main.sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite%' AND name NOT LIKE '\\_%' ESCAPE '\\'",
+async fn tables(connection: &mut SqliteConnection) -> Result<Vec<Table>, sqlx::Error> {
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "SELECT name, sql FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE '\\_%' ESCAPE '\\'",
     )
     .fetch_all(connection)
     .await?;
     Ok(rows
         .into_iter()
-        .map(|(kind, name, sql)| Object {
-            is_view: kind == "view",
-            name,
-            sql,
-        })
+        .map(|(name, sql)| Table { name, sql })
         .collect())
 }
 
@@ -91,11 +80,6 @@ async fn columns(
         .bind(table)
         .fetch_all(connection)
         .await
-}
-
-/// A statement that makes the same in the temporary schema.
-fn temporary(sql: &str, begin: &str) -> String {
-    sql.replacen(begin, &begin.replace("CREATE", "CREATE TEMP"), 1)
 }
 
 /// A view of the table's name with columns that it lacks.

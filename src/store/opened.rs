@@ -15,6 +15,7 @@ use super::{
     owner, place,
     schema::MIGRATOR,
     session::Present,
+    views,
 };
 use crate::{
     budget::Budget,
@@ -150,6 +151,10 @@ impl Opened {
             let path = self.path.clone();
             self.leave().await?;
             return Err(StoreError::Open { path, reason });
+        }
+        if let Err(error) = views::renew(&mut self.connection).await {
+            self.leave().await?;
+            return Err(error.into());
         }
         let Self {
             mut connection,

@@ -21,6 +21,8 @@ pub(crate) use diff::{Changed, Comparison, Grouping};
 pub(crate) use ordered::MOST_KEYS;
 pub(crate) use ordered::{Direction, OrderedPages};
 pub(crate) use pruned::PrunedRow;
+#[cfg(test)]
+pub(super) use results::ROWS;
 pub(crate) use results::{ResultPages, ResultRow};
 pub(crate) use revert::{Acceptance, StoredPayload};
 pub(crate) use runs::{FindError, RunRow};

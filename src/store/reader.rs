@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOp
 use super::{
     MIGRATOR,
     identity::{has_lost_log, log_path},
-    older,
+    older, views,
 };
 use crate::model::Tags;
 
@@ -198,7 +198,10 @@ impl Reader {
             .max()
             .unwrap_or(0);
         match found.cmp(&known) {
-            std::cmp::Ordering::Equal => Ok(()),
+            std::cmp::Ordering::Equal => self
+                .renew_views()
+                .await
+                .map_err(|error| self.failure(error)),
             std::cmp::Ordering::Greater => Err(ReadError::Newer {
                 path: self.path.clone(),
                 found,
@@ -214,6 +217,14 @@ impl Reader {
                 .await
                 .map_err(|error| self.failure(error)),
         }
+    }
+
+    /// Reads through the views of this program when its last owner was one that had others.
+    async fn renew_views(&mut self) -> Result<(), sqlx::Error> {
+        if views::are_current(&mut self.connection).await? {
+            return Ok(());
+        }
+        views::make_temporary(&mut self.connection).await
     }
 
     pub(super) fn failure(&self, error: sqlx::Error) -> ReadError {

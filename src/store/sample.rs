@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
-use super::{MIGRATOR, Store, StoreError};
+use super::{MIGRATOR, Store, StoreError, views};
 use crate::model::Timestamp;
 
 /// The time at which the samples' first run was created.
@@ -71,6 +71,7 @@ async fn with_rows(folder: &Path, scripts: &[&'static str]) -> PathBuf {
         .await
         .unwrap();
     MIGRATOR.run(&mut connection).await.unwrap();
+    views::renew(&mut connection).await.unwrap();
     for script in scripts {
         sqlx::raw_sql(*script)
             .execute(&mut connection)

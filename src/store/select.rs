@@ -150,18 +150,15 @@ pub(super) async fn passing(
 pub(super) const PASSING: &str = "
 SELECT t.id
 FROM json_each(?1) AS j
-CROSS JOIN task AS t ON t.id = j.value
+CROSS JOIN task_end AS t ON t.id = j.value
 LEFT JOIN payload AS p ON p.id = t.payload_id
-LEFT JOIN outcome AS o ON o.task_id = t.id
-LEFT JOIN accepted_span AS g
-    ON g.first_task = (SELECT max(first_task) FROM accepted_span WHERE first_task <= t.id) AND g.end_task > t.id
 WHERE (?2 IS NULL OR p.product_key IN (SELECT value FROM json_each(?2)))
     AND NOT EXISTS (
         SELECT 1 FROM json_each(?3) AS wanted WHERE NOT EXISTS (
             SELECT 1 FROM json_each(wanted.value) AS choice CROSS JOIN json_each(t.labels) AS label
             WHERE label.key = wanted.key AND CAST(label.value AS TEXT) = choice.value))
-    AND (?4 IS NULL OR coalesce(o.attempts, g.first_task IS NOT NULL OR NULL, (SELECT d.sends FROM due AS d WHERE d.task_id = t.id),
+    AND (?4 IS NULL OR coalesce(t.attempts, (SELECT d.sends FROM due AS d WHERE d.task_id = t.id),
         (SELECT max(attempt) FROM attempt WHERE task_id = t.id), 0) BETWEEN ?4 AND ?5)
-    AND (?6 IS NULL OR coalesce(o.finished_at, g.finished_at) >= ?6)
-    AND (?7 IS NULL OR coalesce(o.finished_at, g.finished_at) < ?7)
+    AND (?6 IS NULL OR t.finished_at >= ?6)
+    AND (?7 IS NULL OR t.finished_at < ?7)
 ORDER BY t.id";

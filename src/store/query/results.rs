@@ -216,35 +216,13 @@ const PAGE_BYTES: i64 = 8 << 20;
 /// The longest data of a run. `octet_length` would read none of them whole; `length` of a blob is as good.
 const LONGEST: &str = "SELECT coalesce(max(octet_length(data)), 0) FROM payload WHERE run_id = ?";
 
-/// The rows of the tasks in a JSON array of ids. What stands in each column is what the view `results` says.
-const ROWS: &str = "
+/// The rows of the run ?2 for the tasks in the JSON array ?1.
+pub(in crate::store) const ROWS: &str = "
 SELECT
-    t.line, p.product_key, t.device_key, coalesce(o.state, g.first_task IS NOT NULL OR NULL) AS state,
-    d.request_id IS NOT NULL OR (
-        d.task_id IS NULL AND t.held = 0 AND EXISTS (
-            SELECT 1 FROM request AS q
-            WHERE q.finished_at IS NULL AND q.run_id = ?2 AND q.first_task <= t.id AND q.end_task > t.id
-        )
-    ) AS in_flight,
-    coalesce(o.class, g.first_task IS NOT NULL OR NULL, d.class) AS class,
-    CASE WHEN o.task_id IS NOT NULL THEN o.code ELSE coalesce(g.code, a.code) END AS code,
-    CASE WHEN o.task_id IS NOT NULL THEN o.message WHEN g.first_task IS NOT NULL THEN g.message ELSE a.message END AS message,
-    CASE WHEN o.task_id IS NOT NULL THEN CAST(o.ticket AS TEXT)
-        ELSE CAST(substr(g.tickets, (t.id - g.first_task) * g.ticket_bytes + 1, g.ticket_bytes) AS TEXT) END AS ticket,
-    coalesce(o.attempts, g.first_task IS NOT NULL OR NULL, d.sends, (SELECT max(attempt) FROM attempt WHERE task_id = t.id), 0)
-        AS attempts,
-    coalesce(o.request_id, g.request_id, d.request_id, a.request_id) AS request_id,
-    d.due_at, coalesce(o.finished_at, g.finished_at) AS finished_at, p.data, t.labels,
-    p.qos, p.is_cache, p.cache_time, p.is_cover, p.extend_para, t.id
-FROM json_each(?1) AS j
-CROSS JOIN task AS t ON t.id = j.value
-LEFT JOIN payload AS p ON p.id = t.payload_id
-LEFT JOIN outcome AS o ON o.task_id = t.id
-LEFT JOIN accepted_span AS g
-    ON g.first_task = (SELECT max(first_task) FROM accepted_span WHERE first_task <= t.id) AND g.end_task > t.id
-LEFT JOIN due AS d ON d.task_id = t.id
-LEFT JOIN attempt AS a ON a.task_id = d.task_id AND a.attempt = d.sends
-ORDER BY t.id";
+    t.line, t.product_key, t.device_key, t.state, t.in_flight, t.class, t.code, t.message, t.ticket, t.attempts, t.request_id, t.due_at,
+    t.finished_at, t.data, t.labels, t.qos, t.is_cache, t.cache_time, t.is_cover, t.extend_para, t.task AS id
+FROM json_each(?1) AS j CROSS JOIN raw_results AS t ON t.task = j.value
+WHERE t.run = ?2 ORDER BY t.task";
 
 #[derive(sqlx::FromRow)]
 pub(super) struct RawRow {

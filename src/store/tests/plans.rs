@@ -40,6 +40,39 @@ const OF_DEVICES: &[(&str, &str)] = &[
     ("keys that are not there", crate::store::select::ABSENT),
 ];
 
+/// Statements about tasks that are listed, through views: each table is reached by a key, as if the view's text stood there.
+const OF_TASKS: &[(&str, &str)] = &[
+    ("rows of some tasks", crate::store::query::ROWS),
+    ("tasks that pass a filter", crate::store::select::PASSING),
+];
+
+#[tokio::test]
+async fn listed_tasks_are_found_by_their_ids() {
+    let folder = TempDir::new().unwrap();
+    let path = sample::every_state(folder.path()).await;
+    let mut connection = SqliteConnectOptions::new()
+        .filename(&path)
+        .connect()
+        .await
+        .unwrap();
+    for (what, sql) in OF_TASKS {
+        let plan = plan(&mut connection, sql).await;
+        for step in &plan {
+            let is_small = step.contains("VIRTUAL TABLE");
+            assert!(!step.starts_with("SCAN") || is_small, "{what}: {plan:#?}");
+            assert!(!step.contains("MATERIALIZE"), "{what}: {plan:#?}");
+            assert!(!step.contains("CO-ROUTINE"), "{what}: {plan:#?}");
+        }
+        for table in ["t", "o", "g", "p"] {
+            let by_id = format!("SEARCH {table} USING INTEGER PRIMARY KEY (rowid=?)");
+            assert!(
+                plan.iter().any(|step| step.starts_with(&by_id)),
+                "{what}: {plan:#?}"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn devices_are_found_by_their_keys() {
     let folder = TempDir::new().unwrap();
