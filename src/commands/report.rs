@@ -174,13 +174,16 @@ type Groups = (Dimension, Vec<(String, Counts)>);
 
 async fn groups(reader: &mut Reader, run: &RunRow) -> Result<Vec<Groups>, Failure> {
     let mut all = Vec::new();
-    for by in dimensions(reader, run).await? {
-        match reader.breakdown_by(run, &by).await {
-            Ok(groups) => all.push((by, groups.into_iter().map(named).collect())),
-            // A serial number tells all devices apart, and so nothing about them.
-            Err(BreakdownError::TooManyGroups { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+    let by = Dimension::Product;
+    match reader.breakdown_by(run, &by).await {
+        Ok(groups) => all.push((by, groups.into_iter().map(named).collect())),
+        Err(BreakdownError::TooManyGroups { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    // A serial number tells all devices apart, and so nothing about them: such a label is left out.
+    for (label, groups) in reader.breakdown_by_labels(run, MOST_LABELS).await? {
+        let groups = groups.into_iter().map(named).collect();
+        all.push((Dimension::Label(label), groups));
     }
     Ok(all)
 }

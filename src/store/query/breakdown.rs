@@ -94,6 +94,35 @@ impl GroupCounts {
         } += tasks;
     }
 
+    /// Counts one task; without a state it has not ended.
+    fn count(&mut self, state: Option<TaskState>) {
+        match state {
+            Some(state) => self.add(state, 1),
+            None => self.pending += 1,
+        }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            accepted: self.accepted + other.accepted,
+            failed: self.failed + other.failed,
+            in_doubt: self.in_doubt + other.in_doubt,
+            skipped: self.skipped + other.skipped,
+            pending: self.pending + other.pending,
+        }
+    }
+
+    /// What is left when a part is taken away.
+    fn minus(self, part: Self) -> Self {
+        Self {
+            accepted: self.accepted.saturating_sub(part.accepted),
+            failed: self.failed.saturating_sub(part.failed),
+            in_doubt: self.in_doubt.saturating_sub(part.in_doubt),
+            skipped: self.skipped.saturating_sub(part.skipped),
+            pending: self.pending.saturating_sub(part.pending),
+        }
+    }
+
     fn ended(&self) -> u64 {
         self.tasks() - self.pending
     }
@@ -102,7 +131,7 @@ impl GroupCounts {
 /// Groups by value, while they are counted.
 type Groups = BTreeMap<Option<String>, GroupCounts>;
 
-/// How tasks `t` get their value from a column.
+/// How the tasks of a payload, in `e`, get their value.
 struct Source {
     value: &'static str,
     join: &'static str,
@@ -110,12 +139,28 @@ struct Source {
 
 const PRODUCT: Source = Source {
     value: "p.product_key",
-    join: "LEFT JOIN payload AS p ON p.id = t.payload_id",
+    join: "LEFT JOIN payload AS p ON p.id = e.payload_id",
 };
 const PAYLOAD: Source = Source {
-    value: "CAST(t.payload_id AS TEXT)",
+    value: "CAST(e.payload_id AS TEXT)",
     join: "",
 };
+
+/// How the tasks of each payload have ended, from ?1 up to ?2. What came of a request has the request's payload, so that no task is read
+/// for it: requests are few and stand in order. Numbers are sorted three times as quickly as texts.
+const ENDED: &str = "
+SELECT q.payload_id, 1 AS state, sum(g.end_task - g.first_task) AS n
+FROM accepted_span AS g CROSS JOIN request AS q ON q.id = g.request_id
+WHERE g.first_task >= ?1 AND g.first_task < ?2 GROUP BY 1
+UNION ALL
+SELECT coalesce(q.payload_id, t.payload_id), o.state, count(*)
+FROM outcome AS o
+LEFT JOIN request AS q ON q.id = o.request_id
+LEFT JOIN task AS t ON t.id = CASE WHEN q.id IS NULL THEN o.task_id END
+WHERE o.task_id >= ?1 AND o.task_id < ?2 GROUP BY 1, 2";
+/// The tasks of each payload, from ?1 up to ?2.
+const ALL: &str =
+    "SELECT payload_id, count(*) AS n FROM task WHERE id >= ?1 AND id < ?2 GROUP BY 1";
 
 impl Reader {
     /// Breaks the tasks of a run down: hours in their order, otherwise what has most failures first.
@@ -208,24 +253,15 @@ impl Reader {
         Ok(groups)
     }
 
-    /// By what all tasks of a request have in common, so that a span counts by its first task.
+    /// By what all tasks of a payload have in common.
     async fn by_column(
         &mut self,
         run: &RunRow,
         dimension: &Dimension,
         Source { value, join }: &Source,
     ) -> Result<Vec<Group>, BreakdownError> {
-        let range = "first_task >= ?1 AND g.first_task < ?2";
-        let ended = format!(
-            "SELECT value, state, sum(n) FROM (
-                 SELECT {value} AS value, 1 AS state, sum(g.end_task - g.first_task) AS n
-                 FROM accepted_span AS g CROSS JOIN task AS t ON t.id = g.first_task {join} WHERE g.{range} GROUP BY 1
-                 UNION ALL
-                 SELECT {value}, o.state, count(*)
-                 FROM outcome AS o CROSS JOIN task AS t ON t.id = o.task_id {join}
-                 WHERE o.task_id >= ?1 AND o.task_id < ?2 GROUP BY 1, 2
-             ) GROUP BY 1, 2"
-        );
+        let ended =
+            format!("SELECT {value}, e.state, sum(e.n) FROM ({ENDED}) AS e {join} GROUP BY 1, 2");
         let rows: Vec<(Option<String>, i64, i64)> = sqlx::query_as(AssertSqlSafe(ended))
             .bind(run.first_task)
             .bind(run.end_task)
@@ -238,9 +274,7 @@ impl Reader {
             groups.entry(value).or_default().add(state, tasks as u64);
         }
         if run.counts.pending > 0 {
-            let all = format!(
-                "SELECT {value}, count(*) FROM task AS t {join} WHERE t.id >= ?1 AND t.id < ?2 GROUP BY 1"
-            );
+            let all = format!("SELECT {value}, sum(e.n) FROM ({ALL}) AS e {join} GROUP BY 1");
             let rows: Vec<(Option<String>, i64)> = sqlx::query_as(AssertSqlSafe(all))
                 .bind(run.first_task)
                 .bind(run.end_task)

@@ -1,18 +1,18 @@
-//! By a label: the tasks are read once, in large pieces, together with how they ended. SQLite would parse and sort each row's labels, which
-//! takes three times as long.
+//! By labels: the tasks are read once, in large pieces, together with how they ended, and all labels of a row are looked at together. SQLite
+//! would parse and sort each row's labels, which takes three times as long, and again for each label.
 
 use std::{borrow::Cow, collections::HashMap};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{BreakdownError, Group, GroupCounts, within_bounds};
+use super::{BreakdownError, Group, GroupCounts, MOST_GROUPS, sort, within_bounds};
 use crate::{
     model::{Dimension, TaskState},
     store::{
         RunRow,
         reader::{ReadError, Reader},
-        select::{Tasks, label_names},
+        select::label_names,
     },
 };
 
@@ -33,62 +33,41 @@ impl Reader {
         dimension: &Dimension,
         label: &str,
     ) -> Result<Vec<Group>, BreakdownError> {
-        let mut groups: HashMap<String, GroupCounts> = HashMap::new();
-        let mut without = GroupCounts::default();
-        for first in (run.first_task..run.end_task).step_by(PIECE as usize) {
-            let end = run.end_task.min(first + PIECE);
-            let piece = self.piece(first, end).await?;
-            if piece.labels.split('\n').count() != piece.states.len() {
-                return Err(self
-                    .damaged(format!("tasks are missing between {first} and {end}"))
-                    .into());
-            }
-            for (labels, state) in piece.labels.split('\n').zip(piece.states) {
-                let counts = match value_of(label, labels) {
-                    None => &mut without,
-                    Some(value) => match groups.get_mut(&*value) {
-                        Some(counts) => counts,
-                        None => groups.entry(value.into_owned()).or_default(),
-                    },
-                };
-                match state {
-                    Some(state) => counts.add(state, 1),
-                    None => counts.pending += 1,
-                }
-            }
-            within_bounds(run, dimension, groups.len())?;
+        let mut census = Census::of(label);
+        for (first, end) in pieces(run) {
+            census.count(&self.piece(first, end).await?);
+            let values = census.labels.first().map_or(0, |label| label.values.len());
+            within_bounds(run, dimension, values)?;
         }
-        if groups.is_empty() {
-            let tasks = Tasks {
-                run: run.id,
-                first: run.first_task,
-                end: run.end_task,
-            };
-            let known = label_names(&mut self.connection, tasks)
-                .await
-                .map_err(|error| self.failure(error))?;
-            return Err(BreakdownError::UnknownLabel {
+        match census.into_groups().pop() {
+            Some((_, groups)) => Ok(groups),
+            None => Err(BreakdownError::UnknownLabel {
                 run: run.name.clone(),
                 label: label.to_owned(),
-                known,
-            });
+                known: label_names(&mut self.connection, run.tasks())
+                    .await
+                    .map_err(|error| self.failure(error))?,
+            }),
         }
-        let mut listed: Vec<Group> = groups
-            .into_iter()
-            .map(|(value, counts)| Group {
-                value: Some(value),
-                text: None,
-                counts,
-            })
-            .collect();
-        if without != GroupCounts::default() {
-            listed.push(Group {
-                value: None,
-                text: None,
-                counts: without,
-            });
+    }
+
+    /// Breaks the tasks of a run down by each of its labels, in the order in which they come up, at most so many. Labels with too many values
+    /// are left out.
+    pub(crate) async fn breakdown_by_labels(
+        &mut self,
+        run: &RunRow,
+        most: usize,
+    ) -> Result<Vec<(String, Vec<Group>)>, ReadError> {
+        let mut census = Census::of_all(most);
+        for (first, end) in pieces(run) {
+            census.count(&self.piece(first, end).await?);
+            census.give_up_large();
         }
-        Ok(listed)
+        let mut labels = census.into_groups();
+        for (_, groups) in &mut labels {
+            sort(groups);
+        }
+        Ok(labels)
     }
 
     /// The tasks from `first` up to `end`.
@@ -136,51 +115,176 @@ impl Reader {
                 .ok_or_else(|| self.damaged(format!("a task has the state {number}")))?;
             states[(task - first) as usize] = Some(state);
         }
-        Ok(Piece {
-            labels: labels.unwrap_or_default(),
-            states,
-        })
+        let labels = labels.unwrap_or_default();
+        if labels.split('\n').count() != states.len() {
+            return Err(self.damaged(format!("tasks are missing between {first} and {end}")));
+        }
+        Ok(Piece { labels, states })
     }
 }
 
-/// The value of a label in a JSON object of labels, if it has one.
-fn value_of<'l>(label: &str, labels: &'l str) -> Option<Cow<'l, str>> {
-    if labels.is_empty() {
-        return None;
-    }
-    let mut deserializer = serde_json::Deserializer::from_str(labels);
-    Wanted(label).deserialize(&mut deserializer).ok().flatten()
+/// The pieces of a run, each from its first task up to its end.
+fn pieces(run: &RunRow) -> impl Iterator<Item = (i64, i64)> {
+    let end = run.end_task;
+    (run.first_task..end)
+        .step_by(PIECE as usize)
+        .map(move |first| (first, end.min(first + PIECE)))
 }
 
-/// Takes one value out of an object.
-struct Wanted<'w>(&'w str);
+/// Counts the values of labels.
+struct Census {
+    all: GroupCounts,
+    labels: Vec<LabelCensus>,
+    /// So many labels are counted; any that come up, unless they stand among `labels` from the beginning.
+    most: usize,
+}
 
-impl<'de> DeserializeSeed<'de> for Wanted<'_> {
-    type Value = Option<Cow<'de, str>>;
+/// What has been counted of one label.
+struct LabelCensus {
+    name: String,
+    values: HashMap<String, GroupCounts>,
+    /// It had more values than are told apart.
+    is_too_large: bool,
+}
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+impl LabelCensus {
+    fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            values: HashMap::new(),
+            is_too_large: false,
+        }
+    }
+}
+
+impl Census {
+    /// Of this label alone.
+    fn of(label: &str) -> Self {
+        Self {
+            all: GroupCounts::default(),
+            labels: vec![LabelCensus::new(label)],
+            most: 1,
+        }
+    }
+
+    /// Of the first labels that come up.
+    fn of_all(most: usize) -> Self {
+        Self {
+            all: GroupCounts::default(),
+            labels: Vec::new(),
+            most,
+        }
+    }
+
+    fn count(&mut self, piece: &Piece) {
+        for (labels, state) in piece.labels.split('\n').zip(&piece.states) {
+            self.all.count(*state);
+            if labels.is_empty() {
+                continue;
+            }
+            let mut deserializer = serde_json::Deserializer::from_str(labels);
+            // What is no object has no labels.
+            let _ = Row {
+                census: self,
+                state: *state,
+            }
+            .deserialize(&mut deserializer);
+        }
+    }
+
+    /// The place of a label that is counted.
+    fn place(&mut self, name: &str) -> Option<usize> {
+        let known = self.labels.iter().position(|label| label.name == name);
+        if known.is_none() && self.labels.len() < self.most {
+            self.labels.push(LabelCensus::new(name));
+            return Some(self.labels.len() - 1);
+        }
+        known.filter(|place| !self.labels[*place].is_too_large)
+    }
+
+    /// Forgets labels that have too many values.
+    fn give_up_large(&mut self) {
+        for label in &mut self.labels {
+            if label.values.len() > MOST_GROUPS {
+                label.is_too_large = true;
+                label.values = HashMap::new();
+            }
+        }
+    }
+
+    /// The groups of each label that has values, in no order. Tasks without the label are a group.
+    fn into_groups(self) -> Vec<(String, Vec<Group>)> {
+        let all = self.all;
+        self.labels
+            .into_iter()
+            .filter(|label| !label.values.is_empty())
+            .map(|label| {
+                let with = label
+                    .values
+                    .values()
+                    .fold(GroupCounts::default(), |sum, counts| sum.plus(*counts));
+                let without = all.minus(with);
+                let mut groups: Vec<Group> = label
+                    .values
+                    .into_iter()
+                    .map(|(value, counts)| Group {
+                        value: Some(value),
+                        text: None,
+                        counts,
+                    })
+                    .collect();
+                if without != GroupCounts::default() {
+                    groups.push(Group {
+                        value: None,
+                        text: None,
+                        counts: without,
+                    });
+                }
+                (label.name, groups)
+            })
+            .collect()
+    }
+}
+
+/// Counts the labels of one row.
+struct Row<'c> {
+    census: &'c mut Census,
+    state: Option<TaskState>,
+}
+
+impl<'de> DeserializeSeed<'de> for Row<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Wanted<'_> {
-    type Value = Option<Cow<'de, str>>;
+impl<'de> Visitor<'de> for Row<'_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("an object of labels")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        while let Some(is_wanted) = map.next_key_seed(IsKey(self.0))? {
-            if is_wanted {
-                let value: &'de RawValue = map.next_value()?;
-                found = text_of(value.get());
-            } else {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(place) = map.next_key_seed(Name(self.census))? {
+            let Some(place) = place else {
                 map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let value: &'de RawValue = map.next_value()?;
+            let Some(value) = text_of(value.get()) else {
+                continue;
+            };
+            let values = &mut self.census.labels[place].values;
+            match values.get_mut(&*value) {
+                Some(counts) => counts,
+                None => values.entry(value.into_owned()).or_default(),
             }
+            .count(self.state);
         }
-        Ok(found)
+        Ok(())
     }
 }
 
@@ -196,26 +300,26 @@ fn text_of(json: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Whether a key is this one.
-struct IsKey<'w>(&'w str);
+/// Finds the place of a key.
+struct Name<'c>(&'c mut Census);
 
-impl<'de> DeserializeSeed<'de> for IsKey<'_> {
-    type Value = bool;
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = Option<usize>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for IsKey<'_> {
-    type Value = bool;
+impl Visitor<'_> for Name<'_> {
+    type Value = Option<usize>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("the name of a label")
     }
 
-    fn visit_str<E>(self, key: &str) -> Result<bool, E> {
-        Ok(key == self.0)
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.0.place(key))
     }
 }
 
@@ -223,18 +327,76 @@ impl Visitor<'_> for IsKey<'_> {
 mod tests {
     use super::*;
 
+    const LABELS: &str =
+        r#"{"a":"site","site":"Oslo \"S\"","n":5,"none":null,"ø.b":"c","q\"":"d"}"#;
+
+    /// What a census says of rows with these labels, each with how many tasks have which value.
+    fn counted(mut census: Census, rows: &[&str]) -> Vec<(String, Vec<(Option<String>, u64)>)> {
+        census.count(&Piece {
+            labels: rows.join("\n"),
+            states: vec![None; rows.len()],
+        });
+        census.give_up_large();
+        let told = |group: Group| (group.value, group.counts.tasks());
+        census
+            .into_groups()
+            .into_iter()
+            .map(|(name, groups)| {
+                let mut groups: Vec<_> = groups.into_iter().map(told).collect();
+                groups.sort();
+                (name, groups)
+            })
+            .collect()
+    }
+
     #[test]
     fn a_label_is_found_whatever_stands_around_it() {
-        let labels = r#"{"a":"site","site":"Oslo \"S\"","n":5,"none":null,"ø.b":"c"}"#;
-        let value = |label| value_of(label, labels);
+        let value = |label| {
+            let found = counted(Census::of(label), &[LABELS]).pop();
+            found.and_then(|(_, groups)| groups[0].0.clone())
+        };
         assert_eq!(value("site").as_deref(), Some("Oslo \"S\""));
         assert_eq!(value("a").as_deref(), Some("site"));
         assert_eq!(value("n").as_deref(), Some("5"));
         assert_eq!(value("ø.b").as_deref(), Some("c"));
+        assert_eq!(value("q\"").as_deref(), Some("d"));
         for label in ["Oslo", "none", "b", ""] {
             assert_eq!(value(label), None, "{label}");
         }
-        assert_eq!(value_of("site", ""), None);
-        assert_eq!(value_of("site", "not json"), None);
+        for labels in ["", "not json", "[1]"] {
+            assert_eq!(counted(Census::of("site"), &[labels]), [], "{labels}");
+        }
+    }
+
+    #[test]
+    fn all_labels_are_counted_together_as_each_by_itself() {
+        let rows = [
+            r#"{"site":"Oslo","model":"A"}"#,
+            "",
+            r#"{"model":"B","rack":"1"}"#,
+            r#"{"rack":"2","site":"Oslo"}"#,
+            r#"{"site":null}"#,
+        ];
+        let all = counted(Census::of_all(3), &rows);
+        let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["site", "model", "rack"]);
+        let oslo = [(None, 3), (Some("Oslo".to_owned()), 2)];
+        assert_eq!(all[0].1, oslo);
+        for (name, groups) in &all {
+            let alone = counted(Census::of(name), &rows);
+            assert_eq!(alone, [(name.clone(), groups.clone())]);
+        }
+        assert_eq!(counted(Census::of_all(2), &rows), all[..2]);
+    }
+
+    #[test]
+    fn a_label_that_tells_all_tasks_apart_is_left_out() {
+        let rows: Vec<String> = (0..=MOST_GROUPS)
+            .map(|number| format!(r#"{{"serial":{number},"site":"Oslo"}}"#))
+            .collect();
+        let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+        let all = counted(Census::of_all(2), &rows);
+        let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["site"]);
     }
 }
