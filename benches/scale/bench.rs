@@ -54,6 +54,11 @@ impl Bench {
         self.folder.path()
     }
 
+    /// A file that outlives this run of the benchmark, for what takes long to make.
+    pub(crate) fn kept(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+    }
+
     /// The manifest of so many devices.
     pub(crate) fn manifest(&self, devices: u64) -> Result<PathBuf, String> {
         let path = self.folder().join(format!("fleet-{devices}.csv"));

@@ -29,6 +29,30 @@ pub(crate) fn write_manifest(path: &Path, devices: u64) -> io::Result<()> {
     file.flush()
 }
 
+/// Writes a CSV of so many devices of four products, with a dozen payloads and two labels: what is asked about the next morning.
+pub(crate) fn write_varied_manifest(path: &Path, devices: u64) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    writeln!(file, "device_key,product_key,service,param.raw1,site,model")?;
+    for number in 1..=devices {
+        let payload = PAYLOADS[number as usize % PAYLOADS.len()];
+        let (product, site, model) = (number / 3 % 4, number % 200, number % 7);
+        writeln!(
+            file,
+            "DK{number:08},PK000{product},fuwu,{payload},site-{site:03},TH-{model}"
+        )?;
+    }
+    file.flush()
+}
+
+/// Writes every so many-th of the devices' keys, a key a line.
+pub(crate) fn write_keys(path: &Path, devices: u64, step: u64) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    for number in (1..=devices).step_by(step as usize) {
+        writeln!(file, "{}", device_key(number))?;
+    }
+    file.flush()
+}
+
 /// The bodies of the requests for so many devices, so many in each.
 pub(crate) fn bodies(devices: u64, chunk_size: u64) -> impl Iterator<Item = String> {
     (1..=devices)

@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench scale` makes all measurements, `-- stage push` only those, `-- --quick` all of them with a tenth of the devices (to
 //! try the benchmark), `-- --rounds 7` each so often. Where a row says `once`, it is of one push. The time of a push is that of its whole
-//! process, staging included. A tool that is not installed is left out; only a Python environment with aiohttp is made, under `target/`.
+//! process, staging included. The databases that questions are asked of are kept under `target/tmp` for the next run. A tool that is not installed is left out; only a Python environment with aiohttp is made, under `target/`.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -18,6 +18,7 @@ mod peers;
 mod process;
 mod push;
 mod pushes;
+mod questions;
 mod resume;
 mod stage;
 mod table;
@@ -40,7 +41,7 @@ const MEASURES: [(&str, Measure); 10] = [
     ("resume", resume::resume),
     ("memory", big::memory),
     ("database", big::database),
-    ("query", big::query),
+    ("query", questions::questions),
     ("peers", peers::peers),
 ];
 

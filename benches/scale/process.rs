@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{Read as _, Seek as _},
+    io::{BufRead as _, BufReader, Read as _, Seek as _},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -61,6 +61,32 @@ pub(crate) fn measure(command: &mut Command, expected: i32) -> Result<Finished, 
         peak_rss,
         stdout: read(&mut stdout),
     })
+}
+
+/// Runs a program until it has written so many lines, and gives the time from before its start to the last of them, in seconds. What it
+/// would do after that is not waited for.
+pub(crate) fn until_line(command: &mut Command, lines: usize) -> Result<f64, String> {
+    let begun = Instant::now();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
+    let written = child.stdout.take().map_or(0, |stdout| {
+        BufReader::new(stdout)
+            .lines()
+            .map_while(Result::ok)
+            .take(lines)
+            .count()
+    });
+    let wall = begun.elapsed().as_secs_f64();
+    let _ = child.kill();
+    let _ = child.wait();
+    if written < lines {
+        return Err(format!("{written} of {lines} lines were written"));
+    }
+    Ok(wall)
 }
 
 fn file() -> Result<fs::File, String> {

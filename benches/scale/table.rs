@@ -43,6 +43,7 @@ pub(crate) enum Unit {
     DevicesPerSecond,
     Microseconds,
     Mebibytes,
+    Megabytes,
     BytesPerDevice,
     PercentOfACore,
 }
@@ -55,6 +56,7 @@ impl Unit {
             Self::DevicesPerSecond => format!("{}/s", grouped(value.round() as u64)),
             Self::Microseconds => format!("{value:.0} µs"),
             Self::Mebibytes => format!("{value:.1} MiB"),
+            Self::Megabytes => format!("{value:.2} MB"),
             Self::BytesPerDevice => format!("{value:.1} B"),
             Self::PercentOfACore => format!("{value:.2} %"),
         }
