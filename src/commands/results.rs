@@ -37,12 +37,15 @@ struct Listing {
 /// Lists a run's results. Rows go out page by page, so a listing of millions needs no more memory than one of ten.
 pub(super) async fn results(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
     // Before anything is opened: a list that cannot be read, or a file that cannot be written, is a mistake of the command line.
-    let filter = filter(settings.states.clone(), settings.filter.clone())?;
+    let mut filter = filter(settings.states.clone(), settings.filter.clone())?;
     let listing = Listing::of(&settings)?;
     let destination = Destination::open(settings.out.as_deref())?;
     let mut reader = reading::open(&settings.database, printer).await?;
     let run = reader.find_run(settings.run.as_deref()).await?;
-    let mut remarks = remarks(&reader.unknown(&run, &filter).await?, &run.name)?;
+    // Devices that the run does not have are told after the rows, which need not wait until all of a long list have been looked for.
+    let devices = filter.devices.take();
+    let mut others = remarks(&reader.unknown(&run, &filter).await?, &run.name)?;
+    filter.devices = devices;
     listing.must_have_labels(&mut reader, &run).await?;
     let asked = filter.clone();
     let out = destination.output(printer)?;
@@ -62,6 +65,12 @@ pub(super) async fn results(settings: Settings, printer: &Printer) -> Result<Exi
             .write(&mut reader, &run, filter, &settings, out)
             .await?
     };
+    let named = TaskFilter {
+        devices: asked.devices.clone(),
+        ..TaskFilter::default()
+    };
+    let mut remarks = remarks(&reader.unknown(&run, &named).await?, &run.name)?;
+    remarks.append(&mut others);
     if listed.rows == 0 && !listed.was_cut_off {
         let values = reader.unknown_values(&run, &asked).await?;
         remarks.extend(values.iter().map(|value| value_remark(value, &run.name)));
