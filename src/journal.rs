@@ -30,6 +30,7 @@ pub(crate) mod reason;
 mod refusal;
 mod request;
 mod requests;
+pub(crate) mod retriable;
 pub(crate) mod retry;
 pub(crate) mod revert;
 mod room;

@@ -79,7 +79,7 @@ pub(crate) use query::{
 pub(crate) use query::{BreakdownError, Group, GroupCounts, OpenPause};
 pub(crate) use reader::{ReadError, Reader};
 pub(crate) use resolve::Adoption;
-pub(crate) use retry::{DeviceTask, RetryDraft};
+pub(crate) use retry::{DeviceTask, Retriable, RetryDraft};
 pub(crate) use row::{
     AcceptedRange, Attempt, Blocker, Bundle, CanaryRow, DeviceThrottle, Due, DueTask, EndedTask,
     FinishedRequest, FirstTask, NewBundle, NewRequest, NextTask, ProbeTask, PushRows, RefusalKey,

@@ -42,6 +42,18 @@ fn origin(run: &Prunable) -> Origin<'_> {
     Origin::of(&run.name, path, &run.manifest, run.is_stream)
 }
 
+/// An acceptance, by what orders those of one device and service: the time, and when that is the same, the run and the line.
+#[cfg(test)]
+pub(crate) type Accepted = (Timestamp, crate::model::RunId, i64);
+
+/// Of all acceptances of a device and service, those that are kept when their runs go: the last, and the one before it.
+#[cfg(test)]
+pub(crate) fn kept(mut accepted: Vec<Accepted>) -> (Option<Accepted>, Option<Accepted>) {
+    accepted.sort_unstable();
+    accepted.dedup();
+    (accepted.pop(), accepted.pop())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

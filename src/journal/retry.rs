@@ -1,6 +1,9 @@
 //! A retry: what of a run is sent again, and what is left out of it.
 
-use super::staleness::{DeviceLine, Leave, RetryDecision, retry_decisions};
+use super::{
+    retriable::RETRIABLE,
+    staleness::{DeviceLine, Leave, RetryDecision, retry_decisions},
+};
 use crate::{
     model::{TaskFilter, TaskId, Timestamp},
     store::{DeviceTask, RetryDraft, Run, Store, StoreError},
@@ -28,7 +31,7 @@ pub(crate) async fn plan(
     filter: &TaskFilter,
     leave: Leave,
 ) -> Result<RetryPlan, StoreError> {
-    let mut draft = store.draft_retry(run, filter).await?;
+    let mut draft = store.draft_retry(run, filter, &RETRIABLE).await?;
     let plan = decide(&mut draft, leave).await?;
     draft.abandon().await?;
     Ok(plan)
@@ -42,7 +45,7 @@ pub(crate) async fn reopen(
     leave: Leave,
     now: Timestamp,
 ) -> Result<RetryPlan, StoreError> {
-    let mut draft = store.draft_retry(run, filter).await?;
+    let mut draft = store.draft_retry(run, filter, &RETRIABLE).await?;
     let plan = decide(&mut draft, leave).await?;
     draft.commit(now).await?;
     Ok(plan)

@@ -89,6 +89,29 @@ pub(crate) fn retry_decisions(lines: &[DeviceLine<'_>], leave: Leave) -> Vec<Ret
     decisions
 }
 
+/// A command of a service to a device: of a run's task, or accepted.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Command<'a> {
+    pub(crate) run: crate::model::RunId,
+    pub(crate) base_url: &'a str,
+    pub(crate) product_key: &'a str,
+    pub(crate) device_key: &'a str,
+    /// `None` stands for data whose services cannot be read.
+    pub(crate) service: Option<&'a str>,
+}
+
+/// Whether a device that has accepted one command would go back by another: it is of an older run to the same platform, whichever was sent
+/// first.
+#[cfg(test)]
+pub(crate) fn is_overtaken_by(command: &Command<'_>, accepted: &Command<'_>) -> bool {
+    let alike = Command {
+        run: accepted.run,
+        ..*command
+    };
+    command.run < accepted.run && alike == *accepted
+}
+
 /// Whether the device has accepted one of the line's services from a later line.
 fn is_overtaken(line: &DeviceLine<'_>, later: &[DeviceLine<'_>]) -> bool {
     later

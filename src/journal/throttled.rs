@@ -46,6 +46,12 @@ pub(super) fn throttle_of(
     })
 }
 
+/// Whether a device rests that was throttled then, and is left alone until then. A throttle of the future is a clock's that was ahead.
+#[cfg(test)]
+pub(crate) fn is_resting(throttled_at: Timestamp, until: Timestamp, now: Timestamp) -> bool {
+    until > now && throttled_at <= now
+}
+
 /// Defers tasks that become due while their devices rest; `until` tells how long those rest that do.
 pub(crate) fn defer_throttled(
     due: &mut [Due],

@@ -17,8 +17,16 @@ use crate::model::{Class, TaskFilter, TaskId, TaskState, TaskStatus, Timestamp};
 /// Devices in one page of a draft.
 const PAGE: i64 = 500;
 
-/// What can be sent again.
-const RETRIABLE: [TaskState; 2] = [TaskState::Failed, TaskState::InDoubt];
+/// Which ended tasks may be sent again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Retriable {
+    /// They ended so …
+    pub(crate) states: &'static [TaskState],
+    /// … and not with this class.
+    pub(crate) never: Class,
+    /// What ended so goes along with the task of its device that blocked it.
+    pub(crate) along: (TaskState, Class),
+}
 
 /// A task of a device that has several in the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,10 +88,11 @@ impl Store {
         &mut self,
         run: &Run,
         filter: &TaskFilter,
+        retriable: &Retriable,
     ) -> Result<RetryDraft<'_>, StoreError> {
         let any_younger = any_younger(&mut self.connection, run).await?;
         let mut transaction = self.connection.begin_with(BEGIN).await?;
-        choose(&mut transaction, run, filter).await?;
+        choose(&mut transaction, run, filter, retriable).await?;
         if any_younger {
             sqlx::query(stale::MARK_OVERTAKEN)
                 .bind(run.id.0)
@@ -237,10 +246,13 @@ async fn choose(
     connection: &mut SqliteConnection,
     run: &Run,
     filter: &TaskFilter,
+    retriable: &Retriable,
 ) -> Result<(), StoreError> {
     sqlx::raw_sql(TABLES).execute(&mut *connection).await?;
-    let states: Vec<TaskState> = RETRIABLE
-        .into_iter()
+    let states: Vec<TaskState> = retriable
+        .states
+        .iter()
+        .copied()
         .filter(|state| filter.wants(TaskStatus::Ended(*state)))
         .collect();
     let filter = TaskFilter {
@@ -264,13 +276,18 @@ async fn choose(
             .bind(json!(states).to_string())
             .bind(json!(classes).to_string())
             .bind(json!(codes).to_string())
+            .bind(retriable.never as i64)
             .execute(&mut *connection)
             .await?;
     }
     if run.ordered {
-        for statement in [ALONG, SEVERAL] {
-            sqlx::query(statement).execute(&mut *connection).await?;
-        }
+        let (state, class) = retriable.along;
+        sqlx::query(ALONG)
+            .bind(state as i64)
+            .bind(class as i64)
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query(SEVERAL).execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -280,22 +297,23 @@ const TABLES: &str = "CREATE TEMP TABLE reopened ( \
      ); \
      CREATE TEMP TABLE several (device_key TEXT PRIMARY KEY) WITHOUT ROWID;";
 
-/// Of the candidates in ?1 those that have ended as the filter wants it; invalid rows never, since there is nothing to send.
+/// Of the candidates in ?1 those that have ended as the filter wants it, and not with the class ?5.
 const CHOSEN: &str = "INSERT OR IGNORE INTO temp.reopened (task_id, blocked) \
      SELECT o.task_id, 0 FROM json_each(?1) AS j CROSS JOIN outcome AS o ON o.task_id = j.value \
-     WHERE o.class <> 12 AND o.state IN (SELECT value FROM json_each(?2)) \
+     WHERE o.class <> ?5 AND o.state IN (SELECT value FROM json_each(?2)) \
      AND (json_array_length(?3) = 0 OR o.class IN (SELECT value FROM json_each(?3))) \
      AND (json_array_length(?4) = 0 \
          OR EXISTS (SELECT 1 FROM json_each(?4) AS c WHERE o.code BETWEEN c.value ->> 0 AND c.value ->> 1)) \
      ORDER BY o.task_id";
 
+/// What ended in the state ?1 with the class ?2 and waits, by one or several others, for a task of the draft.
 const ALONG: &str = "INSERT OR IGNORE INTO temp.reopened (task_id, blocked) \
      WITH RECURSIVE later (task_id) AS ( \
          SELECT f.task_id FROM temp.reopened AS r JOIN follower AS f ON f.previous_id = r.task_id \
-         JOIN outcome AS o ON o.task_id = f.task_id WHERE o.state = 2 AND o.class = 11 \
+         JOIN outcome AS o ON o.task_id = f.task_id WHERE o.state = ?1 AND o.class = ?2 \
          UNION \
          SELECT f.task_id FROM later AS l JOIN follower AS f ON f.previous_id = l.task_id \
-         JOIN outcome AS o ON o.task_id = f.task_id WHERE o.state = 2 AND o.class = 11 \
+         JOIN outcome AS o ON o.task_id = f.task_id WHERE o.state = ?1 AND o.class = ?2 \
      ) \
      SELECT task_id, 1 FROM later";
 

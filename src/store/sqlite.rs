@@ -20,6 +20,8 @@ use crate::model::{
     BundleId, Class, History, Payload, PayloadId, RequestId, RunId, TaskId, TaskState, Timestamp,
 };
 
+use super::throttles::is_resting;
+
 mod write;
 
 pub(super) use write::bind_ticket;
@@ -88,11 +90,14 @@ const BLOCKERS: &str = "SELECT f.task_id, p.line, o.state, d.sends FROM json_eac
      JOIN due AS d ON d.task_id = f.task_id \
      JOIN task AS p ON p.id = f.previous_id \
      JOIN outcome AS o ON o.task_id = f.previous_id";
-/// A throttle of the future is a clock's that was ahead.
-const THROTTLED_UNTIL: &str = "SELECT t.id, h.until FROM json_each(?1) AS j \
+/// Until when the devices of these tasks rest, of those that do.
+const THROTTLED_UNTIL: &str = concat!(
+    "SELECT t.id, h.until FROM json_each(?1) AS j \
      JOIN task AS t ON t.id = j.value JOIN payload AS p ON p.id = t.payload_id \
      JOIN device_throttle AS h ON h.device_key = t.device_key AND h.product_key = p.product_key \
-     WHERE h.until > ?2 AND h.throttled_at <= ?2";
+     WHERE ",
+    is_resting!()
+);
 const HALVES: &str = "SELECT DISTINCT b.id, b.parent_request_id, q.devices AS parent_devices, b.devices, b.passed, b.of_size \
      FROM json_each(?) AS j JOIN bundle AS own ON own.id = j.value \
      JOIN bundle AS b ON b.parent_request_id = own.parent_request_id \

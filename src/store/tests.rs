@@ -2,6 +2,7 @@
 
 mod canary;
 mod claim;
+mod conditions;
 mod conformance;
 mod devices;
 mod open;

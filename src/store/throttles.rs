@@ -8,7 +8,15 @@ use crate::model::{TaskId, Timestamp};
 #[cfg(test)]
 mod tests;
 
-/// Devices that rest and have a task in this run. A throttle of the future is a clock's that was ahead.
+/// The condition that a throttled device `h` rests at the time ?2: `is_resting` of the journal.
+macro_rules! is_resting {
+    () => {
+        "h.until > ?2 AND h.throttled_at <= ?2"
+    };
+}
+pub(super) use is_resting;
+
+/// Devices that rest and have a task in this run.
 macro_rules! resting {
     ($select:literal, $rest:literal) => {
         concat!(
@@ -18,7 +26,8 @@ macro_rules! resting {
              CROSS JOIN task AS t ON t.id = d.task_id \
              CROSS JOIN payload AS p ON p.id = t.payload_id AND p.product_key = h.product_key ",
             $rest,
-            " WHERE h.until > ?2 AND h.throttled_at <= ?2"
+            " WHERE ",
+            is_resting!()
         )
     };
 }

@@ -1,6 +1,6 @@
 //! Statements over sets do for all tasks what the rules of the journal say for each: what they leave is compared, for any rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
 use sqlx::Row as _;
@@ -10,7 +10,7 @@ use super::pushed::staged;
 use crate::{
     journal::{
         cancelled::{Pending, cancelled},
-        throttled::defer_throttled,
+        throttled::{defer_throttled, is_resting},
     },
     model::{
         Class, Control, ControlAction, History, Outcome, PayloadId, RequestId, TaskId, TaskState,
@@ -20,18 +20,18 @@ use crate::{
 };
 
 const NOW: Timestamp = Timestamp(1_000_000);
-const DEVICES: [&str; 8] = ["DK1", "DK2", "DK3", "DK4", "DK5", "DK6", "DK7", "DK8"];
+pub(super) const DEVICES: [&str; 8] = ["DK1", "DK2", "DK3", "DK4", "DK5", "DK6", "DK7", "DK8"];
 
 /// A run of one task for each device, in the order of the devices.
-struct Site {
-    store: Store,
-    run: Run,
-    tasks: Vec<TaskId>,
-    payload: PayloadId,
+pub(super) struct Site {
+    pub(super) store: Store,
+    pub(super) run: Run,
+    pub(super) tasks: Vec<TaskId>,
+    pub(super) payload: PayloadId,
     _folder: TempDir,
 }
 
-async fn site() -> Site {
+pub(super) async fn site() -> Site {
     let folder = TempDir::new().unwrap();
     let mut store = Store::open(&folder.path().join("test.db")).await.unwrap();
     let run = staged(
@@ -56,7 +56,7 @@ async fn site() -> Site {
 }
 
 impl Site {
-    async fn write(&mut self, changes: Changes) {
+    pub(super) async fn write(&mut self, changes: Changes) {
         let mut rows = self.store.transaction(self.run.id);
         rows.write(changes, NOW).await.unwrap();
         rows.commit().await.unwrap();
@@ -85,7 +85,7 @@ impl Site {
     }
 
     /// How each task has ended.
-    async fn ended(&mut self) -> Vec<EndedTask> {
+    pub(super) async fn ended(&mut self) -> Vec<EndedTask> {
         sqlx::query(
             "SELECT task_id, state, class, code, message, CAST(ticket AS TEXT) AS ticket, request_id, attempts FROM outcome ORDER BY task_id",
         )
@@ -156,10 +156,19 @@ async fn deferring_agrees(due: Vec<Option<i64>>, throttles: Vec<Throttle>, first
         .await
         .unwrap();
     // What the rule says: of devices that rest, each waiting task is deferred; and a first send waits when it would go out at once.
-    let mut rests = BTreeMap::new();
+    let rests: HashMap<TaskId, Timestamp> = site
+        .tasks
+        .iter()
+        .zip(&throttles)
+        .filter_map(|(task, throttle)| {
+            let (at, until) = throttle.map(|(at, until)| (seconds(at), seconds(until)))?;
+            is_resting(at, until, NOW).then_some((*task, until))
+        })
+        .collect();
     {
         let mut rows = site.store.transaction(site.run.id);
-        rests.extend(rows.throttled_until(&site.tasks, NOW).await.unwrap());
+        let found = rows.throttled_until(&site.tasks, NOW).await.unwrap();
+        assert_eq!(found, rests);
         rows.roll_back().await;
     }
     let mut expected: Vec<Due> = (0..DEVICES.len())
