@@ -53,7 +53,7 @@ LEFT JOIN accepted_span AS g
 -- What `results` shows, as the columns have it: of a task that has not ended, what its last send came to.
 CREATE VIEW raw_results AS
 SELECT
-    r.id AS run, r.name, t.id AS task, t.line, p.product_key, t.device_key, t.state,
+    r.id AS run, r.name, t.id AS task, t.payload_id, t.line, p.product_key, t.device_key, t.state,
     d.request_id IS NOT NULL OR (
         d.task_id IS NULL AND t.held = 0 AND EXISTS (
             SELECT 1 FROM request AS q

@@ -1,5 +1,10 @@
 //! Results of a run, a page at a time: the narrowest index gives the ids of the page, one statement reads their rows.
 
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
 use sqlx::{Connection, SqliteConnection};
 
 use super::{RunRow, optional_class};
@@ -198,16 +203,35 @@ impl ResultPages<'_> {
     }
 }
 
+/// The rows of these tasks, by task. They come as one text: each value of a row by itself costs sqlx an allocation and a lock, and each row a
+/// message between threads, which together took twice as long as finding the rows. What they carry is read once for each payload.
 pub(super) async fn read_rows(
     connection: &mut SqliteConnection,
     run: RunId,
     ids: &[i64],
 ) -> Result<Vec<RawRow>, sqlx::Error> {
-    sqlx::query_as(ROWS)
+    let text: String = sqlx::query_scalar(ROWS)
         .bind(serde_json::json!(ids).to_string())
         .bind(run.0)
+        .fetch_one(&mut *connection)
+        .await?;
+    let mut rows: Vec<RawRow> =
+        serde_json::from_str(&text).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    drop(text);
+    rows.sort_unstable_by_key(|row| row.id);
+    let used: BTreeSet<i64> = rows.iter().filter_map(|row| row.payload_id).collect();
+    let payloads: Vec<RawPayload> = sqlx::query_as(PAYLOADS)
+        .bind(serde_json::json!(used).to_string())
         .fetch_all(connection)
-        .await
+        .await?;
+    let payloads: HashMap<i64, Arc<RawPayload>> = payloads
+        .into_iter()
+        .map(|payload| (payload.id, Arc::new(payload)))
+        .collect();
+    for row in &mut rows {
+        row.payload = row.payload_id.and_then(|id| payloads.get(&id).cloned());
+    }
+    Ok(rows)
 }
 
 /// Bytes of a page, about.
@@ -216,21 +240,27 @@ const PAGE_BYTES: i64 = 8 << 20;
 /// The longest data of a run. `octet_length` would read none of them whole; `length` of a blob is as good.
 const LONGEST: &str = "SELECT coalesce(max(octet_length(data)), 0) FROM payload WHERE run_id = ?";
 
-/// The rows of the run ?2 for the tasks in the JSON array ?1.
+/// The rows of the run ?2 for the tasks in the JSON array ?1, as a JSON array of arrays.
 pub(in crate::store) const ROWS: &str = "
-SELECT
-    t.line, t.product_key, t.device_key, t.state, t.in_flight, t.class, t.code, t.message, t.ticket, t.attempts, t.request_id, t.due_at,
-    t.finished_at, t.data, t.labels, t.qos, t.is_cache, t.cache_time, t.is_cover, t.extend_para, t.task AS id
-FROM json_each(?1) AS j CROSS JOIN raw_results AS t ON t.task = j.value
-WHERE t.run = ?2 ORDER BY t.task";
+SELECT json_group_array(json_array(
+    t.task, t.line, t.device_key, t.state, t.in_flight, t.class, t.code, t.message, t.ticket, t.attempts, t.request_id, t.due_at,
+    t.finished_at, t.labels, t.payload_id
+))
+FROM json_each(?1) AS j CROSS JOIN raw_results AS t ON t.task = j.value WHERE t.run = ?2";
 
-#[derive(sqlx::FromRow)]
+/// The payloads in the JSON array ?1.
+const PAYLOADS: &str = "
+SELECT p.id, p.product_key, p.data, p.qos, p.is_cache, p.cache_time, p.is_cover, p.extend_para
+FROM json_each(?1) AS j CROSS JOIN payload AS p ON p.id = j.value";
+
+/// A row of [`ROWS`], whose columns these are, in their order.
+#[derive(serde::Deserialize)]
 pub(super) struct RawRow {
+    pub(super) id: i64,
     line: i64,
-    product_key: Option<String>,
     device_key: String,
     state: Option<i64>,
-    in_flight: bool,
+    in_flight: i64,
     class: Option<i64>,
     code: Option<i64>,
     message: Option<String>,
@@ -239,14 +269,24 @@ pub(super) struct RawRow {
     request_id: Option<i64>,
     due_at: Option<i64>,
     finished_at: Option<i64>,
-    data: Option<String>,
     labels: Option<String>,
+    payload_id: Option<i64>,
+    /// What it carries.
+    #[serde(skip)]
+    payload: Option<Arc<RawPayload>>,
+}
+
+/// A row of [`PAYLOADS`].
+#[derive(sqlx::FromRow)]
+struct RawPayload {
+    id: i64,
+    product_key: String,
+    data: String,
     qos: Option<i64>,
     is_cache: Option<bool>,
     cache_time: Option<i64>,
     is_cover: Option<bool>,
     extend_para: Option<String>,
-    pub(super) id: i64,
 }
 
 impl RawRow {
@@ -258,13 +298,14 @@ impl RawRow {
                 TaskState::from_number(state)
                     .ok_or_else(|| format!("state {state} in the outcome of line {line}"))?,
             ),
-            None if self.in_flight => TaskStatus::InFlight,
+            None if self.in_flight != 0 => TaskStatus::InFlight,
             None => TaskStatus::Pending,
         };
+        let payload = self.payload.as_deref();
         Ok(ResultRow {
             id: self.id,
             line,
-            product_key: self.product_key,
+            product_key: payload.map(|payload| payload.product_key.clone()),
             device_key: self.device_key,
             status,
             class: optional_class(self.class)
@@ -276,13 +317,13 @@ impl RawRow {
             request_id: self.request_id,
             due_at: self.due_at.map(Timestamp),
             finished_at: self.finished_at.map(Timestamp),
-            data: self.data,
+            data: payload.map(|payload| payload.data.clone()),
             labels: self.labels,
-            qos: self.qos,
-            is_cache: self.is_cache,
-            cache_time: self.cache_time,
-            is_cover: self.is_cover,
-            extend_para: self.extend_para,
+            qos: payload.and_then(|payload| payload.qos),
+            is_cache: payload.and_then(|payload| payload.is_cache),
+            cache_time: payload.and_then(|payload| payload.cache_time),
+            is_cover: payload.and_then(|payload| payload.is_cover),
+            extend_para: payload.and_then(|payload| payload.extend_para.clone()),
         })
     }
 }

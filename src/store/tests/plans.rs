@@ -63,7 +63,7 @@ async fn listed_tasks_are_found_by_their_ids() {
             assert!(!step.contains("MATERIALIZE"), "{what}: {plan:#?}");
             assert!(!step.contains("CO-ROUTINE"), "{what}: {plan:#?}");
         }
-        for table in ["t", "o", "g", "p"] {
+        for table in ["t", "o", "g"] {
             let by_id = format!("SEARCH {table} USING INTEGER PRIMARY KEY (rowid=?)");
             assert!(
                 plan.iter().any(|step| step.starts_with(&by_id)),
