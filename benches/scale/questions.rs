@@ -44,9 +44,9 @@ impl Asked {
             devices: number,
             database,
         };
-        let pushed = "SELECT count(*) FROM runs WHERE state = 'complete'";
+        let finished = "SELECT count(*) FROM runs WHERE state = 'complete'";
         let is_there = asked
-            .answer(bench, &["sql", "--format", "csv", pushed])
+            .answer(bench, &["sql", "--format", "csv", finished])
             .is_ok_and(|(_, said)| said.lines().nth(1) == Some(pushes.to_string().as_str()));
         if !is_there {
             asked.make(bench, pushes)?;

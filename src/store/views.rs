@@ -58,9 +58,11 @@ pub(super) async fn renew(connection: &mut SqliteConnection) -> Result<(), sqlx:
 
 /// Makes the views for this connection alone, which looks for its own first.
 pub(super) async fn make_temporary(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let script: String = statements()
-        .map(|statement| format!("{};\n", statement.replacen(BEGIN, "CREATE TEMP VIEW ", 1)))
-        .collect();
+    let mut script = String::new();
+    for statement in statements() {
+        script.push_str(&statement.replacen(BEGIN, "CREATE TEMP VIEW ", 1));
+        script.push_str(";\n");
+    }
     sqlx::raw_sql(sqlx::AssertSqlSafe(script))
         .execute(connection)
         .await?;

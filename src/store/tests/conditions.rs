@@ -106,7 +106,7 @@ async fn retrying_agrees(ends: Vec<Option<usize>>) {
 #[derive(Debug, Clone)]
 struct Pushed {
     devices: Vec<Option<(usize, bool)>>,
-    is_pushed: bool,
+    ends: bool,
     elsewhere: bool,
 }
 
@@ -117,9 +117,9 @@ fn pushed() -> impl Strategy<Value = Pushed> {
         any::<bool>(),
         prop::bool::weighted(0.2),
     )
-        .prop_map(|(devices, is_pushed, elsewhere)| Pushed {
+        .prop_map(|(devices, ends, elsewhere)| Pushed {
             devices,
-            is_pushed,
+            ends,
             elsewhere,
         })
 }
@@ -177,7 +177,7 @@ async fn make(store: &mut Store, name: &str, of: &Pushed, now: Timestamp) -> Opt
         .await
         .unwrap();
     // A request carries the devices of one service.
-    if of.is_pushed {
+    if of.ends {
         push(store, &run, SERVICES.len(), now, |device| {
             if rows
                 .iter()
@@ -204,12 +204,12 @@ async fn staleness_agrees(pushes: Vec<Pushed>) {
     }
     let accepted: Vec<Command<'_>> = runs
         .iter()
-        .filter(|(_, of)| of.is_pushed)
+        .filter(|(_, of)| of.ends)
         .flat_map(|(run, of)| of.commands(run.id))
         .filter_map(|(command, accepts)| accepts.then_some(command))
         .collect();
     for (run, of) in &runs {
-        let pending = of.commands(run.id).filter(|_| !of.is_pushed);
+        let pending = of.commands(run.id).filter(|_| !of.ends);
         let expected = pending
             .filter(|(command, _)| {
                 accepted
@@ -233,7 +233,7 @@ async fn pruning_agrees(pushes: Vec<(Pushed, i64)>, order: Vec<usize>) {
     let mut runs = Vec::new();
     for (number, (of, at)) in pushes.iter().enumerate() {
         let of = Pushed {
-            is_pushed: true,
+            ends: true,
             ..of.clone()
         };
         let at = Timestamp(NOW.0 + at);

@@ -330,8 +330,10 @@ mod tests {
     const LABELS: &str =
         r#"{"a":"site","site":"Oslo \"S\"","n":5,"none":null,"ø.b":"c","q\"":"d"}"#;
 
+    type Values = Vec<(Option<String>, u64)>;
+
     /// What a census says of rows with these labels, each with how many tasks have which value.
-    fn counted(mut census: Census, rows: &[&str]) -> Vec<(String, Vec<(Option<String>, u64)>)> {
+    fn counted(mut census: Census, rows: &[&str]) -> Vec<(String, Values)> {
         census.count(&Piece {
             labels: rows.join("\n"),
             states: vec![None; rows.len()],
