@@ -120,7 +120,7 @@ pub enum Command {
     /// Validate a manifest, show what it would send, and the plan; sends nothing
     Check(Box<CheckArgs>),
     /// Write the header of a manifest for one service, and a row that fits the thing model
-    Template(TemplateArgs),
+    Template(Box<TemplateArgs>),
     /// Delete old runs that have ended, and give their space back
     ///
     /// Deletes runs that are complete or cancelled, with their tasks, requests and results; with both conditions, those that meet both.

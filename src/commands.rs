@@ -65,6 +65,7 @@ use crate::{
     manifest::ManifestError,
     settings::{Command, Database, SIMULATED},
     store::{BreakdownError, FindError, Owner, ReadError, SqlError, Store, StoreError},
+    thing_model::{Cause, NoModel},
     ui::{
         monitor::{MetricsError, Monitor},
         out_file::OutFileError,
@@ -122,7 +123,12 @@ pub(crate) async fn execute(command: Command, printer: &Printer) -> Result<Exit,
         // These have nothing to bring in order: a signal ends them as it ends any process.
         Command::Pause(settings) => pause::pause(settings, printer).await,
         Command::Cancel(settings) => cancel::cancel(settings, printer).await,
-        Command::Template(args) => template::template(&args, printer),
+        Command::Template(settings) => {
+            stoppable(printer, async |interrupt| {
+                template::template(&settings, interrupt, printer).await
+            })
+            .await
+        }
         Command::Prune(settings) => prune::prune(settings, printer).await,
         Command::Runs(settings) => runs::runs(settings, printer).await,
         Command::Sessions(settings) => sessions::sessions(settings, printer).await,
@@ -158,13 +164,7 @@ pub(crate) async fn execute(command: Command, printer: &Printer) -> Result<Exit,
         }
         Command::Migrate(settings) => {
             stoppable(printer, async |interrupt| {
-                tokio::select! {
-                    exit = db::migrate(settings, printer) => exit,
-                    () = interrupt.stopped() => {
-                        printer.say("stopped; the database is whole, and what was not done is done by the same command");
-                        Ok(Exit::Stopped)
-                    }
-                }
+                db::migrate(settings, interrupt, printer).await
             })
             .await
         }
@@ -348,7 +348,22 @@ impl From<BreakdownError> for Failure {
 
 impl From<ManifestError> for Failure {
     fn from(error: ManifestError) -> Self {
-        Self::usage(error)
+        match error {
+            ManifestError::Model(no_model) => no_model.into(),
+            error => Self::usage(error),
+        }
+    }
+}
+
+impl From<NoModel> for Failure {
+    fn from(error: NoModel) -> Self {
+        let cause = error.cause;
+        let error = ManifestError::Model(error);
+        match cause {
+            Cause::Absent => Self::usage(error),
+            Cause::Refused => Self::refused(error),
+            Cause::Unreachable => Self::stopped(error),
+        }
     }
 }
 

@@ -66,6 +66,11 @@ impl Failure {
         Self::new(Exit::Refused, error)
     }
 
+    /// Something that passes stands in the way: the same command again, later, goes on.
+    pub fn stopped(error: impl Into<anyhow::Error>) -> Self {
+        Self::new(Exit::Stopped, error)
+    }
+
     /// The results database failed.
     pub fn database(error: impl Into<anyhow::Error>) -> Self {
         Self::new(Exit::Database, error)

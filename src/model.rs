@@ -59,6 +59,6 @@ pub(crate) use threshold::{AbortIf, Counted, Limit, Tolerate};
 pub(crate) use ticket::Ticket;
 pub(crate) use time::Timestamp;
 pub(crate) use tolerance::{LimitCount, Tolerance};
-pub(crate) use tsl::TslFile;
+pub(crate) use tsl::Tsl;
 pub(crate) use unseen::CodePoint;
 pub(crate) use words::{LogFormat, ManifestFormat, ProgressMode, RowFormat, SummaryFormat};

@@ -24,6 +24,7 @@ mod results;
 mod rollout;
 mod show;
 mod source;
+mod template;
 #[cfg(test)]
 mod tests;
 
@@ -38,7 +39,8 @@ pub(crate) use self::{
     error::Error,
     logging::{Level, Logging},
     manifest::{
-        AskedPush, Check, DefaultData, ManifestDefaults, ManifestInput, OtherVersions, Run,
+        AskedPush, Check, DefaultData, FetchFrom, ManifestDefaults, ManifestInput, OtherVersions,
+        Run,
     },
     prune::Prune,
     push::{Destination, PaceSettings, Push, Target},
@@ -49,8 +51,9 @@ pub(crate) use self::{
     rollout::Rollout,
     show::{Show, Shown, ShownValue},
     source::Origin,
+    template::Template,
 };
-pub(crate) use crate::cli::{CompletionsArgs, ManArgs, SimulatorArgs, TemplateArgs};
+pub(crate) use crate::cli::{CompletionsArgs, ManArgs, SimulatorArgs};
 
 use std::path::PathBuf;
 
@@ -89,7 +92,7 @@ pub(crate) enum Command {
     /// Validate a manifest.
     Check(Box<Check>),
     /// Write the beginning of a manifest.
-    Template(TemplateArgs),
+    Template(Box<Template>),
     /// Delete old runs.
     Prune(Prune),
     /// List the runs.
@@ -130,6 +133,8 @@ impl Command {
         match self {
             Self::Run(_) | Self::Resume(_) | Self::Retry(_) | Self::Resolve(_) => true,
             Self::Explain(explain) => explain.live.is_some(),
+            Self::Check(check) => check.input.fetch.is_some(),
+            Self::Template(template) => template.fetch.is_some(),
             _ => false,
         }
     }
@@ -197,7 +202,9 @@ pub(crate) fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, E
         cli::Command::Check(args) => {
             Command::Check(Box::new(Check::resolve(args.run, db, &sources)?))
         }
-        cli::Command::Template(args) => Command::Template(args),
+        cli::Command::Template(args) => {
+            Command::Template(Box::new(Template::resolve(*args, db, &sources)?))
+        }
         cli::Command::Prune(args) => Command::Prune(Prune::resolve(args, db, &sources)?),
         cli::Command::Runs(args) => Command::Runs(Runs::resolve(args, db, &sources)?),
         cli::Command::Sessions(args) => Command::Sessions(Sessions::resolve(args, db, &sources)?),

@@ -24,7 +24,7 @@ use std::collections::HashMap;
 
 pub(crate) use check::Violation;
 pub(crate) use export::read;
-pub(crate) use models::{ModelSource, Models, NoModel};
+pub(crate) use models::{Cause, ModelSource, Models, NoModel};
 
 use kind::Kind;
 

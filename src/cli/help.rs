@@ -38,6 +38,11 @@ front: `rate = 10`. Secrets are never taken from a flag or from the config file.
 /// What follows the flags of a command in `-h`.
 pub(super) const MORE: &str = "These are the most used flags; --help has all of them.";
 
+pub(super) const TEMPLATE_EPILOGUE: &str = "\
+Examples:
+  fleetpush template setMode --tsl thing-model.json
+  fleetpush template setMode --tsl fetch --product-key PK0001 --region europe --format jsonl";
+
 /// What follows the flags of `run` in `--help`.
 pub(super) const CHECK_EPILOGUE: &str = "\
 Examples:

@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, path::PathBuf};
 use clap::Args;
 
 use super::{keys, owner_args::OwnerArgs, push_args::PushArgs, values};
-use crate::model::{Payload, RepeatAfter, Tags, TslFile};
+use crate::model::{Payload, RepeatAfter, Tags, Tsl};
 
 /// `fleetpush run`
 #[derive(Debug, Args)]
@@ -84,13 +84,14 @@ pub struct ManifestArgs {
     /// Record bad rows as failed, class invalid, and push the others
     #[arg(long)]
     pub skip_invalid: bool,
-    /// Check each payload against a thing model: the platform's export of it, a JSON file; repeat for more products
+    /// Check each payload against a thing model: the platform's export of it, a JSON file, or `fetch`; repeat for more products
     ///
     /// A payload that the platform would refuse makes its row a bad one, with the platform's code and what is allowed. A file is for the
-    /// product that it names itself, or else for all products; PRODUCT=FILE says for which. What is not understood of a model is told, and
-    /// refuses nothing.
-    #[arg(hide_short_help = true, long, value_name = "[PRODUCT=]FILE")]
-    pub tsl: Vec<TslFile>,
+    /// product that it names itself, or else for all products; PRODUCT=FILE says for which. `fetch` asks the platform for the model of each
+    /// product without a file and keeps it in the folder DATABASE.tsl; when the platform does not answer, the kept one is used, and its age
+    /// is told. What is not understood of a model is told, and refuses nothing.
+    #[arg(hide_short_help = true, long, value_name = "[PRODUCT=]FILE|fetch")]
+    pub tsl: Vec<Tsl>,
     /// The product key of rows that give none
     #[arg(long, value_name = "KEY", help_heading = PAYLOAD, value_parser = values::not_empty)]
     pub product_key: Option<String>,

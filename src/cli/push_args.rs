@@ -53,7 +53,7 @@ pub struct PushArgs {
 }
 
 /// Where a push goes and how it is reached.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Target")]
 pub struct TargetArgs {
     /// The platform's data centre, when no --base-url is given

@@ -2,19 +2,26 @@
 
 use clap::Args;
 
-use super::{one_of, output_args::OUTPUT, values};
-use crate::model::{ManifestFormat, TslFile};
+use super::{one_of, output_args::OUTPUT, push_args::TargetArgs, values};
+use crate::model::{ManifestFormat, Tsl};
 
 /// `fleetpush template`
 #[derive(Debug, Args)]
+#[command(after_help = super::help::MORE, after_long_help = super::help::TEMPLATE_EPILOGUE)]
 pub struct TemplateArgs {
-    /// The service's code; the error names those that there are
+    /// The service's code; if it is unknown, the error lists those of the product
     #[arg(value_name = "SERVICE", value_parser = values::not_empty)]
     pub service: String,
-    /// The thing model: the platform's export of it, a JSON file
-    #[arg(long, value_name = "[PRODUCT=]FILE")]
-    pub tsl: TslFile,
+    /// The thing model: the platform's export of it, a JSON file; or `fetch`, to ask the platform
+    #[arg(long, value_name = "[PRODUCT=]FILE|fetch")]
+    pub tsl: Tsl,
+    /// The product, for `--tsl fetch` and for the row
+    #[arg(long, value_name = "KEY", value_parser = values::not_empty)]
+    pub product_key: Option<String>,
     /// The form of the manifest
     #[arg(long, value_name = "FORMAT", default_value = "csv", help_heading = OUTPUT, value_parser = one_of(ManifestFormat::ALL, ManifestFormat::name))]
     pub format: ManifestFormat,
+    /// The platform that is asked.
+    #[command(flatten)]
+    pub target: TargetArgs,
 }

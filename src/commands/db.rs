@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
-use super::{must_exist, session};
+use super::{interrupt::Interrupt, must_exist, session};
 use crate::{
     exit::{Exit, Failure},
     settings::Migrate as Settings,
@@ -15,8 +15,23 @@ use crate::{
     },
 };
 
+/// Brings the database up to date, unless a signal comes first.
+pub(super) async fn migrate(
+    settings: Settings,
+    interrupt: &Interrupt,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
+    tokio::select! {
+        exit = bring_up_to_date(settings, printer) => exit,
+        () = interrupt.stopped() => {
+            printer.say("stopped; the database is whole, and what was not done is done by the same command");
+            Ok(Exit::Stopped)
+        }
+    }
+}
+
 /// Says what is to be done, with its time and its room, and does it.
-pub(super) async fn migrate(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
+async fn bring_up_to_date(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
     let database = &settings.database;
     must_exist(&database.path)?;
     if let Some(backup) = &settings.backup {

@@ -31,7 +31,7 @@ pub(super) async fn open(
 ) -> Result<Option<Manifest>, Failure> {
     let path = input.path.clone();
     let defaults = defaults(&input.defaults);
-    let models = thing_models::models(&input.tsl)?;
+    let models = thing_models::models(&input.tsl, input.fetch.as_deref(), interrupt).await?;
     let opening = tokio::task::spawn_blocking(move || {
         let manifest = Manifest::open(&path, defaults)?;
         Ok::<_, ManifestError>(match models {

@@ -5,11 +5,14 @@ use std::io::{self, Write as _};
 use anyhow::anyhow;
 use serde_json::{Map, Value, json};
 
-use super::thing_models;
+use super::{
+    interrupt::Interrupt,
+    thing_models::{self, Fetched},
+};
 use crate::{
     exit::{Exit, Failure},
-    model::ManifestFormat,
-    settings::{TemplateArgs, did_you_mean},
+    model::{ManifestFormat, Tsl},
+    settings::{Template, did_you_mean},
     ui::{printer::Printer, text::clean},
 };
 
@@ -18,26 +21,42 @@ const DEVICE_KEY: &str = "DEVICE1";
 const PRODUCT_KEY: &str = "PRODUCT1";
 
 /// Prints the template.
-pub(super) fn template(args: &TemplateArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let model = thing_models::read(&args.tsl)?;
-    let Some(params) = model.example(&args.service) else {
+pub(super) async fn template(
+    settings: &Template,
+    interrupt: &Interrupt,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
+    let (of_file, model) = match (&settings.tsl, &settings.fetch) {
+        (Tsl::File { product_key, path }, _) => (product_key.as_deref(), thing_models::read(path)?),
+        (Tsl::Fetch, from) => {
+            let (Some(from), Some(product_key)) = (from, &settings.product_key) else {
+                return Err(Failure::usage(anyhow!(
+                    "--tsl fetch asks for the thing model of one product: name it with --product-key"
+                )));
+            };
+            let fetched = Fetched::new(from, interrupt).await?;
+            (None, fetched.model(product_key).await?)
+        }
+    };
+    let service = &settings.service;
+    let Some(params) = model.example(service) else {
         let services = model.services();
         return Err(Failure::usage(anyhow!(
             "the thing model has no service '{}'{}; its services are: {}",
-            clean(&args.service),
-            did_you_mean(&args.service, services.iter().copied()),
+            clean(service),
+            did_you_mean(service, services.iter().copied()),
             services.join(", ")
         )));
     };
-    let product_key = args
-        .tsl
+    let product_key = settings
         .product_key
         .as_deref()
+        .or(of_file)
         .or(model.product_key())
         .unwrap_or(PRODUCT_KEY);
     let mut out = printer.stdout();
-    let written = match args.format {
-        ManifestFormat::Csv => csv(&mut out, product_key, &args.service, &params),
+    let written = match settings.format {
+        ManifestFormat::Csv => csv(&mut out, product_key, service, &params),
         ManifestFormat::Jsonl => {
             let params: Map<_, _> = params
                 .into_iter()
@@ -46,7 +65,7 @@ pub(super) fn template(args: &TemplateArgs, printer: &Printer) -> Result<Exit, F
             let mut row = json!({
                 "device_key": DEVICE_KEY,
                 "product_key": product_key,
-                "service": args.service,
+                "service": service,
             });
             if !params.is_empty() {
                 row["params"] = params.into();

@@ -1,39 +1,58 @@
 //! The thing models that a manifest is checked against.
 
-use std::{collections::HashMap, sync::Arc};
+mod fetched;
+
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 
+pub(super) use self::fetched::Fetched;
+use super::interrupt::Interrupt;
 use crate::{
     exit::Failure,
     files,
-    model::TslFile,
+    model::Tsl,
+    settings::FetchFrom,
     thing_model::{self, ModelSource, Models, NoModel, ThingModel},
 };
 
 /// The largest export that is read, in bytes: a product has 300 entries at most, of some hundred bytes each (page "Limitations").
 const LARGEST: u64 = 16 << 20;
 
-/// The models of the files that `--tsl` names; `None` when it names none.
+/// The models that `--tsl` names; `None` when it names none. The platform is asked when a product's model is first needed.
 ///
-/// Fails when a file is no thing model, or when two are for the same product.
-pub(super) fn models(given: &[TslFile]) -> Result<Option<Models>, Failure> {
+/// Fails when a file is no thing model, when two are for the same product, or when the platform cannot be asked at all.
+pub(super) async fn models(
+    given: &[Tsl],
+    from: Option<&FetchFrom>,
+    interrupt: &Interrupt,
+) -> Result<Option<Models>, Failure> {
     if given.is_empty() {
         return Ok(None);
     }
-    let mut files = Files::default();
-    for file in given {
-        files.add(file)?;
+    let mut sources = Sources::default();
+    for tsl in given {
+        match tsl {
+            Tsl::File { product_key, path } => sources.add(product_key.as_deref(), path)?,
+            Tsl::Fetch => {
+                let Some(from) = from else {
+                    return Err(Failure::usage(anyhow!(
+                        "--tsl fetch needs a platform: give --region, --base-url or --simulate"
+                    )));
+                };
+                sources.fetched = Some(Fetched::new(from, interrupt).await?);
+            }
+        }
     }
-    Ok(Some(Models::new(Arc::new(files))))
+    Ok(Some(Models::new(Arc::new(sources))))
 }
 
 /// Reads one export.
 ///
 /// Fails when it cannot be read, or is no thing model; what of it is not understood is told and refuses nothing.
-pub(super) fn read(file: &TslFile) -> Result<ThingModel, Failure> {
-    let name = file.path.display();
-    let text = files::read_small(&file.path, LARGEST)
+pub(super) fn read(path: &Path) -> Result<ThingModel, Failure> {
+    let name = path.display();
+    let text = files::read_small(path, LARGEST)
         .with_context(|| format!("--tsl: {name} cannot be read"))
         .map_err(Failure::usage)?;
     let model = thing_model::read(text.trim_start_matches('\u{feff}'))
@@ -44,18 +63,19 @@ pub(super) fn read(file: &TslFile) -> Result<ThingModel, Failure> {
     Ok(model)
 }
 
-/// Models that were read from files.
+/// Models from files, and for products without a file from the platform.
 #[derive(Debug, Default)]
-struct Files {
+struct Sources {
     of_product: HashMap<String, Arc<ThingModel>>,
     of_all: Option<Arc<ThingModel>>,
+    fetched: Option<Fetched>,
 }
 
-impl Files {
-    fn add(&mut self, file: &TslFile) -> Result<(), Failure> {
-        let model = read(file)?;
+impl Sources {
+    fn add(&mut self, product_key: Option<&str>, path: &Path) -> Result<(), Failure> {
+        let model = read(path)?;
         let own = model.product_key();
-        let before = match file.product_key.as_deref().or(own).map(str::to_owned) {
+        let before = match product_key.or(own).map(str::to_owned) {
             Some(product) => self.of_product.insert(product, Arc::new(model)),
             None => self.of_all.replace(Arc::new(model)),
         };
@@ -63,18 +83,21 @@ impl Files {
             None => Ok(()),
             Some(_) => Err(Failure::usage(anyhow!(
                 "--tsl: {} is the second thing model for the same product; name each product, as in --tsl PRODUCT={0}",
-                file.path.display()
+                path.display()
             ))),
         }
     }
 }
 
-impl ModelSource for Files {
+impl ModelSource for Sources {
     fn model(&self, product_key: &str) -> Result<Option<Arc<ThingModel>>, NoModel> {
-        Ok(self
-            .of_product
-            .get(product_key)
-            .or(self.of_all.as_ref())
-            .cloned())
+        let of_file = self.of_product.get(product_key).or(self.of_all.as_ref());
+        match (of_file, &self.fetched) {
+            (Some(model), _) => Ok(Some(model.clone())),
+            (None, Some(fetched)) => fetched
+                .wait_for(product_key)
+                .map(|model| Some(model.into())),
+            (None, None) => Ok(None),
+        }
     }
 }

@@ -20,6 +20,9 @@ use crate::{
     model::{Answer, Language, SendResult, Unsent},
 };
 
+/// The path of the export of a thing model (page "Query Latest Product Thing Model (JSON Format)").
+const TSL_PATH: &str = "/v2/quectsl/openapi/product/export/tslFile";
+
 /// Where and how requests are sent.
 #[derive(Debug, Clone)]
 pub(crate) struct PlatformOptions {
@@ -151,26 +154,18 @@ impl Platform {
 
     async fn ask(&self, token: &Token, query: HistoryQuery<'_>) -> HistoryReply {
         let parameters = query.parameters();
-        let mut parameters: Vec<(&str, &str)> = parameters
+        let parameters: Vec<(&str, &str)> = parameters
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
-        parameters.push(("language", self.language.name()));
-        let url = self
-            .transport
-            .base_url()
-            .endpoint(history::HISTORY_PATH, &parameters);
-        let get = self
-            .transport
-            .get(url)
-            .header(AUTHORIZATION, token.authorization.clone());
-        let reply = match self.transport.ask(get).await {
-            Ok(reply) => reply,
+        let (answer, reply) = match self
+            .question(token, history::HISTORY_PATH, parameters)
+            .await
+        {
+            Ok(answered) => answered,
             Err(failure) => return HistoryReply::NoPage(failure.into()),
         };
-        let answer = reply::read_whole(reply.status, reply.retry_after, &reply.body);
-        let answer = self.take_answer(token, answer, &reply, true);
-        if answer.code == Some(200) && (200..300).contains(&reply.status) {
+        if is_good(&answer, &reply) {
             let mut page = history::read(&reply.body, query.page);
             for downlink in &mut page.downlinks {
                 self.transport.scrubber().ticket(&mut downlink.ticket);
@@ -179,6 +174,39 @@ impl Platform {
         } else {
             HistoryReply::NoPage(SendResult::Answered(answer))
         }
+    }
+
+    /// The platform's export of a product's thing model, as text; else why there is none. It asks once, and changes nothing.
+    pub(crate) async fn thing_model(&self, product_key: &str) -> Result<String, SendResult> {
+        let token = self.source.token(self.clock.now()).await;
+        let token = token.map_err(SendResult::Unsent)?;
+        let parameters = vec![("productKey", product_key)];
+        let (answer, reply) = self.question(&token, TSL_PATH, parameters).await?;
+        if is_good(&answer, &reply) {
+            let text = String::from_utf8_lossy(&reply.body);
+            Ok(self.transport.scrubber().text(&text).into_owned())
+        } else {
+            Err(SendResult::Answered(answer))
+        }
+    }
+
+    /// Asks for something that is only read.
+    async fn question(
+        &self,
+        token: &Token,
+        path: &str,
+        mut parameters: Vec<(&str, &str)>,
+    ) -> Result<(Answer, Reply), Failure> {
+        parameters.push(("language", self.language.name()));
+        let url = self.transport.base_url().endpoint(path, &parameters);
+        let get = self
+            .transport
+            .get(url)
+            .header(AUTHORIZATION, token.authorization.clone());
+        let reply = self.transport.ask(get).await?;
+        let answer = reply::read_whole(reply.status, reply.retry_after, &reply.body);
+        let answer = self.take_answer(token, answer, &reply, true);
+        Ok((answer, reply))
     }
 
     /// Cuts secrets out of an answer, completes it by what its reply says outside the body, and tells the token source of it.
@@ -277,6 +305,11 @@ impl From<Failure> for SendResult {
             },
         }
     }
+}
+
+/// Whether a question was answered.
+fn is_good(answer: &Answer, reply: &Reply) -> bool {
+    answer.code == Some(200) && (200..300).contains(&reply.status)
 }
 
 /// What an answer proves about the token.

@@ -4,30 +4,38 @@ use std::{path::PathBuf, str::FromStr};
 
 use super::OptionError;
 
-/// A file that holds the platform's export of a thing model.
+/// Where the thing model of a product comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TslFile {
-    /// The product that it is for; without it the product that the export names, or every product.
-    pub product_key: Option<String>,
-    /// The file.
-    pub path: PathBuf,
+pub enum Tsl {
+    /// The platform is asked for the model of each product.
+    Fetch,
+    /// A file that holds the platform's export.
+    File {
+        /// The product that it is for; without it the product that the export names, or every product.
+        product_key: Option<String>,
+        /// The file.
+        path: PathBuf,
+    },
 }
 
-impl FromStr for TslFile {
+impl FromStr for Tsl {
     type Err = OptionError;
 
-    /// Reads `FILE` or `PRODUCT=FILE`. A file with an equals sign in its name is given as `./FILE`.
+    /// Reads `fetch`, `FILE` or `PRODUCT=FILE`. A file with an equals sign in its name, or called fetch, is given as `./FILE`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "fetch" {
+            return Ok(Self::Fetch);
+        }
         let (product_key, path) = match text.split_once('=') {
             Some((product, path)) if !product.contains(['/', '.']) => (Some(product.trim()), path),
             _ => (None, text),
         };
         if path.trim().is_empty() || product_key.is_some_and(str::is_empty) {
             return Err(OptionError(format!(
-                "{text:?} names no file: write FILE or PRODUCT=FILE"
+                "{text:?} names no file: write FILE, PRODUCT=FILE or fetch"
             )));
         }
-        Ok(Self {
+        Ok(Self::File {
             product_key: product_key.map(Into::into),
             path: path.into(),
         })
@@ -40,17 +48,25 @@ mod tests {
 
     #[test]
     fn a_file_may_be_of_one_product() {
-        let read = |text: &str| {
-            let file: TslFile = text.parse().ok()?;
-            Some((file.product_key, file.path.display().to_string()))
+        let of = |product_key: Option<&str>, path: &str| {
+            Some(Tsl::File {
+                product_key: product_key.map(Into::into),
+                path: path.into(),
+            })
         };
-        let of = |product: &str, path: &str| Some((Some(product.to_owned()), path.to_owned()));
-        assert_eq!(read("m.json"), Some((None, "m.json".to_owned())));
-        assert_eq!(read("PK1=m.json"), of("PK1", "m.json"));
-        assert_eq!(read("PK1=a=b.json"), of("PK1", "a=b.json"));
-        assert_eq!(read("./a=b.json"), Some((None, "./a=b.json".to_owned())));
-        for wrong in ["", " ", "PK1=", "=m.json"] {
-            assert_eq!(read(wrong), None, "{wrong:?}");
+        for (text, expected) in [
+            ("fetch", Some(Tsl::Fetch)),
+            ("./fetch", of(None, "./fetch")),
+            ("m.json", of(None, "m.json")),
+            ("PK1=m.json", of(Some("PK1"), "m.json")),
+            ("PK1=a=b.json", of(Some("PK1"), "a=b.json")),
+            ("./a=b.json", of(None, "./a=b.json")),
+            ("", None),
+            (" ", None),
+            ("PK1=", None),
+            ("=m.json", None),
+        ] {
+            assert_eq!(text.parse().ok(), expected, "{text:?}");
         }
     }
 }

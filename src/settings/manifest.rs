@@ -8,11 +8,12 @@ use std::{
 };
 
 use super::{
-    Database, Destination, Error, PaceSettings, Push, Rollout, push::Recovery, source::Sources,
+    Database, Destination, Error, PaceSettings, Push, Rollout, push::Recovery, query::asking,
+    source::Sources,
 };
 use crate::{
-    cli::{BeforeArgs, ManifestArgs, PushArgs, RunArgs, keys},
-    model::{RepeatAfter, SummaryFormat, TslFile},
+    cli::{BeforeArgs, ManifestArgs, PaceArgs, PushArgs, RunArgs, TargetArgs, keys},
+    model::{RepeatAfter, SummaryFormat, Tsl},
 };
 
 /// `fleetpush run`
@@ -81,8 +82,17 @@ pub(crate) struct AskedPush {
     pub database: Database,
 }
 
+/// The platform that is asked for thing models, and where they are kept.
+#[derive(Debug, Clone)]
+pub(crate) struct FetchFrom {
+    /// How it is reached.
+    pub push: Push,
+    /// The database beside which they are kept.
+    pub database: PathBuf,
+}
+
 /// A manifest, and how to take it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct ManifestInput {
     /// The file; `-` is the standard input.
     pub path: PathBuf,
@@ -91,7 +101,9 @@ pub(crate) struct ManifestInput {
     /// Whether bad rows are recorded as failed instead of stopping the run.
     pub skip_invalid: bool,
     /// The thing models that payloads have to fit.
-    pub tsl: Vec<TslFile>,
+    pub tsl: Vec<Tsl>,
+    /// The platform that is asked for them, if one is.
+    pub fetch: Option<Box<FetchFrom>>,
     /// What holds for rows that do not say.
     pub defaults: ManifestDefaults,
 }
@@ -150,9 +162,20 @@ impl Run {
             yes,
         } = before;
         let simulated = push.target.simulate.simulate;
-        let input = ManifestInput::resolve(manifest)?;
+        let mut input = ManifestInput::resolve(manifest)?;
         if input.path == Path::new("-") && name.is_none() {
             return Err(Error::StdinWithoutName);
+        }
+        let push = Push::resolve(push, quiet, sources)?;
+        let database = Database {
+            tags: sources.tags(&tag)?,
+            ..Database::resolve(db, simulated, sources)?.owned("run", owner, sources)?
+        };
+        if input.tsl.contains(&Tsl::Fetch) {
+            input.fetch = Some(Box::new(FetchFrom {
+                push: push.clone(),
+                database: database.path.clone(),
+            }));
         }
         Ok(Self {
             input,
@@ -161,11 +184,8 @@ impl Run {
             repeat_after: sources.get(&keys::REPEAT_AFTER, repeat_after)?,
             other_versions: OtherVersions::of(supersede, alongside),
             yes,
-            push: Push::resolve(push, quiet, sources)?,
-            database: Database {
-                tags: sources.tags(&tag)?,
-                ..Database::resolve(db, simulated, sources)?.owned("run", owner, sources)?
-            },
+            push,
+            database,
         })
     }
 }
@@ -212,8 +232,12 @@ impl Check {
             metrics_file: _,
             report: _,
         } = push;
-        let input = ManifestInput::resolve(manifest)?;
+        let mut input = ManifestInput::resolve(manifest)?;
         let simulated = target.simulate.simulate;
+        if input.tsl.contains(&Tsl::Fetch) {
+            let fetch = FetchFrom::resolve(target.clone(), db.clone(), sources)?;
+            input.fetch = Some(Box::new(fetch));
+        }
         let has_name = name.is_some() || input.path != Path::new("-");
         let asked = match Destination::resolve(target, sources)? {
             Some(destination) if has_name => Some(AskedPush {
@@ -236,6 +260,22 @@ impl Check {
             rollout: Rollout::resolve(rollout, sources)?,
             format: format.unwrap_or(SummaryFormat::Text),
             asked,
+        })
+    }
+}
+
+impl FetchFrom {
+    /// For a command that sends nothing.
+    pub(super) fn resolve(
+        target: TargetArgs,
+        db: Option<PathBuf>,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Error> {
+        let simulated = target.simulate.simulate;
+        let push = asking(target, PaceArgs::default(), None);
+        Ok(Self {
+            push: Push::resolve(push, true, sources)?,
+            database: Database::resolve(db, simulated, sources)?.path,
         })
     }
 }
@@ -264,6 +304,7 @@ impl ManifestInput {
             expect_rows,
             skip_invalid,
             tsl,
+            fetch: None,
             defaults: ManifestDefaults {
                 product_key,
                 data: service

@@ -22,6 +22,19 @@ pub struct NoModel {
     pub(crate) product_key: Box<str>,
     /// What is wrong.
     pub(crate) reason: String,
+    /// Why.
+    pub(crate) cause: Cause,
+}
+
+/// Why a model cannot be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// There is none.
+    Absent,
+    /// The platform refuses to tell anything.
+    Refused,
+    /// There is no answer just now.
+    Unreachable,
 }
 
 /// The models of the products of one manifest, as far as they have been asked for.

@@ -1,6 +1,10 @@
 //! What a thing model refuses before anything is sent, and the template that it gives.
 
+use std::fmt::Write as _;
+
 use insta::assert_snapshot;
+
+use fleetpush::simulator::{Outage, Scenario};
 
 use crate::support::{Sim, Site, agree, devices};
 
@@ -199,4 +203,129 @@ fn the_template_of_every_service_passes_the_check_in_both_forms() {
             "did you mean setMode?",
             "fuwu, net, reboot, selfTest",
         ]);
+}
+
+/// What a platform is like whose products have one service, with one parameter.
+fn with_model() -> Scenario {
+    Scenario {
+        thing_model: Some(serde_json::json!({
+            "profile": {},
+            "services": [{"code": "dim", "inputData": [
+                {"code": "level", "dataType": "INT", "specs": {"min": "1", "max": "5", "step": "1"}}]}],
+        })),
+        ..Scenario::default()
+    }
+}
+
+#[test]
+fn the_platform_is_asked_once_for_each_product() {
+    let sim = Sim::start(with_model());
+    let mut rows = String::new();
+    for number in 0..200 {
+        writeln!(rows, "D{number},PK{},dim,{}", number % 2, number % 5 + 1)
+            .expect("a string takes all");
+    }
+    let site = Site::with(&format!(
+        "device_key,product_key,service,param.level\n{rows}"
+    ));
+    site.push(&sim, &["check", "fleet.csv", "--tsl", "fetch"])
+        .expect(0);
+    assert_eq!(sim.stats().thing_models, 2);
+    assert_eq!(sim.stats().requests, 0);
+    site.push(&sim, &["run", "fleet.csv", "--tsl", "fetch"])
+        .expect(0);
+    assert_eq!(sim.stats().thing_models, 4);
+    agree(&site.journal(), &sim);
+    // Nothing is staged once more, and so nothing checked.
+    site.push(&sim, &["run", "fleet.csv", "--tsl", "fetch"])
+        .expect(0);
+    assert_eq!(sim.stats().thing_models, 4);
+}
+
+#[test]
+fn what_the_fetched_model_does_not_allow_is_not_sent_and_what_slips_through_is_refused_by_the_platform()
+ {
+    let sim = Sim::start(with_model());
+    let site =
+        Site::with("device_key,product_key,service,param.level\nD1,PK1,dim,3\nD2,PK1,dim,6\n");
+    site.push(&sim, &["run", "fleet.csv", "--tsl", "fetch"])
+        .expect(2)
+        .says(&["line 3, column param.level", "it takes 1 to 5", "70090"]);
+    assert_eq!(sim.stats().requests, 0);
+    site.push(&sim, &["run", "fleet.csv"]).expect(1);
+    assert_eq!(sim.stats().refused_requests.get(&70090), Some(&1));
+}
+
+#[test]
+fn a_model_that_was_kept_serves_when_the_platform_gives_none() {
+    let sim = Sim::start(with_model());
+    let site = Site::with("device_key,product_key,service,param.level\nD1,PK/1,dim,6\n");
+    let check = |code| {
+        site.push(&sim, &["check", "fleet.csv", "--tsl", "fetch"])
+            .expect(code)
+    };
+    sim.play(Scenario {
+        refused_products: vec!["PK/1".to_owned()],
+        ..with_model()
+    });
+    check(2).says(&["product PK/1", "70017", "--tsl PK/1=FILE"]);
+    sim.play(with_model());
+    check(2).says(&["it takes 1 to 5"]);
+    assert!(site.path("push.db.tsl/PK%2F1.json").is_file());
+    assert!(!site.path("push.db").exists(), "asking makes no database");
+    sim.play(Scenario {
+        refused_products: vec!["PK/1".to_owned()],
+        ..with_model()
+    });
+    check(2).says(&["70017", "the one of", "ago is used", "it takes 1 to 5"]);
+}
+
+#[test]
+fn without_an_answer_nothing_is_pushed_and_the_exit_code_says_try_later() {
+    let sim = Sim::start(Scenario {
+        outage: Outage::BadGateway,
+        outage_spares_logins: true,
+        ..with_model()
+    });
+    let site = Site::with("device_key,product_key,service,param.level\nD1,PK1,dim,3\n");
+    site.push(&sim, &["run", "fleet.csv", "--tsl", "fetch"])
+        .expect(3)
+        .says(&[
+            "--tsl: the thing model of product PK1 cannot be had",
+            "--tsl PK1=FILE",
+        ]);
+    assert!(site.journal().runs.is_empty());
+    let sim = Sim::start(Scenario {
+        access_key: Some("another".to_owned()),
+        ..with_model()
+    });
+    site.push(&sim, &["check", "fleet.csv", "--tsl", "fetch"])
+        .expect(5)
+        .says(&["product PK1"]);
+}
+
+#[test]
+fn fetching_needs_a_platform_and_a_template_a_product() {
+    let sim = Sim::start(with_model());
+    let site = Site::with(&devices(1));
+    site.run(&["check", "fleet.csv", "--tsl", "fetch"])
+        .expect(2)
+        .says(&["--region", "--base-url"]);
+    let template = |flags: &[&str]| {
+        let asked = [
+            "template",
+            "dim",
+            "--tsl",
+            "fetch",
+            "--base-url",
+            sim.base_url(),
+        ];
+        site.run(&[&asked, flags].concat())
+    };
+    template(&[]).expect(2).says(&["--product-key"]);
+    let template = template(&["--product-key", "PK7"]).expect(0);
+    assert_eq!(
+        template.stdout,
+        "device_key,product_key,service,param.level\nDEVICE1,PK7,dim,1\n"
+    );
 }
