@@ -22,7 +22,6 @@ use crate::{
         printer::{OutputError, Printer, unless_closed},
         repeat::Repeat,
         report::{EndingLine, RunReport, Standing},
-        text::clean_json,
     },
 };
 
@@ -173,7 +172,7 @@ fn print(look: &Look, format: RowFormat, printer: &Printer) -> Result<(), Output
     let mut out = printer.stdout();
     match format {
         RowFormat::Table => write!(out, "{}", text(look))?,
-        RowFormat::Jsonl | RowFormat::Json => writeln!(out, "{}", json(look))?,
+        RowFormat::Jsonl | RowFormat::Json => writeln!(out, "{}", line(look)?)?,
         RowFormat::Csv if look.groups.is_empty() => return print_rows(&look.report, printer),
         RowFormat::Csv => return groups::print_rows(&look.report, &look.groups, printer),
     }
@@ -202,12 +201,10 @@ fn text(look: &Look) -> String {
 }
 
 /// For a program: one object in one line.
-fn json(look: &Look) -> String {
-    let mut object = look.report.json();
-    if !look.groups.is_empty() {
-        object["by"] = groups::json(&look.groups);
-    }
-    clean_json(&object.to_string()).into_owned()
+fn line(look: &Look) -> Result<String, OutputError> {
+    let mut object = look.report.object();
+    object.by = (!look.groups.is_empty()).then(|| groups::objects(&look.groups));
+    object.line()
 }
 
 /// The breakdown, with what has not ended as rows of its own, so that the column `tasks` adds up to the run's tasks.

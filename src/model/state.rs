@@ -124,6 +124,7 @@ impl RunState {
 ///
 /// `accepted + failed + in_doubt + skipped + pending = tasks`, always; `snoozing` and `in_flight` are parts of `pending`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Counts {
     /// Manifest rows.
     pub tasks: u64,

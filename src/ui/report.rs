@@ -5,6 +5,8 @@ mod json;
 mod standing;
 mod text;
 
+pub(crate) use json::{Breakdown, GroupObject, RunObject, Shares};
+pub(super) use json::{ClassObject, LimitObject, PushObject, SessionObject, ToleranceObject};
 pub(crate) use standing::{Process, Spent, Standing, TimeLeft};
 pub(super) use text::label;
 

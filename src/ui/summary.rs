@@ -6,13 +6,11 @@ mod tolerance;
 
 use std::{fmt::Write as _, io::Write as _, time::Duration};
 
-use serde_json::json;
-
 use super::{
     number::{duration, grouped, pace_words, rate},
     printer::{OutputError, Printer},
-    report::RunReport,
-    text::{clean, clean_json},
+    report::{PushObject, RunObject, RunReport, SessionObject},
+    text::clean,
 };
 use crate::{
     engine::{RolloutPhase, Stop},
@@ -110,7 +108,7 @@ impl Summary {
             SummaryFormat::Text => printer.block(&self.text()),
             SummaryFormat::Json => {
                 let mut out = printer.stdout();
-                writeln!(out, "{}", clean_json(&self.json().to_string()))?;
+                writeln!(out, "{}", self.object().line()?)?;
                 out.flush()?;
             }
         }
@@ -162,53 +160,41 @@ impl Summary {
         text
     }
 
-    /// The object of [`RunReport::json`] and two more keys.
-    ///
-    /// `tolerance` is null without `--tolerate` and when the run is not complete; else an object of `kept` (whether all that went wrong
-    /// is tolerated), `limits` (an array of `limit`, `tasks`, `of` and `kept`) and `unlimited` (an array of `class` and `tasks`).
-    ///
-    /// `session` is null when there was nothing to do, else an object of `stop` (`complete`, `signal`, `paused`,
-    /// `cancelled`, `deadline`, `outage`, `canary`,
-    /// `aborted`, `refused`), `reason` (text or null), `phase` (`canary`, `ramp`, `rest`), `seconds`, `ended`, `sent`, `accepted`,
-    /// `failed`, `in_doubt` (what it sent, and what came of that), `requests`,
-    /// `devices_per_second`, `requests_per_second`, and `found_requests_per_second` (what the platform takes, null when it has refused
-    /// none).
-    fn json(&self) -> serde_json::Value {
-        let mut object = self.run.json();
-        object["tolerance"] = self
-            .tolerance
-            .as_ref()
-            .map_or(serde_json::Value::Null, tolerance::json);
-        object["session"] = self
-            .session
-            .as_ref()
-            .map_or(serde_json::Value::Null, |session| {
-                let (devices, requests) = session.rates();
-                json!({
-                    "stop": session.stop.name(),
-                    "reason": session.stop.reason(),
-                    "phase": match session.phase {
-                        RolloutPhase::Canary { .. } => "canary",
-                        RolloutPhase::Ramp { .. } => "ramp",
-                        RolloutPhase::Rest => "rest",
-                    },
-                    "seconds": session.took.as_secs_f64(),
-                    "ended": session.ended,
-                    "sent": session.sent.map(|sent| sent.totals.sent),
-                    "accepted": session.sent.map(|sent| sent.totals.accepted),
-                    "failed": session.sent.map(|sent| sent.totals.failed),
-                    "in_doubt": session.sent.map(|sent| sent.totals.in_doubt),
-                    "requests": session.requests,
-                    "devices_per_second": devices,
-                    "requests_per_second": requests,
-                    "found_requests_per_second": session.found,
-                })
-            });
+    /// The same for programs.
+    fn object(&self) -> RunObject {
+        let mut object = self.run.object();
+        object.push = Some(PushObject {
+            tolerance: self.tolerance.as_ref().and_then(tolerance::object),
+            session: self.session.as_ref().map(Session::object),
+        });
         object
     }
 }
 
 impl Session {
+    fn object(&self) -> SessionObject {
+        let (devices, requests) = self.rates();
+        SessionObject {
+            stop: self.stop.name(),
+            reason: self.stop.reason().map(str::to_owned),
+            phase: match self.phase {
+                RolloutPhase::Canary { .. } => "canary",
+                RolloutPhase::Ramp { .. } => "ramp",
+                RolloutPhase::Rest => "rest",
+            },
+            seconds: self.took.as_secs_f64(),
+            ended: self.ended,
+            sent: self.sent.map(|sent| sent.totals.sent),
+            accepted: self.sent.map(|sent| sent.totals.accepted),
+            failed: self.sent.map(|sent| sent.totals.failed),
+            in_doubt: self.sent.map(|sent| sent.totals.in_doubt),
+            requests: self.requests,
+            devices_per_second: devices,
+            requests_per_second: requests,
+            found_requests_per_second: self.found,
+        }
+    }
+
     /// Devices and requests a second.
     fn rates(&self) -> (f64, f64) {
         let seconds = self.took.as_secs_f64().max(0.001);
@@ -242,6 +228,8 @@ fn stop_words(stop: &Stop) -> Option<(&'static str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::ui::report::tests::report;
 

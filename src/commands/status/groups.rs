@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value as Json, json};
-
 use crate::{
     model::{Dimension, RowFormat},
     policy::codes,
@@ -12,7 +10,7 @@ use crate::{
         format::{Column, Value, writer},
         number::{grouped, share},
         printer::{OutputError, Printer},
-        report::RunReport,
+        report::{Breakdown, GroupObject, RunReport, Shares},
         text::clean,
     },
 };
@@ -133,34 +131,35 @@ pub(super) fn text(dimension: &Dimension, groups: &[Group]) -> String {
 }
 
 /// All groups, for a program.
-pub(super) fn json(all: &[(Dimension, Vec<Group>)]) -> Json {
+pub(super) fn objects(all: &[(Dimension, Vec<Group>)]) -> Vec<Breakdown> {
+    let object = |dimension: &Dimension, group: &Group| {
+        let counts = group.counts;
+        let [accepted, failed, in_doubt, pending] =
+            shares(counts).map(|part| ratio(part, counts.tasks()));
+        GroupObject {
+            value: group.value.clone(),
+            text: text_of(dimension, group),
+            tasks: counts.tasks(),
+            accepted: counts.accepted,
+            failed: counts.failed,
+            in_doubt: counts.in_doubt,
+            skipped: counts.skipped,
+            pending: counts.pending,
+            shares: Shares {
+                accepted,
+                failed,
+                in_doubt,
+                pending,
+            },
+        }
+    };
     all.iter()
-        .map(|(dimension, groups)| {
-            let groups: Json = groups
+        .map(|(dimension, groups)| Breakdown {
+            by: dimension.to_string(),
+            groups: groups
                 .iter()
-                .map(|group| {
-                    let counts = group.counts;
-                    let [accepted, failed, in_doubt, pending] =
-                        shares(counts).map(|part| ratio(part, counts.tasks()));
-                    json!({
-                        "value": group.value,
-                        "text": text_of(dimension, group),
-                        "tasks": counts.tasks(),
-                        "accepted": counts.accepted,
-                        "failed": counts.failed,
-                        "in_doubt": counts.in_doubt,
-                        "skipped": counts.skipped,
-                        "pending": counts.pending,
-                        "shares": {
-                            "accepted": accepted,
-                            "failed": failed,
-                            "in_doubt": in_doubt,
-                            "pending": pending,
-                        },
-                    })
-                })
-                .collect();
-            json!({ "by": dimension.to_string(), "groups": groups })
+                .map(|group| object(dimension, group))
+                .collect(),
         })
         .collect()
 }
@@ -258,7 +257,7 @@ mod tests {
             shown.ends_with("… and 5 more; --format csv has all of them\n"),
             "{shown}"
         );
-        let all = json(&[(Dimension::Product, groups)]);
+        let all = serde_json::to_value(objects(&[(Dimension::Product, groups)])).unwrap();
         assert_eq!(all[0]["groups"].as_array().unwrap().len(), 45);
         assert_eq!(all[0]["groups"][0]["shares"]["accepted"], 1.0);
     }

@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, time::Duration};
 
-use super::{Look, json, look, text};
+use super::{Look, line, look, text};
 use crate::{
     clock,
     exit::{Exit, Failure},
@@ -79,7 +79,7 @@ impl View {
                     first.clone_into(last);
                 }
             }
-            Self::Objects => writeln!(out, "{}", json(look))?,
+            Self::Objects => writeln!(out, "{}", line(look)?)?,
         }
         out.flush()?;
         Ok(())

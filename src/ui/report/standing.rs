@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
-
 use super::RunReport;
 use crate::{
     model::{Latency, RunState, Timestamp},
@@ -156,56 +154,6 @@ impl RunReport {
             parts.push(format!("{at_least}{} left", duration(left.about)));
         }
         parts.join(", ")
-    }
-
-    /// The keys that tell it, for programs.
-    pub(super) fn standing_json(&self) -> Map<String, Value> {
-        let mut object = Map::new();
-        let Some(standing) = &self.standing else {
-            return object;
-        };
-        let milliseconds = |took: Duration| took.as_millis() as u64;
-        let spent = standing.spent;
-        object.insert("alive".into(), json!(standing.alive));
-        object.insert(
-            "process".into(),
-            json!(standing.process.as_ref().map(|process| json!({
-                "pid": process.pid,
-                "host": process.host,
-            }))),
-        );
-        object.insert(
-            "outage".into(),
-            json!(standing.paused.as_ref().map(|(since, reason)| json!({
-                "since": since.to_string(),
-                "reason": reason,
-            }))),
-        );
-        object.insert(
-            "seconds_left".into(),
-            json!(standing.left.map(|left| left.about.as_secs_f64())),
-        );
-        object.insert(
-            "spent_ms".into(),
-            json!({
-                "staging": milliseconds(spent.staging),
-                "canary": milliseconds(spent.canary),
-                "sending": milliseconds(spent.sending),
-                "paused": milliseconds(spent.paused),
-            }),
-        );
-        object.insert("sessions".into(), json!(standing.sessions));
-        object.insert(
-            "latency_ms".into(),
-            json!(standing.latency.map(|latency| json!({
-                "requests": latency.requests,
-                "p50": milliseconds(latency.p50),
-                "p95": milliseconds(latency.p95),
-                "p99": milliseconds(latency.p99),
-                "worst": milliseconds(latency.worst),
-            }))),
-        );
-        object
     }
 }
 

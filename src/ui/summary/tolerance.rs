@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
-
 use crate::{
     model::{LimitCount, Tolerance},
-    ui::number::counted,
+    ui::{
+        number::counted,
+        report::{ClassObject, LimitObject, ToleranceObject},
+    },
 };
 
 /// A paragraph of its own after the report, or nothing when nothing went wrong or nobody tolerates anything.
@@ -40,29 +41,30 @@ pub(super) fn text(tolerance: &Tolerance) -> String {
     out
 }
 
-/// The same for programs: null when nobody tolerates anything.
-pub(super) fn json(tolerance: &Tolerance) -> Value {
+/// The same for programs; nothing when nobody tolerates anything.
+pub(super) fn object(tolerance: &Tolerance) -> Option<ToleranceObject> {
     let Tolerance { limits, unlimited } = tolerance;
     if limits.is_empty() {
-        return Value::Null;
+        return None;
     }
-    let limits: Vec<Value> = limits
-        .iter()
-        .map(|counted| {
-            let LimitCount { limit, part, whole } = counted;
-            json!({
-                "limit": limit.to_string(),
-                "tasks": part,
-                "of": whole,
-                "kept": counted.holds(),
-            })
-        })
-        .collect();
-    let unlimited: Vec<Value> = unlimited
-        .iter()
-        .map(|(class, tasks)| json!({ "class": class.name(), "tasks": tasks }))
-        .collect();
-    json!({ "kept": tolerance.is_kept(), "limits": limits, "unlimited": unlimited })
+    let limits = limits.iter().map(|counted| {
+        let LimitCount { limit, part, whole } = counted;
+        LimitObject {
+            limit: limit.to_string(),
+            tasks: *part,
+            of: *whole,
+            kept: counted.holds(),
+        }
+    });
+    let unlimited = unlimited.iter().map(|(class, tasks)| ClassObject {
+        class: class.name(),
+        tasks: *tasks,
+    });
+    Some(ToleranceObject {
+        kept: tolerance.is_kept(),
+        limits: limits.collect(),
+        unlimited: unlimited.collect(),
+    })
 }
 
 #[cfg(test)]
@@ -108,9 +110,9 @@ mod tests {
     #[test]
     fn programs_get_every_limit() {
         insta::assert_snapshot!(
-            json(&tolerance("offline<5%;in_doubt<3", 9, 1)).to_string(),
+            serde_json::to_string(&object(&tolerance("offline<5%;in_doubt<3", 9, 1))).unwrap(),
             @r#"{"kept":false,"limits":[{"limit":"offline<5%","tasks":9,"of":101,"kept":false},{"limit":"in_doubt<3","tasks":0,"of":101,"kept":true}],"unlimited":[{"class":"rejected","tasks":1}]}"#
         );
-        assert_eq!(json(&tolerance("nothing", 9, 1)), Value::Null);
+        assert!(object(&tolerance("nothing", 9, 1)).is_none());
     }
 }
