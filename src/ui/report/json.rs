@@ -49,6 +49,7 @@ pub(crate) struct RunObject {
     standing: Option<StandingObject>,
     /// The tasks broken down, for each dimension of `--by`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Vec<Breakdown>"))]
     pub(crate) by: Option<Vec<Breakdown>>,
     #[serde(flatten)]
     pub(in crate::ui) push: Option<PushObject>,

@@ -46,23 +46,24 @@ fn schema() -> String {
         .into_generator()
         .into_root_schema_for::<RunObject>();
     let mut schema = serde_json::to_value(schema).unwrap();
-    without_widths(&mut schema);
+    tidy(&mut schema);
     serde_json::to_string_pretty(&schema).unwrap() + "\n"
 }
 
-/// Leaves out how wide a number is in memory, which is no concern of a reader.
-fn without_widths(schema: &mut Value) {
+/// Leaves out how wide a number is in memory and where a comment's lines end, which are no concern of a reader.
+fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
-            if members
-                .get("format")
-                .is_some_and(|format| format != "date-time" && format.is_string())
-            {
+            let is_width = |format: &Value| format.is_string() && format != "date-time";
+            if members.get("format").is_some_and(is_width) {
                 members.shift_remove("format");
             }
-            members.values_mut().for_each(without_widths);
+            if let Some(Value::String(description)) = members.get_mut("description") {
+                *description = description.replace('\n', " ");
+            }
+            members.values_mut().for_each(tidy);
         }
-        Value::Array(items) => items.iter_mut().for_each(without_widths),
+        Value::Array(items) => items.iter_mut().for_each(tidy),
         _ => {}
     }
 }
