@@ -128,6 +128,47 @@ fn a_device_that_wanted_a_pause_gets_it_before_its_next_task() {
 }
 
 #[test]
+fn a_device_that_wanted_no_pause_gets_none_before_its_next_task() {
+    let accepted = outcome(Class::Accepted);
+    let never = History::default();
+    assert_eq!(
+        next_task_at(&accepted, Some(Class::Frequency), never, NOW),
+        None
+    );
+}
+
+#[test]
+fn pauses_that_add_up_to_what_is_allowed_are_allowed() {
+    for class in [Class::Frequency, Class::Quota] {
+        let (_, history) = after(class, History::default(), &RULES, 7);
+        let rules = |max_snooze| Rules {
+            max_snooze,
+            ..RULES
+        };
+        let just = rules(history.snoozed);
+        assert!(after(class, History::default(), &just, 7).0.is_some());
+        let less = rules(history.snoozed.mul_f64(0.999));
+        assert!(after(class, History::default(), &less, 7).0.is_none());
+    }
+}
+
+#[test]
+fn the_longest_pause_has_room_for_the_jitter_of_a_quota() {
+    let often = History {
+        throttles: 10,
+        ..History::default()
+    };
+    let pauses = (0..100).filter_map(|seed| after(Class::Quota, often, &RULES, seed).0);
+    let longest = pauses.max().unwrap();
+    assert!(longest > Duration::from_mins(15), "chance adds to it");
+    let hurried = Rules {
+        offline_delay: Duration::ZERO,
+        ..RULES
+    };
+    assert!(longest <= longest_pause(&hurried));
+}
+
+#[test]
 fn a_crash_uses_no_attempt() {
     let before = History {
         sends: 4,
