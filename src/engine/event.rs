@@ -92,11 +92,11 @@ impl From<Finding> for Event {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Measures {
     /// Failed tasks of the run by class.
-    pub failed: BTreeMap<Class, u64>,
+    pub(crate) failed: BTreeMap<Class, u64>,
     /// What the requests of this push came to.
-    pub traffic: Traffic,
+    pub(crate) traffic: Traffic,
     /// The requests a second that may be sent at present, in full batches; none when nothing limits them.
-    pub rate_limit: Option<f64>,
+    pub(crate) rate_limit: Option<f64>,
 }
 
 /// How a push gets on that begins carefully.
@@ -169,24 +169,24 @@ pub(crate) enum RolloutPhase {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Pause {
     /// What the platform or the network said.
-    pub reason: String,
+    pub(crate) reason: String,
     /// When one request will probe again.
-    pub probe_at: Timestamp,
+    pub(crate) probe_at: Timestamp,
     /// When the run stops if it lasts.
-    pub give_up_at: Timestamp,
+    pub(crate) give_up_at: Timestamp,
 }
 
 /// How a push ended.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Pushed {
     /// Why it ended.
-    pub stop: Stop,
+    pub(crate) stop: Stop,
     /// Requests answered or lost.
-    pub requests: u64,
+    pub(crate) requests: u64,
     /// Where it stood then.
-    pub phase: RolloutPhase,
+    pub(crate) phase: RolloutPhase,
     /// The requests a second that the platform has been found to take, when it has refused more.
-    pub found: Option<f64>,
+    pub(crate) found: Option<f64>,
 }
 
 /// Why a push ended.

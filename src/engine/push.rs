@@ -24,44 +24,44 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     /// `--chunk-size`: devices in one request.
-    pub chunk_size: u32,
+    pub(crate) chunk_size: u32,
     /// `--concurrency`: requests in flight.
-    pub concurrency: usize,
+    pub(crate) concurrency: usize,
     /// `--rate` and `--device-rate`.
-    pub ceilings: Ceilings,
+    pub(crate) ceilings: Ceilings,
     /// How it begins.
-    pub rollout: RolloutOptions,
+    pub(crate) rollout: RolloutOptions,
     /// What follows from outcomes.
-    pub rules: Rules,
+    pub(crate) rules: Rules,
     /// `--max-outage`.
-    pub max_outage: Duration,
+    pub(crate) max_outage: Duration,
     /// `--drain-timeout`.
-    pub drain_timeout: Duration,
+    pub(crate) drain_timeout: Duration,
     /// `--abort-if`.
-    pub abort_if: AbortIf,
+    pub(crate) abort_if: AbortIf,
     /// `--override-abort`: what had failed before this push does not count.
-    pub override_abort: bool,
+    pub(crate) override_abort: bool,
 }
 
 /// What a push needs of the world around it.
 #[derive(Debug)]
 pub(crate) struct Context<G> {
     /// The platform.
-    pub gateway: Arc<G>,
+    pub(crate) gateway: Arc<G>,
     /// The time.
-    pub clock: Clock,
+    pub(crate) clock: Clock,
     /// The random source of pauses.
-    pub random: SmallRng,
+    pub(crate) random: SmallRng,
     /// Where events go.
-    pub events: mpsc::Sender<Event>,
+    pub(crate) events: mpsc::Sender<Event>,
     /// Becomes true when the push is to stop.
-    pub stop: watch::Receiver<bool>,
+    pub(crate) stop: watch::Receiver<bool>,
     /// Becomes true when what is under way is not to be waited for any longer.
-    pub leave: watch::Receiver<bool>,
+    pub(crate) leave: watch::Receiver<bool>,
     /// What somebody asks of the run from outside.
-    pub control: watch::Receiver<Option<Control>>,
+    pub(crate) control: watch::Receiver<Option<Control>>,
     /// The time from which on nothing is sent, if there is one; the push stops then.
-    pub deadline: Option<Deadline>,
+    pub(crate) deadline: Option<Deadline>,
 }
 
 /// Pushes a run until it is complete or something stops it, and notes in the journal how it ended.

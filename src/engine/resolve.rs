@@ -30,15 +30,15 @@ const MOST_PAGES: u32 = 20;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ResolveOptions {
     /// Questions at a time, at least 1.
-    pub concurrency: usize,
+    pub(crate) concurrency: usize,
     /// The most questions a second, if there is a limit.
-    pub rate: Option<f64>,
+    pub(crate) rate: Option<f64>,
     /// How far the platform's clock may be from ours, with the time that a command waits within the platform.
-    pub tolerance: Duration,
+    pub(crate) tolerance: Duration,
     /// The longest that a question is repeated because the platform does not answer.
-    pub max_outage: Duration,
+    pub(crate) max_outage: Duration,
     /// Whether to record nothing.
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 /// Resolves the tasks in doubt of one run.
@@ -57,21 +57,20 @@ pub(crate) struct Resolver<'s, H> {
 /// One task in doubt, and what was found.
 #[derive(Debug)]
 pub(crate) struct Resolved {
-    /// The task.
-    pub doubt: InDoubtTask,
+    pub(crate) doubt: InDoubtTask,
     /// What was found, or why the platform tells nothing of this device.
-    pub found: Result<Evidence, String>,
+    pub(crate) found: Result<Evidence, String>,
 }
 
 /// What a batch came to. All that was adopted is on the disk.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     /// The tasks, in the order of their ids.
-    pub resolved: Vec<Resolved>,
+    pub(crate) resolved: Vec<Resolved>,
     /// How many of them are accepted now.
-    pub adopted: u64,
+    pub(crate) adopted: u64,
     /// Later tasks of their devices that were blocked by them, and stay so.
-    pub blocked: u64,
+    pub(crate) blocked: u64,
 }
 
 impl<'s, H: HistoryClient> Resolver<'s, H> {

@@ -15,11 +15,11 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct RolloutOptions {
     /// `--canary`: how many devices go first.
-    pub canary: Canary,
+    pub(crate) canary: Canary,
     /// `--canary-pause`: whether to stop after a good one.
-    pub canary_pause: bool,
+    pub(crate) canary_pause: bool,
     /// `--ramp`: how the ceiling rises.
-    pub ramp: Ramp,
+    pub(crate) ramp: Ramp,
 }
 
 /// Chooses the run's canary if it is time for that, and says what there is to say of it.

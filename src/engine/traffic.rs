@@ -8,9 +8,9 @@ use crate::model::Class;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Traffic {
     /// How long they took, from the send to the reply or the failure.
-    pub durations: Durations,
+    pub(crate) durations: Durations,
     /// What they came to for each of their devices, by class.
-    pub attempts: BTreeMap<Class, u64>,
+    pub(crate) attempts: BTreeMap<Class, u64>,
 }
 
 /// How many of the requests took how long.

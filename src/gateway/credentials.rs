@@ -12,9 +12,7 @@ use crate::model::Timestamp;
 pub(crate) enum Credentials {
     /// An AccessKey pair: tokens are got by login and renewed.
     Key {
-        /// The AccessKey.
         access_key: String,
-        /// Its AccessSecret.
         access_secret: SecretString,
     },
     /// A ready token, sent as it is; it cannot be renewed.

@@ -18,14 +18,12 @@ const DOWNLINK: &str = "2";
 /// A question about one device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HistoryQuery<'a> {
-    /// Its product.
-    pub product_key: &'a str,
-    /// Its key.
-    pub device_key: &'a str,
+    pub(crate) product_key: &'a str,
+    pub(crate) device_key: &'a str,
     /// The time asked about.
-    pub window: TimeRange,
+    pub(crate) window: TimeRange,
     /// Which page, from 1.
-    pub page: u32,
+    pub(crate) page: u32,
 }
 
 impl HistoryQuery<'_> {
@@ -46,7 +44,6 @@ impl HistoryQuery<'_> {
 /// What the platform said to a question.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum HistoryReply {
-    /// One page of the history.
     Page(HistoryPage),
     /// No history, and why. Nothing has been changed by asking, whatever it is.
     NoPage(SendResult),
@@ -56,9 +53,9 @@ pub(crate) enum HistoryReply {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct HistoryPage {
     /// The entries.
-    pub downlinks: Vec<Downlink>,
+    pub(crate) downlinks: Vec<Downlink>,
     /// Whether another page follows.
-    pub more: bool,
+    pub(crate) more: bool,
 }
 
 /// Reads the `page`th page from a reply that has code 200. What is no entry at all becomes one that tells nothing, since it may be any.

@@ -26,20 +26,19 @@ const TSL_PATH: &str = "/v2/quectsl/openapi/product/export/tslFile";
 /// Where and how requests are sent.
 #[derive(Debug, Clone)]
 pub(crate) struct PlatformOptions {
-    /// The platform.
-    pub base_url: BaseUrl,
+    pub(crate) base_url: BaseUrl,
     /// The language of the platform's messages.
-    pub language: Language,
+    pub(crate) language: Language,
     /// How long a connection may take, with name resolution and TLS; at most half of `request_timeout` is used.
-    pub connect_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
     /// How long a request may take, from its beginning to the reply's last byte.
-    pub request_timeout: Duration,
+    pub(crate) request_timeout: Duration,
     /// Bytes of a reply's body, uncompressed; a longer reply is not read on.
-    pub max_reply_bytes: usize,
+    pub(crate) max_reply_bytes: usize,
     /// The proxy between here and the platform, if there is one.
-    pub proxy: Option<Proxy>,
+    pub(crate) proxy: Option<Proxy>,
     /// Requests at a time, for each of which a connection is kept.
-    pub concurrency: usize,
+    pub(crate) concurrency: usize,
     /// What the memory of long replies is taken from.
     pub(crate) budget: Budget,
 }

@@ -11,12 +11,11 @@ use crate::{
 /// A canary that has not passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OpenCanary {
-    /// Its devices.
-    pub devices: u64,
+    pub(crate) devices: u64,
     /// How many of them have not ended.
-    pub left: u64,
+    pub(crate) left: u64,
     /// Whether the push stops for a look when it has ended well.
-    pub pause: bool,
+    pub(crate) pause: bool,
 }
 
 impl OpenCanary {
@@ -36,10 +35,7 @@ pub(crate) enum Choice {
     /// It was chosen at an earlier start, and has not passed.
     Open(OpenCanary),
     /// The fleet has no more devices than were asked for, so that there is nothing to hold back.
-    WholeFleet {
-        /// Its devices.
-        devices: u64,
-    },
+    WholeFleet { devices: u64 },
     /// The run has begun without one.
     TooLate,
 }

@@ -130,7 +130,6 @@ pub(super) struct Known(HashMap<RefusalKey, RefusalRow>);
 /// What follows from more refusals.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct RefusalChanges {
-    /// Those that have changed.
     pub(super) changed: Vec<RefusalRow>,
     /// What has ended.
     pub(super) findings: Vec<Finding>,

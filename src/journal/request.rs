@@ -11,27 +11,24 @@ use crate::{
 /// A request to be sent, and its members. On the disk before anybody sees it.
 #[derive(Debug)]
 pub(crate) struct Claim {
-    /// The request.
-    pub request: RequestId,
-    /// Its payload.
-    pub payload_id: PayloadId,
-    /// Its payload.
-    pub payload: Arc<Payload>,
+    pub(crate) request: RequestId,
+    pub(crate) payload_id: PayloadId,
+    pub(crate) payload: Arc<Payload>,
     /// The bundle that it is, or is part of.
-    pub bundle: Option<BundleId>,
+    pub(crate) bundle: Option<BundleId>,
     /// How it stands when it was refused before.
-    pub bundle_status: BundleStatus,
+    pub(crate) bundle_status: BundleStatus,
     /// The tasks, at least one; no device twice.
-    pub members: Vec<Member>,
+    pub(crate) members: Vec<Member>,
 }
 
 /// What became of one request.
 #[derive(Debug)]
 pub(crate) struct Record {
     /// The request and its members.
-    pub claim: Claim,
+    pub(crate) claim: Claim,
     /// What became of it.
-    pub end: RequestEnd,
+    pub(crate) end: RequestEnd,
 }
 
 impl Record {
@@ -83,9 +80,7 @@ impl RequestEnd {
 /// What a refusal of a whole request is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// The payload.
     Payload,
-    /// The product.
     Product,
 }
 
@@ -93,19 +88,18 @@ pub(crate) enum Refused {
 #[derive(Debug)]
 pub(crate) struct Settlement {
     /// What it came to.
-    pub outcome: Outcome,
+    pub(crate) outcome: Outcome,
     /// The task's history with this send in it.
-    pub history: crate::model::History,
+    pub(crate) history: crate::model::History,
     /// What follows.
-    pub next: Next,
+    pub(crate) next: Next,
     /// Before when the device's next task is not sent, once this one has ended; at once when `None`.
-    pub next_task_at: Option<Timestamp>,
+    pub(crate) next_task_at: Option<Timestamp>,
 }
 
 /// What follows for a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// It has ended.
     End(TaskState),
     /// It is sent again.
     Again {
@@ -116,7 +110,6 @@ pub(crate) enum Next {
     },
     /// It is sent again at once, with one half of its request.
     Split {
-        /// Which half.
         second_half: bool,
     },
 }
@@ -138,28 +131,28 @@ impl Next {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ClaimLimits {
     /// The most requests to claim.
-    pub requests: usize,
+    pub(crate) requests: usize,
     /// The most devices in one of them, if the run's own limit is not lower.
-    pub chunk_size: u32,
+    pub(crate) chunk_size: u32,
     /// Whether it is a request of one device, to see whether the platform is there.
-    pub probe: bool,
+    pub(crate) probe: bool,
     /// The present time.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 /// What an exchange gave. All of it is on the disk.
 #[derive(Debug, Default)]
 pub(crate) struct Exchange {
     /// The requests to send.
-    pub claims: Vec<Claim>,
+    pub(crate) claims: Vec<Claim>,
     /// Whether there may be more to claim right now.
-    pub more: bool,
+    pub(crate) more: bool,
     /// Whether what was left has to wait until a request is done, or memory would run out.
-    pub full: bool,
+    pub(crate) full: bool,
     /// When the next waiting task becomes due; it may have passed when there is more to claim.
-    pub next_due: Option<Timestamp>,
+    pub(crate) next_due: Option<Timestamp>,
     /// What was found out about the platform.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// Something that replies together say of the platform.

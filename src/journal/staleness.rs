@@ -23,9 +23,7 @@ impl Leave {
 /// A task among those of its device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DeviceLine<'a> {
-    /// The task.
     pub(crate) task: TaskId,
-    /// How it has ended, if it has.
     pub(crate) ended: Option<(TaskState, Option<Class>)>,
     /// Whether it is asked for.
     pub(crate) wanted: bool,

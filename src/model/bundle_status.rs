@@ -6,22 +6,22 @@ use super::RequestId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct BundleStatus {
     /// How often it was refused, each time while a request that was sent later was answered.
-    pub refusals: u32,
+    pub(crate) refusals: u32,
     /// Whether it is a suspect.
-    pub suspect: bool,
+    pub(crate) suspect: bool,
     /// The request of its last refusal, while no later one is known to have been answered.
-    pub open: Option<RequestId>,
+    pub(crate) open: Option<RequestId>,
     /// How often it was refused as the next request after a probe that passed.
-    pub after_probe: u32,
+    pub(crate) after_probe: u32,
 }
 
 /// What is known of the sizes of requests that the platform takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Sizes {
     /// The most devices of a request that passed.
-    pub passed: u32,
+    pub(crate) passed: u32,
     /// The most devices that the platform takes in one request, when that has been found.
-    pub limit: Option<u32>,
+    pub(crate) limit: Option<u32>,
     /// How often it seemed to have a lower limit since.
-    pub hints: u32,
+    pub(crate) hints: u32,
 }

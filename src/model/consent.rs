@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Consent {
     /// `--allow-network-filesystem`: it may lie where other machines can use it.
-    pub network_filesystem: bool,
+    pub(crate) network_filesystem: bool,
     /// `--accept-lost-log`: what its last owner's log had is gone.
-    pub lost_log: bool,
+    pub(crate) lost_log: bool,
 }

@@ -28,13 +28,13 @@ impl ControlAction {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Control {
     /// What is asked.
-    pub action: ControlAction,
+    pub(crate) action: ControlAction,
     /// The name of the user.
-    pub by: String,
+    pub(crate) by: String,
     /// The time of the command.
-    pub at: Timestamp,
+    pub(crate) at: Timestamp,
     /// What tells it from every other one: random, in hex.
-    pub id: String,
+    pub(crate) id: String,
 }
 
 impl Control {
@@ -48,9 +48,9 @@ impl Control {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Paused {
     /// The name of the user.
-    pub by: String,
+    pub(crate) by: String,
     /// The time of the command.
-    pub at: Timestamp,
+    pub(crate) at: Timestamp,
 }
 
 impl Paused {

@@ -8,30 +8,30 @@ use super::{Latency, Timestamp};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Course {
     /// When the first step begins.
-    pub start: Timestamp,
+    pub(crate) start: Timestamp,
     /// How long each is.
-    pub step: Duration,
+    pub(crate) step: Duration,
     /// What happened in each of them.
-    pub steps: Vec<CourseStep>,
+    pub(crate) steps: Vec<CourseStep>,
 }
 
 /// What happened in one step of a course.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct CourseStep {
     /// Tasks that were accepted.
-    pub accepted: u64,
+    pub(crate) accepted: u64,
     /// Tasks that failed.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// Tasks that ended in doubt.
-    pub in_doubt: u64,
+    pub(crate) in_doubt: u64,
     /// Requests that ended.
-    pub requests: u64,
+    pub(crate) requests: u64,
     /// Devices that they had.
-    pub devices: u64,
+    pub(crate) devices: u64,
     /// Those of the devices that the platform throttled.
-    pub throttled: u64,
+    pub(crate) throttled: u64,
     /// The latency of the requests.
-    pub latency: Option<Latency>,
+    pub(crate) latency: Option<Latency>,
     /// Nothing was in flight, for so long that it is a pause.
-    pub is_pause: bool,
+    pub(crate) is_pause: bool,
 }

@@ -5,11 +5,9 @@ use std::{fmt, str::FromStr};
 /// What the tasks of a run are broken down by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Dimension {
-    /// The product.
     Product,
     /// The code that decided, or the class where none did.
     Code,
-    /// The payload.
     Payload,
     /// The hour in which a task ended.
     Hour,

@@ -6,13 +6,13 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct History {
     /// Requests that the task has been in.
-    pub sends: u32,
+    pub(crate) sends: u32,
     /// How many of them were of the task's budget, `--max-attempts`.
-    pub attempts: u32,
+    pub(crate) attempts: u32,
     /// Throttled replies (61006, 61007) in a row.
-    pub throttles: u32,
+    pub(crate) throttles: u32,
     /// The pauses planned for throttled replies, all together.
-    pub snoozed: Duration,
+    pub(crate) snoozed: Duration,
     /// Sends repeated because the device was offline, of `--retry-offline`.
-    pub offline_retries: u32,
+    pub(crate) offline_retries: u32,
 }

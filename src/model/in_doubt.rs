@@ -8,9 +8,9 @@ use super::{TaskId, Ticket, Timestamp};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TimeRange {
     /// Its beginning.
-    pub from: Timestamp,
+    pub(crate) from: Timestamp,
     /// Its end.
-    pub to: Timestamp,
+    pub(crate) to: Timestamp,
 }
 
 impl TimeRange {
@@ -34,39 +34,36 @@ impl TimeRange {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InDoubtSend {
     /// Which send of its task it was, from 1.
-    pub attempt: u32,
+    pub(crate) attempt: u32,
     /// From the beginning of the send to the end of its reply, or to when it was given up, on our clock.
-    pub window: TimeRange,
+    pub(crate) window: TimeRange,
 }
 
 /// Another send to the same device that may have made an entry of its history: in doubt too, under way, or accepted without a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CompetingSend {
     /// When it was sent, on our clock.
-    pub window: TimeRange,
+    pub(crate) window: TimeRange,
     /// What it carried.
-    pub data: Box<str>,
+    pub(crate) data: Box<str>,
 }
 
 /// A task that ended in doubt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InDoubtTask {
-    /// The task.
-    pub task: TaskId,
+    pub(crate) task: TaskId,
     /// Its line in the manifest.
-    pub line: i64,
-    /// Its product.
-    pub product_key: Box<str>,
-    /// Its device.
-    pub device_key: Box<str>,
+    pub(crate) line: i64,
+    pub(crate) product_key: Box<str>,
+    pub(crate) device_key: Box<str>,
     /// What was sent, as it went out.
-    pub data: Box<str>,
+    pub(crate) data: Box<str>,
     /// Its sends in doubt, in their order; at least one.
-    pub sends: Vec<InDoubtSend>,
+    pub(crate) sends: Vec<InDoubtSend>,
     /// Other sends to its device that may have made an entry.
-    pub competing: Vec<CompetingSend>,
+    pub(crate) competing: Vec<CompetingSend>,
     /// The tickets of the device that are recorded already.
-    pub recorded: HashSet<Ticket>,
+    pub(crate) recorded: HashSet<Ticket>,
 }
 
 /// What the platform says that it sent to a device: one entry of the device's history (platform notes, "Delivery of a command").
@@ -75,22 +72,22 @@ pub(crate) struct InDoubtTask {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Downlink {
     /// `ticket`.
-    pub ticket: Option<Ticket>,
+    pub(crate) ticket: Option<Ticket>,
     /// `sendTime`, on the platform's clock.
-    pub sent_at: Option<Timestamp>,
+    pub(crate) sent_at: Option<Timestamp>,
     /// `sendStatus`: 0 not sent, 1 sent, -1 failed.
-    pub status: Option<i64>,
+    pub(crate) status: Option<i64>,
     /// What was sent, as JSON; `None` when the entry does not tell it in a form that can be compared.
-    pub data: Option<serde_json::Value>,
+    pub(crate) data: Option<serde_json::Value>,
 }
 
 /// What the platform told of a device.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Trace {
     /// The entries, in the order in which they came.
-    pub downlinks: Vec<Downlink>,
+    pub(crate) downlinks: Vec<Downlink>,
     /// Whether these are surely not all: there were more pages than are read.
-    pub cut: bool,
+    pub(crate) cut: bool,
 }
 
 #[cfg(test)]

@@ -6,15 +6,15 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Latency {
     /// How many there are.
-    pub requests: u64,
+    pub(crate) requests: u64,
     /// Half of them took no longer.
-    pub p50: Duration,
+    pub(crate) p50: Duration,
     /// 95 of 100 took no longer.
-    pub p95: Duration,
+    pub(crate) p95: Duration,
     /// 99 of 100 took no longer.
-    pub p99: Duration,
+    pub(crate) p99: Duration,
     /// None took longer.
-    pub worst: Duration,
+    pub(crate) worst: Duration,
 }
 
 impl Latency {

@@ -82,11 +82,11 @@ impl Class {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// The class, which decides what follows.
-    pub class: Class,
+    pub(crate) class: Class,
     /// The code that decided, when there was one.
-    pub code: Option<i64>,
+    pub(crate) code: Option<i64>,
     /// The platform's words, or ours when it gave none.
-    pub message: Option<Box<str>>,
+    pub(crate) message: Option<Box<str>>,
     /// The ticket of an accepted command.
-    pub ticket: Option<Ticket>,
+    pub(crate) ticket: Option<Ticket>,
 }

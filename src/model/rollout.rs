@@ -59,12 +59,11 @@ impl std::fmt::Display for Canary {
 /// Where the canary of a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CanaryStanding {
-    /// Its devices.
-    pub devices: u64,
+    pub(crate) devices: u64,
     /// How many of them have ended.
-    pub ended: u64,
+    pub(crate) ended: u64,
     /// How it was judged, when that has been done.
-    pub verdict: Option<CanaryVerdict>,
+    pub(crate) verdict: Option<CanaryVerdict>,
 }
 
 /// How a canary whose devices have all ended was judged.

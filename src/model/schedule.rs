@@ -20,9 +20,9 @@ use super::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Schedule {
     /// `--until`
-    pub until: Until,
+    pub(crate) until: Until,
     /// `--window`
-    pub window: SendWindow,
+    pub(crate) window: SendWindow,
 }
 
 /// What a schedule says of one moment.
@@ -38,9 +38,9 @@ pub(crate) enum Hours {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Deadline {
     /// The time.
-    pub at: Timestamp,
+    pub(crate) at: Timestamp,
     /// The time and where it comes from, for a person: `2026-11-23 05:00 Europe/Oslo, --window 22:00-05:00 Europe/Oslo`.
-    pub what: String,
+    pub(crate) what: String,
 }
 
 impl Schedule {

@@ -57,7 +57,6 @@ pub(crate) enum Unsent {
 /// A reply that arrived whole.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Answer {
-    /// The HTTP status.
     pub http_status: u16,
     /// Whether the body was a JSON object.
     pub readable: bool,

@@ -41,7 +41,6 @@ pub enum TaskStatus {
     Pending,
     /// A member of a request that has no end yet.
     InFlight,
-    /// Ended.
     Ended(TaskState),
 }
 
@@ -127,21 +126,21 @@ impl RunState {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Counts {
     /// Manifest rows.
-    pub tasks: u64,
+    pub(crate) tasks: u64,
     /// Tasks that the platform accepted.
-    pub accepted: u64,
+    pub(crate) accepted: u64,
     /// Tasks that failed.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// Tasks that ended in doubt.
-    pub in_doubt: u64,
+    pub(crate) in_doubt: u64,
     /// Tasks skipped as duplicates or cancelled.
-    pub skipped: u64,
+    pub(crate) skipped: u64,
     /// Tasks that have not ended.
-    pub pending: u64,
+    pub(crate) pending: u64,
     /// Pending tasks that wait because the platform throttled their device.
-    pub snoozing: u64,
+    pub(crate) snoozing: u64,
     /// Pending tasks that are claimed by a request.
-    pub in_flight: u64,
+    pub(crate) in_flight: u64,
 }
 
 impl Counts {

@@ -10,33 +10,31 @@ use super::{Class, TaskStatus, Timestamp};
 /// Which tasks are meant. Each field is a condition, and what a field lists are alternatives; an empty one does not narrow.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct TaskFilter {
-    /// The status.
-    pub statuses: Vec<TaskStatus>,
+    pub(crate) statuses: Vec<TaskStatus>,
     /// The class of the last outcome.
-    pub classes: Vec<Class>,
+    pub(crate) classes: Vec<Class>,
     /// The code of the last outcome.
-    pub codes: Vec<RangeInclusive<i64>>,
+    pub(crate) codes: Vec<RangeInclusive<i64>>,
     /// The device; `None` is any.
-    pub devices: Option<Devices>,
-    /// The product.
-    pub products: Vec<String>,
+    pub(crate) devices: Option<Devices>,
+    pub(crate) products: Vec<String>,
     /// Labels with the values that each may have.
-    pub labels: BTreeMap<String, BTreeSet<String>>,
+    pub(crate) labels: BTreeMap<String, BTreeSet<String>>,
     /// How often the task was sent.
-    pub attempts: Option<RangeInclusive<u64>>,
+    pub(crate) attempts: Option<RangeInclusive<u64>>,
     /// Ended at this time or later.
-    pub ended_after: Option<Timestamp>,
+    pub(crate) ended_after: Option<Timestamp>,
     /// Ended before this time.
-    pub ended_before: Option<Timestamp>,
+    pub(crate) ended_before: Option<Timestamp>,
 }
 
 /// Devices by their keys.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Devices {
     /// Whole keys.
-    pub keys: BTreeSet<String>,
+    pub(crate) keys: BTreeSet<String>,
     /// How keys may begin.
-    pub prefixes: BTreeSet<String>,
+    pub(crate) prefixes: BTreeSet<String>,
 }
 
 impl TaskFilter {

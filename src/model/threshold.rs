@@ -95,7 +95,6 @@ impl Counted {
 pub(crate) enum Bound {
     /// A share of the tasks that have ended.
     Share(Percent),
-    /// So many tasks.
     Tasks(u64),
 }
 
@@ -126,7 +125,6 @@ impl Display for Bound {
 /// One condition of `--abort-if`: `offline>30%,min=1000`, or `rejected>50`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Condition {
-    /// What is counted.
     pub counted: Counted,
     /// What it must not exceed.
     above: Bound,
@@ -213,7 +211,6 @@ impl Display for Condition {
 /// One limit of `--tolerate`: `offline<5%`, or `rejected<10`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
-    /// What is counted.
     pub counted: Counted,
     /// What it must stay below, above nothing.
     below: Bound,

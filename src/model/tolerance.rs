@@ -6,20 +6,19 @@ use super::{Class, Limit};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tolerance {
     /// Each limit, and what was counted for it.
-    pub limits: Vec<LimitCount>,
+    pub(crate) limits: Vec<LimitCount>,
     /// What went wrong and has no limit, by class.
-    pub unlimited: Vec<(Class, u64)>,
+    pub(crate) unlimited: Vec<(Class, u64)>,
 }
 
 /// A limit and what was counted for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LimitCount {
-    /// The limit.
-    pub limit: Limit,
+    pub(crate) limit: Limit,
     /// Tasks that it limits.
-    pub part: u64,
+    pub(crate) part: u64,
     /// Tasks that a share is taken of.
-    pub whole: u64,
+    pub(crate) whole: u64,
 }
 
 impl LimitCount {

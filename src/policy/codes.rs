@@ -9,20 +9,19 @@ use Scope::{Account, Device, Payload, Product};
 /// What is known of one platform code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CodeInfo {
-    /// The code.
-    pub code: i64,
+    pub(crate) code: i64,
     /// The platform's own description.
-    pub text: &'static str,
+    pub(crate) text: &'static str,
     /// The class when it is the code of a whole request, for the devices that have no code of their own in the reply.
-    pub whole: Class,
+    pub(crate) whole: Class,
     /// The class when it is the code of a device's own element.
-    pub element: Class,
+    pub(crate) element: Class,
     /// How far the code reaches; `None` for success and for failures of the service that pass.
-    pub scope: Option<Scope>,
+    pub(crate) scope: Option<Scope>,
     /// Where the code is documented.
-    pub source: &'static str,
+    pub(crate) source: &'static str,
     /// What a person should know besides what the class says.
-    pub note: Option<&'static str>,
+    pub(crate) note: Option<&'static str>,
 }
 
 /// The most that may be concluded from a code. Only `Payload` and `Product` end other tasks, so a code gets one of these only where the

@@ -10,15 +10,15 @@ use crate::model::{Class, History, InDoubt, Outcome, TaskState, Timestamp};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rules {
     /// `--max-attempts`, the first send included.
-    pub max_attempts: u32,
+    pub(crate) max_attempts: u32,
     /// `--max-snooze`: the most pause that one task may have planned for throttling.
-    pub max_snooze: Duration,
+    pub(crate) max_snooze: Duration,
     /// `--in-doubt`.
-    pub in_doubt: InDoubt,
+    pub(crate) in_doubt: InDoubt,
     /// `--retry-offline`: how often a task is sent again because its device was offline.
-    pub retry_offline: u32,
+    pub(crate) retry_offline: u32,
     /// `--offline-delay`: the pause before that.
-    pub offline_delay: Duration,
+    pub(crate) offline_delay: Duration,
 }
 
 /// What follows for a task.

@@ -15,20 +15,20 @@ use crate::model::{Downlink, InDoubtTask, Ticket, TimeRange, Timestamp, Trace};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Evidence {
     /// Every entry once, in the order in which they came.
-    pub entries: Vec<Weighed>,
+    pub(crate) entries: Vec<Weighed>,
     /// What follows.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
 }
 
 /// An entry, and what it is to the task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Weighed {
     /// The entry.
-    pub downlink: Downlink,
+    pub(crate) downlink: Downlink,
     /// Whether it may be the task's.
-    pub matches: Match,
+    pub(crate) matches: Match,
     /// The place among the task's sends of the one that it is nearest to.
-    pub send: usize,
+    pub(crate) send: usize,
 }
 
 /// How an entry stands to a task.
@@ -67,7 +67,6 @@ impl Match {
 pub(crate) enum Verdict {
     /// One entry alone is the task's: the platform took the command.
     Adopt {
-        /// Its ticket.
         ticket: Ticket,
         /// When the platform sent it, on its own clock.
         sent_at: Timestamp,

@@ -9,18 +9,17 @@ use crate::model::{Answer, Class, Element, Outcome, SendResult, Unsent};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Judgement {
     /// One for each device of the request, in its order.
-    pub devices: Vec<DeviceOutcome>,
+    pub(crate) devices: Vec<DeviceOutcome>,
     /// What it says of the platform as a whole.
-    pub signal: Signal,
+    pub(crate) signal: Signal,
 }
 
 /// What a request's result says of one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DeviceOutcome {
     /// Whether the device's own element decided, or the request as a whole.
-    pub basis: Basis,
-    /// The outcome.
-    pub outcome: Outcome,
+    pub(crate) basis: Basis,
+    pub(crate) outcome: Outcome,
 }
 
 /// Whose code decided.

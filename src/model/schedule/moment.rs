@@ -18,12 +18,10 @@ pub enum Moment {
     Ago(Age),
     /// When a clock first showed this.
     Clock {
-        /// The date and the time.
         time: DateTime,
         /// Whose clock; the system's when none is named.
         zone: Option<TimeZone>,
     },
-    /// A moment.
     At(Timestamp),
 }
 

@@ -24,19 +24,16 @@ pub enum Until {
     For(Duration),
     /// Until a clock next shows this time.
     TimeOfDay {
-        /// The time.
         time: Time,
         /// Whose clock; the system's when none is named.
         zone: Option<TimeZone>,
     },
     /// Until a clock shows this date and time.
     DateTime {
-        /// The date and the time.
         time: DateTime,
         /// Whose clock; the system's when none is named.
         zone: Option<TimeZone>,
     },
-    /// Until a moment.
     Moment(jiff::Timestamp),
 }
 
