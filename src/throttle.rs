@@ -36,8 +36,8 @@ pub(crate) struct Pacer {
     /// Held by the one who waits for the next token. The others wait for their turn and not for a time, so that a rate that is lowered
     /// meanwhile holds for all of them.
     turn: tokio::sync::Mutex<()>,
-    /// Tells the one who waits for fewer in flight that it may look again.
-    fewer: Notify,
+    /// Lets the one who waits look again, whenever a reply has told something.
+    told: Notify,
     state: Mutex<Controller>,
     devices: Option<f64>,
 }
@@ -49,7 +49,7 @@ impl Pacer {
         let now = Instant::now().into_std();
         Self {
             turn: tokio::sync::Mutex::new(()),
-            fewer: Notify::new(),
+            told: Notify::new(),
             state: Mutex::new(Controller::new(ceilings, concurrency, found, now)),
             devices: ceilings.devices,
         }
@@ -63,8 +63,12 @@ impl Pacer {
             let taken = self.lock().take(devices, Instant::now().into_std());
             match taken {
                 Ok(ticket) => return ticket,
-                Err(Wait::Until(due)) => tokio::time::sleep_until(Instant::from_std(due)).await,
-                Err(Wait::InFlight) => self.fewer.notified().await,
+                Err(Wait::Until(due)) => tokio::select! {
+                    () = tokio::time::sleep_until(Instant::from_std(due)) => {}
+                    // What a reply tells may shorten the wait.
+                    () = self.told.notified() => {}
+                },
+                Err(Wait::InFlight) => self.told.notified().await,
             }
         }
     }
@@ -109,7 +113,7 @@ impl Pacer {
     pub(crate) fn returned(&self, ticket: Ticket) {
         let now = Instant::now().into_std();
         self.lock().returned(ticket, now);
-        self.fewer.notify_one();
+        self.told.notify_one();
     }
 
     /// A request has ended in a way that says nothing of the pace.
@@ -146,7 +150,7 @@ impl Pacer {
 
     fn tell<T>(&self, tell: impl FnOnce(&mut Controller, std::time::Instant) -> T) -> T {
         let told = tell(&mut self.lock(), Instant::now().into_std());
-        self.fewer.notify_one();
+        self.told.notify_one();
         told
     }
 
@@ -242,6 +246,32 @@ mod tests {
         assert!(lowered < 8.0, "{lowered}");
         // It rises slowly from there.
         assert!(took.as_secs_f64() > 8.5 / lowered, "{took:?} at {lowered}");
+    }
+
+    /// How long the next request waits after a refusal, when another reply comes so much later.
+    async fn wait_after_a_refusal(reply_after: Duration) -> Duration {
+        let pacer = pacer(None, None);
+        let (refused, other) = (pacer.token(1).await, pacer.token(1).await);
+        pacer.returned(refused);
+        pacer.refused(refused, None);
+        let waited = async {
+            let start = Instant::now();
+            let _ = pacer.token(1).await;
+            start.elapsed()
+        };
+        let reply = async {
+            tokio::time::sleep(reply_after).await;
+            pacer.returned(other);
+            pacer.accepted(other);
+        };
+        tokio::join!(waited, reply).0
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reply_that_ends_a_wait_is_heard_at_once() {
+        let soon = wait_after_a_refusal(Duration::from_millis(5)).await;
+        let late = wait_after_a_refusal(Duration::from_mins(1)).await;
+        assert!(soon < late, "{soon:?} {late:?}");
     }
 
     #[tokio::test(start_paused = true)]
