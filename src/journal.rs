@@ -45,6 +45,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 pub(crate) mod throttled;
+pub(crate) mod unchanged;
 mod waiting;
 
 pub(crate) use canary::{Choice, OpenCanary};

@@ -56,6 +56,12 @@ pub struct RunArgs {
 /// What comes before a push.
 #[derive(Debug, Args)]
 pub struct BeforeArgs {
+    /// Skip rows whose device has accepted the same last, as recorded in the results database
+    ///
+    /// For settings, and not for actions such as a restart. A row is skipped when the last command that the device accepted for the
+    /// service had the same payload, and nothing since may have reached the device. Other rows are sent.
+    #[arg(hide_short_help = true, long)]
+    pub skip_unchanged: bool,
     /// Show what would be sent and done, as `check` does; send nothing
     #[arg(long)]
     pub dry_run: bool,

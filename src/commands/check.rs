@@ -21,7 +21,7 @@ use crate::{
     manifest::Manifest,
     model::{AfterFailure, Consent, SummaryFormat},
     settings::{AskedPush, Check as Settings, Rollout},
-    store::{NewRun, Run, Store, StoreError},
+    store::{NewRun, Past, ReadError, Reader, Run, Store, StoreError},
     ui::{
         printer::Printer,
         text::{clean, clean_json},
@@ -51,6 +51,17 @@ pub(super) async fn check(
         base_url: "simulator".to_owned(),
         identity: manifest.sha256(),
     };
+    let mut reader = match &asked {
+        Some((asked, _)) if asked.skip_unchanged => existing(&asked.database.path).await?,
+        _ => None,
+    };
+    let past = match (&mut reader, &asked) {
+        (Some(reader), Some((_, about))) => Some(Past {
+            elsewhere: Some(reader),
+            base_url: &about.base_url,
+        }),
+        _ => None,
+    };
     let chunk_size = settings.pace.chunk_size;
     let staged = stage::stage(
         &mut store,
@@ -58,6 +69,7 @@ pub(super) async fn check(
         &about,
         chunk_size,
         &settings.input,
+        past,
         interrupt,
         async |_, _| Ok(()),
     )
@@ -80,7 +92,10 @@ pub(super) async fn check(
         None => plan.requests,
     };
     store.close().await?;
-    let sent = staged.run.tasks - staged.duplicates - staged.invalid;
+    if let Some(reader) = reader {
+        reader.close().await?;
+    }
+    let sent = staged.run.tasks - staged.duplicates - staged.unchanged - staged.invalid;
     let phases = Phases {
         canary,
         canary_is_all: matches!(choice, Choice::WholeFleet { .. }),
@@ -141,6 +156,15 @@ fn asked<'s>(
     let target = target::destination_name(&asked.destination)?;
     let about = run::about(manifest, asked.name.as_deref(), &settings.input, target)?;
     Ok(Some((asked, about)))
+}
+
+/// The results database, if there is one.
+async fn existing(path: &Path) -> Result<Option<Reader>, Failure> {
+    match Reader::open(path).await {
+        Ok(reader) => Ok(Some(reader)),
+        Err(ReadError::Missing(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A database of which nobody else knows.

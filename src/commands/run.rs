@@ -28,7 +28,7 @@ use crate::{
     manifest::{self, Manifest},
     model::{Hours, RunState, Timestamp},
     settings::{ManifestInput, OtherVersions, Run as Settings},
-    store::{NewRun, PrunedRun, Run, Staged, Store},
+    store::{NewRun, Past, PrunedRun, Run, Staged, Store},
     ui::printer::Printer,
 };
 
@@ -209,6 +209,10 @@ async fn stage_anew(
         &about,
         chunk_size,
         input,
+        settings.skip_unchanged.then(|| Past {
+            elsewhere: None,
+            base_url: &about.base_url,
+        }),
         interrupt,
         async |stager, preview| review.agree(stager, preview).await,
     )
@@ -220,11 +224,17 @@ async fn stage_anew(
     let Staged {
         run,
         duplicates,
+        unchanged,
         invalid,
     } = staged;
+    let unchanged = if settings.skip_unchanged {
+        format!(", {unchanged} unchanged")
+    } else {
+        String::new()
+    };
     say_where(store, printer);
     printer.say(&format!(
-        "run '{}': {} tasks, {duplicates} of them duplicates, {invalid} invalid",
+        "run '{}': {} tasks, {duplicates} of them duplicates{unchanged}, {invalid} invalid",
         run.about.name, run.tasks
     ));
     store.begin_session(Some(&run)).await?;

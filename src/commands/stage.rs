@@ -10,11 +10,12 @@ use crate::{
     budget::{Budget, Share, Use},
     clock,
     exit::Failure,
+    journal::unchanged::skip_unchanged,
     manifest::{Defaults, Entry, Manifest, ManifestError, Warning},
     model::{BadRow, Row},
     preview::{Preview, Survey},
     settings::{DefaultData, ManifestDefaults, ManifestInput},
-    store::{NewRun, Staged, Stager, Store},
+    store::{NewRun, Past, Staged, Stager, Store},
 };
 
 /// Rows that travel together from the reader to the store, at most …
@@ -46,13 +47,15 @@ pub(super) async fn open(
 }
 
 /// Stages a run, and gives it with what it would send; `None` when a signal came meanwhile, and no run is left behind then or after an
-/// error. When all rows are in, `review` may look at them; it becomes a run only if that returns without a failure.
+/// error. Rows whose devices have accepted the same last are skipped if it is given where that is known (`unchanged`). When all rows are
+/// in, `review` may look at them; it becomes a run only if that returns without a failure.
 pub(super) async fn stage(
     store: &mut Store,
     manifest: Manifest,
     about: &NewRun,
     chunk_size: u32,
     input: &ManifestInput,
+    unchanged: Option<Past<'_>>,
     interrupt: &Interrupt,
     review: impl AsyncFnOnce(&mut Stager<'_>, &Preview) -> Result<(), Failure>,
 ) -> Result<Option<(Staged, Preview)>, Failure> {
@@ -78,7 +81,7 @@ pub(super) async fn stage(
                 if let Some(warning) = read.warning {
                     tracing::warn!("{file}{warning}");
                 }
-                match finish(&mut stager, &read.preview, review).await {
+                match finish(&mut stager, unchanged, &read.preview, review).await {
                     Ok(run) => return Ok(Some((run, read.preview))),
                     Err(failure) => Some(failure),
                 }
@@ -102,10 +105,14 @@ pub(super) async fn stage(
 /// Makes what is in a run, if `review` has nothing against it.
 async fn finish(
     stager: &mut Stager<'_>,
+    unchanged: Option<Past<'_>>,
     preview: &Preview,
     review: impl AsyncFnOnce(&mut Stager<'_>, &Preview) -> Result<(), Failure>,
 ) -> Result<Staged, Failure> {
     stager.arrange(clock::wall_now()).await?;
+    if let Some(past) = unchanged {
+        skip_unchanged(stager, past, clock::wall_now()).await?;
+    }
     review(stager, preview).await?;
     Ok(stager.finish(clock::wall_now()).await?)
 }

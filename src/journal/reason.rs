@@ -101,6 +101,7 @@ pub(crate) fn advice(row: &ResultRow) -> Option<&'static str> {
             (Class::Transient | Class::Outage | Class::InDoubt, _) => "send it again",
             (Class::Blocked, _) => "see to the earlier command of the device, and send both again",
             (Class::Invalid, _) => "correct the row, and push the manifest again",
+            (Class::Unchanged, _) => "push it without --skip-unchanged to send it all the same",
             (Class::Auth | Class::Refused, _) | (_, Some(Scope::Account)) => {
                 "see to the permission for this device, and send it again"
             }

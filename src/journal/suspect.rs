@@ -47,7 +47,12 @@ pub(crate) fn refusal(judgement: &Judgement, was_sent: bool) -> Option<Refusal> 
             Some(Refusal::Own)
         }
         (
-            Class::Accepted | Class::Offline | Class::Rejected | Class::Blocked | Class::Invalid,
+            Class::Accepted
+            | Class::Offline
+            | Class::Rejected
+            | Class::Blocked
+            | Class::Invalid
+            | Class::Unchanged,
             _,
         ) => None,
     }

@@ -2,7 +2,7 @@
 
 use super::Ticket;
 
-/// The class of an outcome; the first ten can come of a send, the last two are given without one.
+/// The class of an outcome; the first ten can come of a send, the last three are given without one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Class {
@@ -30,11 +30,13 @@ pub enum Class {
     Blocked = 11,
     /// Not sent, because the manifest row is wrong.
     Invalid = 12,
+    /// Not sent, because the device has accepted the same last.
+    Unchanged = 13,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Accepted,
         Self::Frequency,
         Self::Quota,
@@ -47,6 +49,7 @@ impl Class {
         Self::Rejected,
         Self::Blocked,
         Self::Invalid,
+        Self::Unchanged,
     ];
 
     /// The name in the views and on the command line.
@@ -64,6 +67,7 @@ impl Class {
             Self::Rejected => "rejected",
             Self::Blocked => "blocked",
             Self::Invalid => "invalid",
+            Self::Unchanged => "unchanged",
         }
     }
 

@@ -112,7 +112,7 @@ pub(crate) fn dispose(
         }
         // The request did not count: what holds the task back now is the pause or the new rate of the whole run.
         Class::Outage | Class::Auth | Class::Refused => again(Duration::ZERO),
-        Class::Rejected | Class::Blocked | Class::Invalid => end,
+        Class::Rejected | Class::Blocked | Class::Invalid | Class::Unchanged => end,
     };
     (disposition, next)
 }

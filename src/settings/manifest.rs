@@ -29,6 +29,8 @@ pub(crate) struct Run {
     pub repeat_after: RepeatAfter,
     /// What becomes of unfinished runs of other versions of the manifest.
     pub other_versions: OtherVersions,
+    /// Whether rows are skipped whose devices have accepted the same last.
+    pub skip_unchanged: bool,
     /// Whether a large push goes without a question.
     pub yes: bool,
     /// How to push.
@@ -78,6 +80,8 @@ pub(crate) struct AskedPush {
     pub repeat_after: RepeatAfter,
     /// What becomes of unfinished runs of other versions of the manifest.
     pub other_versions: OtherVersions,
+    /// Whether rows are skipped whose devices have accepted the same last.
+    pub skip_unchanged: bool,
     /// The results database.
     pub database: Database,
 }
@@ -159,6 +163,7 @@ impl Run {
         let BeforeArgs {
             // Then it is a check.
             dry_run: _,
+            skip_unchanged,
             yes,
         } = before;
         let simulated = push.target.simulate.simulate;
@@ -183,6 +188,7 @@ impl Run {
             again,
             repeat_after: sources.get(&keys::REPEAT_AFTER, repeat_after)?,
             other_versions: OtherVersions::of(supersede, alongside),
+            skip_unchanged,
             yes,
             push,
             database,
@@ -219,7 +225,11 @@ impl Check {
             push,
             owner: _,
         } = args;
-        let BeforeArgs { dry_run: _, yes: _ } = before;
+        let BeforeArgs {
+            skip_unchanged,
+            dry_run: _,
+            yes: _,
+        } = before;
         let PushArgs {
             target,
             pace,
@@ -247,6 +257,7 @@ impl Check {
                 override_abort: Recovery::resolve(recovery, sources)?.override_abort,
                 repeat_after: sources.get(&keys::REPEAT_AFTER, repeat_after)?,
                 other_versions: OtherVersions::of(supersede, alongside),
+                skip_unchanged,
                 database: Database {
                     tags: sources.tags(&tag)?,
                     ..Database::resolve(db, simulated, sources)?

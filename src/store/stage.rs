@@ -25,10 +25,12 @@ mod order;
 mod repeats;
 #[cfg(test)]
 mod tests;
+mod unchanged;
 
 use group::{Grouper, Pending};
 use order::Order;
 use repeats::Repeats;
+pub(crate) use unchanged::{Earlier, Past, StagedTask};
 
 static INVALID: Bulk = Bulk::insert(
     "INSERT INTO outcome (task_id, state, class, message, attempts, finished_at)",
@@ -63,6 +65,8 @@ pub(crate) struct Stager<'s> {
     invalid: u64,
     /// What was found of devices with several rows, when all rows are in.
     order: Option<Order>,
+    /// Tasks that are skipped, because their devices have accepted the same last.
+    unchanged: u64,
 }
 
 /// What staging made.
@@ -72,6 +76,8 @@ pub(crate) struct Staged {
     pub run: Run,
     /// Rows that were recorded as skipped, since the device's row before it has the same payload.
     pub duplicates: u64,
+    /// Rows that were recorded as skipped, since their device has accepted the same last.
+    pub unchanged: u64,
     /// Rows that were recorded as invalid.
     pub invalid: u64,
 }
@@ -165,6 +171,7 @@ impl Store {
             transaction: limits.transaction,
             invalid: 0,
             order: None,
+            unchanged: 0,
         })
     }
 }
@@ -319,11 +326,12 @@ impl Stager<'_> {
         let connection = &mut self.store.connection;
         sqlx::query(
             "INSERT INTO tally (run_id, state, class, code, n) SELECT ?1, 2, 12, 0, ?2 WHERE ?2 > 0 \
-             UNION ALL SELECT ?1, 4, 0, 0, ?3 WHERE ?3 > 0",
+             UNION ALL SELECT ?1, 4, 0, 0, ?3 WHERE ?3 > 0 UNION ALL SELECT ?1, 4, 13, 0, ?4 WHERE ?4 > 0",
         )
         .bind(run.0)
         .bind(self.invalid as i64)
         .bind(order.duplicates as i64)
+        .bind(self.unchanged as i64)
         .execute(&mut *connection)
         .await?;
         sqlx::query(
@@ -348,6 +356,7 @@ impl Stager<'_> {
         Ok(Staged {
             run,
             duplicates: order.duplicates,
+            unchanged: self.unchanged,
             invalid: self.invalid,
         })
     }

@@ -49,4 +49,5 @@ mod summary;
 mod support;
 mod tags;
 mod thing_model;
+mod unchanged;
 mod versions;

@@ -60,6 +60,12 @@ impl Report {
             ),
             format!("  invalid   {}", grouped(staged.invalid)),
         ];
+        if staged.unchanged > 0 {
+            lines.push(format!(
+                "  unchanged {} (the device has accepted the same last)",
+                grouped(staged.unchanged)
+            ));
+        }
         // When no device has a second row, rows are devices.
         let noun = if self.plan.devices == self.preview.rows {
             "device"
@@ -178,6 +184,7 @@ impl Report {
             "products": plan.products,
             "payloads": plan.payloads,
             "skipped": staged.duplicates,
+            "unchanged": staged.unchanged,
             "invalid": staged.invalid,
             "chunk_size": chunk_size,
             "requests": phases.all_requests(),

@@ -139,6 +139,8 @@ fn advice(state: TaskState, class: Option<Class>) -> (&'static str, &'static str
             "The rows of the manifest are wrong, and were not sent. The messages in the results tell what is wrong.",
             "results",
         ),
-        Some(Class::InDoubt | Class::Accepted) | None => ("Look at the messages.", "results"),
+        Some(Class::InDoubt | Class::Accepted | Class::Unchanged) | None => {
+            ("Look at the messages.", "results")
+        }
     }
 }
