@@ -13,6 +13,7 @@ mod completing;
 mod config_args;
 mod control_args;
 mod db_args;
+mod doctor_args;
 mod filter_args;
 mod generate;
 mod help;
@@ -45,6 +46,7 @@ pub(crate) use self::{
     config_args::{ConfigArgs, ConfigCommand, ConfigShowArgs, GivenSettings},
     control_args::ControlArgs,
     db_args::{DbArgs, DbCommand, MigrateArgs},
+    doctor_args::DoctorArgs,
     filter_args::FilterArgs,
     generate::{CompletionsArgs, ManArgs, completions, manual, manuals},
     manifest_args::{BeforeArgs, CheckArgs, ManifestArgs, RunArgs},
@@ -151,6 +153,11 @@ pub enum Command {
     Codes(CodesArgs),
     /// Serve the platform's API on this machine, with faults on demand
     Simulator(Box<SimulatorArgs>),
+    /// Try what a push needs: login, clock, proxy, certificate, database, disk; sends nothing
+    ///
+    /// Each line says how one thing is, and what to do if a push would fail for it. The exit code is 0 when all is well, and otherwise that
+    /// of a push that meets the first failure.
+    Doctor(Box<DoctorArgs>),
     /// Show the settings and where they come from
     Config(ConfigArgs),
     /// Print completions for a shell

@@ -12,6 +12,7 @@ mod confirm;
 mod control;
 mod db;
 mod diff;
+mod doctor;
 mod end;
 mod explain;
 mod hours;
@@ -169,6 +170,7 @@ pub(crate) async fn execute(command: Command, printer: &Printer) -> Result<Exit,
             .await
         }
         Command::Codes(settings) => codes::codes(&settings, printer),
+        Command::Doctor(settings) => doctor::doctor(*settings, printer).await,
         Command::Show(settings) => config::show(&settings, printer),
         Command::Completions(args) => manual::completions(args, printer),
         Command::Man(args) => manual::man(&args, printer),

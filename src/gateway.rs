@@ -26,7 +26,7 @@ pub(crate) use base_url::{BaseUrl, BaseUrlError};
 pub(crate) use credentials::Credentials;
 pub(crate) use handover::Handover;
 pub(crate) use history::{HistoryPage, HistoryQuery, HistoryReply};
-pub(crate) use platform::{Platform, PlatformOptions};
+pub(crate) use platform::{Platform, PlatformOptions, Reached};
 pub(crate) use proxy::Proxy;
 pub use reply::read as read_reply;
 pub(crate) use wire::example;

@@ -9,6 +9,7 @@ mod credential_names;
 mod credentials;
 mod database;
 mod db;
+mod doctor;
 mod environment;
 mod error;
 mod file;
@@ -35,6 +36,7 @@ pub(crate) use self::{
     credentials::{Credentials, CredentialsError},
     database::{Database, Introduction, SIMULATED},
     db::Migrate,
+    doctor::Doctor,
     environment::Environment,
     error::Error,
     logging::{Level, Logging},
@@ -43,7 +45,7 @@ pub(crate) use self::{
         Run,
     },
     prune::Prune,
-    push::{Destination, PaceSettings, Push, Target},
+    push::{Destination, PaceSettings, Push, Target, Timeouts},
     query::{Codes, Resolution, Resume, Retry, Runs, Sessions, Status},
     questions::{Diff, Explain, Revert, Sql},
     report::Report,
@@ -119,6 +121,8 @@ pub(crate) enum Command {
     Codes(Codes),
     /// Serve the simulator.
     Simulator(Box<SimulatorArgs>),
+    /// Try what a push needs.
+    Doctor(Box<Doctor>),
     /// Show the settings.
     Show(Show),
     /// Print completions.
@@ -226,6 +230,9 @@ pub(crate) fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, E
         cli::Command::Db(args) => Command::Migrate(Migrate::resolve(args, db, &sources)?),
         cli::Command::Codes(args) => Command::Codes(Codes::resolve(args)),
         cli::Command::Simulator(args) => Command::Simulator(args),
+        cli::Command::Doctor(args) => {
+            Command::Doctor(Box::new(Doctor::resolve(*args, db, &sources)?))
+        }
         cli::Command::Config(args) => {
             let cli::ConfigCommand::Show(args) = args.command;
             Command::Show(Show::resolve(

@@ -68,6 +68,7 @@ pub(crate) use open::Store;
 pub(crate) use opened::Opened;
 pub(crate) use pace::KeptRate;
 pub(crate) use payload::PayloadCache;
+pub(crate) use place::{file_system, network_folder};
 pub(crate) use plan::Plan;
 pub(crate) use prune::{Prunable, PrunedRun};
 pub(crate) use query::MOST_KEYS;

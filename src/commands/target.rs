@@ -10,7 +10,8 @@ use crate::{
     clock::Clock,
     exit::Failure,
     gateway::{BaseUrl, Credentials, Platform, PlatformOptions, Proxy},
-    settings::{self, Destination, Push, Target},
+    model::Language,
+    settings::{self, Destination, Push, Target, Timeouts},
     simulator::{Scenario, Simulator},
     store::Run,
 };
@@ -74,13 +75,37 @@ pub(super) struct Connection {
     pub(super) simulator: Option<Simulator>,
 }
 
-/// Makes the gateway, whose replies are of this budget; starts the simulator when that is the target.
+/// How a platform is reached.
+pub(super) struct Way<'s> {
+    pub(super) target: &'s Target,
+    pub(super) language: Language,
+    pub(super) timeouts: Timeouts,
+    /// Requests at a time.
+    pub(super) concurrency: usize,
+}
+
+/// Makes the gateway of a push, whose replies are of this budget; starts the simulator when that is the target.
 pub(super) async fn connect(
     push: &Push,
     budget: &Budget,
     clock: Clock,
 ) -> Result<Connection, Failure> {
-    let (base_url, credentials, simulator) = match &push.target {
+    let way = Way {
+        target: &push.target,
+        language: push.language,
+        timeouts: push.timeouts,
+        concurrency: push.pace.concurrency as usize,
+    };
+    connect_by(&way, budget, clock).await
+}
+
+/// The same by this way.
+pub(super) async fn connect_by(
+    way: &Way<'_>,
+    budget: &Budget,
+    clock: Clock,
+) -> Result<Connection, Failure> {
+    let (base_url, credentials, simulator) = match way.target {
         Target::Simulator => {
             let simulator =
                 Simulator::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Scenario::demo())
@@ -116,10 +141,10 @@ pub(super) async fn connect(
         std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     })?;
     let options = PlatformOptions {
-        language: push.language,
-        connect_timeout: push.timeouts.connect,
-        request_timeout: push.timeouts.request,
-        concurrency: push.pace.concurrency as usize,
+        language: way.language,
+        connect_timeout: way.timeouts.connect,
+        request_timeout: way.timeouts.request,
+        concurrency: way.concurrency,
         proxy,
         budget: budget.clone(),
         ..PlatformOptions::new(base_url)

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     budget::Budget,
     clock::Clock,
-    model::{Answer, Language, SendResult, Unsent},
+    model::{Answer, Language, SendResult, Timestamp, Unsent},
 };
 
 /// The path of the export of a thing model (page "Query Latest Product Thing Model (JSON Format)").
@@ -57,6 +57,17 @@ impl PlatformOptions {
             budget: Budget::default(),
         }
     }
+}
+
+/// That the platform answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reached {
+    /// Its clock, when it says what time it is.
+    pub date: Option<Timestamp>,
+    /// How long it took, with the connection.
+    pub took: Duration,
+    /// Whether it has shown a certificate that is trusted.
+    pub is_encrypted: bool,
 }
 
 /// The real platform, over HTTP.
@@ -121,6 +132,33 @@ impl Platform {
             language: options.language,
             clock,
         })
+    }
+
+    /// Whether the platform answers at all: asks for a login without saying who, which it refuses.
+    pub(crate) async fn reach(&self) -> Result<Reached, Unsent> {
+        let base_url = self.transport.base_url();
+        let url = base_url.endpoint(wire::LOGIN_PATH, &[]);
+        let begun = Instant::now();
+        match self.transport.ask(self.transport.get(url)).await {
+            Ok(reply) => Ok(Reached {
+                date: reply.date(),
+                took: begun.elapsed(),
+                is_encrypted: !base_url.is_plain(),
+            }),
+            Err(failure) => Err(match SendResult::from(failure) {
+                SendResult::Unsent(unsent) => unsent,
+                SendResult::Lost { error, .. } => Unsent::Unreachable {
+                    error,
+                    retry_after: None,
+                },
+                SendResult::Answered(_) => Unsent::Late,
+            }),
+        }
+    }
+
+    /// Logs in, if it is not logged in.
+    pub(crate) async fn log_in(&self) -> Result<(), Unsent> {
+        self.source.token(self.clock.now()).await.map(drop)
     }
 
     async fn post(

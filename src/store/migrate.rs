@@ -300,6 +300,7 @@ mod tests {
                     found.push(after("ON"));
                 }
                 ["ALTER", "TABLE", name, ..]
+                | ["DROP", "TABLE", name, ..]
                 | ["UPDATE", name, ..]
                 | ["DELETE", "FROM", name, ..] => found.push(name.to_owned()),
                 ["INSERT", "INTO", _, ..] => {

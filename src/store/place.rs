@@ -33,9 +33,15 @@ pub(super) fn refusal(path: &Path, file: &Metadata, network_allowed: bool) -> Op
 }
 
 /// Why a folder may hold no database, when it is on a network file system.
-pub(super) fn network_folder(folder: &Path, network_allowed: bool) -> Option<String> {
+pub(crate) fn network_folder(folder: &Path, network_allowed: bool) -> Option<String> {
     let mounts = std::fs::read(MOUNTS).unwrap_or_default();
     network(folder, &parse(&mounts)).filter(|_| !network_allowed)
+}
+
+/// The kind of file system that a folder is on, by the name that Linux gives it. `folder` is canonical.
+pub(crate) fn file_system(folder: &Path) -> Option<String> {
+    let mounts = std::fs::read(MOUNTS).ok()?;
+    mount_of(folder, &parse(&mounts)).map(|mount| mount.kind.clone())
 }
 
 /// Whether a file is on a file system where locks of the two kinds are one, or where nobody knows.

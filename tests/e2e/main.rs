@@ -11,6 +11,7 @@ mod database;
 mod devices;
 mod diff;
 mod disk;
+mod doctor;
 mod explain;
 mod faults;
 mod hostile;

@@ -63,10 +63,13 @@ impl RunReport {
             (TaskState::Skipped, self.counts.skipped),
         ] {
             row(label(state), count, self.remark(state));
-            if matches!(state, TaskState::Failed | TaskState::InDoubt) {
-                for ending in self.endings.iter().filter(|ending| ending.state == state) {
-                    row("", ending.tasks, &ending.words());
-                }
+            let endings = self.endings.iter().filter(|ending| ending.state == state);
+            let is_told = |ending: &&EndingLine| {
+                matches!(state, TaskState::Failed | TaskState::InDoubt)
+                    || ending.class == Some(Class::Unchanged)
+            };
+            for ending in endings.filter(is_told) {
+                row("", ending.tasks, &ending.words());
             }
         }
         row("pending", self.counts.pending, &self.pending_remark());
@@ -78,9 +81,18 @@ impl RunReport {
             TaskState::Accepted if self.counts.accepted > 0 => {
                 "accepted by the platform, not yet delivered to the device"
             }
-            TaskState::Skipped if self.counts.skipped > 0 => "duplicates or cancelled",
+            TaskState::Skipped if self.counts.skipped > self.unchanged() => {
+                "duplicates or cancelled"
+            }
             _ => "",
         }
+    }
+
+    /// Tasks that were skipped because their devices had accepted the same last.
+    fn unchanged(&self) -> u64 {
+        let unchanged = |ending: &&EndingLine| ending.class == Some(Class::Unchanged);
+        let endings = self.endings.iter().filter(unchanged);
+        endings.map(|ending| ending.tasks).sum()
     }
 
     fn pending_remark(&self) -> String {

@@ -1,0 +1,125 @@
+//! What a push needs of this machine: the results database, its file system, and room on its disk.
+
+use std::path::{Path, PathBuf};
+
+use super::finding::Finding;
+use crate::{
+    exit::Exit,
+    settings::Doctor as Settings,
+    store::{Presence, ReadError, Reader, file_system, free, network_folder, presence},
+    ui::number::{bytes, counted},
+};
+
+/// Less than this is too little for a push of a few thousand devices and its log.
+const LEAST_ROOM: u64 = 64 << 20;
+/// Less than this is too little for a push of a million devices.
+const GOOD_ROOM: u64 = 1 << 30;
+
+/// Looks at all of it.
+pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
+    let path = &settings.database.path;
+    let folder = existing_folder(path);
+    vec![
+        database(path, &folder).await,
+        place(&folder, settings.network_allowed),
+        room(path, &folder),
+    ]
+}
+
+async fn database(path: &Path, folder: &Path) -> Finding {
+    const CHECK: &str = "database";
+    if let Err(error) = tempfile::tempfile_in(folder) {
+        return Finding::fail(
+            CHECK,
+            Exit::Database,
+            format!("cannot write in {}: {error}", folder.display()),
+        )
+        .todo("make the folder writable for this user, or name another database with --db");
+    }
+    let mut reader = match Reader::open(path).await {
+        Ok(reader) => reader,
+        Err(ReadError::Missing(_)) => {
+            return Finding::ok(
+                CHECK,
+                format!(
+                    "{} does not exist yet; the first push makes it",
+                    path.display()
+                ),
+            );
+        }
+        Err(error) => return Finding::fail(CHECK, Exit::Database, chain(&error)),
+    };
+    let runs = reader.runs().await;
+    let closed = reader.close().await;
+    let runs = match (runs, closed) {
+        (Ok(runs), Ok(())) => runs.len() as u64,
+        (Err(error), _) | (_, Err(error)) => {
+            return Finding::fail(CHECK, Exit::Database, chain(&error));
+        }
+    };
+    let what = format!("{} has {}", path.display(), counted(runs, "run"));
+    match presence(path) {
+        Presence::Nobody => Finding::ok(CHECK, what),
+        Presence::Owned { owner } => Finding::warn(
+            CHECK,
+            format!("{what}, and another process ({owner}) owns it"),
+        )
+        .todo("wait until it ends before you push, or stop it with fleetpush pause"),
+        Presence::Unknown => Finding::warn(
+            CHECK,
+            format!("{what}, and it cannot be found out whether another process owns it"),
+        ),
+    }
+}
+
+/// An error with what caused it, each said once.
+fn chain(error: &ReadError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+fn place(folder: &Path, network_allowed: bool) -> Finding {
+    const CHECK: &str = "file system";
+    let kind = file_system(folder).unwrap_or_else(|| "unknown".to_owned());
+    match network_folder(folder, network_allowed) {
+        Some(reason) => Finding::fail(CHECK, Exit::Database, reason),
+        None => Finding::ok(CHECK, format!("{kind}, at {}", folder.display())),
+    }
+}
+
+fn room(path: &Path, folder: &Path) -> Finding {
+    const CHECK: &str = "disk";
+    // Of a file in the folder, which need not be there.
+    let name = path.file_name().unwrap_or_default();
+    match free(&folder.join(name)) {
+        Ok(free) if free < LEAST_ROOM => Finding::fail(
+            CHECK,
+            Exit::Database,
+            format!("{} free in {}", bytes(free), folder.display()),
+        )
+        .todo("delete files, or old runs with fleetpush prune, or name a database on another disk with --db"),
+        Ok(free) if free < GOOD_ROOM => Finding::warn(
+            CHECK,
+            format!("{} free in {}", bytes(free), folder.display()),
+        )
+        .todo("a push of a million devices needs about 300 MB; fleetpush prune deletes old runs"),
+        Ok(free) => Finding::ok(CHECK, format!("{} free", bytes(free))),
+        Err(error) => Finding::warn(CHECK, error.to_string()),
+    }
+}
+
+/// The folder of a file, or the nearest one above it that is there.
+fn existing_folder(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let folder = absolute.ancestors().skip(1).find(|folder| folder.is_dir());
+    let folder = folder.unwrap_or(Path::new("/"));
+    folder.canonicalize().unwrap_or_else(|_| folder.to_owned())
+}

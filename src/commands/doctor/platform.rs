@@ -1,0 +1,225 @@
+//! What a push needs of the platform and of the way there: the target, the proxy, a connection with a certificate that is trusted, the
+//! clock, and a login. No command is sent.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::{super::target, finding::Finding};
+use crate::{
+    budget::Budget,
+    clock::{Clock, wall_now},
+    exit::Exit,
+    gateway::{BaseUrl, Platform, Proxy, Reached},
+    model::{Timestamp, Unsent},
+    settings::{Credentials, Destination, Doctor as Settings, Target},
+    ui::number::duration,
+};
+
+/// How far the platform lets the clocks be apart (platform notes, "Authentication"), less what a reply may take.
+const MOST_SKEW: Duration = Duration::from_secs(9 * 60);
+/// A clock that is right is less than this off; `Date` has no more than seconds.
+const USUAL_SKEW: Duration = Duration::from_secs(30);
+
+/// Looks at all of it. What depends on something that failed is not looked at.
+pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let Some(destination) = destination(settings, &mut findings) else {
+        findings.extend(
+            ["proxy", "connection", "clock", "login"]
+                .map(|check| Finding::skip(check, "not tried, since no platform is known")),
+        );
+        return findings;
+    };
+    let (credentials, login) = match &settings.credentials {
+        Ok(credentials) => (credentials.clone(), None),
+        // Enough to see whether anybody answers.
+        Err(error) => (
+            Credentials::Token(SecretString::from("none")),
+            Some(Finding::fail("login", Exit::Usage, error.to_string())),
+        ),
+    };
+    let is_simulated = destination == Destination::Simulator;
+    let is_token = matches!(credentials, Credentials::Token(_)) && !is_simulated;
+    let target = match destination {
+        Destination::Simulator => Target::Simulator,
+        Destination::Platform {
+            base_url,
+            insecure_http,
+        } => {
+            match BaseUrl::parse(&base_url, insecure_http) {
+                Ok(base_url) => {
+                    findings.push(Finding::ok("target", base_url.to_string()));
+                    findings.push(proxy(&base_url));
+                }
+                Err(error) => {
+                    findings.push(Finding::fail("target", Exit::Usage, error.to_string()));
+                    return findings;
+                }
+            }
+            Target::Platform {
+                base_url,
+                insecure_http,
+                credentials,
+            }
+        }
+    };
+    if is_simulated {
+        findings.push(Finding::ok("target", "a simulator inside this process"));
+        findings.push(Finding::ok("proxy", "none"));
+    }
+    let way = target::Way {
+        target: &target,
+        language: settings.language,
+        timeouts: settings.timeouts,
+        concurrency: 1,
+    };
+    let connection = match target::connect_by(&way, &Budget::default(), Clock::start()).await {
+        Ok(connection) => connection,
+        Err(failure) => {
+            findings.push(Finding::fail(
+                "connection",
+                failure.exit(),
+                failure.message(),
+            ));
+            return findings;
+        }
+    };
+    let asked_at = wall_now();
+    let reached = connection.platform.reach().await;
+    findings.push(connected(&reached));
+    match &reached {
+        Ok(reached) => {
+            findings.push(clock(reached.date, asked_at));
+            findings.push(match login {
+                Some(finding) if !is_simulated => finding,
+                _ if is_token => Finding::ok(
+                    "login",
+                    "a ready token is set; only a push shows whether the platform takes it",
+                ),
+                _ => logged_in(&connection.platform).await,
+            });
+        }
+        Err(_) => {
+            findings.push(Finding::skip("clock", "not tried, since nobody answers"));
+            findings.push(
+                login.unwrap_or_else(|| Finding::skip("login", "not tried, since nobody answers")),
+            );
+        }
+    }
+    if let Some(simulator) = connection.simulator {
+        simulator.stop().await;
+    }
+    findings
+}
+
+/// The platform that is named.
+fn destination(settings: &Settings, findings: &mut Vec<Finding>) -> Option<Destination> {
+    let problem = match &settings.destination {
+        Ok(Some(destination)) => return Some(destination.clone()),
+        Ok(None) => Finding::fail("target", Exit::Usage, "no platform is named").todo(
+            "give --region or --base-url, or set one in the config file or as FLEETPUSH_REGION",
+        ),
+        Err(error) => Finding::fail("target", Exit::Usage, error.to_string()),
+    };
+    findings.push(problem);
+    None
+}
+
+fn proxy(base_url: &BaseUrl) -> Finding {
+    let variable =
+        |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    match Proxy::from_environment(base_url, variable) {
+        Ok(None) => Finding::ok("proxy", "none"),
+        Ok(Some(proxy)) => Finding::ok("proxy", proxy.to_string()),
+        Err(error) => Finding::fail("proxy", Exit::Refused, error.to_string()),
+    }
+}
+
+fn connected(reached: &Result<Reached, Unsent>) -> Finding {
+    const CHECK: &str = "connection";
+    match reached {
+        Ok(reached) if reached.is_encrypted => Finding::ok(
+            CHECK,
+            format!(
+                "answers in {}; its certificate is trusted",
+                duration(reached.took)
+            ),
+        ),
+        Ok(reached) => Finding::ok(CHECK, format!("answers in {}", duration(reached.took))),
+        Err(unsent) => failed(CHECK, unsent),
+    }
+}
+
+/// A failure, with the exit code that a push has for it.
+fn failed(check: &'static str, unsent: &Unsent) -> Finding {
+    match unsent {
+        Unsent::Unreachable { error, .. } => Finding::fail(check, Exit::Stopped, error).todo(
+            "check the network, the firewall, name resolution and the proxy; a push waits for as long as --max-outage",
+        ),
+        Unsent::Exhausted { error } => Finding::fail(check, Exit::Stopped, error),
+        Unsent::Certificate { error } => Finding::fail(check, Exit::Refused, error).todo(
+            "check the base URL and this machine's certificates; SSL_CERT_FILE names others",
+        ),
+        Unsent::Credentials { error } | Unsent::Refused { error } => {
+            Finding::fail(check, Exit::Refused, error)
+        }
+        Unsent::Late => Finding::fail(check, Exit::Stopped, "no time was left"),
+    }
+}
+
+fn clock(date: Option<Timestamp>, now: Timestamp) -> Finding {
+    const CHECK: &str = "clock";
+    let Some(date) = date else {
+        return Finding::warn(CHECK, "the platform does not say what time it is");
+    };
+    let (skew, word) = if now > date {
+        (date.until(now), "ahead of")
+    } else {
+        (now.until(date), "behind")
+    };
+    let told = format!("{} {word} the platform's", duration(skew));
+    let todo = "set this machine's clock, for example with an NTP service";
+    if skew >= MOST_SKEW {
+        Finding::fail(CHECK, Exit::Refused, told)
+            .todo(format!("{todo}; the platform refuses logins at 10 minutes"))
+    } else if skew >= USUAL_SKEW {
+        Finding::warn(CHECK, told).todo(todo)
+    } else {
+        Finding::ok(CHECK, "as the platform's")
+    }
+}
+
+async fn logged_in(platform: &Platform) -> Finding {
+    match platform.log_in().await {
+        Ok(()) => Finding::ok("login", "the platform gives a token"),
+        Err(unsent) => failed("login", &unsent),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_are_told_by_how_far_they_are_apart() {
+        let at = |seconds: i64| {
+            clock(
+                Some(Timestamp(1_000_000_000)),
+                Timestamp(1_000_000_000 + 1000 * seconds),
+            )
+            .lines()
+            .join("\n")
+        };
+        insta::assert_snapshot!([at(0), at(-2), at(90), at(-90), at(700)].join("\n"), @r"
+        ok    clock        as the platform's
+        ok    clock        as the platform's
+        warn  clock        1 min 30 s ahead of the platform's
+                           to do: set this machine's clock, for example with an NTP service
+        warn  clock        1 min 30 s behind the platform's
+                           to do: set this machine's clock, for example with an NTP service
+        fail  clock        11 min 40 s ahead of the platform's
+                           to do: set this machine's clock, for example with an NTP service; the platform refuses logins at 10 minutes
+        ");
+    }
+}
