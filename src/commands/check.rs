@@ -21,7 +21,7 @@ use crate::{
     manifest::Manifest,
     model::{AfterFailure, Consent, SummaryFormat},
     settings::{AskedPush, Check as Settings, Rollout},
-    store::{NewRun, Past, ReadError, Reader, Run, Store, StoreError},
+    store::{NewRun, Past, Plan, ReadError, Reader, Run, Staged, Store, StoreError},
     ui::{
         printer::Printer,
         text::{clean, clean_json},
@@ -67,9 +67,11 @@ pub(super) async fn check(
         &mut store,
         manifest,
         &about,
-        chunk_size,
+        stage::Staging {
+            chunk_size,
+            unchanged: past,
+        },
         &settings.input,
-        past,
         interrupt,
         async |_, _| Ok(()),
     )
@@ -77,33 +79,12 @@ pub(super) async fn check(
     let Some((staged, preview)) = staged else {
         return Ok(Exit::Stopped);
     };
-    let plan = store.plan(&staged.run, chunk_size).await?;
-    let choice = choose_canary(&mut store, &staged.run, &settings.rollout).await?;
-    let canary = match choice {
-        Choice::Chosen(open) => Some(CanaryPhase {
-            devices: open.devices,
-            requests: store.canary_requests(&staged.run, chunk_size).await?,
-            pause: open.pause,
-        }),
-        Choice::None | Choice::Open(_) | Choice::WholeFleet { .. } | Choice::TooLate => None,
-    };
-    let requests = match canary {
-        Some(_) => store.plan(&staged.run, chunk_size).await?.requests,
-        None => plan.requests,
-    };
+    let (plan, phases) = planned(&mut store, &staged, &settings).await?;
     store.close().await?;
     if let Some(reader) = reader {
         reader.close().await?;
     }
     let sent = staged.run.tasks - staged.duplicates - staged.unchanged - staged.invalid;
-    let phases = Phases {
-        canary,
-        canary_is_all: matches!(choice, Choice::WholeFleet { .. }),
-        ramp: settings.rollout.ramp.steps(),
-        rate: settings.pace.rate.per_second(),
-        tasks: sent - canary.map_or(0, |canary| canary.devices),
-        requests,
-    };
     let pace = (sent, settings.pace.device_rate.per_second());
     let warnings = odd::warnings(&preview, plan.payloads, &phases, pace);
     for warning in &warnings {
@@ -143,6 +124,39 @@ pub(super) async fn check(
         SummaryFormat::Json => writeln!(out, "{}", clean_json(&report.json().to_string())),
     };
     exit.after_output(written.and_then(|()| out.flush()))
+}
+
+/// What pushing it takes, and its phases.
+async fn planned(
+    store: &mut Store,
+    staged: &Staged,
+    settings: &Settings,
+) -> Result<(Plan, Phases), Failure> {
+    let chunk_size = settings.pace.chunk_size;
+    let plan = store.plan(&staged.run, chunk_size).await?;
+    let choice = choose_canary(store, &staged.run, &settings.rollout).await?;
+    let canary = match choice {
+        Choice::Chosen(open) => Some(CanaryPhase {
+            devices: open.devices,
+            requests: store.canary_requests(&staged.run, chunk_size).await?,
+            pause: open.pause,
+        }),
+        Choice::None | Choice::Open(_) | Choice::WholeFleet { .. } | Choice::TooLate => None,
+    };
+    let requests = match canary {
+        Some(_) => store.plan(&staged.run, chunk_size).await?.requests,
+        None => plan.requests,
+    };
+    let sent = staged.run.tasks - staged.duplicates - staged.unchanged - staged.invalid;
+    let phases = Phases {
+        canary,
+        canary_is_all: matches!(choice, Choice::WholeFleet { .. }),
+        ramp: settings.rollout.ramp.steps(),
+        rate: settings.pace.rate.per_second(),
+        tasks: sent - canary.map_or(0, |canary| canary.devices),
+        requests,
+    };
+    Ok((plan, phases))
 }
 
 /// The push that is meant, if one is.

@@ -195,8 +195,6 @@ async fn stage_anew(
     printer: &Printer,
 ) -> Result<Option<Run>, Failure> {
     about.name = store.free_name(&about.name).await?;
-    let chunk_size = settings.push.pace.chunk_size;
-    let input = &settings.input;
     let review = Review {
         settings,
         about: &about,
@@ -207,12 +205,14 @@ async fn stage_anew(
         store,
         manifest,
         &about,
-        chunk_size,
-        input,
-        settings.skip_unchanged.then(|| Past {
-            elsewhere: None,
-            base_url: &about.base_url,
-        }),
+        stage::Staging {
+            chunk_size: settings.push.pace.chunk_size,
+            unchanged: settings.skip_unchanged.then(|| Past {
+                elsewhere: None,
+                base_url: &about.base_url,
+            }),
+        },
+        &settings.input,
         interrupt,
         async |stager, preview| review.agree(stager, preview).await,
     )

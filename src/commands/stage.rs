@@ -46,6 +46,14 @@ pub(super) async fn open(
     }
 }
 
+/// How a run is staged.
+pub(super) struct Staging<'p> {
+    /// Devices in a chunk.
+    pub(super) chunk_size: u32,
+    /// Where it is known what devices have accepted last, when that is to be skipped.
+    pub(super) unchanged: Option<Past<'p>>,
+}
+
 /// Stages a run, and gives it with what it would send; `None` when a signal came meanwhile, and no run is left behind then or after an
 /// error. Rows whose devices have accepted the same last are skipped if it is given where that is known (`unchanged`). When all rows are
 /// in, `review` may look at them; it becomes a run only if that returns without a failure.
@@ -53,12 +61,15 @@ pub(super) async fn stage(
     store: &mut Store,
     manifest: Manifest,
     about: &NewRun,
-    chunk_size: u32,
+    how: Staging<'_>,
     input: &ManifestInput,
-    unchanged: Option<Past<'_>>,
     interrupt: &Interrupt,
     review: impl AsyncFnOnce(&mut Stager<'_>, &Preview) -> Result<(), Failure>,
 ) -> Result<Option<(Staged, Preview)>, Failure> {
+    let Staging {
+        chunk_size,
+        unchanged,
+    } = how;
     let file = manifest.name().to_owned();
     let budget = store.budget().clone();
     let mut stager = store.stage(about, chunk_size, clock::wall_now()).await?;

@@ -106,7 +106,7 @@ pub(crate) fn unchanged(
         let is_unchanged = !task.services.is_empty()
             && task.services.iter().all(|service| {
                 !sent.contains(service)
-                    && has_last(service, earlier, forgotten_at) == Some(&task.digest)
+                    && has_last(service.as_deref(), earlier, forgotten_at) == Some(&task.digest)
             });
         if is_unchanged && !sent.contains(&None) {
             skipped.push(task.task);
@@ -119,13 +119,14 @@ pub(crate) fn unchanged(
 
 /// The payload that surely is the last of this service.
 fn has_last<'e>(
-    service: &Option<String>,
+    service: Option<&str>,
     earlier: &'e [Earlier],
     forgotten_at: Option<Timestamp>,
 ) -> Option<&'e Vec<u8>> {
-    service.as_ref()?;
+    service?;
     // What could not be read may have been anything.
-    let of_it = |earlier: &&Earlier| earlier.service == *service || earlier.service.is_none();
+    let of_it =
+        |earlier: &&Earlier| earlier.service.is_none() || earlier.service.as_deref() == service;
     let last = earlier.iter().filter(of_it).max_by_key(|earlier| {
         let is_doubt = earlier.accepted.is_none();
         (earlier.at, is_doubt, earlier.place)

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How far the platform lets the clocks be apart (platform notes, "Authentication"), less what a reply may take.
-const MOST_SKEW: Duration = Duration::from_secs(9 * 60);
+const MOST_SKEW: Duration = Duration::from_mins(9);
 /// A clock that is right is less than this off; `Date` has no more than seconds.
 const USUAL_SKEW: Duration = Duration::from_secs(30);
 
@@ -88,24 +88,21 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
     let asked_at = wall_now();
     let reached = connection.platform.reach().await;
     findings.push(connected(&reached));
-    match &reached {
-        Ok(reached) => {
-            findings.push(clock(reached.date, asked_at));
-            findings.push(match login {
-                Some(finding) if !is_simulated => finding,
-                _ if is_token => Finding::ok(
-                    "login",
-                    "a ready token is set; only a push shows whether the platform takes it",
-                ),
-                _ => logged_in(&connection.platform).await,
-            });
-        }
-        Err(_) => {
-            findings.push(Finding::skip("clock", "not tried, since nobody answers"));
-            findings.push(
-                login.unwrap_or_else(|| Finding::skip("login", "not tried, since nobody answers")),
-            );
-        }
+    if let Ok(reached) = &reached {
+        findings.push(clock(reached.date, asked_at));
+        findings.push(match login {
+            Some(finding) if !is_simulated => finding,
+            _ if is_token => Finding::ok(
+                "login",
+                "a ready token is set; only a push shows whether the platform takes it",
+            ),
+            _ => logged_in(&connection.platform).await,
+        });
+    } else {
+        findings.push(Finding::skip("clock", "not tried, since nobody answers"));
+        findings.push(
+            login.unwrap_or_else(|| Finding::skip("login", "not tried, since nobody answers")),
+        );
     }
     if let Some(simulator) = connection.simulator {
         simulator.stop().await;

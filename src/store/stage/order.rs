@@ -126,3 +126,36 @@ async fn hold_back(
         followers: followers > 0,
     })
 }
+
+/// Lets the tasks of a device wait for those that are left of it; gives whether any waits.
+pub(super) async fn follow_anew(
+    connection: &mut SqliteConnection,
+    first: i64,
+    end: i64,
+) -> Result<bool, sqlx::Error> {
+    for statement in [
+        "CREATE TEMP TABLE left_over AS \
+         SELECT t.id, lag(t.id) OVER (PARTITION BY p.product_key, t.device_key ORDER BY t.line, t.id) AS previous_id \
+         FROM (SELECT previous_id AS id FROM follower WHERE previous_id >= ?1 AND previous_id < ?2 \
+               UNION SELECT task_id FROM follower WHERE previous_id >= ?1 AND previous_id < ?2) AS f \
+         JOIN task AS t ON t.id = f.id JOIN payload AS p ON p.id = t.payload_id \
+         WHERE NOT EXISTS (SELECT 1 FROM temp.unchanged AS u WHERE u.task_id = f.id)",
+        "DELETE FROM follower WHERE previous_id >= ?1 AND previous_id < ?2",
+        "INSERT INTO follower (previous_id, task_id) SELECT previous_id, id FROM temp.left_over WHERE previous_id IS NOT NULL ORDER BY 1",
+        "UPDATE task SET held = 0 FROM (SELECT id FROM temp.left_over WHERE previous_id IS NULL ORDER BY id) AS l WHERE task.id = l.id",
+        "DROP TABLE temp.left_over",
+    ] {
+        sqlx::query(statement)
+            .bind(first)
+            .bind(end)
+            .execute(&mut *connection)
+            .await?;
+    }
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM follower WHERE previous_id >= ? AND previous_id < ?)",
+    )
+    .bind(first)
+    .bind(end)
+    .fetch_one(connection)
+    .await
+}

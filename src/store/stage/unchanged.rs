@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 use serde_json::json;
 use sqlx::SqliteConnection;
 
-use super::{Stager, order::Order};
+use super::{
+    Stager,
+    order::{Order, follow_anew},
+};
 use crate::{
     model::{RunId, TaskId, Timestamp},
     store::{Reader, StoreError, bulk::Bulk},
@@ -290,13 +293,12 @@ impl<'r> Stager<'r> {
 impl Look<'_, '_> {
     /// The runs to the same target.
     pub(crate) async fn past_runs(&mut self) -> Result<PastRuns, StoreError> {
-        Ok(match &mut self.past.elsewhere {
-            Some(reader) => past_runs(&mut reader.connection, self.past.base_url, 0).await?,
-            None => {
-                let run = self.stager.run.0;
-                past_runs(&mut self.stager.store.connection, self.past.base_url, run).await?
-            }
-        })
+        let base_url = self.past.base_url;
+        let (connection, except) = match &mut self.past.elsewhere {
+            Some(reader) => (&mut reader.connection, 0),
+            None => (&mut self.stager.store.connection, self.stager.run.0),
+        };
+        Ok(past_runs(connection, base_url, except).await?)
     }
 
     /// The tasks of the next devices that may be sent, device by device and in the order of the manifest; nothing when there are no more.
@@ -417,39 +419,6 @@ impl Look<'_, '_> {
         stager.unchanged = skipped;
         Ok(())
     }
-}
-
-/// Lets the tasks of a device wait for those that are left of it; gives whether any waits.
-async fn follow_anew(
-    connection: &mut SqliteConnection,
-    first: i64,
-    end: i64,
-) -> Result<bool, sqlx::Error> {
-    for statement in [
-        "CREATE TEMP TABLE left_over AS \
-         SELECT t.id, lag(t.id) OVER (PARTITION BY p.product_key, t.device_key ORDER BY t.line, t.id) AS previous_id \
-         FROM (SELECT previous_id AS id FROM follower WHERE previous_id >= ?1 AND previous_id < ?2 \
-               UNION SELECT task_id FROM follower WHERE previous_id >= ?1 AND previous_id < ?2) AS f \
-         JOIN task AS t ON t.id = f.id JOIN payload AS p ON p.id = t.payload_id \
-         WHERE NOT EXISTS (SELECT 1 FROM temp.unchanged AS u WHERE u.task_id = f.id)",
-        "DELETE FROM follower WHERE previous_id >= ?1 AND previous_id < ?2",
-        "INSERT INTO follower (previous_id, task_id) SELECT previous_id, id FROM temp.left_over WHERE previous_id IS NOT NULL ORDER BY 1",
-        "UPDATE task SET held = 0 FROM (SELECT id FROM temp.left_over WHERE previous_id IS NULL ORDER BY id) AS l WHERE task.id = l.id",
-        "DROP TABLE temp.left_over",
-    ] {
-        sqlx::query(statement)
-            .bind(first)
-            .bind(end)
-            .execute(&mut *connection)
-            .await?;
-    }
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM follower WHERE previous_id >= ? AND previous_id < ?)",
-    )
-    .bind(first)
-    .bind(end)
-    .fetch_one(connection)
-    .await
 }
 
 static UNCHANGED: Bulk = Bulk::insert("INSERT INTO temp.unchanged (task_id)", "(?)", "");
