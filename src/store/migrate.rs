@@ -299,8 +299,7 @@ mod tests {
                 ["CREATE", "INDEX", ..] | ["CREATE", "UNIQUE", "INDEX", ..] => {
                     found.push(after("ON"));
                 }
-                ["ALTER", "TABLE", name, ..]
-                | ["DROP", "TABLE", name, ..]
+                ["ALTER" | "DROP", "TABLE", name, ..]
                 | ["UPDATE", name, ..]
                 | ["DELETE", "FROM", name, ..] => found.push(name.to_owned()),
                 ["INSERT", "INTO", _, ..] => {
