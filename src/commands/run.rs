@@ -29,7 +29,10 @@ use crate::{
     model::{Hours, RunState, Timestamp},
     settings::{ManifestInput, OtherVersions, Run as Settings},
     store::{NewRun, Past, PrunedRun, Run, Staged, Store},
-    ui::printer::Printer,
+    ui::{
+        number::{counted, grouped},
+        printer::Printer,
+    },
 };
 
 /// Pushes a manifest.
@@ -228,14 +231,17 @@ async fn stage_anew(
         invalid,
     } = staged;
     let unchanged = if settings.skip_unchanged {
-        format!(", {unchanged} unchanged")
+        format!(", {} unchanged", grouped(unchanged))
     } else {
         String::new()
     };
     say_where(store, printer);
     printer.say(&format!(
-        "run '{}': {} tasks, {duplicates} of them duplicates{unchanged}, {invalid} invalid",
-        run.about.name, run.tasks
+        "run '{}': {}, {} of them duplicates{unchanged}, {} invalid",
+        run.about.name,
+        counted(run.tasks, "task"),
+        grouped(duplicates),
+        grouped(invalid)
     ));
     store.begin_session(Some(&run)).await?;
     let staging = clock::process_start().until(clock::wall_now());

@@ -155,8 +155,9 @@ impl Layout {
             } else {
                 "put a text that holds a delimiter in quotes, and double the quotes inside it"
             };
+            let noun = if fields == 1 { "field" } else { "fields" };
             errors.push(CellError::of_row(format!(
-                "has {fields} fields where the header has {columns}; {why}"
+                "has {fields} {noun} where the header has {columns}; {why}"
             )));
             return Ok(None);
         }

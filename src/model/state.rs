@@ -133,7 +133,7 @@ pub(crate) struct Counts {
     pub(crate) failed: u64,
     /// Tasks that ended in doubt.
     pub(crate) in_doubt: u64,
-    /// Tasks skipped as duplicates or cancelled.
+    /// Tasks skipped: duplicates, unchanged, or cancelled.
     pub(crate) skipped: u64,
     /// Tasks that have not ended.
     pub(crate) pending: u64,

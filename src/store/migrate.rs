@@ -22,7 +22,7 @@ const MODE: u32 = 0o600;
 
 /// Rows that a migration works on, and what one of them costs.
 ///
-/// Measured with the SQLite of this program on five million rows (docs/performance.md), and doubled: a disk may be slower.
+/// Two to four times what was measured with the SQLite of this program (docs/performance.md): a disk may be slower.
 #[derive(Debug, Clone, Copy)]
 struct Work {
     /// The migration.

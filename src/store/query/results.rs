@@ -204,7 +204,7 @@ impl ResultPages<'_> {
 }
 
 /// The rows of these tasks, by task. They come as one text: each value of a row by itself costs sqlx an allocation and a lock, and each row a
-/// message between threads, which together took twice as long as finding the rows. What they carry is read once for each payload.
+/// message between threads. What they carry is read once for each payload.
 pub(super) async fn read_rows(
     connection: &mut SqliteConnection,
     run: RunId,

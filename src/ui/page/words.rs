@@ -101,7 +101,7 @@ fn went(report: &RunReport) -> String {
     }
     if skipped > 0 {
         sentences.push(format!(
-            "{} not sent: duplicates or cancelled.",
+            "{} not sent: duplicates, unchanged or cancelled.",
             were(skipped)
         ));
     }
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(
             said(some),
             "The platform accepted 11,990 of 12,000 commands. 8 failed. 1 is in doubt: the device may have the command. 1 was not sent: \
-             duplicates or cancelled."
+             duplicates, unchanged or cancelled."
         );
     }
 

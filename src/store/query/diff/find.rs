@@ -1,0 +1,148 @@
+//! Finds the changes.
+
+use sqlx::SqliteConnection;
+
+use super::{RunRow, products::Products};
+use crate::{
+    model::{Change, TaskState},
+    store::{accepted_range::in_no_accepted_range, tally::endings},
+};
+
+/// Finds what has changed from one run to another.
+pub(super) async fn changes(
+    connection: &mut SqliteConnection,
+    earlier: &RunRow,
+    later: &RunRow,
+) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(TABLES).execute(&mut *connection).await?;
+    let products = Products::begin(connection, &[earlier.clone(), later.clone()]).await?;
+    find_failing(connection, 0, earlier).await?;
+    find_failing(connection, 1, later).await?;
+    for statement in [FAILING_CHANGES, NEW, GONE] {
+        sqlx::query(statement)
+            .bind(earlier.id.0)
+            .bind(later.id.0)
+            .execute(&mut *connection)
+            .await?;
+    }
+    products.end(connection).await
+}
+
+/// Finds what fails in each of these runs.
+pub(super) async fn failing_in_all(
+    connection: &mut SqliteConnection,
+    runs: &[RunRow],
+) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(TABLES).execute(&mut *connection).await?;
+    let products = Products::begin(connection, runs).await?;
+    for (side, run) in runs.iter().enumerate() {
+        find_failing(connection, side as i64, run).await?;
+    }
+    products.end(connection).await?;
+    sqlx::query(IN_ALL)
+        .bind(runs.len() as i64)
+        .bind(Change::StillFailing.number())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Notes the failing tasks of a run.
+async fn find_failing(
+    connection: &mut SqliteConnection,
+    side: i64,
+    run: &RunRow,
+) -> Result<(), sqlx::Error> {
+    for ending in endings(connection, run.id).await? {
+        let (TaskState::Failed | TaskState::InDoubt, Some(class)) = (ending.state, ending.class)
+        else {
+            continue;
+        };
+        // The tally does not tell the code 0 from none.
+        let nought = ending.code.is_none().then_some(Some(0));
+        for code in std::iter::once(ending.code).chain(nought) {
+            sqlx::query(FAILING)
+                .bind(side)
+                .bind(ending.state as i64)
+                .bind(class as i64)
+                .bind(code)
+                .bind(run.first_task)
+                .bind(run.end_task)
+                .execute(&mut *connection)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// The changes are 0 newly failing, 1 still failing, 2 recovered, 3 not ended, 4 new, 5 gone, as `Change` numbers them.
+const TABLES: &str = "
+CREATE TEMP TABLE failing (device_key TEXT, side INTEGER, task_id INTEGER, PRIMARY KEY (device_key, side, task_id)) WITHOUT ROWID;
+CREATE TEMP TABLE change (id INTEGER PRIMARY KEY, change INTEGER, earlier INTEGER, later INTEGER);";
+
+/// The first condition on the state lets SQLite use the partial index.
+const FAILING: &str = "
+INSERT INTO temp.failing (device_key, side, task_id)
+SELECT t.device_key, ?1, o.task_id
+FROM outcome AS o INDEXED BY outcome_trouble CROSS JOIN task AS t ON t.id = o.task_id
+WHERE o.state IN (2, 3) AND o.state = ?2 AND o.class = ?3 AND o.code IS ?4 AND o.task_id >= ?5 AND o.task_id < ?6
+    AND t.device_key <> ''";
+
+/// ?1 is the earlier run, ?2 the later one. Of a device's failing tasks the first of the manifest's chunks is shown.
+const FAILING_CHANGES: &str = concat!(
+    "
+INSERT INTO temp.change (change, earlier, later)
+SELECT change, earlier, later FROM (
+    SELECT
+        CASE
+            WHEN f.old IS NOT NULL AND f.new IS NOT NULL THEN 1
+            WHEN f.new IS NOT NULL AND f.old_any IS NOT NULL THEN 0
+            WHEN f.old IS NOT NULL AND f.new_any IS NOT NULL AND f.open IS NULL THEN 2
+            WHEN f.old IS NOT NULL AND f.new_any IS NOT NULL THEN 3
+        END AS change,
+        f.device_key, coalesce(f.old, f.old_any) AS earlier, coalesce(f.new, f.open, f.new_any) AS later
+    FROM (
+        SELECT
+            g.device_key, g.old, g.new,
+            CASE WHEN g.old IS NULL THEN (SELECT min(d.task_id) FROM device_task AS d WHERE d.run_id = ?1 AND d.device_key = g.device_key)
+                END AS old_any,
+            CASE WHEN g.new IS NULL THEN (SELECT min(d.task_id) FROM device_task AS d WHERE d.run_id = ?2 AND d.device_key = g.device_key)
+                END AS new_any,
+            CASE WHEN g.new IS NULL THEN (
+                SELECT min(d.task_id) FROM device_task AS d WHERE d.run_id = ?2 AND d.device_key = g.device_key
+                AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = d.task_id AND o.state = 1)
+                AND NOT EXISTS (
+                    SELECT 1 FROM outcome AS o WHERE o.task_id = d.task_id AND o.state = 4 AND o.message LIKE 'same payload as line%')
+                AND ",
+    in_no_accepted_range!("d.task_id"),
+    ") END AS open
+        FROM (
+            SELECT device_key, min(task_id) FILTER (WHERE side = 0) AS old, min(task_id) FILTER (WHERE side = 1) AS new
+            FROM temp.failing GROUP BY device_key
+        ) AS g
+    ) AS f
+)
+WHERE change IS NOT NULL ORDER BY change, device_key"
+);
+
+const NEW: &str = "
+INSERT INTO temp.change (change, earlier, later)
+SELECT 4, NULL, coalesce((SELECT min(f.task_id) FROM temp.failing AS f WHERE f.device_key = d.device_key AND f.side = 1), min(d.task_id))
+FROM device_task AS d
+WHERE d.run_id = ?2 AND d.device_key <> ''
+    AND NOT EXISTS (SELECT 1 FROM device_task AS e WHERE e.run_id = ?1 AND e.device_key = d.device_key)
+GROUP BY d.device_key ORDER BY d.device_key";
+
+const GONE: &str = "
+INSERT INTO temp.change (change, earlier, later)
+SELECT 5, coalesce((SELECT min(f.task_id) FROM temp.failing AS f WHERE f.device_key = d.device_key AND f.side = 0), min(d.task_id)), NULL
+FROM device_task AS d
+WHERE d.run_id = ?1 AND d.device_key <> ''
+    AND NOT EXISTS (SELECT 1 FROM device_task AS e WHERE e.run_id = ?2 AND e.device_key = d.device_key)
+GROUP BY d.device_key ORDER BY d.device_key";
+
+/// ?1 is the number of runs, of which the last two are shown.
+const IN_ALL: &str = "
+INSERT INTO temp.change (change, earlier, later)
+SELECT ?2, min(task_id) FILTER (WHERE side = ?1 - 2), min(task_id) FILTER (WHERE side = ?1 - 1)
+FROM temp.failing GROUP BY device_key HAVING count(DISTINCT side) = ?1 ORDER BY device_key";
