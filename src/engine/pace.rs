@@ -29,7 +29,8 @@ const SAME: f64 = 0.1;
 
 /// Whether a rate that the database knows is one to begin with.
 pub(super) fn is_worth_it(kept: &KeptRate, now: Timestamp) -> bool {
-    kept.span >= MEASURED && kept.found_at.until(now) <= OLD
+    // One of the future is of a clock that was ahead: nobody knows how old it is.
+    kept.span >= MEASURED && kept.found_at <= now && kept.found_at.until(now) <= OLD
 }
 
 /// A rate, and for how long the platform has been found to take it.
@@ -251,6 +252,7 @@ mod tests {
             (kept(10, 0), day, true),
             (kept(9, 0), day, false),
             (kept(600, 0), 8 * day, false),
+            (kept(600, day), 0, false),
         ] {
             let pace = Pace::new(ceilings(), 16, Some(kept), Timestamp(now));
             assert_eq!(pace.rate(1) == Some(25.0), is_begun_with, "{kept:?}");

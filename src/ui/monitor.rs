@@ -71,7 +71,7 @@ impl Monitor {
         let metrics = metrics_file
             .map(|path| {
                 let file = MetricsFile::open(path)?;
-                let status = Status::new(now, LastEnd::read(file.content()));
+                let status = Status::new(now, LastEnd::read(file.content(), now));
                 Ok(Arc::new(Mutex::new(Metrics {
                     file,
                     status,

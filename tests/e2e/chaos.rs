@@ -359,9 +359,42 @@ fn trouble(random: &mut SmallRng, well: &Scenario) -> Scenario {
     }
     if random.random_bool(0.1) {
         ill.poison = 0.05;
+        ill.poison_code = *[61005, 61002, 50005]
+            .choose(random)
+            .expect("there are some");
     }
     if random.random_bool(0.1) {
         ill.device_limit = Some(random.random_range(1..20));
+        ill.device_limit_code = *[50005, 400, 413, 502, 61002]
+            .choose(random)
+            .expect("there are some");
+    }
+    if random.random_bool(0.1) {
+        ill.quota_limit = Some(Limit {
+            messages: 1,
+            window_ms: 500,
+        });
+    }
+    if random.random_bool(0.05) {
+        ill.refused_data = Some(r#""step":"2""#.to_owned());
+    }
+    if random.random_bool(0.05) {
+        ill.access_key_disabled = true;
+    }
+    if random.random_bool(0.05) {
+        ill.clock_skew_ms = *[-86_400_000, 86_400_000]
+            .choose(random)
+            .expect("there are some");
+    }
+    if random.random_bool(0.1) {
+        ill.token_lifetime_ms = Some(random.random_range(50..500));
+    }
+    if random.random_bool(0.1) {
+        ill.expires_in = *[0, 1, u64::MAX].choose(random).expect("there are some");
+    }
+    if random.random_bool(0.1) {
+        let texts = ["0", "1", "-5", "soon", "Thu, 01 Jan 1970 00:00:00 GMT"];
+        ill.retry_after = texts.choose(random).map(|&text| text.to_owned());
     }
     if random.random_bool(0.05) {
         ill.refused_products = vec!["PK0001".to_owned()];

@@ -13,8 +13,12 @@ use std::{
 
 use fleetpush::simulator::{Fault, Outage, Quirk, Scenario};
 use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+use rustix::process::Signal;
 
-use crate::support::{Ended, Journal, Push, Sim, Site, agree, seed, wait_for};
+use crate::{
+    owner::{hold_for, sqlite},
+    support::{Ended, Journal, Push, Sim, Site, agree, seed, wait_for},
+};
 
 /// Kills of one fleet, before it is left to finish.
 const KILLS: usize = 10;
@@ -85,8 +89,8 @@ fn manifest(random: &mut SmallRng, devices: u32) -> String {
     text
 }
 
-/// Trouble beside the kills: faults and odd replies that leave doubt, a limit on requests, tokens that are not known yet, and an outage
-/// that answers.
+/// Trouble beside the kills: faults and odd replies that leave doubt, a limit on requests, tokens that are not known yet, an outage that
+/// answers, a device that something dislikes, and a limit of devices in a request.
 fn trouble(random: &mut SmallRng, calm: &Scenario) -> Scenario {
     const FAULTS: [Fault; 6] = [
         Fault::Page,
@@ -115,6 +119,7 @@ fn trouble(random: &mut SmallRng, calm: &Scenario) -> Scenario {
         "fixed-window:60,window=250ms,refuse=503",
         "in-flight:4,refuse=503",
     ];
+    const OUTCAST: [i64; 7] = [401, 403, 429, 502, 503, 50000, 70000];
     let mut ill = Scenario {
         faults: [(Fault::ResetAfter, 0.02), (Fault::BadGateway, 0.02)].into(),
         quirks: [(Quirk::LeftOut, 0.02)].into(),
@@ -136,6 +141,14 @@ fn trouble(random: &mut SmallRng, calm: &Scenario) -> Scenario {
     if random.random_bool(0.3) {
         let limit = LIMITS.choose(random).expect("there are some");
         ill.limit = Some(limit.parse().expect("a limit"));
+    }
+    if random.random_bool(0.3) {
+        let refusal = OUTCAST.choose(random).expect("there are some");
+        let device = random.random_range(1..=200);
+        ill.outcasts.insert(format!("DK{device:05}"), *refusal);
+    }
+    if random.random_bool(0.2) {
+        ill.device_limit = Some(random.random_range(1..5));
     }
     ill
 }
@@ -239,12 +252,20 @@ impl Story {
                     .then_some(())
                 }),
             }
+            self.meddle(&push);
             std::thread::sleep(self.random.random_range(Duration::ZERO..delay));
             if push.has_ended() {
                 break;
             }
             push.kill();
             toll.kills += 1;
+            if self.site.path("push.db").exists() && self.random.random_bool(0.2) {
+                // Whoever is the last to close the database moves the log into it.
+                sqlite(
+                    &self.site.path("push.db"),
+                    "SELECT count(*) FROM sqlite_schema",
+                );
+            }
             is_staged = self.is_staged();
             toll.before_staged += usize::from(!is_staged);
             if kill == 0 && is_staged {
@@ -256,6 +277,27 @@ impl Story {
         let journal = self.site.journal();
         toll.doubts += journal.outcomes().get("in_doubt").unwrap_or(&0);
         self.check(&ended, &journal);
+    }
+
+    /// What others on the machine do to a push now and then: they stop its process for a moment, delete its lock file, or hold a write
+    /// transaction.
+    fn meddle(&mut self, push: &Push) {
+        match self.random.random_range(0..12) {
+            0 => {
+                push.signal(Signal::STOP);
+                std::thread::sleep(self.random.random_range(Duration::ZERO..DELAY));
+                push.signal(Signal::CONT);
+            }
+            1 => {
+                // It is made when the push starts, so that it may not be there yet.
+                let _ = std::fs::remove_file(self.site.path("push.db.lock"));
+            }
+            2 if self.site.path("push.db").exists() => {
+                let moment = self.random.random_range(Duration::ZERO..2 * DELAY);
+                hold_for(&self.site.path("push.db"), moment);
+            }
+            _ => {}
+        }
     }
 
     /// Whether there is a run; a reader must be able to tell, whatever the kill has left.

@@ -23,6 +23,10 @@ enum Trouble {
     Limit(&'static str),
     /// Tokens that are not known yet, and soon used up.
     NewTokens,
+    /// Something refuses each request that names this one device, with this number.
+    Outcast(i64),
+    /// A request takes so many devices at the most.
+    DeviceLimit(usize),
 }
 
 /// Each fault alone, and the class of the attempts that meet it. Sent and without a readable reply is in doubt, whether the platform has
@@ -74,7 +78,7 @@ const QUIRKS: [(Quirk, &str); 15] = [
 ];
 
 /// The same for what concerns every request.
-const OTHERS: [(Trouble, &str); 10] = [
+const OTHERS: [(Trouble, &str); 12] = [
     (Trouble::Outage(Outage::Unavailable), "outage"),
     (Trouble::Outage(Outage::BadGateway), "in_doubt"),
     (Trouble::Outage(Outage::Page), "in_doubt"),
@@ -88,6 +92,8 @@ const OTHERS: [(Trouble, &str); 10] = [
         "outage",
     ),
     (Trouble::NewTokens, "auth"),
+    (Trouble::Outcast(50000), "transient"),
+    (Trouble::DeviceLimit(4), "rejected"),
 ];
 
 /// Cases at a time: they wait more than they work.
@@ -141,6 +147,10 @@ fn survives(trouble: Trouble, class: &str) {
             scenario.token_delay_ms = 100;
             scenario.token_requests = Some(3);
         }
+        Trouble::Outcast(refusal) => {
+            scenario.outcasts.insert("DK00007".to_owned(), refusal);
+        }
+        Trouble::DeviceLimit(devices) => scenario.device_limit = Some(devices),
     }
     let sim = Sim::start(scenario);
     let site = Site::with(&devices(200));

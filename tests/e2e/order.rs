@@ -103,6 +103,20 @@ fn order_holds_through_outages_limits_new_tokens_and_odd_keys() {
             },
             "accepted",
         ),
+        (
+            Scenario {
+                outcasts: [("DK00007".to_owned(), 503)].into(),
+                ..slow.clone()
+            },
+            "outage",
+        ),
+        (
+            Scenario {
+                device_limit: Some(4),
+                ..slow.clone()
+            },
+            "rejected",
+        ),
         (odd(Quirk::KeyLower, 0.3), "accepted"),
         (odd(Quirk::KeyPadded, 0.3), "accepted"),
         // Few: a device that is in doubt again and again is waited for longer each time, and five unusable replies in a row are an outage.
@@ -115,7 +129,8 @@ fn order_holds_through_outages_limits_new_tokens_and_odd_keys() {
     });
 }
 
-/// Pushes four steps to 60 devices, stopped twice; these classes have to be met. An outage ends with the first stop.
+/// Pushes four steps to 60 devices, stopped twice; these classes have to be met. An outage ends with the first stop, and so does what
+/// dislikes a device.
 fn holds(scenario: &Scenario, met: &[&str]) {
     let sim = Sim::start(scenario.clone());
     let site = Site::with(&steps(60, 4));
@@ -135,6 +150,7 @@ fn holds(scenario: &Scenario, met: &[&str]) {
         agree(&site.journal(), &sim);
         sim.play(Scenario {
             outage: Outage::None,
+            outcasts: BTreeMap::new(),
             ..scenario.clone()
         });
     }

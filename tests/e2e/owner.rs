@@ -231,6 +231,18 @@ fn hold(runtime: &Runtime, path: &Path) -> SqliteConnection {
     })
 }
 
+/// Holds a write transaction of somebody else's for a moment, if there is a way to have one.
+pub(super) fn hold_for(path: &Path, moment: std::time::Duration) {
+    Runtime::new().expect("a runtime").block_on(async {
+        let mut connection = open(path).await;
+        if connection.execute("BEGIN IMMEDIATE").await.is_ok() {
+            tokio::time::sleep(moment).await;
+            connection.execute("ROLLBACK").await.expect("an end");
+        }
+        connection.close().await.expect("a database closes");
+    });
+}
+
 #[test]
 fn another_write_transaction_is_waited_for_and_no_reply_is_lost() {
     let sim = slow();

@@ -18,8 +18,9 @@ pub(super) struct LastEnd {
 }
 
 impl LastEnd {
-    /// Reads them from a metrics file; what is not there or cannot be read is not known.
-    pub(super) fn read(text: &str) -> Self {
+    /// Reads them from a metrics file; what is not there or cannot be read is not known. No time is later than `now`: an alert that
+    /// compares one with the present would be blind until a clock that was ahead is caught up with.
+    pub(super) fn read(text: &str, now: Timestamp) -> Self {
         let value = |name: &str| {
             text.lines()
                 .find(|line| {
@@ -28,7 +29,8 @@ impl LastEnd {
                 })
                 .and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
         };
-        let time = |name| value(name).map(|seconds| Timestamp((seconds * 1000.0).round() as i64));
+        let time =
+            |name| value(name).map(|seconds| Timestamp((seconds * 1000.0).round() as i64).min(now));
         Self {
             exit: value(EXIT).map(|code| code as u8),
             exit_at: time(EXIT_AT),

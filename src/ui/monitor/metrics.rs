@@ -179,6 +179,9 @@ mod tests {
         ui::monitor::{About, last_end::LastEnd},
     };
 
+    /// Later than all that is told here.
+    const NOW: Timestamp = Timestamp(1_764_000_000_000);
+
     fn status() -> Status {
         let last_end = LastEnd {
             exit: Some(1),
@@ -331,19 +334,31 @@ mod tests {
     fn only_a_success_moves_the_time_of_the_last_one() {
         let mut failed = status();
         failed.ended(3, Timestamp(1_763_900_000_000));
-        let last_end = LastEnd::read(&render(&failed, "fleet"));
+        let last_end = LastEnd::read(&render(&failed, "fleet"), NOW);
         assert_eq!(last_end.success_at, Some(Timestamp(1_763_700_000_123)));
         assert_eq!(last_end.exit, Some(3));
         let mut complete = status();
         complete.ended(0, Timestamp(1_763_900_000_000));
-        let last_end = LastEnd::read(&render(&complete, "fleet"));
+        let last_end = LastEnd::read(&render(&complete, "fleet"), NOW);
         assert_eq!(last_end.success_at, Some(Timestamp(1_763_900_000_000)));
+    }
+
+    #[test]
+    fn no_end_of_the_last_one_is_in_the_future() {
+        let now = Timestamp(1_763_750_000_000);
+        let last_end = LastEnd::read(&render(&status(), "fleet"), now);
+        // The clock was ahead when it failed, and not when it last succeeded.
+        assert_eq!(last_end.exit_at, Some(now));
+        assert_eq!(last_end.success_at, Some(Timestamp(1_763_700_000_123)));
+        let now = Timestamp(1_763_600_000_000);
+        let last_end = LastEnd::read(&render(&status(), "fleet"), now);
+        assert_eq!(last_end.success_at, Some(now));
     }
 
     #[test]
     fn a_foreign_file_tells_nothing() {
         for text in ["", "fleetpush_last_exit_code 3\n", "\u{0}{{{ NaN\n"] {
-            assert_eq!(LastEnd::read(text), LastEnd::default(), "{text:?}");
+            assert_eq!(LastEnd::read(text, NOW), LastEnd::default(), "{text:?}");
         }
     }
 }
