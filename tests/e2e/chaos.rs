@@ -3,6 +3,8 @@
 //!
 //! `FLEETPUSH_TEST_SEED` repeats the choices of a run, and `FLEETPUSH_TEST_FLEET` plays one fleet of it; the machine's timing is its own.
 
+mod trouble;
+
 use std::{
     collections::{BTreeMap, HashMap},
     fmt::Write as _,
@@ -13,11 +15,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fleetpush::simulator::{AtFirst, AuthRefusal, Fault, Limit, Outage, Quirk, Scenario};
+use fleetpush::simulator::{Fault, Quirk, Scenario};
 use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use rustix::process::Signal;
 use strum::VariantArray as _;
 
+use self::trouble::trouble;
 use crate::support::{Ended, Journal, Push, Sim, Site, agree, seed, wait_for, with_limit};
 
 /// Fleets in one run of the test.
@@ -309,140 +312,4 @@ fn flags(random: &mut SmallRng) -> Vec<String> {
         flags.push("--canary=3".to_owned());
     }
     flags
-}
-
-/// A platform with several troubles at once.
-fn trouble(random: &mut SmallRng, well: &Scenario) -> Scenario {
-    let mut ill = Scenario {
-        trickle_ms: 60_000,
-        ..well.clone()
-    };
-    for _ in 0..random.random_range(0..4) {
-        let fault = *Fault::VARIANTS.choose(random).expect("there are some");
-        ill.faults.insert(fault, random.random_range(0.02..0.2));
-    }
-    for _ in 0..random.random_range(0..4) {
-        let quirk = *Quirk::VARIANTS.choose(random).expect("there are some");
-        ill.quirks.insert(quirk, random.random_range(0.05..0.5));
-    }
-    if random.random_bool(0.2) {
-        let fault = *Fault::VARIANTS.choose(random).expect("there are some");
-        ill.login_faults.insert(fault, 0.3);
-    }
-    if random.random_bool(0.2) {
-        ill.offline = 0.1;
-    }
-    if random.random_bool(0.2) {
-        ill.rejected = 0.1;
-        ill.rejected_codes = vec![61005, 70091, 70089];
-    }
-    if random.random_bool(0.3) {
-        ill.transient = 0.1;
-    }
-    if random.random_bool(0.2) {
-        ill.frequency_at_first = AtFirst {
-            share: 0.2,
-            sends: 1,
-        };
-    }
-    if random.random_bool(0.1) {
-        ill.quota_at_first = AtFirst {
-            share: 0.1,
-            sends: 1,
-        };
-    }
-    if random.random_bool(0.1) {
-        ill.frequency_limit = Some(Limit {
-            messages: 1,
-            window_ms: 500,
-        });
-    }
-    if random.random_bool(0.1) {
-        ill.poison = 0.05;
-        ill.poison_code = *[61005, 61002, 50005]
-            .choose(random)
-            .expect("there are some");
-    }
-    if random.random_bool(0.1) {
-        ill.device_limit = Some(random.random_range(1..20));
-        ill.device_limit_code = *[50005, 400, 413, 502, 61002]
-            .choose(random)
-            .expect("there are some");
-    }
-    if random.random_bool(0.1) {
-        ill.quota_limit = Some(Limit {
-            messages: 1,
-            window_ms: 500,
-        });
-    }
-    if random.random_bool(0.05) {
-        ill.refused_data = Some(r#""step":"2""#.to_owned());
-    }
-    if random.random_bool(0.05) {
-        ill.access_key_disabled = true;
-    }
-    if random.random_bool(0.05) {
-        ill.clock_skew_ms = *[-86_400_000, 86_400_000]
-            .choose(random)
-            .expect("there are some");
-    }
-    if random.random_bool(0.1) {
-        ill.token_lifetime_ms = Some(random.random_range(50..500));
-    }
-    if random.random_bool(0.1) {
-        ill.expires_in = *[0, 1, u64::MAX].choose(random).expect("there are some");
-    }
-    if random.random_bool(0.1) {
-        let texts = ["0", "1", "-5", "soon", "Thu, 01 Jan 1970 00:00:00 GMT"];
-        ill.retry_after = texts.choose(random).map(|&text| text.to_owned());
-    }
-    if random.random_bool(0.05) {
-        ill.refused_products = vec!["PK0001".to_owned()];
-    }
-    if random.random_bool(0.05) {
-        ill.refuse_code = [61006, 61007, 50000, 70000, 91001, 91006]
-            .choose(random)
-            .copied();
-    }
-    if random.random_bool(0.05) {
-        ill.refuse_status = [401, 403, 404, 429, 503].choose(random).copied();
-    }
-    if random.random_bool(0.3) {
-        let limits = [
-            "token-bucket:40,burst=5",
-            "fixed-window:20,window=1s",
-            "sliding-window:20,window=1s,refuse=503",
-            "leaky-bucket:40,queue=2,retry-after=yes",
-            "in-flight:2,refuse=503",
-        ];
-        let text = *limits.choose(random).expect("there are some");
-        ill.limit = Some(text.parse().expect("a limit"));
-    }
-    if random.random_bool(0.2) {
-        ill.token_requests = Some(random.random_range(1..20));
-    }
-    if random.random_bool(0.2) {
-        ill.auth_refusal = AuthRefusal::Status;
-    }
-    if random.random_bool(0.15) {
-        ill.outage = *Outage::VARIANTS.choose(random).expect("there are some");
-        ill.outage_ms = Some(random.random_range(50..800));
-        ill.outage_spares_logins = random.random_bool(0.5);
-    }
-    if random.random_bool(0.15) {
-        // Something in front of the platform dislikes one or two devices.
-        for _ in 0..random.random_range(1..=2) {
-            let refusal = [401, 403, 429, 502, 503, 50000, 61006, 61007, 70000]
-                .choose(random)
-                .copied()
-                .expect("there are some");
-            let device = random.random_range(1..=20);
-            ill.outcasts.insert(format!("DK{device:05}"), refusal);
-        }
-    }
-    if random.random_bool(0.15) {
-        ill.token_delay_ms = random.random_range(20..400);
-    }
-    ill.gzip = random.random_bool(0.3);
-    ill
 }
