@@ -191,3 +191,6 @@ impl Platform {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
