@@ -1,6 +1,6 @@
 //! Who owns the results database: by its inode and not by its name, and no other program's; what another process holds is waited for.
 
-use std::{path::Path, process::Command};
+use std::{path::Path, process::Command, sync::mpsc, thread, time::Duration};
 
 use fleetpush::simulator::Scenario;
 use rustix::process::Signal;
@@ -232,7 +232,7 @@ fn hold(runtime: &Runtime, path: &Path) -> SqliteConnection {
 }
 
 /// Holds a write transaction of somebody else's for a moment, if there is a way to have one.
-pub(super) fn hold_for(path: &Path, moment: std::time::Duration) {
+pub(super) fn hold_for(path: &Path, moment: Duration) {
     Runtime::new().expect("a runtime").block_on(async {
         let mut connection = open(path).await;
         if connection.execute("BEGIN IMMEDIATE").await.is_ok() {
@@ -265,6 +265,41 @@ fn another_write_transaction_is_waited_for_and_no_reply_is_lost() {
     agree(&journal, &sim);
     assert_eq!(journal.outcomes().get("in_doubt"), None, "no reply is lost");
     assert_eq!(sim.deliveries().len(), 1_000);
+}
+
+#[test]
+fn another_write_transaction_that_outlasts_the_patience_stops_the_push_and_no_reply_is_lost() {
+    let sim = slow();
+    let site = Site::with(&devices(1_000));
+    let args = [SLOWLY, &["--max-outage", "3s"]].concat();
+    let push = site.start(&sim, &args);
+    sim.wait_for_requests(20);
+    let runtime = Runtime::new().unwrap();
+    let other = hold(&runtime, &site.path("push.db"));
+    let (over, is_over) = mpsc::channel::<()>();
+    let holder = thread::spawn(move || {
+        // Who has more patience than that sees the end of it, goes on, and does not exit with 6.
+        let _ = is_over.recv_timeout(Duration::from_secs(20));
+        runtime.block_on(other.close()).unwrap();
+    });
+    let ended = push.ended();
+    drop(over);
+    holder.join().unwrap();
+    ended.expect(6).says(&[
+        "does not answer",
+        "another process holds a write transaction",
+        "start the same command again",
+    ]);
+    assert!(sim.deliveries().len() < 1_000, "nothing more was sent");
+
+    site.push(&sim, &args).expect(0);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert_eq!(journal.run().accepted, 1_000);
+    // What was claimed when the other one began, alone: two requests of five under way, and two that were to follow them.
+    let in_doubt = journal.outcomes().get("in_doubt").copied().unwrap_or(0);
+    assert!(in_doubt <= 20, "{in_doubt} in doubt");
+    assert!(sim.deliveries().len() <= 1_000 + in_doubt);
 }
 
 #[test]

@@ -175,3 +175,73 @@ fn poisonous_devices_lower_no_limit() {
         );
     }
 }
+
+/// What one run has found out about the platform may be no longer so.
+#[test]
+fn a_limit_of_devices_is_tried_again_in_the_next_run() {
+    let sim = Sim::start(Scenario {
+        device_limit: Some(30),
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(600));
+    site.write("next.csv", devices(600).replace(",AA", ",BB"));
+    let args = |manifest| {
+        [
+            "run",
+            manifest,
+            "--chunk-size",
+            "100",
+            "--concurrency",
+            "1",
+            "--max-attempts",
+            "1",
+        ]
+    };
+    site.push(&sim, &args("fleet.csv"))
+        .expect(0)
+        .says(&["lowered to 25 devices"]);
+    sim.play(Scenario::default());
+    let before = sim.stats().requests;
+    let ended = site.push(&sim, &args("next.csv")).expect(0);
+    assert!(!ended.stderr.contains("lowered to"), "{}", ended.stderr);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert_eq!(journal.runs[1].accepted, 600);
+    assert_eq!(sim.stats().requests - before, 6, "whole chunks again");
+}
+
+/// Only a rejection can be about the number of devices: that they are offline or throttled is about themselves.
+#[test]
+fn a_limit_in_the_words_of_offline_or_of_a_throttle_is_none() {
+    for (device_limit_code, is_learned) in [(50005, true), (61002, false), (61007, false)] {
+        let sim = Sim::start(Scenario {
+            device_limit: Some(30),
+            device_limit_code,
+            ..Scenario::default()
+        });
+        let site = Site::with(&devices(600));
+        let args = [
+            "run",
+            "fleet.csv",
+            "--chunk-size",
+            "100",
+            "--concurrency",
+            "1",
+            "--max-snooze",
+            "1s",
+            "--abort-if",
+            "never",
+        ];
+        let ended = site.push(&sim, &args).expect(0);
+        let lowered = ended.stderr.contains("no more devices in one request");
+        assert_eq!(lowered, is_learned, "{device_limit_code}: {}", ended.stderr);
+        let journal = site.journal();
+        agree(&journal, &sim);
+        assert_eq!(journal.run().accepted, 600, "{device_limit_code}");
+        let stats = sim.stats();
+        assert!(
+            stats.refused_requests[&device_limit_code] >= 6,
+            "{device_limit_code}: {stats:?}"
+        );
+    }
+}

@@ -1,8 +1,8 @@
 //! An outage that answers: whatever stands in front of the platform replies, and the reply is of no use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use fleetpush::simulator::{Outage, Scenario};
+use fleetpush::simulator::{Fault, Outage, Scenario};
 
 use crate::support::{Push, Sim, Site, agree, devices, push_at, wait_for};
 
@@ -124,6 +124,93 @@ fn an_outage_counts_for_no_threshold_and_does_not_when_the_run_goes_on_either() 
     }
 }
 
+/// An outage without end, in which every request may have been acted on or surely was not: a probe is a request like any other.
+#[test]
+fn a_probe_in_doubt_uses_an_attempt_and_follows_in_doubt_and_one_that_was_refused_is_free() {
+    std::thread::scope(|scope| {
+        for (fault, in_doubt, max_attempts, ends) in [
+            (Fault::BadGatewayActed, "hold", "5", true),
+            (Fault::BadGatewayActed, "resend", "1", true),
+            (Fault::BadGatewayActed, "resend", "5", false),
+            (Fault::Unavailable, "hold", "1", false),
+        ] {
+            scope.spawn(move || {
+                let case = format!("{fault:?} {in_doubt} {max_attempts}");
+                let sim = Sim::start(Scenario {
+                    faults: [(fault, 1.0)].into(),
+                    ..Scenario::default()
+                });
+                let site = Site::with(&devices(600));
+                let args = [
+                    "run",
+                    "fleet.csv",
+                    "--chunk-size",
+                    "5",
+                    "--concurrency",
+                    "1",
+                    "--max-outage",
+                    "2500ms",
+                    "--max-attempts",
+                    max_attempts,
+                    "--in-doubt",
+                    in_doubt,
+                ];
+                site.push(&sim, &args)
+                    .expect(3)
+                    .says(&["no request came through for too long"]);
+                let journal = site.journal();
+                agree(&journal, &sim);
+                let mut deliveries = HashMap::<_, i64>::new();
+                let mut requests = BTreeMap::<_, Vec<_>>::new();
+                for delivery in sim.deliveries() {
+                    *deliveries.entry(delivery.device_key.clone()).or_default() += 1;
+                    let devices = requests.entry(delivery.request).or_default();
+                    devices.push(delivery.device_key);
+                }
+                // Whatever is no probe has five devices.
+                let probed: HashSet<_> = requests
+                    .values()
+                    .filter(|devices| devices.len() == 1)
+                    .map(|devices| &devices[0])
+                    .collect();
+                assert_eq!(
+                    probed.is_empty(),
+                    fault == Fault::Unavailable,
+                    "{case}: {requests:?}"
+                );
+                for task in &journal.tasks {
+                    let sends = deliveries.get(&task.device_key).copied().unwrap_or(0);
+                    let state = if ends && sends > 0 {
+                        "in_doubt"
+                    } else {
+                        "pending"
+                    };
+                    assert_eq!(task.state, state, "{case}: {task:?}");
+                    if fault == Fault::BadGatewayActed {
+                        assert_eq!(task.attempts, sends, "{case}: {task:?}");
+                    }
+                }
+                let outcome = if fault == Fault::Unavailable {
+                    "outage"
+                } else {
+                    "in_doubt"
+                };
+                let outcomes = journal.outcomes();
+                assert_eq!(outcomes.keys().collect::<Vec<_>>(), [&outcome], "{case}");
+                let held = journal.run().in_doubt;
+
+                // What is pending has attempts left, however few there are.
+                sim.play(Scenario::default());
+                site.push(&sim, &args).expect(i32::from(ends));
+                let journal = site.journal();
+                agree(&journal, &sim);
+                let run = journal.run();
+                assert_eq!((run.in_doubt, run.accepted), (held, 600 - held), "{case}");
+            });
+        }
+    });
+}
+
 #[test]
 fn an_outage_that_outlasts_the_patience_of_the_run_leaves_it_to_the_next_one() {
     for outage in ANSWERING {
@@ -165,6 +252,11 @@ fn who_says_how_long_a_push_may_take_says_how_long_it_waits() {
     for (flags, patience) in [
         (&["--until", "06:00 UTC"][..], "3 h 5"),
         (&["--until", "06:00 UTC", "--max-outage", "20m"], "19 min"),
+        (&["--window", "01:00-06:00 UTC"], "3 h 5"),
+        (
+            &["--window", "01:00-06:00 UTC", "--max-outage", "20m"],
+            "19 min",
+        ),
         (&[], "29 min"),
     ] {
         let site = Site::with(&devices(5));

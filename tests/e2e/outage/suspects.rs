@@ -71,44 +71,56 @@ fn two_devices_that_something_dislikes_hold_up_nobody() {
 #[test]
 fn a_suspect_is_still_one_after_a_crash() {
     const SUSPECTS: &str = "SELECT count(*) FROM bundle WHERE suspect = 1";
-    let sim = Sim::start(Scenario {
-        outcasts: BTreeMap::from([("DK00007".to_owned(), 503)]),
-        latency_ms: 20,
-        ..Scenario::default()
-    });
-    let site = Site::with(&devices(2_000));
-    let args = [
-        "run",
-        "fleet.csv",
-        "--chunk-size",
-        "20",
-        "--concurrency",
-        "4",
-        "--max-attempts",
-        "3",
-    ];
-    let push = site.start(&sim, &args);
-    sim.wait_for_requests(5);
-    wait_for("the suspect", || {
-        (number(&site, SUSPECTS) > 0).then_some(())
-    });
-    push.kill();
-    assert!(site.journal().run().pending > 20, "others were left");
+    std::thread::scope(|scope| {
+        for refusal in [503, 401, 403] {
+            scope.spawn(move || {
+                let disliking = Scenario {
+                    outcasts: BTreeMap::from([("DK00007".to_owned(), refusal)]),
+                    ..Scenario::default()
+                };
+                let sim = Sim::start(Scenario {
+                    latency_ms: 60,
+                    ..disliking.clone()
+                });
+                let site = Site::with(&devices(6_000));
+                let args = [
+                    "run",
+                    "fleet.csv",
+                    "--chunk-size",
+                    "20",
+                    "--concurrency",
+                    "4",
+                    "--max-attempts",
+                    "3",
+                ];
+                let push = site.start(&sim, &args);
+                sim.wait_for_requests(5);
+                wait_for("the suspect", || {
+                    (number(&site, SUSPECTS) > 0).then_some(())
+                });
+                push.kill();
+                assert!(site.journal().run().pending > 20, "others were left");
 
-    let ended = site.push(&sim, &args).expect(1);
-    assert!(!ended.stderr.contains("paused"), "{}", ended.stderr);
-    let journal = site.journal();
-    agree(&journal, &sim);
-    assert_eq!((journal.run().accepted, journal.run().failed), (1_999, 1));
-    let outcast = &journal.tasks[6];
-    assert_eq!(
-        (outcast.device_key.as_str(), outcast.code),
-        ("DK00007", Some(503))
-    );
-    // Its halves were suspects then, and are split without as many refusals again as made the whole one.
-    let halves = number(
-        &site,
-        "SELECT count(*) FROM requests WHERE devices = 10 AND http_status = 503",
-    );
-    assert!(halves <= 2, "refused {halves} times");
+                sim.play(disliking);
+                let logins = sim.stats().logins;
+                let ended = site.push(&sim, &args).expect(1);
+                assert!(!ended.stderr.contains("paused"), "{}", ended.stderr);
+                assert_eq!(sim.stats().logins, logins + 1, "{refusal}");
+                let journal = site.journal();
+                agree(&journal, &sim);
+                assert_eq!((journal.run().accepted, journal.run().failed), (5_999, 1));
+                let outcast = &journal.tasks[6];
+                assert_eq!(
+                    (outcast.device_key.as_str(), outcast.code),
+                    ("DK00007", Some(refusal))
+                );
+                // Its halves were suspects then, and are split without as many refusals again as made the whole one.
+                let halves = number(
+                    &site,
+                    "SELECT count(*) FROM requests WHERE devices = 10 AND http_status >= 400",
+                );
+                assert!(halves <= 2, "{refusal}: refused {halves} times");
+            });
+        }
+    });
 }
