@@ -276,7 +276,7 @@ fn another_write_transaction_that_outlasts_the_patience_stops_the_push_and_no_re
     sim.wait_for_requests(20);
     let runtime = Runtime::new().unwrap();
     let other = hold(&runtime, &site.path("push.db"));
-    let (over, is_over) = mpsc::channel::<()>();
+    let (over, is_over) = mpsc::sync_channel::<()>(1);
     let holder = thread::spawn(move || {
         // Who has more patience than that sees the end of it, goes on, and does not exit with 6.
         let _ = is_over.recv_timeout(Duration::from_secs(20));
