@@ -90,7 +90,7 @@ pub(crate) use row::{Member, Tally};
 pub(crate) use run::{NewRun, Run};
 pub(crate) use select::{Unknown, UnknownValue};
 pub(crate) use session::{NewSession, SessionEnd, SessionTotals};
-pub(crate) use stage::{Earlier, Past, Staged, StagedTask, Stager};
+pub(crate) use stage::{Earlier, Forgotten, Past, PastRun, Staged, StagedTask, Stager};
 pub(crate) use stale::Stale;
 pub(crate) use tally::Ending;
 pub(crate) use transaction::PushTransaction;

@@ -164,7 +164,9 @@ async fn gather(
         let doubts = pages.reader().once_in_doubt(&page).await?;
         let chosen: Vec<&ResultRow> = page
             .iter()
-            .filter(|row| may_have_got(row, doubts.contains(&row.id)) && calls_one_of(row, wanted))
+            .filter(|row| {
+                may_have_got(row, doubts.contains_key(&row.id)) && calls_one_of(row, wanted)
+            })
             .collect();
         pages.reader().gather(&chosen).await?;
     }
@@ -215,6 +217,7 @@ async fn page(
         );
         others.entry(key).or_default().push(one);
     }
+    let doubts = reader.once_in_doubt(rows).await?;
     let mut decided = Vec::new();
     for ((device, product), tasks) in devices {
         for service in wanted {
@@ -234,7 +237,11 @@ async fn page(
                 left_out: None,
                 cached_until: own.iter().filter_map(|row| cached_until(row)).max(),
             };
-            match before(&own, known) {
+            let requests: Vec<i64> = own
+                .iter()
+                .filter_map(|row| row.request_id.or_else(|| doubts.get(&row.id).copied()))
+                .collect();
+            match before(run.id, &requests, known) {
                 Ok(earlier) => {
                     one.left_out =
                         give_back(reader, earlier, &mut one.row, service, payloads).await?;

@@ -42,9 +42,9 @@ fn origin(run: &Prunable) -> Origin<'_> {
     Origin::of(&run.name, path, &run.manifest, run.is_stream)
 }
 
-/// An acceptance, by what orders those of one device and service: the time, and when that is the same, the run and the line.
+/// An acceptance, by what orders those of one device and service: the request, which no clock numbers. Then its run and line.
 #[cfg(test)]
-pub(crate) type Accepted = (Timestamp, crate::model::RunId, i64);
+pub(crate) type Accepted = (crate::model::RequestId, crate::model::RunId, i64);
 
 /// Of all acceptances of a device and service, those that are kept when their runs go: the last, and the one before it.
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use crate::{
-    model::{Class, TaskState, TaskStatus, Timestamp},
+    model::{Class, RunId, TaskState, TaskStatus, Timestamp},
     store::{Acceptance, ResultRow},
 };
 
@@ -58,23 +58,38 @@ pub(crate) fn may_have_got(row: &ResultRow, was_in_doubt: bool) -> bool {
         || row.class == Some(Class::InDoubt)
 }
 
-/// What a device is to get back of a service, or why it is left out. `own` are the device's tasks of the run that call the service, and
-/// `others` what it accepted of the service in other runs, or may have got.
+/// What a device is to get back of a service of this run, or why it is left out. `own` are the last requests of the device's tasks of the
+/// run that call the service, and `others` what it accepted of the service in other runs, or may have got.
+///
+/// Requests are numbered as they are recorded, in all runs together. A time decides nothing here: the clock of a push may have been wrong.
+/// Where a request is not known, the runs' numbers decide.
 pub(crate) fn before<'a>(
-    own: &[&ResultRow],
+    run: RunId,
+    own: &[i64],
     others: &'a [Acceptance],
 ) -> Result<&'a Acceptance, LeftOut> {
-    let times = || own.iter().filter_map(|row| row.finished_at);
-    let (Some(first), Some(last)) = (times().min(), times().max()) else {
+    let (Some(&first), Some(&last)) = (own.iter().min(), own.iter().max()) else {
         return Err(LeftOut::NothingEarlier);
     };
-    if others.iter().any(|other| other.at > last) {
+    let is_vague = others.iter().any(|other| other.request.is_none());
+    let is_newer = |other: &Acceptance| match other.request {
+        Some(request) if !is_vague => request > last,
+        _ => other.run > run.0,
+    };
+    let is_earlier = |other: &Acceptance| match other.request {
+        Some(request) if !is_vague => request < first,
+        _ => other.run < run.0,
+    };
+    if others.iter().any(is_newer) {
         return Err(LeftOut::Newer);
     }
     let earlier = others
         .iter()
-        .filter(|other| !other.in_doubt && other.at <= first)
-        .max_by_key(|other| (other.at, other.run, other.line))
+        .filter(|other| !other.in_doubt && is_earlier(other))
+        .max_by_key(|other| {
+            let by_run = is_vague.then_some(other.run);
+            (by_run, other.request, other.at, other.line)
+        })
         .ok_or(LeftOut::NothingEarlier)?;
     if earlier.payload.is_none() {
         return Err(LeftOut::PayloadGone);
@@ -169,14 +184,16 @@ mod tests {
         }
     }
 
-    fn other(at: i64, in_doubt: bool, payload: Option<i64>) -> Acceptance {
+    /// Its clock was the further ahead the earlier it was.
+    fn other(request: i64, in_doubt: bool, payload: Option<i64>) -> Acceptance {
         Acceptance {
             device_key: "DK".into(),
             product_key: "PK".into(),
             service: "a".into(),
-            run: at,
+            run: request,
             line: 2,
-            at: Timestamp(at),
+            request: Some(request),
+            at: Timestamp(-request),
             payload,
             past: false,
             in_doubt,
@@ -185,20 +202,41 @@ mod tests {
 
     #[test]
     fn the_last_acceptance_before_counts_unless_something_newer_came() {
-        let (first, second) = (own(100), own(200));
-        let own = [&first, &second];
-        let chosen = |others: &[Acceptance]| before(&own, others).map(|other| other.at.0);
-        let accepted = |at| other(at, false, Some(at));
-        assert_eq!(chosen(&[accepted(10), accepted(50), accepted(20)]), Ok(50));
-        assert_eq!(chosen(&[accepted(50), accepted(150)]), Ok(50));
+        let chosen = |others: &[Acceptance]| {
+            before(RunId(100), &[200, 100], others).map(|other| other.request)
+        };
+        let accepted = |request| other(request, false, Some(request));
+        assert_eq!(
+            chosen(&[accepted(10), accepted(50), accepted(20)]),
+            Ok(Some(50))
+        );
+        assert_eq!(chosen(&[accepted(50), accepted(150)]), Ok(Some(50)));
         assert_eq!(chosen(&[accepted(50), accepted(201)]), Err(LeftOut::Newer));
         assert_eq!(
             chosen(&[accepted(50), other(201, true, None)]),
             Err(LeftOut::Newer)
         );
-        assert_eq!(chosen(&[accepted(40), other(50, true, None)]), Ok(40));
+        assert_eq!(chosen(&[accepted(40), other(50, true, None)]), Ok(Some(40)));
         assert_eq!(chosen(&[]), Err(LeftOut::NothingEarlier));
         assert_eq!(chosen(&[other(50, false, None)]), Err(LeftOut::PayloadGone));
+        let nothing = before(RunId(100), &[], &[]);
+        assert_eq!(nothing, Err(LeftOut::NothingEarlier));
+    }
+
+    #[test]
+    fn where_a_request_is_not_known_the_runs_decide() {
+        let of = |run, request| Acceptance {
+            run,
+            request,
+            ..other(1, false, Some(1))
+        };
+        let chosen = |others: &[Acceptance]| before(RunId(7), &[70], others).map(|other| other.run);
+        assert_eq!(chosen(&[of(6, None), of(5, Some(50))]), Ok(6));
+        assert_eq!(chosen(&[of(5, None), of(6, Some(60))]), Ok(6));
+        assert_eq!(chosen(&[of(8, None)]), Err(LeftOut::Newer));
+        // An older run that was sent again.
+        assert_eq!(chosen(&[of(6, Some(60)), of(5, Some(65))]), Ok(5));
+        assert_eq!(chosen(&[of(5, Some(71))]), Err(LeftOut::Newer));
     }
 
     #[test]

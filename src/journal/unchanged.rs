@@ -3,13 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::{
-    model::{TaskId, Timestamp},
-    store::{Earlier, Past, StagedTask, Stager, StoreError},
+    model::{RunId, TaskId, Timestamp},
+    store::{Earlier, Forgotten, Past, PastRun, StagedTask, Stager, StoreError},
 };
 
 /// Skips those tasks of an arranged run.
 ///
-/// Runs are looked at from the latest end back, and a device no further than until no run can have anything later of it.
+/// Runs are looked at from the latest end back, and a device no further than until no run can have anything later of it, neither by time nor
+/// by the numbers of the runs: the clock of a push may have been ahead.
 pub(crate) async fn skip_unchanged(
     stager: &mut Stager<'_>,
     past: Past<'_>,
@@ -17,6 +18,7 @@ pub(crate) async fn skip_unchanged(
 ) -> Result<(), StoreError> {
     let mut look = stager.look(past).await?;
     let past = look.past_runs().await?;
+    let youngest = youngest_left(&past.runs);
     while let Some(tasks) = look.next().await? {
         let mut known = Known::new();
         let mut open: HashSet<&str> = tasks.iter().map(|task| &*task.device_key).collect();
@@ -27,13 +29,16 @@ pub(crate) async fn skip_unchanged(
         for (place, run) in past.runs.iter().enumerate() {
             let devices: Vec<&str> = open.iter().copied().collect();
             note(&mut known, look.earlier_in(run.id, &devices).await?);
-            let Some(next) = past.runs.get(place + 1) else {
+            let left = &past.runs[place + 1..];
+            let (Some(next), Some(youngest)) = (left.first(), youngest.get(place + 1)) else {
                 break;
             };
             if let Some(next_end) = next.ended_at {
                 // A key may stand for devices of two products.
                 open = devices_of(&tasks)
-                    .filter(|device| !is_settled(device, known_of(&known, device), next_end))
+                    .filter(|device| {
+                        !is_settled(device, known_of(&known, device), next_end, *youngest)
+                    })
                     .map(|device| &*device[0].device_key)
                     .collect();
             }
@@ -43,11 +48,7 @@ pub(crate) async fn skip_unchanged(
         }
         let mut skipped = Vec::new();
         for device in devices_of(&tasks) {
-            skipped.extend(unchanged(
-                device,
-                known_of(&known, device),
-                past.forgotten_at,
-            ));
+            skipped.extend(unchanged(device, known_of(&known, device), past.forgotten));
         }
         look.skip(&skipped).await?;
     }
@@ -80,13 +81,35 @@ fn devices_of(tasks: &[StagedTask]) -> impl Iterator<Item = &[StagedTask]> {
     })
 }
 
-/// Whether nothing that ended by `next_end` can be the last of any service of the device's tasks.
-fn is_settled(tasks: &[StagedTask], earlier: &[Earlier], next_end: Timestamp) -> bool {
+/// The highest number of each run and those after it.
+fn youngest_left(runs: &[PastRun]) -> Vec<RunId> {
+    let mut youngest: Vec<RunId> = runs
+        .iter()
+        .rev()
+        .scan(RunId(0), |youngest, run| {
+            *youngest = run.id.max(*youngest);
+            Some(*youngest)
+        })
+        .collect();
+    youngest.reverse();
+    youngest
+}
+
+/// Whether nothing that ended by `next_end`, of runs up to this one, can be the last of any service of the device's tasks.
+fn is_settled(
+    tasks: &[StagedTask],
+    earlier: &[Earlier],
+    next_end: Timestamp,
+    youngest: RunId,
+) -> bool {
     let mut services = tasks.iter().flat_map(|task| task.services.iter());
     services.all(|service| {
         earlier
             .iter()
             .any(|earlier| earlier.service == *service && earlier.at > next_end)
+            && earlier
+                .iter()
+                .any(|earlier| earlier.service == *service && earlier.place.0 > youngest.0)
     })
 }
 
@@ -98,7 +121,7 @@ fn is_settled(tasks: &[StagedTask], earlier: &[Earlier], next_end: Timestamp) ->
 pub(crate) fn unchanged(
     tasks: &[StagedTask],
     earlier: &[Earlier],
-    forgotten_at: Option<Timestamp>,
+    forgotten: Option<Forgotten>,
 ) -> Vec<TaskId> {
     let mut sent: HashSet<&Option<String>> = HashSet::new();
     let mut skipped = Vec::new();
@@ -106,7 +129,7 @@ pub(crate) fn unchanged(
         let is_unchanged = !task.services.is_empty()
             && task.services.iter().all(|service| {
                 !sent.contains(service)
-                    && has_last(service.as_deref(), earlier, forgotten_at) == Some(&task.digest)
+                    && has_last(service.as_deref(), earlier, forgotten) == Some(&task.digest)
             });
         if is_unchanged && !sent.contains(&None) {
             skipped.push(task.task);
@@ -121,7 +144,7 @@ pub(crate) fn unchanged(
 fn has_last<'e>(
     service: Option<&str>,
     earlier: &'e [Earlier],
-    forgotten_at: Option<Timestamp>,
+    forgotten: Option<Forgotten>,
 ) -> Option<&'e Vec<u8>> {
     service?;
     // What could not be read may have been anything.
@@ -138,7 +161,8 @@ fn has_last<'e>(
         .max_by_key(|earlier| (earlier.place, earlier.at))?;
     let is_known = last.service.is_some()
         && by_run.accepted == last.accepted
-        && forgotten_at.is_none_or(|forgotten| forgotten < last.at);
+        && forgotten
+            .is_none_or(|forgotten| forgotten.at < last.at && forgotten.run.0 < by_run.place.0);
     last.accepted.as_ref().filter(|_| is_known)
 }
 
@@ -261,18 +285,33 @@ mod tests {
 
     #[test]
     fn what_was_pruned_with_doubts_is_not_relied_on() {
-        let at = |forgotten| unchanged(&tasks("a1"), &earlier("b1 a1"), Some(Timestamp(forgotten)));
-        assert_eq!(at(1), [TaskId(1)]);
-        assert!(at(2).is_empty());
-        assert!(at(3).is_empty());
+        let at = |run, at| {
+            let forgotten = Forgotten {
+                run: RunId(run),
+                at: Timestamp(at),
+            };
+            unchanged(&tasks("a1"), &earlier("2:b1 2:a1"), Some(forgotten))
+        };
+        assert_eq!(at(1, 1), [TaskId(1)]);
+        assert!(at(1, 2).is_empty());
+        assert!(at(1, 3).is_empty());
+        // The clock of what is known was ahead.
+        assert!(at(3, 1).is_empty());
     }
 
     #[test]
     fn a_device_is_settled_when_no_run_can_have_anything_later() {
-        let settled = |before, now, end| is_settled(&tasks(now), &earlier(before), Timestamp(end));
+        let settled =
+            |before, now, end| is_settled(&tasks(now), &earlier(before), Timestamp(end), RunId(0));
         assert!(settled("a1 a2", "a1", 1));
         assert!(!settled("a1 a2", "a1", 2));
         assert!(!settled("a1 a2", "a1 b1", 1));
         assert!(!settled("", "a1", 1));
+        let younger = |youngest| {
+            let before = earlier("3:a1 3:a2");
+            is_settled(&tasks("a1"), &before, Timestamp(1), RunId(youngest))
+        };
+        assert!(younger(2));
+        assert!(!younger(4), "its clock was ahead");
     }
 }

@@ -76,6 +76,20 @@ const WORK: &[Work] = &[
         time: 400,
         bytes: 0,
     },
+    Work {
+        version: 17,
+        table: "device_past",
+        rows: "1",
+        time: 400,
+        bytes: 0,
+    },
+    Work {
+        version: 17,
+        table: "device_past_before",
+        rows: "1",
+        time: 400,
+        bytes: 0,
+    },
     // Writes the table anew, with its two indexes.
     Work {
         version: 16,

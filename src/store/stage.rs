@@ -30,7 +30,7 @@ mod unchanged;
 use group::{Grouper, Pending};
 use order::Order;
 use repeats::Repeats;
-pub(crate) use unchanged::{Earlier, Past, StagedTask};
+pub(crate) use unchanged::{Earlier, Forgotten, Past, PastRun, StagedTask};
 
 static INVALID: Bulk = Bulk::insert(
     "INSERT INTO outcome (task_id, state, class, message, attempts, finished_at)",

@@ -129,13 +129,17 @@ LEFT JOIN json_each(c.value) AS s;
 -- joins is that of the text, and no union keeps the key from the index.
 CREATE VIEW acceptance AS
 SELECT
-    s.product_key, d.device_key, s.service, r.id AS run, r.name, r.base_url, t.line, t.ticket, t.finished_at AS accepted_at, t.payload_id
+    s.product_key, d.device_key, s.service, r.id AS run, r.name, r.base_url, t.line, t.ticket, t.finished_at AS accepted_at, t.payload_id,
+    t.request_id
 FROM run AS r
 CROSS JOIN device_task AS d ON d.run_id = r.id
 CROSS JOIN task_end AS t ON t.id = d.task_id
 CROSS JOIN payload_service AS s ON s.payload_id = t.payload_id
 WHERE r.state <> 'staging' AND t.state = 1;
 
+-- What was accepted last has the highest request: requests are numbered as they are recorded, and a clock may have been wrong. Where the request
+-- is not known of what was pruned, it is later than what earlier runs have.
+--
 -- A device key reaches each of the three parts, since none of them groups what is itself a union.
 CREATE VIEW devices AS
 SELECT
@@ -144,7 +148,7 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%fZ', h.throttled_at / 1000.0, 'unixepoch') AS last_throttle_at
 FROM (
     -- Beside max(), SQLite takes the other columns from the row that has it.
-    SELECT product_key, device_key, service, run, name, line, ticket, max(accepted_at) AS accepted_at
+    SELECT product_key, device_key, service, run, name, line, ticket, accepted_at, max(request_id) AS request_id
     FROM acceptance
     GROUP BY product_key, device_key, service
 ) AS c
@@ -152,7 +156,10 @@ LEFT JOIN device_throttle AS h ON h.device_key = c.device_key AND h.product_key 
 WHERE NOT EXISTS (
     SELECT 1 FROM device_past AS b
     WHERE b.device_key = c.device_key AND b.product_key = c.product_key AND b.service = coalesce(c.service, '')
-    AND b.accepted_at > c.accepted_at
+    AND CASE WHEN b.request_id IS NOT NULL THEN b.request_id > c.request_id ELSE NOT EXISTS (
+        SELECT 1 FROM acceptance AS a
+        WHERE a.device_key = b.device_key AND a.product_key = b.product_key AND a.service IS nullif(b.service, '') AND a.run >= b.run_id
+    ) END
 )
 UNION ALL
 SELECT
@@ -165,7 +172,7 @@ LEFT JOIN device_throttle AS h ON h.device_key = b.device_key AND h.product_key 
 WHERE NOT EXISTS (
     SELECT 1 FROM acceptance AS c
     WHERE c.device_key = b.device_key AND c.product_key = b.product_key AND c.service IS nullif(b.service, '')
-    AND c.accepted_at >= b.accepted_at
+    AND CASE WHEN b.request_id IS NOT NULL THEN c.request_id >= b.request_id ELSE c.run >= b.run_id END
 )
 UNION ALL
 SELECT

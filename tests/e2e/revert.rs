@@ -6,7 +6,7 @@ use fleetpush::simulator::{Fault, Scenario};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Sim, Site, agree, devices, steady};
+use crate::support::{Push, Sim, Site, agree, clock_at, devices, push_at, steady};
 
 /// A manifest of these devices with a value of the service `setApn`.
 fn apn(devices: impl IntoIterator<Item = u32>, value: &str) -> String {
@@ -332,4 +332,60 @@ fn the_filter_says_who_gets_it_back() {
     nothing(&["--label", "sit=1"], &["did you mean site?"]);
     nothing(&["--label", "site=site 9"], &["has the label site=site 9"]);
     nothing(&["--code", "61002"], &["its codes are 200"]);
+}
+
+/// What a database has recorded later is later, whatever the clock of the push showed.
+#[test]
+fn what_a_clock_that_was_ahead_has_stamped_is_not_the_last_command() {
+    let sim = Sim::start(Scenario::default());
+    let site = Site::new();
+    let push = |now: &str, name: &str| {
+        sim.play(clock_at(now, Scenario::default()));
+        site.write("fleet.csv", apn(1..=2, name));
+        Push::start(push_at(
+            &site,
+            &sim,
+            now,
+            &["run", "fleet.csv", "--name", name],
+        ))
+        .ended()
+        .expect(0);
+    };
+    let last = || {
+        let sql = "SELECT name FROM devices ORDER BY device_key";
+        let ended = site.run(&["sql", sql, "--format", "jsonl"]).expect(0);
+        let rows = ended.json_lines();
+        let names = rows
+            .iter()
+            .map(|row| row["name"].as_str().unwrap_or("none"));
+        names.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let back = |run: &str| rows(&site.run(&["revert", run]).expect(0).stdout);
+    let of = |value: &str| ["DK1", "DK2"].map(|key| (key.to_owned(), data(value)));
+    push("2026-04-28T02:00:00Z", "ahead");
+    push("2026-03-29T02:00:00Z", "second");
+    assert_eq!(last(), ["second"; 2]);
+    assert_eq!(back("second"), of("ahead"));
+    site.run(&["revert", "ahead"])
+        .expect(2)
+        .says(&["accepted something newer since"]);
+    push("2026-03-29T03:00:00Z", "third");
+    assert_eq!(last(), ["third"; 2]);
+    assert_eq!(back("third"), of("second"));
+    site.run(&["prune", "--keep", "1"]).expect(0);
+    assert_eq!(last(), ["third"; 2]);
+    assert_eq!(back("third"), of("second"));
+    // Of the three that are gone, the last two are known.
+    site.run(&["prune", "--keep", "0"]).expect(0);
+    assert_eq!(last(), ["third"; 2]);
+    push("2026-03-29T04:00:00Z", "fourth");
+    assert_eq!(last(), ["fourth"; 2]);
+    assert_eq!(back("fourth"), of("third"));
+    let kept =
+        "SELECT p.data FROM device_past_before AS b JOIN past_payload AS p ON p.id = b.payload_id";
+    let kept = site.run(&["sql", kept, "--format", "jsonl"]).expect(0);
+    for row in kept.json_lines() {
+        assert_eq!(row["data"].as_str(), Some(&*data("second")));
+    }
+    agree(&site.journal(), &sim);
 }

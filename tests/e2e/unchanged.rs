@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use fleetpush::simulator::{Fault, Scenario};
 
-use crate::support::{Sim, Site, agree};
+use crate::support::{Push, Sim, Site, agree, clock_at, push_at};
 
 /// A manifest of the devices with these numbers, each with a mode.
 fn modes(rows: &[(usize, &str)]) -> String {
@@ -253,4 +253,32 @@ fn a_failure_does_not_count_and_pruned_runs_are_remembered() {
     .says(&["39 unchanged"]);
     let sent = results(&site, "third", &["--state", "accepted"], "device_key");
     assert_eq!(sent, ["DK00004"]);
+}
+
+/// By the clock of the first push its run is the last one, and it is not.
+#[test]
+fn what_a_clock_that_was_ahead_has_stamped_is_not_what_was_accepted_last() {
+    let sim = Sim::healthy();
+    let site = Site::new();
+    let push = |now: &str, name: &str, mode: &str| {
+        sim.play(clock_at(now, Scenario::default()));
+        site.write("fleet.csv", modes(&[(1, mode), (2, mode)]));
+        let args = [
+            "run",
+            "fleet.csv",
+            "--skip-unchanged",
+            "--name",
+            name,
+            "--again",
+        ];
+        Push::start(push_at(&site, &sim, now, &args))
+            .ended()
+            .expect(0);
+    };
+    push("2026-04-28T02:00:00Z", "ahead", "eco");
+    push("2026-03-29T02:00:00Z", "second", "boost");
+    push("2026-03-29T03:00:00Z", "third", "eco");
+    assert!(unchanged(&site, "third").is_empty(), "they have 'boost'");
+    assert_eq!(sim.deliveries().len(), 6);
+    agree(&site.journal(), &sim);
 }

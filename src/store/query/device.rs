@@ -170,7 +170,7 @@ impl Reader {
     ) -> Result<Vec<PastAcceptance>, ReadError> {
         sqlx::query_as(
             "SELECT g.name AS run, b.product_key, b.service, b.line, CAST(b.ticket AS TEXT) AS ticket, b.accepted_at \
-             FROM device_past AS b JOIN pruned_run AS g ON g.id = b.run_id WHERE b.device_key = ? ORDER BY b.accepted_at",
+             FROM device_past AS b JOIN pruned_run AS g ON g.id = b.run_id WHERE b.device_key = ? ORDER BY b.request_id, b.run_id, b.line",
         )
         .bind(device_key)
         .fetch_all(&mut self.connection)

@@ -1,5 +1,7 @@
 //! What devices accepted in other runs than one, and what they had before.
 
+use std::collections::HashMap;
+
 use serde_json::json;
 
 use super::{ResultRow, RunRow, results::read_rows};
@@ -24,7 +26,10 @@ pub(crate) struct Acceptance {
     pub(crate) run: i64,
     /// The line of its manifest.
     pub(crate) line: i64,
-    /// When.
+    /// The request, which is numbered in the order in which the database has recorded all of them; none when it was pruned by a version
+    /// that did not keep it.
+    pub(crate) request: Option<i64>,
+    /// When, by the clock of the push.
     pub(crate) at: Timestamp,
     /// The payload; none when it is no longer known, and when it is in doubt.
     pub(crate) payload: Option<i64>,
@@ -105,23 +110,25 @@ impl Reader {
         Ok(rows)
     }
 
-    /// Those of the tasks of which a send was in doubt.
+    /// Those of the tasks of which a send was in doubt, with the last request in which it was.
     pub(crate) async fn once_in_doubt(
         &mut self,
         rows: &[ResultRow],
-    ) -> Result<Vec<i64>, ReadError> {
+    ) -> Result<HashMap<i64, i64>, ReadError> {
         let ids: Vec<i64> = rows
             .iter()
             .filter(|row| row.attempts > 0)
             .map(|row| row.id)
             .collect();
-        sqlx::query_scalar(
-            "SELECT DISTINCT a.task_id FROM json_each(?) AS j CROSS JOIN attempt AS a ON a.task_id = j.value WHERE a.class = 6",
+        let doubts: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT a.task_id, max(a.request_id) FROM json_each(?) AS j CROSS JOIN attempt AS a ON a.task_id = j.value \
+             WHERE a.class = 6 GROUP BY a.task_id",
         )
         .bind(json!(ids).to_string())
         .fetch_all(&mut self.connection)
         .await
-        .map_err(|error| self.failure(error))
+        .map_err(|error| self.failure(error))?;
+        Ok(doubts.into_iter().collect())
     }
 
     /// What these devices accepted of these services in other runs to the same target, or may have got of them.
@@ -147,6 +154,7 @@ impl Reader {
                 service: raw.service,
                 run: raw.run,
                 line: raw.line,
+                request: raw.request,
                 at: Timestamp(raw.at),
                 payload: raw.payload_id,
                 past: raw.past,
@@ -192,6 +200,7 @@ struct RawAcceptance {
     service: String,
     run: i64,
     line: i64,
+    request: Option<i64>,
     at: i64,
     payload_id: Option<i64>,
     past: bool,
@@ -200,19 +209,20 @@ struct RawAcceptance {
 
 /// Of the devices ?1 and the services ?2, what is not of the run ?3 and went to the target ?4.
 pub(in crate::store) const ELSEWHERE: &str = "
-SELECT a.device_key, a.product_key, a.service, a.run, a.line, a.accepted_at AS at, a.payload_id, 0 AS past, 0 AS in_doubt
+SELECT a.device_key, a.product_key, a.service, a.run, a.line, a.request_id AS request, a.accepted_at AS at, a.payload_id, 0 AS past, 0 AS in_doubt
 FROM json_each(?1) AS j CROSS JOIN acceptance AS a ON a.device_key = j.value
 WHERE a.run <> ?3 AND a.base_url = ?4 AND a.service IN (SELECT value FROM json_each(?2))
 UNION ALL
-SELECT b.device_key, b.product_key, b.service, b.run_id, b.line, b.accepted_at, b.payload_id, 1, 0
+SELECT b.device_key, b.product_key, b.service, b.run_id, b.line, b.request_id, b.accepted_at, b.payload_id, 1, 0
 FROM json_each(?1) AS j CROSS JOIN device_past AS b ON b.device_key = j.value CROSS JOIN pruned_run AS g ON g.id = b.run_id
 WHERE g.base_url = ?4 AND b.service IN (SELECT value FROM json_each(?2))
 UNION ALL
-SELECT b.device_key, b.product_key, b.service, b.run_id, b.line, b.accepted_at, b.payload_id, 1, 0
+SELECT b.device_key, b.product_key, b.service, b.run_id, b.line, b.request_id, b.accepted_at, b.payload_id, 1, 0
 FROM json_each(?1) AS j CROSS JOIN device_past_before AS b ON b.device_key = j.value CROSS JOIN pruned_run AS g ON g.id = b.run_id
 WHERE g.base_url = ?4 AND b.service IN (SELECT value FROM json_each(?2))
 UNION ALL
-SELECT d.device_key, s.product_key, s.service, r.id, t.line, o.finished_at, NULL, 0, 1
+SELECT d.device_key, s.product_key, s.service, r.id, t.line,
+    coalesce(o.request_id, (SELECT max(request_id) FROM attempt WHERE task_id = t.id)), o.finished_at, NULL, 0, 1
 FROM json_each(?1) AS j CROSS JOIN run AS r CROSS JOIN device_task AS d ON d.run_id = r.id AND d.device_key = j.value
 CROSS JOIN outcome AS o ON o.task_id = d.task_id AND o.state = 3
 CROSS JOIN task AS t ON t.id = d.task_id

@@ -61,6 +61,15 @@ pub(crate) struct PastRun {
     pub(crate) ended_at: Option<Timestamp>,
 }
 
+/// The latest of runs by either clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Forgotten {
+    /// The highest number.
+    pub(crate) run: RunId,
+    /// The latest end.
+    pub(crate) at: Timestamp,
+}
+
 /// What is known of the runs to a target.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct PastRuns {
@@ -68,8 +77,8 @@ pub(crate) struct PastRuns {
     pub(crate) runs: Vec<PastRun>,
     /// Whether any has been pruned.
     pub(crate) any_pruned: bool,
-    /// The latest end of one that was pruned and had tasks that had not succeeded, of which nothing is known any more.
-    pub(crate) forgotten_at: Option<Timestamp>,
+    /// The latest of those that were pruned and had tasks that had not succeeded, of which nothing is known any more.
+    pub(crate) forgotten: Option<Forgotten>,
 }
 
 /// Where it is read what devices were sent before.
@@ -175,8 +184,9 @@ async fn past_runs(
     .bind(except)
     .fetch_all(&mut *connection)
     .await?;
-    let (any_pruned, forgotten_at): (bool, Option<i64>) = sqlx::query_as(
-        "SELECT count(*) > 0, max(CASE WHEN unsuccessful > 0 THEN finished_at END) FROM pruned_run WHERE base_url = ?",
+    let (any_pruned, forgotten_run, forgotten_at): (bool, Option<i64>, Option<i64>) = sqlx::query_as(
+        "SELECT count(*) > 0, max(id) FILTER (WHERE unsuccessful > 0), max(finished_at) FILTER (WHERE unsuccessful > 0) \
+         FROM pruned_run WHERE base_url = ?",
     )
     .bind(base_url)
     .fetch_one(connection)
@@ -190,7 +200,10 @@ async fn past_runs(
             })
             .collect(),
         any_pruned,
-        forgotten_at: forgotten_at.map(Timestamp),
+        forgotten: forgotten_run.zip(forgotten_at).map(|(run, at)| Forgotten {
+            run: RunId(run),
+            at: Timestamp(at),
+        }),
     })
 }
 
