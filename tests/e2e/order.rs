@@ -119,8 +119,9 @@ fn order_holds_through_outages_limits_new_tokens_and_odd_keys() {
         ),
         (odd(Quirk::KeyLower, 0.3), "accepted"),
         (odd(Quirk::KeyPadded, 0.3), "accepted"),
-        // Few: a device that is in doubt again and again is waited for longer each time, and five unusable replies in a row are an outage.
-        (odd(Quirk::CodeUnreadable, 0.1), "in_doubt"),
+        // Few: a device that is in doubt again and again is waited for longer each time, and five unusable replies in a row are an outage. And
+        // so many that some are met in 38 requests, whatever the seed.
+        (odd(Quirk::CodeUnreadable, 0.2), "in_doubt"),
     ];
     std::thread::scope(|scope| {
         for (scenario, met) in cases {
