@@ -91,7 +91,7 @@ fn the_peak_is_bounded_whatever_the_size_of_a_row() {
 #[test]
 fn the_peak_is_bounded_whatever_the_size_of_a_reply() {
     // Longer than a reply may be, almost as long, and long ones that are many, or very many, at a time. With very many in flight a test build
-    // takes 157 to 167 MiB where a release takes 114 to 130, and took 182 to 306 when connections kept their buffers.
+    // takes 157 to 167 MiB where a release takes 114 to 146, and took 182 to 306 when connections kept their buffers.
     for (devices, oversized_bytes, concurrency, most) in [
         (64, 100 << 20, "64", MOST),
         (24, 7_500_000, "64", MOST),
