@@ -1,4 +1,4 @@
-//! Opening a database as its owner.
+//! A database that this process owns, and the connection to it.
 
 use std::{
     cmp::Ordering,
@@ -17,7 +17,6 @@ use super::{
     StoreError,
     file_id::FileId,
     lock::{Inode, Lock},
-    opened::Opened,
     owner::BEGIN,
     place,
     session::Present,
@@ -54,34 +53,6 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Opens the database at `path` as [`open_with`](Self::open_with) does, with nothing agreed to.
-    #[cfg(test)]
-    pub(crate) async fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_with(path, Consent::default()).await
-    }
-
-    /// Opens the database at `path` as its one owner; creates it, and its folder, when it does not exist. What is no database of ours, or
-    /// lies where it can have two owners, is left as it is, and so is one whose schema takes long to bring up to date.
-    ///
-    /// What survives: in WAL mode with `synchronous=FULL` a transaction is on the disk when its commit returns. So neither the end of
-    /// the process at any moment nor a loss of power loses a claim that was sent or an outcome that was shown. `NORMAL` would survive
-    /// the process but not the power: commands could have been sent of which the database knows nothing. `FULL` costs one flush for
-    /// each commit, and since commits are made for groups of requests, no throughput that could be measured.
-    pub(crate) async fn open_with(path: &Path, consent: Consent) -> Result<Self, StoreError> {
-        let opened = Opened::open(path, consent).await?;
-        if opened.upgrade().is_heavy() {
-            let error = StoreError::HeavyMigration {
-                path: opened.path().to_owned(),
-                from: opened.upgrade().from,
-                to: opened.upgrade().to,
-                takes: opened.upgrade().takes,
-            };
-            opened.leave().await?;
-            return Err(error);
-        }
-        opened.migrate().await
-    }
-
     /// Has the latest run be the latest with these tags.
     #[must_use]
     pub(crate) fn scoped(mut self, tags: &Tags) -> Self {
