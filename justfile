@@ -25,9 +25,9 @@ power-loss:
 bench *words:
     cargo bench --locked --bench scale -- {{ words }}
 
-# How near a push comes to a limit that it is not told, beside other tools: each scenario so many times
-bench-pace rounds="1":
-    cargo bench --locked --bench pace -- {{ rounds }}
+# How near a push comes to a limit that it is not told, beside other tools: each scenario so many times; `virtual 8` in virtual time
+bench-pace *words="1":
+    cargo bench --locked --bench pace -- {{ words }}
 
 # Build the documentation, as CI does
 doc:

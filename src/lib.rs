@@ -12,6 +12,7 @@
 //! app → settings, logging, clock      settings → cli, model, clock         logging → settings, clock
 //! store, gateway, commands → budget
 //! commands, ui → preview              preview → model
+//! trial → throttle, simulator
 //! ui, exit → clock                    settings, manifest, simulator, ui → files
 //! ```
 
@@ -35,6 +36,7 @@ pub mod simulator;
 mod store;
 mod thing_model;
 mod throttle;
+mod trial;
 mod ui;
 
 pub use app::main;
@@ -47,5 +49,6 @@ pub mod testing {
         gateway::{Outgoing, read_reply},
         manifest::{Defaults, Entry, Manifest},
         model::Payload,
+        trial::{Played, Trial},
     };
 }

@@ -18,8 +18,7 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-pub(crate) use controller::Ticket;
-use controller::{Controller, Wait};
+pub(crate) use controller::{Controller, Ticket, Wait};
 
 /// The limits that a push begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -163,9 +162,9 @@ impl Pacer {
 #[cfg(test)]
 mod accident_tests;
 #[cfg(test)]
-mod found_tests;
+mod any_answer_tests;
 #[cfg(test)]
-mod limit_tests;
+mod found_tests;
 #[cfg(test)]
 mod play;
 

@@ -2,13 +2,15 @@
 //! of its own, beside what else one might use for the job.
 //!
 //! `cargo bench --bench pace` plays every scenario once, `cargo bench --bench pace -- 3` three times. Each begins with an empty database,
-//! so that nothing is known beforehand.
+//! so that nothing is known beforehand. `cargo bench --bench pace -- virtual 8 burst=10` plays the state machine of the pace alone, in
+//! virtual time: all cases whose names contain the word, with so many seeds, or four.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 #[path = "../common/mod.rs"]
 mod common;
 mod contenders;
+mod virtual_time;
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -101,13 +103,24 @@ fn main() {
         return;
     }
     // Cargo adds a flag of its own.
-    let rounds = std::env::args().find_map(|word| word.parse().ok());
+    let mut words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with("--"))
+        .collect();
+    let number = words.iter().find_map(|word| word.parse().ok());
+    words.retain(|word| word.parse::<u64>().is_err());
+    if words.first().is_some_and(|word| word == "virtual") {
+        let only = words.get(1).map_or("", String::as_str);
+        virtual_time::print(&(0..number.unwrap_or(4)), only);
+        return;
+    }
+    let rounds = number;
     let contenders = contenders::all();
     println!(
         "| scenario | contender | time | ideal | ratio | refused | delivered | target |\n|---|---|---|---|---|---|---|---|"
     );
     for scenario in scenarios() {
-        for round in 1..=rounds.unwrap_or(1_u32) {
+        for round in 1..=rounds.unwrap_or(1_u64) {
             for contender in &contenders {
                 play(&scenario, contender, round);
             }
@@ -116,7 +129,7 @@ fn main() {
 }
 
 /// Lets a contender play a scenario, and prints a row about it.
-fn play(scenario: &Scenario, contender: &Contender, round: u32) {
+fn play(scenario: &Scenario, contender: &Contender, round: u64) {
     let platform = Platform::start(LATENCY, &scenario.platform);
     let over = AtomicBool::new(false);
     let begun = Instant::now();

@@ -50,7 +50,7 @@ pub(crate) struct Ticket {
 
 /// Why a request may not go yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wait {
+pub(crate) enum Wait {
     Until(Instant),
     /// Until another one has returned.
     InFlight,
@@ -73,7 +73,7 @@ struct Sent {
 
 /// Decides.
 #[derive(Debug)]
-pub(super) struct Controller {
+pub(crate) struct Controller {
     epoch: Instant,
     /// Infinite when there is none.
     ceiling: f64,
@@ -130,7 +130,7 @@ pub(super) struct Controller {
 
 impl Controller {
     /// Begins at the rate that was `found` before, or gently below the ceiling.
-    pub(super) fn new(
+    pub(crate) fn new(
         ceilings: Ceilings,
         concurrency: usize,
         found: Option<f64>,
@@ -186,7 +186,7 @@ impl Controller {
     }
 
     /// The present rate in requests a second; `None` when nothing limits it.
-    pub(super) fn rate(&self) -> Option<f64> {
+    pub(crate) fn rate(&self) -> Option<f64> {
         Some(self.present()).filter(|rate| rate.is_finite())
     }
 
@@ -195,7 +195,7 @@ impl Controller {
     }
 
     /// The requests a second that the platform takes, when it has been found out.
-    pub(super) fn found(&self) -> Option<f64> {
+    pub(crate) fn found(&self) -> Option<f64> {
         let limit = self.limit.filter(|limit| limit.confirmed > Some(0))?;
         limit.fit?;
         let (taken, seconds) = self.record.taken_and_seconds();
@@ -209,7 +209,7 @@ impl Controller {
     }
 
     /// The most requests in flight that the platform takes, when it limits them.
-    pub(super) fn found_in_flight(&self) -> Option<usize> {
+    pub(crate) fn found_in_flight(&self) -> Option<usize> {
         self.most.found()
     }
 
@@ -225,7 +225,7 @@ impl Controller {
     }
 
     /// Sends a request of so many devices, or says what to wait for.
-    pub(super) fn take(&mut self, devices: usize, now: Instant) -> Result<Ticket, Wait> {
+    pub(crate) fn take(&mut self, devices: usize, now: Instant) -> Result<Ticket, Wait> {
         let at = self.seconds(now);
         if self.bunch_open {
             self.understand(now);
@@ -272,7 +272,7 @@ impl Controller {
     }
 
     /// A request has come back, whatever it says. This is to be told once for each, and before what it says.
-    pub(super) fn returned(&mut self, ticket: Ticket, now: Instant) {
+    pub(crate) fn returned(&mut self, ticket: Ticket, now: Instant) {
         let now = self.seconds(now);
         self.in_flight = self.in_flight.saturating_sub(1);
         let took = now - ticket.sent_at;
@@ -287,7 +287,7 @@ impl Controller {
     }
 
     /// The platform has taken a request.
-    pub(super) fn accepted(&mut self, ticket: Ticket, now: Instant) {
+    pub(crate) fn accepted(&mut self, ticket: Ticket, now: Instant) {
         self.note(ticket, Said::Taken);
         self.last_taken = self.last_taken.max(ticket.sent_at);
         self.accidents.accepted(ticket.rate);
@@ -302,7 +302,7 @@ impl Controller {
     }
 
     /// The platform has refused a request because there are too many, and may ask for nothing before `hold` has passed.
-    pub(super) fn refused(&mut self, ticket: Ticket, hold: Option<Duration>, now: Instant) {
+    pub(crate) fn refused(&mut self, ticket: Ticket, hold: Option<Duration>, now: Instant) {
         let instant = now;
         let now = self.seconds(now);
         self.asked = hold.map_or(0.0, |hold| hold.as_secs_f64());
