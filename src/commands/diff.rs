@@ -66,7 +66,7 @@ pub(super) async fn diff(settings: Settings, printer: &Printer) -> Result<Exit, 
     };
     must_have_labels(&mut reader, later, &by, &filter).await?;
     let mut notes = Vec::new();
-    if !filter.codes.is_empty() || filter.devices.is_some() {
+    if !filter.codes.is_empty() || filter.devices.is_some() || !filter.products.is_empty() {
         let unknown = reader
             .unknown(
                 later,

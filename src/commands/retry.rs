@@ -9,6 +9,7 @@ use super::{
     named::{named, named_or_latest},
     open_existing,
     push::{nothing_to_do, push},
+    reading,
     select::{filter, remarks as remarks_on_filter, value_remark},
     stale, target,
 };
@@ -17,12 +18,12 @@ use crate::{
     exit::{Exit, Failure},
     journal::{
         Journal,
-        retry::{RetryPlan, plan, reopen},
+        retry::{RetryPlan, foresee, plan, reopen},
         staleness::Leave,
     },
     model::{Hours, RunState, TaskFilter, TaskStatus},
     settings::{Push, Retry as Settings},
-    store::{Run, Store},
+    store::{Run, Store, UnknownValue},
     ui::{
         number::{counted, grouped},
         printer::Printer,
@@ -39,39 +40,35 @@ pub(super) async fn retry(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
-    let statuses = settings.states.into_iter().map(TaskStatus::Ended).collect();
-    let filter = filter(statuses, settings.filter)?;
-    let mut store = open_existing(&settings.database, printer).await?;
-    let run = named_or_latest(&mut store, settings.run.as_deref()).await?;
-    target::must_be_of(&run, &settings.push)?;
+    let statuses = settings
+        .states
+        .iter()
+        .copied()
+        .map(TaskStatus::Ended)
+        .collect();
+    let filter = filter(statuses, settings.filter.clone())?;
     let leave = Leave {
         stale: settings.push.allow_stale,
         after_failure: settings.push.recovery.after_failure,
     };
+    if settings.dry_run {
+        return foretell(&settings, &filter, leave, printer).await;
+    }
+    let mut store = open_existing(&settings.database, printer).await?;
+    let run = named_or_latest(&mut store, settings.run.as_deref()).await?;
+    target::must_be_of(&run, &settings.push)?;
     for remark in remarks_on_filter(&store.unknown(&run, &filter).await?, &run.about.name)? {
         printer.say(&remark);
     }
     let plan = plan(&mut store, &run, &filter, leave).await?;
     let what = describe(&plan);
-    let remarks = remarks(&plan, leave);
-    // What was chosen and left out is said.
-    let is_empty = plan.chosen + plan.stale + plan.waiting == 0;
-    if settings.dry_run && !(is_empty && settings.chosen) {
-        printer.say(&format!(
-            "run '{}': {what} would be sent again",
-            run.about.name
-        ));
-        for remark in remarks {
-            printer.say(&remark);
-        }
-        store.close().await?;
-        return Ok(Exit::Complete);
-    }
-    for remark in remarks {
+    for remark in remarks(&plan, leave) {
         printer.say(&remark);
     }
-    if is_empty && settings.chosen {
-        return Err(nothing_chosen(store, &run, &filter, printer).await?);
+    if chooses_nothing(&plan) && settings.chosen {
+        let unknown = store.unknown_values(&run, &filter).await?;
+        store.close().await?;
+        return Err(nothing_chosen(&unknown, &run, printer));
     }
     if plan.chosen == 0 {
         printer.say(&format!(
@@ -121,21 +118,52 @@ pub(super) async fn retry(
     .await
 }
 
-/// The failure of a filter that chooses nothing, once it has been said which values of labels nobody has.
-async fn nothing_chosen(
-    mut store: Store,
-    run: &Run,
+/// Says what would be sent again. It is a question like any other: it only reads, also while a push is on.
+async fn foretell(
+    settings: &Settings,
     filter: &TaskFilter,
+    leave: Leave,
     printer: &Printer,
-) -> Result<Failure, Failure> {
-    let name = &run.about.name;
-    for value in store.unknown_values(run, filter).await? {
-        printer.say(&value_remark(&value, name));
+) -> Result<Exit, Failure> {
+    let mut reader = reading::open(&settings.database, printer).await?;
+    let row = reader.find_run(settings.run.as_deref()).await?;
+    let run = reader.run_of(&row).await?;
+    target::must_be_of(&run, &settings.push)?;
+    for remark in remarks_on_filter(&reader.unknown(&row, filter).await?, &row.name)? {
+        printer.say(&remark);
     }
-    store.close().await?;
-    Ok(Failure::usage(anyhow!(
+    let plan = foresee(&mut reader, &run, filter, leave).await?;
+    if chooses_nothing(&plan) && settings.chosen {
+        let unknown = reader.unknown_values(&row, filter).await?;
+        reader.close().await?;
+        return Err(nothing_chosen(&unknown, &run, printer));
+    }
+    reader.close().await?;
+    printer.say(&format!(
+        "run '{}': {} would be sent again",
+        row.name,
+        describe(&plan)
+    ));
+    for remark in remarks(&plan, leave) {
+        printer.say(&remark);
+    }
+    Ok(Exit::Complete)
+}
+
+/// Whether the filter chooses nothing. What was chosen and left out is said.
+fn chooses_nothing(plan: &RetryPlan) -> bool {
+    plan.chosen + plan.stale + plan.waiting == 0
+}
+
+/// The failure of a filter that chooses nothing, once it has been said which values of labels nobody has.
+fn nothing_chosen(unknown: &[UnknownValue], run: &Run, printer: &Printer) -> Failure {
+    let name = &run.about.name;
+    for value in unknown {
+        printer.say(&value_remark(value, name));
+    }
+    Failure::usage(anyhow!(
         "run '{name}': no task that has failed or is in doubt passes the filter; list its tasks with fleetpush results"
-    )))
+    ))
 }
 
 /// Begins to write. What a crash has left behind is recorded first, so that nothing of it is opened twice.

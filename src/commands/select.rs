@@ -95,6 +95,16 @@ pub(super) fn remarks(unknown: &Unknown, run: &str) -> Result<Vec<String>, Failu
             wanted.join(" or ")
         ));
     }
+    if !unknown.products.is_empty() {
+        let products = match &unknown.known_products[..] {
+            [] => "no task of it has a product".to_owned(),
+            products => format!("its products are {}", listed(products.iter())),
+        };
+        remarks.push(format!(
+            "run '{run}' has no task of the product {}; {products}",
+            unknown.products.join(" or ")
+        ));
+    }
     Ok(remarks)
 }
 
@@ -203,6 +213,23 @@ mod tests {
             remarks(&unknown, "night").unwrap(),
             ["run 'night' has no task with the code 61000-61001 or 5; its codes are 200, 61002"]
         );
+        let product = |known: &[&str]| Unknown {
+            products: names(&["PK3", "PK4"]),
+            known_products: names(known),
+            ..Unknown::default()
+        };
+        for (known, words) in [
+            (
+                &["PK1", "QX2"][..],
+                "run 'night' has no task of the product PK3 or PK4; its products are PK1, QX2",
+            ),
+            (
+                &[],
+                "run 'night' has no task of the product PK3 or PK4; no task of it has a product",
+            ),
+        ] {
+            assert_eq!(remarks(&product(known), "night").unwrap(), [words]);
+        }
         let label = |known: &[&str]| Unknown {
             labels: names(&["sit"]),
             known_labels: names(known),

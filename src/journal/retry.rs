@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     model::{TaskFilter, TaskId, Timestamp},
-    store::{DeviceTask, RetryDraft, Run, Store, StoreError},
+    store::{DeviceTask, Reader, RetryDraft, Run, Store, StoreError},
 };
 
 /// What a retry sends again.
@@ -32,6 +32,19 @@ pub(crate) async fn plan(
     leave: Leave,
 ) -> Result<RetryPlan, StoreError> {
     let mut draft = store.draft_retry(run, filter, &RETRIABLE).await?;
+    let plan = decide(&mut draft, leave).await?;
+    draft.abandon().await?;
+    Ok(plan)
+}
+
+/// The same of a database that another process may own.
+pub(crate) async fn foresee(
+    reader: &mut Reader,
+    run: &Run,
+    filter: &TaskFilter,
+    leave: Leave,
+) -> Result<RetryPlan, StoreError> {
+    let mut draft = reader.draft_retry(run, filter, &RETRIABLE).await?;
     let plan = decide(&mut draft, leave).await?;
     draft.abandon().await?;
     Ok(plan)

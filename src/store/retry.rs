@@ -6,9 +6,10 @@ use serde_json::json;
 use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
 
 use super::{
-    Run, Store, StoreError,
+    Reader, Run, RunRow, Store, StoreError,
     accepted_range::in_no_accepted_range,
     owner::BEGIN,
+    run,
     select::{self, Candidates, Selection, Tasks, Unknown, UnknownValue},
     stale::{self, any_younger},
 };
@@ -91,7 +92,42 @@ impl Store {
         retriable: &Retriable,
     ) -> Result<RetryDraft<'_>, StoreError> {
         let any_younger = any_younger(&mut self.connection, run).await?;
-        let mut transaction = self.connection.begin_with(BEGIN).await?;
+        let transaction = self.connection.begin_with(BEGIN).await?;
+        RetryDraft::begin(transaction, run, filter, retriable, any_younger).await
+    }
+}
+
+impl Reader {
+    /// The run of this row, with what its owner knows of it.
+    pub(crate) async fn run_of(&mut self, row: &RunRow) -> Result<Run, StoreError> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{} WHERE id = ?", run::SELECT)))
+            .bind(row.id.0)
+            .fetch_one(&mut self.connection)
+            .await?;
+        run::read(&row)
+    }
+
+    /// Drafts a retry that is never made: only temporary tables are written, so that the database may have another owner.
+    pub(crate) async fn draft_retry(
+        &mut self,
+        run: &Run,
+        filter: &TaskFilter,
+        retriable: &Retriable,
+    ) -> Result<RetryDraft<'_>, StoreError> {
+        let any_younger = any_younger(&mut self.connection, run).await?;
+        let transaction = self.connection.begin().await?;
+        RetryDraft::begin(transaction, run, filter, retriable, any_younger).await
+    }
+}
+
+impl<'s> RetryDraft<'s> {
+    async fn begin(
+        mut transaction: Transaction<'s, Sqlite>,
+        run: &Run,
+        filter: &TaskFilter,
+        retriable: &Retriable,
+        any_younger: bool,
+    ) -> Result<Self, StoreError> {
         choose(&mut transaction, run, filter, retriable).await?;
         if any_younger {
             sqlx::query(stale::MARK_OVERTAKEN)
@@ -100,7 +136,7 @@ impl Store {
                 .execute(&mut *transaction)
                 .await?;
         }
-        Ok(RetryDraft {
+        Ok(Self {
             transaction,
             run: run.clone(),
         })

@@ -78,6 +78,8 @@ fn every_question_is_answered_while_a_push_is_on_and_none_of_them_writes() {
             .map(|name| std::fs::read(site.path(name)).expect("a file of the push"))
     };
     let (before, at) = (files(), version.now());
+    let retry = |run: &str| format!("retry {run} --dry-run --base-url {}", sim.base_url());
+    let (retry_ended, retry_live) = (retry("monday"), retry("tuesday"));
     let mut asked = 0;
     for (question, code) in [
         ("status", 0),
@@ -115,9 +117,10 @@ fn every_question_is_answered_while_a_push_is_on_and_none_of_them_writes() {
         ("check fleet.csv", 0),
         ("codes 61002", 0),
         ("config show", 0),
+        (&retry_ended, 0),
+        (&retry_live, 0),
         // What would write finds the owner.
         ("db migrate", 7),
-        ("retry monday --dry-run --base-url http://127.0.0.1:9", 7),
     ] {
         let words: Vec<&str> = question.split(' ').collect();
         let ended = site.run(&words);

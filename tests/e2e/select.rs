@@ -310,6 +310,11 @@ fn what_the_run_does_not_have_is_named_with_what_it_has() {
         0,
         &["run 'night' has no task with the code 61020; its codes are 200, 61002"],
     );
+    both(
+        &["--product", "PK0003"],
+        0,
+        &["run 'night' has no task of the product PK0003; its products are PK0001, PK0002"],
+    );
     for command in ["results", "status"] {
         site.run(&[command, "ngiht"])
             .expect(2)

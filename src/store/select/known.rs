@@ -26,6 +26,10 @@ pub(crate) struct Unknown {
     pub codes: Vec<RangeInclusive<i64>>,
     /// The codes of the run, ascending; looked up only when one is unknown.
     pub known_codes: Vec<i64>,
+    /// Products of which the run has no task.
+    pub products: Vec<String>,
+    /// The products of the run; looked up only when one is unknown.
+    pub known_products: Vec<String>,
 }
 
 /// A value of a label that no task of the run has.
@@ -65,6 +69,22 @@ pub(in crate::store) async fn unknown(
         if !unknown.codes.is_empty() {
             unknown.known_codes = known.into_iter().collect();
         }
+    }
+    for product in &filter.products {
+        let exists: bool = sqlx::query_scalar(HAS_PRODUCT)
+            .bind(tasks.run.0)
+            .bind(product)
+            .fetch_one(&mut *connection)
+            .await?;
+        if !exists {
+            unknown.products.push(product.clone());
+        }
+    }
+    if !unknown.products.is_empty() {
+        unknown.known_products = sqlx::query_scalar(PRODUCTS)
+            .bind(tasks.run.0)
+            .fetch_all(&mut *connection)
+            .await?;
     }
     Ok(unknown)
 }
@@ -162,6 +182,9 @@ const HAS_LABEL: &str = "
 SELECT EXISTS (
     SELECT 1 FROM task AS t WHERE t.id >= ?1 AND t.id < ?2 AND instr(t.labels, ?4) > 0
     AND EXISTS (SELECT 1 FROM json_each(t.labels) AS j WHERE j.key = ?3))";
+const HAS_PRODUCT: &str =
+    "SELECT EXISTS (SELECT 1 FROM payload WHERE run_id = ?1 AND product_key = ?2)";
+const PRODUCTS: &str = "SELECT DISTINCT product_key FROM payload WHERE run_id = ?1 ORDER BY 1";
 const LABEL_NAMES: &str = "
 SELECT j.key FROM task AS t CROSS JOIN json_each(t.labels) AS j WHERE t.id >= ?1 AND t.id < ?2
 GROUP BY j.key ORDER BY min(t.id), min(j.id)";

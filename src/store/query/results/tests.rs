@@ -269,6 +269,7 @@ async fn labels_codes_and_values_that_the_run_does_not_have_are_found_out() {
         // 50000 and 61007 are of tasks that wait.
         codes: vec![61002..=61002, 50000..=50001, 61007..=61007, 7..=9],
         labels: [label("site", "Olso"), label("sit", "Oslo")].into(),
+        products: vec!["PK0001".into(), "PK9".into()],
         ..TaskFilter::default()
     };
     let unknown = reader.unknown(&run, &filter).await.unwrap();
@@ -278,6 +279,8 @@ async fn labels_codes_and_values_that_the_run_does_not_have_are_found_out() {
         known_labels: vec!["site".into()],
         codes: vec![7..=9],
         known_codes: vec![200, 50000, 61002, 61007, 70091],
+        products: vec!["PK9".into()],
+        known_products: vec!["PK0001".into()],
     };
     assert_eq!(unknown, expected);
     let values = reader.unknown_values(&run, &filter).await.unwrap();
