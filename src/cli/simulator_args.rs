@@ -10,9 +10,9 @@ use crate::simulator::{Fault, Limit, Quirk, RequestLimit, Scenario, ScenarioErro
 const FAULT_HELP: &str = "\
 Share of requests that meet a fault, for example `reset_after=0.01`; can be repeated
 
-Names: reset_before, reset_after, cut, hang, hang_acted, request_timeout, too_many_requests, internal_error, internal_error_acted, \
-bad_gateway, bad_gateway_acted, unavailable, page, gateway_timeout, gateway_timeout_acted, service_exception, hub_unavailable, trickle, \
-oversized, wrong_type, not_json, dead_in_pool";
+Names: reset_before, reset_unread, too_large_unread, reset_after, cut, hang, hang_acted, request_timeout, too_many_requests, \
+internal_error, internal_error_acted, bad_gateway, bad_gateway_acted, unavailable, page, gateway_timeout, gateway_timeout_acted, \
+service_exception, hub_unavailable, trickle, oversized, wrong_type, not_json, dead_in_pool";
 
 const QUIRK_HELP: &str = "\
 Share of replies that are odd, for example `left_out=0.01`; can be repeated
@@ -392,7 +392,7 @@ mod tests {
             .iter()
             .flat_map(|complaint| complaint.split('`').skip(3).step_by(2))
             .collect();
-        assert_eq!(names.len(), 22 + 16, "{names:?}");
+        assert_eq!(names.len(), 24 + 16, "{names:?}");
         let absent: Vec<&str> = names
             .into_iter()
             .filter(|&name| !help.contains(name))

@@ -54,12 +54,14 @@ pub(super) async fn finish(
     let playing = &call.playing;
     let acted = fault.is_none_or(Fault::acts).then(act);
     let latency = playing.latency(number);
-    if !latency.is_zero() {
+    // Who has read nothing has nothing to think about.
+    let is_unread = fault.is_some_and(Fault::leaves_unread);
+    if !latency.is_zero() && !is_unread {
         tokio::time::sleep(latency).await;
     }
 
     let mut reply = match fault {
-        Some(Fault::ResetBefore | Fault::ResetAfter) => {
+        Some(Fault::ResetBefore | Fault::ResetUnread | Fault::ResetAfter) => {
             call.line.reset();
             return Err(Dropped);
         }
@@ -90,6 +92,10 @@ pub(super) async fn finish(
         }
         Some(Fault::DeadInPool) => {
             call.line.hang_up();
+            ReplyBody::Whole
+        }
+        Some(Fault::TooLargeUnread) => {
+            call.line.reset_after_reply();
             ReplyBody::Whole
         }
         Some(Fault::WrongType) => {
@@ -126,6 +132,7 @@ fn over_limit(call: &Call, status: StatusCode, retry_after: Option<u64>) -> Repl
 fn page(fault: Fault, call: &Call) -> Option<Reply> {
     let status = match fault {
         Fault::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+        Fault::TooLargeUnread => StatusCode::PAYLOAD_TOO_LARGE,
         Fault::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         Fault::InternalError | Fault::InternalErrorActed => StatusCode::INTERNAL_SERVER_ERROR,
         Fault::BadGateway | Fault::BadGatewayActed => StatusCode::BAD_GATEWAY,
@@ -135,6 +142,7 @@ fn page(fault: Fault, call: &Call) -> Option<Reply> {
         Fault::ServiceException => return Some(whole(codes::SERVICE_EXCEPTION)),
         Fault::HubUnavailable => return Some(whole(codes::HUB_UNAVAILABLE)),
         Fault::ResetBefore
+        | Fault::ResetUnread
         | Fault::ResetAfter
         | Fault::Cut
         | Fault::Hang

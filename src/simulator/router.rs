@@ -1,7 +1,10 @@
 //! The way of a call through the platform.
 
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::{Request, Response, StatusCode, body::Incoming};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+};
 
 use super::{
     admin,
@@ -11,7 +14,7 @@ use super::{
     reply::{Reply, ReplyBody},
     respond::{self, Dropped},
     scenario::Scenario,
-    send,
+    send::{self, Arrived},
     stats::Counters,
     thing_model,
     tokens::Tokens,
@@ -35,27 +38,37 @@ pub(super) async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Dropped> {
     let (head, body) = request.into_parts();
-    let body = match Limited::new(body, MAX_BODY).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let reply = Reply::html(StatusCode::PAYLOAD_TOO_LARGE);
-            return Ok(reply.into_response(ReplyBody::Whole));
+    let (playing, now) = (platform.playing(), platform.now());
+    let is_send = head.uri.path() == SEND && head.method == Method::POST;
+    let arrived = is_send.then(|| Arrived::new(platform, &playing));
+    let body = if arrived.as_ref().is_some_and(|head| head.leaves_unread(now)) {
+        Bytes::new()
+    } else {
+        match Limited::new(body, MAX_BODY).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                let reply = Reply::html(StatusCode::PAYLOAD_TOO_LARGE);
+                return Ok(reply.into_response(ReplyBody::Whole));
+            }
+            Err(_) => return Err(Dropped),
         }
-        Err(_) => return Err(Dropped),
     };
     let call = Call {
         line,
-        playing: platform.playing(),
-        now: platform.now(),
+        playing,
+        now,
         head,
         body,
     };
+    if let Some(arrived) = arrived {
+        return arrived.answer(platform, &call).await;
+    }
     if let Some(endpoint) = call.head.uri.path().strip_prefix("/__simulator/") {
         let reply = admin::answer(platform, &call, endpoint);
         return Ok(reply.into_response(ReplyBody::Whole));
     }
     match call.head.uri.path() {
-        SEND => send::answer(platform, &call).await,
+        SEND => Ok(send::only_post()),
         HISTORY => history::answer(platform, &call).await,
         TSL => thing_model::answer(platform, &call).await,
         LOGIN => log_in(platform, &call, Tokens::log_in).await,

@@ -1,6 +1,8 @@
 //! `sendServiceData`: what the platform makes of one request.
 
-use hyper::{Method, Response, StatusCode, header};
+use std::sync::Arc;
+
+use hyper::{Response, StatusCode, header};
 use url::form_urlencoded;
 
 use super::{
@@ -9,50 +11,89 @@ use super::{
     command::Command,
     elements::{self, ElementResult, Odd},
     fleet::Device,
-    platform::{Call, Platform},
+    platform::{Call, Platform, Playing},
     reply::{Reply, ReplyBody},
     respond::{self, Dropped},
     scenario::{AuthRefusal, Fault, Scenario},
+    stats::Working,
     thing_model,
 };
+use crate::model::Timestamp;
 
-/// Answers one request, or ends its connection.
-pub(super) async fn answer(
-    platform: &Platform,
-    call: &Call,
-) -> Result<Response<ReplyBody>, Dropped> {
-    if call.head.method != Method::POST {
-        let reply = Reply::html(StatusCode::METHOD_NOT_ALLOWED).with(header::ALLOW, "POST");
-        return Ok(reply.into_response(ReplyBody::Whole));
+/// The reply to a request that sends nothing.
+pub(super) fn only_post() -> Response<ReplyBody> {
+    Reply::html(StatusCode::METHOD_NOT_ALLOWED)
+        .with(header::ALLOW, "POST")
+        .into_response(ReplyBody::Whole)
+}
+
+/// A request whose head has arrived. It is counted and meets its fault by that, since a fault may keep the body from being read.
+pub(super) struct Arrived<'a> {
+    playing: Arc<Playing>,
+    /// From 1, in the order of arrival.
+    number: u64,
+    fault: Option<Fault>,
+    _working: Working<'a>,
+}
+
+impl<'a> Arrived<'a> {
+    pub(super) fn new(platform: &'a Platform, playing: &Arc<Playing>) -> Self {
+        let (number, working) = platform.counters.begin();
+        Self {
+            playing: Arc::clone(playing),
+            number,
+            fault: playing
+                .chance
+                .alternative(&playing.scenario.faults, Question::Fault, number),
+            _working: working,
+        }
     }
-    let (number, _working) = platform.counters.begin();
-    let command = Command::parse(&call.body);
-    let devices = command.as_ref().map(devices_of).unwrap_or_default();
-    let busy = call
-        .playing
-        .scenario
-        .watch_order
-        .then(|| platform.fleet.enter(&devices));
-    if let Some(busy) = &busy
-        && busy.overlaps > 0
-    {
-        platform.counters.lock().overlaps += busy.overlaps;
+
+    /// Whether nobody reads its body.
+    pub(super) fn leaves_unread(&self, now: Timestamp) -> bool {
+        let is_away = self.playing.outage(now).fault().is_some();
+        !is_away && self.fault.is_some_and(Fault::leaves_unread)
     }
-    let request = Received {
-        platform,
-        call,
-        number,
-        command,
-        devices: &devices,
-    };
-    // The devices stay busy until the reply is on its way: a client that has read it may send to them again at once.
-    respond::limited(
-        (platform, call),
-        number,
-        || request.fault(),
-        || request.act(),
-    )
-    .await
+
+    /// Answers it, or ends its connection.
+    pub(super) async fn answer(
+        self,
+        platform: &Platform,
+        call: &Call,
+    ) -> Result<Response<ReplyBody>, Dropped> {
+        let command = Command::parse(&call.body);
+        let devices = command.as_ref().map(devices_of).unwrap_or_default();
+        let busy = call
+            .playing
+            .scenario
+            .watch_order
+            .then(|| platform.fleet.enter(&devices));
+        if let Some(busy) = &busy
+            && busy.overlaps > 0
+        {
+            platform.counters.lock().overlaps += busy.overlaps;
+        }
+        let request = Received {
+            platform,
+            call,
+            number: self.number,
+            command,
+            devices: &devices,
+        };
+        // The devices stay busy until the reply is on its way: a client that has read it may send to them again at once.
+        respond::limited(
+            (platform, call),
+            self.number,
+            || {
+                if let Some(fault) = self.fault {
+                    *platform.counters.lock().faults.entry(fault).or_default() += 1;
+                }
+                self.fault
+            },
+            || request.act(),
+        )
+        .await
+    }
 }
 
 /// The code for which the thing model does not allow a command, if there is a model to hold it to.
@@ -82,23 +123,6 @@ struct Received<'a> {
 }
 
 impl Received<'_> {
-    /// What happens to it before the platform looks at it.
-    fn fault(&self) -> Option<Fault> {
-        let playing = &self.call.playing;
-        let scenario = &playing.scenario;
-        let fault = playing
-            .chance
-            .alternative(&scenario.faults, Question::Fault, self.number)?;
-        *self
-            .platform
-            .counters
-            .lock()
-            .faults
-            .entry(fault)
-            .or_default() += 1;
-        Some(fault)
-    }
-
     /// Acts on it, as far as it passes the checks.
     fn act(&self) -> Reply {
         let playing = &self.call.playing;

@@ -20,6 +20,8 @@ enum ConnectionEnd {
     Proper,
     /// With a reset when it is closed.
     Reset,
+    /// With a reset when what has been written is flushed.
+    ResetAfterFlush,
     /// After this many more bytes have been written.
     Cut(usize),
     /// When what has been written is flushed.
@@ -36,6 +38,11 @@ impl ConnectionHandle {
     /// Resets the connection when it is closed, instead of closing it in order.
     pub(super) fn reset(&self) {
         *self.connection_end() = ConnectionEnd::Reset;
+    }
+
+    /// Resets the connection after the next reply.
+    pub(super) fn reset_after_reply(&self) {
+        *self.connection_end() = ConnectionEnd::ResetAfterFlush;
     }
 
     /// Closes the connection after this many more bytes.
@@ -88,7 +95,10 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if *self.line.connection_end() == ConnectionEnd::HangUp {
+        if matches!(
+            *self.line.connection_end(),
+            ConnectionEnd::HangUp | ConnectionEnd::Reset
+        ) {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
@@ -117,8 +127,13 @@ impl AsyncWrite for Wire {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         let mut connection_end = self.line.connection_end();
-        if *connection_end == ConnectionEnd::HangUpAfterFlush {
-            *connection_end = ConnectionEnd::HangUp;
+        let end = match *connection_end {
+            ConnectionEnd::HangUpAfterFlush => Some(ConnectionEnd::HangUp),
+            ConnectionEnd::ResetAfterFlush => Some(ConnectionEnd::Reset),
+            _ => None,
+        };
+        if let Some(end) = end {
+            *connection_end = end;
             // The reader may be waiting on the socket already, and has to look again.
             cx.waker().wake_by_ref();
         }

@@ -1,27 +1,37 @@
 //! `kill -9` at any moment, and a new start: nothing is lost, and nothing is guessed.
 //!
 //! Where a kill lands is left to chance, close to events that bring it everywhere: while staging, between claim and send, between send and
-//! record, during a commit, while resuming. `FLEETPUSH_TEST_SEED` repeats the choices of a run; the machine's timing is its own.
+//! record, during a commit, while resuming, and while the world around it is in trouble. `FLEETPUSH_TEST_SEED` repeats the choices of a run; the machine's timing is its own.
+
+mod ill;
 
 use std::{
     collections::{HashMap, HashSet},
     fmt::Write as _,
     panic::resume_unwind,
-    process::Command,
     time::Duration,
 };
 
-use fleetpush::simulator::{Fault, Outage, Quirk, Scenario};
-use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+use fleetpush::simulator::{Fault, Scenario};
+use rand::{
+    RngExt, SeedableRng,
+    rngs::SmallRng,
+    seq::{IndexedRandom, SliceRandom},
+};
 use rustix::process::Signal;
+use strum::VariantArray as _;
 
+use self::ill::ill;
 use crate::{
     owner::{hold_for, sqlite},
-    support::{Ended, Journal, Push, Sim, Site, agree, seed, wait_for},
+    support::{
+        Ended, Journal, Push, Sim, Site, Task, Trouble, agree, nothing_older_follows, seed,
+        wait_for,
+    },
 };
 
-/// Kills of one fleet, before it is left to finish.
-const KILLS: usize = 10;
+/// Starts of one fleet that are killed, but for those that end before, until it is left to finish.
+const KILLS: usize = 12;
 /// Fleets for each kind of push; each thread takes one kind.
 const FLEETS: u64 = 6;
 /// How long after the event that it waited for a kill comes, at the latest.
@@ -34,10 +44,12 @@ fn killed_at_any_moment_it_loses_nothing() {
     let toll = std::thread::scope(|scope| {
         let halves = ["resend", "hold"].map(|in_doubt| {
             scope.spawn(move || {
-                let mut toll = Toll::new();
+                let mut toll = Toll::new(seed);
                 for number in 0..FLEETS {
                     let seed = seed.wrapping_add(2 * number + u64::from(in_doubt == "hold"));
-                    Story::new(seed, in_doubt).survive(&mut toll);
+                    // Half of them behind a proxy, and half of them with retries among their starts.
+                    Story::new(seed, in_doubt, (number % 2 == 0, number >= FLEETS / 2))
+                        .survive(&mut toll);
                 }
                 toll
             })
@@ -46,6 +58,15 @@ fn killed_at_any_moment_it_loses_nothing() {
     });
     let [resend, hold] = toll;
     eprintln!("resend: {resend:?}, hold: {hold:?}");
+    let unmet: Vec<_> = Trouble::VARIANTS
+        .iter()
+        .filter(|trouble| !resend.met.contains(trouble) && !hold.met.contains(trouble))
+        .collect();
+    assert!(unmet.is_empty(), "never met: {unmet:?}");
+    assert!(
+        resend.retries > 0 && hold.retries > 0,
+        "no retry was killed"
+    );
     for toll in [resend, hold] {
         assert!(toll.kills >= 50, "too few kills: {toll:?}");
         assert!(toll.before_staged > 0, "none while staging: {toll:?}");
@@ -59,6 +80,12 @@ struct Toll {
     kills: usize,
     /// Kills before there was a run.
     before_staged: usize,
+    /// Kills of a `retry`.
+    retries: usize,
+    /// What the world has done to a push that was killed then or ended by it.
+    met: HashSet<Trouble>,
+    /// What it has in store, in an order of chance.
+    deck: Vec<Trouble>,
     /// Attempts that they left in doubt.
     doubts: usize,
     /// How soon the first kill of a fleet comes, at the latest: sooner whenever a fleet was staged by then.
@@ -66,8 +93,13 @@ struct Toll {
 }
 
 impl Toll {
-    fn new() -> Self {
+    fn new(seed: u64) -> Self {
+        let mut deck = Trouble::VARIANTS.to_vec();
+        deck.shuffle(&mut SmallRng::seed_from_u64(seed));
         Self {
+            retries: 0,
+            met: HashSet::new(),
+            deck,
             kills: 0,
             before_staged: 0,
             doubts: 0,
@@ -89,83 +121,23 @@ fn manifest(random: &mut SmallRng, devices: u32) -> String {
     text
 }
 
-/// Trouble beside the kills: faults and odd replies that leave doubt, a limit on requests, tokens that are not known yet, an outage that
-/// answers, a device that something dislikes, and a limit of devices in a request.
-fn trouble(random: &mut SmallRng, calm: &Scenario) -> Scenario {
-    const FAULTS: [Fault; 6] = [
-        Fault::Page,
-        Fault::NotJson,
-        Fault::ServiceException,
-        Fault::Unavailable,
-        Fault::BadGatewayActed,
-        Fault::DeadInPool,
-    ];
-    const QUIRKS: [Quirk; 4] = [
-        Quirk::KeyLower,
-        Quirk::KeyPadded,
-        Quirk::CodeUnreadable,
-        Quirk::Reordered,
-    ];
-    const OUTAGES: [Outage; 6] = [
-        Outage::BadGateway,
-        Outage::Page,
-        Outage::HangUp,
-        Outage::ServiceException,
-        Outage::HubUnavailable,
-        Outage::Unavailable,
-    ];
-    const LIMITS: [&str; 3] = [
-        "token-bucket:300,burst=20",
-        "fixed-window:60,window=250ms,refuse=503",
-        "in-flight:4,refuse=503",
-    ];
-    const OUTCAST: [i64; 7] = [401, 403, 429, 502, 503, 50000, 70000];
-    let mut ill = Scenario {
-        faults: [(Fault::ResetAfter, 0.02), (Fault::BadGateway, 0.02)].into(),
-        quirks: [(Quirk::LeftOut, 0.02)].into(),
-        transient: 0.01,
-        ..calm.clone()
-    };
-    let fault = FAULTS.choose(random).expect("there are some");
-    ill.faults.insert(*fault, 0.02);
-    let quirk = QUIRKS.choose(random).expect("there are some");
-    ill.quirks.insert(*quirk, 0.1);
-    if random.random_bool(0.3) {
-        ill.token_delay_ms = random.random_range(20..300);
-    }
-    if random.random_bool(0.3) {
-        ill.outage = *OUTAGES.choose(random).expect("there are some");
-        ill.outage_ms = Some(random.random_range(50..400));
-        ill.outage_spares_logins = random.random_bool(0.5);
-    }
-    if random.random_bool(0.3) {
-        let limit = LIMITS.choose(random).expect("there are some");
-        ill.limit = Some(limit.parse().expect("a limit"));
-    }
-    if random.random_bool(0.3) {
-        let refusal = OUTCAST.choose(random).expect("there are some");
-        let device = random.random_range(1..=200);
-        ill.outcasts.insert(format!("DK{device:05}"), *refusal);
-    }
-    if random.random_bool(0.2) {
-        ill.device_limit = Some(random.random_range(1..5));
-    }
-    ill
-}
-
 /// One fleet, the platform, and what chance has in store for them.
 struct Story {
     random: SmallRng,
     in_doubt: &'static str,
     site: Site,
     sim: Sim,
+    is_behind_a_proxy: bool,
+    /// Whether `retry` is among its starts.
+    retries: bool,
+    after_failure: &'static str,
     calm: Scenario,
     /// The trouble that this fleet meets until the last start, if any.
     ill: Option<Scenario>,
 }
 
 impl Story {
-    fn new(seed: u64, in_doubt: &'static str) -> Self {
+    fn new(seed: u64, in_doubt: &'static str, (proxy, retries): (bool, bool)) -> Self {
         let mut random = SmallRng::seed_from_u64(seed);
         let calm = Scenario {
             seed,
@@ -174,11 +146,26 @@ impl Story {
             ..Scenario::default()
         };
         // A crash must not hide behind other trouble, nor other trouble behind a crash.
-        let ill = random.random_bool(0.6).then(|| trouble(&mut random, &calm));
+        let mut ill = random.random_bool(0.6).then(|| ill(&mut random, &calm));
+        let mut after_failure = "continue";
+        if retries {
+            // There is something to retry.
+            let ill = ill.get_or_insert_with(|| calm.clone());
+            ill.offline = 0.05;
+            ill.faults.insert(Fault::TooLargeUnread, 0.02);
+            after_failure = ["block", "continue"].choose(&mut random).expect("two");
+        }
         let scenario = ill.clone().unwrap_or_else(|| calm.clone());
         Self {
             site: Site::with(&manifest(&mut random, 1500)),
-            sim: Sim::start(scenario),
+            sim: if proxy {
+                Sim::behind_a_proxy(scenario)
+            } else {
+                Sim::start(scenario)
+            },
+            is_behind_a_proxy: proxy,
+            retries,
+            after_failure,
             random,
             in_doubt,
             calm,
@@ -186,33 +173,49 @@ impl Story {
         }
     }
 
-    fn push(&self) -> Command {
-        self.site.push_command(
-            &self.sim,
-            &[
-                "run",
-                "fleet.csv",
-                "--name",
-                "night",
-                "--chunk-size",
-                "5",
-                "--concurrency",
-                "8",
-                "--in-doubt",
-                self.in_doubt,
-                "--after-failure",
-                "continue",
-                "--max-attempts",
-                "100",
-                "--abort-if",
-                "never",
-            ],
-        )
+    fn playing(&self) -> &Scenario {
+        self.ill.as_ref().unwrap_or(&self.calm)
+    }
+
+    fn push(&self, what: &[&'static str]) -> Vec<&'static str> {
+        let flags = [
+            "--chunk-size",
+            "5",
+            "--concurrency",
+            "8",
+            "--in-doubt",
+            self.in_doubt,
+            "--max-attempts",
+            "100",
+            "--abort-if",
+            "never",
+        ];
+        let mut args = [what, &flags].concat();
+        if !what.contains(&"--after-failure") {
+            args.extend(["--after-failure", self.after_failure]);
+        }
+        args
+    }
+
+    fn run(&self) -> Vec<&'static str> {
+        self.push(&["run", "fleet.csv", "--name", "night"])
+    }
+
+    /// Another way to send than to start the same push again.
+    fn retry(&mut self) -> Vec<&'static str> {
+        const WAYS: [&[&str]; 4] = [
+            &[],
+            &["--state", "failed,in_doubt"],
+            &["--class", "blocked"],
+            &["--class", "blocked", "--after-failure", "continue"],
+        ];
+        let way = WAYS.choose(&mut self.random).expect("there are some");
+        self.push(&[&["retry", "night", "--yes"], *way].concat())
     }
 
     /// Kills until it has been enough, then lets the push end.
     fn survive(&mut self, toll: &mut Toll) {
-        let mut is_staged = false;
+        let mut pending = None;
         for kill in 0..KILLS {
             if let Some(ill) = &self.ill
                 && self.random.random_bool(0.3)
@@ -220,45 +223,34 @@ impl Story {
                 // Its outage begins anew.
                 self.sim.play(ill.clone());
             }
-            let mut push = Push::start(self.push());
-            let before = self.sim.stats();
-            let after: u64 = self.random.random_range(1..30);
+            let is_staged = pending.is_some();
+            // A push that is soon at its end meets nothing any more.
+            if kill % 2 == 1 && pending > Some(500) && self.meet_trouble(toll) {
+                continue;
+            }
+            let is_retry = self.retries && is_staged && self.random.random_bool(0.5);
+            let args = if is_retry { self.retry() } else { self.run() };
+            let mut push = self.site.start(&self.sim, &args);
             // A fleet is staged once, so that is aimed at until a push has got through it, and first of all.
             let (moments, delay) = match (kill, is_staged) {
                 (0, _) => (1, toll.haste),
                 (_, false) => (4, DELAY),
                 (_, true) => (8, DELAY),
             };
-            match self.random.random_range(0..moments) {
-                // While it starts, stages or recovers.
-                0 => {}
-                1 => wait_for("the lock", || {
-                    std::fs::read_to_string(self.site.path("push.db.lock"))
-                        .is_ok_and(|text| text.contains(&format!("pid {} ", push.pid())))
-                        .then_some(())
-                }),
-                // While it logs in, claims or sends.
-                2 => wait_for("a login", || {
-                    (self.sim.stats().logins > before.logins || push.has_ended()).then_some(())
-                }),
-                // While it sends, records and claims.
-                3..6 => wait_for("requests", || {
-                    (self.sim.stats().requests >= before.requests + after || push.has_ended())
-                        .then_some(())
-                }),
-                _ => wait_for("deliveries", || {
-                    (self.sim.stats().deliveries >= before.deliveries + 3 * after
-                        || push.has_ended())
-                    .then_some(())
-                }),
+            self.wait_for_a_moment(moments, &mut push);
+            if !push.has_ended() {
+                self.meddle(&push);
             }
-            self.meddle(&push);
             std::thread::sleep(self.random.random_range(Duration::ZERO..delay));
             if push.has_ended() {
+                if is_retry {
+                    continue;
+                }
                 break;
             }
             push.kill();
             toll.kills += 1;
+            toll.retries += usize::from(is_retry);
             if self.site.path("push.db").exists() && self.random.random_bool(0.2) {
                 // Whoever is the last to close the database moves the log into it.
                 sqlite(
@@ -266,17 +258,73 @@ impl Story {
                     "SELECT count(*) FROM sqlite_schema",
                 );
             }
-            is_staged = self.is_staged();
-            toll.before_staged += usize::from(!is_staged);
-            if kill == 0 && is_staged {
+            pending = self.pending();
+            toll.before_staged += usize::from(pending.is_none());
+            if kill == 0 && pending.is_some() {
                 toll.haste /= 2;
             }
         }
         self.sim.play(self.calm.clone());
-        let ended = Push::start(self.push()).ended();
+        let mut ended = self.site.push(&self.sim, &self.run());
+        if self.retries {
+            let all = ["retry", "night", "--yes", "--state", "failed,in_doubt"];
+            self.site.push(&self.sim, &self.push(&all));
+            ended = self.site.push(&self.sim, &self.run());
+        }
         let journal = self.site.journal();
         toll.doubts += journal.outcomes().get("in_doubt").unwrap_or(&0);
         self.check(&ended, &journal);
+    }
+
+    /// Waits for one of these moments in the life of a push.
+    fn wait_for_a_moment(&mut self, moments: usize, push: &mut Push) {
+        let before = self.sim.stats();
+        let after: u64 = self.random.random_range(1..30);
+        match self.random.random_range(0..moments) {
+            // While it starts, stages or recovers.
+            0 => {}
+            1 => wait_for("the lock", || {
+                let is_owner = std::fs::read_to_string(self.site.path("push.db.lock"))
+                    .is_ok_and(|text| text.contains(&format!("pid {} ", push.pid())));
+                (is_owner || push.has_ended()).then_some(())
+            }),
+            // While it logs in, claims or sends.
+            2 => wait_for("a login", || {
+                (self.sim.stats().logins > before.logins || push.has_ended()).then_some(())
+            }),
+            // While it sends, records and claims.
+            3..6 => wait_for("requests", || {
+                (self.sim.stats().requests >= before.requests + after || push.has_ended())
+                    .then_some(())
+            }),
+            _ => wait_for("deliveries", || {
+                (self.sim.stats().deliveries >= before.deliveries + 3 * after || push.has_ended())
+                    .then_some(())
+            }),
+        }
+    }
+
+    /// Lets a push meet the next trouble of the world that this fleet can meet, and kills it if that does not end it, or before it does;
+    /// false if there is none.
+    fn meet_trouble(&mut self, toll: &mut Toll) -> bool {
+        let can_meet = |trouble: &Trouble| self.is_behind_a_proxy || !trouble.is_of_a_proxy();
+        let Some(at) = toll.deck.iter().position(can_meet) else {
+            return false;
+        };
+        let trouble = toll.deck.remove(at);
+        let playing = self.playing().clone();
+        let push = trouble.meet(&self.site, &self.sim, &playing, &self.run());
+        toll.met.insert(trouble);
+        let ends = trouble.ends_with().filter(|_| self.random.random_bool(0.5));
+        if let Some(code) = ends {
+            push.ended().expect(code);
+        } else {
+            std::thread::sleep(self.random.random_range(Duration::ZERO..DELAY));
+            push.kill();
+            toll.kills += 1;
+        }
+        trouble.put_right(&self.site, &self.sim, &playing);
+        true
     }
 
     /// What others on the machine do to a push now and then: they stop its process for a moment, delete its lock file, or hold a write
@@ -300,21 +348,22 @@ impl Story {
         }
     }
 
-    /// Whether there is a run; a reader must be able to tell, whatever the kill has left.
-    fn is_staged(&self) -> bool {
+    /// How many tasks are pending, if there is a run; a reader must be able to tell, whatever the kill has left.
+    fn pending(&self) -> Option<u64> {
         let ended = self.site.run(&["runs", "--format", "jsonl"]);
         if ended.code == Some(2) {
             ended.says(&["no results database at"]);
-            return false;
+            return None;
         }
         // Killed between two migrations of a new database, which the next push goes on with.
         if ended.code == Some(6) {
             ended.says(&["has the old schema", "run a push with it once"]);
-            return false;
+            return None;
         }
         let runs = ended.expect(0).json_lines();
         assert!(runs.len() <= 1, "{runs:?}");
-        !runs.is_empty()
+        let pending = &runs.first()?["pending"];
+        Some(pending.as_u64().expect("a number"))
     }
 
     fn check(&self, ended: &Ended, journal: &Journal) {
@@ -324,7 +373,17 @@ impl Story {
         agree(journal, &self.sim);
         let expected = i32::from(run.accepted < run.tasks);
         assert_eq!(ended.code, Some(expected), "{ended:?} {run:?}");
-        if self.in_doubt == "hold" {
+        nothing_older_follows(journal, &self.sim);
+        if self.retries {
+            // Only what was overtaken stays as it ended.
+            let mut last: HashMap<&str, &Task> = HashMap::new();
+            for task in &journal.tasks {
+                last.insert(&task.device_key, task);
+            }
+            for task in last.values() {
+                assert_eq!(task.state, "accepted", "{task:?}");
+            }
+        } else if self.in_doubt == "hold" {
             let mut delivered = HashSet::new();
             for delivery in self.sim.deliveries() {
                 assert!(
@@ -339,7 +398,7 @@ impl Story {
         let stats = self.sim.stats();
         assert_eq!(stats.overlaps, 0, "two in flight for one device");
 
-        let again = Push::start(self.push()).ended();
+        let again = self.site.push(&self.sim, &self.run());
         assert_eq!(again.code, Some(expected), "{again:?}");
         assert_eq!(self.sim.stats().requests, stats.requests);
     }

@@ -9,12 +9,19 @@ use std::{
 };
 
 use fleetpush::simulator::{Fault, Outage, Quirk, Scenario, Stats};
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng, seq::SliceRandom as _};
+use strum::VariantArray as _;
 
-use crate::support::{Sim, Site, agree, devices, wait_for};
+use crate::{
+    order::steps,
+    support::{
+        Sim, Site, Trouble, agree, devices, nothing_older_follows, seed, troubled, wait_for,
+    },
+};
 
 /// A trouble of the platform, and what the attempts that meet it come to.
 #[derive(Debug, Clone, Copy)]
-enum Trouble {
+enum Case {
     Fault(Fault),
     Quirk(Quirk),
     /// The platform is away; logins work.
@@ -31,8 +38,11 @@ enum Trouble {
 
 /// Each fault alone, and the class of the attempts that meet it. Sent and without a readable reply is in doubt, whether the platform has
 /// acted or not: a client cannot tell.
-const FAULTS: [(Fault, &str); 22] = [
+const FAULTS: [(Fault, &str); 24] = [
     (Fault::ResetBefore, "in_doubt"),
+    // What is small has been handed over whole by then.
+    (Fault::ResetUnread, "in_doubt"),
+    (Fault::TooLargeUnread, "rejected"),
     (Fault::ResetAfter, "in_doubt"),
     (Fault::Cut, "in_doubt"),
     (Fault::Hang, "in_doubt"),
@@ -78,22 +88,22 @@ const QUIRKS: [(Quirk, &str); 15] = [
 ];
 
 /// The same for what concerns every request.
-const OTHERS: [(Trouble, &str); 12] = [
-    (Trouble::Outage(Outage::Unavailable), "outage"),
-    (Trouble::Outage(Outage::BadGateway), "in_doubt"),
-    (Trouble::Outage(Outage::Page), "in_doubt"),
-    (Trouble::Outage(Outage::HangUp), "in_doubt"),
-    (Trouble::Outage(Outage::Silent), "in_doubt"),
-    (Trouble::Outage(Outage::ServiceException), "transient"),
-    (Trouble::Outage(Outage::HubUnavailable), "outage"),
-    (Trouble::Limit("sliding-window:4,window=1s"), "outage"),
+const OTHERS: [(Case, &str); 12] = [
+    (Case::Outage(Outage::Unavailable), "outage"),
+    (Case::Outage(Outage::BadGateway), "in_doubt"),
+    (Case::Outage(Outage::Page), "in_doubt"),
+    (Case::Outage(Outage::HangUp), "in_doubt"),
+    (Case::Outage(Outage::Silent), "in_doubt"),
+    (Case::Outage(Outage::ServiceException), "transient"),
+    (Case::Outage(Outage::HubUnavailable), "outage"),
+    (Case::Limit("sliding-window:4,window=1s"), "outage"),
     (
-        Trouble::Limit("sliding-window:4,window=1s,refuse=503"),
+        Case::Limit("sliding-window:4,window=1s,refuse=503"),
         "outage",
     ),
-    (Trouble::NewTokens, "auth"),
-    (Trouble::Outcast(50000), "transient"),
-    (Trouble::DeviceLimit(4), "rejected"),
+    (Case::NewTokens, "auth"),
+    (Case::Outcast(50000), "transient"),
+    (Case::DeviceLimit(4), "rejected"),
 ];
 
 /// Cases at a time: they wait more than they work.
@@ -101,8 +111,8 @@ const AT_ONCE: usize = 6;
 
 #[test]
 fn each_fault_alone_costs_no_device() {
-    let faults = FAULTS.map(|(fault, class)| (Trouble::Fault(fault), class));
-    let quirks = QUIRKS.map(|(quirk, class)| (Trouble::Quirk(quirk), class));
+    let faults = FAULTS.map(|(fault, class)| (Case::Fault(fault), class));
+    let quirks = QUIRKS.map(|(quirk, class)| (Case::Quirk(quirk), class));
     let cases: Vec<_> = faults.into_iter().chain(quirks).chain(OTHERS).collect();
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(Vec::new());
@@ -124,7 +134,7 @@ fn each_fault_alone_costs_no_device() {
 }
 
 /// Half of the requests meet the trouble until it has been met often enough; then the platform is well.
-fn survives(trouble: Trouble, class: &str) {
+fn survives(trouble: Case, class: &str) {
     let mut scenario = Scenario {
         seed: 7,
         latency_ms: 5,
@@ -132,31 +142,31 @@ fn survives(trouble: Trouble, class: &str) {
         ..Scenario::default()
     };
     match trouble {
-        Trouble::Fault(fault) => {
+        Case::Fault(fault) => {
             scenario.faults.insert(fault, 0.5);
         }
-        Trouble::Quirk(quirk) => {
+        Case::Quirk(quirk) => {
             scenario.quirks.insert(quirk, 0.5);
         }
-        Trouble::Outage(outage) => {
+        Case::Outage(outage) => {
             scenario.outage = outage;
             scenario.outage_spares_logins = true;
         }
-        Trouble::Limit(limit) => scenario.limit = Some(limit.parse().expect("a limit")),
-        Trouble::NewTokens => {
+        Case::Limit(limit) => scenario.limit = Some(limit.parse().expect("a limit")),
+        Case::NewTokens => {
             scenario.token_delay_ms = 100;
             scenario.token_requests = Some(3);
         }
-        Trouble::Outcast(refusal) => {
+        Case::Outcast(refusal) => {
             scenario.outcasts.insert("DK00007".to_owned(), refusal);
         }
-        Trouble::DeviceLimit(devices) => scenario.device_limit = Some(devices),
+        Case::DeviceLimit(devices) => scenario.device_limit = Some(devices),
     }
     let sim = Sim::start(scenario);
     let site = Site::with(&devices(200));
     // Only a request for one device can be answered without an array.
     let chunk = match trouble {
-        Trouble::Quirk(Quirk::DataObject) => "1",
+        Case::Quirk(Quirk::DataObject) => "1",
         _ => "10",
     };
     let mut push = site.start(
@@ -176,7 +186,13 @@ fn survives(trouble: Trouble, class: &str) {
         (met(trouble, &sim.stats()) >= 4 || push.has_ended()).then_some(())
     });
     sim.play(Scenario::default());
-    push.ended().expect(0);
+    let ended = push.ended();
+    if ended.code == Some(1) && matches!(trouble, Case::Fault(Fault::TooLargeUnread)) {
+        // A device whose request was refused alone has failed, until somebody sends to it again.
+        site.push(&sim, &["retry", "--class", "rejected"]).expect(0);
+    } else {
+        ended.expect(0);
+    }
 
     let met = met(trouble, &sim.stats());
     assert!(met >= 4, "{trouble:?} was met {met} times");
@@ -185,7 +201,7 @@ fn survives(trouble: Trouble, class: &str) {
     assert_eq!(journal.run().accepted, 200, "{trouble:?}");
     let classes: BTreeSet<&str> = journal.outcomes().into_keys().collect();
     // What travels on a connection that dies just then is lost with it.
-    let may_be_lost = matches!(trouble, Trouble::Fault(Fault::DeadInPool));
+    let may_be_lost = matches!(trouble, Case::Fault(Fault::DeadInPool));
     for &found in &classes {
         assert!(
             found == "accepted" || found == class || (may_be_lost && found == "in_doubt"),
@@ -196,8 +212,8 @@ fn survives(trouble: Trouble, class: &str) {
 }
 
 /// How often anything out of the ordinary has been met.
-fn met(trouble: Trouble, stats: &Stats) -> u64 {
-    if matches!(trouble, Trouble::Outage(_)) {
+fn met(trouble: Case, stats: &Stats) -> u64 {
+    if matches!(trouble, Case::Outage(_)) {
         // Every request meets it.
         return stats.requests;
     }
@@ -209,12 +225,138 @@ fn met(trouble: Trouble, stats: &Stats) -> u64 {
 }
 
 #[test]
+fn each_trouble_of_the_world_costs_no_device() {
+    std::thread::scope(|scope| {
+        for &trouble in Trouble::VARIANTS {
+            scope.spawn(move || {
+                let (sim, site) = troubled(trouble, &devices(600), &[]);
+                let journal = site.journal();
+                agree(&journal, &sim);
+                assert_eq!(journal.run().accepted, 600, "{trouble:?}");
+                let expected: &[&str] = match trouble {
+                    // What travels on a connection that dies is lost with it.
+                    Trouble::NoFiles => &["accepted", "in_doubt", "outage"],
+                    Trouble::DeadProxy | Trouble::ProxyPage => &["accepted", "outage"],
+                    Trouble::ProxyWantsCredentials => &["accepted", "refused"],
+                    _ => &["accepted"],
+                };
+                for class in journal.outcomes().keys() {
+                    assert!(expected.contains(class), "{trouble:?} came to {class}");
+                }
+            });
+        }
+    });
+}
+
+/// A request that is too large for what lies between both sides is reset before it has gone: there is no doubt about it.
+#[test]
+fn a_body_that_is_cut_off_is_no_doubt() {
+    // All of them until then: a connection that has carried a large request takes another one whole before anybody reads it.
+    let sim = Sim::start(Scenario {
+        faults: [(Fault::ResetUnread, 1.0)].into(),
+        ..Scenario::default()
+    });
+    let site = Site::new();
+    let row = format!(
+        r#"{{"productKey":"PK0001","devices":["DK1","DK2","DK3","DK4"],"service":"fuwu","params":{{"raw1":"{}"}}}}"#,
+        "A".repeat(3_900_000)
+    );
+    site.write("fleet.jsonl", row + "\n");
+    let args = [
+        "run",
+        "fleet.jsonl",
+        "--chunk-size",
+        "1",
+        "--max-attempts",
+        "1",
+    ];
+    let push = site.start(&sim, &args);
+    sim.wait_for_requests(4);
+    sim.play(Scenario::default());
+    push.ended().expect(0);
+    let journal = site.journal();
+    agree(&journal, &sim);
+    assert!(sim.stats().faults[&Fault::ResetUnread] >= 4);
+    let classes: Vec<&str> = journal.outcomes().into_keys().collect();
+    assert_eq!(classes, ["accepted", "outage"]);
+    assert_eq!(sim.deliveries().len(), 4, "each device once");
+}
+
+/// What fails or is in doubt is sent again in every way that there is, in an order of chance and while the fault lasts, and then once more.
+#[test]
+fn no_retry_sends_anything_older_after_what_was_accepted() {
+    const WAYS: [&[&str]; 5] = [
+        &[],
+        &["--class", "blocked"],
+        &["--class", "blocked", "--after-failure", "continue"],
+        &["--state", "in_doubt"],
+        &["--class", "transient"],
+    ];
+    let seed = seed();
+    eprintln!("FLEETPUSH_TEST_SEED={seed}");
+    let ill = [
+        (Fault::ResetAfter, "in_doubt"),
+        (Fault::ResetUnread, "in_doubt"),
+        (Fault::BadGatewayActed, "in_doubt"),
+        (Fault::ServiceException, "transient"),
+    ];
+    std::thread::scope(|scope| {
+        for (number, (fault, class)) in (0..).zip(ill) {
+            for after_failure in ["block", "continue"] {
+                scope.spawn(move || {
+                    let mut random = SmallRng::seed_from_u64(seed.wrapping_add(number));
+                    let sim = Sim::start(Scenario {
+                        seed: random.random(),
+                        faults: [(fault, 0.3)].into(),
+                        ..Scenario::default()
+                    });
+                    let site = Site::with(&steps(40, 3));
+                    let push = |way: &[&str]| {
+                        let flags = ["--chunk-size", "4", "--in-doubt", "hold"];
+                        let few = ["--max-attempts", "1", "--abort-if", "never"];
+                        let mut args = [way, &flags, &few].concat();
+                        if !way.contains(&"--after-failure") {
+                            args.extend(["--after-failure", after_failure]);
+                        }
+                        site.push(&sim, &args)
+                    };
+                    push(&["run", "fleet.csv", "--name", "steps"]).expect(1);
+                    let journal = site.journal();
+                    let failed = journal.tasks.iter();
+                    let met = failed.filter(|task| task.class.as_deref() == Some(class));
+                    assert!(met.count() > 0, "{fault}");
+                    let mut ways = WAYS;
+                    ways.shuffle(&mut random);
+                    for way in ways {
+                        let ended = push(&[&["retry", "steps"], way].concat());
+                        assert!(matches!(ended.code, Some(0..=2)), "{way:?}: {ended:?}");
+                        let journal = site.journal();
+                        agree(&journal, &sim);
+                        nothing_older_follows(&journal, &sim);
+                    }
+                    sim.play(Scenario::default());
+                    push(&["retry", "steps", "--state", "failed,in_doubt"]);
+                    let journal = site.journal();
+                    agree(&journal, &sim);
+                    nothing_older_follows(&journal, &sim);
+                    // What was overtaken stays as it ended, and so may only be an earlier step.
+                    for task in journal.tasks.iter().filter(|task| task.line % 3 == 1) {
+                        assert_eq!(task.state, "accepted", "{task:?}");
+                    }
+                    assert_eq!(sim.stats().overlaps, 0);
+                });
+            }
+        }
+    });
+}
+
+#[test]
 fn a_fleet_of_20000_survives_a_fault_in_every_fifth_request() {
     let share = 0.2 / (FAULTS.len() + 2) as f64;
     let mut faults: BTreeMap<Fault, f64> =
         FAULTS.iter().map(|(fault, _)| (*fault, share)).collect();
-    // In the place of these two an element or all elements are missing.
-    for fault in [Fault::Oversized, Fault::Trickle] {
+    // In the place of the first two an element or all elements are missing; what refuses a device for good is no fault that passes.
+    for fault in [Fault::Oversized, Fault::Trickle, Fault::TooLargeUnread] {
         faults.remove(&fault);
     }
     let quirks = [

@@ -10,8 +10,10 @@ use rustix::process::Signal;
 
 use crate::support::{Sim, Site, agree, seed};
 
+mod troubles;
+
 /// `steps` commands for each of `devices` devices; what is sent tells the step.
-fn steps(devices: u32, steps: u32) -> String {
+pub(super) fn steps(devices: u32, steps: u32) -> String {
     let mut text = String::from("device_key,product_key,service,param.step\n");
     for device in 1..=devices {
         for step in 1..=steps {
@@ -122,6 +124,13 @@ fn order_holds_through_outages_limits_new_tokens_and_odd_keys() {
         // Few: a device that is in doubt again and again is waited for longer each time, and five unusable replies in a row are an outage. And
         // so many that some are met in 38 requests, whatever the seed.
         (odd(Quirk::CodeUnreadable, 0.2), "in_doubt"),
+        (
+            Scenario {
+                faults: [(Fault::ResetUnread, 0.2)].into(),
+                ..slow.clone()
+            },
+            "in_doubt",
+        ),
     ];
     std::thread::scope(|scope| {
         for (scenario, met) in cases {

@@ -231,6 +231,14 @@ fn hold(runtime: &Runtime, path: &Path) -> SqliteConnection {
     })
 }
 
+/// Holds a write transaction of somebody else's while something is done.
+pub(super) fn hold_while(path: &Path, then: impl FnOnce()) {
+    let runtime = Runtime::new().expect("a runtime");
+    let other = hold(&runtime, path);
+    then();
+    runtime.block_on(other.close()).expect("a database closes");
+}
+
 /// Holds a write transaction of somebody else's for a moment, if there is a way to have one.
 pub(super) fn hold_for(path: &Path, moment: Duration) {
     Runtime::new().expect("a runtime").block_on(async {

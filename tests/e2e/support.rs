@@ -8,6 +8,7 @@ mod sim;
 mod steady;
 mod terminal;
 mod time;
+mod trouble;
 mod truth;
 
 use std::time::{Duration, Instant};
@@ -23,7 +24,8 @@ pub(crate) use sim::Sim;
 pub(crate) use steady::steady;
 pub(crate) use terminal::at_terminal;
 pub(crate) use time::{clock_at, push_at};
-pub(crate) use truth::agree;
+pub(crate) use trouble::{Trouble, troubled};
+pub(crate) use truth::{agree, nothing_older_follows};
 
 /// How long a test waits for anything before it calls it missing: far longer than a busy machine needs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);

@@ -14,6 +14,10 @@ use strum::VariantArray;
 pub enum Fault {
     /// The connection is reset after the request has been read; not acted on.
     ResetBefore,
+    /// The connection is reset when the head of the request has been read, and nothing of its body; not acted on.
+    ResetUnread,
+    /// HTTP 413 when the head of the request has been read, and nothing of its body, and then a reset; not acted on.
+    TooLargeUnread,
     /// The connection is reset; acted on.
     ResetAfter,
     /// The reply ends in the middle, in its head or in its body, and the connection is closed; acted on.
@@ -74,6 +78,8 @@ impl Fault {
             | Self::NotJson
             | Self::DeadInPool => true,
             Self::ResetBefore
+            | Self::ResetUnread
+            | Self::TooLargeUnread
             | Self::Hang
             | Self::RequestTimeout
             | Self::TooManyRequests
@@ -85,6 +91,11 @@ impl Fault {
             | Self::ServiceException
             | Self::HubUnavailable => false,
         }
+    }
+
+    /// Whether it comes before the body of the call is read.
+    pub(in crate::simulator) fn leaves_unread(self) -> bool {
+        matches!(self, Self::ResetUnread | Self::TooLargeUnread)
     }
 }
 

@@ -36,6 +36,21 @@ async fn resets_are_resets() {
 }
 
 #[tokio::test]
+async fn a_body_that_nobody_reads_is_reset_under_its_sender() {
+    let (simulator, mut client) = faulty(Fault::ResetUnread).await;
+    let error = client.send(&["A"]).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    assert_eq!(acted(&simulator, Fault::ResetUnread), 0);
+
+    let (simulator, mut client) = faulty(Fault::TooLargeUnread).await;
+    let got = client.send(&["A"]).await.unwrap();
+    assert_eq!(got.status, 413);
+    let error = client.read_to_end().await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    assert_eq!(acted(&simulator, Fault::TooLargeUnread), 0);
+}
+
+#[tokio::test]
 async fn a_cut_reply_ends_anywhere_but_at_its_end() {
     let (_healthy, mut client) = start(Scenario::default()).await;
     let whole = client.send(&["A"]).await.unwrap().size();

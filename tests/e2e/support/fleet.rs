@@ -83,6 +83,7 @@ impl Site {
     pub(crate) fn push_command(&self, sim: &Sim, args: &[&str]) -> Command {
         let mut command = self.command(args);
         command.args(["--base-url", sim.base_url()]);
+        sim.tell_the_way(&mut command);
         for (flag, value) in [("--rate", "unlimited"), ("--progress", "none")] {
             if !args.contains(&flag) {
                 command.args([flag, value]);

@@ -1,6 +1,9 @@
 //! The simulated platform, in the test's process: its ledger and its counts are at hand, and its scenario can change.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    process::Command,
+};
 
 use fleetpush::simulator::{Delivery, Outage, Scenario, Simulator, Stats};
 use tokio::runtime::{Builder, Runtime};
@@ -13,6 +16,7 @@ pub(crate) struct Sim {
     simulator: Simulator,
     _runtime: Runtime,
     base_url: String,
+    proxy: Option<String>,
 }
 
 impl Sim {
@@ -31,8 +35,19 @@ impl Sim {
             .expect("the simulator starts");
         Self {
             base_url: simulator.base_url(),
+            proxy: None,
             simulator,
             _runtime: runtime,
+        }
+    }
+
+    /// One that is reached through a proxy alone: it is the proxy itself, since that hears the same words, and answers for a name.
+    pub(crate) fn behind_a_proxy(scenario: Scenario) -> Self {
+        let sim = Self::start(scenario);
+        Self {
+            proxy: Some(sim.base_url),
+            base_url: "http://platform.example".to_owned(),
+            ..sim
         }
     }
 
@@ -68,6 +83,13 @@ impl Sim {
 
     pub(crate) fn base_url(&self) -> &str {
         &self.base_url
+    }
+
+    /// What a push needs to be told beside the base URL.
+    pub(super) fn tell_the_way(&self, command: &mut Command) {
+        if let Some(proxy) = &self.proxy {
+            command.arg("--insecure-http").env("HTTP_PROXY", proxy);
+        }
     }
 
     /// What it has counted so far.

@@ -94,6 +94,31 @@ pub(crate) fn agree(journal: &Journal, sim: &Sim) {
     }
 }
 
+/// Fails the test when a device has got an earlier command after the acceptance of a later one was recorded. The commands of a device are
+/// told apart by what is sent, which grows from row to row.
+pub(crate) fn nothing_older_follows(journal: &Journal, sim: &Sim) {
+    let accepted: HashSet<&str> = journal
+        .attempts
+        .iter()
+        .filter(|attempt| attempt.outcome == "accepted")
+        .filter_map(|attempt| attempt.ticket.as_deref())
+        .collect();
+    let mut latest: HashMap<String, String> = HashMap::new();
+    for delivery in sim.deliveries() {
+        if let Some(latest) = latest.get(&delivery.device_key) {
+            assert!(
+                *latest <= delivery.data,
+                "{} of {} after {latest}",
+                delivery.data,
+                delivery.device_key
+            );
+        }
+        if accepted.contains(delivery.ticket.as_str()) {
+            latest.insert(delivery.device_key, delivery.data);
+        }
+    }
+}
+
 /// Every row is in one state, and every view counts the same.
 fn adds_up(journal: &Journal) {
     for (run, number) in journal.runs.iter().zip(1..) {
