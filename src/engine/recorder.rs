@@ -242,15 +242,7 @@ mod tests {
         Claim {
             request: RequestId(1),
             payload_id: PayloadId(1),
-            payload: Arc::new(Payload {
-                product_key: "PK".into(),
-                data: "[]".into(),
-                qos: None,
-                is_cache: None,
-                cache_time: None,
-                is_cover: None,
-                extend_para: None,
-            }),
+            payload: Arc::new(Payload::plain("PK", "[]")),
             bundle: None,
             bundle_status: BundleStatus::default(),
             members: (0..devices)

@@ -183,15 +183,7 @@ mod tests {
             request: RequestId(request),
             outgoing: Outgoing {
                 suspect: false,
-                payload: Arc::new(Payload {
-                    product_key: "PK".into(),
-                    data: "[]".into(),
-                    qos: None,
-                    is_cache: None,
-                    cache_time: None,
-                    is_cover: None,
-                    extend_para: None,
-                }),
+                payload: Arc::new(Payload::plain("PK", "[]")),
                 not_after: None,
                 devices: vec!["DK".into()],
             },

@@ -210,15 +210,7 @@ async fn read_request(stream: &mut TcpStream) -> Option<(String, String)> {
 pub(super) fn outgoing(devices: &[&str]) -> Outgoing {
     Outgoing {
         suspect: false,
-        payload: Arc::new(Payload {
-            product_key: "PK0001".into(),
-            data: r#"[{"fuwu":[{"raw1":"AA"}]}]"#.into(),
-            qos: None,
-            is_cache: None,
-            cache_time: None,
-            is_cover: None,
-            extend_para: None,
-        }),
+        payload: Arc::new(Payload::plain("PK0001", r#"[{"fuwu":[{"raw1":"AA"}]}]"#)),
         devices: devices.iter().map(|&device| device.into()).collect(),
         not_after: None,
     }

@@ -88,15 +88,7 @@ mod tests {
     }
 
     fn bare() -> Payload {
-        Payload {
-            product_key: "PK0001".into(),
-            data: r#"[{"fuwu":[{"raw1":"AA"}]}]"#.into(),
-            qos: None,
-            is_cache: None,
-            cache_time: None,
-            is_cover: None,
-            extend_para: None,
-        }
+        Payload::plain("PK0001", r#"[{"fuwu":[{"raw1":"AA"}]}]"#)
     }
 
     fn text(request: &Outgoing) -> String {

@@ -190,8 +190,159 @@ impl Halves {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::model::RequestId;
+    use crate::{
+        model::{History, Outcome, Payload, PayloadId, RequestId, TaskId, TaskState},
+        store::Member,
+    };
+
+    const SUSPECT: BundleStatus = BundleStatus {
+        refusals: 3,
+        suspect: true,
+        open: None,
+        after_probe: 0,
+    };
+
+    fn claim(bundle: Option<BundleId>, bundle_status: BundleStatus) -> Claim {
+        Claim {
+            request: RequestId(7),
+            payload_id: PayloadId(1),
+            payload: Arc::new(Payload::plain("PK", "[1]")),
+            bundle,
+            bundle_status,
+            members: (1..=3)
+                .map(|task| Member::never_sent(TaskId(task), format!("DK{task}").into()))
+                .collect(),
+        }
+    }
+
+    fn settled(class: Class, next: Next) -> Settlement {
+        Settlement {
+            outcome: Outcome {
+                class,
+                code: None,
+                message: None,
+                ticket: None,
+            },
+            history: History::default(),
+            next,
+            next_task_at: None,
+        }
+    }
+
+    fn split(second_half: bool) -> Next {
+        Next::Split { second_half }
+    }
+
+    const STAYS: Next = Next::Again {
+        due_at: crate::model::Timestamp(5),
+        keep_bundle: true,
+    };
+
+    #[test]
+    fn a_request_is_split_for_its_size_only_when_all_of_it_was_rejected() {
+        let rejected = |half| settled(Class::Rejected, split(half));
+        let transient = |half| settled(Class::Transient, split(half));
+        for (tasks, together, of_size) in [
+            (vec![rejected(false), rejected(true)], None, true),
+            (vec![rejected(false), transient(true)], None, false),
+            (vec![transient(false), transient(true)], None, false),
+            (vec![rejected(false), rejected(true)], Some(SUSPECT), false),
+        ] {
+            let mut bundles = Bundles::new(BundleId(4), []);
+            let mut changes = Changes::default();
+            let claim = claim(None, BundleStatus::default());
+            let made = bundles.split(&mut changes, &claim, &tasks, together);
+            assert_eq!(made, [Some(BundleId(4)), Some(BundleId(5))]);
+            let suspect = together.is_some();
+            for bundle in &changes.bundles {
+                assert_eq!((bundle.of_size, bundle.devices), (of_size, 1));
+                // Each half has its own refusals to count.
+                let expected = BundleStatus {
+                    suspect,
+                    ..BundleStatus::default()
+                };
+                assert_eq!(bundle.bundle_status, expected);
+                assert_eq!(bundles.bundle_status(Some(bundle.bundle)), expected);
+            }
+            assert_eq!(bundles.has_suspects(), suspect);
+        }
+    }
+
+    #[test]
+    fn a_half_without_devices_is_no_bundle() {
+        let mut bundles = Bundles::new(BundleId(4), []);
+        let mut changes = Changes::default();
+        let tasks = [
+            settled(Class::Rejected, split(true)),
+            settled(Class::Accepted, Next::End(TaskState::Accepted)),
+        ];
+        let claim = claim(None, BundleStatus::default());
+        let made = bundles.split(&mut changes, &claim, &tasks, None);
+        assert_eq!(made, [None, Some(BundleId(4))]);
+        assert_eq!(changes.bundles.len(), 1);
+    }
+
+    #[test]
+    fn a_suspect_that_is_split_again_leaves_suspects() {
+        let mut bundles = Bundles::new(BundleId(4), [(BundleId(3), SUSPECT)]);
+        assert!(bundles.has_suspects());
+        let mut changes = Changes::default();
+        let tasks = [
+            settled(Class::Outage, split(false)),
+            settled(Class::Outage, split(true)),
+        ];
+        bundles.split(
+            &mut changes,
+            &claim(Some(BundleId(3)), SUSPECT),
+            &tasks,
+            None,
+        );
+        assert!(
+            changes
+                .bundles
+                .iter()
+                .all(|bundle| bundle.bundle_status.suspect && !bundle.of_size)
+        );
+    }
+
+    #[test]
+    fn how_a_kept_request_stands_is_written_when_it_has_changed() {
+        let once = BundleStatus {
+            refusals: 1,
+            ..BundleStatus::default()
+        };
+        let tasks = [settled(Class::Outage, STAYS)];
+        let mut bundles = Bundles::new(BundleId(4), []);
+        let mut changes = Changes::default();
+        let mut new = claim(None, BundleStatus::default());
+        bundles.keep_together(&mut changes, &mut new, &tasks, once);
+        assert_eq!(new.bundle, Some(BundleId(4)));
+        assert_eq!(
+            (changes.bundles.len(), changes.bundle_statuses.len()),
+            (1, 0)
+        );
+
+        // What only this process needs is not written.
+        let open = BundleStatus {
+            open: Some(RequestId(9)),
+            ..once
+        };
+        let mut again = claim(Some(BundleId(4)), once);
+        bundles.keep_together(&mut changes, &mut again, &tasks, open);
+        assert!(changes.bundle_statuses.is_empty());
+        assert_eq!(bundles.bundle_status(again.bundle), open);
+        bundles.keep_together(&mut changes, &mut again, &tasks, SUSPECT);
+        assert_eq!(changes.bundle_statuses, [(BundleId(4), SUSPECT)]);
+
+        // Nothing of it is sent again together.
+        let mut ended = claim(None, BundleStatus::default());
+        let tasks = [settled(Class::Outage, Next::End(TaskState::Failed))];
+        bundles.keep_together(&mut changes, &mut ended, &tasks, once);
+        assert_eq!((ended.bundle, changes.bundles.len()), (None, 1));
+    }
 
     fn half(bundle: i64, devices: u32, of_size: bool) -> Bundle {
         Bundle {

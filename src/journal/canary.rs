@@ -161,6 +161,39 @@ mod tests {
     }
 
     #[test]
+    fn only_an_open_canary_holds_the_others_back() {
+        let row = |passed| CanaryRow {
+            devices: 5,
+            pause: true,
+            passed,
+            left: 2,
+        };
+        assert!(CanaryState::from(Some(row(None))).is_open());
+        assert!(!CanaryState::from(Some(row(Some(5)))).is_open());
+        assert!(!CanaryState::from(None).is_open());
+    }
+
+    #[test]
+    fn a_device_counts_once_and_only_when_it_is_to_be_sent_to() {
+        let ended = |state, n| {
+            let key = Tally {
+                state,
+                class: None,
+                code: None,
+            };
+            (key, n)
+        };
+        let never_sent = [ended(TaskState::Failed, 4), ended(TaskState::Skipped, 3)];
+        assert_eq!(devices(20, never_sent.into_iter(), 5), 8);
+        assert_eq!(devices(20, [].into_iter(), 0), 20);
+        // What earlier pushes of the run have sent.
+        assert_eq!(
+            devices(20, [ended(TaskState::Accepted, 4)].into_iter(), 0),
+            20
+        );
+    }
+
+    #[test]
     fn the_whole_fleet_is_no_canary() {
         let five: Canary = "5".parse().unwrap();
         assert_eq!(size(five, 6), Some(5));

@@ -85,6 +85,24 @@ mod tests {
         assert_eq!(passed(limited, 50).limit, Some(50));
     }
 
+    #[test]
+    fn only_a_lower_limit_is_news_and_only_what_passed_refutes_one() {
+        let found = |limit| Sizes {
+            passed: 20,
+            limit: Some(limit),
+            hints: 1,
+        };
+        assert_eq!(halves_passed(found(50), 80, 40).limit, Some(40));
+        for half in [50, 60] {
+            assert_eq!(halves_passed(found(50), 100, half), found(50), "{half}");
+        }
+        assert_eq!(passed(found(50), 49).limit, Some(50));
+        assert_eq!(passed(found(50), 51).limit, None);
+        // A size that has passed again is no reason to doubt what hints at a limit; a larger one is.
+        assert_eq!(passed(found(50), 20).hints, 1);
+        assert_eq!(passed(found(50), 21).hints, 0);
+    }
+
     proptest! {
         /// A platform with a limit, and requests that are rejected for their size or now and then for nothing: what is found is a size
         /// that passes, and nothing is found when no size is too large.

@@ -149,5 +149,8 @@ mod tests {
         let [pause, cancel] = ControlAction::ALL.map(control);
         assert!(stronger(&cancel, &pause));
         assert!(!stronger(&pause, &cancel));
+        // Of two that ask for the same, the first one counts.
+        assert!(!stronger(&pause, &pause));
+        assert!(!stronger(&cancel, &cancel));
     }
 }

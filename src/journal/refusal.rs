@@ -210,15 +210,7 @@ mod tests {
         Claim {
             request: RequestId(request),
             payload_id: PayloadId(7),
-            payload: Arc::new(Payload {
-                product_key: "PK".into(),
-                data: "[1]".into(),
-                qos: None,
-                is_cache: None,
-                cache_time: None,
-                is_cover: None,
-                extend_para: None,
-            }),
+            payload: Arc::new(Payload::plain("PK", "[1]")),
             bundle: bundle.then_some(BundleId(1)),
             bundle_status: BundleStatus::default(),
             members: (0..devices)

@@ -143,15 +143,7 @@ mod tests {
     };
 
     fn payload() -> Arc<Payload> {
-        Arc::new(Payload {
-            product_key: "PK".into(),
-            data: "[1]".into(),
-            qos: None,
-            is_cache: None,
-            cache_time: None,
-            is_cover: None,
-            extend_para: None,
-        })
+        Arc::new(Payload::plain("PK", "[1]"))
     }
 
     fn chunk(tasks: &[i64], was_due: bool) -> Chunk {

@@ -68,15 +68,7 @@ mod tests {
     use super::*;
 
     fn payload(bytes: usize) -> Arc<Payload> {
-        Arc::new(Payload {
-            product_key: "".into(),
-            data: "x".repeat(bytes).into(),
-            qos: None,
-            is_cache: None,
-            cache_time: None,
-            is_cover: None,
-            extend_para: None,
-        })
+        Arc::new(Payload::plain("", "x".repeat(bytes)))
     }
 
     #[test]

@@ -46,15 +46,7 @@ mod tests {
     use crate::model::{Element, Stray};
 
     fn payload() -> Payload {
-        Payload {
-            product_key: "PK".into(),
-            data: "[]".into(),
-            qos: None,
-            is_cache: None,
-            cache_time: None,
-            is_cover: None,
-            extend_para: None,
-        }
+        Payload::plain("PK", "[]")
     }
 
     fn strays_alone() -> Answer {

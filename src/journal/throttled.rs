@@ -74,15 +74,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_000_000);
 
     fn throttle(class: Class, next: Next, alone: bool) -> Option<i64> {
-        let payload = Arc::new(Payload {
-            product_key: "PK".into(),
-            data: "[]".into(),
-            qos: None,
-            is_cache: None,
-            cache_time: None,
-            is_cover: None,
-            extend_para: None,
-        });
+        let payload = Arc::new(Payload::plain("PK", "[]"));
         let before = Duration::from_secs(5);
         let member = Member {
             history: History {

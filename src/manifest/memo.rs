@@ -78,15 +78,7 @@ mod tests {
     use super::*;
 
     fn payload(data: &str) -> Payload {
-        Payload {
-            product_key: "PK".into(),
-            data: data.into(),
-            qos: None,
-            is_cache: None,
-            cache_time: None,
-            is_cover: None,
-            extend_para: None,
-        }
+        Payload::plain("PK", data)
     }
 
     /// The payload of a row with these cells, which would be made with this data.

@@ -54,6 +54,22 @@ pub struct RowError {
     pub reason: Box<str>,
 }
 
+#[cfg(test)]
+impl Payload {
+    /// One with nothing but a product and data.
+    pub(crate) fn plain(product_key: impl Into<Box<str>>, data: impl Into<Box<str>>) -> Self {
+        Self {
+            product_key: product_key.into(),
+            data: data.into(),
+            qos: None,
+            is_cache: None,
+            cache_time: None,
+            is_cover: None,
+            extend_para: None,
+        }
+    }
+}
+
 impl Row {
     /// The memory that it takes, about, when it shares its payload with none.
     pub fn bytes(&self) -> usize {

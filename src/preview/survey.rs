@@ -167,15 +167,7 @@ mod tests {
         Row {
             line,
             device_key: format!("DK{line}").into(),
-            payload: Arc::new(Payload {
-                product_key: "PK".into(),
-                data: data.into(),
-                qos: None,
-                is_cache: None,
-                cache_time: None,
-                is_cover: None,
-                extend_para: None,
-            }),
+            payload: Arc::new(Payload::plain("PK", data)),
             labels: labels.map(Into::into),
         }
     }

@@ -101,16 +101,7 @@ impl Bench {
             .map(|(line, (device, data))| Row {
                 line,
                 device_key: (*device).into(),
-                payload: Payload {
-                    product_key: "PK".into(),
-                    data: (*data).into(),
-                    qos: None,
-                    is_cache: None,
-                    cache_time: None,
-                    is_cover: None,
-                    extend_para: None,
-                }
-                .into(),
+                payload: Payload::plain("PK", *data).into(),
                 labels: None,
             })
             .collect();

@@ -10,15 +10,7 @@ pub(crate) async fn a_device_rests_as_long_as_it_was_told<F: Fixture>() {
     let tasks = store.tasks().await;
     let throttle = |device: &str, product: &str, until| DeviceThrottle {
         device_key: device.into(),
-        payload: Arc::new(Payload {
-            product_key: product.into(),
-            data: "[]".into(),
-            qos: None,
-            is_cache: None,
-            cache_time: None,
-            is_cover: None,
-            extend_para: None,
-        }),
+        payload: Arc::new(Payload::plain(product, "[]")),
         class: Class::Quota,
         until,
     };

@@ -27,16 +27,7 @@ fn row(line: u64, product_key: &str, device_key: &str, data: &str) -> Row {
     Row {
         line,
         device_key: device_key.into(),
-        payload: Payload {
-            product_key: product_key.into(),
-            data: data.into(),
-            qos: None,
-            is_cache: None,
-            cache_time: None,
-            is_cover: None,
-            extend_para: None,
-        }
-        .into(),
+        payload: Payload::plain(product_key, data).into(),
         labels: None,
     }
 }

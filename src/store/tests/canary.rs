@@ -41,16 +41,7 @@ async fn staged_with_invalid(
         .map(|(line, (product, device, data))| Row {
             line,
             device_key: device.into(),
-            payload: Payload {
-                product_key: product.into(),
-                data: data.into(),
-                qos: None,
-                is_cache: None,
-                cache_time: None,
-                is_cover: None,
-                extend_para: None,
-            }
-            .into(),
+            payload: Payload::plain(product, data).into(),
             labels: None,
         })
         .collect();

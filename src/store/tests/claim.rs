@@ -17,16 +17,7 @@ fn row(line: u64, device_key: &str, data: &str) -> Row {
     Row {
         line,
         device_key: device_key.into(),
-        payload: Payload {
-            product_key: "PK".into(),
-            data: data.into(),
-            qos: None,
-            is_cache: None,
-            cache_time: None,
-            is_cover: None,
-            extend_para: None,
-        }
-        .into(),
+        payload: Payload::plain("PK", data).into(),
         labels: None,
     }
 }

@@ -38,16 +38,7 @@ impl Fixture for Sqlite {
         let rows = rows.iter().zip(2..).map(|((device, number), line)| Row {
             line,
             device_key: (*device).into(),
-            payload: Payload {
-                product_key: "PK".into(),
-                data: format!(r#"[{{"fuwu":[{{"n":"{number}"}}]}}]"#).into(),
-                qos: None,
-                is_cache: None,
-                cache_time: None,
-                is_cover: None,
-                extend_para: None,
-            }
-            .into(),
+            payload: Payload::plain("PK", format!(r#"[{{"fuwu":[{{"n":"{number}"}}]}}]"#)).into(),
             labels: None,
         });
         stager.rows(rows.collect()).await.unwrap();

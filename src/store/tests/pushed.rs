@@ -31,16 +31,8 @@ pub(in crate::store) async fn staged(
         .map(|((device_key, service), line)| Row {
             line,
             device_key: (*device_key).into(),
-            payload: Payload {
-                product_key: "PK".into(),
-                data: format!(r#"[{{"{service}":[{{"run":"{name}"}}]}}]"#).into(),
-                qos: None,
-                is_cache: None,
-                cache_time: None,
-                is_cover: None,
-                extend_para: None,
-            }
-            .into(),
+            payload: Payload::plain("PK", format!(r#"[{{"{service}":[{{"run":"{name}"}}]}}]"#))
+                .into(),
             labels: None,
         })
         .collect();

@@ -34,15 +34,7 @@ impl Push {
         Claim {
             request,
             payload_id: PayloadId(1),
-            payload: Arc::new(Payload {
-                product_key: "PK".into(),
-                data: "[]".into(),
-                qos: None,
-                is_cache: None,
-                cache_time: None,
-                is_cover: None,
-                extend_para: None,
-            }),
+            payload: Arc::new(Payload::plain("PK", "[]")),
             bundle: suspect.then_some(BundleId(1)),
             bundle_status: BundleStatus {
                 suspect,

@@ -99,15 +99,7 @@ impl PushTransaction for Copy<'_> {
     }
 
     async fn payload(&mut self, id: PayloadId) -> Result<Payload, StoreError> {
-        Ok(Payload {
-            product_key: PRODUCT.into(),
-            data: self.rows.payloads[&id].0.as_str().into(),
-            qos: None,
-            is_cache: None,
-            cache_time: None,
-            is_cover: None,
-            extend_para: None,
-        })
+        Ok(Payload::plain(PRODUCT, self.rows.payloads[&id].0.as_str()))
     }
 
     async fn next_tasks(&mut self, ended: &[TaskId]) -> Result<Vec<NextTask>, StoreError> {
