@@ -1,7 +1,9 @@
 //! The troubles that are drawn.
 
+use std::collections::BTreeSet;
+
 use fleetpush::simulator::{AtFirst, AuthRefusal, Fault, Limit, Outage, Quirk, Scenario};
-use rand::{RngExt as _, rngs::SmallRng, seq::IndexedRandom as _};
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng, seq::IndexedRandom as _};
 use strum::VariantArray as _;
 
 /// A platform with several troubles at once.
@@ -15,6 +17,7 @@ pub(super) fn trouble(random: &mut SmallRng, well: &Scenario) -> Scenario {
     with_devices(random, &mut ill);
     with_account(random, &mut ill);
     with_platform(random, &mut ill);
+    with_history(random, &mut ill);
     ill
 }
 
@@ -45,6 +48,10 @@ fn with_devices(random: &mut SmallRng, ill: &mut Scenario) {
     }
     if random.random_bool(0.3) {
         ill.transient = 0.1;
+        ill.transient_codes = vec![70000, 50000, 70095, 70051];
+    }
+    if random.random_bool(0.2) {
+        ill.failing_products = vec!["PK0002".to_owned()];
     }
     if random.random_bool(0.2) {
         ill.frequency_at_first = AtFirst {
@@ -84,6 +91,7 @@ fn with_devices(random: &mut SmallRng, ill: &mut Scenario) {
     }
     if random.random_bool(0.05) {
         ill.refused_data = Some(r#""step":"2""#.to_owned());
+        ill.refused_data_code = *[70091, 70083, 71028].choose(random).expect("three");
     }
     if random.random_bool(0.05) {
         ill.refused_products = vec!["PK0001".to_owned()];
@@ -103,6 +111,17 @@ fn with_devices(random: &mut SmallRng, ill: &mut Scenario) {
 
 /// Logins, tokens and clocks.
 fn with_account(random: &mut SmallRng, ill: &mut Scenario) {
+    if random.random_bool(0.05) {
+        // The right one, and one that no login is signed with.
+        ill.access_key = Some("key".to_owned());
+        ill.access_secret = random.random_bool(0.5).then(|| "another".to_owned());
+    }
+    if random.random_bool(0.1) {
+        ill.ready_token = Some("QJWT ready".to_owned());
+    }
+    if random.random_bool(0.1) {
+        ill.refresh_after_ms = 60_000;
+    }
     if random.random_bool(0.05) {
         ill.access_key_disabled = true;
     }
@@ -152,10 +171,68 @@ fn with_platform(random: &mut SmallRng, ill: &mut Scenario) {
         ];
         let text = *limits.choose(random).expect("there are some");
         ill.limit = Some(text.parse().expect("a limit"));
+    } else if random.random_bool(0.1) {
+        ill.rate_limit = Some(random.random_range(20.0..60.0));
+        ill.rate_burst = random.random_range(1.0..10.0);
     }
     if random.random_bool(0.15) {
         ill.outage = *Outage::VARIANTS.choose(random).expect("there are some");
         ill.outage_ms = Some(random.random_range(50..800));
         ill.outage_spares_logins = random.random_bool(0.5);
     }
+}
+
+/// What a history shows, what a product's commands have to fit, and the size of what is too large.
+fn with_history(random: &mut SmallRng, ill: &mut Scenario) {
+    if random.random_bool(0.3) {
+        ill.history_lag_ms = random.random_range(1..2000);
+        ill.history_gap = 0.3;
+    }
+    if random.random_bool(0.1) {
+        ill.oversized_bytes = 9_000_000;
+    }
+    if random.random_bool(0.05) {
+        // No command that is sent here fits it.
+        ill.thing_model = Some(serde_json::json!({"properties": [], "services": [], "events": []}));
+    }
+}
+
+/// A field that no fleet ever meets proves nothing: whoever adds one to the scenario draws it here, too.
+#[test]
+fn every_field_of_a_scenario_is_drawn() {
+    // Drawn for each fleet whether it is ill or well, and the test's own eyes.
+    const OTHERS: [&str; 5] = [
+        "seed",
+        "latency_ms",
+        "latency_jitter_ms",
+        "ledger",
+        "watch_order",
+    ];
+    // Serde's complaint about an unknown field lists the known ones, also those that are left out when they are absent.
+    let complaint = serde_json::from_str::<Scenario>(r#"{"?":0}"#).unwrap_err();
+    let complaint = complaint.to_string();
+    let fields: BTreeSet<&str> = complaint.split('`').skip(3).step_by(2).collect();
+    assert!(fields.len() > 50, "{complaint}");
+    let as_json = |scenario: &Scenario| serde_json::to_value(scenario).expect("an object");
+    let well = Scenario {
+        refresh_after_ms: 0,
+        ..Scenario::default()
+    };
+    let usual = as_json(&well);
+    let mut drawn = BTreeSet::new();
+    for seed in 0..400 {
+        let ill = trouble(&mut SmallRng::seed_from_u64(seed), &well);
+        ill.validate().expect("it can be played");
+        let ill = as_json(&ill);
+        let fields = ill.as_object().expect("an object").iter();
+        let other = fields.filter(|(field, value)| usual.get(field) != Some(value));
+        drawn.extend(other.map(|(field, _)| field.clone()));
+    }
+    let missed: Vec<&&str> = fields
+        .iter()
+        // Another name of `quirks`.
+        .filter(|field| **field != "oddities")
+        .filter(|field| !OTHERS.contains(field) && !drawn.contains(**field))
+        .collect();
+    assert!(missed.is_empty(), "never drawn: {missed:?}");
 }
