@@ -180,6 +180,18 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_just_that_length_are_read_as_many_as_ever() {
+        let mut prefetch = Prefetch::from(TaskId(1));
+        let key = "K".repeat(LONGEST_KEYS / READ_LEAST);
+        let read = (1..=READ_LEAST as i64).map(|id| first(id, 1, &key));
+        prefetch.fill(read.collect(), READ_LEAST);
+        assert_eq!(prefetch.len(), READ_LEAST);
+        assert_eq!(prefetch.wants(usize::MAX).1, READ_MOST);
+        prefetch.take_chunk(6);
+        assert_eq!(prefetch.len(), READ_LEAST - 6);
+    }
+
+    #[test]
     fn what_goes_another_way_is_not_taken() {
         let mut prefetch = Prefetch::from(TaskId(1));
         prefetch.fill((1..=3).map(|id| first(id, 1, "DK")).collect(), 256);

@@ -98,6 +98,7 @@ mod tests {
         assert_eq!(gone(&runs, None, Some(0)), [1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(gone(&runs, Some(35), Some(1)), [2, 3], "both conditions");
         assert_eq!(gone(&runs, Some(35), None), [1, 2, 3]);
+        assert_eq!(gone(&runs, Some(30), None), [1, 2], "the third ended then");
     }
 
     #[test]

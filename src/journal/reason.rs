@@ -177,6 +177,8 @@ mod tests {
             due(2000, Some(Class::Frequency)),
             due(500, Some(Class::Frequency)),
             due(2000, None),
+            due(1000, None),
+            due(500, None),
             row(TaskStatus::Pending, None, None),
         ]
         .iter()
@@ -194,6 +196,8 @@ mod tests {
         pending after 2 sends: 61007 Device message frequency is limited (frequency); waits until 1970-01-01 00:00:02 UTC; the run is stopped
         pending after 2 sends: 61007 Device message frequency is limited (frequency); due since 1970-01-01 00:00:00 UTC; the run is stopped
         pending, not sent yet: waits until 1970-01-01 00:00:02 UTC; the run is stopped
+        pending, not sent yet: its turn has not come; the run is stopped
+        pending, not sent yet: its turn has not come; the run is stopped
         pending, not sent yet: its turn has not come; the run is stopped
         ");
     }

@@ -237,6 +237,74 @@ mod tests {
         // An older run that was sent again.
         assert_eq!(chosen(&[of(6, Some(60)), of(5, Some(65))]), Ok(5));
         assert_eq!(chosen(&[of(5, Some(71))]), Err(LeftOut::Newer));
+        assert_eq!(chosen(&[of(8, Some(60))]), Ok(8));
+        // The requests that are known decide nothing beside one that is not.
+        assert_eq!(chosen(&[of(5, None), of(6, Some(90))]), Ok(6));
+        // Its own, which stand among those of a run without requests, are neither earlier nor newer.
+        let none = Err(LeftOut::NothingEarlier);
+        assert_eq!(chosen(&[of(7, None)]), none);
+        assert_eq!(chosen(&[of(7, Some(70))]), none);
+        let several = before(RunId(7), &[70, 80], &[of(7, Some(75))]).map(|_| ());
+        assert_eq!(several, none.map(|_: i64| ()));
+    }
+
+    #[test]
+    fn whoever_may_have_got_it_is_taken_back() {
+        use TaskState::{Accepted, Failed, InDoubt};
+
+        let of = |state, class| ResultRow {
+            status: TaskStatus::Ended(state),
+            class: Some(class),
+            ..own(1)
+        };
+        for (row, was_in_doubt, may) in [
+            (of(Accepted, Class::Accepted), false, true),
+            (of(InDoubt, Class::InDoubt), false, true),
+            (of(Failed, Class::Offline), false, false),
+            (of(Failed, Class::Offline), true, true),
+            // Sent again after a doubt, and not ended.
+            (
+                ResultRow {
+                    status: TaskStatus::Pending,
+                    ..of(Failed, Class::InDoubt)
+                },
+                false,
+                true,
+            ),
+            (
+                ResultRow {
+                    status: TaskStatus::Pending,
+                    class: None,
+                    ..own(1)
+                },
+                false,
+                false,
+            ),
+        ] {
+            assert_eq!(
+                may_have_got(&row, was_in_doubt),
+                may,
+                "{row:?} {was_in_doubt}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_reason_has_a_name_and_words() {
+        let told: Vec<String> = [
+            LeftOut::Newer,
+            LeftOut::NothingEarlier,
+            LeftOut::PayloadGone,
+            LeftOut::Same,
+        ]
+        .map(|why| format!("{}: {}", why.name(), why.words()))
+        .into();
+        insta::assert_snapshot!(told.join("\n"), @r"
+        newer: accepted something newer since, or may have got it
+        nothing_earlier: accepted nothing earlier that is known
+        payload_gone: accepted something earlier whose payload is no longer known, since its run has been pruned
+        same: had accepted the same before
+        ");
     }
 
     #[test]

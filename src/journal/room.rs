@@ -87,6 +87,17 @@ mod tests {
     }
 
     #[test]
+    fn what_did_not_fit_is_tried_again_and_a_probe_goes_at_once() {
+        let mut room = Room::within(Budget::default());
+        let (huge, small) = (payload(40 << 20), payload(1));
+        room.force(&huge, 1);
+        assert!(!room.take(&small, 1), "it has taken its room");
+        assert!(room.is_full());
+        room.begin();
+        assert!(!room.is_full());
+    }
+
+    #[test]
     fn small_payloads_are_not_held_up() {
         let mut room = Room::within(Budget::default());
         let usual = payload(200);

@@ -95,3 +95,51 @@ impl TaskChanges {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::{
+        BundleStatus, Class, History, Outcome, Payload, PayloadId, RequestId, TaskId,
+    };
+
+    /// A throttle of a request as a whole.
+    fn throttled(devices: i64) -> Changes {
+        let claim = Claim {
+            request: RequestId(7),
+            payload_id: PayloadId(1),
+            payload: Arc::new(Payload::plain("PK", "[1]")),
+            bundle: None,
+            bundle_status: BundleStatus::default(),
+            members: (1..=devices)
+                .map(|task| crate::store::Member::never_sent(TaskId(task), "DK".into()))
+                .collect(),
+        };
+        let settlement = || Settlement {
+            outcome: Outcome {
+                class: Class::Frequency,
+                code: Some(61007),
+                message: None,
+                ticket: None,
+            },
+            history: History::default(),
+            next: Next::Again {
+                due_at: Timestamp(9),
+                keep_bundle: true,
+            },
+            next_task_at: None,
+        };
+        let tasks = (0..devices).map(|_| settlement()).collect();
+        let mut changes = Changes::default();
+        TaskChanges::default().settle(&mut changes, claim, tasks, [None, None], Timestamp(1));
+        changes
+    }
+
+    #[test]
+    fn a_throttle_of_a_whole_request_is_the_devices_own_only_when_it_was_alone() {
+        assert_eq!(throttled(1).throttles.len(), 1);
+        assert_eq!(throttled(2).throttles.len(), 0);
+    }
+}

@@ -71,7 +71,7 @@ pub(crate) fn retry_decisions(lines: &[DeviceLine<'_>], leave: Leave) -> Vec<Ret
         let along = was_blocked && goes && !line.wanted;
         let decision = if !has_failed || !(line.wanted || along) {
             RetryDecision::Stays
-        } else if !leave.stale && (line.overtaken || is_overtaken(line, &lines[place + 1..])) {
+        } else if !leave.stale && (line.overtaken || is_overtaken(line, &lines[place..])) {
             RetryDecision::Stale
         } else if was_blocked && in_the_way && leave.after_failure == AfterFailure::Block {
             RetryDecision::Waits
@@ -110,10 +110,10 @@ pub(crate) fn is_overtaken_by(command: &Command<'_>, accepted: &Command<'_>) -> 
     command.run < accepted.run && alike == *accepted
 }
 
-/// Whether the device has accepted one of the line's services from a later line.
-fn is_overtaken(line: &DeviceLine<'_>, later: &[DeviceLine<'_>]) -> bool {
-    later
-        .iter()
+/// Whether the device has accepted one of the line's services from a later line; `from` are the lines from this one on, which has not been
+/// accepted.
+fn is_overtaken(line: &DeviceLine<'_>, from: &[DeviceLine<'_>]) -> bool {
+    from.iter()
         .filter(|later| matches!(later.ended, Some((TaskState::Accepted, _))))
         .any(|later| {
             let same = |service| later.services.contains(service);

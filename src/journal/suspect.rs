@@ -204,6 +204,9 @@ mod tests {
         assert_eq!(with(2, 49), Some(5), "another one");
         assert_eq!(with(2, 48), None, "two per cent");
         assert_eq!(with(20, 180), None);
+        // Four others of two hundred are two per cent, and of two hundred and one the first is not looked at.
+        assert_eq!(with(5, 195), None);
+        assert_eq!(with(5, 196), Some(5));
         // The latest count.
         assert_eq!(with(20, 200), Some(5));
         assert_eq!(with(0, 0), None, "nobody else");

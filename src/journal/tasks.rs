@@ -131,3 +131,150 @@ impl Tasks {
 pub(super) fn is_blocked(member: &Member) -> bool {
     member.class == Some(Class::Blocked)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        journal::waiting::Cached,
+        model::{PayloadId, TaskState},
+        store::EndedTask,
+    };
+
+    const NOW: Timestamp = Timestamp(1_000);
+
+    fn tasks() -> Tasks {
+        let counts = TaskCounts::new(10, [], 0, 0);
+        let mut waiting = Waiting::new(None);
+        waiting.found(None);
+        Tasks::new(
+            true,
+            AfterFailure::Continue,
+            counts,
+            waiting,
+            CanaryState::None,
+        )
+    }
+
+    fn ended(task: i64, class: Class, was_due: bool) -> TaskEnd {
+        let state = if class == Class::Accepted {
+            TaskState::Accepted
+        } else {
+            TaskState::Failed
+        };
+        TaskEnd {
+            task: EndedTask {
+                task: TaskId(task),
+                state,
+                class: Some(class),
+                code: None,
+                message: None,
+                ticket: None,
+                request: None,
+                sends: 1,
+            },
+            was_due,
+            next_task_at: None,
+        }
+    }
+
+    #[test]
+    fn each_task_is_counted_as_it_ended() {
+        let (mut tasks, mut step) = (tasks(), Step::new(NOW));
+        let ends = [
+            Class::Accepted,
+            Class::Offline,
+            Class::Accepted,
+            Class::Accepted,
+            Class::Rejected,
+        ];
+        let ends = (1..)
+            .zip(ends)
+            .map(|(task, class)| ended(task, class, false));
+        tasks.end(&mut step, ends.collect());
+        let found: Vec<_> = tasks
+            .counts
+            .ended()
+            .map(|(key, n)| (key.class, n))
+            .collect();
+        let expected = [
+            (Class::Accepted, 3),
+            (Class::Offline, 1),
+            (Class::Rejected, 1),
+        ];
+        for (class, n) in expected {
+            assert!(found.contains(&(Some(class), n)), "{found:?}");
+        }
+        assert_eq!(found.len(), 3);
+    }
+
+    #[test]
+    fn when_a_waiting_task_has_ended_the_next_one_is_looked_up() {
+        for was_due in [false, true] {
+            let (mut tasks, mut step) = (tasks(), Step::new(NOW));
+            // Of another request of the same step.
+            step.changes.no_longer_due.push(TaskId(9));
+            tasks.end(&mut step, vec![ended(1, Class::Rejected, was_due)]);
+            let expected = if was_due {
+                Cached::Unknown
+            } else {
+                Cached::Known(None)
+            };
+            assert_eq!(tasks.waiting.next(), expected);
+            assert_eq!(step.changes.no_longer_due.len(), 1 + usize::from(was_due));
+        }
+    }
+
+    #[test]
+    fn only_a_throttle_leaves_a_pause() {
+        for (class, throttled) in [
+            (Class::Frequency, true),
+            (Class::Quota, true),
+            (Class::Offline, false),
+        ] {
+            let (mut tasks, mut step) = (tasks(), Step::new(NOW));
+            tasks.end(
+                &mut step,
+                vec![ended(1, Class::Rejected, false), ended(2, class, false)],
+            );
+            assert_eq!(Tasks::has_throttled(&step), throttled, "{class:?}");
+        }
+    }
+
+    #[test]
+    fn a_task_that_was_sent_in_an_earlier_start_keeps_its_sends() {
+        let (mut tasks, mut step) = (tasks(), Step::new(NOW));
+        tasks.end(&mut step, vec![ended(1, Class::Accepted, false)]);
+        let next = NextTask {
+            previous: TaskId(1),
+            task: TaskId(4),
+            payload: PayloadId(2),
+            line: 5,
+            sends: 3,
+        };
+        let blocked = tasks
+            .follow(&mut step, vec![next], &HashMap::new())
+            .unwrap();
+        assert!(blocked.is_empty());
+        let due = &step.changes.due[0];
+        assert_eq!(
+            (due.task, due.history.sends, due.not_before),
+            (TaskId(4), 3, NOW)
+        );
+    }
+
+    #[test]
+    fn only_what_waits_for_its_end_is_not_sent() {
+        for (class, blocked) in [
+            (None, false),
+            (Some(Class::Blocked), true),
+            (Some(Class::Offline), false),
+        ] {
+            let member = Member {
+                class,
+                ..Member::never_sent(TaskId(1), "DK".into())
+            };
+            assert_eq!(is_blocked(&member), blocked);
+        }
+    }
+}

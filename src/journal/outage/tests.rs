@@ -192,6 +192,29 @@ fn a_probe_that_says_nothing_or_comes_back_is_repeated() {
 }
 
 #[test]
+fn only_the_probe_is_a_probe_and_only_the_next_request_follows_it() {
+    let mut push = Push::new();
+    let straggler = push.hand_out();
+    assert!(!push.outage.is_probe(straggler) && !push.outage.wants_probe(at(9999)));
+    push.pause();
+    assert!(!push.outage.wants_probe(push.now), "not at once");
+    push.wait();
+    let probe = push.hand_out();
+    assert!(push.outage.is_probe(probe) && !push.outage.is_probe(straggler));
+    assert!(!push.outage.wants_probe(at(9999)), "it is under way");
+    push.end(probe, &Signal::Reached);
+    let next = push.hand_out();
+    assert!(push.outage.follows_probe(next));
+    assert!(!push.outage.follows_probe(probe) && !push.outage.follows_probe(straggler));
+    // What the probe itself says counts once.
+    push.end(probe, &Signal::Reached);
+    assert!(push.outage.follows_probe(next));
+    push.end(next, &Signal::Reached);
+    let after = push.hand_out();
+    assert!(!push.outage.follows_probe(after), "one has passed");
+}
+
+#[test]
 fn the_platform_may_ask_for_a_longer_pause_within_reason() {
     for (asked, waits) in [(7, 7), (1 << 40, 300), (0, 1)] {
         let mut push = Push::new();
