@@ -11,10 +11,12 @@ mod command;
 mod elements;
 mod fleet;
 mod history;
+mod inventory;
 mod ledger;
 pub(crate) mod limiter;
 mod login;
 mod platform;
+mod question;
 mod reply;
 mod respond;
 mod router;
@@ -34,7 +36,10 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 pub use ledger::Delivery;
 pub use limiter::{LimitError, LimitKind, RequestLimit};
-pub use scenario::{AtFirst, AuthRefusal, Fault, Limit, Outage, Quirk, Scenario, ScenarioError};
+pub use scenario::{
+    AtFirst, AuthRefusal, Fault, Inventory, Limit, ListedDevice, Outage, Quirk, Scenario,
+    ScenarioError,
+};
 pub use stats::Stats;
 #[cfg(test)]
 pub(crate) use thing_model::check as check_thing_model;

@@ -36,6 +36,10 @@ pub(super) enum Question {
     KeyPadded,
     KeyForeign,
     CodeUnreadable,
+    ListedTwice,
+    Inactive,
+    Raw,
+    Seen,
 }
 
 /// The source of a scenario's chance.

@@ -1,8 +1,7 @@
 //! A device's history (platform notes, "Delivery of a command"): the ledger as the platform shows it, late and with gaps if told so.
 
-use hyper::{Method, Response, StatusCode, header};
+use hyper::Response;
 use serde::Serialize;
-use serde_json::json;
 
 use super::{
     chance::Question,
@@ -10,15 +9,13 @@ use super::{
     ledger::Delivery,
     login::Query,
     platform::{Call, Platform},
-    reply::{Reply, ReplyBody},
+    question::{self, Paging},
+    reply::ReplyBody,
     respond::{self, Dropped},
-    scenario::AuthRefusal,
     send,
 };
 use crate::model::Timestamp;
 
-/// The entries on a page when the client does not say how many it wants.
-const PAGE_SIZE: usize = 10;
 /// `direction` of what goes to a device.
 const DOWNLINK: &str = "2";
 /// `sendStatus` of every entry: the simulator keeps no command back.
@@ -42,31 +39,16 @@ pub(super) async fn answer(
     platform: &Platform,
     call: &Call,
 ) -> Result<Response<ReplyBody>, Dropped> {
-    if call.head.method != Method::GET {
-        let reply = Reply::html(StatusCode::METHOD_NOT_ALLOWED).with(header::ALLOW, "GET");
-        return Ok(reply.into_response(ReplyBody::Whole));
-    }
-    let number = {
-        let mut stats = platform.counters.lock();
-        stats.histories += 1;
-        stats.histories
-    };
-    respond::limited((platform, call), number, || None, || tell(platform, call)).await
-}
-
-fn tell(platform: &Platform, call: &Call) -> Reply {
-    let scenario = &call.playing.scenario;
-    let token = call.header(header::AUTHORIZATION);
-    if let Err(code) = platform.tokens.check(token, scenario, call.now) {
-        return match scenario.auth_refusal {
-            AuthRefusal::Code => respond::whole(code),
-            AuthRefusal::Status => Reply::html(StatusCode::UNAUTHORIZED),
-        };
-    }
-    match Asked::parse(call.query()) {
-        Ok(asked) => page(&asked, &shown(platform, call, &asked)),
+    let tell = |_| match Asked::parse(call.query()) {
+        Ok(asked) => {
+            let entries = shown(platform, call, &asked);
+            asked
+                .paging
+                .reply(&asked.paging.of(&entries), entries.len())
+        }
         Err(code) => respond::whole(code),
-    }
+    };
+    question::answer(platform, call, |stats| &mut stats.histories, tell).await
 }
 
 /// What a question asks for.
@@ -77,8 +59,7 @@ struct Asked {
     end: i64,
     downlinks: bool,
     status: Option<i64>,
-    page: usize,
-    page_size: usize,
+    paging: Paging,
 }
 
 impl Asked {
@@ -89,20 +70,7 @@ impl Asked {
             Some(key) if !key.is_empty() => Ok(key.to_owned()),
             _ => Err(codes::KEY_EMPTY),
         };
-        let number = |name| match query.get(name) {
-            Some(text) => text
-                .parse::<i64>()
-                .map(Some)
-                .map_err(|_| codes::PARAMETER_CHECK),
-            None => Ok(None),
-        };
-        let count = |name, default: usize| match number(name)? {
-            Some(n) => usize::try_from(n)
-                .ok()
-                .filter(|n| *n > 0)
-                .ok_or(codes::PARAMETER_CHECK),
-            None => Ok(default),
-        };
+        let number = |name| question::number(&query, name);
         if !send::has_known_language(text) {
             return Err(codes::PARAMETER_CHECK);
         }
@@ -115,8 +83,7 @@ impl Asked {
                 .get("direction")
                 .is_none_or(|direction| direction == DOWNLINK),
             status: number("sendStatus")?,
-            page: count("pageNum", 1)?,
-            page_size: count("pageSize", PAGE_SIZE)?,
+            paging: Paging::parse(&query)?,
         })
     }
 }
@@ -154,20 +121,4 @@ fn shown(platform: &Platform, call: &Call, asked: &Asked) -> Vec<Entry> {
             data: delivery.data,
         })
         .collect()
-}
-
-fn page(asked: &Asked, entries: &[Entry]) -> Reply {
-    let data = entries
-        .chunks(asked.page_size)
-        .nth(asked.page - 1)
-        .unwrap_or_default();
-    Reply::json(&json!({
-        "code": codes::OK,
-        "msg": codes::text(codes::OK),
-        "data": data,
-        "pageNum": asked.page,
-        "pageSize": asked.page_size,
-        "pages": entries.len().div_ceil(asked.page_size),
-        "total": entries.len(),
-    }))
 }

@@ -9,7 +9,7 @@ use hyper::{
 use super::{
     admin,
     chance::Question,
-    history,
+    history, inventory,
     platform::{Call, Platform},
     reply::{Reply, ReplyBody},
     respond::{self, Dropped},
@@ -27,6 +27,9 @@ const REFRESH: &str = "/v2/quecauth/accessKeyAuthrize/refreshToken";
 const SEND: &str = "/v2/deviceshadow/r3/openapi/dm/sendServiceData";
 const TSL: &str = "/v2/quectsl/openapi/product/export/tslFile";
 const HISTORY: &str = "/v2/quecdatastorage/r1/openapi/device/data/history";
+
+const DEVICES: &str = "/v2/devicemgr/r3/openapi/product/device/overview";
+const PRODUCTS: &str = "/v2/quecproductmgr/r3/openapi/products";
 
 /// The largest request body that is read, in bytes.
 const MAX_BODY: usize = 64 * 1024 * 1024;
@@ -71,6 +74,8 @@ pub(super) async fn serve(
         SEND => Ok(send::only_post()),
         HISTORY => history::answer(platform, &call).await,
         TSL => thing_model::answer(platform, &call).await,
+        DEVICES => inventory::devices(platform, &call).await,
+        PRODUCTS => inventory::products(platform, &call).await,
         LOGIN => log_in(platform, &call, Tokens::log_in).await,
         REFRESH => log_in(platform, &call, Tokens::refresh).await,
         _ => Ok(Reply::html(StatusCode::NOT_FOUND).into_response(ReplyBody::Whole)),

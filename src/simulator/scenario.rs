@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod fault;
 mod file;
+mod inventory;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use strum::VariantArray;
 
 pub use check::ScenarioError;
 pub use fault::{Fault, Quirk};
+pub use inventory::{Inventory, ListedDevice};
 
 use super::limiter::RequestLimit;
 
@@ -134,6 +136,9 @@ pub struct Scenario {
     pub history_lag_ms: u64,
     /// The share of deliveries that never appear there.
     pub history_gap: f64,
+
+    /// What the device list shows, and what is wrong with it.
+    pub inventory: Inventory,
 
     /// The platform's export of a thing model, whole or its `data`: served for every product, and what commands have to fit. Without one
     /// a model that fits the samples is served, and commands may be anything.
@@ -270,6 +275,7 @@ impl Default for Scenario {
             gzip: false,
             history_lag_ms: 0,
             history_gap: 0.0,
+            inventory: Inventory::default(),
             thing_model: None,
             ledger: true,
             watch_order: true,

@@ -20,6 +20,10 @@ pub struct Stats {
     pub histories: u64,
     /// Questions for the thing model of a product.
     pub thing_models: u64,
+    /// Questions for the devices of a product, one for each page.
+    pub device_lists: u64,
+    /// Questions for the products of the account, one for each page.
+    pub product_lists: u64,
     /// Commands acted on, one for each device.
     pub deliveries: u64,
     /// Logins that gave a token.

@@ -5,3 +5,4 @@ mod client;
 mod faults;
 mod fleet;
 mod history;
+mod inventory;

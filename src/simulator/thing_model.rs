@@ -4,16 +4,16 @@
 //! The check reads the export's JSON as it stands and shares nothing with the one that fleetpush does before a push, so that the two can
 //! be held against one another.
 
-use hyper::{Method, Response, StatusCode, header};
+use hyper::Response;
 use serde_json::{Value, json};
 
 use super::{
     codes,
     login::Query,
     platform::{Call, Platform},
+    question,
     reply::{Reply, ReplyBody},
     respond::{self, Dropped},
-    scenario::AuthRefusal,
 };
 
 /// What every product of the simulator has, unless the scenario says otherwise: a model that fits the samples.
@@ -24,27 +24,12 @@ pub(super) async fn answer(
     platform: &Platform,
     call: &Call,
 ) -> Result<Response<ReplyBody>, Dropped> {
-    if call.head.method != Method::GET {
-        let reply = Reply::html(StatusCode::METHOD_NOT_ALLOWED).with(header::ALLOW, "GET");
-        return Ok(reply.into_response(ReplyBody::Whole));
-    }
-    let number = {
-        let mut stats = platform.counters.lock();
-        stats.thing_models += 1;
-        stats.thing_models
-    };
-    respond::limited((platform, call), number, || None, || tell(platform, call)).await
+    let tell = |_| tell(call);
+    question::answer(platform, call, |stats| &mut stats.thing_models, tell).await
 }
 
-fn tell(platform: &Platform, call: &Call) -> Reply {
+fn tell(call: &Call) -> Reply {
     let scenario = &call.playing.scenario;
-    let token = call.header(header::AUTHORIZATION);
-    if let Err(code) = platform.tokens.check(token, scenario, call.now) {
-        return match scenario.auth_refusal {
-            AuthRefusal::Code => respond::whole(code),
-            AuthRefusal::Status => Reply::html(StatusCode::UNAUTHORIZED),
-        };
-    }
     let query = Query::parse(call.query());
     let Some(product) = query.get("productKey").filter(|key| !key.is_empty()) else {
         return respond::whole(codes::PRODUCT_EMPTY);

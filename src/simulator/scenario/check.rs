@@ -69,6 +69,9 @@ impl Scenario {
             ("quota_at_first.share", self.quota_at_first.share),
             ("poison", self.poison),
             ("history_gap", self.history_gap),
+            ("inventory.inactive", self.inventory.inactive),
+            ("inventory.raw", self.inventory.raw),
+            ("inventory.duplicates", self.inventory.duplicates),
         ];
         for (field, value) in single {
             check_share(field, value)?;
@@ -111,6 +114,12 @@ impl Scenario {
             return Err(ScenarioError::OutOfRange {
                 field: "rate_limit",
                 must: "left out when there is a limit",
+            });
+        }
+        if self.inventory.page_limit == 0 {
+            return Err(ScenarioError::OutOfRange {
+                field: "inventory.page_limit",
+                must: "at least 1",
             });
         }
         if self

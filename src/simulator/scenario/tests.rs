@@ -79,6 +79,11 @@ fn what_is_no_scenario_is_refused_with_its_field() {
         ),
         (json!({"refuse_status": 200}), "refuse_status"),
         (json!({"retry_after": "a\r\nb"}), "retry_after"),
+        (json!({"inventory": {"raw": 2}}), "inventory.raw"),
+        (
+            json!({"inventory": {"page_limit": 0}}),
+            "inventory.page_limit",
+        ),
         (json!([]), "invalid type"),
     ] {
         let message = refused(change.clone());
