@@ -17,6 +17,7 @@ mod doctor_args;
 mod filter_args;
 mod generate;
 mod help;
+mod inventory_args;
 pub(crate) mod keys;
 mod manifest_args;
 mod output_args;
@@ -49,6 +50,7 @@ pub(crate) use self::{
     doctor_args::DoctorArgs,
     filter_args::FilterArgs,
     generate::{CompletionsArgs, ManArgs, completions, manual, manuals},
+    inventory_args::InventoryArgs,
     manifest_args::{BeforeArgs, CheckArgs, ManifestArgs, RunArgs},
     output_args::OutputArgs,
     owner_args::OwnerArgs,
@@ -123,6 +125,11 @@ pub enum Command {
     Check(Box<CheckArgs>),
     /// Write the header of a manifest for one service, and a row that fits the thing model
     Template(Box<TemplateArgs>),
+    /// Write the platform's device list as a manifest; sends nothing
+    ///
+    /// Each device of the products becomes a row, with the labels device_name, sn, online and last_online. A list that changes while it is
+    /// read is read again, up to 5 times. The exit code is 1 when devices may be missing all the same.
+    Inventory(Box<InventoryArgs>),
     /// Delete old runs that have ended, and give their space back
     ///
     /// Deletes runs that are complete or cancelled, with their tasks, requests and results; with both conditions, those that meet both.

@@ -7,6 +7,7 @@ mod cancel;
 mod candidates;
 mod check;
 mod codes;
+mod compare;
 mod config;
 mod confirm;
 mod control;
@@ -15,8 +16,10 @@ mod diff;
 mod doctor;
 mod end;
 mod explain;
+mod fleet;
 mod hours;
 mod interrupt;
+mod inventory;
 mod limits;
 mod listeners;
 mod manual;
@@ -47,6 +50,7 @@ mod status;
 mod take_over;
 mod target;
 mod template;
+mod temporary;
 mod thing_models;
 
 use std::{
@@ -77,6 +81,7 @@ use crate::{
 };
 
 /// Does what was asked, and gives the exit code.
+#[expect(clippy::too_many_lines, reason = "one arm for each command")]
 pub(crate) async fn execute(command: Command, printer: &Printer) -> Result<Exit, Failure> {
     interrupt::survive_file_limits()?;
     match command {
@@ -127,6 +132,12 @@ pub(crate) async fn execute(command: Command, printer: &Printer) -> Result<Exit,
         Command::Template(settings) => {
             stoppable(printer, async |interrupt| {
                 template::template(&settings, interrupt, printer).await
+            })
+            .await
+        }
+        Command::Inventory(settings) => {
+            stoppable(printer, async |interrupt| {
+                inventory::inventory(*settings, interrupt, printer).await
             })
             .await
         }

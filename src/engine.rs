@@ -10,6 +10,7 @@ mod event;
 mod feeder;
 mod pace;
 mod push;
+mod questions;
 mod recorder;
 mod recovery;
 mod resolve;
@@ -22,6 +23,7 @@ mod writer;
 
 pub(crate) use event::{Event, Measures, Pause, Pushed, RolloutPhase, RolloutStep, Stop};
 pub(crate) use push::{Context, Options, push};
+pub(crate) use questions::{QuestionOptions, Questions};
 pub(crate) use recovery::recover;
 pub(crate) use resolve::{ResolveOptions, Resolved, Resolver, device_history};
 pub(crate) use rollout::RolloutOptions;

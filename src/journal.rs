@@ -21,6 +21,8 @@ pub(crate) mod control;
 mod counts;
 pub(crate) mod excuse;
 mod first_sends;
+pub(crate) mod inventory;
+pub(crate) mod listing;
 pub(crate) mod origin;
 pub(crate) mod outage;
 mod prefetch;

@@ -13,6 +13,7 @@ mod doctor;
 mod environment;
 mod error;
 mod file;
+mod inventory;
 mod logging;
 mod manifest;
 mod nearest;
@@ -39,6 +40,7 @@ pub(crate) use self::{
     doctor::Doctor,
     environment::Environment,
     error::Error,
+    inventory::Inventory,
     logging::{Level, Logging},
     manifest::{
         AskedPush, Check, DefaultData, FetchFrom, ManifestDefaults, ManifestInput, OtherVersions,
@@ -95,6 +97,8 @@ pub(crate) enum Command {
     Check(Box<Check>),
     /// Write the beginning of a manifest.
     Template(Box<Template>),
+    /// Write the device list.
+    Inventory(Box<Inventory>),
     /// Delete old runs.
     Prune(Prune),
     /// List the runs.
@@ -135,7 +139,11 @@ impl Command {
     /// Whether it needs credentials, unless it is simulated.
     fn logs_in(&self) -> bool {
         match self {
-            Self::Run(_) | Self::Resume(_) | Self::Retry(_) | Self::Resolve(_) => true,
+            Self::Run(_)
+            | Self::Resume(_)
+            | Self::Retry(_)
+            | Self::Resolve(_)
+            | Self::Inventory(_) => true,
             Self::Explain(explain) => explain.live.is_some(),
             Self::Check(check) => check.input.fetch.is_some(),
             Self::Template(template) => template.fetch.is_some(),
@@ -208,6 +216,9 @@ pub(crate) fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, E
         }
         cli::Command::Template(args) => {
             Command::Template(Box::new(Template::resolve(*args, db, &sources)?))
+        }
+        cli::Command::Inventory(args) => {
+            Command::Inventory(Box::new(Inventory::resolve(*args, quiet, &sources)?))
         }
         cli::Command::Prune(args) => Command::Prune(Prune::resolve(args, db, &sources)?),
         cli::Command::Runs(args) => Command::Runs(Runs::resolve(args, db, &sources)?),

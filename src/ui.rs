@@ -2,6 +2,7 @@
 
 mod bar;
 pub(crate) mod format;
+pub(crate) mod inventory;
 pub(crate) mod manifest;
 pub(crate) mod monitor;
 pub(crate) mod next;

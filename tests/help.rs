@@ -34,6 +34,7 @@ fn help_of_every_command() {
         "pause",
         "cancel",
         "check",
+        "inventory",
         "template",
         "prune",
         "runs",

@@ -38,6 +38,12 @@ front: `rate = 10`. Secrets are never taken from a flag or from the config file.
 /// What follows the flags of a command in `-h`.
 pub(super) const MORE: &str = "These are the most used flags; --help has all of them.";
 
+pub(super) const INVENTORY_EPILOGUE: &str = "\
+Examples:
+  fleetpush inventory PK0001 --region europe --out fleet.csv
+  fleetpush inventory PK0001 PK0002 --active --seen-within 7d --out fleet.csv
+  fleetpush run fleet.csv --service setMode --param mode=1 --region europe";
+
 pub(super) const TEMPLATE_EPILOGUE: &str = "\
 Examples:
   fleetpush template setMode --tsl thing-model.json

@@ -81,6 +81,10 @@ pub struct CheckArgs {
 
 /// A manifest, and what holds for all its rows.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent flags, each named on the command line"
+)]
 pub struct ManifestArgs {
     /// CSV with a header or JSONL, plain, .gz or .zst; - is stdin
     pub manifest: PathBuf,
@@ -98,6 +102,15 @@ pub struct ManifestArgs {
     /// is told. What is not understood of a model is told, and refuses nothing.
     #[arg(hide_short_help = true, long, value_name = "[PRODUCT=]FILE|fetch")]
     pub tsl: Vec<Tsl>,
+    /// Compare the rows with the platform's device list before anything is sent
+    ///
+    /// A device that its product does not have, that belongs to another product, or whose data format is raw, is an error with its line.
+    /// One that is offline, or has never been activated, is a warning. The list is read once, when the manifest is staged, at --rate.
+    #[arg(hide_short_help = true, long)]
+    pub inventory: bool,
+    /// With --inventory: record rows that the device list speaks against as failed, class invalid, and push the others
+    #[arg(hide_short_help = true, long, requires = "inventory")]
+    pub skip_unknown: bool,
     /// The product key of rows that give none
     #[arg(long, value_name = "KEY", help_heading = PAYLOAD, value_parser = values::not_empty)]
     pub product_key: Option<String>,

@@ -4,22 +4,20 @@ mod report;
 
 use std::{io::Write as _, path::Path};
 
-use anyhow::Context;
-
 use self::report::Report;
 use super::{
     interrupt::Interrupt,
     odd,
     phases::{CanaryPhase, Phases},
     run::{self, Does},
-    stage, target,
+    stage, target, temporary,
 };
 use crate::{
     clock,
     exit::{Exit, Failure},
     journal::{Choice, Journal},
     manifest::Manifest,
-    model::{AfterFailure, Consent, SummaryFormat},
+    model::{AfterFailure, SummaryFormat},
     settings::{AskedPush, Check as Settings, Rollout},
     store::{NewRun, Past, Plan, ReadError, Reader, Run, Staged, Store, StoreError},
     ui::{
@@ -38,10 +36,8 @@ pub(super) async fn check(
         return Ok(Exit::Stopped);
     };
     let asked = asked(&settings, &manifest)?;
-    let folder = tempfile::tempdir()
-        .context("cannot make a temporary folder")
-        .map_err(Failure::usage)?;
-    let mut store = temporary(folder.path()).await?;
+    let folder = temporary::folder()?;
+    let mut store = temporary::store(folder.path()).await?;
     let about = NewRun {
         name: "check".to_owned(),
         manifest: manifest.name().to_owned(),
@@ -76,9 +72,14 @@ pub(super) async fn check(
         async |_, _| Ok(()),
     )
     .await?;
-    let Some((staged, preview)) = staged else {
+    let Some(staged) = staged else {
         return Ok(Exit::Stopped);
     };
+    let stage::StagedManifest {
+        staged,
+        preview,
+        findings,
+    } = staged;
     let (plan, phases) = planned(&mut store, &staged, &settings).await?;
     store.close().await?;
     if let Some(reader) = reader {
@@ -113,6 +114,7 @@ pub(super) async fn check(
         chunk_size,
         pace,
         warnings,
+        findings,
         prospect,
     };
     let mut out = printer.stdout();
@@ -179,15 +181,6 @@ async fn existing(path: &Path) -> Result<Option<Reader>, Failure> {
         Err(ReadError::Missing(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-/// A database of which nobody else knows.
-async fn temporary(folder: &Path) -> Result<Store, StoreError> {
-    let consent = Consent {
-        network_filesystem: true,
-        ..Consent::default()
-    };
-    Store::open_with(&folder.join("check.db"), consent).await
 }
 
 /// Chooses the devices that would go first. Another push of the same manifest chooses others, and so perhaps other payloads.

@@ -220,7 +220,7 @@ async fn stage_anew(
         async |stager, preview| review.agree(stager, preview).await,
     )
     .await?;
-    let Some((staged, _)) = staged else {
+    let Some(staged) = staged.map(|staged| staged.staged) else {
         printer.say("stopped before anything was staged; nothing has been sent");
         return Ok(None);
     };

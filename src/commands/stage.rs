@@ -5,12 +5,12 @@ use std::path::Path;
 use anyhow::anyhow;
 use tokio::{runtime::Handle, sync::mpsc};
 
-use super::{bad_rows::BadRows, interrupt::Interrupt, thing_models};
+use super::{bad_rows::BadRows, compare::compare, interrupt::Interrupt, thing_models};
 use crate::{
     budget::{Budget, Share, Use},
     clock,
     exit::Failure,
-    journal::unchanged::skip_unchanged,
+    journal::{inventory::Findings, unchanged::skip_unchanged},
     manifest::{Defaults, Entry, Manifest, ManifestError, Warning},
     model::{BadRow, Row},
     preview::{Preview, Survey},
@@ -54,6 +54,15 @@ pub(super) struct Staging<'p> {
     pub(super) unchanged: Option<Past<'p>>,
 }
 
+/// What staging came to.
+pub(super) struct StagedManifest {
+    pub(super) staged: Staged,
+    /// What would be sent.
+    pub(super) preview: Preview,
+    /// What the platform's device list says against rows, when it was asked.
+    pub(super) findings: Option<Findings>,
+}
+
 /// Stages a run, and gives it with what it would send; `None` when a signal came meanwhile, and no run is left behind then or after an
 /// error. Rows whose devices have accepted the same last are skipped if it is given where that is known (`unchanged`). When all rows are
 /// in, `review` may look at them; it becomes a run only if that returns without a failure.
@@ -65,7 +74,7 @@ pub(super) async fn stage(
     input: &ManifestInput,
     interrupt: &Interrupt,
     review: impl AsyncFnOnce(&mut Stager<'_>, &Preview) -> Result<(), Failure>,
-) -> Result<Option<(Staged, Preview)>, Failure> {
+) -> Result<Option<StagedManifest>, Failure> {
     let Staging {
         chunk_size,
         unchanged,
@@ -92,8 +101,20 @@ pub(super) async fn stage(
                 if let Some(warning) = read.warning {
                     tracing::warn!("{file}{warning}");
                 }
-                match finish(&mut stager, unchanged, &read.preview, review).await {
-                    Ok(run) => return Ok(Some((run, read.preview))),
+                let checks = Checks {
+                    unchanged,
+                    input,
+                    file: &file,
+                    interrupt,
+                };
+                match finish(&mut stager, checks, &read.preview, review).await {
+                    Ok((made, findings)) => {
+                        return Ok(Some(StagedManifest {
+                            staged: made,
+                            preview: read.preview,
+                            findings,
+                        }));
+                    }
                     Err(failure) => Some(failure),
                 }
             }
@@ -113,19 +134,40 @@ pub(super) async fn stage(
     problem.map_or(Ok(None), Err)
 }
 
-/// Makes what is in a run, if `review` has nothing against it.
+/// What rows are held against when all are in.
+struct Checks<'c> {
+    unchanged: Option<Past<'c>>,
+    input: &'c ManifestInput,
+    file: &'c str,
+    interrupt: &'c Interrupt,
+}
+
+/// Makes what is in a run, if neither the device list nor `review` has anything against it.
 async fn finish(
     stager: &mut Stager<'_>,
-    unchanged: Option<Past<'_>>,
+    checks: Checks<'_>,
     preview: &Preview,
     review: impl AsyncFnOnce(&mut Stager<'_>, &Preview) -> Result<(), Failure>,
-) -> Result<Staged, Failure> {
+) -> Result<(Staged, Option<Findings>), Failure> {
+    let Checks {
+        unchanged,
+        input,
+        file,
+        interrupt,
+    } = checks;
     stager.arrange(clock::wall_now()).await?;
+    let findings = match (&input.fetch, input.inventory) {
+        (Some(from), Some(inventory)) => {
+            let skip = inventory.skip_unknown;
+            Some(compare(stager, &from.push, skip, file, interrupt).await?)
+        }
+        _ => None,
+    };
     if let Some(past) = unchanged {
         skip_unchanged(stager, past, clock::wall_now()).await?;
     }
     review(stager, preview).await?;
-    Ok(stager.finish(clock::wall_now()).await?)
+    Ok((stager.finish(clock::wall_now()).await?, findings))
 }
 
 enum Stored {

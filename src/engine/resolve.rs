@@ -9,16 +9,15 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, stream};
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 
-use super::Stop;
+use super::{QuestionOptions, Questions, Stop};
 use crate::{
     clock::Clock,
     gateway::{HistoryClient, HistoryPage, HistoryQuery, HistoryReply},
-    model::{InDoubtTask, SendResult, TaskId, TimeRange, Trace},
-    policy::{self, Evidence, Match, Signal, Verdict},
+    model::{InDoubtTask, TaskId, TimeRange, Trace},
+    policy::{self, Evidence, Match, Verdict},
     store::{Adoption, Run, Store, StoreError},
-    throttle::{Ceilings, Pacer},
 };
 
 /// Tasks that are asked about before anything is recorded.
@@ -166,26 +165,23 @@ fn adoption(resolved: &Resolved) -> Option<Adoption> {
     })
 }
 
-/// Asks, at a pace, and again when the platform does not answer.
+/// Asks for the history of devices.
 #[derive(Debug)]
 struct Asker<H> {
     history_client: Arc<H>,
-    pacer: Pacer,
-    max_outage: Duration,
-    stop: watch::Receiver<bool>,
+    questions: Questions,
 }
 
 impl<H: HistoryClient> Asker<H> {
     fn new(history_client: Arc<H>, options: ResolveOptions, stop: watch::Receiver<bool>) -> Self {
-        let ceilings = Ceilings {
-            requests: options.rate,
-            devices: None,
+        let options = QuestionOptions {
+            concurrency: options.concurrency,
+            rate: options.rate,
+            max_outage: options.max_outage,
         };
         Self {
             history_client,
-            pacer: Pacer::new(ceilings, options.concurrency, None),
-            max_outage: options.max_outage,
-            stop,
+            questions: Questions::new(options, stop),
         }
     }
 
@@ -235,77 +231,11 @@ impl<H: HistoryClient> Asker<H> {
 
     /// One page of a device's history, or the platform's refusal to tell it.
     async fn page(&self, query: HistoryQuery<'_>) -> Result<Result<HistoryPage, String>, Stop> {
-        let mut trouble: Option<Instant> = None;
-        let mut failed = 0;
-        loop {
-            let ask = async {
-                let ticket = self.pacer.token(1).await;
-                let asked_at = Instant::now();
-                let told = self.history_client.page(query).await;
-                self.pacer.returned(ticket);
-                (ticket, asked_at, told)
-            };
-            // An answer that nobody waits for is no loss.
-            let (ticket, asked_at, told) = tokio::select! {
-                biased;
-                () = self.stopped() => return Err(Stop::Signal),
-                asked = ask => asked,
-            };
-            let result = match told {
-                HistoryReply::Page(page) => {
-                    self.pacer.accepted(ticket);
-                    return Ok(Ok(page));
-                }
-                HistoryReply::NoPage(result) => result,
-            };
-            let (retry_after, reason) = match what_follows(&result) {
-                Next::Give(refusal) => {
-                    self.pacer.silent(ticket);
-                    return Ok(Err(refusal));
-                }
-                Next::Stop(stop) => return Err(stop),
-                // The next token is another one, and the token source ends it when that is refused, too.
-                Next::AtOnce => {
-                    self.pacer.silent(ticket);
-                    continue;
-                }
-                Next::Slower {
-                    retry_after,
-                    reason,
-                } => {
-                    let hold = retry_after.map(|asked| policy::probe_delay(0, Some(asked)));
-                    self.pacer.refused(ticket, hold);
-                    (retry_after, reason)
-                }
-                Next::Later {
-                    retry_after,
-                    reason,
-                } => {
-                    self.pacer.silent(ticket);
-                    (retry_after, reason)
-                }
-            };
-            let since = *trouble.get_or_insert(asked_at);
-            let pause = policy::probe_delay(failed, retry_after);
-            if since.elapsed() + pause > self.max_outage {
-                return Err(Stop::Outage { reason });
-            }
-            failed += 1;
-            tracing::warn!(reason, ?pause, "no answer, and asked again");
-            tokio::select! {
-                () = self.stopped() => return Err(Stop::Signal),
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
-    }
-
-    /// Waits for somebody to ask for a stop.
-    async fn stopped(&self) {
-        let mut stop = self.stop.clone();
-        if stop.wait_for(|asked| *asked).await.is_err() {
-            // Nobody is left who could.
-            std::future::pending::<()>().await;
-        }
+        let ask = async || match self.history_client.page(query).await {
+            HistoryReply::Page(page) => Ok(page),
+            HistoryReply::NoPage(result) => Err(result),
+        };
+        self.questions.ask(ask).await
     }
 }
 
@@ -321,66 +251,6 @@ pub(crate) async fn device_history<H: HistoryClient>(
     let mut trace = Trace::default();
     let told = asker.pages(device, window, &mut trace).await?;
     Ok(told.map(|()| trace))
-}
-
-/// What follows when there is no page.
-enum Next {
-    /// The platform does not tell of this device.
-    Give(String),
-    /// Nothing can be asked any more.
-    Stop(Stop),
-    /// Ask again with another token.
-    AtOnce,
-    /// Ask again, and less often from now on.
-    Slower {
-        retry_after: Option<Duration>,
-        reason: String,
-    },
-    /// Ask again after a while.
-    Later {
-        retry_after: Option<Duration>,
-        reason: String,
-    },
-}
-
-/// Judges a question without an answer as a send to one device would be.
-fn what_follows(result: &SendResult) -> Next {
-    let judgement = policy::judge(result, 1);
-    let outcome = judgement.devices.into_iter().next().map(|one| one.outcome);
-    let (code, message) = match outcome {
-        Some(outcome) => (outcome.code, outcome.message),
-        None => (None, None),
-    };
-    let words = message.map_or_else(|| "no reason given".to_owned(), String::from);
-    match judgement.signal {
-        Signal::Stop { reason } | Signal::Forbidden { reason } => {
-            Next::Stop(Stop::Refused { reason })
-        }
-        Signal::Throttled {
-            retry_after,
-            reason,
-        } => Next::Slower {
-            retry_after,
-            reason,
-        },
-        Signal::Unusable {
-            retry_after,
-            reason,
-            ..
-        } => Next::Later {
-            retry_after,
-            reason,
-        },
-        Signal::Unauthorized { .. } => Next::AtOnce,
-        Signal::Silent => Next::Later {
-            retry_after: None,
-            reason: words,
-        },
-        Signal::Reached => Next::Give(match code {
-            Some(code) => format!("{words} (code {code})"),
-            None => words,
-        }),
-    }
 }
 
 #[cfg(test)]

@@ -41,8 +41,26 @@ pub(super) enum Field {
     Kv,
     Content,
     Pages,
+    Total,
     #[serde(rename = "pageSize")]
     PageSize,
+    #[serde(rename = "deviceName")]
+    DeviceName,
+    Sn,
+    #[serde(rename = "deviceStatus")]
+    DeviceStatus,
+    #[serde(rename = "isActived")]
+    IsActived,
+    #[serde(rename = "dataFmt")]
+    DataFmt,
+    #[serde(rename = "lastConnTime")]
+    LastConnTime,
+    #[serde(rename = "lastOfflineTime")]
+    LastOfflineTime,
+    #[serde(rename = "productName")]
+    ProductName,
+    #[serde(rename = "connectPlatform")]
+    ConnectPlatform,
     #[serde(other)]
     Other,
 }

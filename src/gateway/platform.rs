@@ -6,8 +6,8 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use secrecy::ExposeSecret;
 
 use super::{
-    BaseUrl, Credentials, Gateway, GatewayError, Handover, HistoryClient, HistoryQuery,
-    HistoryReply, Outgoing, Proxy, SendReport, history,
+    BaseUrl, Credentials, DeviceQuery, Gateway, GatewayError, Handover, HistoryClient,
+    HistoryQuery, HistoryReply, Outgoing, Proxy, SendReport, history, listing,
     login::{self, Login},
     reply,
     token_source::{Token, TokenSource},
@@ -17,7 +17,9 @@ use super::{
 use crate::{
     budget::Budget,
     clock::Clock,
-    model::{Answer, Language, SendResult, Timestamp, Unsent},
+    model::{
+        Answer, Language, ListPage, ListedDevice, ListedProduct, SendResult, Timestamp, Unsent,
+    },
 };
 
 /// The path of the export of a thing model (page "Query Latest Product Thing Model (JSON Format)").
@@ -222,6 +224,41 @@ impl Platform {
         if is_good(&answer, &reply) {
             let text = String::from_utf8_lossy(&reply.body);
             Ok(self.transport.scrubber().text(&text).into_owned())
+        } else {
+            Err(SendResult::Answered(answer))
+        }
+    }
+
+    /// One page of the devices of a product; else why there is none. It asks once, and changes nothing.
+    pub(crate) async fn devices(
+        &self,
+        query: DeviceQuery<'_>,
+    ) -> Result<ListPage<ListedDevice>, SendResult> {
+        let reply = self.list(listing::DEVICES_PATH, query.parameters()).await?;
+        Ok(listing::devices(&reply.body, query.product_key))
+    }
+
+    /// One page of the products that the account sees, from 1; else why there is none. It asks once, and changes nothing.
+    pub(crate) async fn products(&self, page: u32) -> Result<ListPage<ListedProduct>, SendResult> {
+        let parameters = listing::page(page).to_vec();
+        let reply = self.list(listing::PRODUCTS_PATH, parameters).await?;
+        Ok(listing::products(&reply.body))
+    }
+
+    async fn list(
+        &self,
+        path: &str,
+        parameters: Vec<(&'static str, String)>,
+    ) -> Result<Reply, SendResult> {
+        let token = self.source.token(self.clock.now()).await;
+        let token = token.map_err(SendResult::Unsent)?;
+        let parameters = parameters
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let (answer, reply) = self.question(&token, path, parameters).await?;
+        if is_good(&answer, &reply) {
+            Ok(reply)
         } else {
             Err(SendResult::Answered(answer))
         }

@@ -16,6 +16,15 @@ impl Timestamp {
         )
     }
 
+    /// The time `age` earlier; saturates instead of wrapping.
+    #[must_use]
+    pub fn before(self, age: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)),
+        )
+    }
+
     /// The time for a person, in UTC and to the second: `2026-11-22 19:02:29 UTC`.
     pub fn human(self) -> String {
         match jiff::Timestamp::from_millisecond(self.0) {

@@ -106,10 +106,19 @@ pub(crate) struct ManifestInput {
     pub skip_invalid: bool,
     /// The thing models that payloads have to fit.
     pub tsl: Vec<Tsl>,
-    /// The platform that is asked for them, if one is.
+    /// Whether rows are held against the platform's device list, and how.
+    pub inventory: Option<Comparison>,
+    /// The platform that is asked for models and devices, if one is.
     pub fetch: Option<Box<FetchFrom>>,
     /// What holds for rows that do not say.
     pub defaults: ManifestDefaults,
+}
+
+/// How rows are held against the platform's device list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Comparison {
+    /// Whether rows that it speaks against are recorded as failed instead of stopping the run.
+    pub skip_unknown: bool,
 }
 
 /// What holds for rows that do not say.
@@ -176,7 +185,7 @@ impl Run {
             tags: sources.tags(&tag)?,
             ..Database::resolve(db, simulated, sources)?.owned("run", owner, sources)?
         };
-        if input.tsl.contains(&Tsl::Fetch) {
+        if input.asks_platform() {
             input.fetch = Some(Box::new(FetchFrom {
                 push: push.clone(),
                 database: database.path.clone(),
@@ -244,8 +253,8 @@ impl Check {
         } = push;
         let mut input = ManifestInput::resolve(manifest)?;
         let simulated = target.simulate.simulate;
-        if input.tsl.contains(&Tsl::Fetch) {
-            let fetch = FetchFrom::resolve(target.clone(), db.clone(), sources)?;
+        if input.asks_platform() {
+            let fetch = FetchFrom::resolve(target.clone(), pace, db.clone(), sources)?;
             input.fetch = Some(Box::new(fetch));
         }
         let has_name = name.is_some() || input.path != Path::new("-");
@@ -279,11 +288,12 @@ impl FetchFrom {
     /// For a command that sends nothing.
     pub(super) fn resolve(
         target: TargetArgs,
+        pace: PaceArgs,
         db: Option<PathBuf>,
         sources: &Sources<'_>,
     ) -> Result<Self, Error> {
         let simulated = target.simulate.simulate;
-        let push = asking(target, PaceArgs::default(), None);
+        let push = asking(target, pace, None);
         Ok(Self {
             push: Push::resolve(push, true, sources)?,
             database: Database::resolve(db, simulated, sources)?.path,
@@ -292,12 +302,19 @@ impl FetchFrom {
 }
 
 impl ManifestInput {
+    /// Whether something about it is asked of the platform.
+    fn asks_platform(&self) -> bool {
+        self.tsl.contains(&Tsl::Fetch) || self.inventory.is_some()
+    }
+
     fn resolve(args: ManifestArgs) -> Result<Self, Error> {
         let ManifestArgs {
             manifest,
             expect_rows,
             skip_invalid,
             tsl,
+            inventory,
+            skip_unknown,
             product_key,
             data,
             service,
@@ -315,6 +332,7 @@ impl ManifestInput {
             expect_rows,
             skip_invalid,
             tsl,
+            inventory: inventory.then_some(Comparison { skip_unknown }),
             fetch: None,
             defaults: ManifestDefaults {
                 product_key,

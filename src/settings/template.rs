@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{Error, FetchFrom, source::Sources};
 use crate::{
-    cli::TemplateArgs,
+    cli::{PaceArgs, TemplateArgs},
     model::{ManifestFormat, Tsl},
 };
 
@@ -37,7 +37,7 @@ impl Template {
             target,
         } = args;
         let fetch = (tsl == Tsl::Fetch)
-            .then(|| FetchFrom::resolve(target, db, sources))
+            .then(|| FetchFrom::resolve(target, PaceArgs::default(), db, sources))
             .transpose()?;
         Ok(Self {
             service,

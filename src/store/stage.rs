@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod group;
+mod listed;
 mod order;
 mod repeats;
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod tests;
 mod unchanged;
 
 use group::{Grouper, Pending};
+pub(crate) use listed::{Listed, ListedRow};
 use order::Order;
 use repeats::Repeats;
 pub(crate) use unchanged::{Earlier, Forgotten, Past, PastRun, StagedTask};
@@ -63,6 +65,8 @@ pub(crate) struct Stager<'s> {
     committed: i64,
     transaction: i64,
     invalid: u64,
+    /// Those of them that were good rows, and that the device list speaks against.
+    held_back: u64,
     /// What was found of devices with several rows, when all rows are in.
     order: Option<Order>,
     /// Tasks that are skipped, because their devices have accepted the same last.
@@ -170,6 +174,7 @@ impl Store {
             committed: first_task,
             transaction: limits.transaction,
             invalid: 0,
+            held_back: 0,
             order: None,
             unchanged: 0,
         })
@@ -313,6 +318,11 @@ impl Stager<'_> {
     /// Rows that are wrong.
     pub(crate) fn invalid_rows(&self) -> u64 {
         self.invalid
+    }
+
+    /// Good rows that were recorded as invalid all the same.
+    pub(crate) fn held_back(&self) -> u64 {
+        self.held_back
     }
 
     /// Arranges it, and makes it a run. After an error it is to be abandoned.

@@ -34,14 +34,15 @@ fn all_is_well_and_nothing_is_sent() {
         "connection",
         "clock",
         "login",
+        "products",
         "database",
         "file system",
         "disk",
     ]) {
         assert!(line.starts_with(&format!("ok    {check:<12} ")), "{line}");
     }
-    assert_eq!(lines.len(), 8);
-    assert!(lines[5].contains("does not exist yet"), "{}", lines[5]);
+    assert_eq!(lines.len(), 9);
+    assert!(lines[6].contains("does not exist yet"), "{}", lines[6]);
     assert_eq!(sim.stats().requests, 0);
     assert!(!site.path("push.db").exists());
 

@@ -16,6 +16,7 @@ mod explain;
 mod faults;
 mod hostile;
 mod input;
+mod inventory;
 mod kubernetes;
 mod live;
 mod lost;

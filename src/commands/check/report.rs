@@ -11,6 +11,7 @@ use super::super::{
 };
 use crate::{
     gateway,
+    journal::inventory::{Findings, Mismatch},
     model::RunState,
     preview::{Preview, Values},
     store::{NewRun, Plan, Staged},
@@ -31,6 +32,8 @@ pub(super) struct Report {
     /// Tasks that are sent, at most so many a second.
     pub(super) pace: (u64, Option<f64>),
     pub(super) warnings: Vec<Odd>,
+    /// What the platform's device list says against rows, when it was asked.
+    pub(super) findings: Option<Findings>,
     /// What `run` would do with the database at this path.
     pub(super) prospect: Option<(PathBuf, Prospect)>,
 }
@@ -65,6 +68,18 @@ impl Report {
                 "  unchanged {} (the device has accepted the same last)",
                 grouped(staged.unchanged)
             ));
+        }
+        if let Some(findings) = &self.findings {
+            let told: Vec<String> = Mismatch::ALL
+                .into_iter()
+                .filter(|kind| findings.count(*kind) > 0)
+                .map(|kind| format!("{} {}", grouped(findings.count(kind)), kind.words()))
+                .collect();
+            lines.push(if told.is_empty() {
+                "  inventory nothing speaks against any row".to_owned()
+            } else {
+                format!("  inventory {}", told.join(", "))
+            });
         }
         // When no device has a second row, rows are devices.
         let noun = if self.plan.devices == self.preview.rows {
@@ -118,6 +133,7 @@ impl Report {
             chunk_size,
             pace: _,
             warnings,
+            findings,
             prospect,
         } = self;
         let services: Vec<Value> = preview
@@ -176,6 +192,11 @@ impl Report {
                 "message": prospect.words,
             })
         });
+        let inventory = findings.as_ref().map(|findings| {
+            let counts =
+                Mismatch::ALL.map(|kind| (kind.name().to_owned(), json!(findings.count(kind))));
+            Value::Object(counts.into_iter().collect())
+        });
         json!({
             "manifest": about.manifest,
             "manifest_sha256": about.manifest_sha256,
@@ -197,6 +218,7 @@ impl Report {
             "sends_are_all": !preview.more_payloads && preview.payloads.len() <= MOST_PAYLOADS,
             "warnings": warnings.collect::<Vec<_>>(),
             "run": run,
+            "inventory": inventory,
         })
     }
 }

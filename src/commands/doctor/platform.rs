@@ -5,15 +5,19 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{super::target, finding::Finding};
+use super::{
+    super::target,
+    finding::{Finding, Status},
+};
 use crate::{
     budget::Budget,
     clock::{Clock, wall_now},
     exit::Exit,
     gateway::{BaseUrl, Platform, Proxy, Reached},
-    model::{Timestamp, Unsent},
+    model::{ListedProduct, SendResult, Timestamp, Unsent},
+    policy::{self, Signal},
     settings::{Credentials, Destination, Doctor as Settings, Target},
-    ui::number::duration,
+    ui::number::{duration, grouped},
 };
 
 /// How far the platform lets the clocks be apart (platform notes, "Authentication"), less what a reply may take.
@@ -21,12 +25,15 @@ const MOST_SKEW: Duration = Duration::from_mins(9);
 /// A clock that is right is less than this off; `Date` has no more than seconds.
 const USUAL_SKEW: Duration = Duration::from_secs(30);
 
+/// Products that are named.
+const NAMED: usize = 10;
+
 /// Looks at all of it. What depends on something that failed is not looked at.
 pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
     let mut findings = Vec::new();
     let Some(destination) = destination(settings, &mut findings) else {
         findings.extend(
-            ["proxy", "connection", "clock", "login"]
+            ["proxy", "connection", "clock", "login", "products"]
                 .map(|check| Finding::skip(check, "not tried, since no platform is known")),
         );
         return findings;
@@ -90,19 +97,23 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
     findings.push(connected(&reached));
     if let Ok(reached) = &reached {
         findings.push(clock(reached.date, asked_at));
-        findings.push(match login {
+        let login = match login {
             Some(finding) if !is_simulated => finding,
-            _ if is_token => Finding::ok(
-                "login",
-                "a ready token is set; only a push shows whether the platform takes it",
-            ),
+            _ if is_token => Finding::ok("login", "a ready token is set"),
             _ => logged_in(&connection.platform).await,
-        });
+        };
+        let products = if login.status == Status::Ok {
+            products(&connection.platform).await
+        } else {
+            Finding::skip("products", "not tried, since there is no login")
+        };
+        findings.extend([login, products]);
     } else {
         findings.push(Finding::skip("clock", "not tried, since nobody answers"));
         findings.push(
             login.unwrap_or_else(|| Finding::skip("login", "not tried, since nobody answers")),
         );
+        findings.push(Finding::skip("products", "not tried, since nobody answers"));
     }
     if let Some(simulator) = connection.simulator {
         simulator.stop().await;
@@ -192,6 +203,56 @@ async fn logged_in(platform: &Platform) -> Finding {
         Ok(()) => Finding::ok("login", "the platform gives a token"),
         Err(unsent) => failed("login", &unsent),
     }
+}
+
+/// The products that the account sees, of which commands name the keys.
+async fn products(platform: &Platform) -> Finding {
+    const CHECK: &str = "products";
+    let page = match platform.products(1).await {
+        Ok(page) => page,
+        Err(SendResult::Unsent(unsent)) => return failed(CHECK, &unsent),
+        Err(result) => {
+            let judgement = policy::judge(&result, 1);
+            let outcome = judgement.devices.into_iter().next().map(|one| one.outcome);
+            let (code, message) = outcome.map_or((None, None), |one| (one.code, one.message));
+            let words = message.map_or_else(|| "no reason given".to_owned(), String::from);
+            let code = code.map_or_else(String::new, |code| format!(" (code {code})"));
+            let told = format!("the platform does not list them: {words}{code}");
+            // It may be the list alone that is not allowed, unless the token itself is refused.
+            return match judgement.signal {
+                Signal::Unauthorized { .. } | Signal::Stop { .. } => {
+                    Finding::fail(CHECK, Exit::Refused, told)
+                        .todo("check the credentials, and what the account may do at the platform")
+                }
+                _ => Finding::warn(CHECK, told)
+                    .todo("check that the account may list products; a push does not need it"),
+            };
+        }
+    };
+    if page.entries.is_empty() {
+        return Finding::warn(CHECK, "the account sees none").todo(
+            "let the owner of the products authorise this account, or log in with another AccessKey",
+        );
+    }
+    let named: Vec<String> = page.entries.iter().take(NAMED).map(product).collect();
+    let all = page.total.unwrap_or(0).max(page.entries.len() as u64);
+    let more = match all - named.len() as u64 {
+        0 => String::new(),
+        more => format!(" and {} more", grouped(more)),
+    };
+    Finding::ok(CHECK, format!("{}{more}", named.join(", ")))
+}
+
+/// `PK0001 (Thermostat)`.
+fn product(product: &ListedProduct) -> String {
+    let mut remarks: Vec<&str> = product.name.as_deref().into_iter().collect();
+    if product.is_elsewhere {
+        remarks.push("on another platform, takes no commands: 80005");
+    }
+    if remarks.is_empty() {
+        return product.product_key.clone();
+    }
+    format!("{} ({})", product.product_key, remarks.join("; "))
 }
 
 #[cfg(test)]

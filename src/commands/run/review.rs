@@ -51,7 +51,7 @@ impl Review<'_> {
         } else {
             None
         };
-        let sent = preview.rows - stager.duplicates() - stager.unchanged();
+        let sent = preview.rows - stager.duplicates() - stager.unchanged() - stager.held_back();
         let phases = self.phases(sent, plan.as_ref());
         let pace = (sent, push.pace.device_rate.per_second());
         let payloads = plan.as_ref().map_or(0, |plan| plan.payloads);

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    model::{Answer, Downlink, Ticket, TimeRange, Timestamp, Unsent},
+    model::{Answer, Downlink, SendResult, Ticket, TimeRange, Timestamp, Unsent},
     store::sample::{self, at},
 };
 
