@@ -69,6 +69,10 @@ fn steps(from: f64, to: f64, ratio: f64) -> impl Iterator<Item = f64> {
         .take_while(move |rate| *rate < to)
 }
 
+fn least(fits: &[Fit], least: f64) -> f64 {
+    fits.iter().map(|fit| fit.misfit).fold(least, f64::min)
+}
+
 impl Record {
     /// Follows a meter along the record. Shows each entry that is to be explained, with the reading before it; gives the last reading.
     fn follow(&self, meter: Meter, counts_refused: bool, mut show: impl FnMut(&Entry, f64)) -> f64 {
@@ -267,18 +271,28 @@ impl Record {
 
     fn bucket(&self, (bottom, top): (f64, f64), counts_refused: bool) -> Option<Fit> {
         let explain = |rate: f64| self.explain(Meter::Bucket { rate }, counts_refused);
-        let coarse = self.coarse_bucket((bottom, top), counts_refused)?;
-        let around = COARSE * COARSE;
-        let fine: Vec<Fit> = steps(coarse.rate / around, (coarse.rate * around).min(top), FINE)
+        let coarse: Vec<Fit> = steps(bottom.min(top / COARSE), top, COARSE)
             .map(explain)
             .collect();
-        let least = fine
-            .iter()
-            .map(|fit| fit.misfit)
-            .fold(coarse.misfit, f64::min);
+        let least = least(&coarse, f64::INFINITY);
+        let best = coarse.iter().position(|fit| fit.misfit <= least)?;
+        // Few refusals are often explained as well by rates that lie far apart.
+        let as_good = |fit: &&Fit| fit.misfit <= least + AS_GOOD;
+        let higher = coarse[best..].iter().take_while(as_good).last()?;
+        let around = COARSE * COARSE;
+        let from = coarse[best].rate / around;
+        let fine: Vec<Fit> = steps(from, (coarse[best].rate * around).min(top), FINE)
+            .map(explain)
+            .collect();
+        let least = self::least(&fine, least);
         let mut good = fine.iter().filter(|fit| fit.misfit <= least + AS_GOOD);
-        let lowest = good.next().unwrap_or(&coarse).rate;
+        let lowest = good.next().unwrap_or(&coarse[best]).rate;
         let highest = good.next_back().map_or(lowest, |fit| fit.rate);
+        let highest = if higher.misfit <= least + AS_GOOD {
+            highest.max(higher.rate)
+        } else {
+            highest
+        };
         let middle = explain((lowest * highest).sqrt());
         Some(Fit {
             between: (lowest, highest),
