@@ -310,7 +310,10 @@ impl Controller {
             self.asked_until = self.asked_until.max(now + self.asked);
         }
         let begins = ticket.sent_at > self.bunch_ends;
-        if self.most.refused(now) || (begins && self.is_accident(ticket.rate, now)) {
+        // Whoever says for how long to wait knows why.
+        if self.most.refused(now)
+            || (begins && hold.is_none() && self.is_accident(ticket.rate, now))
+        {
             self.note(ticket, Said::Nothing);
             self.as_if_accepted(ticket.sent_at);
         } else {

@@ -252,7 +252,7 @@ impl Record {
         });
         let window = windows
             .map(|(meter, counts_refused)| self.explain(meter, counts_refused))
-            .filter(|fit| fit.burst >= LEAST_IN_WINDOW && fit.rate < top)
+            .filter(|fit| fit.burst >= LEAST_IN_WINDOW && (bottom..top).contains(&fit.rate))
             .min_by(|one, other| one.misfit.total_cmp(&other.misfit));
         // Of two explanations the one that promises more is tried first.
         let lead = |fit: &Fit| if fit.rate > best.rate { PROMISING } else { 0.0 };

@@ -43,6 +43,11 @@ const PROVEN_BY: f64 = 50.0;
 
 /// A refusal among so many acceptances is an isolated one.
 const ISOLATED: f64 = 14.0;
+/// Refusals are not explained when so many requests are explained wrongly, and so many more for each bunch: some, and those of so many
+/// seconds, by which requests may reach the platform in another order.
+const WRONG: f64 = 1.5;
+const WRONG_EACH: f64 = 0.5;
+const DISORDER: f64 = 0.02;
 /// Refusals that are explained with more doubt are not explained; so many bunches have to be explained after that, at most.
 const DOUBT: f64 = 0.25;
 pub(super) const WANTED: usize = 2;
@@ -374,7 +379,9 @@ impl Controller {
         if self.record.taken_between_bunches() < TELLING {
             return Explained::Little;
         }
-        if self.record.doubt(&fit) > DOUBT {
+        if self.record.doubt(&fit) > DOUBT
+            || fit.misfit > WRONG + (WRONG_EACH + DISORDER * fit.rate) * fit.bunches as f64
+        {
             self.wanted = (self.wanted + 1).min(WANTED_AT_MOST);
             self.record.forget_but_last();
             self.bounds.drain(..self.bounds.len().saturating_sub(1));
