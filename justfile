@@ -25,7 +25,7 @@ power-loss:
 bench *words:
     cargo bench --locked --bench scale -- {{ words }}
 
-# How near a push comes to a limit that it is not told, beside other tools: each scenario so many times; `virtual 8` in virtual time
+# How near a push comes to a limit that it is not told, beside other tools: each scenario so many times; `limits 3` for the limits alone, `virtual 8` in virtual time
 bench-pace *words="1":
     cargo bench --locked --bench pace -- {{ words }}
 

@@ -2,7 +2,8 @@
 //! of its own, beside what else one might use for the job.
 //!
 //! `cargo bench --bench pace` plays every scenario once, `cargo bench --bench pace -- 3` three times. Each begins with an empty database,
-//! so that nothing is known beforehand. `cargo bench --bench pace -- virtual 8 burst=10` plays the state machine of the pace alone, in
+//! so that nothing is known beforehand. At the end come all kinds of limits, see `limits`; `-- limits 3 burst=10` plays these alone,
+//! those whose names contain the word. `cargo bench --bench pace -- virtual 8 burst=10` plays the state machine of the pace alone, in
 //! virtual time: all cases whose names contain the word, with so many seeds, or four.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
@@ -10,6 +11,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod contenders;
+mod limits;
 mod virtual_time;
 
 use std::{
@@ -114,6 +116,11 @@ fn main() {
         virtual_time::print(&(0..number.unwrap_or(4)), only);
         return;
     }
+    if words.first().is_some_and(|word| word == "limits") {
+        let only = words.get(1).map_or("", String::as_str);
+        limits::print(number.unwrap_or(1), only);
+        return;
+    }
     let rounds = number;
     let contenders = contenders::all();
     println!(
@@ -126,6 +133,8 @@ fn main() {
             }
         }
     }
+    println!();
+    limits::print(rounds.unwrap_or(1), "");
 }
 
 /// Lets a contender play a scenario, and prints a row about it.

@@ -140,8 +140,7 @@ impl Pace {
         let lowered = match signal {
             Signal::Reached => self.answered(ticket, sent_at, firsts),
             Signal::Throttled { retry_after, .. } => {
-                let hold = retry_after.map(|asked| policy::probe_delay(0, Some(asked)));
-                self.pacer.refused(ticket, hold)
+                self.pacer.refused(ticket, asked_for(*retry_after))
             }
             Signal::Unusable {
                 overloaded: true, ..
@@ -151,8 +150,10 @@ impl Pace {
             }
             // A probe that fails says nothing about the rate.
             Signal::Unusable {
-                overloaded: true, ..
-            } if !was_paused => self.pacer.refused(ticket, None),
+                overloaded: true,
+                retry_after,
+                ..
+            } if !was_paused => self.pacer.refused(ticket, asked_for(*retry_after)),
             _ => {
                 self.pacer.silent(ticket);
                 None
@@ -219,6 +220,11 @@ impl Pace {
     }
 }
 
+/// For how long nothing is to be sent, when the platform says so.
+fn asked_for(retry_after: Option<Duration>) -> Option<Duration> {
+    retry_after.map(|asked| policy::probe_delay(0, Some(asked)))
+}
+
 /// What the database does not know yet.
 #[derive(Debug, PartialEq)]
 pub(super) struct FoundRate {
@@ -256,6 +262,35 @@ mod tests {
         ] {
             let pace = Pace::new(ceilings(), 16, Some(kept), Timestamp(now));
             assert_eq!(pace.rate(1) == Some(25.0), is_begun_with, "{kept:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_503_that_asks_for_a_pause_while_others_pass_is_obeyed_as_a_429_is() {
+        let (retry_after, reason) = (Some(Duration::from_secs(7)), String::new());
+        let overloaded = Signal::Unusable {
+            retry_after,
+            reason: reason.clone(),
+            overloaded: true,
+            sent: true,
+        };
+        for signal in [
+            overloaded,
+            Signal::Throttled {
+                retry_after,
+                reason,
+            },
+        ] {
+            let mut pace = Pace::new(ceilings(), 16, None, Timestamp(0));
+            let pacer = pace.pacer();
+            let ticket = pacer.token(1).await;
+            pacer.returned(ticket);
+            let sent = (ticket, Instant::now());
+            pace.apply_signal(&signal, sent, FirstSendStats::default(), false, false);
+            let from = Instant::now();
+            pacer.token(1).await;
+            let waited = from.elapsed().as_secs_f64();
+            assert!((6.9..7.2).contains(&waited), "{signal:?}: {waited} s");
         }
     }
 

@@ -86,11 +86,15 @@ impl Record {
         let mut reading = 0.0_f64;
         let (mut then, mut oldest) = (0.0_f64, 0);
         let mut begun = self.since <= 0.0;
-        // A bucket needs to know nothing of what was before.
-        let from = match meter {
-            Meter::Bucket { .. } => self.entries.partition_point(|entry| entry.at < self.since),
-            _ => 0,
+        // A bucket needs to know nothing of what was before, and a window no more than what it spans.
+        let spans = match meter {
+            Meter::Bucket { .. } => 0.0,
+            Meter::Sliding { seconds } | Meter::Fixed { seconds, .. } => seconds,
         };
+        let from = self
+            .entries
+            .partition_point(|entry| entry.at < self.since - spans);
+        oldest += from;
         for entry in self.entries.range(from..) {
             match meter {
                 Meter::Bucket { rate } => {
