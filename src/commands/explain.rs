@@ -20,7 +20,9 @@ use crate::{
     engine::{ResolveOptions, Stop, device_history},
     exit::{Exit, Failure},
     journal::reason::{advice, why},
-    model::{Devices, RunState, SummaryFormat, TaskFilter, TaskState, TaskStatus, TimeRange},
+    model::{
+        Class, Devices, RunState, SummaryFormat, TaskFilter, TaskState, TaskStatus, TimeRange,
+    },
     settings::{Explain as Settings, Push, did_you_mean},
     store::{Reader, ResultRow, RunRow, Send},
     ui::{
@@ -201,22 +203,28 @@ async fn timeline(
     Ok(Timeline {
         past: reader.past_acceptances(&device_key).await?,
         throttles: reader.last_throttles(&device_key).await?,
-        next: parts.last().map(|part| next(part, &device_key, repeat)),
+        next: parts
+            .last()
+            .and_then(|part| next(part, &device_key, repeat)),
         runs: parts,
         history: Vec::new(),
         device_key,
     })
 }
 
-/// The command that sends to the device again what its latest run had for it.
-fn next(part: &RunPart, device_key: &str, repeat: &Repeat) -> String {
+/// The command that sends to the device again what its latest run had for it; nothing for rows that are wrong, which are to be corrected.
+fn next(part: &RunPart, device_key: &str, repeat: &Repeat) -> Option<String> {
     let run = &part.run;
     let device = format!(" --device {}", quoted(device_key));
+    let is_invalid = |task: &TaskPart| task.row.class == Some(Class::Invalid);
     let has = |state: TaskState| {
         part.tasks
             .iter()
-            .any(|task| task.row.status == TaskStatus::Ended(state))
+            .any(|task| task.row.status == TaskStatus::Ended(state) && !is_invalid(task))
     };
+    if part.tasks.iter().all(is_invalid) {
+        return None;
+    }
     let command =
         |command: &str, flags: &str| repeat.command(command, &run.name, &run.base_url, flags);
     let waits = part
@@ -224,12 +232,12 @@ fn next(part: &RunPart, device_key: &str, repeat: &Repeat) -> String {
         .iter()
         .any(|task| !matches!(task.row.status, TaskStatus::Ended(_)));
     if waits && run.state == RunState::Aborted {
-        return command("resume", " --override-abort");
+        return Some(command("resume", " --override-abort"));
     }
     if waits {
-        return command("resume", "");
+        return Some(command("resume", ""));
     }
-    match (has(TaskState::Failed), has(TaskState::InDoubt)) {
+    Some(match (has(TaskState::Failed), has(TaskState::InDoubt)) {
         (true, false) => command("retry", &device),
         (false, true) => command("retry", &format!("{device} --state in_doubt")),
         (true, true) => command("retry", &format!("{device} --state failed,in_doubt")),
@@ -241,7 +249,7 @@ fn next(part: &RunPart, device_key: &str, repeat: &Repeat) -> String {
             let run = repeat.command("run", "again.jsonl", &run.base_url, "");
             format!("{list} && {run}")
         }
-    }
+    })
 }
 
 /// A device that nothing is known of, with a key that resembles it.

@@ -325,6 +325,12 @@ fn what_cannot_be_sent_is_recorded_as_invalid_and_the_rest_is_pushed() {
     assert!(reasons[1].contains("DK00005") && reasons[1].contains("PK0002"));
     assert!(reasons[2].contains("DK00006") && reasons[2].contains("no such device"));
 
+    let explained = site.run(&["explain", "DK00006"]).expect(0).stdout;
+    assert!(
+        explained.contains("no such device") && !explained.contains("retry"),
+        "{explained}"
+    );
+
     // The same push again is complete, and asks nothing more.
     let lists = sim.stats().device_lists;
     site.push(&sim, &[&["run", "fleet.csv"][..], &flags].concat())
