@@ -218,7 +218,7 @@ fn of_one_push(bench: &Bench, asked: &Asked) -> Result<(), String> {
             "results --state accepted",
             (
                 &some(&["results", "--state", "accepted"]),
-                format!("{OF_DEVICE} AND g.first_task IS NOT NULL ORDER BY t.id LIMIT {SOME}"),
+                format!("{ACCEPTED} LIMIT {SOME}"),
                 first,
                 QUICK,
             ),
@@ -337,6 +337,9 @@ const FAILED_WITH: &str = "\
 SELECT t.line, p.product_key, t.device_key, k.name AS class, o.code, o.message, o.attempts, o.finished_at, t.labels
 FROM outcome AS o JOIN task AS t ON t.id = o.task_id JOIN payload AS p ON p.id = t.payload_id JOIN class AS k ON k.id = o.class
 WHERE o.state = 2 AND";
+const ACCEPTED: &str = "\
+SELECT t.line, t.device_key, 'accepted' AS state, g.code, g.finished_at, t.labels
+FROM accepted_span AS g CROSS JOIN task AS t ON t.id >= g.first_task AND t.id < g.end_task ORDER BY g.first_task, t.id";
 const OF_DEVICE: &str = "\
 SELECT t.line, p.product_key, t.device_key, s.name AS state, k.name AS class, coalesce(o.code, g.code) AS code, o.message,
     coalesce(o.ticket, CAST(substr(g.tickets, (t.id - g.first_task) * g.ticket_bytes + 1, g.ticket_bytes) AS TEXT)) AS ticket,

@@ -95,7 +95,7 @@ const WORK: &[Work] = &[
         version: 16,
         table: "outcome",
         rows: "1",
-        time: 3_000,
+        time: 10_000,
         bytes: 120,
     },
 ];

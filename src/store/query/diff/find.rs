@@ -18,7 +18,12 @@ pub(super) async fn changes(
     let products = Products::begin(connection, &[earlier.clone(), later.clone()]).await?;
     find_failing(connection, 0, earlier).await?;
     find_failing(connection, 1, later).await?;
-    for statement in [FAILING_CHANGES, NEW, GONE] {
+    let statements: &[&str] = if products.are_several() {
+        &[FAILING_CHANGES, NEW_OF_PRODUCT, ODD, GONE_OF_PRODUCT]
+    } else {
+        &[FAILING_CHANGES, NEW, GONE]
+    };
+    for &statement in statements {
         sqlx::query(statement)
             .bind(earlier.id.0)
             .bind(later.id.0)
@@ -78,7 +83,8 @@ async fn find_failing(
 /// The changes are 0 newly failing, 1 still failing, 2 recovered, 3 not ended, 4 new, 5 gone, as `Change` numbers them.
 const TABLES: &str = "
 CREATE TEMP TABLE failing (device_key TEXT, side INTEGER, task_id INTEGER, PRIMARY KEY (device_key, side, task_id)) WITHOUT ROWID;
-CREATE TEMP TABLE change (id INTEGER PRIMARY KEY, change INTEGER, earlier INTEGER, later INTEGER);";
+CREATE TEMP TABLE change (id INTEGER PRIMARY KEY, change INTEGER, earlier INTEGER, later INTEGER);
+CREATE TEMP TABLE odd (device_key TEXT PRIMARY KEY) WITHOUT ROWID;";
 
 /// The first condition on the state lets SQLite use the partial index.
 const FAILING: &str = "
@@ -88,7 +94,7 @@ FROM outcome AS o INDEXED BY outcome_trouble CROSS JOIN task AS t ON t.id = o.ta
 WHERE o.state IN (2, 3) AND o.state = ?2 AND o.class = ?3 AND o.code IS ?4 AND o.task_id >= ?5 AND o.task_id < ?6
     AND t.device_key <> ''";
 
-/// ?1 is the earlier run, ?2 the later one. Of a device's failing tasks the first of the manifest's chunks is shown.
+/// ?1 is the earlier run, ?2 the later one. The bare key is the device's without its product, as the index has it. Of a device's failing tasks the first of the manifest's chunks is shown.
 const FAILING_CHANGES: &str = concat!(
     "
 INSERT INTO temp.change (change, earlier, later)
@@ -104,12 +110,17 @@ SELECT change, earlier, later FROM (
     FROM (
         SELECT
             g.device_key, g.old, g.new,
-            CASE WHEN g.old IS NULL THEN (SELECT min(d.task_id) FROM device_task AS d WHERE d.run_id = ?1 AND d.device_key = g.device_key)
+            CASE WHEN g.old IS NULL THEN (
+                SELECT min(d.task_id) FROM device_task AS d CROSS JOIN task AS t ON t.id = d.task_id
+                WHERE d.run_id = ?1 AND d.device_key = g.bare_key AND t.device_key = g.device_key)
                 END AS old_any,
-            CASE WHEN g.new IS NULL THEN (SELECT min(d.task_id) FROM device_task AS d WHERE d.run_id = ?2 AND d.device_key = g.device_key)
+            CASE WHEN g.new IS NULL THEN (
+                SELECT min(d.task_id) FROM device_task AS d CROSS JOIN task AS t ON t.id = d.task_id
+                WHERE d.run_id = ?2 AND d.device_key = g.bare_key AND t.device_key = g.device_key)
                 END AS new_any,
             CASE WHEN g.new IS NULL THEN (
-                SELECT min(d.task_id) FROM device_task AS d WHERE d.run_id = ?2 AND d.device_key = g.device_key
+                SELECT min(d.task_id) FROM device_task AS d CROSS JOIN task AS t ON t.id = d.task_id
+                WHERE d.run_id = ?2 AND d.device_key = g.bare_key AND t.device_key = g.device_key
                 AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = d.task_id AND o.state = 1)
                 AND NOT EXISTS (
                     SELECT 1 FROM outcome AS o WHERE o.task_id = d.task_id AND o.state = 4 AND o.message LIKE 'same payload as line%')
@@ -117,7 +128,9 @@ SELECT change, earlier, later FROM (
     in_no_accepted_range!("d.task_id"),
     ") END AS open
         FROM (
-            SELECT device_key, min(task_id) FILTER (WHERE side = 0) AS old, min(task_id) FILTER (WHERE side = 1) AS new
+            SELECT
+                device_key, substr(device_key, 1, coalesce(nullif(instr(device_key, char(31)), 0) - 1, length(device_key))) AS bare_key,
+                min(task_id) FILTER (WHERE side = 0) AS old, min(task_id) FILTER (WHERE side = 1) AS new
             FROM temp.failing GROUP BY device_key
         ) AS g
     ) AS f
@@ -140,6 +153,37 @@ FROM device_task AS d
 WHERE d.run_id = ?1 AND d.device_key <> ''
     AND NOT EXISTS (SELECT 1 FROM device_task AS e WHERE e.run_id = ?2 AND e.device_key = d.device_key)
 GROUP BY d.device_key ORDER BY d.device_key";
+
+const NEW_OF_PRODUCT: &str = "
+INSERT INTO temp.change (change, earlier, later)
+SELECT 4, NULL, coalesce((SELECT min(f.task_id) FROM temp.failing AS f WHERE f.device_key = t.device_key AND f.side = 1), min(d.task_id))
+FROM device_task AS d CROSS JOIN task AS t ON t.id = d.task_id
+WHERE d.run_id = ?2 AND d.device_key <> ''
+    AND NOT EXISTS (
+        SELECT 1 FROM device_task AS e CROSS JOIN task AS u ON u.id = e.task_id
+        WHERE e.run_id = ?1 AND e.device_key = d.device_key AND u.product_key = t.product_key)
+GROUP BY t.device_key ORDER BY t.device_key";
+
+/// Keys whose product may be gone although the later run has the key: it is new with another product, or the earlier run has it several times.
+/// Products are compared once for each task, not once more for those that are gone.
+const ODD: &str = "
+INSERT OR IGNORE INTO temp.odd (device_key)
+SELECT t.device_key FROM temp.change AS c CROSS JOIN main.task AS t ON t.id = c.later WHERE c.change = 4
+UNION ALL
+SELECT d.device_key FROM device_task AS d WHERE d.run_id = ?1 GROUP BY d.device_key HAVING count(*) > 1";
+
+const GONE_OF_PRODUCT: &str = "
+INSERT INTO temp.change (change, earlier, later)
+SELECT 5, coalesce((SELECT min(f.task_id) FROM temp.failing AS f WHERE f.device_key = t.device_key AND f.side = 0), min(d.task_id)), NULL
+FROM device_task AS d CROSS JOIN task AS t ON t.id = d.task_id
+WHERE d.run_id = ?1 AND d.device_key <> ''
+    AND (
+        d.device_key IN (SELECT device_key FROM temp.odd)
+        OR NOT EXISTS (SELECT 1 FROM device_task AS e WHERE e.run_id = ?2 AND e.device_key = d.device_key))
+    AND NOT EXISTS (
+        SELECT 1 FROM device_task AS e CROSS JOIN task AS u ON u.id = e.task_id
+        WHERE e.run_id = ?2 AND e.device_key = d.device_key AND u.product_key = t.product_key)
+GROUP BY t.device_key ORDER BY t.device_key";
 
 /// ?1 is the number of runs, of which the last two are shown.
 const IN_ALL: &str = "

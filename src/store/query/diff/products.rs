@@ -1,7 +1,7 @@
 //! Keys are unique within a product alone: where runs have several products, a device is its key together with its product.
 //!
-//! The statements that find changes know devices by `task.device_key` and `device_task`. While they run, the connection's temporary schema,
-//! which SQLite looks into first, has both with the product behind each key. A fleet of one product pays nothing for it.
+//! The statements that find changes know devices by `task.device_key`. While they run, the connection's temporary schema, which SQLite looks
+//! into first, has it with the product behind each key. A fleet of one product pays nothing for it.
 
 use serde_json::json;
 use sqlx::SqliteConnection;
@@ -16,19 +16,12 @@ const SEVERAL: &str = "SELECT count(*) > 1 FROM (
 const BEGIN: &str = "
 CREATE TEMP VIEW task AS
 SELECT
-    t.id, t.payload_id, t.line, t.labels, t.held,
+    t.id, t.payload_id, t.line, t.labels, t.held, coalesce(p.product_key, '') AS product_key,
     CASE WHEN t.device_key = '' THEN '' ELSE t.device_key || char(31) || coalesce(p.product_key, '') END AS device_key
 FROM main.task AS t
-LEFT JOIN main.payload AS p ON p.id = t.payload_id;
-CREATE TEMP TABLE device_task (run_id INTEGER, device_key TEXT, task_id INTEGER, PRIMARY KEY (run_id, device_key, task_id)) WITHOUT ROWID;";
+LEFT JOIN main.payload AS p ON p.id = t.payload_id";
 
-const DEVICES: &str = "
-INSERT INTO temp.device_task (run_id, device_key, task_id)
-SELECT d.run_id, t.device_key, d.task_id
-FROM main.device_task AS d CROSS JOIN temp.task AS t ON t.id = d.task_id
-WHERE d.run_id = ?";
-
-const END: &str = "DROP VIEW temp.task; DROP TABLE temp.device_task";
+const END: &str = "DROP VIEW temp.task";
 
 /// Whether devices are told apart by their product as well.
 #[derive(Debug)]
@@ -49,14 +42,13 @@ impl Products {
             .await?;
         if several {
             sqlx::raw_sql(BEGIN).execute(&mut *connection).await?;
-            for run in runs {
-                sqlx::query(DEVICES)
-                    .bind(run.id.0)
-                    .execute(&mut *connection)
-                    .await?;
-            }
         }
         Ok(Self { several })
+    }
+
+    /// Whether they are.
+    pub(super) fn are_several(&self) -> bool {
+        self.several
     }
 
     /// Has the names mean what they always do.
