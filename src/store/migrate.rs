@@ -80,14 +80,14 @@ const WORK: &[Work] = &[
         version: 17,
         table: "device_past",
         rows: "1",
-        time: 400,
+        time: 600,
         bytes: 0,
     },
     Work {
         version: 17,
         table: "device_past_before",
         rows: "1",
-        time: 400,
+        time: 600,
         bytes: 0,
     },
     // Writes the table anew, with its two indexes.
