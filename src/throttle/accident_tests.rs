@@ -27,18 +27,18 @@ fn played(ceiling: Option<f64>, limit: f64, accidents: f64, seed: u64) -> ([f64;
     )
 }
 
-const SHARES: [f64; 3] = [0.01, 0.05, 0.1];
+const SHARES: [f64; 5] = [0.01, 0.02, 0.05, 0.1, 0.2];
 
 #[test]
 fn accidents_do_not_drive_the_rate_down() {
-    for (ceiling, seeds) in [(Some(25.0), 3), (Some(100.0), 2), (None, 1)] {
+    for (ceiling, seeds) in [(Some(25.0), 2), (Some(100.0), 2), (None, 1)] {
         for accidents in SHARES {
             for seed in 0..seeds {
                 let (quarters, _) = played(ceiling, f64::INFINITY, accidents, seed);
                 let what = format!("{ceiling:?}, {accidents}, seed {seed}: {quarters:?}");
                 assert!(quarters.iter().sum::<f64>() > 0.9 * 4.0, "{what}");
                 // It does not creep.
-                assert!(quarters[3] > quarters[1] - 0.15, "{what}");
+                assert!(quarters[3] > quarters[1] - 0.1, "{what}");
             }
         }
     }
@@ -53,10 +53,14 @@ fn a_limit_is_found_among_accidents() {
                 let what =
                     format!("{ceiling:?}, {accidents}, seed {seed}: {quarters:?}, {refused}");
                 // Among many accidents a limit is seen less sharply.
-                let least = if accidents < 0.1 { 0.9 } else { 0.75 };
+                let (least, creeps) = if accidents < 0.1 {
+                    (0.9, 0.2)
+                } else {
+                    (0.8, 0.4)
+                };
                 assert!(quarters.iter().sum::<f64>() > least * 4.0, "{what}");
-                assert!(quarters[3] > quarters[1] - 0.3, "{what}");
-                assert!(refused < accidents + 0.03 + accidents / 2.0, "{what}");
+                assert!(quarters[3] > quarters[1] - creeps, "{what}");
+                assert!(refused < accidents + 0.02 + accidents / 2.0, "{what}");
             }
         }
     }

@@ -25,11 +25,13 @@ fn a_hidden_limit_is_found_at_little_cost() {
             // Once found it is held, without a swing.
             let told = play.until_accepted(2000);
             let what = format!("ceiling {ceiling:?}, seed {seed}: {told:?}");
-            let far = |rate: &&f64| !(37.0..44.0).contains(*rate);
+            let far = |rate: &&f64| !(38.0..42.0).contains(*rate);
             let astray = told.rates.iter().filter(far).count();
             assert!(astray * 10 < told.rates.len(), "{astray}, {what}");
             assert!((38.0..41.0).contains(&told.mean()), "{what}");
-            assert!(told.refused < 40, "{what}");
+            // Just below the ceiling a limit is tried more often.
+            let most = if ceiling == Some(45.0) { 35 } else { 20 };
+            assert!(told.refused < most, "{what}");
         }
     }
 }
@@ -44,13 +46,13 @@ fn a_limit_that_is_halved_is_found_again() {
             let after = play.until_accepted(500);
             let what = format!("ceiling {ceiling:?}, seed {seed}: {before:?} {after:?}");
             assert!(
-                before.seconds + after.seconds < 1.1 * (12.5 + 25.0),
+                before.seconds + after.seconds < 1.05 * (12.5 + 25.0),
                 "{what}"
             );
             // Some are refused until it is clear that they are no accidents.
-            assert!(before.refused + after.refused < 150, "{what}");
+            assert!(before.refused + after.refused < 120, "{what}");
             let later = play.until_accepted(500);
-            assert!((18.0..22.0).contains(&later.mean()), "{later:?}");
+            assert!((19.0..21.0).contains(&later.mean()), "{later:?}");
         }
     }
 }
