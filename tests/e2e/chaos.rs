@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fleetpush::simulator::{Fault, Quirk, Scenario};
+use fleetpush::simulator::{Fault, Inventory, Quirk, Scenario};
 use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use rustix::process::Signal;
 use strum::VariantArray as _;
@@ -215,6 +215,9 @@ impl Fleet {
         if self.random.random_bool(0.15) {
             self.resolve();
         }
+        if self.ill.inventory != Inventory::default() {
+            self.list();
+        }
         self.sim.play(self.well.clone());
         let mut last = None;
         for _ in 0..CALM_STARTS {
@@ -254,6 +257,17 @@ impl Fleet {
         if self.site.path("push.db").exists() && !ended.stderr.contains("no run") {
             self.check_end(&ended);
         }
+    }
+
+    /// Reads the platform's device list, which changes meanwhile and has entries twice.
+    fn list(&self) {
+        self.sim.play(Scenario {
+            inventory: self.ill.inventory.clone(),
+            ..self.well.clone()
+        });
+        let list = ["inventory", "PK0001", "PK0002", "--rate", "unlimited"];
+        let target = ["--base-url", self.sim.base_url()];
+        self.check_end(&self.site.run(&[&list[..], &target].concat()));
     }
 
     /// Every end is one of those that the command line documents, and none is a fault of the program.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use fleetpush::simulator::{AtFirst, AuthRefusal, Fault, Limit, Outage, Quirk, Scenario};
+use fleetpush::simulator::{
+    AtFirst, AuthRefusal, Fault, Inventory, Limit, ListedDevice, Outage, Quirk, Scenario,
+};
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng, seq::IndexedRandom as _};
 use strum::VariantArray as _;
 
@@ -18,6 +20,7 @@ pub(super) fn trouble(random: &mut SmallRng, well: &Scenario) -> Scenario {
     with_account(random, &mut ill);
     with_platform(random, &mut ill);
     with_history(random, &mut ill);
+    with_inventory(random, &mut ill);
     ill
 }
 
@@ -194,6 +197,30 @@ fn with_history(random: &mut SmallRng, ill: &mut Scenario) {
     if random.random_bool(0.05) {
         // No command that is sent here fits it.
         ill.thing_model = Some(serde_json::json!({"properties": [], "services": [], "events": []}));
+    }
+}
+
+/// A device list that shows some devices of the fleet, and is read while it changes.
+fn with_inventory(random: &mut SmallRng, ill: &mut Scenario) {
+    if random.random_bool(0.2) {
+        let device = |number| ListedDevice {
+            device_key: format!("DK{number:05}"),
+            product_key: format!("PK000{}", number % 2 + 1),
+            ..ListedDevice::default()
+        };
+        ill.inventory = Inventory {
+            devices: Some((1..=20).map(device).collect()),
+            more: random.random_range(0..100),
+            inactive: 0.1,
+            raw: 0.1,
+            page_limit: random.random_range(5..100),
+            duplicates: 0.2,
+            changes: random.random_range(0..4),
+            total_off: random.random_range(-1..=1),
+            foreign: random.random_range(0..2),
+            refusals: random.random_range(0..3),
+            refusal_code: *[61007, 429, 70000].choose(random).expect("there are some"),
+        };
     }
 }
 
