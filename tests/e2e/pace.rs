@@ -285,3 +285,30 @@ fn a_device_that_wanted_a_pause_is_not_sent_its_next_task_at_once() {
         "{pauses:?}"
     );
 }
+
+#[test]
+fn a_throttle_of_whole_requests_pauses_each_as_it_is() {
+    for code in [61006, 61007] {
+        let sim = Sim::start(Scenario {
+            refuse_code: Some(code),
+            ..Scenario::default()
+        });
+        let site = Site::with(&devices(300));
+        let push = site.start(&sim, &["run", "fleet.csv", "--chunk-size", "100"]);
+        // All three requests have been refused, and one of them again if the code lets it be sent again soon.
+        sim.wait_for_requests(if code == 61007 { 4 } else { 3 });
+        sim.play(Scenario::default());
+        if code == 61006 {
+            // A quota is waited for much longer than a test may take.
+            push.signal(rustix::process::Signal::INT);
+            push.ended().expect(3);
+            assert_eq!(sim.stats().requests, 3);
+            continue;
+        }
+        push.ended().expect(0);
+        agree(&site.journal(), &sim);
+        // Sent one by one, the devices would be hundreds of requests.
+        let stats = sim.stats();
+        assert!(stats.requests <= 12, "{code}: {stats:?}");
+    }
+}
