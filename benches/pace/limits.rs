@@ -80,6 +80,14 @@ impl Row {
         }
     }
 
+    fn has_long_windows(&self) -> bool {
+        matches!(
+            self.limit.kind,
+            LimitKind::FixedWindow { window, .. } | LimitKind::SlidingWindow { window, .. }
+                if window >= Duration::from_secs(10)
+        )
+    }
+
     /// What somebody gets who knows the limit, in requests a second.
     fn ideal(&self) -> f64 {
         match self.limit.kind {
@@ -129,6 +137,7 @@ pub(crate) fn print(rounds: u64, only: &str) {
 }
 
 fn play(row: &Row) -> String {
+    let made = Instant::now();
     let platform = Platform::start(
         LATENCY,
         &json!({ "limit": row.text, "latency_jitter_ms": LONGER }),
@@ -139,7 +148,12 @@ fn play(row: &Row) -> String {
     while platform.stats().requests == 0 && begun.elapsed() < Duration::from_secs(20) {
         std::thread::sleep(Duration::from_millis(5));
     }
-    let begun = Instant::now();
+    // Windows begin with the simulator; the long ones are counted whole, and no part of the next one.
+    let begun = if row.has_long_windows() {
+        made
+    } else {
+        Instant::now()
+    };
     std::thread::sleep(row.later.saturating_sub(begun.elapsed()));
     let (half, at_half) = (platform.stats(), begun.elapsed());
     std::thread::sleep(row.whole.saturating_sub(begun.elapsed()));
