@@ -2,7 +2,7 @@
 
 use fleetpush::{simulator::Scenario, testing::TEST_NOW};
 
-use crate::support::{Ended, Push, Sim, Site, devices};
+use crate::support::{Ended, Push, Sim, Site, Stub, devices};
 
 fn doctor(site: &Site, sim: &Sim, flags: &[&str]) -> Ended {
     let args = [&["doctor", "--base-url", sim.base_url()], flags].concat();
@@ -124,4 +124,94 @@ fn each_fault_is_found_with_the_exit_code_of_a_push() {
     let broken = doctor(&site, &sim, &["--format", "json"]).expect(6);
     assert_eq!(status(broken, "database"), "fail");
     assert_eq!(sim.stats().requests, 0);
+}
+
+/// What is said of a check, with what to do.
+fn told(ended: &Ended, check: &str) -> (String, String) {
+    let report = ended.json();
+    let checks = report["checks"].as_array().expect("a list");
+    let found = checks.iter().find(|found| found["check"] == check);
+    let found = found.unwrap_or_else(|| panic!("{}", ended.stdout));
+    let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
+    (
+        text("status"),
+        format!("{} {}", text("message"), text("todo")),
+    )
+}
+
+fn doctor_with(site: &Site, base_url: &str, variable: (&str, &str)) -> Ended {
+    let mut command = site.command(&["doctor", "--base-url", base_url, "--format", "json"]);
+    command.arg("--insecure-http").env(variable.0, variable.1);
+    Push::start(command).ended()
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_says_how_to_trust_it() {
+    let site = Site::new();
+    let stub = Stub::over_tls(
+        200,
+        r#"{"code":200,"access_token":"QJWT x","expires_in":"86400"}"#,
+    );
+    let ended = site
+        .run(&["doctor", "--base-url", &stub.base_url, "--format", "json"])
+        .expect(5);
+    let (status, words) = told(&ended, "connection");
+    assert_eq!(status, "fail");
+    for word in [&*stub.base_url, "is not trusted", "SSL_CERT_FILE"] {
+        assert!(words.contains(word), "{words}");
+    }
+    assert_eq!(told(&ended, "clock").0, "skip");
+    assert_eq!(told(&ended, "login").0, "skip");
+    // And that helps.
+    site.write("trusted.pem", &stub.certificate);
+    let trusted = site.path("trusted.pem");
+    let trusted = trusted.to_str().expect("a path of text");
+    let ended = doctor_with(&site, &stub.base_url, ("SSL_CERT_FILE", trusted)).expect(0);
+    let (status, words) = told(&ended, "connection");
+    assert!(status == "ok" && words.contains("is trusted"), "{words}");
+    assert_eq!(told(&ended, "login").0, "ok");
+}
+
+#[test]
+fn a_proxy_that_refuses_and_a_dead_one_are_named_with_what_to_do() {
+    const PLATFORM: &str = "http://platform.example";
+    let site = Site::new();
+    let proxy = Stub::answering(|_| (407, String::new()));
+    let ended = doctor_with(&site, PLATFORM, ("HTTP_PROXY", &proxy.base_url)).expect(5);
+    assert_eq!(told(&ended, "proxy").0, "ok");
+    let (status, words) = told(&ended, "connection");
+    assert_eq!(status, "fail");
+    for word in [
+        &*proxy.base_url,
+        "asks for credentials (HTTP 407)",
+        "write HTTP_PROXY=",
+    ] {
+        assert!(words.contains(word), "{words}");
+    }
+    assert_eq!(told(&ended, "login").0, "skip");
+
+    let dead = "http://127.0.0.1:1";
+    let ended = doctor_with(&site, PLATFORM, ("HTTP_PROXY", dead)).expect(3);
+    let (status, words) = told(&ended, "connection");
+    assert_eq!(status, "fail");
+    for word in [dead, "HTTP_PROXY", "the proxy"] {
+        assert!(words.contains(word), "{words}");
+    }
+
+    // One that is no address.
+    let ended = doctor_with(&site, PLATFORM, ("HTTP_PROXY", "http://:80:80")).expect(5);
+    assert_eq!(told(&ended, "proxy").0, "fail");
+}
+
+#[test]
+fn whatever_fails_says_what_to_do_in_the_text_too() {
+    let site = Site::new();
+    let stub = Stub::over_tls(200, "{}");
+    let ended = site
+        .run(&["doctor", "--base-url", &stub.base_url])
+        .expect(5);
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    let failed = lines.iter().position(|line| line.starts_with("fail "));
+    let next = lines[failed.expect("a line that fails") + 1];
+    assert!(next.trim_start().starts_with("to do: "), "{}", ended.stdout);
 }

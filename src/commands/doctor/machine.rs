@@ -15,6 +15,9 @@ const LEAST_ROOM: u64 = 64 << 20;
 /// Less than this is too little for a push of a million devices.
 const GOOD_ROOM: u64 = 1 << 30;
 
+/// The room on the disk.
+const DISK: &str = "disk";
+
 /// Looks at all of it.
 pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
     let path = &settings.database.path;
@@ -96,23 +99,28 @@ fn place(folder: &Path, network_allowed: bool) -> Finding {
 }
 
 fn room(path: &Path, folder: &Path) -> Finding {
-    const CHECK: &str = "disk";
     // Of a file in the folder, which need not be there.
     let name = path.file_name().unwrap_or_default();
     match free(&folder.join(name)) {
-        Ok(free) if free < LEAST_ROOM => Finding::fail(
-            CHECK,
-            Exit::Database,
-            format!("{} free in {}", bytes(free), folder.display()),
+        Ok(free) => judged_room(free, folder),
+        Err(error) => Finding::warn(DISK, error.to_string())
+            .todo("look whether the disk has 300 MB free, which a push of a million devices needs"),
+    }
+}
+
+/// Whether so many bytes are enough.
+fn judged_room(free: u64, folder: &Path) -> Finding {
+    let little = || format!("{} free in {}", bytes(free), folder.display());
+    if free < LEAST_ROOM {
+        Finding::fail(DISK, Exit::Database, little()).todo(
+            "delete files, or old runs with fleetpush prune, or name a database on another disk with --db",
         )
-        .todo("delete files, or old runs with fleetpush prune, or name a database on another disk with --db"),
-        Ok(free) if free < GOOD_ROOM => Finding::warn(
-            CHECK,
-            format!("{} free in {}", bytes(free), folder.display()),
+    } else if free < GOOD_ROOM {
+        Finding::warn(DISK, little()).todo(
+            "a push of a million devices needs about 300 MB; fleetpush prune deletes old runs",
         )
-        .todo("a push of a million devices needs about 300 MB; fleetpush prune deletes old runs"),
-        Ok(free) => Finding::ok(CHECK, format!("{} free", bytes(free))),
-        Err(error) => Finding::warn(CHECK, error.to_string()),
+    } else {
+        Finding::ok(DISK, format!("{} free", bytes(free)))
     }
 }
 
@@ -122,4 +130,46 @@ fn existing_folder(path: &Path) -> PathBuf {
     let folder = absolute.ancestors().skip(1).find(|folder| folder.is_dir());
     let folder = folder.unwrap_or(Path::new("/"));
     folder.canonicalize().unwrap_or_else(|_| folder.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_fails_and_little_room_is_worth_a_look() {
+        let told = [0, LEAST_ROOM - 1, LEAST_ROOM, GOOD_ROOM - 1, GOOD_ROOM]
+            .map(|free| judged_room(free, Path::new("/data")));
+        let exits: Vec<_> = told.iter().map(|finding| finding.exit).collect();
+        assert_eq!(
+            exits,
+            [
+                Exit::Database,
+                Exit::Database,
+                Exit::Complete,
+                Exit::Complete,
+                Exit::Complete
+            ]
+        );
+        let lines: Vec<_> = told.iter().flat_map(Finding::lines).collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_worth_a_look() {
+        let nowhere = Path::new("/no/such/folder");
+        let told = room(&nowhere.join("push.db"), nowhere);
+        assert_eq!(told.exit, Exit::Complete);
+        let lines = told.lines();
+        assert!(lines[0].starts_with("warn  disk"), "{lines:?}");
+        assert!(lines[1].contains("300 MB"), "{lines:?}");
+    }
+
+    #[test]
+    fn the_folder_of_a_database_that_is_not_there_is_the_nearest_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        assert_eq!(existing_folder(&folder.path().join("a/b/push.db")), real);
+        assert_eq!(existing_folder(&folder.path().join("push.db")), real);
+    }
 }
