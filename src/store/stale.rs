@@ -18,12 +18,14 @@ pub(crate) struct Stale {
     pub newer: String,
 }
 
-/// Whether any run at the same platform is younger and has been accepted by any device. As a rule there is none.
+/// Whether any run at the same platform is younger and has been accepted by any device, or found what it would have sent accepted already. As
+/// a rule there is none.
 const ANY_YOUNGER: &str = "SELECT EXISTS ( \
-         SELECT 1 FROM run AS y JOIN tally AS n ON n.run_id = y.id AND n.state = 1 AND n.n > 0 \
+         SELECT 1 FROM run AS y JOIN tally AS n ON n.run_id = y.id AND (n.state = 1 OR n.state = 4 AND n.class = 13) AND n.n > 0 \
          WHERE y.id > ?1 AND y.base_url = ?2 AND y.state <> 'staging' \
      ) OR EXISTS (SELECT 1 FROM pruned_run WHERE id > ?1 AND base_url = ?2)";
 
+// What a younger run has skipped as unchanged is its word on what the device is to have, as if it had been accepted once more.
 macro_rules! overtaken {
     ($device:literal) => {
         concat!(
@@ -37,6 +39,14 @@ macro_rules! overtaken {
                  WHERE b.device_key = ",
             $device,
             " AND b.product_key = s.product_key AND b.service = coalesce(s.service, '') AND b.run_id > ?1 AND g.base_url = ?2 \
+             ) OR EXISTS ( \
+                 SELECT 1 FROM run AS y CROSS JOIN device_task AS e ON e.run_id = y.id AND e.device_key = ",
+            $device,
+            " CROSS JOIN outcome AS u ON u.task_id = e.task_id AND u.state = 4 AND u.class = 13 \
+                 CROSS JOIN task AS q ON q.id = e.task_id \
+                 CROSS JOIN payload_service AS w ON w.payload_id = q.payload_id \
+                 WHERE y.id > ?1 AND y.base_url = ?2 AND y.state <> 'staging' \
+                 AND w.product_key = s.product_key AND w.service IS s.service \
              ))"
         )
     };
@@ -71,6 +81,11 @@ const NEWER: &str = "SELECT name FROM ( \
          UNION ALL \
          SELECT b.run_id, g.name FROM device_past AS b JOIN pruned_run AS g ON g.id = b.run_id \
          WHERE b.device_key = ?3 AND b.product_key = ?4 AND b.service = coalesce(?5, '') AND b.run_id > ?1 AND g.base_url = ?2 \
+         UNION ALL \
+         SELECT y.id, y.name FROM run AS y CROSS JOIN device_task AS e ON e.run_id = y.id AND e.device_key = ?3 \
+         CROSS JOIN outcome AS u ON u.task_id = e.task_id AND u.state = 4 AND u.class = 13 \
+         CROSS JOIN task AS q ON q.id = e.task_id CROSS JOIN payload_service AS w ON w.payload_id = q.payload_id \
+         WHERE y.id > ?1 AND y.base_url = ?2 AND y.state <> 'staging' AND w.product_key = ?4 AND w.service IS ?5 \
      ) ORDER BY run DESC LIMIT 1";
 
 /// Whether any run at the same platform is younger than this one and has been accepted by any device.
