@@ -227,7 +227,10 @@ fn extend_para(draft: &Draft<'_>) -> Result<Option<Box<str>>, CellError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::thing_model::{self, ModelSource, NoModel, ThingModel};
 
     fn draft<'a>(cells: &[(Field, &'a str)], params: &[(&'a str, &'a str)]) -> Draft<'a> {
         let mut draft = Draft::default();
@@ -266,6 +269,79 @@ mod tests {
         payload(&service_defaults(), &draft(cells, params))
             .data
             .into()
+    }
+
+    /// A model of every product, with one parameter of each type.
+    #[derive(Debug)]
+    struct Typed;
+
+    impl ModelSource for Typed {
+        fn model(&self, _product_key: &str) -> Result<Option<Arc<ThingModel>>, NoModel> {
+            let export = r#"{"services":[{"code":"s","inputData":[
+                {"code":"int","dataType":"INT","specs":{}},
+                {"code":"double","dataType":"DOUBLE","specs":{}},
+                {"code":"bool","dataType":"BOOL","specs":[]},
+                {"code":"enum","dataType":"ENUM","specs":[{"name":"On","value":"1"}]},
+                {"code":"text","dataType":"TEXT","specs":{}},
+                {"code":"raw","dataType":"RAW","specs":{}},
+                {"code":"date","dataType":"DATE","specs":{"length":"13"}},
+                {"code":"list","dataType":"ARRAY","specs":{"dataType":"TEXT"}}]}]}"#;
+            Ok(thing_model::read(export).ok().map(Arc::new))
+        }
+    }
+
+    /// The wire form has strings alone, and a text keeps what it is written like: nothing is left for a type to change.
+    #[test]
+    fn the_types_of_a_model_change_nothing_of_what_goes_out() {
+        let defaults = Defaults {
+            product_key: Some("PK1".into()),
+            service: Some("s".into()),
+            ..Defaults::default()
+        };
+        let encoded = |params: &[(&str, &str)], models: bool| {
+            let mut encoder = Encoder::new(defaults.clone()).expect("good defaults");
+            if models {
+                encoder.set_models(Models::new(Arc::new(Typed)));
+            }
+            let mut draft = Draft::default();
+            for (code, text) in params {
+                let value = parameter_text(text).expect("a value");
+                draft.params.push((Cow::Borrowed(code), value));
+            }
+            let mut errors = CellErrors::default();
+            let payload = encoder.payload(&draft, &mut errors);
+            assert_eq!(payload.is_none(), errors != CellErrors::default());
+            payload.map(|payload| String::from(payload.data))
+        };
+        let fits = [
+            ("int", "007"),
+            ("double", "21.50"),
+            ("bool", "true"),
+            ("enum", "1"),
+            ("text", "01"),
+            ("raw", "aB"),
+            ("date", "1750000000000"),
+            ("list", r#"[1,true,"x"]"#),
+        ];
+        assert_eq!(
+            encoded(&fits, true).as_deref(),
+            Some(
+                r#"[{"s":[{"int":"007"},{"double":"21.50"},{"bool":"true"},{"enum":"1"},{"text":"01"},{"raw":"aB"},{"date":"1750000000000"},{"list":[{"0":"1"},{"0":"true"},{"0":"x"}]}]}]"#
+            )
+        );
+        assert_eq!(encoded(&fits, true), encoded(&fits, false));
+        // What a type could only guess at is refused, and not made to fit.
+        for (code, text) in [
+            ("bool", "1"),
+            ("bool", "TRUE"),
+            ("enum", "On"),
+            ("int", "7.0"),
+            ("date", "2026-11-26"),
+            ("text", "[1]"),
+        ] {
+            assert_eq!(encoded(&[(code, text)], true), None, "{code} {text}");
+            assert!(encoded(&[(code, text)], false).is_some(), "{code} {text}");
+        }
     }
 
     #[test]

@@ -17,8 +17,11 @@ pub(super) struct Pair<'a>(pub(super) Cow<'a, str>, pub(super) Tree<'a>);
 /// A value.
 #[derive(Debug, PartialEq)]
 pub(super) enum Tree<'a> {
-    /// A scalar's text. The documentation writes every scalar as a string; a bare one is taken by its text.
+    /// A scalar's text. The documentation writes every scalar as a string, and does not say what the platform makes of a bare one: it is
+    /// taken by its text, which is what a string of it would be.
     Scalar(Cow<'a, str>),
+    /// `null`, of which nothing is documented.
+    Null,
     /// The members of a struct, or the elements of an array, whose code is `0`.
     List(Vec<Pair<'a>>),
 }
@@ -89,6 +92,9 @@ impl<'de> Deserialize<'de> for Tree<'de> {
             }
             fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
                 Ok(Tree::Scalar(Cow::Owned(value.to_string())))
+            }
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Tree::Null)
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
                 let mut pairs = Vec::new();

@@ -71,6 +71,9 @@ impl ThingModel {
                 None => walk.found(Misfit::new(70094, self.unknown_service(code))),
             };
         };
+        if *arguments == Tree::Null {
+            return;
+        }
         let Tree::List(arguments) = arguments else {
             return walk.found(Misfit::new(
                 71029,
@@ -115,7 +118,7 @@ impl ThingModel {
                     .iter()
                     .map(|Pair(name, value)| encoded(kind(name).map(|input| &input.kind), value))
                     .sum::<usize>(),
-                Tree::Scalar(_) => 0,
+                Tree::Scalar(_) | Tree::Null => 0,
             }
         });
         let bytes: usize = services.sum();
@@ -149,7 +152,7 @@ impl Element {
 impl Kind {
     fn check<'a>(&self, path: &str, value: &'a Tree<'a>, walk: &mut Walk<'a>) {
         match (self, value) {
-            (Self::Unknown, _) => {}
+            (Self::Unknown, _) | (_, Tree::Null) => {}
             (Self::Array(most, kind), Tree::List(elements)) => {
                 if let Some(most) = most.filter(|most| elements.len() > *most) {
                     let reason =
@@ -271,7 +274,7 @@ fn encoded(kind: Option<&Kind>, value: &Tree<'_>) -> usize {
     const TAG: usize = 2;
     const LENGTH: usize = 2;
     TAG + match (kind, value) {
-        (Some(Kind::Bool), Tree::Scalar(_)) => 0,
+        (Some(Kind::Bool), Tree::Scalar(_)) | (_, Tree::Null) => 0,
         (Some(Kind::Number(_) | Kind::Enum(_) | Kind::Date(_)), Tree::Scalar(text)) => {
             // At least one byte, and no more than the digits need.
             1 + (text.len() / 3).clamp(1, 8)

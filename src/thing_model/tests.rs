@@ -125,6 +125,55 @@ fn what_the_platform_would_refuse_is_told_with_its_code_and_what_is_allowed() {
 }
 
 #[test]
+fn a_bare_scalar_is_checked_as_a_string_of_its_text_and_null_not_at_all() {
+    for (bare, text) in [
+        ("5", "5"),
+        ("2000", "2000"),
+        ("-1", "-1"),
+        ("1.5", "1.5"),
+        ("true", "true"),
+        ("18446744073709551616", "18446744073709552000"),
+    ] {
+        for code in [
+            "mode",
+            "moed",
+            "ratio",
+            "on",
+            "level",
+            "note",
+            "raw1",
+            "at",
+            "cfg",
+            "limits",
+            "odd",
+            "temperature",
+            "target",
+        ] {
+            assert_eq!(
+                told(&format!("{{\"{code}\":{bare}}}")),
+                told(&format!("{{\"{code}\":\"{text}\"}}")),
+                "{code} {bare}"
+            );
+        }
+    }
+    let inside = r#"{"limits":[{"0":5},{"0":7}]},{"cfg":[{"lo":6},{"name":"abc"}]},{"zones":[{"0":[{"id":0}]}]}"#;
+    assert_eq!(told(inside).lines().count(), 3, "{}", told(inside));
+    // Nobody says whether the platform takes null: a name is checked, and its value not.
+    for params in [
+        r#"{"mode":null}"#,
+        r#"{"cfg":null}"#,
+        r#"{"cfg":[{"lo":null}]}"#,
+        r#"{"limits":[{"0":null}]}"#,
+    ] {
+        assert_eq!(told(params), "", "{params}");
+    }
+    assert!(told(r#"{"moed":null}"#).contains("did you mean `mode`?"));
+    assert!(told(r#"{"temperature":null}"#).contains("read-only"));
+    assert_eq!(model().check(r#"[{"setMode":null}]"#), []);
+    assert_eq!(model().check(r#"[{"setMode":5}]"#).len(), 1);
+}
+
+#[test]
 fn the_parameter_at_fault_is_named() {
     let violations = model().check(r#"[{"setMode":[{"cfg":[{"lo":"9"}]}]},{"x":[]}]"#);
     let params: Vec<_> = violations
