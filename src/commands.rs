@@ -24,6 +24,7 @@ mod limits;
 mod listeners;
 mod manual;
 mod named;
+mod named_history;
 mod odd;
 mod pause;
 mod phases;

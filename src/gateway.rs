@@ -33,6 +33,8 @@ pub(crate) use proxy::Proxy;
 pub use reply::read as read_reply;
 pub(crate) use wire::example;
 
+use serde_json::Value;
+
 use crate::model::{Payload, SendResult, Timestamp};
 
 /// One request to be sent.
@@ -77,6 +79,12 @@ pub(crate) trait Gateway: Send + Sync + 'static {
 pub(crate) trait HistoryClient: Send + Sync + 'static {
     /// Asks for one page of a device's history, once: no retry of any kind happens behind this call.
     fn page(&self, query: HistoryQuery<'_>) -> impl Future<Output = HistoryReply> + Send;
+
+    /// Whether an entry of a device of this product tells the data that was sent. Who knows the types of values knows how else they may be
+    /// spelt.
+    fn is_same(&self, _product_key: &str, told: &Value, sent: &Value) -> bool {
+        told == sent
+    }
 }
 
 /// Why a gateway cannot be set up.

@@ -10,11 +10,13 @@
 //! | `kind` | the types, and whether a scalar fits one |
 //! | `call` | the wire string becomes a tree |
 //! | `check` | a tree against a model |
+//! | `dm_data` | what a device's history tells by numeric ids becomes a tree by names |
 //! | `models` | which product has which model |
 //! | `example` | values that fit, for a template |
 
 mod call;
 mod check;
+mod dm_data;
 mod example;
 mod export;
 mod kind;
@@ -43,6 +45,8 @@ pub(crate) struct ThingModel {
 /// A service that can be called.
 #[derive(Debug, Clone, PartialEq)]
 struct Service {
+    /// `id`, by which the history names it.
+    id: Option<Box<str>>,
     inputs: Vec<Element>,
     /// Whether an input was not understood, so that a code that is unknown here may be known to the platform.
     is_open: bool,
@@ -52,6 +56,8 @@ struct Service {
 #[derive(Debug, Clone, PartialEq)]
 struct Element {
     code: Box<str>,
+    /// `id`, by which the history names it.
+    id: Option<Box<str>>,
     kind: Kind,
     /// Whether it is a property (by `$ref`) whose `subType` is R.
     is_read_only: bool,

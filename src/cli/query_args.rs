@@ -13,7 +13,7 @@ use super::{
     simulate_args::SimulatedArg,
     values,
 };
-use crate::model::{Dimension, Rate, RowFormat, RunState, Tags, TaskState, TaskStatus};
+use crate::model::{Dimension, Rate, RowFormat, RunState, Tags, TaskState, TaskStatus, Tsl};
 
 /// `fleetpush resume`
 #[derive(Debug, Args)]
@@ -73,6 +73,12 @@ pub struct ResolveArgs {
     /// device's history match a send from so long before it until so long after its end, up to 24h [default: 1m]
     #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = tolerance)]
     pub tolerance: Option<Duration>,
+    /// A thing model: the platform's export, a JSON file; repeat for more products
+    ///
+    /// It gives names to entries that have numeric ids, so that their data can be compared with what was sent. Without it, the model that
+    /// --tsl fetch has kept in the folder DATABASE.tsl is used. PRODUCT=FILE says for which product a file is.
+    #[arg(hide_short_help = true, long, value_name = "[PRODUCT=]FILE")]
+    pub tsl: Vec<Tsl>,
     /// The form of the rows on stdout [default: table]
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(RowFormat::ALL, RowFormat::name))]
     pub format: Option<RowFormat>,

@@ -12,7 +12,7 @@ use super::{
     simulate_args::SimulatedArg,
     values,
 };
-use crate::model::{Change, RowFormat, SummaryFormat, TaskStatus};
+use crate::model::{Change, RowFormat, SummaryFormat, TaskStatus, Tsl};
 
 /// `fleetpush diff`
 #[derive(Debug, Args)]
@@ -115,6 +115,12 @@ pub struct ExplainArgs {
     /// Ask the platform for the history of the device as well
     #[arg(long, help_heading = OUTPUT)]
     pub live: bool,
+    /// For --live, a thing model: the platform's export, a JSON file; repeat for more products
+    ///
+    /// It gives names to entries that have numeric ids. Without it, the model that --tsl fetch has kept in the folder DATABASE.tsl is used.
+    /// PRODUCT=FILE says for which product a file is.
+    #[arg(hide_short_help = true, long, value_name = "[PRODUCT=]FILE", help_heading = OUTPUT, requires = "live")]
+    pub tsl: Vec<Tsl>,
     /// The form of the answer: text, or one JSON object for each device [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(SummaryFormat::ALL, SummaryFormat::name))]
     pub format: Option<SummaryFormat>,

@@ -10,10 +10,12 @@ use anyhow::anyhow;
 
 use super::{
     interrupt::Interrupt,
-    limits, reading,
+    limits,
+    named_history::NamedHistory,
+    reading,
     repeat::repeat,
     select::{filter, unknown_label},
-    target,
+    target, thing_models,
 };
 use crate::{
     clock::{self, Clock},
@@ -25,6 +27,7 @@ use crate::{
     },
     settings::{Explain as Settings, Push, did_you_mean},
     store::{Reader, ResultRow, RunRow, Send},
+    thing_model::Models,
     ui::{
         printer::{OutputError, Printer, unless_closed},
         repeat::{Repeat, quoted},
@@ -76,7 +79,8 @@ pub(super) async fn explain(
     }
     reader.close().await?;
     if let Some(push) = &settings.live {
-        ask(push, &mut timelines, interrupt, printer).await?;
+        let models = thing_models::at_hand(&settings.tsl, &settings.database.path)?;
+        ask(push, models, &mut timelines, interrupt, printer).await?;
     }
     unless_closed(print(&timelines, settings.format, printer))?;
     Ok(Exit::Complete)
@@ -303,6 +307,7 @@ async fn unknown(
 /// Asks the platform for the histories of the devices.
 async fn ask(
     push: &Push,
+    models: Models,
     timelines: &mut [Timeline],
     interrupt: &Interrupt,
     printer: &Printer,
@@ -310,7 +315,7 @@ async fn ask(
     let push = limits::fit(push, printer)?;
     let clock = Clock::start();
     let connection = target::connect(&push, &crate::budget::Budget::default(), clock).await?;
-    let platform = Arc::new(connection.platform);
+    let history_client = Arc::new(NamedHistory::new(Arc::new(connection.platform), models));
     let options = ResolveOptions {
         concurrency: push.pace.concurrency as usize,
         rate: push.pace.rate.per_second(),
@@ -331,8 +336,8 @@ async fn ask(
             .collect();
         for product_key in products {
             let device = (product_key.as_str(), timeline.device_key.as_str());
-            let asked =
-                device_history(platform.clone(), device, window, options, interrupt.stop()).await;
+            let client = history_client.clone();
+            let asked = device_history(client, device, window, options, interrupt.stop()).await;
             let told = match asked {
                 Ok(told) => told,
                 Err(Stop::Refused { reason }) => return Err(Failure::refused(anyhow!(reason))),

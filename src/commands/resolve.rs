@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::{
-    interrupt::Interrupt, limits, named::named_or_latest, open_existing, push::exit_of,
-    repeat::repeat, session, target,
+    interrupt::Interrupt, limits, named::named_or_latest, named_history::NamedHistory,
+    open_existing, push::exit_of, repeat::repeat, session, target, thing_models,
 };
 use crate::{
     clock::Clock,
     engine::{ResolveOptions, Resolved, Resolver, Stop},
     exit::{Exit, Failure},
-    model::Ticket,
+    model::{Downlink, Ticket},
     policy::{Match, Verdict, Weighed},
     settings::Resolution as Settings,
     ui::{
@@ -32,6 +32,7 @@ const COLUMNS: &[Column] = &[
     Column::shown("send_status"),
     Column::shown("match"),
     Column::shown("verdict"),
+    Column::hidden("entry_data"),
 ];
 
 /// What the batches came to, all together.
@@ -51,6 +52,7 @@ pub(super) async fn resolve(
     let mut store = open_existing(&settings.database, printer).await?;
     let run = named_or_latest(&mut store, settings.run.as_deref()).await?;
     target::must_be_of(&run, &settings.push)?;
+    let models = thing_models::at_hand(&settings.tsl, &settings.database.path)?;
     let push = limits::fit(&settings.push, printer)?;
     let waiting = store.resends_in_doubt(&run).await?;
     let clock = Clock::start();
@@ -69,7 +71,7 @@ pub(super) async fn resolve(
     let mut resolver = Resolver::new(
         &mut store,
         run.clone(),
-        Arc::new(connection.platform),
+        Arc::new(NamedHistory::new(Arc::new(connection.platform), models)),
         options,
         clock,
         interrupt.stop(),
@@ -187,6 +189,7 @@ fn row(
         None => doubt.sends.last(),
     };
     let downlink = entry.map(|entry| &entry.downlink);
+    let told = downlink.and_then(Downlink::told).map(ToString::to_string);
     writer.row(&[
         Value::Integer(doubt.line),
         Value::Foreign(&doubt.product_key),
@@ -202,6 +205,7 @@ fn row(
         Value::integer(downlink.and_then(|downlink| downlink.status)),
         Value::own(entry.map(|entry| Match::name(entry.matches))),
         Value::Foreign(verdict),
+        Value::foreign(told.as_deref()),
     ])
 }
 

@@ -2,7 +2,11 @@
 
 mod fetched;
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, anyhow};
 
@@ -47,6 +51,27 @@ pub(super) async fn models(
     Ok(Some(Models::new(Arc::new(sources))))
 }
 
+/// The models that need no platform: those of the files, and for products without a file what `--tsl fetch` has kept beside the database.
+///
+/// Fails when a file is no thing model, or when two are for the same product.
+pub(super) fn at_hand(given: &[Tsl], database: &Path) -> Result<Models, Failure> {
+    let mut sources = Sources {
+        kept_in: Some(fetched::folder_beside(database)),
+        ..Sources::default()
+    };
+    for tsl in given {
+        match tsl {
+            Tsl::File { product_key, path } => sources.add(product_key.as_deref(), path)?,
+            Tsl::Fetch => {
+                return Err(Failure::usage(anyhow!(
+                    "--tsl fetch is for check, run and template; the model that they keep is used here without a flag: fetch it with check --tsl fetch, or give a file"
+                )));
+            }
+        }
+    }
+    Ok(Models::new(Arc::new(sources)))
+}
+
 /// Reads one export.
 ///
 /// Fails when it cannot be read, or is no thing model; what of it is not understood is told and refuses nothing.
@@ -69,6 +94,8 @@ struct Sources {
     of_product: HashMap<String, Arc<ThingModel>>,
     of_all: Option<Arc<ThingModel>>,
     fetched: Option<Fetched>,
+    /// The folder of those that were fetched before, where they are asked for.
+    kept_in: Option<PathBuf>,
 }
 
 impl Sources {
@@ -97,7 +124,11 @@ impl ModelSource for Sources {
             (None, Some(fetched)) => fetched
                 .wait_for(product_key)
                 .map(|model| Some(model.into())),
-            (None, None) => Ok(None),
+            (None, None) => {
+                let kept = self.kept_in.as_deref();
+                let kept = kept.and_then(|folder| fetched::kept(folder, product_key));
+                Ok(kept.map(|(model, _)| model.into()))
+            }
         }
     }
 }

@@ -9,6 +9,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, stream};
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{QuestionOptions, Questions, Stop};
@@ -198,7 +199,10 @@ impl<H: HistoryClient> Asker<H> {
                 return Ok(Err(refusal));
             }
         }
-        Ok(Ok(policy::weigh(doubt, trace, tolerance)))
+        let is_same = |told: &Value, sent: &Value| {
+            self.history_client.is_same(&doubt.product_key, told, sent)
+        };
+        Ok(Ok(policy::weigh(doubt, trace, tolerance, is_same)))
     }
 
     /// Adds what the platform tells of a device in a stretch of time, or gives its refusal to tell it.

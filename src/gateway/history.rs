@@ -1,7 +1,8 @@
 //! The history of a device: what the platform says that it sent to it (platform notes, "Delivery of a command").
 //!
-//! The vendor documents the query's parameters and, by an example, three fields of an entry. Whether an entry tells what was sent, and
-//! under which name, is not documented; the names that the platform uses for such content elsewhere are looked for.
+//! The vendor documents the entries of a property read by an example: what went out is in `data`, as bytes, and in `dmData`, as JSON by the
+//! numeric ids of the thing model. Which of them a service call has is not documented; the names that the platform uses for such content
+//! elsewhere are looked for, too.
 
 use serde_json::Value;
 
@@ -105,6 +106,7 @@ fn entry(json: &str) -> Downlink {
         Field::Data | Field::Kv | Field::SendData | Field::Content => {
             downlink.data = downlink.data.take().or_else(|| content(value));
         }
+        Field::DmData => downlink.dm_data = downlink.dm_data.take().or_else(|| content(value)),
         _ => {}
     });
     if is_object {
@@ -142,6 +144,7 @@ mod tests {
             sent_at: Some(Timestamp(1_763_838_149_123)),
             status: Some(-1),
             data: Some(sent.clone()),
+            dm_data: None,
         };
         for entry in [
             json!({"ticket": "1335004867605954561", "sendStatus": -1, "sendTime": "1763838149123", "data": sent.to_string()}),
@@ -154,6 +157,23 @@ mod tests {
                 assert!(!read.more);
             }
         }
+    }
+
+    #[test]
+    fn content_by_numeric_ids_is_kept_apart_under_either_of_its_names() {
+        let by_id = json!([{"id": 22, "value": [{"id": 7, "value": "AA"}]}]);
+        for name in ["dmData", "thingModelData"] {
+            for told in [by_id.clone(), json!(by_id.to_string())] {
+                let entry =
+                    json!({"ticket": "1", "dataType": "BASE64", "data": "ERYAAQ==", name: told});
+                let read = page(&json!({"code": 200, "data": [entry]}));
+                assert_eq!(read.downlinks[0].dm_data, Some(by_id.clone()), "{entry}");
+                assert_eq!(read.downlinks[0].data, None, "bytes cannot be compared");
+            }
+        }
+        let odd = json!({"dmData": "no JSON", "thingModelData": null});
+        let read = page(&json!({"code": 200, "data": [odd]}));
+        assert_eq!(read.downlinks, [Downlink::default()]);
     }
 
     #[test]

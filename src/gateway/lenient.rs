@@ -40,6 +40,9 @@ pub(super) enum Field {
     SendData,
     Kv,
     Content,
+    /// The vendor's sample program reads the other name.
+    #[serde(rename = "dmData", alias = "thingModelData")]
+    DmData,
     Pages,
     Total,
     #[serde(rename = "pageSize")]

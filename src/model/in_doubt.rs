@@ -79,6 +79,15 @@ pub(crate) struct Downlink {
     pub(crate) status: Option<i64>,
     /// What was sent, as JSON; `None` when the entry does not tell it in a form that can be compared.
     pub(crate) data: Option<serde_json::Value>,
+    /// `dmData`: the same by the numeric ids of the thing model, or by names as far as a model has them.
+    pub(crate) dm_data: Option<serde_json::Value>,
+}
+
+impl Downlink {
+    /// What was sent, in the clearest form in which the entry tells it.
+    pub(crate) fn told(&self) -> Option<&serde_json::Value> {
+        self.data.as_ref().or(self.dm_data.as_ref())
+    }
 }
 
 /// What the platform told of a device.

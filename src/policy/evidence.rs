@@ -102,8 +102,14 @@ pub(crate) fn spans(doubt: &InDoubtTask, tolerance: Duration) -> Vec<TimeRange> 
     })
 }
 
-/// Weighs a device's history. `tolerance` is how far the platform's clock may be from ours.
-pub(crate) fn weigh(doubt: &InDoubtTask, trace: Trace, tolerance: Duration) -> Evidence {
+/// Weighs a device's history. `tolerance` is how far the platform's clock may be from ours, and `is_same` says whether what an entry tells is
+/// the data that was sent.
+pub(crate) fn weigh(
+    doubt: &InDoubtTask,
+    trace: Trace,
+    tolerance: Duration,
+    is_same: impl Fn(&Value, &Value) -> bool,
+) -> Evidence {
     let data = serde_json::from_str::<Value>(&doubt.data).ok();
     let mut seen = HashSet::new();
     let entries: Vec<Weighed> = trace
@@ -115,7 +121,7 @@ pub(crate) fn weigh(doubt: &InDoubtTask, trace: Trace, tolerance: Duration) -> E
             None => true,
         })
         .map(|downlink| Weighed {
-            matches: how(doubt, data.as_ref(), &downlink, tolerance),
+            matches: how(doubt, data.as_ref(), &downlink, tolerance, &is_same),
             send: nearest(doubt, &downlink),
             downlink,
         })
@@ -133,6 +139,7 @@ fn how(
     data: Option<&Value>,
     downlink: &Downlink,
     tolerance: Duration,
+    is_same: impl Fn(&Value, &Value) -> bool,
 ) -> Match {
     // Without a time, the entry may lie anywhere in what was asked about.
     let within = |window: TimeRange| {
@@ -151,7 +158,7 @@ fn how(
         return Match::OtherTime;
     }
     let matches = match (&downlink.data, data) {
-        (Some(told), Some(sent)) if told != sent => return Match::OtherData,
+        (Some(told), Some(sent)) if !is_same(told, sent) => return Match::OtherData,
         (Some(_), Some(_)) => Match::TimeAndData,
         _ => Match::TimeAlone,
     };
@@ -160,7 +167,7 @@ fn how(
             && match &downlink.data {
                 None => true,
                 Some(told) => serde_json::from_str::<Value>(&competitor.data)
-                    .map_or(true, |sent| sent == *told),
+                    .map_or(true, |sent| is_same(told, &sent)),
             }
     });
     if contested { Match::Contested } else { matches }

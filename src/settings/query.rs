@@ -8,7 +8,7 @@ use crate::{
         CodesArgs, FilterArgs, PaceArgs, PushArgs, RecoveryArgs, ResolveArgs, ResumeArgs,
         RetryArgs, RolloutArgs, RunsArgs, ScheduleArgs, SessionsArgs, StatusArgs, TargetArgs,
     },
-    model::{Class, Dimension, RowFormat, RunState, Tags, TaskState},
+    model::{Class, Dimension, RowFormat, RunState, Tags, TaskState, Tsl},
 };
 
 /// `fleetpush resume`
@@ -52,6 +52,8 @@ pub(crate) struct Resolution {
     pub dry_run: bool,
     /// How far the platform's clock may be from ours.
     pub tolerance: Duration,
+    /// The thing models by which entries are named, besides those kept beside the database.
+    pub tsl: Vec<Tsl>,
     /// The form of the rows.
     pub format: RowFormat,
     /// Where and how fast to ask: as a push to the same platform would go.
@@ -201,6 +203,7 @@ impl Resolution {
             run,
             dry_run,
             tolerance,
+            tsl,
             format,
             target,
             concurrency,
@@ -220,6 +223,7 @@ impl Resolution {
             run,
             dry_run,
             tolerance: tolerance.unwrap_or(TOLERANCE),
+            tsl,
             format: format.unwrap_or(RowFormat::Table),
             push: Push::resolve(push, quiet, sources)?,
             database: Database::resolve(db, simulated, sources)?

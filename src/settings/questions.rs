@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{Database, Error, Push, query::asking, results::row_format, source::Sources};
 use crate::{
     cli::{DiffArgs, ExplainArgs, FilterArgs, OutputArgs, PaceArgs, RevertArgs, SqlArgs},
-    model::{Change, RowFormat, SummaryFormat, TaskStatus},
+    model::{Change, RowFormat, SummaryFormat, TaskStatus, Tsl},
 };
 
 /// `fleetpush explain`
@@ -17,6 +17,8 @@ pub(crate) struct Explain {
     pub filter: FilterArgs,
     /// The platform that is asked, when one is.
     pub live: Option<Push>,
+    /// The thing models by which its entries are named, besides those kept beside the database.
+    pub tsl: Vec<Tsl>,
     /// The form of the answer.
     pub format: SummaryFormat,
     /// The results database.
@@ -35,6 +37,7 @@ impl Explain {
             state,
             mut filter,
             live,
+            tsl,
             format,
             target,
         } = args;
@@ -50,6 +53,7 @@ impl Explain {
             states: state,
             filter,
             live,
+            tsl,
             format: format.unwrap_or(SummaryFormat::Text),
             database: Database::resolve(db, simulated, sources)?,
         })

@@ -102,6 +102,7 @@ impl Reader {
             let property = Element {
                 kind: self.kind(&format!("the property `{code}`"), entry),
                 is_read_only: text_of(entry.get("subType")).as_deref() == Some("R"),
+                id: Some(id.as_str().into()),
                 code,
             };
             properties.insert(id, property);
@@ -116,6 +117,7 @@ impl Reader {
         properties: &HashMap<String, Element>,
     ) -> Service {
         let mut service = Service {
+            id: id_of(entry),
             inputs: Vec::new(),
             is_open: false,
         };
@@ -155,6 +157,7 @@ impl Reader {
         Some(Element {
             kind: self.kind(&format!("`{service}.{code}`"), entry),
             is_read_only: false,
+            id: id_of(entry),
             code,
         })
     }
@@ -252,6 +255,7 @@ impl Reader {
             members.push(Element {
                 kind: self.kind(&format!("{name}.{code}"), member),
                 is_read_only: false,
+                id: id_of(member),
                 code,
             });
         }
@@ -288,8 +292,13 @@ fn code_of(entry: &Value) -> Option<Box<str>> {
         .map(Into::into)
 }
 
+/// An id is a number, and compared as text.
+fn id_of(entry: &Value) -> Option<Box<str>> {
+    text_of(entry.get("id")).map(Into::into)
+}
+
 /// The text of a string or a number.
-fn text_of(value: Option<&Value>) -> Option<String> {
+pub(super) fn text_of(value: Option<&Value>) -> Option<String> {
     match value? {
         Value::String(text) => Some(text.trim().to_owned()),
         Value::Number(number) => Some(number.to_string()),

@@ -84,7 +84,8 @@ impl Models {
         Ok(products)
     }
 
-    fn model(&self, product_key: &str) -> Option<Arc<ThingModel>> {
+    /// The model of a product, which its source is asked for when it is first needed.
+    pub(crate) fn model(&self, product_key: &str) -> Option<Arc<ThingModel>> {
         let mut known = self.known();
         if let Some(model) = known.models.get(product_key) {
             return model.clone();

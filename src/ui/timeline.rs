@@ -180,7 +180,7 @@ impl Timeline {
         for entry in &trace.downlinks {
             writeln!(
                 out,
-                "  {}  {}{}{}",
+                "  {}  {}{}{}{}",
                 entry
                     .sent_at
                     .map_or_else(|| "at an unknown time".to_owned(), Timestamp::human),
@@ -189,6 +189,10 @@ impl Timeline {
                 match self.run_of(entry) {
                     Some(run) => format!(", of run {}", clean(run)),
                     None => ", of none of these runs".to_owned(),
+                },
+                match entry.told() {
+                    Some(told) => format!(": {}", clean(&told.to_string())),
+                    None => String::new(),
                 }
             )?;
         }
@@ -252,6 +256,7 @@ impl Timeline {
                     "send_time": entry.sent_at.map(|time| time.to_string()),
                     "send_status": entry.status,
                     "run": self.run_of(entry),
+                    "data": entry.told(),
                 })).collect::<Vec<_>>(),
             }),
         }

@@ -11,6 +11,7 @@ mod database;
 mod devices;
 mod diff;
 mod disk;
+mod dm_data;
 mod doctor;
 mod explain;
 mod faults;

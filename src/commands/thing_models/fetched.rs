@@ -86,7 +86,7 @@ impl Fetched {
             Err(no_answer) => no_answer,
         };
         let words = no_answer.words;
-        if let Some((model, age)) = self.kept(product_key) {
+        if let Some((model, age)) = kept(&self.folder, product_key) {
             tracing::warn!(
                 "the platform gives no thing model of product {product_key} ({words}); the one of {} ago is used",
                 number::duration(age)
@@ -136,29 +136,10 @@ impl Fetched {
     /// Keeps an export for the next time.
     fn keep(&self, product_key: &str, text: &str) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
-        let path = self.path(product_key);
+        let path = path_in(&self.folder, product_key);
         let mut file = files::temporary_beside(&path, MODE)?;
         file.write_all(text.as_bytes())?;
         file.persist(&path).map(drop).map_err(|error| error.error)
-    }
-
-    /// The model that was kept, and how old it is.
-    fn kept(&self, product_key: &str) -> Option<(ThingModel, Duration)> {
-        let path = self.path(product_key);
-        let written = fs::metadata(&path)
-            .and_then(|about| about.modified())
-            .ok()?;
-        let since = written.duration_since(UNIX_EPOCH).ok()?;
-        let text = files::read_small(&path, LARGEST).ok()?;
-        let model = thing_model::read(&text).ok()?;
-        let since = Timestamp(i64::try_from(since.as_millis()).ok()?);
-        Some((model, since.until(clock::wall_now())))
-    }
-
-    /// Where the model of a product is kept. A key may have characters that a file's name must not.
-    fn path(&self, product_key: &str) -> PathBuf {
-        let name: String = byte_serialize(product_key.as_bytes()).collect();
-        self.folder.join(format!("{name}.json"))
     }
 }
 
@@ -170,8 +151,27 @@ impl fmt::Debug for Fetched {
     }
 }
 
+/// The model of a product that was kept in the folder, and how old it is.
+pub(super) fn kept(folder: &Path, product_key: &str) -> Option<(ThingModel, Duration)> {
+    let path = path_in(folder, product_key);
+    let written = fs::metadata(&path)
+        .and_then(|about| about.modified())
+        .ok()?;
+    let since = written.duration_since(UNIX_EPOCH).ok()?;
+    let text = files::read_small(&path, LARGEST).ok()?;
+    let model = thing_model::read(&text).ok()?;
+    let since = Timestamp(i64::try_from(since.as_millis()).ok()?);
+    Some((model, since.until(clock::wall_now())))
+}
+
+/// Where the model of a product is kept. A key may have characters that a file's name must not.
+fn path_in(folder: &Path, product_key: &str) -> PathBuf {
+    let name: String = byte_serialize(product_key.as_bytes()).collect();
+    folder.join(format!("{name}.json"))
+}
+
 /// `fleetpush.db` has its models in `fleetpush.db.tsl`.
-fn folder_beside(database: &Path) -> PathBuf {
+pub(super) fn folder_beside(database: &Path) -> PathBuf {
     let mut name = OsString::from(database);
     name.push(".tsl");
     name.into()

@@ -39,6 +39,7 @@ fn entry(ticket: &str, sent_at: Timestamp) -> Downlink {
         sent_at: Some(sent_at),
         status: Some(1),
         data: serde_json::from_str(DATA).ok(),
+        dm_data: None,
     }
 }
 

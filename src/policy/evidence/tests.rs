@@ -36,6 +36,7 @@ fn entry(ticket: &str, at: i64) -> Downlink {
         sent_at: Some(Timestamp(at)),
         status: Some(1),
         data: serde_json::from_str(DATA).ok(),
+        dm_data: None,
     }
 }
 
@@ -58,7 +59,7 @@ fn verdict(doubt: &InDoubtTask, downlinks: &[Downlink]) -> Verdict {
         downlinks: downlinks.to_vec(),
         cut: false,
     };
-    weigh(doubt, trace, TOLERANCE).verdict
+    weigh(doubt, trace, TOLERANCE, Value::eq).verdict
 }
 
 fn adopts(ticket: &str, at: i64, by: Match) -> Verdict {
@@ -122,7 +123,10 @@ fn several_matches_or_none_leave_it_in_doubt() {
         downlinks: vec![entry("8", 102_000)],
         cut: true,
     };
-    assert_eq!(weigh(&doubt(), cut, TOLERANCE).verdict, Verdict::TooMany);
+    assert_eq!(
+        weigh(&doubt(), cut, TOLERANCE, Value::eq).verdict,
+        Verdict::TooMany
+    );
 }
 
 #[test]
@@ -223,7 +227,7 @@ fn sends_of_one_task_share_their_single_entry() {
         downlinks: vec![entry("8", 132_000), other("9", 901_000)],
         cut: false,
     };
-    let evidence = weigh(&doubt, trace, TOLERANCE);
+    let evidence = weigh(&doubt, trace, TOLERANCE, Value::eq);
     assert_eq!(evidence.verdict, adopts("8", 132_000, Match::TimeAndData));
     let sends: Vec<usize> = evidence.entries.iter().map(|entry| entry.send).collect();
     assert_eq!(sends, [1, 2]);

@@ -1,0 +1,56 @@
+//! The history of devices by the names of a thing model, where one is at hand.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::{
+    gateway::{HistoryClient, HistoryQuery, HistoryReply},
+    thing_model::Models,
+};
+
+/// A history whose entries tell names and not numeric ids. Without a model of the product they stay as the platform tells them.
+#[derive(Debug)]
+pub(super) struct NamedHistory<H> {
+    history_client: Arc<H>,
+    models: Models,
+}
+
+impl<H> NamedHistory<H> {
+    pub(super) fn new(history_client: Arc<H>, models: Models) -> Self {
+        Self {
+            history_client,
+            models,
+        }
+    }
+}
+
+impl<H: HistoryClient> HistoryClient for NamedHistory<H> {
+    async fn page(&self, query: HistoryQuery<'_>) -> HistoryReply {
+        let mut reply = self.history_client.page(query).await;
+        let HistoryReply::Page(page) = &mut reply else {
+            return reply;
+        };
+        let Some(model) = self.models.model(query.product_key) else {
+            return reply;
+        };
+        for downlink in &mut page.downlinks {
+            let Some(by_id) = &downlink.dm_data else {
+                continue;
+            };
+            let named = model.named(by_id);
+            if named.is_whole && downlink.data.is_none() {
+                downlink.data = Some(named.data.clone());
+            }
+            downlink.dm_data = Some(named.data);
+        }
+        reply
+    }
+
+    fn is_same(&self, product_key: &str, told: &Value, sent: &Value) -> bool {
+        match self.models.model(product_key) {
+            Some(model) => model.is_same(told, sent),
+            None => told == sent,
+        }
+    }
+}
