@@ -52,6 +52,24 @@ fn call<'a>(service: Cow<'a, str>, value: &'a RawValue) -> Option<Call<'a>> {
     })
 }
 
+/// Whether a value in this JSON is neither a string nor a list nor an object: `true`, `5` or `null`, which the specification does not have.
+pub(super) fn has_bare_value(json: &str) -> bool {
+    let (mut in_string, mut is_escaped, mut is_value) = (false, false, false);
+    for byte in json.bytes() {
+        if in_string {
+            in_string = is_escaped || byte != b'"';
+            is_escaped = !is_escaped && byte == b'\\';
+        } else if !byte.is_ascii_whitespace() {
+            if is_value && !matches!(byte, b'"' | b'[' | b'{') {
+                return true;
+            }
+            in_string = byte == b'"';
+            is_value = byte == b':';
+        }
+    }
+    false
+}
+
 /// The text of a string, and the JSON of anything else.
 fn scalar(json: &str) -> Cow<'_, str> {
     match serde_json::from_str::<Text<'_>>(json) {
@@ -152,6 +170,21 @@ mod tests {
             "7",
         ] {
             assert_eq!(told(data), None, "{data}");
+        }
+    }
+
+    #[test]
+    fn values_without_quotes_are_seen_at_any_depth_and_only_as_values() {
+        for (data, expected) in [
+            (r#"[{"s":[{"a":5}]}]"#, true),
+            (r#"[{"s":[{"a" : null}]}]"#, true),
+            (r#"[{"s":[{"a":"x"},{"b":[{"0":true}]}]}]"#, true),
+            (r#"[{"k":-1.5}]"#, true),
+            (r#"[{"s":[{"a":"5"},{"b":[{"0":"true"}]}]}]"#, false),
+            (r#"[{"s":[{"a:5":"b:\":5"},{"\\":"\\"}]}]"#, false),
+            (r#"[{"s":[]}]"#, false),
+        ] {
+            assert_eq!(has_bare_value(data), expected, "{data}");
         }
     }
 

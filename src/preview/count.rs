@@ -109,6 +109,8 @@ pub(crate) struct Preview {
     pub more_names: bool,
     /// Rows whose `data` is JSON and not the wire form, with the data of the first.
     pub not_wire_form: Option<(Met, Box<str>)>,
+    /// Rows whose `data` has values without quotes, with the data of the first.
+    pub bare_value: Option<(Met, Box<str>)>,
 }
 
 /// What counting may keep.

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    calls::{calls, labels},
+    calls::{calls, has_bare_value, labels},
     count::{LabelUse, Limits, Met, Names, PayloadUse, Preview, Room, Services},
 };
 use crate::model::{Payload, Row};
@@ -33,6 +33,7 @@ pub(crate) struct Survey {
     services: Services,
     labels: Names,
     not_wire_form: Option<(Met, Box<str>)>,
+    bare_value: Option<(Met, Box<str>)>,
     room: Room,
     most_payloads: usize,
 }
@@ -56,6 +57,7 @@ impl Survey {
             services: Services::default(),
             labels: Names::default(),
             not_wire_form: None,
+            bare_value: None,
             room: Room::within(LIMITS),
             most_payloads,
         }
@@ -105,15 +107,12 @@ impl Survey {
     /// Counts what rows with this payload call.
     fn note_calls(&mut self, payload: &Payload, rows: u64, line: u64) {
         let Some(calls) = calls(&payload.data) else {
-            let (met, example) = self
-                .not_wire_form
-                .get_or_insert_with(|| (Met::default(), payload.data.clone()));
-            if met.rows > 0 && line < met.line {
-                example.clone_from(&payload.data);
-            }
-            met.add(rows, line);
+            note_first(&mut self.not_wire_form, &payload.data, rows, line);
             return;
         };
+        if has_bare_value(&payload.data) {
+            note_first(&mut self.bare_value, &payload.data, rows, line);
+        }
         for call in calls {
             let Some(service) = self.services.get(&call.service, &mut self.room) else {
                 continue;
@@ -154,8 +153,18 @@ impl Survey {
                 .collect(),
             more_names: self.room.is_over,
             not_wire_form: self.not_wire_form,
+            bare_value: self.bare_value,
         }
     }
+}
+
+/// Counts rows, and keeps the data of the first.
+fn note_first(noted: &mut Option<(Met, Box<str>)>, data: &str, rows: u64, line: u64) {
+    let (met, example) = noted.get_or_insert_with(|| (Met::default(), data.into()));
+    if met.rows > 0 && line < met.line {
+        *example = data.into();
+    }
+    met.add(rows, line);
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub(crate) struct Warning {
 pub(crate) enum Oddity {
     /// `data` is JSON and not the wire form; this is the first.
     NotWireForm { example: Box<str> },
+    /// `data` has values without quotes; this is the first.
+    BareValue { example: Box<str> },
     /// A service is called without parameters beside columns that are sent nowhere.
     NoParameters {
         service: Box<str>,
@@ -55,6 +57,7 @@ impl Oddity {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::NotWireForm { .. } => "not_wire_form",
+            Self::BareValue { .. } => "bare_value",
             Self::NoParameters { .. } => "no_parameters",
             Self::NearService { .. } => "near_service",
             Self::RarelyBare { .. } | Self::RareParameter { .. } => "rare_parameter",
@@ -79,7 +82,10 @@ fn is_slip(alike: Alike, rows: u64, of: u64) -> bool {
 /// Everything that looks like a mistake, the weightiest kind first, and of one kind by line.
 pub(crate) fn warnings(preview: &Preview) -> Vec<Warning> {
     let services = &preview.services;
-    let mut found: Vec<Warning> = not_wire_form(preview).into_iter().collect();
+    let mut found: Vec<Warning> = not_wire_form(preview)
+        .into_iter()
+        .chain(bare_value(preview))
+        .collect();
     let mut kinds = [
         without_parameters(preview),
         services
@@ -101,6 +107,16 @@ fn not_wire_form(preview: &Preview) -> Option<Warning> {
     Some(Warning {
         met: *met,
         oddity: Oddity::NotWireForm {
+            example: example.clone(),
+        },
+    })
+}
+
+fn bare_value(preview: &Preview) -> Option<Warning> {
+    let (met, example) = preview.bare_value.as_ref()?;
+    Some(Warning {
+        met: *met,
+        oddity: Oddity::BareValue {
             example: example.clone(),
         },
     })

@@ -172,6 +172,12 @@ pub(crate) fn message(warning: &Warning) -> String {
             quoted(example),
             here(met)
         ),
+        Oddity::BareValue { example } => format!(
+            "the data {} has a value without quotes ({}), and is sent as it is; the documentation has strings only, such as \"5\" or \"true\", and \
+             does not say whether the platform takes others",
+            quoted(example),
+            here(met)
+        ),
         Oddity::NoParameters { service, labels } => {
             let example = labels.first().map_or("", |label| label);
             let named: Vec<String> = labels.iter().take(5).map(|label| quoted(label)).collect();

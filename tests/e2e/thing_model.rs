@@ -329,3 +329,30 @@ fn fetching_needs_a_platform_and_a_template_a_product() {
         "device_key,product_key,service,param.level\nDEVICE1,PK7,dim,1\n"
     );
 }
+
+#[test]
+fn a_value_without_quotes_is_told_and_checked_and_not_refused() {
+    let site = Site::with("");
+    let row =
+        |data: &str| format!("{{\"device_key\":\"D1\",\"product_key\":\"PK1\",\"data\":{data}}}\n");
+    for (data, warned) in [
+        (r#"[{"setMode":[{"mode":1}]}]"#, true),
+        (r#"[{"setMode":[{"mode":null}]}]"#, true),
+        (r#"[{"setMode":[{"mode":"1"}]}]"#, false),
+    ] {
+        site.write("fleet.jsonl", row(data));
+        for flags in [&[][..], &["--tsl", MODEL]] {
+            let args = [&["check", "fleet.jsonl", "--format", "json"], flags].concat();
+            let report = site.run(&args).expect(0).json();
+            let warnings = report["warnings"].as_array().expect("a list");
+            let found = warnings.iter().any(|warning| {
+                warning["kind"] == "bare_value" && warning["line"] == 1 && warning["rows"] == 1
+            });
+            assert_eq!(found, warned, "{data}: {warnings:?}");
+        }
+    }
+    site.write("fleet.jsonl", row(r#"[{"setMode":[{"mode":9}]}]"#));
+    site.run(&["check", "fleet.jsonl", "--tsl", MODEL])
+        .expect(2)
+        .says(&["line 1", "`mode` is '9'", "70091"]);
+}
