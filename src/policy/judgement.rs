@@ -156,13 +156,9 @@ fn answer_judgement(answer: &Answer, devices: usize) -> Judgement {
             silent += 1;
             DeviceOutcome {
                 basis: Basis::Request,
-                outcome: match element {
-                    // No ticket is lost, whatever it is worth.
-                    Some(element) if element.ticket.is_some() || element.remark.is_some() => {
-                        with_words(&whole, element)
-                    }
-                    _ => whole.clone(),
-                },
+                // No ticket is lost, whatever it is worth.
+                outcome: element
+                    .map_or_else(|| whole.clone(), |element| with_words(&whole, element)),
             }
         })
         .collect();

@@ -312,3 +312,85 @@ fn what_was_not_sent_or_has_no_reply() {
         assert_eq!(kind(&judged.signal), signal, "{result:?}");
     }
 }
+
+#[test]
+fn too_many_requests_are_heard_beside_elements_unless_they_say_all() {
+    for (codes, signal) in [
+        ([Some(200), None], "throttled"),
+        ([None, None], "throttled"),
+        ([Some(200), Some(61002)], "reached"),
+    ] {
+        let mut reply = answer(200, Some(429));
+        reply.elements = elements(&codes);
+        let judged = judge(&SendResult::Answered(reply), 2);
+        assert_eq!(kind(&judged.signal), signal, "{codes:?}");
+    }
+}
+
+#[test]
+fn an_element_whose_code_cannot_be_read_is_a_doubt_whatever_the_request_came_to() {
+    let mut reply = answer(200, Some(50005));
+    reply.elements = vec![Some(Element {
+        has_unreadable_code: true,
+        ..Element::default()
+    })];
+    let device = &judge(&SendResult::Answered(reply), 1).devices[0];
+    assert_eq!(device.basis, Basis::Element);
+    assert_eq!(device.outcome.class, Class::InDoubt);
+}
+
+#[test]
+fn a_device_without_a_code_gets_the_words_of_the_request() {
+    for ticket in [None, Ticket::new("1")] {
+        let mut reply = answer(200, Some(50005));
+        reply.message = Some("no such thing".into());
+        reply.elements = vec![Some(Element {
+            ticket: ticket.clone(),
+            message: Some("its own".into()),
+            ..Element::default()
+        })];
+        let outcome = &judge(&SendResult::Answered(reply), 1).devices[0].outcome;
+        let expected = match ticket {
+            None => "no such thing",
+            Some(_) => "no such thing; ticket 1",
+        };
+        assert_eq!(outcome.message.as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn what_says_nothing_is_described_and_only_a_503_is_an_overload() {
+    for (status, code, readable, reason) in [
+        (
+            502,
+            None,
+            false,
+            "HTTP 502 with a body that is not a JSON object",
+        ),
+        (500, None, true, "HTTP 500 without a code"),
+        (
+            200,
+            Some(200),
+            true,
+            "the reply to the request is silent about this device (HTTP 200)",
+        ),
+        (200, Some(50000), true, "code 50000: Service exception"),
+        (503, None, false, "code 503"),
+    ] {
+        let reply = Answer {
+            readable,
+            ..answer(status, code)
+        };
+        let Signal::Unusable {
+            reason: told,
+            overloaded,
+            sent,
+            ..
+        } = whole(reply).2
+        else {
+            panic!("{status} {code:?}")
+        };
+        assert_eq!(told, reason);
+        assert_eq!((overloaded, sent), (status == 503, true), "{status}");
+    }
+}
