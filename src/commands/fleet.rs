@@ -237,7 +237,9 @@ fn stopped(stop: Stop) -> Failure {
         Stop::Outage { reason } => Failure::stopped(anyhow!(
             "the platform gives no answer: {reason}; run the same command again"
         )),
-        _ => Failure::stopped(anyhow!("stopped by a signal")),
+        _ => Failure::stopped(anyhow!(
+            "stopped by a signal while device lists were read; nothing has been written or sent; run the same command again"
+        )),
     }
 }
 

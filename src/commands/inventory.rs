@@ -43,10 +43,7 @@ pub(super) async fn inventory(
         if !products.insert(product) {
             continue;
         }
-        let list = match fleet.read(&mut lists, product).await {
-            Err(_) if *interrupt.stop().borrow() => return Ok(Exit::Stopped),
-            list => list?,
-        };
+        let list = fleet.read(&mut lists, product).await?;
         is_certain &= !list.is_uncertain();
         for remark in list.remarks(product) {
             printer.warn(&remark);

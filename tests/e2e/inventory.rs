@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use fleetpush::simulator::{Inventory, ListedDevice, Outage, Scenario};
+use rustix::process::Signal;
 
-use crate::support::{Ended, Sim, Site, agree, devices};
+use crate::support::{Ended, Push, Sim, Site, agree, devices, wait_for};
 
 /// A device of PK0001, or what is changed in it.
 fn device(key: &str) -> ListedDevice {
@@ -394,4 +395,39 @@ fn doctor_names_the_products_that_the_account_sees() {
     let none = doctor().expect(0);
     assert!(line(&none).starts_with("warn"), "{}", none.stdout);
     assert!(none.stdout.contains("authorise this account"));
+}
+
+#[test]
+fn a_signal_while_the_list_is_read_says_what_was_left_and_what_to_do() {
+    // No question is ever answered, and each is asked again.
+    let sim = Sim::start(scenario(Inventory {
+        refusals: 1_000_000,
+        ..Inventory::default()
+    }));
+    let site = Site::with("device_key,product_key,service\nDK00001,PK0001,fuwu\n");
+    site.write("old.csv", "as it was");
+    let base_url = ["--base-url", sim.base_url()];
+    for (args, words) in [
+        (
+            &["inventory", "PK0001", "--out", "old.csv"][..],
+            "nothing has been written or sent; run the same command again",
+        ),
+        (
+            &["run", "fleet.csv", "--inventory"],
+            "stopped before anything was staged; nothing has been sent",
+        ),
+    ] {
+        let before = sim.stats().device_lists;
+        let command = Push::start(site.command(&[args, &base_url].concat()));
+        wait_for("a question", || {
+            (sim.stats().device_lists > before).then_some(())
+        });
+        command.signal(Signal::INT);
+        command.ended().expect(3).says(&[words]);
+    }
+    assert_eq!(
+        std::fs::read_to_string(site.path("old.csv")).unwrap(),
+        "as it was"
+    );
+    assert_eq!(sim.stats().deliveries, 0);
 }

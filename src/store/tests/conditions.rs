@@ -19,7 +19,7 @@ use crate::{
         staleness::{Command, Leave, is_overtaken_by},
     },
     model::{Class, RequestId, RunId, TaskFilter, TaskId, TaskState, Timestamp},
-    store::{Changes, EndedTask, NewRequest, Run, Store, Tally},
+    store::{Changes, EndedTask, Run, Store, Tally},
 };
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -46,18 +46,7 @@ fn block_on(test: impl Future<Output = ()>) {
 
 async fn retrying_agrees(ends: Vec<Option<usize>>) {
     let mut site = site().await;
-    let request = NewRequest {
-        request: RequestId(1),
-        payload: site.payload,
-        bundle: None,
-        range: None,
-        devices: 1,
-    };
-    site.write(Changes {
-        requests: vec![request],
-        ..Changes::default()
-    })
-    .await;
+    site.write_request().await;
     let mut changes = Changes::default();
     let mut stays = Vec::new();
     let mut goes = 0;

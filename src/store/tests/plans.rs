@@ -46,15 +46,21 @@ const OF_TASKS: &[(&str, &str)] = &[
     ("tasks that pass a filter", crate::store::select::PASSING),
 ];
 
-#[tokio::test]
-async fn listed_tasks_are_found_by_their_ids() {
+/// A database with tasks in every state.
+async fn sampled() -> (SqliteConnection, TempDir) {
     let folder = TempDir::new().unwrap();
     let path = sample::every_state(folder.path()).await;
-    let mut connection = SqliteConnectOptions::new()
+    let connection = SqliteConnectOptions::new()
         .filename(&path)
         .connect()
         .await
         .unwrap();
+    (connection, folder)
+}
+
+#[tokio::test]
+async fn listed_tasks_are_found_by_their_ids() {
+    let (mut connection, _folder) = sampled().await;
     for (what, sql) in OF_TASKS {
         let plan = plan(&mut connection, sql).await;
         for step in &plan {
@@ -75,13 +81,7 @@ async fn listed_tasks_are_found_by_their_ids() {
 
 #[tokio::test]
 async fn devices_are_found_by_their_keys() {
-    let folder = TempDir::new().unwrap();
-    let path = sample::every_state(folder.path()).await;
-    let mut connection = SqliteConnectOptions::new()
-        .filename(&path)
-        .connect()
-        .await
-        .unwrap();
+    let (mut connection, _folder) = sampled().await;
     sqlx::query("CREATE TEMP TABLE reopened (task_id INTEGER PRIMARY KEY, blocked INTEGER, overtaken INTEGER)")
         .execute(&mut connection)
         .await
@@ -120,13 +120,7 @@ async fn plan(connection: &mut SqliteConnection, sql: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn nothing_in_an_exchange_scans_a_table() {
-    let folder = TempDir::new().unwrap();
-    let path = sample::every_state(folder.path()).await;
-    let mut connection = SqliteConnectOptions::new()
-        .filename(&path)
-        .connect()
-        .await
-        .unwrap();
+    let (mut connection, _folder) = sampled().await;
     for (what, sql) in HOT {
         let plan = plan(&mut connection, sql).await;
         for step in &plan {

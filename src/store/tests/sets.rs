@@ -62,6 +62,22 @@ impl Site {
         rows.commit().await.unwrap();
     }
 
+    /// Writes request 1, which the ends of tasks can name.
+    pub(super) async fn write_request(&mut self) {
+        let request = NewRequest {
+            request: RequestId(1),
+            payload: self.payload,
+            bundle: None,
+            range: None,
+            devices: 1,
+        };
+        self.write(Changes {
+            requests: vec![request],
+            ..Changes::default()
+        })
+        .await;
+    }
+
     fn due(&self, device: usize, not_before: Timestamp) -> Due {
         Due {
             task: self.tasks[device],
@@ -203,18 +219,7 @@ async fn deferring_agrees(due: Vec<Option<i64>>, throttles: Vec<Throttle>, first
 
 async fn cancelling_agrees(sends: Vec<Vec<bool>>, ended: Vec<bool>) {
     let mut site = site().await;
-    let request = NewRequest {
-        request: RequestId(1),
-        payload: site.payload,
-        bundle: None,
-        range: None,
-        devices: 1,
-    };
-    site.write(Changes {
-        requests: vec![request],
-        ..Changes::default()
-    })
-    .await;
+    site.write_request().await;
     let mut changes = Changes::default();
     let mut expected = Vec::new();
     for (device, (sends, ended)) in sends.iter().zip(ended).enumerate() {
