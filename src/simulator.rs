@@ -63,7 +63,7 @@ impl Simulator {
         scenario
             .validate()
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let listener = server::listen(addr).await?;
+        let listener = server::listen(addr, &scenario).await?;
         let addr = listener.local_addr()?;
         let platform = Arc::new(Platform::new(scenario));
         let (stop, stopped) = oneshot::channel();
