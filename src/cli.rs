@@ -68,7 +68,7 @@ pub(crate) use self::{
     template_args::TemplateArgs,
 };
 
-/// Push thing-model service commands to a whole IoT fleet, lose nothing, and say afterwards what happened to every device
+/// Push thing-model service commands to a whole IoT fleet, and record what happened to every device
 #[derive(Debug, Parser)]
 #[command(
     name = "fleetpush",
@@ -91,16 +91,16 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Push a manifest; the same push again continues it, or says that it is complete
+    /// Push a manifest; running it again continues the push, or reports that it is complete
     ///
-    /// Stages every row of the manifest in the results database, then pushes. The same manifest, payload flags and target make the
-    /// same push: started again, it continues where it stopped, and when it is complete it sends nothing.
+    /// Stages every row of the manifest in the results database, then pushes. The same manifest, payload flags and target are the same
+    /// push. Run it again to continue where it stopped. When the push is complete, running it again sends nothing.
     Run(Box<RunArgs>),
     /// Continue an unfinished run without its manifest
     Resume(Box<ResumeArgs>),
-    /// Send failed tasks of a run again, with a fresh attempt budget
+    /// Send failed tasks of a run again, with new attempts
     ///
-    /// Without a filter: failed tasks of the classes offline, frequency, quota and transient.
+    /// Without a filter, it sends failed tasks of the classes offline, frequency, quota and transient.
     Retry(Box<RetryArgs>),
     /// Ask the platform about a run's tasks in doubt, and accept those that it proves
     ///
@@ -112,39 +112,39 @@ pub enum Command {
     Resolve(Box<ResolveArgs>),
     /// Stop a push until you resume it; works from another terminal
     ///
-    /// The process that pushes the run stops within a second, waits for requests in flight, and ends with exit code 3. Until `resume`,
-    /// `run` sends nothing of it and says who paused it. A run that nobody pushes just now is paused as well. The request outlives both
-    /// processes: when the push is killed before it obeys, its next start obeys first.
+    /// The push stops within a second, waits for requests in flight, and exits with 3. Until you `resume` the run, `run` sends none of its
+    /// tasks and prints who paused it. You can also pause a run while no push is running. If the push is killed before it stops, the pause
+    /// applies at its next start.
     Pause(ControlArgs),
     /// End a run: its pending tasks become skipped; works from another terminal
     ///
-    /// A process that pushes the run stops within a second, waits for requests in flight, and ends with exit code 1. You cannot take it
-    /// back: `run --again` pushes the manifest anew, `retry` sends failed tasks again.
+    /// A running push stops within a second, waits for requests in flight, and exits with 1. You cannot undo this. `run --again` pushes the
+    /// manifest anew, and `retry` sends failed tasks again.
     Cancel(ControlArgs),
-    /// Validate a manifest, show what it would send, and the plan; sends nothing
+    /// Validate a manifest and show what a push would send; sends nothing
     Check(Box<CheckArgs>),
     /// Write the header of a manifest for one service, and a row that fits the thing model
     Template(Box<TemplateArgs>),
     /// Write the platform's device list as a manifest; sends nothing
     ///
-    /// Each device of the products becomes a row, with the labels device_name, sn, online and last_online. A list that changes while it is
-    /// read is read again, up to 5 times. The exit code is 1 when devices may be missing all the same.
+    /// Each device of the products becomes a row, with the labels device_name, sn, online and last_online. If the list changes while it is
+    /// read, it is read again, up to 5 times. The exit code is 1 if devices may still be missing.
     Inventory(Box<InventoryArgs>),
-    /// Delete old runs that have ended, and give their space back
+    /// Delete old runs that have ended, and free their disk space
     ///
-    /// Deletes runs that are complete or cancelled, with their tasks, requests and results; with both conditions, those that meet both.
-    /// An unfinished run stays, however old. What each device accepted last is kept for the view `devices` and against stale sends, and
-    /// a push whose run is deleted stays ended: the same push again sends nothing, unless `--again` is given.
+    /// Deletes runs that are complete or cancelled, with their tasks, requests and results. With both conditions, it deletes the runs that
+    /// meet both. It never deletes an unfinished run. It keeps what each device accepted last, for the view `devices` and against stale
+    /// sends. The push of a deleted run stays ended: running it again sends nothing, unless you give `--again`.
     Prune(PruneArgs),
     /// List the runs
     Runs(RunsArgs),
     /// List each start of a command that writes: who, when, why, and what it sent
     Sessions(SessionsArgs),
-    /// Show what a run has come to, by state and code
+    /// Show the progress or the outcome of a run, by state and code
     Status(StatusArgs),
     /// List what happened to each device of a run
     Results(Box<ResultsArgs>),
-    /// Tell what happened to one device in all runs, and why
+    /// Show what happened to one device in all runs, and why
     Explain(Box<ExplainArgs>),
     /// Show what changed from one run to the next, or what fails every time
     Diff(Box<DiffArgs>),
@@ -152,18 +152,18 @@ pub enum Command {
     Report(Box<ReportArgs>),
     /// Write a manifest that gives devices back what they had before a run; sends nothing
     Revert(Box<RevertArgs>),
-    /// Ask the database in SQL; only reads
+    /// Query the database in SQL; only reads
     Sql(SqlArgs),
-    /// Look after the results database
+    /// Maintain the results database
     Db(DbArgs),
     /// Explain the platform's codes and what fleetpush does about them
     Codes(CodesArgs),
     /// Serve the platform's API on this machine, with faults on demand
     Simulator(Box<SimulatorArgs>),
-    /// Try what a push needs: login, clock, proxy, certificate, database, disk; sends nothing
+    /// Test what a push needs: login, clock, proxy, certificate, database, disk; sends nothing
     ///
-    /// Each line says how one thing is, and what to do if a push would fail for it. The exit code is 0 when all is well, and otherwise that
-    /// of a push that meets the first failure.
+    /// Each line reports one test, and what to do if it failed. The exit code is 0 if no test failed. Otherwise it is the code with which a
+    /// push would end at the first failure.
     Doctor(Box<DoctorArgs>),
     /// Show the settings and where they come from
     Config(ConfigArgs),
@@ -187,22 +187,22 @@ pub struct GlobalArgs {
     /// The config file [default: fleetpush/config.toml in the user's config folder, when it exists] [env: FLEETPUSH_CONFIG]
     #[arg(hide_short_help = true, long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The profile of the config file that applies
+    /// The profile of the config file to use
     ///
     /// [env: FLEETPUSH_PROFILE]
     #[arg(long, global = true, value_name = "NAME")]
     pub profile: Option<String>,
-    /// Log errors only, and show no progress
+    /// Log only errors, and show no progress
     ///
-    /// --progress brings the progress back.
+    /// With --progress it still shows the progress.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Log more: -v what happens, -vv each decision, -vvv everything
     ///
-    /// The variable FLEETPUSH_LOG takes filter directives.
+    /// The variable FLEETPUSH_LOG sets a log filter, for example fleetpush=debug.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
-    /// The form of log lines on stderr [default: text] [env: FLEETPUSH_LOG_FORMAT]
+    /// Format of log lines on stderr [default: text] [env: FLEETPUSH_LOG_FORMAT]
     #[arg(hide_short_help = true, long, global = true, value_name = "FORMAT", value_parser = one_of(LogFormat::ALL, LogFormat::name))]
     pub log_format: Option<LogFormat>,
 }

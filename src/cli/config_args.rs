@@ -20,17 +20,17 @@ pub struct ConfigArgs {
 /// The commands of `fleetpush config`.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Show every setting with its value and where it comes from: flag, variable, line of the config file, or default
+    /// Show every setting with its value and its source: flag, variable, line of the config file, or default
     ///
-    /// Give the flags, variables and profile of a push to see what it would go by. Every value is checked, and nothing else is
-    /// looked at: no database, no platform. Of credentials only the variable is told.
+    /// Give the flags, variables and profile of a push to see its settings. This checks every value, but does not open the database or
+    /// connect to the platform. It shows the source of a credential, not its value.
     Show(ConfigShowArgs),
 }
 
 /// `fleetpush config show`
 #[derive(Debug, Args)]
 pub struct ConfigShowArgs {
-    /// The form of the rows on stdout [default: table]
+    /// Format of the rows on stdout [default: table]
     #[arg(long, value_name = "FORMAT", value_parser = one_of(RowFormat::ALL, RowFormat::name))]
     pub format: Option<RowFormat>,
     /// The flags of settings.

@@ -7,7 +7,7 @@ use super::{owner_args::OwnerArgs, simulate_args::SimulatedArg, values};
 /// `fleetpush pause` and `fleetpush cancel`
 #[derive(Debug, Args)]
 pub struct ControlArgs {
-    /// The run's name; you can leave it out when exactly one is unfinished
+    /// The run's name; you can omit it when exactly one run is unfinished
     #[arg(value_parser = values::run_name)]
     pub run: Option<String>,
     /// In the simulator's database.

@@ -17,10 +17,10 @@ pub struct DbArgs {
 /// The commands of `fleetpush db`.
 #[derive(Debug, Subcommand)]
 pub enum DbCommand {
-    /// Bring the database of an older version up to date, with a backup if you like
+    /// Migrate the database of an older version, with a backup if you want one
     ///
-    /// First says how long that takes, and how much room on the disk. Commands that write update a database themselves where that takes
-    /// less than 5 s; otherwise they end with exit code 6, and name this command. Commands that only read never need it.
+    /// First prints how long the migration takes and how much disk space it needs. Commands that write migrate a database themselves if
+    /// that takes less than 5 s. Otherwise they exit with 6 and name this command. Commands that only read never need it.
     Migrate(MigrateArgs),
 }
 
@@ -28,10 +28,10 @@ pub enum DbCommand {
 #[derive(Debug, Args)]
 #[command(after_long_help = super::help::MIGRATE_EPILOGUE)]
 pub struct MigrateArgs {
-    /// First copy the database as it is to this file, which must not exist
+    /// First copy the unchanged database to this file, which must not exist
     #[arg(long, value_name = "FILE")]
     pub backup: Option<PathBuf>,
-    /// Say what is to be done, how long it takes and how much room it needs, and do nothing
+    /// Print what would be done, how long it takes and how much space it needs; change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// In the simulator's database.

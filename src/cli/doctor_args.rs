@@ -14,7 +14,7 @@ pub struct DoctorArgs {
     /// Use a results database on a network file system [env: FLEETPUSH_ALLOW_NETWORK_FILESYSTEM]
     #[arg(hide_short_help = true, long, help_heading = "Results database")]
     pub allow_network_filesystem: bool,
-    /// The form of the report [default: text]
+    /// Format of the report [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(SummaryFormat::ALL, SummaryFormat::name))]
     pub format: Option<SummaryFormat>,
 }

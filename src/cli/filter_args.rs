@@ -23,14 +23,14 @@ pub struct FilterArgs {
     /// Separate them by commas, or repeat the flag.
     #[arg(long, value_name = "CODES", value_delimiter = ',', help_heading = FILTERS, value_parser = values::codes)]
     pub code: Vec<RangeInclusive<i64>>,
-    /// Only tasks of this device, or with '8601*' of all whose key begins so
+    /// Only tasks of this device, or of all devices with this prefix: '8601*'
     ///
     /// Repeat the flag for more.
     #[arg(long, value_name = "KEY", help_heading = FILTERS, value_parser = values::not_empty)]
     pub device: Vec<String>,
-    /// Only tasks of devices in this file: a key a line; - is stdin
+    /// Only tasks of devices in this file, one key a line; - is stdin
     ///
-    /// A manifest, or what `results` has written, is a list too: its column device_key counts.
+    /// The file can also be a manifest or the output of `results`. Its column device_key is then used.
     #[arg(long, value_name = "FILE", help_heading = FILTERS)]
     pub devices_from: Option<PathBuf>,
     /// Only tasks of these products; separate by commas or repeat
@@ -38,13 +38,13 @@ pub struct FilterArgs {
     pub product: Vec<String>,
     /// Only tasks with this label, as in site=Oslo
     ///
-    /// Repeat the flag for other values of the label, which are alternatives, or for other labels, which have to be met as well.
+    /// Repeat the flag for other values of the label, which are alternatives, or for other labels, which must match too.
     #[arg(long, value_name = "NAME=VALUE", help_heading = FILTERS, value_parser = values::label)]
     pub label: Vec<(String, String)>,
-    /// Only tasks that were sent so often: 3, 3-5, or 3- for three times and more
+    /// Only tasks that were sent this many times: 3, 3-5, or 3- for at least 3
     #[arg(hide_short_help = true, long, value_name = "N", help_heading = FILTERS, value_parser = values::attempts)]
     pub attempts: Option<RangeInclusive<u64>>,
-    /// Only tasks that ended at this time or later: 2026-11-23, 2026-11-23T05:00 (with a zone or without), or 6h for six hours ago
+    /// Only tasks that ended at this time or later: 2026-11-23, 2026-11-23T05:00 (with or without a zone), or 6h for six hours ago
     #[arg(hide_short_help = true, long, value_name = "TIME", help_heading = FILTERS)]
     pub ended_after: Option<Moment>,
     /// Only tasks that ended before this time

@@ -2,14 +2,14 @@
 
 /// What follows the commands in `-h`.
 pub(super) const SHORT_EPILOGUE: &str = "\
-Use --help for examples, exit codes and the environment, `fleetpush help COMMAND` for a command's flags.";
+--help shows examples, exit codes and the environment. `fleetpush help COMMAND` shows the flags of a command.";
 
 /// What follows the commands in `--help`.
 pub(super) const LONG_EPILOGUE: &str = "\
 Examples:
   fleetpush run fleet.csv --simulate                Try a manifest against the simulator
   fleetpush check fleet.csv                         Validate it and see the plan
-  fleetpush run fleet.csv --region europe           Push it; the same again continues
+  fleetpush run fleet.csv --region europe           Push it; run it again to continue
   fleetpush results --state failed --format csv     Who failed, and why
   fleetpush retry fleet-1a2b3c4d --class offline    Send to offline devices again
 
@@ -31,12 +31,12 @@ Environment:
   FLEETPUSH_LOG                                     Log filter, for example fleetpush=debug
   FLEETPUSH_<FLAG>                                  A flag, for those whose help names a variable
 
-A flag wins over its variable, a variable over the config file's profile, a profile over the keys
-at the file's top, and those over the default. A key of the config file is a flag without dashes in
-front: `rate = 10`. Secrets are never taken from a flag or from the config file.";
+A flag overrides its variable. A variable overrides the config file's profile, a profile the keys at
+the top of the file, and those the default. A key of the config file is a flag without the leading
+dashes: `rate = 10`. Credentials are never read from a flag or from a key of the config file.";
 
 /// What follows the flags of a command in `-h`.
-pub(super) const MORE: &str = "These are the most used flags; --help has all of them.";
+pub(super) const MORE: &str = "These are the most used flags. --help lists all of them.";
 
 pub(super) const INVENTORY_EPILOGUE: &str = "\
 Examples:
@@ -56,8 +56,8 @@ Examples:
   fleetpush check fleet.csv --region europe --rate 10 --canary 1%
   fleetpush check fleet.csv --format json
 
-Takes every flag of `run`, and needs no credentials. With the target (--region, --base-url or
---simulate), it also says what `run` would do with the results database as it is.";
+`check` takes every flag of `run`, and needs no credentials. With the target (--region, --base-url or
+--simulate), it also shows what `run` would do with the current results database.";
 
 pub(super) const RUN_EPILOGUE: &str = "\
 Examples:
@@ -75,7 +75,7 @@ Examples:
 
 /// What follows the flags of `diff` in `--help`.
 pub(super) const DIFF_EPILOGUE: &str = "\
-To fail is to end failed or in doubt.
+A device fails when its task ends failed or in doubt.
 
 Examples:
   fleetpush diff                                    What changed since the run before
@@ -85,9 +85,9 @@ Examples:
 
 /// What follows the flags of `report` in `--help`.
 pub(super) const REPORT_EPILOGUE: &str = "\
-The page needs no network and no other file: headline, what needs a hand with the commands for it, the
-course of the push, latency, and the first 1,000 devices that failed or are in doubt. With filters it
-shows a part of the run, and says so.
+The page needs no network and no other file. It shows what you have to do and the commands for it,
+the course of the push, the latency, and the first 1,000 devices that failed or are in doubt. With
+filters the page covers a part of the run, and says so.
 
 Examples:
   fleetpush report night-1 --out night-1.html
@@ -95,8 +95,8 @@ Examples:
 
 /// What follows the flags of `db migrate` in `--help`.
 pub(super) const MIGRATE_EPILOGUE: &str = "\
-The database stays whole if this is interrupted or killed: give the same command again. An older
-fleetpush cannot open a database that is up to date, but it can open the backup.
+If this is interrupted or killed, the database stays intact. Run the same command again. An older
+fleetpush cannot open the migrated database, but it can open the backup.
 
 Examples:
   fleetpush db migrate --dry-run
@@ -104,10 +104,10 @@ Examples:
 
 /// What follows the flags of `revert` in `--help`.
 pub(super) const REVERT_EPILOGUE: &str = "\
-Each device that accepted a command of the run, or may have got it, gets what it had accepted last
-before that run, service by service. Nothing is sent: `run` sends the manifest. Devices that accepted
-something newer since, or that have nothing earlier, are left out and reported. A run that has not
-ended is refused.
+The manifest has a row for each device that accepted a command of the run, or may have received one.
+The row contains what the device had accepted last before the run, for each service. To send it,
+push the manifest with `run`. Devices that have accepted something newer since, or that have nothing
+earlier, are left out and reported. A run that has not ended is refused.
 
 Examples:
   fleetpush revert night-2 --service setApn --out revert.jsonl
@@ -115,7 +115,7 @@ Examples:
 
 /// What follows the flags of `sql` in `--help`.
 pub(super) const SQL_EPILOGUE: &str = "\
-The database is opened for reading: a statement that would change it is refused. The views are runs,
+The database is opened read-only: a statement that would change it fails. The views are runs,
 results, attempts, requests and devices; docs/results-database.md has their columns.
 
 Examples:
@@ -124,7 +124,7 @@ Examples:
 
 /// What follows the flags of `results` in `--help`.
 pub(super) const RESULTS_EPILOGUE: &str = "\
-Rows come grouped as they are sent, not by line: `--sort line` has them by line.
+Rows are in the order in which they are sent. `--sort line` sorts them by line.
 
 Examples:
   fleetpush results --state failed --columns device_key,label.site,code,message --sort label.site

@@ -19,19 +19,19 @@ pub struct RunArgs {
     pub name: Option<String>,
     /// Tag the run, as in team=network; repeat it for more tags
     ///
-    /// Teams that share a results database tell their runs apart by tags. Put the tags into each team's profile of the config file:
-    /// commands of that profile without a run's name then mean the latest run with these tags.
+    /// With tags, teams can share a results database. Put the tags into each team's profile of the config file. With that profile, commands
+    /// without a run's name use the latest run that has these tags.
     ///
     /// [env: FLEETPUSH_TAG]
     #[arg(hide_short_help = true, long, value_name = "KEY=VALUE", value_parser = keys::TAG.parse)]
     pub tag: Vec<Tags>,
-    /// Push again what is complete, as a new run NAME-2
+    /// Push a complete manifest again, as a new run NAME-2
     #[arg(long)]
     pub again: bool,
-    /// Push again what has been complete for so long [default: never]
+    /// Push again if the last push ended this long ago [default: never]
     ///
-    /// Pushes the same manifest anew, as a run NAME-2, when the last push of it became complete or was cancelled longer ago than this.
-    /// For a push every night, give less than the time from the end of one night's push to the start of the next: 12h.
+    /// Pushes the same manifest as a new run NAME-2. For a push every night, give less than the time from the end of one night's push to
+    /// the start of the next, for example 12h.
     ///
     /// [env: FLEETPUSH_REPEAT_AFTER]
     #[arg(long, value_name = "DURATION", help_heading = "Schedule", value_parser = keys::REPEAT_AFTER.key.parse)]
@@ -56,16 +56,16 @@ pub struct RunArgs {
 /// What comes before a push.
 #[derive(Debug, Args)]
 pub struct BeforeArgs {
-    /// Skip rows whose device has accepted the same last, as recorded in the results database
+    /// Skip rows whose payload is the one that the device accepted last, according to the results database
     ///
-    /// For settings, and not for actions such as a restart. A row is skipped when the last command that the device accepted for the
-    /// service had the same payload, and nothing since may have reached the device. Other rows are sent.
+    /// Use this for settings, not for actions such as a restart. A row is skipped if the last command that the device accepted for the
+    /// service had the same payload, and no later command can have reached the device. Other rows are sent.
     #[arg(hide_short_help = true, long)]
     pub skip_unchanged: bool,
-    /// Show what would be sent and done, as `check` does; send nothing
+    /// Show what the push would send, as `check` does; send nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask; at a terminal, a new run for more than 1,000 devices shows its plan and asks
+    /// Do not ask before a new run of more than 1,000 devices; without a terminal, fleetpush never asks
     #[arg(hide_short_help = true, long)]
     pub yes: bool,
 }
@@ -94,45 +94,46 @@ pub struct ManifestArgs {
     /// Record bad rows as failed, class invalid, and push the others
     #[arg(long)]
     pub skip_invalid: bool,
-    /// Check each payload against a thing model: the platform's export of it, a JSON file, or `fetch`; repeat for more products
+    /// Check each payload against a thing model: a JSON file exported from the platform, or `fetch`; repeat for more products
     ///
-    /// A payload that the platform would refuse makes its row a bad one, with the platform's code and what is allowed. A file is for the
-    /// product that it names itself, or else for all products; PRODUCT=FILE says for which. `fetch` asks the platform for the model of each
-    /// product without a file and keeps it in the folder DATABASE.tsl; when the platform does not answer, the kept one is used, and its age
-    /// is told. What is not understood of a model is told, and refuses nothing.
+    /// If the platform would refuse a payload, its row is a bad row, reported with the platform's code and the allowed values. A file
+    /// applies to the product that it names, or to all products if it names none. PRODUCT=FILE sets the product. `fetch` fetches the models
+    /// of the other products from the platform and stores them in the folder DATABASE.tsl. If the platform does not answer, fleetpush uses
+    /// the stored model and prints its age. Parts of a model that fleetpush does not understand give a warning and are not checked.
     #[arg(hide_short_help = true, long, value_name = "[PRODUCT=]FILE|fetch")]
     pub tsl: Vec<Tsl>,
     /// Compare the rows with the platform's device list before anything is sent
     ///
-    /// A device that its product does not have, that belongs to another product, or whose data format is raw, is an error with its line.
-    /// One that is offline, or has never been activated, is a warning. The list is read once, when the manifest is staged, at --rate.
+    /// A row is an error if its product does not have the device, if the device belongs to another product, or if its data format is raw. A
+    /// row is a warning if the device is offline or has never been activated. The list is read once, when the manifest is staged, at
+    /// --rate.
     #[arg(hide_short_help = true, long)]
     pub inventory: bool,
-    /// With --inventory: record rows that the device list speaks against as failed, class invalid, and push the others
+    /// With --inventory: record rows that it refuses as failed, class invalid, and push the others
     #[arg(hide_short_help = true, long, requires = "inventory")]
     pub skip_unknown: bool,
-    /// The product key of rows that give none
+    /// The product key for rows without one
     #[arg(long, value_name = "KEY", help_heading = PAYLOAD, value_parser = values::not_empty)]
     pub product_key: Option<String>,
-    /// The data of rows that give none: the wire string, for example '[{"fuwu":[{"raw1":"AA"}]}]'
+    /// The data for rows without data: the wire string, for example '[{"fuwu":[{"raw1":"AA"}]}]'
     #[arg(hide_short_help = true, long, value_name = "JSON", help_heading = PAYLOAD, conflicts_with = "service", value_parser = values::not_empty)]
     pub data: Option<String>,
-    /// The service that rows without one call
+    /// The service for rows without one
     #[arg(long, value_name = "CODE", help_heading = PAYLOAD, value_parser = values::not_empty)]
     pub service: Option<String>,
-    /// A parameter of that service, for rows without it; repeat for more
+    /// A parameter of that service, for rows that do not have it; repeat for more
     #[arg(long, value_name = "CODE=VALUE", help_heading = PAYLOAD, requires = "service", value_parser = values::parameter)]
     pub param: Vec<(String, String)>,
-    /// The QoS level of rows that give none, 0 to 2 [default: left out, the platform takes 1]
+    /// The QoS level for rows without one, 0 to 2 [default: omitted, the platform uses 1]
     #[arg(hide_short_help = true, long, value_name = "LEVEL", help_heading = PAYLOAD, value_parser = |text: &str| values::whole(text, *Payload::QOS.start(), *Payload::QOS.end()))]
     pub qos: Option<i32>,
-    /// How long the platform keeps a command for a device that is offline (isCache and cacheTime), at least 1 [default: left out,
-    /// the platform keeps none]
+    /// How long the platform keeps a command for an offline device (isCache and cacheTime), at least 1 [default: omitted, the platform does
+    /// not keep it]
     #[arg(hide_short_help = true, long, value_name = "SECONDS", help_heading = PAYLOAD, value_parser = |text: &str| values::whole(text, 1, i64::from(u32::MAX)))]
     pub cache: Option<i64>,
-    /// Let a command overwrite data sent before (isCover) [default: left out, the platform does not]
+    /// Overwrite data sent before (isCover) [default: omitted, the platform does not overwrite]
     #[arg(hide_short_help = true, long, help_heading = PAYLOAD)]
     pub cover: bool,
 }
 
-const PAYLOAD: &str = "Payload, for rows that do not say";
+const PAYLOAD: &str = "Payload, for rows without one";

@@ -12,12 +12,12 @@ pub(super) const OUTPUT: &str = "Output";
 /// The form of rows, and where they go.
 #[derive(Debug, Clone, Default, Args)]
 pub struct OutputArgs {
-    /// The form of the rows [default: table]
+    /// Format of the rows [default: table]
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(RowFormat::ALL, RowFormat::name))]
     pub format: Option<RowFormat>,
     /// Write to this file instead of stdout
     ///
-    /// The file is there, or replaced, when the output is complete; before, nothing of it is seen. - is stdout.
+    /// The file is created or replaced only when the output is complete. - is stdout.
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub out: Option<PathBuf>,
 }

@@ -14,18 +14,18 @@ pub struct PruneArgs {
     /// Only runs that ended longer ago than this, for example 90d, 12w or 36h; this or --keep is required
     #[arg(long, value_name = "AGE")]
     pub older_than: Option<Age>,
-    /// Keep the latest runs of each manifest that have ended, so many, however old they are; this or --older-than is required
+    /// Keep the latest N ended runs of each manifest, however old they are; this or --older-than is required
     ///
-    /// Manifests are told apart by the path of their file, and those from the standard input by the run's name.
+    /// A manifest is identified by the path of its file, and one from stdin by the run's name.
     #[arg(long, value_name = "N", value_parser = values::number::<u64>)]
     pub keep: Option<u64>,
-    /// First write each run with its attempts as CSV files into this folder
+    /// First write each run and its attempts to CSV files in this folder
     ///
     /// NAME-NUMBER-TIME-results.csv has the columns of the view `results`, and NAME-NUMBER-TIME-attempts.csv those of `attempts`. A run is
     /// deleted only when its files are on the disk.
     #[arg(long, value_name = "DIR")]
     pub archive: Option<PathBuf>,
-    /// Say which runs would be deleted, and delete nothing
+    /// Print which runs would be deleted, and delete nothing
     #[arg(long)]
     pub dry_run: bool,
     /// In the simulator's database.

@@ -31,23 +31,23 @@ pub struct PushArgs {
     /// When it may send.
     #[command(flatten)]
     pub schedule: ScheduleArgs,
-    /// Send also what is older than what a device has accepted since from another run, without asking
+    /// Send a command even if its device has accepted a newer one from another run; do not ask
     #[arg(hide_short_help = true, long)]
     pub allow_stale: bool,
-    /// The form of the summary [default: text]
+    /// Format of the summary [default: text]
     ///
-    /// text goes to stderr, where a person reads it; json is one line on stdout.
+    /// text is printed on stderr; json is one line on stdout.
     #[arg(hide_short_help = true, long, value_name = "FORMAT", help_heading = "Output", value_parser = one_of(SummaryFormat::ALL, SummaryFormat::name))]
     pub format: Option<SummaryFormat>,
-    /// How progress is shown on stderr; auto is a bar on a terminal and lines elsewhere [default: auto] [env: FLEETPUSH_PROGRESS]
+    /// How to show progress on stderr; auto is a bar on a terminal and lines elsewhere [default: auto] [env: FLEETPUSH_PROGRESS]
     #[arg(hide_short_help = true, long, value_name = "MODE", help_heading = "Output", value_parser = one_of(ProgressMode::ALL, ProgressMode::name))]
     pub progress: Option<ProgressMode>,
-    /// Write metrics of the push to this file in the Prometheus text format, for the textfile collector of node_exporter: every
-    /// 15 seconds and at the end, each time as a whole [env: FLEETPUSH_METRICS_FILE]
+    /// Write metrics of the push to this file in the Prometheus text format, for the textfile collector of node_exporter. The file is
+    /// replaced every 15 seconds and at the end [env: FLEETPUSH_METRICS_FILE]
     #[arg(hide_short_help = true, long, value_name = "PATH", help_heading = "Output", value_parser = keys::METRICS_FILE.parse)]
     pub metrics_file: Option<PathBuf>,
-    /// Write an HTML page about the run to this file at the end, as `report` does; {run} in it stands for the run's name
-    /// [env: FLEETPUSH_REPORT]
+    /// Write an HTML page about the run to this file at the end, as `report` does; {run} in it is replaced by the run's name [env:
+    /// FLEETPUSH_REPORT]
     #[arg(hide_short_help = true, long, value_name = "FILE", help_heading = "Output", value_parser = keys::REPORT.parse)]
     pub report: Option<PathBuf>,
 }
@@ -56,14 +56,14 @@ pub struct PushArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Target")]
 pub struct TargetArgs {
-    /// The platform's data centre, when no --base-url is given
+    /// The platform's data centre, instead of --base-url
     ///
     /// [env: FLEETPUSH_REGION]
     #[arg(long, value_name = "REGION", conflicts_with = "base_url", value_parser = one_of(Region::ALL, Region::name))]
     pub region: Option<Region>,
-    /// The platform's base URL, in place of --region
+    /// The platform's base URL, instead of --region
     ///
-    /// Scheme and host. This or --region is required.
+    /// Give the scheme and the host. A push needs this or --region.
     ///
     /// [env: FLEETPUSH_BASE_URL]
     #[arg(long, value_name = "URL", value_parser = keys::BASE_URL.parse)]
@@ -71,21 +71,20 @@ pub struct TargetArgs {
     /// Against a simulator inside the process.
     #[command(flatten)]
     pub simulate: SimulateArg,
-    /// Take a plain http:// URL for a host other than this machine: credentials and commands can then be read on the way
-    /// [env: FLEETPUSH_INSECURE_HTTP]
+    /// Allow a plain http:// URL for a host other than this machine: others on the network can then read credentials and commands [env:
+    /// FLEETPUSH_INSECURE_HTTP]
     #[arg(hide_short_help = true, long)]
     pub insecure_http: bool,
     /// The language of the platform's messages [default: EN] [env: FLEETPUSH_LANGUAGE]
     #[arg(hide_short_help = true, long, value_name = "LANGUAGE", value_parser = one_of(Language::ALL, Language::name))]
     pub language: Option<Language>,
-    /// How long a connection may take to be made, 1ms to 1h [default: 10s] [env: FLEETPUSH_CONNECT_TIMEOUT]
+    /// Time limit for opening a connection, 1ms to 1h [default: 10s] [env: FLEETPUSH_CONNECT_TIMEOUT]
     #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::CONNECT_TIMEOUT.key.parse)]
     pub connect_timeout: Option<Duration>,
-    /// How long a request may take, from its beginning to the end of its reply, 1ms to 1h [default: 30s]
-    /// [env: FLEETPUSH_REQUEST_TIMEOUT]
+    /// Time limit for a request, from its beginning to the end of its reply, 1ms to 1h [default: 30s] [env: FLEETPUSH_REQUEST_TIMEOUT]
     #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::REQUEST_TIMEOUT.key.parse)]
     pub request_timeout: Option<Duration>,
-    /// Continue a run with another AccessKey than the one that it was begun with, for example after the key was rotated
+    /// Continue a run that began with another AccessKey, for example after you have rotated the key
     #[arg(hide_short_help = true, long)]
     pub accept_account: bool,
 }
@@ -94,21 +93,21 @@ pub struct TargetArgs {
 #[derive(Debug, Clone, Copy, Default, Args)]
 #[command(next_help_heading = "Pace")]
 pub struct PaceArgs {
-    /// The most devices in one request, 1 to 10000 [default: 100] [env: FLEETPUSH_CHUNK_SIZE]
+    /// Maximum devices in one request, 1 to 10000 [default: 100] [env: FLEETPUSH_CHUNK_SIZE]
     #[arg(hide_short_help = true, long, allow_negative_numbers = true, value_name = "DEVICES", value_parser = keys::CHUNK_SIZE.key.parse)]
     pub chunk_size: Option<u32>,
-    /// The most requests in flight at a time, 1 to 1024 [default: 16] [env: FLEETPUSH_CONCURRENCY]
+    /// Maximum requests in flight at a time, 1 to 1024 [default: 16] [env: FLEETPUSH_CONCURRENCY]
     #[arg(hide_short_help = true, long, allow_negative_numbers = true, value_name = "REQUESTS", value_parser = keys::CONCURRENCY.key.parse)]
     pub concurrency: Option<u32>,
-    /// The most requests a second [default: 25]
+    /// Maximum requests a second [default: 25]
     ///
-    /// A number such as 25 or 0.5, or unlimited. fleetpush stays below it when the platform takes less.
+    /// A number such as 25 or 0.5, or unlimited. fleetpush sends fewer when the platform accepts fewer.
     ///
     /// [env: FLEETPUSH_RATE]
     #[arg(long, allow_negative_numbers = true, value_name = "RATE", value_parser = keys::RATE.key.parse)]
     pub rate: Option<Rate>,
-    /// The most devices a second, in however many requests: a number such as 500 or 0.5, or unlimited [default: unlimited]
-    /// [env: FLEETPUSH_DEVICE_RATE]
+    /// Maximum devices a second, over all requests: a number such as 500 or 0.5, or unlimited [default: unlimited] [env:
+    /// FLEETPUSH_DEVICE_RATE]
     #[arg(hide_short_help = true, long, allow_negative_numbers = true, value_name = "RATE", value_parser = keys::DEVICE_RATE.key.parse)]
     pub device_rate: Option<DeviceRate>,
 }
@@ -117,40 +116,38 @@ pub struct PaceArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Failures")]
 pub struct RecoveryArgs {
-    /// The most attempts for each device, the first included, 1 to 1000; pauses for throttling and outages use up none
-    /// [default: 5] [env: FLEETPUSH_MAX_ATTEMPTS]
+    /// Maximum attempts for each task, the first included, 1 to 1000. Throttling and outages use no attempt [default: 5] [env:
+    /// FLEETPUSH_MAX_ATTEMPTS]
     #[arg(hide_short_help = true, long, value_name = "ATTEMPTS", value_parser = keys::MAX_ATTEMPTS.key.parse)]
     pub max_attempts: Option<u32>,
-    /// The longest that a throttled device is put off, all its pauses together, up to 168h [default: 1h]
-    /// [env: FLEETPUSH_MAX_SNOOZE]
+    /// Maximum total pause of a throttled device, up to 168h; then its task fails [default: 1h] [env: FLEETPUSH_MAX_SNOOZE]
     #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::MAX_SNOOZE.key.parse)]
     pub max_snooze: Option<Duration>,
-    /// The longest outage of the platform that is waited for, up to 168h; then the run stops, exit code 3; with --until or --window as
-    /// long as these leave, unless it is set [default: 30m]
-    /// [env: FLEETPUSH_MAX_OUTAGE]
+    /// Maximum time to wait during an outage of the platform, up to 168h. Then the run stops with exit code 3. With --until or --window,
+    /// the default is to wait until their end [default: 30m] [env: FLEETPUSH_MAX_OUTAGE]
     #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::MAX_OUTAGE.key.parse)]
     pub max_outage: Option<Duration>,
-    /// How long a stop waits for requests in flight, up to 1h [default: 30s] [env: FLEETPUSH_DRAIN_TIMEOUT]
+    /// Maximum time to wait for requests in flight when stopping, up to 1h [default: 30s] [env: FLEETPUSH_DRAIN_TIMEOUT]
     #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::DRAIN_TIMEOUT.key.parse)]
     pub drain_timeout: Option<Duration>,
     /// What to do when a reply is lost [default: resend]
     ///
-    /// resend sends it again, so that the device gets it at least once; hold keeps it until `retry`, so that the device gets it at
-    /// most once.
+    /// resend sends the command again: the device gets it at least once. hold keeps the command until `retry`: the device gets it at most
+    /// once.
     ///
     /// [env: FLEETPUSH_IN_DOUBT]
     #[arg(long, value_name = "CHOICE", value_parser = one_of(InDoubt::ALL, InDoubt::name))]
     pub in_doubt: Option<InDoubt>,
-    /// What becomes of a device's later commands when one has failed: fail unsent, or go out all the same [default: block]
-    /// [env: FLEETPUSH_AFTER_FAILURE]
+    /// What to do with a device's later commands when one has failed: fail them unsent, or send them anyway [default: block] [env:
+    /// FLEETPUSH_AFTER_FAILURE]
     #[arg(hide_short_help = true, long, value_name = "CHOICE", value_parser = one_of(AfterFailure::ALL, AfterFailure::name))]
     pub after_failure: Option<AfterFailure>,
-    /// Abort when too much fails [default: failed>10%,min=500]
+    /// Abort when too many tasks fail [default: failed>10%,min=500]
     ///
-    /// Aborts when more than this share of the tasks that have ended failed, offline and blocked ones left out, once `min` tasks have
-    /// ended (500 when left out). A class in place of `failed` counts that class: offline>30%,min=1000. A number in place of the share
-    /// needs no `min`: rejected>50. Repeat the flag for more conditions, or separate them by semicolons; one that is met is enough.
-    /// never switches this off.
+    /// For example, failed>10%,min=500 aborts when at least 500 tasks have ended and more than 10% of them have failed. Offline and blocked
+    /// tasks do not count. Without `min`, the minimum is 500. Use a class instead of `failed` to count that class: offline>30%,min=1000. A
+    /// number instead of a share needs no `min`: rejected>50. Repeat the flag for more conditions, or separate them by semicolons. The run
+    /// is aborted when one of them is met. `never` switches this off.
     ///
     /// [env: FLEETPUSH_ABORT_IF]
     #[arg(long, value_name = "CONDITION", value_parser = keys::ABORT_IF.key.parse)]
@@ -158,19 +155,19 @@ pub struct RecoveryArgs {
     /// Continue a run that --abort-if has aborted
     #[arg(long)]
     pub override_abort: bool,
-    /// Exit with 0 when failures stay below this, as in offline<5% [default: nothing]
+    /// Exit with 0 if failures stay below this, as in offline<5% [default: nothing]
     ///
-    /// Makes a complete run a success although some of it failed or is in doubt. The words are those of --abort-if; in_doubt<3 is a
-    /// number of tasks. Repeat the flag for more limits, or separate them by semicolons. Every limit must be kept, and failures
+    /// A complete run then counts as a success although some tasks failed or are in doubt. The classes are those of --abort-if. in_doubt<3
+    /// limits the number of tasks. Repeat the flag for more limits, or separate them by semicolons. All limits have to hold, and failures
     /// without a limit are not tolerated.
     ///
     /// [env: FLEETPUSH_TOLERATE]
     #[arg(hide_short_help = true, long, value_name = "LIMIT", value_parser = keys::TOLERATE.key.parse)]
     pub tolerate: Vec<Tolerate>,
-    /// How often an offline device is tried again, up to 1000 [default: 0] [env: FLEETPUSH_RETRY_OFFLINE]
+    /// How many times to try an offline device again, up to 1000 [default: 0] [env: FLEETPUSH_RETRY_OFFLINE]
     #[arg(hide_short_help = true, long, value_name = "TIMES", value_parser = keys::RETRY_OFFLINE.key.parse)]
     pub retry_offline: Option<u32>,
-    /// How long to wait before an offline device is tried again, 1s to 168h [default: 30m] [env: FLEETPUSH_OFFLINE_DELAY]
+    /// How long to wait before trying an offline device again, 1s to 168h [default: 30m] [env: FLEETPUSH_OFFLINE_DELAY]
     #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::OFFLINE_DELAY.key.parse)]
     pub offline_delay: Option<Duration>,
 }

@@ -19,7 +19,7 @@ use crate::model::{Dimension, Rate, RowFormat, RunState, Tags, TaskState, TaskSt
 #[derive(Debug, Args)]
 #[command(after_help = super::help::MORE, after_long_help = "")]
 pub struct ResumeArgs {
-    /// The run's name; you can leave it out when exactly one is unfinished
+    /// The run's name; you can omit it when exactly one run is unfinished
     #[arg(value_parser = values::run_name)]
     pub run: Option<String>,
     /// How to push.
@@ -39,16 +39,16 @@ pub struct RetryArgs {
     pub run: Option<String>,
     /// Only tasks in these states [default: failed]
     ///
-    /// Separate them by commas, or repeat the flag. With --class in_doubt, tasks in doubt are taken as well.
+    /// Separate them by commas, or repeat the flag. --class in_doubt also chooses tasks in doubt.
     #[arg(long, value_name = "STATE", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&[TaskState::Failed, TaskState::InDoubt], TaskState::name))]
     pub state: Vec<TaskState>,
     /// Which of them [default: --class offline,frequency,quota,transient, when no other filter is given]
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// Say how many tasks would be sent again, and send nothing
+    /// Print how many tasks would be sent again, and send nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask when more than 1,000 devices are concerned
+    /// Do not ask before sending to more than 1,000 devices
     #[arg(long)]
     pub yes: bool,
     /// How to push.
@@ -110,16 +110,16 @@ pub struct RunsArgs {
     /// Only runs in these states; separate by commas or repeat
     #[arg(long, value_name = "STATE", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&RunState::ALL, RunState::name))]
     pub state: Vec<RunState>,
-    /// Runs that have been pruned: their totals are kept
+    /// List the totals of runs that have been pruned
     #[arg(long, help_heading = FILTERS, conflicts_with = "state")]
     pub pruned: bool,
-    /// Only runs with this tag, as in team=network; repeat it for more tags, which a run must have all
+    /// Only runs with this tag, as in team=network; repeat it for more tags that a run must have
     #[arg(long, value_name = "KEY=VALUE", help_heading = FILTERS, value_parser = keys::TAG.parse)]
     pub tag: Vec<Tags>,
-    /// The most runs to show, the latest first [default: all]
+    /// Maximum runs to show, the latest first [default: all]
     #[arg(long, value_name = "N", help_heading = FILTERS, value_parser = values::number::<u64>)]
     pub limit: Option<u64>,
-    /// The form of the rows on stdout [default: table]
+    /// Format of the rows on stdout [default: table]
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(RowFormat::ALL, RowFormat::name))]
     pub format: Option<RowFormat>,
     /// In the simulator's database.
@@ -130,13 +130,13 @@ pub struct RunsArgs {
 /// `fleetpush sessions`
 #[derive(Debug, Args)]
 pub struct SessionsArgs {
-    /// Only those of the run of this name, also when it has been pruned [default: all]
+    /// Only sessions of this run, even if it has been pruned [default: all]
     #[arg(value_parser = values::run_name)]
     pub run: Option<String>,
-    /// The most sessions to show, the latest first [default: all]
+    /// Maximum sessions to show, the latest first [default: all]
     #[arg(long, value_name = "N", help_heading = FILTERS, value_parser = values::number::<u64>)]
     pub limit: Option<u64>,
-    /// The form of the rows on stdout [default: table]
+    /// Format of the rows on stdout [default: table]
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(RowFormat::ALL, RowFormat::name))]
     pub format: Option<RowFormat>,
     /// In the simulator's database.
@@ -152,15 +152,16 @@ pub struct StatusArgs {
     pub run: Option<String>,
     /// Break the tasks down: by product, code, payload, hour, or label.KEY for a label of the manifest
     ///
-    /// Separate several by commas, or repeat the flag; each gets a table of its own. The hour is that in which a task ended, in UTC.
+    /// Separate several by commas, or repeat the flag. Each one makes its own table. hour is the hour in UTC in which a task ended.
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub by: Vec<Dimension>,
-    /// Show it again every second until the run ends; from any terminal
+    /// Update the output every second until no process works on the run
     ///
-    /// A terminal is drawn anew. Elsewhere the first line is printed whenever it changes, or with --format jsonl one object a second.
+    /// On a terminal this redraws the output. Elsewhere it prints the first line whenever that changes, or one object a second with
+    /// --format jsonl.
     #[arg(long)]
     pub watch: bool,
-    /// The form of the rows on stdout [default: table]
+    /// Format of the rows on stdout [default: table]
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(RowFormat::ALL, RowFormat::name))]
     pub format: Option<RowFormat>,
     /// In the simulator's database.
@@ -181,7 +182,7 @@ pub struct ResultsArgs {
     /// Which of them.
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// The most rows to show [default: all]
+    /// Maximum rows to show [default: all]
     #[arg(long, value_name = "N", help_heading = FILTERS, value_parser = values::number::<u64>)]
     pub limit: Option<u64>,
     /// Only these columns, in this order: columns of the view, and labels as in label.site
@@ -190,15 +191,15 @@ pub struct ResultsArgs {
     /// attempts, request_id, due_at, finished_at, data, labels, qos, is_cache, cache_time, is_cover, extend_para.
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',', help_heading = OUTPUT, value_parser = values::not_empty)]
     pub columns: Vec<String>,
-    /// Sort by these columns: -finished_at for the largest first, label.site by a label
+    /// Sort by these columns, or labels as in label.site; -finished_at puts the largest first
     ///
-    /// Separate them by commas, or repeat the flag. What is missing comes last. Text is compared by its characters' codes.
+    /// Separate them by commas, or repeat the flag. Missing values come last. Text is sorted by character codes.
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',', allow_hyphen_values = true, help_heading = OUTPUT, value_parser = values::not_empty)]
     pub sort: Vec<String>,
     /// The form of the rows, and the file for them.
     #[command(flatten)]
     pub output: OutputArgs,
-    /// Write the tasks as a manifest, with their payloads and labels, that `run` pushes again: JSON lines, or CSV with --format csv
+    /// Write the tasks with their payloads and labels as a manifest for `run`: JSON lines, or CSV with --format csv
     #[arg(long, help_heading = OUTPUT, conflicts_with_all = ["columns", "sort"])]
     pub as_manifest: bool,
     /// In the simulator's database.
@@ -212,7 +213,7 @@ pub struct CodesArgs {
     /// The code to explain [default: all of them]
     #[arg(value_parser = values::number::<i64>)]
     pub code: Option<i64>,
-    /// The form of the rows on stdout [default: table]
+    /// Format of the rows on stdout [default: table]
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(RowFormat::ALL, RowFormat::name))]
     pub format: Option<RowFormat>,
 }

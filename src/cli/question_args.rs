@@ -18,7 +18,7 @@ use crate::model::{Change, RowFormat, SummaryFormat, TaskStatus, Tsl};
 #[derive(Debug, Args)]
 #[command(after_help = super::help::MORE, after_long_help = super::help::DIFF_EPILOGUE)]
 pub struct DiffArgs {
-    /// Two runs, the earlier one first; one run is compared with the one before it of the same manifest
+    /// Two runs, the earlier one first. One run is compared with the previous run of its manifest
     ///
     /// [default: the last two runs of the latest run's manifest, by its path]
     #[arg(value_name = "RUN", num_args = 0..=2, value_parser = values::run_name)]
@@ -28,11 +28,11 @@ pub struct DiffArgs {
     pub last: Option<u32>,
     /// Count by these: code, class, state, product, payload, or a label, as in label.site [default: code]
     ///
-    /// Separate them by commas, or repeat the flag. Counted is the device's task in the later run; of devices that recovered, have not ended or
-    /// are gone, the one in the earlier run.
+    /// Separate them by commas, or repeat the flag. The values are those of the device's task in the later run. For devices that recovered,
+    /// have not ended or are gone, they are those of the task in the earlier run.
     #[arg(long, value_name = "BY", value_delimiter = ',', help_heading = OUTPUT, value_parser = values::not_empty)]
     pub by: Vec<String>,
-    /// List the devices, one a row, instead of counting them
+    /// List the devices, one a row, instead of counts
     #[arg(long, help_heading = OUTPUT)]
     pub list: bool,
     /// Only these changes; separate by commas or repeat
@@ -47,13 +47,13 @@ pub struct DiffArgs {
     /// Which of them.
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// The most devices to list [default: all]
+    /// Maximum devices to list [default: all]
     #[arg(long, value_name = "N", help_heading = FILTERS, value_parser = values::number::<u64>)]
     pub limit: Option<u64>,
     /// The form of the rows, and the file for them.
     #[command(flatten)]
     pub output: OutputArgs,
-    /// Write the devices' tasks of the later run as a manifest that `run` pushes again: what fails in it, or with --only all of what is chosen
+    /// Write the tasks that fail in the later run as a manifest for `run`; with --only, all chosen tasks
     #[arg(long, help_heading = OUTPUT, conflicts_with_all = ["list", "by"])]
     pub as_manifest: bool,
     /// In the simulator's database.
@@ -65,12 +65,12 @@ pub struct DiffArgs {
 #[derive(Debug, Args)]
 #[command(after_help = super::help::MORE, after_long_help = super::help::REVERT_EPILOGUE)]
 pub struct RevertArgs {
-    /// The run that is taken back
+    /// The run to take back
     #[arg(value_parser = values::run_name)]
     pub run: String,
-    /// The services that are taken back; separate by commas or repeat
+    /// The services to take back; separate by commas or repeat
     ///
-    /// Only these: a service that is an action, such as a restart, is not to be repeated.
+    /// Leave out services that are actions, such as a restart: revert would repeat them.
     #[arg(long, required = true, value_name = "SERVICE", value_delimiter = ',', value_parser = values::not_empty)]
     pub service: Vec<String>,
     /// Only tasks in these states; separate by commas or repeat
@@ -79,15 +79,15 @@ pub struct RevertArgs {
     /// Which tasks of the run are taken back.
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// The form of the manifest: jsonl or csv [default: jsonl]
+    /// Format of the manifest: jsonl or csv [default: jsonl]
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, hide_possible_values = true, value_parser = one_of(RowFormat::ALL, RowFormat::name))]
     pub format: Option<RowFormat>,
     /// Write the manifest to this file instead of stdout
     ///
-    /// The file is there, or replaced, when it is complete; before, nothing of it is seen. - is stdout.
+    /// The file is created or replaced only when the manifest is complete. - is stdout.
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub out: Option<PathBuf>,
-    /// Write the devices that are left out, and why, to this CSV file
+    /// Write the devices that are left out, and the reasons, to this CSV file
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub left_out: Option<PathBuf>,
     /// In the simulator's database.
@@ -103,7 +103,7 @@ fn last(text: &str) -> Result<u32, String> {
 #[derive(Debug, Args)]
 #[command(after_help = super::help::MORE, after_long_help = super::help::EXPLAIN_EPILOGUE)]
 pub struct ExplainArgs {
-    /// The device's key, or with '8601*' how keys begin; you can leave it out with --label or --devices-from
+    /// The device's key; '8601*' means all keys that begin with 8601. You can omit it with --label or --devices-from
     #[arg(value_name = "DEVICE", value_parser = values::not_empty)]
     pub key: Option<String>,
     /// Only tasks in these states; separate by commas or repeat
@@ -112,7 +112,7 @@ pub struct ExplainArgs {
     /// Which of them.
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// Ask the platform for the history of the device as well
+    /// Also read the history of the device from the platform
     #[arg(long, help_heading = OUTPUT)]
     pub live: bool,
     /// For --live, a thing model: the platform's export, a JSON file; repeat for more products
@@ -121,7 +121,7 @@ pub struct ExplainArgs {
     /// PRODUCT=FILE says for which product a file is.
     #[arg(hide_short_help = true, long, value_name = "[PRODUCT=]FILE", help_heading = OUTPUT, requires = "live")]
     pub tsl: Vec<Tsl>,
-    /// The form of the answer: text, or one JSON object for each device [default: text]
+    /// Format of the answer: text, or one JSON object for each device [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(SummaryFormat::ALL, SummaryFormat::name))]
     pub format: Option<SummaryFormat>,
     /// The platform that is asked.

@@ -25,7 +25,7 @@ pub struct ReportArgs {
     pub filter: FilterArgs,
     /// Write to this file; - is stdout
     ///
-    /// The file is there, or replaced, when the page is complete.
+    /// The file is created or replaced only when the page is complete.
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub out: PathBuf,
     /// In the simulator's database.

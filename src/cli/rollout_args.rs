@@ -9,23 +9,23 @@ use crate::model::{Canary, Ramp};
 #[derive(Debug, Clone, Copy, Default, Args)]
 #[command(next_help_heading = "Rollout")]
 pub struct RolloutArgs {
-    /// Send to so many devices first: 50, or 1% [default: none]
+    /// Send to this many devices first: 50, or 1% [default: none]
     ///
-    /// The devices are chosen at random over all products. The others follow only when the canary meets none of the --abort-if
-    /// conditions (with min=1). A run's canary is chosen once, before its first request.
+    /// fleetpush chooses the devices at random over all products, once, before the first request of the run. It sends to the others only if
+    /// the canary meets none of the --abort-if conditions (with min=1).
     ///
     /// [env: FLEETPUSH_CANARY]
     #[arg(long, value_name = "DEVICES", value_parser = keys::CANARY.key.parse)]
     pub canary: Option<Canary>,
-    /// Stop after a good canary, exit code 3
+    /// Stop after a good canary, with exit code 3
     ///
-    /// You can look at its devices; the same command continues with the others. Needs --canary.
+    /// You can then look at the devices. The same command continues with the others. Needs --canary.
     ///
     /// [env: FLEETPUSH_CANARY_PAUSE]
     #[arg(long)]
     pub canary_pause: bool,
-    /// Begin slowly, after the canary: 1,x2,every=500 begins at 1 request a second and doubles with every 500 devices that have
-    /// accepted, up to --rate; or none [default: none] [env: FLEETPUSH_RAMP]
+    /// Begin slowly: 1,x2,every=500 begins at 1 request a second and doubles the rate after every 500 accepted commands, up to --rate.
+    /// Commands of the canary do not count [default: none] [env: FLEETPUSH_RAMP]
     #[arg(hide_short_help = true, long, value_name = "RATE,xFACTOR,every=DEVICES", value_parser = keys::RAMP.key.parse)]
     pub ramp: Option<Ramp>,
 }

@@ -13,7 +13,7 @@ pub struct SimulateArg {
 /// `--simulate` of a command that only looks into a database
 #[derive(Debug, Clone, Copy, Args)]
 pub struct SimulatedArg {
-    /// Look into the database of simulated runs, simulated.db
+    /// Use the database of simulated runs, simulated.db
     #[arg(long)]
     pub simulate: bool,
 }

@@ -45,7 +45,7 @@ pub struct SimulatorArgs {
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
 
-    /// Thing model to serve for every product, and to hold commands to: the platform's export, a JSON file
+    /// Thing model, a JSON file exported from the platform: served for every product, and used to check commands
     #[arg(long, value_name = "FILE")]
     pub tsl: Option<PathBuf>,
 
@@ -53,7 +53,7 @@ pub struct SimulatorArgs {
     #[arg(long, conflicts_with = "scenario")]
     pub demo: bool,
 
-    /// Number that all chance follows from; the same one gives the same fleet
+    /// Seed of all random choices; the same seed gives the same fleet
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 
@@ -61,7 +61,7 @@ pub struct SimulatorArgs {
     #[arg(long, value_name = "MS")]
     pub latency: Option<u64>,
 
-    /// The most that chance adds to that pause, in milliseconds
+    /// Maximum random addition to that pause, in milliseconds
     #[arg(hide_short_help = true, long, value_name = "MS")]
     pub jitter: Option<u64>,
 
@@ -69,27 +69,27 @@ pub struct SimulatorArgs {
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub offline: Option<f64>,
 
-    /// Share of devices that are refused for good (61005)
+    /// Share of devices that the platform always refuses (61005)
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub rejected: Option<f64>,
 
-    /// Share of sends to a device that fail in passing (70000, 50000, 70095)
+    /// Share of sends to a device that fail temporarily (70000, 50000, 70095)
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub transient: Option<f64>,
 
-    /// Share of devices that make the platform refuse every request naming them, as a whole
+    /// Share of devices that make the platform refuse every whole request that names them
     #[arg(hide_short_help = true, long, value_name = "SHARE", value_parser = share)]
     pub poison: Option<f64>,
 
-    /// Messages that a device takes in a window of milliseconds before it answers 61007
+    /// Messages that a device accepts in a window of milliseconds; more are answered with 61007
     #[arg(long, value_name = "N/MS", value_parser = limit)]
     pub frequency: Option<Limit>,
 
-    /// Messages that a device takes in a window of milliseconds before it answers 61006
+    /// Messages that a device accepts in a window of milliseconds; more are answered with 61006
     #[arg(long, value_name = "N/MS", value_parser = limit)]
     pub quota: Option<Limit>,
 
-    /// Requests a second that are let through; others get HTTP 429
+    /// Requests a second that the platform accepts; others get HTTP 429
     #[arg(long, value_name = "N")]
     pub rate_limit: Option<f64>,
 
@@ -97,7 +97,7 @@ pub struct SimulatorArgs {
     #[arg(long, value_name = "LIMIT", conflicts_with = "rate_limit", long_help = LIMIT_HELP)]
     pub limit: Option<RequestLimit>,
 
-    /// Text of `Retry-After` in a 429 or 503, sensible or not
+    /// Text of `Retry-After` in a 429 or 503; need not be valid
     #[arg(
         hide_short_help = true,
         long,
@@ -106,15 +106,15 @@ pub struct SimulatorArgs {
     )]
     pub retry_after: Option<String>,
 
-    /// Most devices that one request may carry
+    /// Maximum devices in one request
     #[arg(hide_short_help = true, long, value_name = "N")]
     pub device_limit: Option<usize>,
 
-    /// Requests that a token is good for
+    /// Number of requests for which a token is valid
     #[arg(hide_short_help = true, long, value_name = "N")]
     pub token_requests: Option<u64>,
 
-    /// Time that a token is good for, in milliseconds
+    /// Time for which a token is valid, in milliseconds
     #[arg(hide_short_help = true, long, value_name = "MS")]
     pub token_lifetime: Option<u64>,
 
@@ -122,7 +122,7 @@ pub struct SimulatorArgs {
     #[arg(long, value_name = "NAME=SHARE", value_parser = named_share::<Fault>, long_help = FAULT_HELP)]
     pub fault: Vec<(Fault, f64)>,
 
-    /// The same for logins and refreshes
+    /// Share of logins and token refreshes that meet a fault, with the names of --fault; can be repeated
     #[arg(long, value_name = "NAME=SHARE", value_parser = named_share::<Fault>)]
     pub login_fault: Vec<(Fault, f64)>,
 
