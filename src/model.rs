@@ -16,6 +16,7 @@ mod in_doubt;
 mod inventory;
 mod latency;
 mod loopback;
+mod message;
 mod options;
 mod outcome;
 mod payload;
@@ -47,6 +48,10 @@ pub(crate) use in_doubt::{CompetingSend, Downlink, InDoubtSend, InDoubtTask, Tim
 pub(crate) use inventory::{ListPage, ListedDevice, ListedProduct, ListedState};
 pub(crate) use latency::Latency;
 pub(crate) use loopback::is_loopback;
+#[cfg_attr(not(test), expect(unused_imports, reason = "the listener uses them"))]
+pub(crate) use message::{
+    CommandMessage, GapCause, MessageGap, MessageKind, PresenceMessage, QueueMessage,
+};
 pub(crate) use options::{AfterFailure, InDoubt, Language, OptionError, Percent, Rate, Region};
 pub(crate) use outcome::{Class, Outcome};
 pub use payload::Payload;

@@ -1,7 +1,7 @@
 //! The journal: one SQLite file that knows every task, every request and what came of it.
 //!
 //! All SQL of the crate stands in this folder. One process at a time owns a database and writes through one [`Store`]; readers use a
-//! [`Reader`] and are always welcome.
+//! [`Reader`] and are always welcome. The platform's messages are in a file of their own, the [`inbox`].
 
 mod accepted_range;
 mod archive;
@@ -16,6 +16,8 @@ mod device_list;
 mod error;
 mod file_id;
 mod identity;
+#[expect(dead_code, reason = "the listener and `verify` use it")]
+mod inbox;
 mod lock;
 mod migrate;
 mod older;
@@ -64,6 +66,10 @@ pub(crate) use changes::Changes;
 pub(crate) use control::{ControlFile, ControlFiles, ControlledRun, TakenBack};
 pub(crate) use device_list::{DeviceLists, Difference, ListSize};
 pub(crate) use error::{Missing, Owner, StoreError};
+#[expect(unused_imports, reason = "the listener and `verify` use it")]
+pub(crate) use inbox::{
+    DevicePresence, Inbox, InboxError, InboxMessage, InboxReader, OtherCount, Recorded, inbox_path,
+};
 pub(crate) use lock::{Presence, presence};
 pub(crate) use migrate::{Upgrade, free, share_room};
 pub(crate) use open::Store;

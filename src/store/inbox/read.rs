@@ -1,0 +1,253 @@
+//! The readers' half of the inbox.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sqlx::{ConnectOptions, Connection, FromRow, SqliteConnection, sqlite::SqliteConnectOptions};
+
+use super::{InboxError, version};
+use crate::model::{GapCause, MessageGap, MessageKind, Timestamp};
+
+/// How long a query waits for a lock; the listener holds one for milliseconds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is read of a message.
+const COLUMNS: &str = "SELECT id, kind, ticket, product_key, device_key, code, kv, packet_id, at, recorded_at FROM message";
+
+/// A message about a command, as it was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InboxMessage {
+    /// Its position: later messages have higher ones, and none is given twice.
+    pub(crate) id: i64,
+    /// What it says.
+    pub(crate) kind: MessageKind,
+    /// The ticket, as the platform wrote it.
+    pub(crate) ticket: String,
+    /// The product of the device.
+    pub(crate) product_key: String,
+    /// The device.
+    pub(crate) device_key: String,
+    /// The service, of `INPUT` and `OUTPUT`.
+    pub(crate) code: Option<String>,
+    /// The values by name, as JSON text, of `INPUT` and `OUTPUT`.
+    pub(crate) kv: Option<String>,
+    /// The number of the packet, which wraps.
+    pub(crate) packet_id: Option<i64>,
+    /// The platform's time.
+    pub(crate) at: Timestamp,
+    /// When it was recorded.
+    pub(crate) recorded_at: Timestamp,
+}
+
+/// When a device last came online and went offline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DevicePresence {
+    /// The last time that it came online, if it is known.
+    pub(crate) online_at: Option<Timestamp>,
+    /// The last time that it went offline, if it is known.
+    pub(crate) offline_at: Option<Timestamp>,
+}
+
+/// Messages that were counted and not kept.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub(crate) struct OtherCount {
+    /// Their type, or what was wrong with them in parentheses.
+    pub(crate) kind: String,
+    /// How many.
+    pub(crate) messages: i64,
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: i64,
+    kind: String,
+    ticket: String,
+    product_key: String,
+    device_key: String,
+    code: Option<String>,
+    kv: Option<String>,
+    packet_id: Option<i64>,
+    at: i64,
+    recorded_at: i64,
+}
+
+/// An inbox, open for reading alone.
+#[derive(Debug)]
+pub(crate) struct InboxReader {
+    connection: SqliteConnection,
+    path: PathBuf,
+}
+
+impl InboxReader {
+    /// Opens the inbox at `path`; [`InboxError::Missing`] when nobody has listened yet.
+    pub(crate) async fn open(path: &Path) -> Result<Self, InboxError> {
+        match std::fs::metadata(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(InboxError::Missing(path.to_owned()));
+            }
+            // A listener has just begun to make it.
+            Ok(file) if file.len() == 0 => return Err(InboxError::Missing(path.to_owned())),
+            _ => {}
+        }
+        let mut connection = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .disable_statement_logging()
+            .connect()
+            .await
+            .map_err(|error| InboxError::Open {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            })?;
+        if version(&mut connection, path).await? == 0 {
+            connection.close().await?;
+            return Err(InboxError::Missing(path.to_owned()));
+        }
+        Ok(Self {
+            connection,
+            path: path.to_owned(),
+        })
+    }
+
+    /// The messages after this position in the order in which they were recorded, at most `limit`.
+    pub(crate) async fn after(
+        &mut self,
+        position: i64,
+        limit: u32,
+    ) -> Result<Vec<InboxMessage>, InboxError> {
+        let rows = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "{COLUMNS} WHERE id > ? ORDER BY id LIMIT ?"
+        )))
+        .bind(position)
+        .bind(limit)
+        .fetch_all(&mut self.connection)
+        .await?;
+        self.messages(rows)
+    }
+
+    /// The messages with this ticket, in the order in which they were recorded.
+    pub(crate) async fn of_ticket(
+        &mut self,
+        ticket: &str,
+    ) -> Result<Vec<InboxMessage>, InboxError> {
+        let rows = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "{COLUMNS} WHERE ticket = ? ORDER BY id"
+        )))
+        .bind(ticket)
+        .fetch_all(&mut self.connection)
+        .await?;
+        self.messages(rows)
+    }
+
+    /// The messages about commands to this device, in the order in which they were recorded.
+    pub(crate) async fn of_device(
+        &mut self,
+        product_key: &str,
+        device_key: &str,
+    ) -> Result<Vec<InboxMessage>, InboxError> {
+        let rows = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "{COLUMNS} WHERE device_key = ? AND product_key = ? ORDER BY id"
+        )))
+        .bind(device_key)
+        .bind(product_key)
+        .fetch_all(&mut self.connection)
+        .await?;
+        self.messages(rows)
+    }
+
+    /// When this device last came online and went offline; none when no message has said so.
+    pub(crate) async fn presence(
+        &mut self,
+        product_key: &str,
+        device_key: &str,
+    ) -> Result<Option<DevicePresence>, InboxError> {
+        let row: Option<(Option<i64>, Option<i64>)> = sqlx::query_as(
+            "SELECT online_at, offline_at FROM presence WHERE device_key = ? AND product_key = ?",
+        )
+        .bind(device_key)
+        .bind(product_key)
+        .fetch_optional(&mut self.connection)
+        .await?;
+        Ok(row.map(|(online_at, offline_at)| DevicePresence {
+            online_at: online_at.map(Timestamp),
+            offline_at: offline_at.map(Timestamp),
+        }))
+    }
+
+    /// The messages that were counted and not kept, by type.
+    pub(crate) async fn others(&mut self) -> Result<Vec<OtherCount>, InboxError> {
+        Ok(
+            sqlx::query_as("SELECT kind, messages FROM other ORDER BY kind")
+                .fetch_all(&mut self.connection)
+                .await?,
+        )
+    }
+
+    /// The times of which messages are missing, the earliest first.
+    pub(crate) async fn gaps(&mut self) -> Result<Vec<MessageGap>, InboxError> {
+        let rows: Vec<(String, i64, i64, String)> =
+            sqlx::query_as("SELECT queue, from_at, to_at, cause FROM gap ORDER BY from_at, id")
+                .fetch_all(&mut self.connection)
+                .await?;
+        Ok(rows
+            .into_iter()
+            .map(|(queue, from, to, cause)| MessageGap {
+                queue,
+                from: Timestamp(from),
+                to: Timestamp(to),
+                cause: if cause == GapCause::Full.name() {
+                    GapCause::Full
+                } else {
+                    GapCause::Away
+                },
+            })
+            .collect())
+    }
+
+    /// Since when and until when somebody has listened, over all queues; none when nobody has.
+    pub(crate) async fn listened(&mut self) -> Result<Option<(Timestamp, Timestamp)>, InboxError> {
+        let (began, until): (Option<i64>, Option<i64>) =
+            sqlx::query_as("SELECT min(began_at), max(until) FROM listened")
+                .fetch_one(&mut self.connection)
+                .await?;
+        Ok(began
+            .zip(until)
+            .map(|(began, until)| (Timestamp(began), Timestamp(until))))
+    }
+
+    /// Closes the inbox.
+    pub(crate) async fn close(self) -> Result<(), InboxError> {
+        Ok(self.connection.close().await?)
+    }
+
+    fn messages(&self, rows: Vec<Row>) -> Result<Vec<InboxMessage>, InboxError> {
+        let message = |row: Row| {
+            let kind = MessageKind::ALL
+                .into_iter()
+                .find(|kind| kind.name() == row.kind)
+                .ok_or_else(|| InboxError::Open {
+                    path: self.path.clone(),
+                    reason: format!(
+                        "it is damaged: message {} is of kind '{}'",
+                        row.id, row.kind
+                    ),
+                })?;
+            Ok(InboxMessage {
+                id: row.id,
+                kind,
+                ticket: row.ticket,
+                product_key: row.product_key,
+                device_key: row.device_key,
+                code: row.code,
+                kv: row.kv,
+                packet_id: row.packet_id,
+                at: Timestamp(row.at),
+                recorded_at: Timestamp(row.recorded_at),
+            })
+        };
+        rows.into_iter().map(message).collect()
+    }
+}
