@@ -57,8 +57,22 @@ pub(super) async fn complete(connection: &mut SqliteConnection) -> Result<(), sq
             .execute(&mut *connection)
             .await?;
     }
-    views::make_temporary(connection).await
+    views::make_temporary(connection).await?;
+    if !found.contains("called_service") {
+        sqlx::raw_sql(SERVICES).execute(connection).await?;
+    }
+    Ok(())
 }
+
+/// A database from before they were noted has the services of payloads in their data alone.
+const SERVICES: &str = "
+DROP VIEW temp.payload_service;
+CREATE TEMP VIEW payload_service AS
+SELECT p.id AS payload_id, p.product_key, s.key AS service
+FROM payload AS p
+LEFT JOIN json_each(CASE WHEN json_valid(p.data) AND json_type(p.data) = 'array' THEN p.data END) AS c
+    ON c.type = 'object' AND c.value <> '{}'
+LEFT JOIN json_each(c.value) AS s";
 
 async fn tables(connection: &mut SqliteConnection) -> Result<Vec<Table>, sqlx::Error> {
     let rows: Vec<(String, String)> = sqlx::query_as(
@@ -101,7 +115,10 @@ mod tests {
     use sqlx::migrate::Migrator;
 
     use super::*;
-    use crate::{model::TaskFilter, store::Reader};
+    use crate::{
+        model::TaskFilter,
+        store::{Reader, sample::note_services},
+    };
 
     /// What every schema can say: a run of two tasks, of which one is accepted and one is to be sent again.
     const ROWS: &str = "
@@ -136,6 +153,9 @@ mod tests {
         };
         older.run(&mut connection).await.unwrap();
         sqlx::raw_sql(ROWS).execute(&mut connection).await.unwrap();
+        if version >= 18 {
+            note_services(&mut connection).await;
+        }
         connection.close().await.unwrap();
     }
 
@@ -172,6 +192,11 @@ mod tests {
                         .unwrap_or_else(|error| panic!("schema {version}, {view}: {error}"));
                 assert!(rows > 0, "schema {version}, {view}");
             }
+            let service: Vec<String> = sqlx::query_scalar("SELECT service FROM devices")
+                .fetch_all(&mut reader.connection)
+                .await
+                .unwrap();
+            assert_eq!(service, ["fuwu"], "schema {version}");
             reader.compare(&run, &run).await.unwrap();
             reader.close().await.unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), before, "schema {version}");

@@ -133,6 +133,7 @@ impl Store {
                 "DELETE FROM follower WHERE previous_id >= (SELECT first_task FROM run WHERE id = ?)",
                 "DELETE FROM task WHERE id >= (SELECT first_task FROM run WHERE id = ?)",
                 "DELETE FROM device_task WHERE run_id = ?",
+                "DELETE FROM called_service WHERE payload_id IN (SELECT id FROM payload WHERE run_id = ?)",
                 "DELETE FROM payload WHERE run_id = ?",
                 "DELETE FROM tally WHERE run_id = ?",
                 "DELETE FROM run WHERE id = ?",

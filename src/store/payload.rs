@@ -252,6 +252,9 @@ impl Interner {
                     .bind(payload.extend_para.as_deref())
             })
             .await?;
+        if let (Some((first, ..)), Some((last, ..))) = (new.first(), new.last()) {
+            note_services(connection, *first, *last).await?;
+        }
         Ok(ids)
     }
 
@@ -290,6 +293,29 @@ static INSERT: Bulk = Bulk::insert(
     "(?,?,?,?,?,?,?,?,?,?)",
     "",
 );
+
+/// Notes what services these payloads call, which are new.
+pub(super) async fn note_services(
+    connection: &mut SqliteConnection,
+    first: PayloadId,
+    last: PayloadId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(NOTE_SERVICES)
+        .bind(first.0)
+        .bind(last.0)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// The services of the payloads from ?1 to ?2, as their data has them. An object may have a name twice.
+const NOTE_SERVICES: &str = "
+INSERT OR IGNORE INTO called_service (payload_id, service)
+SELECT p.id, s.key
+FROM payload AS p
+CROSS JOIN json_each(CASE WHEN json_valid(p.data) AND json_type(p.data) = 'array' THEN p.data END) AS c ON c.type = 'object'
+CROSS JOIN json_each(c.value) AS s
+WHERE p.id BETWEEN ?1 AND ?2 ORDER BY p.id";
 
 /// A digest as text, for a statement that takes many of them.
 fn hex(digest: &PayloadDigest) -> String {

@@ -287,13 +287,13 @@ async fn delete_payloads(connection: &mut SqliteConnection, run: i64) -> Result<
         .fetch_one(&mut *connection)
         .await?;
     // The sign keeps the plan from the index of runs, which it would search from end to end for each piece.
-    delete_between(
-        connection,
-        run,
-        ends,
+    for statement in [
+        "DELETE FROM called_service WHERE payload_id IN (SELECT id FROM payload WHERE +run_id = ? AND id >= ? AND id < ?)",
         "DELETE FROM payload WHERE +run_id = ? AND id >= ? AND id < ?",
-    )
-    .await
+    ] {
+        delete_between(connection, run, ends, statement).await?;
+    }
+    Ok(())
 }
 
 /// Deletes rows by their ids from the first to the last, if there are any.

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::{MIGRATOR, Store, StoreError, views};
-use crate::model::Timestamp;
+use super::{MIGRATOR, Store, StoreError, payload, views};
+use crate::model::{PayloadId, Timestamp};
 
 /// The time at which the samples' first run was created.
 const START: i64 = 1_795_374_000_123;
@@ -78,8 +78,20 @@ async fn with_rows(folder: &Path, scripts: &[&'static str]) -> PathBuf {
             .await
             .unwrap();
     }
+    note_services(&mut connection).await;
     connection.close().await.unwrap();
     path
+}
+
+/// Notes anew what services the payloads call, as staging does, after statements that have written some.
+pub(crate) async fn note_services(connection: &mut SqliteConnection) {
+    sqlx::query("DELETE FROM called_service")
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    payload::note_services(connection, PayloadId(0), PayloadId(i64::MAX))
+        .await
+        .unwrap();
 }
 
 /// The end of two tasks of run 2, as it is written when neighbours are accepted alike.

@@ -119,18 +119,16 @@ WHERE q.released = 0;
 
 -- The services that a payload calls: `[{"fuwu":[…]}]` calls fuwu. Data of another shape has one row without a service.
 CREATE VIEW payload_service AS
-SELECT p.id AS payload_id, p.product_key, s.key AS service
+SELECT p.id AS payload_id, p.product_key, s.service
 FROM payload AS p
-LEFT JOIN json_each(CASE WHEN json_valid(p.data) AND json_type(p.data) = 'array' THEN p.data END) AS c
-    ON c.type = 'object' AND c.value <> '{}'
-LEFT JOIN json_each(c.value) AS s;
+LEFT JOIN called_service AS s ON s.payload_id = p.id;
 
 -- Everything that a device accepted in a run that is still there. With a device key, a search in `device_task` for each run: the order of the
 -- joins is that of the text, and no union keeps the key from the index.
 CREATE VIEW acceptance AS
 SELECT
     s.product_key, d.device_key, s.service, r.id AS run, r.name, r.base_url, t.line, t.ticket, t.finished_at AS accepted_at, t.payload_id,
-    t.request_id
+    t.request_id, t.id AS task
 FROM run AS r
 CROSS JOIN device_task AS d ON d.run_id = r.id
 CROSS JOIN task_end AS t ON t.id = d.task_id
@@ -143,15 +141,18 @@ WHERE r.state <> 'staging' AND t.state = 1;
 -- A device key reaches each of the three parts, since none of them groups what is itself a union.
 CREATE VIEW devices AS
 SELECT
-    c.product_key, c.device_key, c.service, c.run, c.name, c.line, CAST(c.ticket AS TEXT) AS ticket,
-    strftime('%Y-%m-%dT%H:%M:%fZ', c.accepted_at / 1000.0, 'unixepoch') AS accepted_at,
+    c.product_key, c.device_key, c.service, c.run, r.name, t.line, CAST(t.ticket AS TEXT) AS ticket,
+    strftime('%Y-%m-%dT%H:%M:%fZ', t.finished_at / 1000.0, 'unixepoch') AS accepted_at,
     strftime('%Y-%m-%dT%H:%M:%fZ', h.throttled_at / 1000.0, 'unixepoch') AS last_throttle_at
 FROM (
-    -- Beside max(), SQLite takes the other columns from the row that has it.
-    SELECT product_key, device_key, service, run, name, line, ticket, accepted_at, max(request_id) AS request_id
+    -- Beside max(), SQLite takes the other columns from the row that has it. What is sorted is narrow, since it is as long as all that was
+    -- ever accepted, and by the device first, which nearly always decides; the rest is looked up for the last acceptance alone.
+    SELECT product_key, device_key, service, run, task, max(request_id) AS request_id
     FROM acceptance
-    GROUP BY product_key, device_key, service
+    GROUP BY device_key, product_key, service
 ) AS c
+CROSS JOIN task_end AS t ON t.id = c.task
+CROSS JOIN run AS r ON r.id = c.run
 LEFT JOIN device_throttle AS h ON h.device_key = c.device_key AND h.product_key = c.product_key
 WHERE NOT EXISTS (
     SELECT 1 FROM device_past AS b

@@ -67,6 +67,11 @@ async fn rows_of_the_first(store: &mut Store) -> Vec<(String, i64)> {
         .unwrap();
         rows.push((table, count));
     }
+    let services = shown(
+        store,
+        "SELECT count(*) FROM called_service AS s WHERE NOT EXISTS (SELECT 1 FROM payload AS p WHERE p.id = s.payload_id AND p.run_id > 1)",
+    );
+    rows.push(("called_service".into(), services.await));
     rows
 }
 

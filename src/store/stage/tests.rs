@@ -52,6 +52,55 @@ async fn count(connection: &mut SqliteConnection, sql: &'static str) -> i64 {
 }
 
 #[tokio::test]
+async fn the_services_that_payloads_call_are_noted_once_for_each() {
+    let folder = TempDir::new().unwrap();
+    let mut store = open(folder.path()).await;
+    let few = Limits {
+        payloads: 1,
+        ..Limits::USUAL
+    };
+    let mut stager = store
+        .stage_within(&about("calls"), 7, Timestamp(1), few)
+        .await
+        .unwrap();
+    let batches = [
+        &[r#"[{"a":[]},{"b":[1]}]"#, r#"[{"a":[2]}]"#, "[1]"][..],
+        &[r#"[{"a":[2]}]"#, r#"[{"c":[],"a":[]}]"#],
+        &[r#"[{"a":[2]}]"#],
+    ];
+    let mut line = 1;
+    for batch in batches {
+        let mut rows = Vec::new();
+        for data in batch {
+            line += 1;
+            rows.push(row(line, "PK", &format!("DK{line}"), data));
+        }
+        stager.rows(rows).await.unwrap();
+    }
+    stager.arrange(Timestamp(1)).await.unwrap();
+    stager.finish(Timestamp(1)).await.unwrap();
+    let noted: Vec<(String, String)> = sqlx::query_as(
+        "SELECT p.data, group_concat(s.service, ' ' ORDER BY s.service) FROM payload AS p JOIN called_service AS s ON s.payload_id = p.id \
+         GROUP BY p.id ORDER BY p.id",
+    )
+    .fetch_all(&mut store.connection)
+    .await
+    .unwrap();
+    let noted: Vec<(&str, &str)> = noted
+        .iter()
+        .map(|(data, services)| (data.as_str(), services.as_str()))
+        .collect();
+    assert_eq!(
+        noted,
+        [
+            (r#"[{"a":[]},{"b":[1]}]"#, "a b"),
+            (r#"[{"a":[2]}]"#, "a"),
+            (r#"[{"c":[],"a":[]}]"#, "a c")
+        ]
+    );
+}
+
+#[tokio::test]
 async fn an_interrupted_staging_leaves_nothing_behind() {
     let folder = TempDir::new().unwrap();
     for abandoned in [false, true] {
@@ -68,7 +117,7 @@ async fn an_interrupted_staging_leaves_nothing_behind() {
         for batch in 0..5_u64 {
             let rows = (0..1000)
                 .map(|i| batch * 1000 + i)
-                .map(|i| row(i, "PK", &format!("DK{i}"), "[1]"))
+                .map(|i| row(i, "PK", &format!("DK{i}"), r#"[{"fuwu":[]}]"#))
                 .collect();
             stager.rows(rows).await.unwrap();
         }
@@ -95,13 +144,14 @@ async fn an_interrupted_staging_leaves_nothing_behind() {
             "SELECT count(*) FROM run",
             "SELECT count(*) FROM task",
             "SELECT count(*) FROM payload",
+            "SELECT count(*) FROM called_service",
             "SELECT count(*) FROM outcome",
             "SELECT count(*) FROM device_task",
             "SELECT count(*) FROM tally",
         ] {
             left.push(count(&mut store.connection, sql).await);
         }
-        assert_eq!(left, [0; 6]);
+        assert_eq!(left, [0; 7]);
         assert_eq!(
             count(&mut store.connection, "PRAGMA foreign_keys").await,
             1,

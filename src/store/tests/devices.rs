@@ -18,6 +18,7 @@ async fn shown(changes: &str) -> String {
         .execute(&mut writer)
         .await
         .unwrap();
+    sample::note_services(&mut writer).await;
     writer.close().await.unwrap();
     let mut reader = Reader::open(&path).await.unwrap();
     let rows: Vec<String> = sqlx::query_scalar(
@@ -51,6 +52,9 @@ async fn the_service_is_what_the_data_calls() {
         (r#"[{"fuwu":[{"raw1":"AA"}]}]"#, "fuwu"),
         (r#"[{"a":[]},{"b":[1]}]"#, "a b"),
         (r#"[{"a":[],"b":[]}]"#, "a b"),
+        (r#"[{"a":[]},{"a":[1]},{}]"#, "a"),
+        (r#"[{"a":[],"a":[1]}]"#, "a"),
+        (r#"[{"":[]}]"#, ""),
         (r#"[7,{"a":1}]"#, "a"),
         ("[{}]", "-"),
         ("[]", "-"),
