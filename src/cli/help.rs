@@ -56,8 +56,8 @@ Examples:
   fleetpush check fleet.csv --region europe --rate 10 --canary 1%
   fleetpush check fleet.csv --format json
 
-`check` takes every flag of `run`, and needs no credentials. With the target (--region, --base-url or
---simulate), it also shows what `run` would do with the current results database.";
+`check` takes every flag of `run`, and needs no credentials. With the target (--region, --base-url
+or --simulate), it also shows what `run` would do with the current results database.";
 
 pub(super) const RUN_EPILOGUE: &str = "\
 Examples:
