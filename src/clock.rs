@@ -21,7 +21,7 @@ static START: OnceLock<Timestamp> = OnceLock::new();
 
 /// [`TEST_NOW`] is no time.
 #[derive(Debug, thiserror::Error)]
-#[error("{TEST_NOW}={text:?} is no time: write for example 2026-03-29T00:59:58Z, or remove it")]
+#[error("{TEST_NOW}={text:?} is not a time: write for example 2026-03-29T00:59:58Z, or remove it")]
 pub(crate) struct TestNowError {
     text: String,
 }
@@ -146,7 +146,7 @@ mod tests {
         );
         assert_eq!(
             test_now("yesterday").unwrap_err().to_string(),
-            "FLEETPUSH_TEST_NOW=\"yesterday\" is no time: write for example 2026-03-29T00:59:58Z, or remove it"
+            "FLEETPUSH_TEST_NOW=\"yesterday\" is not a time: write for example 2026-03-29T00:59:58Z, or remove it"
         );
     }
 

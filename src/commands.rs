@@ -241,7 +241,7 @@ async fn stoppable(
         () = interrupt.ended() => {
             // A terminal that nobody reads must not hold the process.
             let printer = printer.clone();
-            let words = "left at once: what is under way is in doubt, and the next start says how much";
+            let words = "stopped at once: requests in flight are in doubt, and the next start reports how many";
             drop(tokio::task::spawn_blocking(move || printer.say(words)));
             tokio::task::yield_now().await;
             Ok(Exit::Stopped)
@@ -298,7 +298,7 @@ async fn open(database: &Database, printer: &Printer) -> Result<Store, StoreErro
     }
     if store.has_lost_log() {
         printer.warn(&format!(
-            "{}: the last push's write-ahead log is missing, and what stood only there is gone (--accept-lost-log)",
+            "{}: the write-ahead log of the last push is missing, and results that were only in it are lost (--accept-lost-log)",
             store.path().display()
         ));
     }
@@ -314,7 +314,7 @@ impl From<StoreError> for Failure {
             StoreError::HeavyMigration { ref path, .. } => {
                 let db = quoted(&path.to_string_lossy());
                 Self::database(anyhow!(
-                    "{error}; when no push is due: fleetpush db migrate --db {db} (with --backup FILE it keeps a copy as it is now)"
+                    "{error}; when no push is due: fleetpush db migrate --db {db} (with --backup FILE it first makes a copy)"
                 ))
             }
             _ => Self::database(error),
@@ -326,7 +326,7 @@ impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Missing(ref path) if hides_simulated(path) => Self::usage(anyhow!(
-                "{error}; there are simulated runs beside it, which --simulate shows"
+                "{error}; there are simulated runs, which --simulate shows"
             )),
             ReadError::Missing(_) => Self::usage(error),
             _ => Self::database(error),

@@ -160,7 +160,7 @@ fn read_pipe(mut file: &File, most: u64, bytes: &mut Vec<u8>) -> io::Result<()> 
                 return Err(io::Error::new(
                     io::ErrorKind::TimedOut,
                     format!(
-                        "it is a pipe, and what was to be written to it did not come within {} s",
+                        "it is a pipe, and its content did not arrive within {} s",
                         WRITERS_TIME.as_secs()
                     ),
                 ));

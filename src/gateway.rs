@@ -96,7 +96,7 @@ pub enum GatewayError {
     )]
     Client(String),
     /// A variable that is to name a proxy and does not.
-    #[error("{variable}: {reason}: correct it, or except the platform with NO_PROXY")]
+    #[error("{variable}: {reason}: correct it, or exclude the platform with NO_PROXY")]
     Proxy {
         /// The variable.
         variable: &'static str,

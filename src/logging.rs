@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The directives cannot be read.
-    #[error("FLEETPUSH_LOG={directives:?} is no log filter: write for example fleetpush=debug")]
+    #[error("FLEETPUSH_LOG={directives:?} is not a log filter: write for example fleetpush=debug")]
     Directives {
         /// Their text.
         directives: String,
@@ -136,7 +136,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .starts_with("FLEETPUSH_LOG=\"fleetpush=loud\" is no log filter")
+                .starts_with("FLEETPUSH_LOG=\"fleetpush=loud\" is not a log filter")
         );
     }
 }

@@ -117,18 +117,18 @@ impl Pacer {
 
     /// A request has ended in a way that says nothing of the pace.
     pub(crate) fn silent(&self, ticket: Ticket) {
-        self.tell(|controller, now| controller.silent(ticket, now));
+        self.update(|controller, now| controller.silent(ticket, now));
     }
 
     /// The platform has taken a request.
     pub(crate) fn accepted(&self, ticket: Ticket) {
-        self.tell(|controller, now| controller.accepted(ticket, now));
+        self.update(|controller, now| controller.accepted(ticket, now));
     }
 
     /// The platform has refused a request because there are too many, and asks for nothing before `hold` has passed. Gives the new rate
     /// when it is noticeably lower.
     pub(crate) fn refused(&self, ticket: Ticket, hold: Option<Duration>) -> Option<f64> {
-        self.tell(|controller, now| {
+        self.update(|controller, now| {
             controller.refused(ticket, hold, now);
             controller.lowered()
         })
@@ -136,7 +136,7 @@ impl Pacer {
 
     /// The platform is overloaded, by whatever. Gives the new rate when it is noticeably lower.
     pub(crate) fn overloaded(&self) -> Option<f64> {
-        self.tell(|controller, now| {
+        self.update(|controller, now| {
             controller.overloaded(now);
             controller.lowered()
         })
@@ -144,11 +144,11 @@ impl Pacer {
 
     /// The platform takes requests and throttles most of their devices; this share of the rate would be right. Gives the new rate.
     pub(crate) fn crowded(&self, share: f64) -> f64 {
-        self.tell(|controller, now| controller.crowded(share, now))
+        self.update(|controller, now| controller.crowded(share, now))
     }
 
-    fn tell<T>(&self, tell: impl FnOnce(&mut Controller, std::time::Instant) -> T) -> T {
-        let told = tell(&mut self.lock(), Instant::now().into_std());
+    fn update<T>(&self, change: impl FnOnce(&mut Controller, std::time::Instant) -> T) -> T {
+        let told = change(&mut self.lock(), Instant::now().into_std());
         self.told.notify_one();
         told
     }

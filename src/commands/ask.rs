@@ -74,7 +74,7 @@ async fn wait(
 ) -> Result<Reached, Failure> {
     let action = control.action;
     let began = Instant::now();
-    let patience = if row.state == RunState::Running {
+    let timeout = if row.state == RunState::Running {
         PATIENCE
     } else {
         SHORT_PATIENCE
@@ -95,14 +95,14 @@ async fn wait(
             if !is_told && began.elapsed() > SHORT_PATIENCE {
                 is_told = true;
                 printer.say(&format!(
-                    "run '{}' stops; requests in flight are waited for",
+                    "run '{}' stops after the requests in flight",
                     row.name
                 ));
             }
-        } else if began.elapsed() > patience {
+        } else if began.elapsed() > timeout {
             printer.say(&format!(
-                "run '{}': another process ({owner}) owns the database and does not push this run, or does not look for requests; \
-                 {} is kept, and whoever owns the database next obeys it before anything is sent",
+                "run '{}': another process ({owner}) owns the database and does not push this run, or does not check for requests; \
+                 {} is kept, and the next process that owns the database acts on it before it sends anything",
                 row.name,
                 files.path(action, row.id).display()
             ));

@@ -145,17 +145,17 @@ mod tests {
         70091  The value is not a member of the enumeration
           source   sendServiceData, response status
           scope    payload
-          class    rejected: fails; a whole request of several devices is first split in halves until the culprits stand alone
+          class    rejected: fails; a whole request of several devices is first split in halves until the devices that cause it are alone
 
         12345  unknown code
           source   not documented
-          class    rejected: fails; a whole request of several devices is first split in halves until the culprits stand alone
+          class    rejected: fails; a whole request of several devices is first split in halves until the devices that cause it are alone
         ");
     }
 
     #[test]
     fn one_code_as_data() {
-        insta::assert_snapshot!(printed(Some(91001), RowFormat::Jsonl), @r#"{"code":91001,"text":"Token does not exist","class":"rejected","whole_request":"auth","scope":"account","source":"sendServiceData, response status","reaction":"fails; a whole request of several devices is first split in halves until the culprits stand alone","reaction_whole_request":"logs in once more and sends again; stops with exit code 5 when new tokens are refused too","note":null}"#);
+        insta::assert_snapshot!(printed(Some(91001), RowFormat::Jsonl), @r#"{"code":91001,"text":"Token does not exist","class":"rejected","whole_request":"auth","scope":"account","source":"sendServiceData, response status","reaction":"fails; a whole request of several devices is first split in halves until the devices that cause it are alone","reaction_whole_request":"logs in once more and sends again; stops with exit code 5 when new tokens are refused too","note":null}"#);
     }
 
     #[test]

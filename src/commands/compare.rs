@@ -57,8 +57,7 @@ pub(super) async fn compare(
         && findings.count(Mismatch::Unknown) > 0
     {
         return Err(Failure::stopped(anyhow!(
-            "{file}: the device list of product {product} does not hold still, and more than {ASKED} devices are missing in it: nothing has \
-             been sent; run the same command again, or leave --inventory out"
+            "{file}: the device list of product {product} keeps changing, and more than {ASKED} devices are missing from it: nothing has been sent; run the same command again, or omit --inventory"
         )));
     }
     warn(&findings, file);

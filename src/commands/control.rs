@@ -48,7 +48,7 @@ pub(super) async fn settle(store: &mut Store, printer: &Printer) -> Result<(), S
     };
     for (path, error) in unreadable {
         printer.warn(&format!(
-            "{} asks to pause or to cancel a run, and cannot be read ({error}); give the command again, and delete the file",
+            "{} is a request to pause or to cancel a run, and cannot be read ({error}); give the command again, and delete the file",
             path.display()
         ));
     }
@@ -110,7 +110,7 @@ fn delete(deleted: io::Result<()>, path: &Path, printer: &Printer) {
         && error.kind() != io::ErrorKind::NotFound
     {
         printer.warn(&format!(
-            "{} has been obeyed and cannot be deleted: {error}; delete it",
+            "{} has been carried out and cannot be deleted: {error}; delete it",
             path.display()
         ));
     }
@@ -165,7 +165,7 @@ async fn look(
         let next = spawn_blocking(move || next(&files, &run, before.as_ref())).await;
         let Ok(Some(control)) = next else { continue };
         let words = format!(
-            "{} asked for {}: stopping in good order",
+            "{} asked for {}: stopping after the requests in flight",
             control.action.name(),
             clean(&control.words())
         );

@@ -24,7 +24,7 @@ pub(super) async fn migrate(
     tokio::select! {
         exit = bring_up_to_date(settings, printer) => exit,
         () = interrupt.stopped() => {
-            printer.say("stopped; the database is whole, and what was not done is done by the same command");
+            printer.say("stopped; the database is intact, and the same command does the rest");
             Ok(Exit::Stopped)
         }
     }
@@ -104,13 +104,13 @@ fn must_be_new(backup: &Path) -> Result<(), Failure> {
     let folder = backup.parent().filter(|folder| *folder != Path::new(""));
     if folder.is_some_and(|folder| !folder.is_dir()) {
         return Err(Failure::usage(anyhow!(
-            "cannot write {}: name a file in a folder that is there and that you may write to",
+            "cannot write {}: name a file in a folder that exists and that you may write to",
             backup.display()
         )));
     }
     match backup.symlink_metadata() {
         Ok(_) => Err(Failure::usage(anyhow!(
-            "{} exists, and a backup replaces nothing; name another file with --backup",
+            "{} exists, and a backup does not replace a file; name another file with --backup",
             backup.display()
         ))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),

@@ -107,7 +107,7 @@ pub(super) async fn diff(settings: Settings, printer: &Printer) -> Result<Exit, 
     reader.close().await?;
     if settings.as_manifest && rows == 0 {
         return Err(Failure::usage(anyhow!(
-            "no device is left for a manifest; see which there are with fleetpush diff --list"
+            "no device is left for a manifest; fleetpush diff --list shows all devices"
         )));
     }
     destination.keep()?;
@@ -130,7 +130,7 @@ async fn compared(reader: &mut Reader, settings: &Settings) -> Result<Vec<RunRow
     }
     if let [_, second, ..] = &settings.runs[..] {
         return Err(Failure::usage(anyhow!(
-            "--last takes one run, the latest of those that count: leave out '{second}'"
+            "--last takes one run, the latest one to compare: omit '{second}'"
         )));
     }
     let latest = reader

@@ -51,7 +51,7 @@ pub(super) async fn explain(
     let keys = device_keys(&mut reader, &runs, &filter).await?;
     if keys.len() > MOST {
         return Err(Failure::usage(anyhow!(
-            "more than {MOST} devices are meant, for example {}: name one, or list what became of them with fleetpush results",
+            "more than {MOST} devices match, for example {}: name one, or list them with fleetpush results",
             keys[..3].join(", ")
         )));
     }
@@ -273,7 +273,7 @@ async fn unknown(
         let mut pages = reader.results(run, wanted, Some(1)).await?;
         if !pages.next_page().await?.is_empty() {
             return Ok(Failure::usage(anyhow!(
-                "no task of the device {device_key} passes the filter; its latest is in run '{}'",
+                "no task of the device {device_key} matches the filter; its latest is in run '{}'",
                 run.name
             )));
         }

@@ -235,7 +235,7 @@ fn stopped(stop: Stop) -> Failure {
     match stop {
         Stop::Refused { reason } => Failure::refused(anyhow!(reason)),
         Stop::Outage { reason } => Failure::stopped(anyhow!(
-            "the platform gives no answer: {reason}; run the same command again"
+            "the platform does not answer: {reason}; run the same command again"
         )),
         _ => Failure::stopped(anyhow!(
             "stopped by a signal while device lists were read; nothing has been written or sent; run the same command again"
@@ -245,6 +245,6 @@ fn stopped(stop: Stop) -> Failure {
 
 fn no_list(product_key: &str, refusal: &str) -> Failure {
     Failure::usage(anyhow!(
-        "the platform gives no device list of product {product_key}: {refusal}; fleetpush doctor lists the products of your account"
+        "the platform does not return the device list of product {product_key}: {refusal}; fleetpush doctor lists the products of your account"
     ))
 }

@@ -64,7 +64,9 @@ impl Interrupt {
                     return;
                 };
                 if !*stop_sender.borrow() {
-                    let words = format!("{name}: stopping in good order; once more leaves at once");
+                    let words = format!(
+                        "{name}: stopping after the requests in flight; a second signal stops at once"
+                    );
                     let printer = printer.clone();
                     // A terminal that is stopped would stop whatever else runs on this thread. The words come before what they lead to.
                     let _ = spawn_blocking(move || printer.say(&words)).await;

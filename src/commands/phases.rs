@@ -71,9 +71,9 @@ impl Phases {
         }
         if let Some(canary) = self.canary {
             let then = if canary.pause {
-                ", then a stop for a look (exit code 3)"
+                ", then the push stops so that you can look (exit code 3)"
             } else {
-                ", and on when they have ended well"
+                ", then the rest if they succeed"
             };
             lines.push(format!(
                 "canary: {} in {}{then}",
@@ -212,7 +212,7 @@ mod tests {
 
         4.000 s
         ---
-        canary: 50 devices in 3 requests, then a stop for a look (exit code 3)
+        canary: 50 devices in 3 requests, then the push stops so that you can look (exit code 3)
         the rest: 10,000 tasks, at most 25.0 requests/s
         4.120 s
         ---
@@ -220,11 +220,11 @@ mod tests {
         the rest: 8,000 tasks, at most 10.0 requests/s
         17.375 s
         ---
-        canary: 50 devices in 3 requests, then a stop for a look (exit code 3)
+        canary: 50 devices in 3 requests, then the push stops so that you can look (exit code 3)
         ramp: 5,000 tasks at 1.00 requests/s, 5,000 at 2.00
         78.000 s
         ---
-        canary: 50 devices in 3 requests, then a stop for a look (exit code 3)
+        canary: 50 devices in 3 requests, then the push stops so that you can look (exit code 3)
         ramp: 100 tasks at 1.00 requests/s, 100 at 1.50, 100 at 2.25, 100 at 3.38, 100 at 5.06, …, 100 at 17.1
         the rest: 9,200 tasks, at most 25.0 requests/s
         9.563 s

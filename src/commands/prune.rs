@@ -36,8 +36,7 @@ pub(super) async fn prune(settings: Settings, printer: &Printer) -> Result<Exit,
     ahead.retain(|run| run.finished_at.is_some_and(|ended| ended.0 > now));
     if settings.older_than.is_some() && !ahead.is_empty() {
         printer.warn(&format!(
-            "{} recorded as ended in the future, for example '{}': the clock was ahead then, or is behind now; --older-than leaves them, \
-             --keep goes by their order",
+            "{} recorded as ended in the future, for example '{}': the clock was ahead then, or is behind now; --older-than ignores them, and --keep uses their order",
             counted(ahead.len() as u64, "run"),
             ahead[0].about.name
         ));
@@ -53,7 +52,7 @@ pub(super) async fn prune(settings: Settings, printer: &Printer) -> Result<Exit,
         return Ok(Exit::Complete);
     }
     if runs.is_empty() {
-        printer.say("no run is to be deleted");
+        printer.say("there is no run to delete");
         store.close().await?;
         return Ok(Exit::Complete);
     }
@@ -68,13 +67,13 @@ pub(super) async fn prune(settings: Settings, printer: &Printer) -> Result<Exit,
     }
     if let Err(error) = store.give_back().await {
         // The runs are gone all the same, and what comes next fills their place.
-        warn!(%error, "the space could not be given back to the file system; later runs use it");
+        warn!(%error, "the disk space could not be freed; later runs use it");
     }
     let after = store.size()?;
     session::end_done(&mut store, format!("{all} with {tasks} deleted")).await;
     store.close().await?;
     printer.say(&format!(
-        "{all} with {tasks} deleted; {} given back, the database has {} now",
+        "{all} with {tasks} deleted; {} freed, the database has {} now",
         bytes(before.saturating_sub(after)),
         bytes(after),
     ));

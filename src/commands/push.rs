@@ -174,8 +174,7 @@ async fn gone(mut store: Store, missing: Missing) -> Failure {
         // Closing moves the log, which is still open here, into the database.
         return match store.close().await {
             Ok(()) => Failure::database(anyhow!(
-                "the write-ahead log of {} was deleted or replaced while the push was at work, so that it has stopped; all that it recorded \
-                 is in the database: start the same command again",
+                "the write-ahead log of {} was deleted or replaced during the push, so the push has stopped; all results are in the database: start the same command again",
                 path.display()
             )),
             Err(error) => error.into(),
@@ -183,14 +182,13 @@ async fn gone(mut store: Store, missing: Missing) -> Failure {
     }
     let failure = match store.save_aside().await {
         Ok(saved) => anyhow!(
-            "the results database {path} was deleted or replaced while the push was at work, so that it has stopped; all that it recorded \
-             is saved as {saved}\nput it back before you start the same command again, or everything is sent again:\n\
+            "the results database {path} was deleted or replaced during the push, so the push has stopped; all results are saved as {saved}\nput it back before you start the same command again, or everything is sent again:\n\
              rm -f {path} {path}-wal {path}-shm && mv {saved} {path}",
             path = path.display(),
             saved = saved.display(),
         ),
         Err(error) => anyhow::Error::new(error).context(format!(
-            "the results database {} was deleted or replaced while the push was at work, and what it recorded could not be saved; restore a \
+            "the results database {} was deleted or replaced during the push, and the results could not be saved; restore a \
              backup before you start the same command again, or everything is sent again",
             path.display()
         )),
@@ -274,7 +272,7 @@ async fn summarize(
     if let Some(path) = &settings.report
         && let Err(failure) = report::after_push(&mut reader, name, path, database, printer).await
     {
-        tracing::warn!("the report is not written: {}", failure.message());
+        tracing::warn!("the report was not written: {}", failure.message());
     }
     reader.close().await?;
     Ok(())

@@ -11,7 +11,7 @@ pub(super) async fn open(database: &Database, printer: &Printer) -> Result<Reade
     let mut reader = Reader::open(&database.path).await?.scoped(&database.tags);
     if let Some(log) = reader.lost_log().await? {
         printer.warn(&format!(
-            "the write-ahead log {} is missing: what the last push recorded at its end is not shown; put the log back beside the database",
+            "the write-ahead log {} is missing: the last results of the last push are not shown; put the log back beside the database",
             log.display()
         ));
     }

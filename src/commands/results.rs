@@ -86,7 +86,7 @@ pub(super) async fn results(settings: Settings, printer: &Printer) -> Result<Exi
         ));
     }
     if listed.rows == 0 && !listed.was_cut_off {
-        let words = format!("no task of run '{}' passes the filter", run.name);
+        let words = format!("no task of run '{}' matches the filter", run.name);
         if settings.as_manifest {
             return Err(Failure::usage(anyhow!(words)));
         }

@@ -162,7 +162,7 @@ fn nothing_chosen(unknown: &[UnknownValue], run: &Run, printer: &Printer) -> Fai
         printer.say(&value_remark(value, name));
     }
     Failure::usage(anyhow!(
-        "run '{name}': no task that has failed or is in doubt passes the filter; list its tasks with fleetpush results"
+        "run '{name}': no task that has failed or is in doubt matches the filter; list its tasks with fleetpush results"
     ))
 }
 
@@ -227,13 +227,13 @@ fn describe(plan: &RetryPlan) -> String {
 }
 
 async fn agree(what: &str) -> Result<(), Failure> {
-    match confirm(format!("{what} will be sent again; go on?")).await? {
+    match confirm(format!("{what} will be sent again; continue?")).await? {
         Some(true) => Ok(()),
         Some(false) => Err(Failure::usage(anyhow!(
             "not confirmed; nothing has been changed"
         ))),
         None => Err(Failure::usage(anyhow!(
-            "{what} would be sent again; say so with --yes"
+            "{what} would be sent again; confirm with --yes"
         ))),
     }
 }

@@ -121,7 +121,7 @@ fn must_have_ended(run: &RunRow) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::usage(anyhow!(
-        "run '{}' is {}, and what it has not sent yet would be sent after this: end it first with fleetpush cancel {}",
+        "run '{}' is {}, and its pending tasks would be sent after this manifest: end it first with fleetpush cancel {}",
         run.name,
         run.state.name(),
         quoted(&run.name)

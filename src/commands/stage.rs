@@ -123,7 +123,7 @@ pub(super) async fn stage(
         (Ok(Stored::Interrupted), _) => None,
         (Ok(Stored::Bad(text)), Ok(_)) => Some(Failure::usage(anyhow!(text))),
         (Ok(Stored::Bad(text)), Err(error)) => Some(Failure::usage(anyhow!(
-            "{text}\nand more cannot be read: {error}"
+            "{text}\nand the rest cannot be read: {error}"
         ))),
         (Err(failure), _) => Some(failure),
         (Ok(Stored::All(_)), Err(error)) => Some(error.into()),
@@ -312,7 +312,7 @@ pub(super) fn expected(rows: u64, input: &ManifestInput, file: &str) -> Result<(
         format!("{least} to {most}")
     };
     Err(Failure::usage(anyhow!(
-        "{file}: it has {rows} rows and --expect-rows wants {wanted}; nothing is sent"
+        "{file}: it has {rows} rows, but --expect-rows is {wanted}; nothing is sent"
     )))
 }
 

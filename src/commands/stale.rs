@@ -27,7 +27,7 @@ pub(super) async fn guard(
         return Ok(true);
     }
     let answer = tokio::select! {
-        answer = confirm(format!("{what}; send it all the same?")) => answer?,
+        answer = confirm(format!("{what}; send it anyway?")) => answer?,
         () = interrupt.stopped() => return Ok(false),
     };
     match answer {
@@ -42,7 +42,7 @@ pub(super) async fn guard(
                 "leave them as they are".to_owned()
             };
             Err(Failure::usage(anyhow!(
-                "{what}; {way_out}, or send it all the same with --allow-stale"
+                "{what}; {way_out}, or send it anyway with --allow-stale"
             )))
         }
     }

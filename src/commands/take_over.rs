@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How long a process that has paused a run may take to end.
 const ENDING: Duration = Duration::from_secs(5);
 
-/// Opens the database to resume a run. A pause that nobody has obeyed yet is taken back; a process that is pausing the run is waited for.
+/// Opens the database to resume a run. A pause that nobody has obeyed yet is withdrawn; a process that is pausing the run is waited for.
 /// `None` when a signal came meanwhile.
 pub(super) async fn take_over(
     run: Option<&str>,
@@ -38,7 +38,7 @@ pub(super) async fn take_over(
         };
         let files = ControlFiles::of(&database.path)?;
         if files.take_back(ControlAction::Pause, row.id)? == TakenBack::Taken {
-            printer.say(&format!("the pause of run '{}' is taken back", row.name));
+            printer.say(&format!("the pause of run '{}' is withdrawn", row.name));
         }
         let stops = files.is_begun(ControlAction::Pause, row.id);
         let has_stopped = row.state == RunState::Paused && began.elapsed() < ENDING;

@@ -49,8 +49,7 @@ pub(super) fn must_be_of(run: &Run, push: &Push) -> Result<(), Failure> {
         return match (&run.account, account(&push.target)) {
             (Some(begun_with), Some(account)) if *begun_with != account && !push.accept_account => {
                 Err(Failure::usage(anyhow::anyhow!(
-                    "run '{}' was begun with another AccessKey (fingerprint {begun_with}, and yours is {account}); use that one, or go \
-                     on with --accept-account if it is the same account with a new key",
+                    "run '{}' was begun with another AccessKey (fingerprint {begun_with}, and yours is {account}); use that key, or give --accept-account if yours is a new key of the same account",
                     run.about.name
                 )))
             }
@@ -59,7 +58,7 @@ pub(super) fn must_be_of(run: &Run, push: &Push) -> Result<(), Failure> {
     }
     let made_for = &run.about.base_url;
     Err(Failure::usage(anyhow::anyhow!(
-        "run '{}' was made for {made_for}, and cannot go on at {name}; give {} instead",
+        "run '{}' was made for {made_for}, and cannot continue at {name}; give {} instead",
         run.about.name,
         if made_for == "simulator" {
             "--simulate".to_owned()

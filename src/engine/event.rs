@@ -114,7 +114,7 @@ pub(crate) enum RolloutStep {
         /// How many there are.
         devices: u64,
     },
-    /// The fleet is no larger than its canary would be, and goes as a whole.
+    /// The fleet is no larger than its canary would be, and is sent as a whole.
     CanaryOfAll {
         /// Devices of the fleet.
         devices: u64,

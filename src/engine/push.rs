@@ -103,19 +103,19 @@ pub(crate) async fn push<G: Gateway>(
     if left_alone > 0 {
         info!(
             tasks = left_alone,
-            "their devices were throttled of late, and are left alone until their pauses end"
+            "their devices were throttled recently, and wait until their pauses end"
         );
     }
     let known = journal.found_rate().await?;
     if let Some(known) = known {
         let KeptRate { rate, span, .. } = known;
         if pace::is_worth_it(&known, clock.now()) {
-            info!(rate, "begins at the rate that was found before");
+            info!(rate, "begins at the rate that an earlier push found");
         } else {
             info!(
                 rate,
                 ?span,
-                "does not begin at the rate that was found before: it was measured for less than 10 s, or long ago"
+                "does not begin at the rate that an earlier push found: it was measured for less than 10 s, or long ago"
             );
         }
     }

@@ -162,7 +162,7 @@ fn strays(answer: &Answer) -> Option<Box<str>> {
     let each: Vec<String> = answer.strays.iter().map(Stray::to_string).collect();
     Some(
         format!(
-            "the reply speaks of what was not asked for: {}",
+            "the reply has entries for devices that are not in the request: {}",
             each.join("; ")
         )
         .into(),

@@ -11,7 +11,7 @@ use crate::model::is_loopback;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BaseUrlError {
     /// Not a URL at all, or one without a host.
-    #[error("the base URL is not one ({0}): write it as https://HOST")]
+    #[error("the base URL is not a URL ({0}): write it as https://HOST")]
     Malformed(String),
     /// Neither http nor https.
     #[error("the base URL begins with '{0}:', not with https:// : write it as https://HOST")]

@@ -31,15 +31,15 @@ pub(crate) struct Handover(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     state: AtomicU8,
-    tell: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    on_handover: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl Handover {
-    /// A handover that calls `tell` when it happens.
-    pub(crate) fn telling(tell: impl FnOnce() + Send + 'static) -> Self {
+    /// A handover that calls `on_handover` when it happens.
+    pub(crate) fn telling(on_handover: impl FnOnce() + Send + 'static) -> Self {
         Self(Arc::new(Inner {
             state: AtomicU8::new(HELD),
-            tell: Mutex::new(Some(Box::new(tell))),
+            on_handover: Mutex::new(Some(Box::new(on_handover))),
         }))
     }
 
@@ -47,8 +47,8 @@ impl Handover {
     pub(crate) fn hand_over(&self) -> bool {
         match self.change(GONE) {
             Ok(()) => {
-                if let Some(tell) = self.take_tell() {
-                    tell();
+                if let Some(on_handover) = self.take_callback() {
+                    on_handover();
                 }
                 true
             }
@@ -60,7 +60,7 @@ impl Handover {
     pub(crate) fn withdraw(&self) -> bool {
         match self.change(WITHDRAWN) {
             Ok(()) => {
-                self.take_tell();
+                self.take_callback();
                 true
             }
             Err(state) => state == WITHDRAWN,
@@ -75,9 +75,13 @@ impl Handover {
             .map(drop)
     }
 
-    fn take_tell(&self) -> Option<Box<dyn FnOnce() + Send>> {
-        let mut tell = self.0.tell.lock().unwrap_or_else(PoisonError::into_inner);
-        tell.take()
+    fn take_callback(&self) -> Option<Box<dyn FnOnce() + Send>> {
+        let mut on_handover = self
+            .0
+            .on_handover
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        on_handover.take()
     }
 }
 

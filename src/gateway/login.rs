@@ -231,7 +231,7 @@ fn clock_hint(platform: Option<Timestamp>, ours: Timestamp) -> Option<String> {
     };
     (skew > MAX_SKEW).then(|| {
         format!(
-            "this machine's clock is {} minutes {word} the platform's, and a login is good within 10: set the clock",
+            "this machine's clock is {} minutes {word} the platform's, and the platform accepts logins only within 10 minutes: set the clock",
             skew.as_secs() / 60
         )
     })

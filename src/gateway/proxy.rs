@@ -74,7 +74,7 @@ impl Proxy {
         let shown = self.shown();
         let how = shown.replacen("://", "://USER:PASSWORD@", 1);
         format!(
-            "{self} asks for credentials (HTTP 407): write {variable}={how}, with those that it takes"
+            "{self} asks for credentials (HTTP 407): write {variable}={how}, with its credentials"
         )
     }
 
@@ -106,7 +106,7 @@ fn parse(text: &str) -> Result<Url, String> {
         Some(_) => text.to_owned(),
         None => format!("http://{text}"),
     };
-    let url = Url::parse(&with_scheme).map_err(|error| format!("it is no URL: {error}"))?;
+    let url = Url::parse(&with_scheme).map_err(|error| format!("it is not a URL: {error}"))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
         "http" | "https" => Err("it names no host".to_owned()),

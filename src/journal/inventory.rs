@@ -163,7 +163,7 @@ impl fmt::Display for Reason<'_> {
                 "product {product} has no such device: correct device_key or product_key"
             ),
             (Mismatch::Raw, _) => f.write_str(
-                "the device's data format is raw, and it takes no commands of a thing model (70063)",
+                "the device's data format is raw, and it accepts no thing-model commands (70063)",
             ),
             (Mismatch::Inactive, _) => f.write_str("the device has never been activated"),
             (Mismatch::Offline, _) => f.write_str("the device is offline"),

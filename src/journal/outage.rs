@@ -21,7 +21,7 @@ const LULL: Duration = Duration::from_secs(10);
 /// What is known of the platform.
 #[derive(Debug)]
 pub(crate) struct OutageTracker {
-    patience: Duration,
+    max_outage: Duration,
     /// Requests at a time that the push may send when nothing is wrong.
     concurrency: usize,
     /// The latest request that has been handed out.
@@ -114,9 +114,9 @@ pub(crate) enum Excuse {
 }
 
 impl OutageTracker {
-    pub(crate) fn new(patience: Duration, concurrency: usize) -> Self {
+    pub(crate) fn new(max_outage: Duration, concurrency: usize) -> Self {
         Self {
-            patience,
+            max_outage,
             concurrency,
             newest: RequestId(0),
             answered: false,
@@ -168,7 +168,7 @@ impl OutageTracker {
     pub(crate) fn give_up_at(&self) -> Option<Timestamp> {
         self.trouble
             .as_ref()
-            .map(|trouble| trouble.since.after(self.patience))
+            .map(|trouble| trouble.since.after(self.max_outage))
     }
 
     /// Whether it is time to give up. A probe that is due, or under way, is heard first: the time may have passed while this process

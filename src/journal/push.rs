@@ -157,8 +157,8 @@ impl<'s> Journal<'s> {
     }
 
     /// How long a statement waits for another process that holds a write transaction.
-    pub(crate) async fn wait_for_others(&mut self, patience: Duration) -> Result<(), StoreError> {
-        self.store.wait_for_others(patience).await
+    pub(crate) async fn wait_for_others(&mut self, timeout: Duration) -> Result<(), StoreError> {
+        self.store.wait_for_others(timeout).await
     }
 
     /// The same as when the database was opened.

@@ -89,7 +89,7 @@ pub(crate) fn advice(row: &ResultRow) -> Option<&'static str> {
     let class = row.class?;
     match row.status {
         TaskStatus::Ended(TaskState::InDoubt) => Some(
-            "look for it in the device's history with resolve, or send it again when a second time does no harm",
+            "look for it in the device's history with resolve, or send it again if a second delivery does no harm",
         ),
         TaskStatus::Ended(TaskState::Failed) => Some(match (class, scope) {
             (Class::Offline, _) => {
@@ -99,14 +99,14 @@ pub(crate) fn advice(row: &ResultRow) -> Option<&'static str> {
                 "send it again later, or let the push wait longer with --max-snooze"
             }
             (Class::Transient | Class::Outage | Class::InDoubt, _) => "send it again",
-            (Class::Blocked, _) => "see to the earlier command of the device, and send both again",
+            (Class::Blocked, _) => "fix the earlier command of the device, and send both again",
             (Class::Invalid, _) => "correct the row, and push the manifest again",
-            (Class::Unchanged, _) => "push it without --skip-unchanged to send it all the same",
+            (Class::Unchanged, _) => "push it without --skip-unchanged to send it anyway",
             (Class::Auth | Class::Refused, _) | (_, Some(Scope::Account)) => {
-                "see to the permission for this device, and send it again"
+                "check the permission for this device, and send it again"
             }
             (_, Some(Scope::Payload)) => {
-                "correct the payload by the product's thing model, and push it anew: the same will be refused again"
+                "correct the payload by the product's thing model, and push it anew: the platform would refuse the same payload again"
             }
             (_, Some(Scope::Product)) => "ask the platform why it refuses the product",
             (Class::Rejected | Class::Accepted, _) => {

@@ -34,8 +34,8 @@ impl Strays {
         let asked = devices.into_iter().next().unwrap_or_default();
         let product = &payload.product_key;
         Some(format!(
-            "the platform answered {MOST} requests in a row with other keys than it was asked for: asked for device {asked:?} of product {product:?}, it spoke of {stray}: \
-             compare the manifest's keys with the platform's; what it said is in the view requests, column error"
+            "the platform answered {MOST} requests in a row with keys that were not in the request: for device {asked:?} of product {product:?}, it answered {stray}: \
+             compare the manifest's keys with the platform's; the answer is in the view requests, column error"
         ))
     }
 }

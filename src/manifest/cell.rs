@@ -45,13 +45,13 @@ pub(super) fn check_code(code: &str) -> Result<(), String> {
 fn check_characters(code: &str) -> Result<(), String> {
     if let Some((place, character)) = CodePoint::unseen_in(code) {
         return Err(format!(
-            "\"{}\" has {character}, which nobody sees, as character {place}; take it away",
+            "\"{}\" has {character}, which is invisible, as character {place}; remove it",
             shown(code)
         ));
     }
     if code.starts_with(char::is_whitespace) || code.ends_with(char::is_whitespace) {
         return Err(format!(
-            "\"{}\" has blanks around it; take them away",
+            "\"{}\" has blanks around it; remove them",
             shown(code)
         ));
     }
@@ -73,7 +73,7 @@ fn check_characters(code: &str) -> Result<(), String> {
                 )
             } else {
                 format!(
-                    "\"{}\" has {character} as character {place}, which looks like a blank; write it anew",
+                    "\"{}\" has {character} as character {place}, which looks like a blank; write it again",
                     shown(code)
                 )
             })
@@ -141,9 +141,9 @@ pub(super) fn flag(text: &str) -> Result<bool, String> {
 /// What to do about a cell that is nearly what it should be.
 fn hint(text: &str) -> &'static str {
     if text.trim() != text {
-        "; take the blanks away"
+        "; remove the blanks"
     } else if text.strip_suffix(".0").is_some() {
-        "; take the fraction away, which a data frame adds to a column with gaps"
+        "; remove the fraction, which a data frame adds to a column with gaps"
     } else if leftover::in_value(text).is_some() {
         "; leave the cell empty for no value"
     } else {
@@ -238,15 +238,15 @@ mod tests {
             ("DK\u{a0}1", "has U+00A0 (no-break space) as character 3"),
             (
                 "DK1\t",
-                "\"DK1\\t\" has U+0009 (tab), which nobody sees, as character 4",
+                "\"DK1\\t\" has U+0009 (tab), which is invisible, as character 4",
             ),
             (
                 "D\nK",
-                "has U+000A (line feed), which nobody sees, as character 2",
+                "has U+000A (line feed), which is invisible, as character 2",
             ),
             (
                 "\0\0",
-                "\"\\u{0}\\u{0}\" has U+0000 (NUL), which nobody sees, as character 1",
+                "\"\\u{0}\\u{0}\" has U+0000 (NUL), which is invisible, as character 1",
             ),
             (
                 "D\u{200b}",

@@ -231,8 +231,8 @@ mod tests {
             (b"d\0e\0v\0", "is UTF-16LE text"),
             (b"\0d\0e", "is UTF-16BE text"),
             (b"d\0\0\0", "is UTF-32LE text"),
-            (b"device\0key\n", "is no text"),
-            (b"\0\0\0\0\0\0", "is no text"),
+            (b"device\0key\n", "is not text"),
+            (b"\0\0\0\0\0\0", "is not text"),
             (b"sep=;\r\ndevice_key", "begins with the line `sep=;`"),
             (
                 b"\xef\xbb\xbf\"SEP=,\"\n",

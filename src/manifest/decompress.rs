@@ -180,7 +180,7 @@ mod tests {
             assert!(reason.contains("followed by other bytes"), "{reason}");
         }
         let reason = gunzip(&[&one[..], &one[..6]].concat()).expect_err("a cut member");
-        assert!(reason.contains("the archive is cut"), "{reason}");
+        assert!(reason.contains("the archive is truncated"), "{reason}");
         let mut damaged = one;
         let checksum = damaged.len() - 8;
         damaged[checksum] ^= 1;

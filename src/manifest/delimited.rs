@@ -151,7 +151,7 @@ impl Layout {
         let (fields, columns) = (record.len(), self.meanings.len());
         if fields != columns {
             let why = if fields < columns {
-                "is the row cut, or does a delimiter lack?"
+                "is the row truncated, or is a delimiter missing?"
             } else {
                 "put a text that holds a delimiter in quotes, and double the quotes inside it"
             };
@@ -216,7 +216,7 @@ impl Layout {
             Some(Repeated::Other) => Err(FileError::at(
                 record.line,
                 FileErrorKind::Header(
-                    "another header with other columns begins here, as when files are joined; push each file for itself".into(),
+                    "another header with other columns begins here, as when files are joined; push each file separately".into(),
                 ),
             )),
             None if record.begins_with_mark() => Ok(Some(CellError::named(
@@ -306,7 +306,7 @@ fn has_blanks(text: &str) -> bool {
 
 fn blanks(text: &str) -> String {
     format!(
-        "\"{}\" has blanks around it; take them away, or, if they are to be sent, put the field in quotes",
+        "\"{}\" has blanks around it; remove them, or put the field in quotes to send them",
         cell::shown(text)
     )
 }

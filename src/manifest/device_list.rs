@@ -61,7 +61,7 @@ fn keys(input: impl Read) -> Result<BTreeSet<String>, Reason> {
     loop {
         first.clear();
         if input.read_until(b'\n', &mut first).map_err(whole)? == 0 {
-            return Err(whole("holds no device key; write a key a line"));
+            return Err(whole("has no device key; write one key a line"));
         }
         if !without_mark(&first).trim_ascii().is_empty() {
             break;
@@ -89,7 +89,7 @@ fn keys(input: impl Read) -> Result<BTreeSet<String>, Reason> {
         None => of_lines(rest, blank)?,
     };
     if keys.is_empty() {
-        return Err(whole("holds no device key below its header"));
+        return Err(whole("has no device key below its header"));
     }
     Ok(keys)
 }
@@ -141,7 +141,7 @@ fn of_objects(input: impl BufRead, before: u64) -> Result<BTreeSet<String>, Reas
         }
         let wrong = |reason: String| (Some(n), reason);
         let object: Value =
-            serde_json::from_str(&line).map_err(|error| wrong(format!("is no JSON: {error}")))?;
+            serde_json::from_str(&line).map_err(|error| wrong(format!("is not JSON: {error}")))?;
         let found: Vec<&Value> = match &object["devices"] {
             Value::Array(devices) => devices.iter().collect(),
             _ => vec![&object],
@@ -166,7 +166,7 @@ fn of_lines(input: impl BufRead, before: u64) -> Result<BTreeSet<String>, Reason
         if key.contains(|letter: char| letter.is_whitespace() || ",;\"".contains(letter)) {
             return Err((
                 Some(n),
-                "is no device key; write a key a line, or begin with a header that has the column device_key"
+                "is not a device key; write one key a line, or begin with a header that has the column device_key"
                     .to_owned(),
             ));
         }

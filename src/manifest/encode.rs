@@ -180,7 +180,7 @@ pub(super) fn parameter_text(text: &str) -> Result<Value<'_>, String> {
     if text.starts_with(['[', '{']) {
         json::parse(text).map(Value::Json).map_err(|error| {
             format!(
-                "begins like JSON and is not JSON: {}; this very text can be sent in `data`",
+                "begins like JSON and is not JSON: {}; to send exactly this text, use `data`",
                 json::describe(&error)
             )
         })

@@ -143,7 +143,9 @@ pub enum FileErrorKind {
     )]
     Spool(String),
     /// The compressed data stops before its end.
-    #[error("the archive is cut: its compressed data ends too early; make or fetch it again")]
+    #[error(
+        "the archive is truncated: its compressed data ends too early; create or download it again"
+    )]
     Cut,
     /// The name promises a compression that the content does not have.
     #[error(
@@ -173,7 +175,7 @@ pub enum FileErrorKind {
     },
     /// Bytes that are no text.
     #[error(
-        "is no text: its first line holds NUL bytes; was the file damaged, or is it of another format? export it again as CSV or JSONL"
+        "is not text: its first line has NUL bytes; was the file damaged, or is it of another format? export it again as CSV or JSONL"
     )]
     Binary,
     /// The name promises one format and the content is the other.
@@ -203,7 +205,7 @@ pub enum FileErrorKind {
     PrettyPrinted,
     /// A line for Excel before the header.
     #[error(
-        "begins with the line `{0}`, which is for Excel alone; delete it, the delimiter is read off the header"
+        "begins with the line `{0}`, which only Excel uses; delete it, fleetpush reads the delimiter from the header"
     )]
     SeparatorLine(Box<str>),
     /// Its bytes are not those that were hashed.
@@ -219,13 +221,11 @@ pub enum FileErrorKind {
     NotUtf8,
     /// It holds no byte but blanks.
     #[error(
-        "is empty; a manifest without rows is taken for a mistake: write a header and a row for each device"
+        "is empty; a manifest without rows is an error: write a header and a row for each device"
     )]
     Empty,
     /// It holds a header and no row.
-    #[error(
-        "has no rows; a manifest without rows is taken for a mistake: write a row for each device"
-    )]
+    #[error("has no rows; a manifest without rows is an error: write a row for each device")]
     NoRows,
     /// A record is longer than any that makes sense.
     #[error("the row is longer than {} MiB; is a quote left open?", super::ROW_LIMIT >> 20)]

@@ -114,10 +114,10 @@ impl Header {
             if let Some(other) = seen.insert(column, name) {
                 let reason = if other == name {
                     format!(
-                        "the column `{name}` stands twice in the header; leave one out, or, if it is another label, call it `label.<name>`"
+                        "the column `{name}` is twice in the header; remove one, or, if it is another label, call it `label.<name>`"
                     )
                 } else {
-                    format!("the columns `{other}` and `{name}` mean the same; leave one out")
+                    format!("the columns `{other}` and `{name}` mean the same; remove one")
                 };
                 errors.push(self.error(name, reason));
             }
@@ -207,7 +207,7 @@ fn column(name: &str) -> Result<Column<'_>, String> {
             Err(reason) => reason,
         };
         return Err(format!(
-            "has {character}, which nobody sees, as character {place}; {way}"
+            "has {character}, which is invisible, as character {place}; {way}"
         ));
     }
     classify(name)
@@ -332,17 +332,17 @@ mod tests {
     fn columns_of_one_meaning_are_refused_by_name() {
         assert_eq!(
             refusal("device_key,deviceKey\n"),
-            ", line 1, column deviceKey: the columns `device_key` and `deviceKey` mean the same; leave one out"
+            ", line 1, column deviceKey: the columns `device_key` and `deviceKey` mean the same; remove one"
         );
         assert_eq!(
             refusal("device_key,site,site\n"),
-            ", line 1, column site: the column `site` stands twice in the header; leave one out, or, if it is another label, call it `label.<name>`"
+            ", line 1, column site: the column `site` is twice in the header; remove one, or, if it is another label, call it `label.<name>`"
         );
         assert_eq!(
             refusal("device_key,site,label.site\n"),
-            ", line 1, column label.site: the columns `site` and `label.site` mean the same; leave one out"
+            ", line 1, column label.site: the columns `site` and `label.site` mean the same; remove one"
         );
-        assert!(refusal("device_key,param.a,param.a\n").contains("stands twice"));
+        assert!(refusal("device_key,param.a,param.a\n").contains("is twice"));
         assert!(read("device_key,param.site,site,,\n").is_ok());
     }
 
@@ -369,11 +369,11 @@ mod tests {
     fn every_mistake_of_a_header_is_told() {
         assert_eq!(
             refusal("x,\u{feff}device_key,qoss, \"site\",params,param.a,param.a\n"),
-            ", line 1, column \"site\": has blanks before its opening quote, so that blanks and quotes would be sent; take them away, or put the whole field in quotes\n\
-             line 1, column \\u{feff}device_key: has U+FEFF (byte order mark), which nobody sees, as character 1; write the name anew: `device_key`\n\
+            ", line 1, column \"site\": has blanks before its opening quote, so that blanks and quotes would be sent; remove them, or put the whole field in quotes\n\
+             line 1, column \\u{feff}device_key: has U+FEFF (byte order mark), which is invisible, as character 1; write the name anew: `device_key`\n\
              line 1, column qoss: did you mean `qos`? if it is a label, call it `label.qoss`\n\
              line 1, column params: is for JSONL; a CSV has a column `param.<code>` for each parameter\n\
-             line 1, column param.a: the column `param.a` stands twice in the header; leave one out, or, if it is another label, call it `label.<name>`"
+             line 1, column param.a: the column `param.a` is twice in the header; remove one, or, if it is another label, call it `label.<name>`"
         );
         let many: Vec<_> = (0..30).map(|n| format!("params.{n}")).collect();
         assert_eq!(

@@ -181,7 +181,7 @@ impl<'de> Visitor<'de> for Unique {
 }
 
 fn twice<E: serde::de::Error>(key: &str) -> E {
-    E::custom(format_args!("the key `{key}` stands twice in one object"))
+    E::custom(format_args!("the key `{key}` is twice in one object"))
 }
 
 #[cfg(test)]
@@ -198,7 +198,7 @@ mod tests {
             r#"{"a":1,"\u0061":2}"#,
         ] {
             let error = parse(text).expect_err(text).to_string();
-            assert!(error.contains("stands twice"), "{error}");
+            assert!(error.contains("is twice"), "{error}");
         }
         assert!(parse(r#"[{"a":1},{"a":{"a":2}}]"#).is_ok());
     }

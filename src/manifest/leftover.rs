@@ -45,7 +45,7 @@ pub(super) fn in_key(key: &str) -> Option<Leftover> {
     } else if is_marked_as_text(key) {
         (
             "has the apostrophe with which a spreadsheet marks text",
-            "take it away",
+            "remove it",
         )
     } else {
         return None;
@@ -53,15 +53,15 @@ pub(super) fn in_key(key: &str) -> Option<Leftover> {
     Some(Leftover { what, way })
 }
 
-/// What a value has been turned into; the reason says how to send it all the same, since a value may look so on purpose.
+/// What a value has been turned into; the reason says how to send it anyway, since a value may look so on purpose.
 pub(super) fn in_value(text: &str) -> Option<&'static str> {
     if is_spreadsheet_error(text) {
         Some(
-            "is an error of a spreadsheet; correct the cell, or, if this very text is to be sent, write the row in JSONL or its wire string in `data`",
+            "is an error of a spreadsheet; correct the cell, or, to send exactly this text, write the row in JSONL or its wire string in `data`",
         )
     } else if is_missing(text) {
         Some(
-            "stands for a missing value in a data frame or a database; leave the cell empty, or, if this very text is to be sent, write the row in JSONL or its wire string in `data`",
+            "stands for a missing value in a data frame or a database; leave the cell empty, or, to send exactly this text, write the row in JSONL or its wire string in `data`",
         )
     } else {
         None

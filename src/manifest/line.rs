@@ -136,7 +136,7 @@ fn json_hint(text: &str, error: &serde_json::Error) -> &'static str {
     } else if error.is_eof() {
         "; a line is one whole JSON object"
     } else if text.strip_suffix(',').is_some_and(is_json) {
-        "; take away the comma at the end of the line"
+        "; remove the comma at the end of the line"
     } else if text.starts_with("{'") {
         "; JSON takes double quotes"
     } else if error.to_string().starts_with("trailing characters") {
@@ -164,7 +164,7 @@ fn devices(entries: &[Entry<'_>]) -> Result<Vec<Device>, CellError> {
     match (find(Field::DeviceKey), find(Field::Devices)) {
         (Some(_), Some(_)) => Err(CellError::of(
             Field::Devices,
-            "`devices` excludes `device_key`: leave one out",
+            "`devices` excludes `device_key`: remove one",
         )),
         (None, None) => Err(CellError::of(
             Field::DeviceKey,
@@ -293,7 +293,7 @@ impl<'a> Reading<'a> {
                 if self.draft.set(field, value).is_some() {
                     let known = field.name();
                     errors.push(fail(&format!(
-                        "`{known}` stands twice in the line, in both spellings; leave one out"
+                        "`{known}` is twice in the line, in both spellings; remove one"
                     )));
                 }
             }
@@ -320,7 +320,7 @@ impl<'a> Reading<'a> {
             Value::Json(_) => {
                 return Err(CellError::named(
                     &name,
-                    "is no field that fleetpush knows, so it is a label, and a label is text, a number, true or false; leave it out or write it as text",
+                    "is not a field that fleetpush knows, so it is a label, and a label is text, a number, true or false; leave it out or write it as text",
                 ));
             }
         }

@@ -15,7 +15,7 @@ pub(super) enum Stray {
     Backslash,
     /// Blanks before the quote that should begin a field.
     #[error(
-        "has blanks before its opening quote, so that blanks and quotes would be sent; take them away, or put the whole field in quotes"
+        "has blanks before its opening quote, so that blanks and quotes would be sent; remove them, or put the whole field in quotes"
     )]
     BlankBefore,
 }

@@ -99,11 +99,14 @@ fn a_cut_archive_is_refused_when_it_is_opened() {
         for length in [whole.len() / 2, whole.len() - 1, 5] {
             let path = folder.file(name, &whole[..length]);
             let error = open(&path).expect_err(name).to_string();
-            assert!(error.contains("the archive is cut"), "{length}: {error}");
+            assert!(
+                error.contains("the archive is truncated"),
+                "{length}: {error}"
+            );
             assert!(error.starts_with(&path.display().to_string()));
         }
         for (content, expected) in [
-            (&whole[..1], "the archive is cut"),
+            (&whole[..1], "the archive is truncated"),
             (b"", "is empty"),
             (b"device_key\nDK1\n", "is named like"),
             (b"PK\x03\x04xl/", "is an Excel workbook"),

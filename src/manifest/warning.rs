@@ -52,14 +52,14 @@ impl fmt::Display for Warning {
         match self {
             Self::NoLineEnd { line } => write!(
                 f,
-                ", line {line}: the last line has no line end; if the file was cut, its last value is cut, too"
+                ", line {line}: the last line has no line end; if the file was truncated, its last value is truncated too"
             ),
             Self::OddKeys(OddKeys { line, key, more }) => {
                 write!(f, ", line {line}: the key `{}` ", cell::shown(key))?;
                 if let Some(leftover) = leftover::in_key(key) {
                     write!(f, "{}; ", leftover.what)?;
                 }
-                f.write_str("a JSONL manifest means what it says, so it is sent as it is")?;
+                f.write_str("keys of a JSONL manifest are sent unchanged")?;
                 match more {
                     0 => Ok(()),
                     1 => f.write_str(" (and 1 more key of this kind)"),
@@ -82,7 +82,7 @@ mod tests {
         }
         assert_eq!(
             Warning::OddKeys(found.unwrap()).to_string(),
-            ", line 2: the key `NaN` stands for a missing value in a data frame or a database; a JSONL manifest means what it says, so it is sent as it is (and 1 more key of this kind)"
+            ", line 2: the key `NaN` stands for a missing value in a data frame or a database; keys of a JSONL manifest are sent unchanged (and 1 more key of this kind)"
         );
     }
 }

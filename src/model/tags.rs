@@ -36,7 +36,7 @@ impl FromStr for Tags {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = |part: &str| {
             OptionError(format!(
-                "{part:?} is no tag: write KEY=VALUE, as in team=network; semicolons separate several"
+                "{part:?} is not a tag: write KEY=VALUE, as in team=network; semicolons separate several"
             ))
         };
         let is_plain = |text: &str| {

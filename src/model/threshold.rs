@@ -75,7 +75,7 @@ impl Counted {
             Self::Failed => "failed",
             Self::Frequency => "were throttled too long (frequency)",
             Self::Quota => "were throttled too long (quota)",
-            Self::Transient => "failed in passing again and again (transient)",
+            Self::Transient => "failed temporarily too often (transient)",
             Self::InDoubt => "are in doubt",
             Self::Offline => "are offline",
             Self::Rejected => "were rejected",
@@ -86,7 +86,7 @@ impl Counted {
 
     fn read(word: &str) -> Result<Self, OptionError> {
         word.parse()
-            .map_err(|error| OptionError(format!("{word:?} is nothing that is counted: {error}")))
+            .map_err(|error| OptionError(format!("{word:?} cannot be counted: {error}")))
     }
 }
 
@@ -171,7 +171,9 @@ impl FromStr for Condition {
                 })?;
                 min.replace(tasks).is_some()
             } else {
-                return Err(OptionError(format!("{part:?} is no condition: {EXAMPLE}")));
+                return Err(OptionError(format!(
+                    "{part:?} is not a condition: {EXAMPLE}"
+                )));
             };
             if repeated {
                 return Err(OptionError(format!(
@@ -233,7 +235,7 @@ impl FromStr for Limit {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const EXAMPLE: &str = "write for example offline<5%, or nothing";
         let (counted, below) = split(text, '<')
-            .ok_or_else(|| OptionError(format!("{text:?} is no limit: {EXAMPLE}")))?;
+            .ok_or_else(|| OptionError(format!("{text:?} is not a limit: {EXAMPLE}")))?;
         let limit = Self {
             counted: Counted::read(counted)?,
             below: below.parse()?,

@@ -32,7 +32,7 @@ impl FromStr for Tsl {
         };
         if path.trim().is_empty() || product_key.is_some_and(str::is_empty) {
             return Err(OptionError(format!(
-                "{text:?} names no file: write FILE, PRODUCT=FILE or fetch"
+                "{text:?} has no file: write FILE, PRODUCT=FILE or fetch"
             )));
         }
         Ok(Self::File {

@@ -260,9 +260,7 @@ pub(crate) fn class_of_element(code: i64) -> Class {
 /// What fleetpush does about an outcome of this class, for a person; the numbers are the defaults.
 pub(crate) fn reaction(class: Class) -> &'static str {
     match class {
-        Accepted => {
-            "done: the platform took the command, which does not yet mean that the device got it"
-        }
+        Accepted => "done: the platform accepted the command; the device may not have it yet",
         Frequency => {
             "pauses this device alone, 2 s doubling to 60 s; fails after --max-snooze of pauses"
         }
@@ -282,7 +280,7 @@ pub(crate) fn reaction(class: Class) -> &'static str {
         }
         Refused => "stops at once with exit code 5; the tasks stay pending",
         Rejected => {
-            "fails; a whole request of several devices is first split in halves until the culprits stand alone"
+            "fails; a whole request of several devices is first split in halves until the devices that cause it are alone"
         }
         Class::Blocked => "fails unsent, because an earlier task of the device did not succeed",
         Class::Invalid => "fails unsent, because the manifest row is wrong",

@@ -72,7 +72,7 @@ pub(crate) enum CredentialsError {
         source: std::io::Error,
     },
     /// A value cannot be what it is taken for; it is not shown.
-    #[error("what {place} holds cannot be right: {reason}")]
+    #[error("the content of {place} is invalid: {reason}")]
     Unusable {
         /// The variable or the file.
         place: String,
@@ -226,7 +226,7 @@ pub(super) fn warnings(sources: &Sources<'_>) -> Result<Vec<String>, Error> {
         {
             let path = path.display();
             warnings.push(format!(
-                "every user of this machine can read {path}, which {by} names: make it yours alone with chmod 600 {path}"
+                "every user of this machine can read {path}, which {by} names: restrict it with chmod 600 {path}"
             ));
         }
     }
@@ -298,7 +298,7 @@ mod tests {
             assert_eq!(
                 error,
                 format!(
-                    "what {}, which FLEETPUSH_TOKEN_FILE names, holds cannot be right: {reason}",
+                    "the content of {}, which FLEETPUSH_TOKEN_FILE names, is invalid: {reason}",
                     path.display()
                 )
             );

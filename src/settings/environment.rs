@@ -128,7 +128,7 @@ impl Environment {
             .filter(|name| name.starts_with(keys::PREFIX) && !known().any(|known| known == *name))
             .map(|name| {
                 format!(
-                    "the variable {name} means nothing to fleetpush and is ignored{}",
+                    "the variable {name} is unknown to fleetpush and is ignored{}",
                     did_you_mean(name, known())
                 )
             })
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(
             environment.unknown_variables(),
             [
-                "the variable FLEETPUSH_RAET means nothing to fleetpush and is ignored; did you mean FLEETPUSH_RATE?"
+                "the variable FLEETPUSH_RAET is unknown to fleetpush and is ignored; did you mean FLEETPUSH_RATE?"
             ]
         );
     }

@@ -45,7 +45,7 @@ pub(crate) enum Error {
     },
     /// A profile was named and there is no config file.
     #[error(
-        "the profile {profile:?} is asked for and there is no config file: name one with --config or FLEETPUSH_CONFIG"
+        "the profile {profile:?} is given, but there is no config file: name one with --config or FLEETPUSH_CONFIG"
     )]
     ProfileWithoutConfig {
         /// The profile.
@@ -69,7 +69,7 @@ pub(crate) enum Error {
     NoTarget,
     /// A region and a base URL in the same place.
     #[error(
-        "a region is given {region} and a base URL {base_url}: only one of --region and --base-url can hold, remove the other"
+        "a region is given {region} and a base URL {base_url}: give only one of --region and --base-url"
     )]
     TwoTargets {
         /// Where the region stands.
@@ -79,7 +79,7 @@ pub(crate) enum Error {
     },
     /// A stop after a canary is asked for, and no canary.
     #[error(
-        "--canary-pause, given {pause}, has no canary to stop after, and the whole fleet would go at once: give --canary as well, for \
+        "--canary-pause, given {pause}, has no canary to stop after, and the whole fleet would be pushed at once: give --canary as well, for \
          example --canary 1%"
     )]
     PauseWithoutCanary {

@@ -66,7 +66,10 @@ impl ConfigFile {
                     let profile = profile.get_ref().as_table().ok_or_else(|| {
                         document.error(
                             name.span(),
-                            format!("{0:?} is no profile: write [profile.{0}]", name.get_ref()),
+                            format!(
+                                "{0:?} is not a profile: write [profile.{0}]",
+                                name.get_ref()
+                            ),
                         )
                     })?;
                     let entries = profile
@@ -137,11 +140,11 @@ impl Document<'_> {
     ) -> Result<(String, Entry), Error> {
         let problem = if let Some((variable, file)) = secret_variable(key) {
             format!(
-                "{key:?} does not belong into a config file: set {variable}, or {file} here to the path of a file that holds it"
+                "{key:?} does not belong in a config file: set {variable}, or {file} here to the path of a file that holds it"
             )
         } else if !is_known(key) && is_flag(key) {
             format!(
-                "--{key} is given on the command line alone and not in a config file: take {key:?} away"
+                "--{key} can only be given on the command line, not in a config file: remove {key:?}"
             )
         } else if !is_known(key) {
             let known = keys::NAMES
@@ -257,7 +260,7 @@ mod tests {
         );
         assert_eq!(
             error("[profile.eu]\nproduct-key = 'PK0001'"),
-            "fleet.toml:2: --product-key is given on the command line alone and not in a config file: take \"product-key\" away"
+            "fleet.toml:2: --product-key can only be given on the command line, not in a config file: remove \"product-key\""
         );
         assert_eq!(
             error("rate = [5]"),
@@ -269,7 +272,7 @@ mod tests {
         );
         assert_eq!(
             error("[profile]\neu = 5"),
-            "fleet.toml:2: \"eu\" is no profile: write [profile.eu]"
+            "fleet.toml:2: \"eu\" is not a profile: write [profile.eu]"
         );
         assert!(error("rate = 5\nrate = 6").starts_with("fleet.toml:2: duplicate key"));
         assert!(error("rate = \n").starts_with("fleet.toml:1: "));
@@ -290,7 +293,7 @@ mod tests {
             assert_eq!(
                 parse(&format!("{key} = 'x'")).unwrap_err(),
                 format!(
-                    "fleet.toml:1: {key:?} does not belong into a config file: set FLEETPUSH_ACCESS_SECRET, \
+                    "fleet.toml:1: {key:?} does not belong in a config file: set FLEETPUSH_ACCESS_SECRET, \
                      or access-secret-file here to the path of a file that holds it"
                 )
             );

@@ -96,7 +96,7 @@ fn the_defaults_are_those_of_the_contract() {
 fn a_pause_needs_a_canary() {
     let refused = |place: &str| {
         format!(
-            "--canary-pause, given {place}, has no canary to stop after, and the whole fleet would go at once: give --canary as \
+            "--canary-pause, given {place}, has no canary to stop after, and the whole fleet would be pushed at once: give --canary as \
              well, for example --canary 1%"
         )
     };

@@ -39,7 +39,7 @@ pub(super) async fn answer(
     platform: &Platform,
     call: &Call,
 ) -> Result<Response<ReplyBody>, Dropped> {
-    let tell = |_| match Asked::parse(call.query()) {
+    let respond_with = |_| match Asked::parse(call.query()) {
         Ok(asked) => {
             let entries = shown(platform, call, &asked);
             asked
@@ -48,7 +48,7 @@ pub(super) async fn answer(
         }
         Err(code) => respond::whole(code),
     };
-    question::answer(platform, call, |stats| &mut stats.histories, tell).await
+    question::answer(platform, call, |stats| &mut stats.histories, respond_with).await
 }
 
 /// What a question asks for.

@@ -39,11 +39,17 @@ pub(super) async fn devices(
     platform: &Platform,
     call: &Call,
 ) -> Result<Response<ReplyBody>, Dropped> {
-    let tell = |number| match list(call, number) {
+    let respond_with = |number| match list(call, number) {
         Ok(reply) => reply,
         Err(code) => respond::whole(code),
     };
-    question::answer(platform, call, |stats| &mut stats.device_lists, tell).await
+    question::answer(
+        platform,
+        call,
+        |stats| &mut stats.device_lists,
+        respond_with,
+    )
+    .await
 }
 
 /// Answers one question for the products of the account.
@@ -51,7 +57,7 @@ pub(super) async fn products(
     platform: &Platform,
     call: &Call,
 ) -> Result<Response<ReplyBody>, Dropped> {
-    let tell = |_| {
+    let respond_with = |_| {
         let scenario = &call.playing.scenario;
         match Paging::parse(&Query::parse(call.query())) {
             Ok(paging) => {
@@ -61,7 +67,13 @@ pub(super) async fn products(
             Err(code) => respond::whole(code),
         }
     };
-    question::answer(platform, call, |stats| &mut stats.product_lists, tell).await
+    question::answer(
+        platform,
+        call,
+        |stats| &mut stats.product_lists,
+        respond_with,
+    )
+    .await
 }
 
 /// What is listed of a product at this moment; the error is the code of the refusal.

@@ -18,12 +18,12 @@ use super::{
 const PAGE_SIZE: usize = 10;
 
 /// Answers one question, or ends its connection: counts it, lets it through the limits, and tells what is asked if the token is good.
-/// `tell` gets the question's number, from 1.
+/// `respond_with` gets the question's number, from 1.
 pub(super) async fn answer(
     platform: &Platform,
     call: &Call,
     count: impl FnOnce(&mut Stats) -> &mut u64,
-    tell: impl FnOnce(u64) -> Reply,
+    respond_with: impl FnOnce(u64) -> Reply,
 ) -> Result<Response<ReplyBody>, Dropped> {
     if call.head.method != Method::GET {
         let reply = Reply::html(StatusCode::METHOD_NOT_ALLOWED).with(header::ALLOW, "GET");
@@ -39,7 +39,7 @@ pub(super) async fn answer(
         let scenario = &call.playing.scenario;
         let token = call.header(header::AUTHORIZATION);
         match platform.tokens.check(token, scenario, call.now) {
-            Ok(()) => tell(number),
+            Ok(()) => respond_with(number),
             Err(code) => match scenario.auth_refusal {
                 AuthRefusal::Code => respond::whole(code),
                 AuthRefusal::Status => Reply::html(StatusCode::UNAUTHORIZED),

@@ -24,11 +24,17 @@ pub(super) async fn answer(
     platform: &Platform,
     call: &Call,
 ) -> Result<Response<ReplyBody>, Dropped> {
-    let tell = |_| tell(call);
-    question::answer(platform, call, |stats| &mut stats.thing_models, tell).await
+    let respond_with = |_| reply(call);
+    question::answer(
+        platform,
+        call,
+        |stats| &mut stats.thing_models,
+        respond_with,
+    )
+    .await
 }
 
-fn tell(call: &Call) -> Reply {
+fn reply(call: &Call) -> Reply {
     let scenario = &call.playing.scenario;
     let query = Query::parse(call.query());
     let Some(product) = query.get("productKey").filter(|key| !key.is_empty()) else {

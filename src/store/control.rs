@@ -290,7 +290,7 @@ fn read(path: &Path, action: ControlAction, run: RunId) -> io::Result<Option<Con
         Err(error) => return Err(error),
     };
     if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     let mut text = Vec::new();
     file.take(LARGEST).read_to_end(&mut text)?;

@@ -81,8 +81,7 @@ pub enum StoreError {
     },
     /// Bringing the schema up to date takes too long to be done by the way.
     #[error(
-        "the database {path} has schema {from} of an older fleetpush; to bring it to schema {to} takes about {seconds} s, too long to \
-         be done by the way, and nothing was done",
+        "the database {path} has schema {from} of an older fleetpush; to bring it to schema {to} takes about {seconds} s, too long for this command, and nothing was done",
         path = path.display(), seconds = takes.as_secs()
     )]
     HeavyMigration {
@@ -97,9 +96,7 @@ pub enum StoreError {
     },
     /// The log of the last owner is missing.
     #[error(
-        "the write-ahead log {log} of the database {path} is missing: what the last push has sent and recorded in the end stands only \
-         there, and a push would send it again; put the log back beside the database, or restore both from a backup; to go on without \
-         it: --accept-lost-log",
+        "the write-ahead log {log} of the database {path} is missing: the last results of the last push are only in it, and a push would send those commands again; put the log back beside the database, or restore both from a backup; to continue without it: --accept-lost-log",
         log = log.display(), path = path.display()
     )]
     LostLog {
@@ -116,14 +113,11 @@ pub enum StoreError {
     TakenOver,
     /// Another process holds a write transaction.
     #[error(
-        "another process holds a write transaction on the results database for too long (fuser or lsof find it); what was under way is in \
-         doubt at the next start; end the other one, then start the same command again"
+        "another process holds a write transaction on the results database for too long (fuser or lsof find it); requests in flight are in doubt at the next start; end that process, then start the same command again"
     )]
     Busy,
     /// The database or its log was taken away while it was open.
-    #[error(
-        "the results database or its write-ahead log was deleted or replaced while a push was at work"
-    )]
+    #[error("the results database or its write-ahead log was deleted or replaced during a push")]
     Gone(Missing),
     /// A statement failed. Nothing of its transaction is in the database.
     #[error("the results database failed; remove the cause, then start the same command again")]

@@ -268,7 +268,7 @@ pub(super) async fn copy(connection: &mut SqliteConnection, to: &Path) -> Result
     let beside = files::temporary_beside(to, MODE).map_err(failed)?;
     let Some(name) = beside.path().to_str() else {
         return Err(failed(io::Error::other(
-            "its path is no text; name another with --backup",
+            "its path is not text; name another with --backup",
         )));
     };
     sqlx::query("VACUUM INTO ?")

@@ -50,7 +50,7 @@ impl Opened {
             }
             Ok(file) if !file.is_file() => {
                 return Err(opened(
-                    "it is no regular file; name another with --db".into(),
+                    "it is not a regular file; name another with --db".into(),
                 ));
             }
             _ => create_folder(path, consent)?,
@@ -79,7 +79,7 @@ impl Opened {
             Identity::Ours { log_is_lost } => log_is_lost && !Lock::was_left_in_a_seal(path),
             Identity::Foreign => {
                 return Err(opened(
-                    "it is no results database of fleetpush, and has been left as it is; name another with --db".into(),
+                    "it is not a results database of fleetpush, and was not changed; name another with --db".into(),
                 ));
             }
         };

@@ -157,10 +157,10 @@ impl Store {
     }
 
     /// How long a statement waits for another process that holds a write transaction.
-    pub(crate) async fn wait_for_others(&mut self, patience: Duration) -> Result<(), StoreError> {
+    pub(crate) async fn wait_for_others(&mut self, timeout: Duration) -> Result<(), StoreError> {
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
             "PRAGMA busy_timeout = {}",
-            patience.as_millis().min(i32::MAX as u128)
+            timeout.as_millis().min(i32::MAX as u128)
         )))
         .execute(&mut self.connection)
         .await?;

@@ -232,7 +232,7 @@ fn no_call(data: &str, error: &serde_json::Error) -> String {
         error.split(" at line ").next().unwrap_or_default()
     };
     format!(
-        "is no service call: {why}; a call is `[{{\"service\":[{{\"parameter\":\"value\"}}]}}]`"
+        "is not a service call: {why}; a call is `[{{\"service\":[{{\"parameter\":\"value\"}}]}}]`"
     )
 }
 

@@ -178,7 +178,7 @@ impl Reader {
             "ARRAY" => self.array(name, specs),
             _ => {
                 self.remark(format!(
-                    "{name} has the type '{data_type}', which is not known here; it is not checked"
+                    "{name} has the type '{data_type}', which fleetpush does not know; it is not checked"
                 ));
                 Kind::Unknown
             }
@@ -199,7 +199,7 @@ impl Reader {
         let number = decimal(&text);
         if number.is_none() {
             self.remark(format!(
-                "{name} has the {bound} '{text}', which is no number; it is not checked"
+                "{name} has the {bound} '{text}', which is not a number; it is not checked"
             ));
         }
         number
@@ -210,7 +210,7 @@ impl Reader {
         let count = text.parse().ok();
         if count.is_none() {
             self.remark(format!(
-                "{name} has the {bound} '{text}', which is no count; it is not checked"
+                "{name} has the {bound} '{text}', which is not a count; it is not checked"
             ));
         }
         count

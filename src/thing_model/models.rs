@@ -16,7 +16,7 @@ pub(crate) trait ModelSource: Debug + Send + Sync {
 
 /// Why the model of a product cannot be had; the text says what to do.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the thing model of product {product_key} cannot be had: {reason}")]
+#[error("the thing model of product {product_key} is not available: {reason}")]
 pub struct NoModel {
     /// The product.
     pub(crate) product_key: Box<str>,

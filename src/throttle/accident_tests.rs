@@ -1,6 +1,6 @@
 //! Whether a rate is held that lower ones do not help: refusals that come by chance, whatever the rate, in virtual time.
 
-use super::play::{Platform, Play, Told};
+use super::play::{Platform, Play, PlayResult};
 
 /// What the platform takes a second when nothing limits it: sixteen requests at a time, each of a thirty-second part of a second.
 const UNLIMITED: f64 = 16.0 / 0.03125;
@@ -19,7 +19,7 @@ fn played(ceiling: Option<f64>, limit: f64, accidents: f64, seed: u64) -> ([f64;
     let mut play = Play::new(ceiling, None, platform);
     play.until_accepted((best * SETTLING) as u32);
     let accepted = (best * QUARTER) as u32;
-    let told: [Told; 4] = std::array::from_fn(|_| play.until_accepted(accepted));
+    let told: [PlayResult; 4] = std::array::from_fn(|_| play.until_accepted(accepted));
     let refused: u32 = told.iter().map(|told| told.refused).sum();
     (
         told.map(|told| f64::from(accepted) / told.seconds / best),

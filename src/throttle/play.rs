@@ -26,9 +26,9 @@ pub(super) struct Platform {
     pub(super) random: SmallRng,
 }
 
-/// What came of a play.
+/// The result of a play.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct PlayResult {
     pub(super) refused: u32,
     pub(super) seconds: f64,
     /// The rates, a look every 100 ms.
@@ -96,7 +96,7 @@ impl Play {
     }
 
     /// Sends until so many are accepted.
-    pub(super) fn until_accepted(&mut self, requests: u32) -> Told {
+    pub(super) fn until_accepted(&mut self, requests: u32) -> PlayResult {
         let nanos = |seconds: f64| (seconds * 1e9) as u64;
         let seconds = |nanos: u64| nanos as f64 / 1e9;
         let from = self.now;
@@ -141,7 +141,7 @@ impl Play {
                 }
             }
         }
-        Told {
+        PlayResult {
             refused,
             seconds: self.now - from,
             rates,
@@ -149,7 +149,7 @@ impl Play {
     }
 }
 
-impl Told {
+impl PlayResult {
     pub(super) fn mean(&self) -> f64 {
         self.rates.iter().sum::<f64>() / self.rates.len() as f64
     }

@@ -97,7 +97,7 @@ impl Monitor {
         let began = now();
         let watchdog = self.service.as_ref().and_then(|service| service.watchdog());
         let mut notices = Notices::new(counts, watchdog, began);
-        self.tell(vec![Notice::Ready, Notice::Status("pushing".to_owned())])
+        self.notify(vec![Notice::Ready, Notice::Status("pushing".to_owned())])
             .await;
         self.change(|status| status.began(about, counts));
         self.write().await;
@@ -109,9 +109,9 @@ impl Monitor {
                 written = now;
                 self.write().await;
             }
-            self.tell(notices.after(&event, now)).await;
+            self.notify(notices.after(&event, now)).await;
         }
-        self.tell(vec![Notice::Stopping]).await;
+        self.notify(vec![Notice::Stopping]).await;
     }
 
     /// Notes where the run stands after a push, or when there was nothing to push.
@@ -145,7 +145,7 @@ impl Monitor {
             None => format!("ended with exit code {exit}"),
         };
         notices.extend([Notice::Status(words), Notice::Stopping]);
-        self.tell(notices).await;
+        self.notify(notices).await;
     }
 
     fn change(&self, change: impl FnOnce(&mut Status)) {
@@ -165,9 +165,9 @@ impl Monitor {
         }
     }
 
-    async fn tell(&self, notices: Vec<Notice>) {
+    async fn notify(&self, notices: Vec<Notice>) {
         if let Some(service) = &self.service {
-            service.tell(notices).await;
+            service.notify(notices).await;
         }
     }
 }

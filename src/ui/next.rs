@@ -62,12 +62,12 @@ pub(crate) fn suggestions(report: &RunReport) -> Vec<Suggestion> {
         suggest(
             "cancel",
             "",
-            "end it when the payload is wrong, then push a corrected manifest",
+            "end it if the payload is wrong, then push a corrected manifest",
         );
         suggest(
             "resume",
             " --override-abort",
-            "send the rest all the same, when the payload is right",
+            "send the rest anyway, if the payload is right",
         );
     }
     if report.state == RunState::Complete {

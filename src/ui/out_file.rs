@@ -15,7 +15,7 @@ const MODE: u32 = 0o666;
 
 /// The file cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write {}: name a file in a folder that is there and that you may write to", path.display())]
+#[error("cannot write {}: name a file in a folder that exists and that you may write to", path.display())]
 pub struct OutFileError {
     path: PathBuf,
     source: io::Error,

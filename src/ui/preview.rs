@@ -167,13 +167,13 @@ pub(crate) fn message(warning: &Warning) -> String {
     };
     match oddity {
         Oddity::NotWireForm { example } => format!(
-            "the data {} calls no service ({}), and is sent as it is; the platform's form is \
+            "the data {} calls no service ({}), and is sent unchanged; the platform's form is \
              [{{\"service\":[{{\"parameter\":\"value\"}}]}}], which the columns service and param.<code> make",
             quoted(example),
             here(met)
         ),
         Oddity::BareValue { example } => format!(
-            "the data {} has a value without quotes ({}), and is sent as it is; the documentation has strings only, such as \"5\" or \"true\", and \
+            "the data {} has a value without quotes ({}), and is sent unchanged; the documentation has strings only, such as \"5\" or \"true\", and \
              does not say whether the platform takes others",
             quoted(example),
             here(met)
@@ -376,7 +376,7 @@ mod tests {
             .map(|warning| format!("{}: {}", warning.met.line, message(warning)))
             .collect();
         insta::assert_snapshot!(told.join("\n"), @r#"
-        69: the data `{"mode":1}` calls no service (1 row), and is sent as it is; the platform's form is [{"service":[{"parameter":"value"}]}], which the columns service and param.<code> make
+        69: the data `{"mode":1}` calls no service (1 row), and is sent unchanged; the platform's form is [{"service":[{"parameter":"value"}]}], which the columns service and param.<code> make
         39: 1 row calls the service `Set`, and 197 call `set`; is it misspelled?
         29: the parameter `mod` of `set` stands in 1 of 197 rows; is it misspelled for `mode`?
         49: the service `set` has no parameters in 1 of 197 rows

@@ -25,7 +25,7 @@ const DEFAULT_WIDTH: u16 = 80;
 #[non_exhaustive]
 pub enum OutputError {
     /// Whoever read stdout has gone, as `head` does: a reason to stop writing, and no failure.
-    #[error("nobody reads stdout any more")]
+    #[error("stdout was closed")]
     Closed,
     /// Writing failed for another reason.
     #[error("cannot write the output")]
@@ -168,25 +168,25 @@ impl Printer {
     /// Says something on stderr, unless quiet. Text from outside is made harmless; line breaks in `words` are not kept.
     pub(crate) fn say(&self, words: &str) {
         if !self.quiet {
-            self.tell("INFO", &clean(words), words);
+            self.emit("INFO", &clean(words), words);
         }
     }
 
     /// Says something on stderr that must be known even when quiet.
     pub(crate) fn warn(&self, words: &str) {
-        self.tell("WARN", &format!("warning: {}", clean(words)), words);
+        self.emit("WARN", &format!("warning: {}", clean(words)), words);
     }
 
     /// Prints a text of several lines on stderr, unless quiet. The caller has made it harmless.
     pub(crate) fn block(&self, lines: &str) {
         if !self.quiet {
             let lines = lines.trim_end_matches('\n');
-            self.tell("INFO", lines, lines);
+            self.emit("INFO", lines, lines);
         }
     }
 
     /// Writes words to stderr as they are for people, or the same as an object like those of the log.
-    fn tell(&self, level: &str, text: &str, message: &str) {
+    fn emit(&self, level: &str, text: &str, message: &str) {
         match self.words {
             LogFormat::Text => self.screen.line(text),
             LogFormat::Json => self.screen.line(&json_line(level, message)),

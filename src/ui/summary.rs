@@ -213,12 +213,11 @@ fn stop_words(stop: &Stop) -> Option<(&'static str, &str)> {
             "stopped at the end of its time; the next start continues",
             reason,
         )),
-        Stop::Outage { reason } => Some((
-            "stopped, because no request came through for too long",
-            reason,
-        )),
+        Stop::Outage { reason } => {
+            Some(("stopped, because no request succeeded for too long", reason))
+        }
         Stop::Canary { went } => Some((
-            "stopped after the canary for a look; the same command again goes on",
+            "stopped after the canary so that you can look; the same command continues",
             went,
         )),
         Stop::Aborted { reason } => Some(("aborted, because too many tasks failed", reason)),
@@ -384,8 +383,8 @@ mod tests {
         paused: by anna at 2026-11-23 05:00:01 UTC
         cancelled: by anna at 2026-11-23 05:00:01 UTC
         stopped at the end of its time; the next start continues: 2026-11-23 05:00 UTC, --until 6h
-        stopped, because no request came through for too long: connection refused
-        stopped after the canary for a look; the same command again goes on: canary of 50 devices: 48 accepted, 2 offline
+        stopped, because no request succeeded for too long: connection refused
+        stopped after the canary so that you can look; the same command continues: canary of 50 devices: 48 accepted, 2 offline
         aborted, because too many tasks failed: 501 of 1,000 failed\u{1b}[2J
         stopped until this is corrected: https://iot.example refuses the login: no such key (code 90047)
         ");

@@ -143,7 +143,7 @@ impl Timeline {
         for throttle in &self.throttles {
             writeln!(
                 out,
-                "throttled last {} ({}, product {}), left alone until {}",
+                "throttled last {} ({}, product {}), paused until {}",
                 throttle.throttled_at.human(),
                 throttle.class.name(),
                 clean(&throttle.product_key),

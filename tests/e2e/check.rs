@@ -115,7 +115,7 @@ fn slips_are_told_with_their_lines() {
         "{\"device_key\":\"DK1\",\"product_key\":\"PK1\",\"data\":{\"mode\":1}}\n",
     );
     let checked = site.run(&["check", "wire.jsonl"]).expect(0);
-    insta::assert_snapshot!(checked.stderr, @r#"warning: wire.jsonl, line 1: the data `{"mode":1}` calls no service (1 row), and is sent as it is; the platform's form is [{"service":[{"parameter":"value"}]}], which the columns service and param.<code> make"#);
+    insta::assert_snapshot!(checked.stderr, @r#"warning: wire.jsonl, line 1: the data `{"mode":1}` calls no service (1 row), and is sent unchanged; the platform's form is [{"service":[{"parameter":"value"}]}], which the columns service and param.<code> make"#);
 }
 
 #[test]

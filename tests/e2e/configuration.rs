@@ -219,7 +219,7 @@ fn a_flag_that_is_no_key_of_the_config_file_is_told_as_one() {
     Push::start(bare(&site, &["config", "show", "--config", "night.toml"]))
         .ended()
         .expect(2)
-        .says(&["night.toml:2: --product-key is given on the command line alone"]);
+        .says(&["night.toml:2: --product-key can only be given on the command line"]);
 }
 
 #[test]

@@ -279,7 +279,7 @@ fn a_pause_is_taken_back_or_waited_for() {
     let asking = Push::start(by_anna(&site, &["pause"]));
     wait_for_file(&site, "push.db.pause-1");
     site.push(&sim, &["resume", "night"]).expect(7).says(&[
-        "the pause of run 'night' is taken back",
+        "the pause of run 'night' is withdrawn",
         "run 'night' is under way",
         &format!("pid {}", push.pid()),
     ]);
@@ -323,7 +323,7 @@ fn a_request_for_another_run_of_the_database_waits_for_its_owner() {
     ask(&site, &["pause", "other"]).expect(7).says(&[
         "owns the database",
         "push.db.pause-1 is kept",
-        "before anything is sent",
+        "before it sends anything",
     ]);
     assert_eq!(requests(&site), ["push.db.pause-1"]);
     push.signal(Signal::CONT);
@@ -363,7 +363,7 @@ fn what_cannot_be_asked_is_told_with_the_way_out() {
     push.signal(Signal::CONT);
     push.ended().expect(0).says(&[
         "push.db.cancel-1 asks to cancel a run that this database does not have",
-        "push.db.pause-9 asks to pause or to cancel a run, and cannot be read",
+        "push.db.pause-9 is a request to pause or to cancel a run, and cannot be read",
     ]);
     assert_eq!(requests(&site), ["push.db.pause-9"]);
 }

@@ -203,7 +203,7 @@ fn the_filter_says_which_commands_are_told_of() {
     for filter in [&["--ended-before", "2020-01-01"], &["--product", "NOBODY"]] {
         site.run(&[&["explain", "DK2"], &filter[..]].concat())
             .expect(2)
-            .says(&["no task of the device DK2 passes the filter; its latest is in run 'second'"]);
+            .says(&["no task of the device DK2 matches the filter; its latest is in run 'second'"]);
     }
 }
 

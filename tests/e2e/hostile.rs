@@ -140,8 +140,8 @@ fn a_key_with_a_character_that_nobody_sees_is_refused_in_every_format() {
                 "line ",
                 "column device",
                 " has U+",
-                "which nobody sees",
-                "take it away",
+                "which is invisible",
+                "remove it",
             ]);
         }
     }
@@ -215,7 +215,7 @@ fn files_of_the_wrong_kind_hang_nothing_and_fill_no_memory() {
     // Without a writer: it is not waited for without an end, and a manifest's as long as nobody sends a signal.
     site.push(&sim, &["run", "fleet.csv", "--config", "pipe"])
         .expect(2)
-        .says(&["did not come within 10 s"]);
+        .says(&["did not arrive within 10 s"]);
     let waiting = site.start(&sim, &["run", "pipe", "--name", "piped"]);
     waiting.wait_until_it_catches(Signal::TERM);
     waiting.signal(Signal::TERM);

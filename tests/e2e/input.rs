@@ -109,7 +109,7 @@ fn what_is_no_manifest_is_named_for_what_it_is() {
             b"<!DOCTYPE html><title>Login</title>".into(),
             &["is an HTML page"],
         ),
-        ("nul.csv", vec![0; 5000], &["is no text", "NUL"]),
+        ("nul.csv", vec![0; 5000], &["is not text", "NUL"]),
     ] {
         refused(name, &content, says);
     }
@@ -167,7 +167,7 @@ fn joined_files_send_no_header() {
         b"device_key,site\nDK1,x\nsite,device_key\nx,DK2\n",
         &[
             "line 3: another header with other columns",
-            "each file for itself",
+            "each file separately",
         ],
     );
 }
@@ -203,7 +203,7 @@ fn what_exports_leave_behind_is_not_sent() {
         ] {
             given("check", Some("keys.jsonl"), line.as_bytes())
                 .expect(0)
-                .says(&["keys.jsonl, line 1", key, "it is sent as it is"]);
+                .says(&["keys.jsonl, line 1", key, "are sent unchanged"]);
         }
     }
     told(
@@ -255,7 +255,7 @@ fn a_last_line_without_an_end_is_told_and_sent() {
     );
     checked
         .expect(0)
-        .says(&["cut.csv, line 3", "no line end", "cut, too"]);
+        .says(&["cut.csv, line 3", "no line end", "truncated too"]);
     let whole = given(
         "check",
         Some("whole.csv"),
@@ -275,7 +275,7 @@ fn every_mistake_of_a_row_and_of_a_header_is_told() {
             "line 2, column qos: \"9\"",
             "line 2, column cache_time: \"1.5\"",
             "line 2, column 5: the cell is filled",
-            "and more cannot be read: ",
+            "and the rest cannot be read: ",
             "line 3, column site: is not UTF-8",
         ],
     );
@@ -286,7 +286,7 @@ fn every_mistake_of_a_row_and_of_a_header_is_told() {
             ", line 1, column devicekey: did you mean `device_key`",
             "line 1, column qoss: did you mean `qos`",
             "line 1, column params: is for JSONL",
-            "line 1, column site: the column `site` stands twice",
+            "line 1, column site: the column `site` is twice",
             "label.<name>",
         ],
     );

@@ -71,7 +71,7 @@ fn a_lost_log_is_noticed_and_a_log_that_was_moved_into_the_file_is_not() {
         .collect();
     site.push(&sim, &args)
         .expect(0)
-        .says(&["log is missing", "what stood only there is gone"]);
+        .says(&["of the last push is missing", "only in it are lost"]);
     assert_eq!(site.journal().run().accepted, 600);
     site.push(&sim, SLOWLY).expect(0);
 }

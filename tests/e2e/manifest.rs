@@ -66,18 +66,14 @@ fn the_expected_rows_are_looked_at_however_far_the_push_has_come() {
     let push = |flags: &[&str]| site.push(&sim, &[&["run", "fleet.csv"], flags].concat());
     push(&[]).expect(0);
     let requests = sim.stats().requests;
-    push(&["--expect-rows", "11"]).expect(2).says(&[
-        "fleet.csv",
-        "10 rows",
-        "--expect-rows wants 11",
-    ]);
+    push(&["--expect-rows", "11"])
+        .expect(2)
+        .says(&["fleet.csv", "10 rows", "--expect-rows is 11"]);
     push(&["--expect-rows", "10"]).expect(0);
     site.run(&["prune", "--keep", "0"]).expect(0);
-    push(&["--expect-rows", "11"]).expect(2).says(&[
-        "fleet.csv",
-        "10 rows",
-        "--expect-rows wants 11",
-    ]);
+    push(&["--expect-rows", "11"])
+        .expect(2)
+        .says(&["fleet.csv", "10 rows", "--expect-rows is 11"]);
     push(&["--expect-rows", "10"]).expect(0);
     assert_eq!(sim.stats().requests, requests, "nothing goes out");
 }

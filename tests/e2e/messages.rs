@@ -15,7 +15,7 @@ fn what_is_asked_for_and_not_done_is_said() {
         .says(&["--simulate", "--base-url"]);
     site.run(&["results", "--device", "DK99999"])
         .expect(0)
-        .says(&["no task of run", "passes the filter"]);
+        .says(&["no task of run", "matches the filter"]);
     site.run(&["check", "nosuch.csv"])
         .expect(2)
         .says(&["nosuch.csv: cannot be read", "check the path"]);

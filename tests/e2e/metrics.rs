@@ -226,7 +226,7 @@ fn only_a_regular_file_of_its_own_is_written() {
         ("/dev/full", "it is a device"),
         ("pipe", "it is a pipe"),
         ("null", "it is a device"),
-        ("fleet.csv", "it is no metrics file of fleetpush"),
+        ("fleet.csv", "it is not a metrics file of fleetpush"),
     ] {
         site.push(&sim, &["run", "fleet.csv", "--metrics-file", path])
             .expect(2)

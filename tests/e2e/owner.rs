@@ -138,7 +138,7 @@ fn another_programs_database_stays_as_it_is() {
         for args in [&["run", "fleet.csv"][..], &["resume"]] {
             site.push(&sim, args).expect(6).says(&[
                 "push.db",
-                "no results database of fleetpush",
+                "not a results database of fleetpush",
                 "--db",
             ]);
         }
@@ -215,7 +215,7 @@ fn what_is_no_path_of_a_file_is_refused_and_a_new_database_is_told() {
         at(db).expect(2).says(&["--db", db]);
     }
     at(".").expect(6).says(&["it is a folder"]);
-    at("/dev/null").expect(6).says(&["no regular file"]);
+    at("/dev/null").expect(6).says(&["not a regular file"]);
     assert_eq!(sim.stats().logins, 0);
     at("new.db").expect(0).says(&["new.db (new database)"]);
     let again = at("new.db").expect(0);

@@ -106,7 +106,7 @@ fn a_rate_that_was_measured_for_ten_seconds_of_late_is_begun_with() {
         let ended = site.push(&sim, &args).expect(0);
         let said = ended
             .stderr
-            .contains("begins at the rate that was found before");
+            .contains("begins at the rate that an earlier push found");
         assert_eq!(said, is_begun_with, "{seconds} s: {}", ended.stderr);
     }
 }

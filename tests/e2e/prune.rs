@@ -51,7 +51,7 @@ fn it_deletes_what_it_was_asked_to_and_tells_what_that_was() {
         ]);
     site.run(&["prune", "--older-than", "1d", "--keep", "1"])
         .expect(0)
-        .says(&["no run is to be deleted"]);
+        .says(&["there is no run to delete"]);
     assert_eq!(names(&site), ["a", "b", "c"]);
     let before = std::fs::metadata(site.path("push.db")).unwrap().len();
     site.run(&["prune", "--older-than", "0s", "--keep", "1"])
@@ -59,7 +59,7 @@ fn it_deletes_what_it_was_asked_to_and_tells_what_that_was() {
         .says(&[
             "run 'a' (300 tasks, ended ",
             "2 runs with 600 tasks deleted; ",
-            "given back",
+            " freed, the database has ",
         ]);
     let after = std::fs::metadata(site.path("push.db")).unwrap().len();
     assert!(after < before, "{before} and then {after}");
@@ -108,7 +108,7 @@ fn an_unfinished_run_stays_and_goes_on() {
     push.ended().expect(3);
     site.run(&["prune", "--keep", "0"])
         .expect(0)
-        .says(&["no run is to be deleted"]);
+        .says(&["there is no run to delete"]);
     sim.play(Scenario::default());
     site.push(&sim, &args).expect(0);
     let journal = site.journal();

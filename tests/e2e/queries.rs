@@ -168,7 +168,7 @@ fn retry_sends_what_was_chosen_and_nothing_else() {
         .says(&[&format!("{offline} tasks would be sent again")]);
     site.push(&sim, &["retry", "night", "--code", "70091"])
         .expect(2)
-        .says(&["no task that has failed or is in doubt passes the filter"]);
+        .says(&["no task that has failed or is in doubt matches the filter"]);
     assert_eq!(sim.stats().requests, requests);
     assert_eq!(site.journal().attempts.len(), journal.attempts.len());
 

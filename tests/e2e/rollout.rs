@@ -101,7 +101,7 @@ fn a_bad_canary_costs_no_other_device() {
     .expect(1)
     .says(&[
         "canary of 15 devices: 15 rejected; it did not pass, and the other devices follow because of --override-abort",
-        "15 devices, did not pass; the others went because of --override-abort",
+        "15 devices, did not pass; the others were sent because of --override-abort",
     ]);
     let status = site.run(&["status", "--format", "jsonl"]).expect(0);
     assert_eq!(
@@ -165,7 +165,7 @@ fn a_killed_canary_goes_on_with_the_same_devices_and_no_other() {
     // The wish to stop for a look is kept with the run.
     site.push(&sim, &["resume", "night"])
         .expect(3)
-        .says(&["canary: 60 devices go first, ", "for a look"]);
+        .says(&["canary: 60 devices go first, ", "so that you can look"]);
     let canary = delivered(&sim);
     assert_eq!(canary.len(), 60);
     assert!(before.is_subset(&canary));
@@ -306,7 +306,7 @@ fn what_is_tolerated_is_a_success_and_what_is_not_is_none() {
     .expect(0)
     .says(&[
         "nothing to send",
-        "tolerated, and so a success",
+        "tolerated, so the exit code is 0",
         "ended tasks are offline (--tolerate 'offline<10%')",
     ]);
     assert_eq!(sim.stats().requests, requests);
@@ -365,7 +365,7 @@ fn the_plan_shows_the_phases() {
       time      at least 20 s at 5 requests a second, throttling not counted
 
       requests  100 of at most 10 devices
-      phases    canary: 20 devices in 2 requests, then a stop for a look (exit code 3)
+      phases    canary: 20 devices in 2 requests, then the push stops so that you can look (exit code 3)
                 ramp: 200 tasks at 1.00 requests/s, 200 at 2.00, 200 at 4.00
                 the rest: 380 tasks, at most 5.00 requests/s
       time      at least 45 s at 5 requests a second, throttling not counted

@@ -162,7 +162,7 @@ fn an_end_may_be_given_in_every_way_and_the_earlier_one_counts() {
     let requests = sim.stats().requests;
     push(&site, &sim, now, &["--until", "2026-11-22T21:59Z"])
         .expect(3)
-        .says(&["has passed, at 2026-11-22 21:59 UTC"]);
+        .says(&["is in the past, at 2026-11-22 21:59 UTC"]);
     assert_eq!(sim.stats().requests, requests);
 
     sim.play(clock_at(now, Scenario::default()));
@@ -252,7 +252,7 @@ fn a_second_signal_ends_the_drain_of_a_closed_window() {
     push.signal(Signal::TERM);
     wait_for("the first signal", || {
         push.stderr()
-            .contains("once more leaves at once")
+            .contains("a second signal stops at once")
             .then_some(())
     });
     push.signal(Signal::TERM);
@@ -354,6 +354,6 @@ fn a_time_that_is_none_is_refused_before_anything_is_done() {
     Push::start(command)
         .ended()
         .expect(2)
-        .says(&["FLEETPUSH_TEST_NOW=\"tonight\" is no time"]);
+        .says(&["FLEETPUSH_TEST_NOW=\"tonight\" is not a time"]);
     assert!(!site.path("push.db").exists());
 }

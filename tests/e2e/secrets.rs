@@ -161,7 +161,7 @@ fn a_secret_that_everybody_can_read_is_warned_of() {
             .env_remove("FLEETPUSH_ACCESS_KEY")
             .env("FLEETPUSH_ACCESS_KEY_FILE", &path);
         let ended = crate::support::Push::start(command).ended();
-        let words = "which FLEETPUSH_ACCESS_KEY_FILE names: make it yours alone with chmod 600";
+        let words = "which FLEETPUSH_ACCESS_KEY_FILE names: restrict it with chmod 600";
         assert_eq!(ended.stderr.contains(words), warned, "{}", ended.stderr);
     }
 }

@@ -146,7 +146,7 @@ fn devices_come_from_a_list_a_manifest_and_the_results_of_another_command() {
     site.write("bad.txt", "DK00001\nDK00002, DK00003\n");
     site.run(&["results", "night", "--devices-from", "bad.txt"])
         .expect(2)
-        .says(&["bad.txt:2: is no device key", "device_key"]);
+        .says(&["bad.txt:2: is not a device key", "device_key"]);
     site.run(&["results", "night", "--devices-from", "nowhere.txt"])
         .expect(2)
         .says(&["nowhere.txt", "No such file"]);
@@ -184,7 +184,7 @@ fn a_retry_sends_what_the_filter_chooses_and_nothing_else() {
         assert_eq!(sim.stats().requests, requests);
         ended
     };
-    refused(&["--label", "site=Oslo"]).says(&["passes the filter"]);
+    refused(&["--label", "site=Oslo"]).says(&["matches the filter"]);
     refused(&["--device", "DK99999"]).says(&["the device DK99999 is not in run 'night'"]);
 
     let left = rows(&site, &["--state", "failed"]);
@@ -278,7 +278,7 @@ fn results_as_a_manifest_send_the_same_again() {
     }
 
     let nothing = ["results", "first", "--as-manifest", "--state", "failed"];
-    site.run(&nothing).expect(2).says(&["passes the filter"]);
+    site.run(&nothing).expect(2).says(&["matches the filter"]);
     site.run(&["results", "first", "--as-manifest", "--format", "table"])
         .expect(2)
         .says(&["--as-manifest", "--format jsonl"]);

@@ -69,7 +69,7 @@ fn a_signal_drains_and_the_next_push_continues() {
         push.signal(signal);
         push.ended()
             .expect(3)
-            .says(&["stopping in good order", "fleetpush resume"]);
+            .says(&["stopping after the requests in flight", "fleetpush resume"]);
 
         assert_eq!(sim.stats().concurrent, 0, "a request was abandoned");
         let journal = site.journal();
@@ -97,7 +97,7 @@ fn a_second_signal_leaves_at_once_and_what_was_under_way_is_in_doubt() {
     push.signal(Signal::TERM);
     wait_for("the drain", || {
         push.stderr()
-            .contains("once more leaves at once")
+            .contains("a second signal stops at once")
             .then_some(())
     });
     let asked = Instant::now();
@@ -250,7 +250,7 @@ fn a_second_signal_leaves_at_once_whatever_is_waited_for() {
     push.signal(Signal::TERM);
     wait_for("the first signal", || {
         push.stderr()
-            .contains("once more leaves at once")
+            .contains("a second signal stops at once")
             .then_some(())
     });
     assert!(!push.has_ended(), "it waits for the database");

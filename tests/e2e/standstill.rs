@@ -140,7 +140,7 @@ fn what_arrives_while_the_push_is_stopped_is_read_before_a_time_out_counts() {
             push.signal(Signal::TERM);
             wait_for("the drain", || {
                 push.stderr()
-                    .contains("once more leaves at once")
+                    .contains("a second signal stops at once")
                     .then_some(())
             });
         }

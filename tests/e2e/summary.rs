@@ -275,7 +275,7 @@ fn a_log_of_objects_has_nothing_else_on_stderr() {
         let message = |entry: &Value| entry["message"].as_str().unwrap_or_default().to_owned();
         entries.iter().map(message).any(|text| text.contains(words))
     };
-    assert!(said("results go to") && said("stopping in good order"));
+    assert!(said("results go to") && said("stopping after the requests in flight"));
 
     // With the summary for people: it is an entry of its own.
     sim.play(Scenario::default());

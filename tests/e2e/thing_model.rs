@@ -291,7 +291,7 @@ fn without_an_answer_nothing_is_pushed_and_the_exit_code_says_try_later() {
     site.push(&sim, &["run", "fleet.csv", "--tsl", "fetch"])
         .expect(3)
         .says(&[
-            "--tsl: the thing model of product PK1 cannot be had",
+            "--tsl: the thing model of product PK1 is not available",
             "--tsl PK1=FILE",
         ]);
     assert!(site.journal().runs.is_empty());

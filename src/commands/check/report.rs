@@ -76,7 +76,7 @@ impl Report {
                 .map(|kind| format!("{} {}", grouped(findings.count(kind)), kind.words()))
                 .collect();
             lines.push(if told.is_empty() {
-                "  inventory nothing speaks against any row".to_owned()
+                "  inventory no row has a problem".to_owned()
             } else {
                 format!("  inventory {}", told.join(", "))
             });

@@ -70,7 +70,7 @@ async fn database(path: &Path, folder: &Path) -> Finding {
         .todo("wait until it ends before you push, or stop it with fleetpush pause"),
         Presence::Unknown => Finding::warn(
             CHECK,
-            format!("{what}, and it cannot be found out whether another process owns it"),
+            format!("{what}, and fleetpush cannot find out whether another process owns it"),
         ),
     }
 }
@@ -104,7 +104,7 @@ fn room(path: &Path, folder: &Path) -> Finding {
     match free(&folder.join(name)) {
         Ok(free) => judged_room(free, folder),
         Err(error) => Finding::warn(DISK, error.to_string())
-            .todo("look whether the disk has 300 MB free, which a push of a million devices needs"),
+            .todo("check that the disk has 300 MB free, which a push of a million devices needs"),
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
     let Some(destination) = destination(settings, &mut findings) else {
         findings.extend(
             ["proxy", "connection", "clock", "login", "products"]
-                .map(|check| Finding::skip(check, "not tried, since no platform is known")),
+                .map(|check| Finding::skip(check, "not tested, because no platform is known")),
         );
         return findings;
     };
@@ -105,15 +105,21 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
         let products = if login.status == Status::Ok {
             products(&connection.platform).await
         } else {
-            Finding::skip("products", "not tried, since there is no login")
+            Finding::skip("products", "not tested, because there is no login")
         };
         findings.extend([login, products]);
     } else {
-        findings.push(Finding::skip("clock", "not tried, since nobody answers"));
-        findings.push(
-            login.unwrap_or_else(|| Finding::skip("login", "not tried, since nobody answers")),
-        );
-        findings.push(Finding::skip("products", "not tried, since nobody answers"));
+        findings.push(Finding::skip(
+            "clock",
+            "not tested, because the platform does not answer",
+        ));
+        findings.push(login.unwrap_or_else(|| {
+            Finding::skip("login", "not tested, because the platform does not answer")
+        }));
+        findings.push(Finding::skip(
+            "products",
+            "not tested, because the platform does not answer",
+        ));
     }
     if let Some(simulator) = connection.simulator {
         simulator.stop().await;

@@ -194,7 +194,7 @@ async fn of_database(
                     paused.words()
                 ),
                 (None, RunState::Aborted) => format!(
-                    "send nothing: run '{name}' is aborted, because too much failed; see why (fleetpush status {name}), then continue it \
+                    "send nothing: run '{name}' is aborted, because too many tasks failed; see why (fleetpush status {name}), then continue it \
                      with --override-abort"
                 ),
                 (None, state) => ended(name, state, run.finished_at, anew_at, ""),

@@ -88,14 +88,14 @@ impl Fetched {
         let words = no_answer.words;
         if let Some((model, age)) = kept(&self.folder, product_key) {
             tracing::warn!(
-                "the platform gives no thing model of product {product_key} ({words}); the one of {} ago is used",
+                "the platform does not return the thing model of product {product_key} ({words}); the one of {} ago is used",
                 number::duration(age)
             );
             return Ok(model);
         }
         Err(NoModel {
             product_key: product_key.into(),
-            reason: format!("{words}; give a file, --tsl {product_key}=FILE, or leave --tsl out"),
+            reason: format!("{words}; give a file with --tsl {product_key}=FILE, or omit --tsl"),
             cause: no_answer.cause,
         })
     }

@@ -96,7 +96,7 @@ impl StopState {
             Some(stopping) if stopping.is_over => {
                 warn!(
                     requests = outstanding.under_way(),
-                    "no longer waited for; what is under way is in doubt"
+                    "not waiting any longer; requests in flight are in doubt"
                 );
                 Some(stopping.why.clone())
             }

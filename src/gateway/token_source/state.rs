@@ -223,7 +223,7 @@ impl TokenState {
         if self.strikes.len() >= RESTS.len() {
             self.hopeless = Some(Unsent::Credentials {
                 error: format!(
-                    "the platform gives tokens and refuses them ({said}): check that the AccessKey may use this API, and that nothing between here and the platform changes the Authorization header"
+                    "the platform issues tokens and then refuses them ({said}): check that the AccessKey may use this API, and that nothing between here and the platform changes the Authorization header"
                 ),
             });
         }

@@ -111,11 +111,11 @@ fn lacking_with(
         })?;
     Some(match Errno::from_raw_os_error(number) {
         Errno::MFILE => {
-            "this process has no more files to open: raise its limit (ulimit -n), or lower --concurrency"
+            "this process cannot open more files: raise its limit (ulimit -n), or lower --concurrency"
         }
-        Errno::NFILE => "this machine has no more files to open: see what else holds them",
+        Errno::NFILE => "this machine cannot open more files: find out what else uses them",
         Errno::ADDRNOTAVAIL => {
-            "this machine has no port left for another connection: lower --concurrency, or see what else holds them"
+            "this machine has no port left for another connection: lower --concurrency, or find out what else uses them"
         }
         Errno::NOMEM | Errno::NOBUFS => "this machine has no memory left for another connection",
         _ => return None,

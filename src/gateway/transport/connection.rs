@@ -46,7 +46,7 @@ impl Transport {
         let status = status.filter(|status| !(200..300).contains(status));
         let told = status.map_or(String::new(), |status| format!(" (HTTP {status})"));
         let error = format!(
-            "{proxy} opens no way to {base_url}{told}: ask whoever runs it, or except the platform with NO_PROXY"
+            "{proxy} refuses to connect to {base_url}{told}: ask its administrator, or exclude the platform with NO_PROXY"
         );
         match status {
             Some(407) => Failure::Refused(proxy.wants_credentials()),

@@ -200,13 +200,13 @@ fn every_mistake_of_a_row_is_told() {
             "DK\u{200b}1,PK1 ,fuwu,[[1]],#REF!,9,yes,360.0,[1],x"
         ),
         "line 2, column 10: the cell is filled, but the header has no name for the column; name it there, or empty the cell; \
-         column deviceKey: \"DK\\u{200b}1\" has U+200B (zero width space), which nobody sees, as character 3; take it away; \
-         column param.b: `#REF!` is an error of a spreadsheet; correct the cell, or, if this very text is to be sent, write the row in JSONL or its wire string in `data`; \
-         column product_key: \"PK1 \" has blanks around it; take them away; \
+         column deviceKey: \"DK\\u{200b}1\" has U+200B (zero width space), which is invisible, as character 3; remove it; \
+         column param.b: `#REF!` is an error of a spreadsheet; correct the cell, or, to send exactly this text, write the row in JSONL or its wire string in `data`; \
+         column product_key: \"PK1 \" has blanks around it; remove them; \
          column param.a: `a[0]` is nested deeper than the platform's format goes; write the wire string in `data` instead; \
          column qos: \"9\" is not a whole number from 0 to 2; \
          column is_cache: \"yes\" is neither `true` nor `false` (nor `1` or `0`); \
-         column cache_time: \"360.0\" is not a number of seconds, 0 or more; take the fraction away, which a data frame adds to a column with gaps; \
+         column cache_time: \"360.0\" is not a number of seconds, 0 or more; remove the fraction, which a data frame adds to a column with gaps; \
          column extend_para: is JSON, but not an object"
     );
 }
@@ -233,7 +233,7 @@ fn a_wrong_quote_on_one_line_is_told_and_the_next_row_is_read() {
         ),
         (
             "D1,P,s, \"a,b\",",
-            "line 2, column param.mode: has blanks before its opening quote, so that blanks and quotes would be sent; take them away, or put the whole field in quotes; has 6 fields",
+            "line 2, column param.mode: has blanks before its opening quote, so that blanks and quotes would be sent; remove them, or put the whole field in quotes; has 6 fields",
         ),
         (
             "D1,P,s, 1,",

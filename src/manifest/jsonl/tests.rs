@@ -226,15 +226,15 @@ fn a_bad_line_names_field_and_reason() {
         ),
         (
             with(r#""data":[],"device_key":"D""#),
-            "line 1, column device_key: `device_key` stands twice in the line, in both spellings",
+            "line 1, column device_key: `device_key` is twice in the line, in both spellings",
         ),
         (
             with(r#""data":[],"data":[]"#),
-            "line 1: is not JSON: the key `data` stands twice in one object",
+            "line 1: is not JSON: the key `data` is twice in one object",
         ),
         (
             with(r#""data":[{"a":1,"a":2}]"#),
-            "line 1: is not JSON: the key `a` stands twice in one object",
+            "line 1: is not JSON: the key `a` is twice in one object",
         ),
         (with(r#""data":5"#), "line 1, column data: is a bare value"),
         (with(r#""data":"""#), "line 1, column data: is not JSON"),
@@ -252,7 +252,7 @@ fn a_bad_line_names_field_and_reason() {
         ),
         (
             with(r#""data":[],"where":{"x":1}"#),
-            "line 1, column where: is no field that fleetpush knows",
+            "line 1, column where: is not a field that fleetpush knows",
         ),
         (
             with(r#""data":[],"a":1,"labels":{"a":1}"#),
@@ -343,7 +343,7 @@ fn a_mark_before_a_line_is_told() {
 #[test]
 fn a_line_that_is_no_json_says_what_to_do() {
     for (line, expected) in [
-        ("{\"a\":1},", "take away the comma at the end of the line"),
+        ("{\"a\":1},", "remove the comma at the end of the line"),
         ("{\"a\":1}{}", "a line is one object alone"),
         ("{'a':1}", "JSON takes double quotes"),
         ("{\"a\":NaN}", "leave the field out or write `null`"),

@@ -68,7 +68,7 @@ impl Until {
         };
         match end {
             Some(at) if at <= now => Hours::Closed(format!(
-                "the end that --until {self} gives has passed, at {}: nothing has been sent; give a later one",
+                "the end that --until {self} gives is in the past, at {}: nothing has been sent; give a later one",
                 shown(at, zone)
             )),
             Some(at) => Hours::Open(Some(Deadline {
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(
             at("2026-11-23T05:00 Asia/Tokyo", "2026-11-22T20:00:00Z", "UTC"),
             Hours::Closed(
-                "the end that --until 2026-11-23T05:00:00 Asia/Tokyo gives has passed, at \
+                "the end that --until 2026-11-23T05:00:00 Asia/Tokyo gives is in the past, at \
                  2026-11-23 05:00 Asia/Tokyo: nothing has been sent; give a later one"
                     .into()
             )

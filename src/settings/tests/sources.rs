@@ -154,8 +154,7 @@ fn a_target_is_named_once() {
         Invocation::run(false)
             .config("region = 'china'\nbase-url = 'https://platform.test'\n")
             .error(),
-        "a region is given in ~/fleetpush/config.toml:1 and a base URL in ~/fleetpush/config.toml:2: \
-         only one of --region and --base-url can hold, remove the other"
+        "a region is given in ~/fleetpush/config.toml:1 and a base URL in ~/fleetpush/config.toml:2: give only one of --region and --base-url"
     );
     let both = &["run", "m", "--region", "china", "--base-url", "https://a"];
     assert!(

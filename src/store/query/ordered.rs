@@ -1,4 +1,4 @@
-//! Results in an order: what passes the filter is looked for first, and SQLite sorts it, in files when it is much.
+//! Results in an order: what matches the filter is looked for first, and SQLite sorts it, in files when it is much.
 
 use std::fmt::Write as _;
 

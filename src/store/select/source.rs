@@ -53,7 +53,7 @@ impl Source {
     }
 }
 
-/// The sources that together give every row that passes the filter, each once, whatever its device.
+/// The sources that together give every row that matches the filter, each once, whatever its device.
 pub(super) fn plan(filter: &TaskFilter, endings: &[Ending]) -> VecDeque<Source> {
     if filter.statuses.is_empty() && !filter.needs_outcome() {
         return [Source::All].into();

@@ -17,10 +17,10 @@ const MODE: u32 = 0o644;
 /// In every metrics file that we have written.
 const OURS: &str = "# HELP fleetpush_";
 
-const FOLDER: &str = "see that its folder is there and can be written";
-const KIND: &str = "name a regular file, or one that is not there yet";
+const FOLDER: &str = "check that its folder exists and can be written";
+const KIND: &str = "name a regular file, or one that does not exist yet";
 const FOREIGN: &str =
-    "it is no metrics file of fleetpush, and would be replaced: name another one, or delete it";
+    "it is not a metrics file of fleetpush, and would be replaced: name another one, or delete it";
 
 /// Far above any metrics file: what is larger is another file, named by mistake.
 const LARGEST: u64 = 1 << 20;
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             format!(
-                "cannot write the metrics file {}: see that its folder is there and can be written",
+                "cannot write the metrics file {}: check that its folder exists and can be written",
                 missing.display()
             )
         );

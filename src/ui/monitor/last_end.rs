@@ -9,7 +9,7 @@ pub(super) const SUCCESS_AT: &str = "fleetpush_last_success_timestamp_seconds";
 /// What outlives a command: it is read from the file that the one before has written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct LastEnd {
-    /// The exit code of the last command that has ended.
+    /// The exit code of the last command that ended.
     pub(super) exit: Option<u8>,
     /// When it ended.
     pub(super) exit_at: Option<Timestamp>,

@@ -75,7 +75,7 @@ pub(super) fn render(status: &Status, push: &str) -> String {
     }
     page.plain(
         "fleetpush_pushing",
-        "Whether a push was under way when this file was written.",
+        "Whether a push was running when this file was written.",
         Some(u8::from(status.pushing)),
     );
     page.plain(
@@ -92,7 +92,7 @@ pub(super) fn render(status: &Status, push: &str) -> String {
     page.classes(
         "fleetpush_attempts_total",
         "counter",
-        "Commands that the last push has sent, by the class of what each came to.",
+        "Commands that the last push has sent, by the class of their outcome.",
         &status.traffic.attempts,
         &SENT,
     );
@@ -103,7 +103,7 @@ pub(super) fn render(status: &Status, push: &str) -> String {
     );
     page.plain(
         "fleetpush_request_rate_found",
-        "Requests a second that the platform was found to take, when it has refused more.",
+        "Requests a second that the platform accepts, as measured after it has refused some.",
         status.rate_found,
     );
     page.counter(
@@ -119,12 +119,12 @@ pub(super) fn render(status: &Status, push: &str) -> String {
     let last_end = status.last_end;
     page.plain(
         EXIT,
-        "The exit code of the last command that has ended.",
+        "The exit code of the last command that ended.",
         last_end.exit,
     );
     page.plain(
         EXIT_AT,
-        "When the last command that has ended did so.",
+        "When the last command ended.",
         last_end.exit_at.map(seconds),
     );
     page.plain(
@@ -258,7 +258,7 @@ mod tests {
         fleetpush_tasks_failed{push="fleet",class="rejected"} 2
         fleetpush_tasks_failed{push="fleet",class="blocked"} 0
         fleetpush_tasks_failed{push="fleet",class="invalid"} 0
-        # HELP fleetpush_pushing Whether a push was under way when this file was written.
+        # HELP fleetpush_pushing Whether a push was running when this file was written.
         # TYPE fleetpush_pushing gauge
         fleetpush_pushing{push="fleet"} 1
         # HELP fleetpush_paused Whether the push waited for the platform to answer again when this file was written.
@@ -284,7 +284,7 @@ mod tests {
         fleetpush_request_duration_seconds_bucket{push="fleet",le="+Inf"} 2
         fleetpush_request_duration_seconds_sum{push="fleet"} 1.380
         fleetpush_request_duration_seconds_count{push="fleet"} 2
-        # HELP fleetpush_attempts_total Commands that the last push has sent, by the class of what each came to.
+        # HELP fleetpush_attempts_total Commands that the last push has sent, by the class of their outcome.
         # TYPE fleetpush_attempts_total counter
         fleetpush_attempts_total{push="fleet",class="accepted"} 30
         fleetpush_attempts_total{push="fleet",class="frequency"} 30
@@ -299,7 +299,7 @@ mod tests {
         # HELP fleetpush_request_rate_limit Requests a second that the push may send at present, in full batches.
         # TYPE fleetpush_request_rate_limit gauge
         fleetpush_request_rate_limit{push="fleet"} 12.5
-        # HELP fleetpush_request_rate_found Requests a second that the platform was found to take, when it has refused more.
+        # HELP fleetpush_request_rate_found Requests a second that the platform accepts, as measured after it has refused some.
         # TYPE fleetpush_request_rate_found gauge
         fleetpush_request_rate_found{push="fleet"} 38.5
         # HELP fleetpush_outages_total How often the last push began to wait for the platform to answer again.
@@ -308,10 +308,10 @@ mod tests {
         # HELP fleetpush_start_timestamp_seconds When the last command was started.
         # TYPE fleetpush_start_timestamp_seconds gauge
         fleetpush_start_timestamp_seconds{push="fleet"} 1763838149.123
-        # HELP fleetpush_last_exit_code The exit code of the last command that has ended.
+        # HELP fleetpush_last_exit_code The exit code of the last command that ended.
         # TYPE fleetpush_last_exit_code gauge
         fleetpush_last_exit_code{push="fleet"} 1
-        # HELP fleetpush_last_exit_timestamp_seconds When the last command that has ended did so.
+        # HELP fleetpush_last_exit_timestamp_seconds When the last command ended.
         # TYPE fleetpush_last_exit_timestamp_seconds gauge
         fleetpush_last_exit_timestamp_seconds{push="fleet"} 1763800000.000
         # HELP fleetpush_last_success_timestamp_seconds When a command last ended with exit code 0.

@@ -71,7 +71,7 @@ impl Service {
     }
 
     /// Tells it these, in one message.
-    pub(super) async fn tell(&self, notices: Vec<Notice>) {
+    pub(super) async fn notify(&self, notices: Vec<Notice>) {
         if notices.is_empty() || self.deaf.load(Ordering::Relaxed) {
             return;
         }
@@ -88,7 +88,7 @@ impl Service {
         self.deaf.store(true, Ordering::Relaxed);
         tracing::warn!(
             problem,
-            "the service manager that NOTIFY_SOCKET names cannot be told how the push gets on"
+            "the service manager that NOTIFY_SOCKET names does not receive the status of the push"
         );
     }
 }

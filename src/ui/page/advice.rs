@@ -49,7 +49,7 @@ fn rest(report: &RunReport) -> Option<Need> {
             "The push stopped before its end. The same command as before continues it, and so does:",
             "",
         ),
-        RunState::Paused => ("Somebody paused the push. It stays so until:", ""),
+        RunState::Paused => ("The push is paused. This continues it:", ""),
         RunState::Aborted => (
             "A threshold stopped the push. Look at the failures first: when the command is right, this sends the rest.",
             " --override-abort",
@@ -106,7 +106,7 @@ fn what(line: &EndingLine) -> String {
 fn advice(state: TaskState, class: Option<Class>) -> (&'static str, &'static str) {
     if state == TaskState::InDoubt {
         return (
-            "They were sent, and no readable reply came: the devices may have the command. Send again only what may be done twice.",
+            "They were sent, but there was no readable reply. The devices may have the command. Send it again only if a second delivery does no harm.",
             "retry",
         );
     }
@@ -116,11 +116,11 @@ fn advice(state: TaskState, class: Option<Class>) -> (&'static str, &'static str
             "retry",
         ),
         Some(Class::Frequency | Class::Quota) => (
-            "The platform limits the messages of a device, and went on doing so for as long as the push was allowed to wait (--max-snooze).",
+            "The platform throttled the devices for longer than the push waits (--max-snooze).",
             "retry",
         ),
         Some(Class::Transient | Class::Outage) => (
-            "The platform failed in passing, each time that they were sent. Sending again may help.",
+            "The platform failed temporarily, each time that they were sent. Sending again may help.",
             "retry",
         ),
         Some(Class::Auth | Class::Refused) => (
@@ -128,15 +128,15 @@ fn advice(state: TaskState, class: Option<Class>) -> (&'static str, &'static str
             "retry",
         ),
         Some(Class::Rejected) => (
-            "The platform refuses these devices or what was to be sent. Sending the same again does not help: correct the manifest.",
+            "The platform refuses these devices or their payload. Sending the same again does not help: correct the manifest.",
             "results",
         ),
         Some(Class::Blocked) => (
-            "They were not sent, because an earlier command for the same device did not succeed. Sort that one out first.",
+            "They were not sent, because an earlier command for the same device did not succeed. Fix that one first.",
             "retry",
         ),
         Some(Class::Invalid) => (
-            "The rows of the manifest are wrong, and were not sent. The messages in the results tell what is wrong.",
+            "The rows of the manifest are wrong, and were not sent. The messages in the results say what is wrong.",
             "results",
         ),
         Some(Class::InDoubt | Class::Accepted | Class::Unchanged) | None => {

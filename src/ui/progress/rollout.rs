@@ -40,7 +40,7 @@ pub(super) fn phase_after(step: &RolloutStep) -> Option<RolloutPhase> {
 pub(super) fn step_words(step: &RolloutStep) -> Option<String> {
     Some(match step {
         RolloutStep::CanaryChosen { devices } => format!(
-            "canary: {} first, the others when they have ended well",
+            "canary: {} first, the others if these succeed",
             goes(*devices)
         ),
         RolloutStep::CanaryGoesOn { ended, devices } => format!(
@@ -49,12 +49,10 @@ pub(super) fn step_words(step: &RolloutStep) -> Option<String> {
             grouped(*ended)
         ),
         RolloutStep::CanaryOfAll { devices } => format!(
-            "no canary: the fleet has only {}, and goes as a whole",
+            "no canary: the fleet has only {}, and is sent as a whole",
             counted(*devices, "device")
         ),
-        RolloutStep::CanaryTooLate => {
-            "no canary: the run has begun without one, and goes on as it began".to_owned()
-        }
+        RolloutStep::CanaryTooLate => "no canary: the run began without one".to_owned(),
         RolloutStep::Canary { .. } => return None,
         RolloutStep::CanaryOver { went, verdict } => match verdict {
             CanaryVerdict::Passed => format!("{went}; the other devices follow"),
@@ -135,11 +133,11 @@ mod tests {
         let words: Vec<_> = steps.iter().filter_map(step_words).collect();
         assert_eq!(words.len(), steps.len());
         insta::assert_snapshot!(words.join("\n"), @r"
-        canary: 50 devices go first, the others when they have ended well
-        canary: 1 device goes first, the others when they have ended well
+        canary: 50 devices go first, the others if these succeed
+        canary: 1 device goes first, the others if these succeed
         canary: 50 devices go first, 12 of them ended before
-        no canary: the fleet has only 40 devices, and goes as a whole
-        no canary: the run has begun without one, and goes on as it began
+        no canary: the fleet has only 40 devices, and is sent as a whole
+        no canary: the run began without one
         canary of 50 devices: 49 accepted, 1 offline; the other devices follow
         canary of 50 devices: 50 rejected; it did not pass, and nothing is left to send
         canary of 50 devices: 50 rejected; it did not pass, and the other devices follow because of --override-abort

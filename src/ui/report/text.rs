@@ -188,7 +188,7 @@ fn canary_words(canary: CanaryStanding) -> String {
         Some(CanaryVerdict::Passed) => format!("{devices}, passed"),
         Some(CanaryVerdict::Failed) => format!("{devices}, did not pass"),
         Some(CanaryVerdict::Overridden) => {
-            format!("{devices}, did not pass; the others went because of --override-abort")
+            format!("{devices}, did not pass; the others were sent because of --override-abort")
         }
     }
 }
@@ -264,7 +264,7 @@ mod tests {
             (CanaryVerdict::Failed, "did not pass"),
             (
                 CanaryVerdict::Overridden,
-                "did not pass; the others went because of --override-abort",
+                "did not pass; the others were sent because of --override-abort",
             ),
         ] {
             let told = line(50, Some(verdict));

@@ -18,9 +18,9 @@ pub(super) fn text(tolerance: &Tolerance) -> String {
         return out;
     }
     out.push_str(if tolerance.is_kept() {
-        "\ntolerated, and so a success (exit code 0):\n"
+        "\ntolerated, so the exit code is 0:\n"
     } else {
-        "\nnot all of it is tolerated (exit code 1):\n"
+        "\nnot all failures are tolerated (exit code 1):\n"
     });
     for limit in limits.iter().filter(|limit| limit.part > 0) {
         let verdict = if limit.holds() {
@@ -95,11 +95,11 @@ mod tests {
         .map(|tolerance| text(&tolerance));
         insta::assert_snapshot!(told.join("---\n"), @r"
 
-        tolerated, and so a success (exit code 0):
+        tolerated, so the exit code is 0:
           tolerated: 3 of 100 ended tasks are offline (--tolerate 'offline<5%')
         ---
 
-        not all of it is tolerated (exit code 1):
+        not all failures are tolerated (exit code 1):
           too many: 9 of 101 ended tasks are offline (--tolerate 'offline<5%')
           without a limit: 1 task of class rejected
         ---

@@ -104,7 +104,7 @@ fn an_outage_counts_for_no_threshold_and_does_not_when_the_run_goes_on_either() 
         };
         site.push(&sim, &args("hold"))
             .expect(3)
-            .says(&["no request came through for too long"]);
+            .says(&["no request succeeded for too long"]);
         let journal = site.journal();
         agree(&journal, &sim);
         assert_eq!(journal.run().state, "stopped", "{outage:?}");
@@ -157,7 +157,7 @@ fn a_probe_in_doubt_uses_an_attempt_and_follows_in_doubt_and_one_that_was_refuse
                 ];
                 site.push(&sim, &args)
                     .expect(3)
-                    .says(&["no request came through for too long"]);
+                    .says(&["no request succeeded for too long"]);
                 let journal = site.journal();
                 agree(&journal, &sim);
                 let mut deliveries = HashMap::<_, i64>::new();

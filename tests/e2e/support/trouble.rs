@@ -114,7 +114,7 @@ impl Trouble {
                     faults: [(Fault::DeadInPool, 0.9)].into(),
                     ..playing.clone()
                 });
-                says("this process has no more files to open");
+                says("this process cannot open more files");
                 limit_files(push, usual);
                 sim.play(playing.clone());
             }

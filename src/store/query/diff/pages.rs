@@ -18,7 +18,7 @@ use crate::{
 const PAGE: i64 = 1000;
 
 impl Comparison<'_> {
-    /// Leaves only what passes the filter. It is asked of the task that is shown of a change.
+    /// Leaves only what matches the filter. It is asked of the task that is shown of a change.
     pub(crate) async fn narrow(
         &mut self,
         filter: &TaskFilter,
