@@ -216,7 +216,11 @@ fn limits_are_waited_for_and_a_refusal_has_its_exit_code() {
     site.write("old.csv", "keep me");
     inventory(&site, &sim, &["PK0001", "PK7", "--out", "old.csv"])
         .expect(2)
-        .says(&["not return the device list of product PK7", "70017", "fleetpush doctor"]);
+        .says(&[
+            "not return the device list of product PK7",
+            "70017",
+            "fleetpush doctor",
+        ]);
     let kept = std::fs::read_to_string(site.path("old.csv")).expect("a file");
     assert_eq!(kept, "keep me");
 
