@@ -17,15 +17,19 @@ use crate::{
     settings::{Results as Settings, SortColumn},
     store::{
         Direction, MOST_KEYS, OrderedPages, ReadError, Reader, ResultPages, ResultRow, RunRow,
+        Unknown,
     },
     ui::{
-        format::{Value, writer},
+        format::{RowWriter, Value, writer},
         manifest::ManifestWriter,
         number::counted,
         out_file::Destination,
         printer::{Output, OutputError, Printer},
     },
 };
+
+/// Rows that are written before the next page has its turn: a fraction of a millisecond.
+const AT_ONCE: usize = 50;
 
 /// What is listed, and in which order.
 struct Listing {
@@ -65,11 +69,20 @@ pub(super) async fn results(settings: Settings, printer: &Printer) -> Result<Exi
             .write(&mut reader, &run, filter, &settings, out)
             .await?
     };
-    let named = TaskFilter {
-        devices: asked.devices.clone(),
-        ..TaskFilter::default()
+    let unknown = match &listed.absent {
+        Some(absent) => Unknown {
+            devices: absent.clone(),
+            ..Unknown::default()
+        },
+        None => {
+            let named = TaskFilter {
+                devices: asked.devices.clone(),
+                ..TaskFilter::default()
+            };
+            reader.unknown(&run, &named).await?
+        }
     };
-    let mut remarks = remarks(&reader.unknown(&run, &named).await?, &run.name)?;
+    let mut remarks = remarks(&unknown, &run.name)?;
     remarks.append(&mut others);
     if listed.rows == 0 && !listed.was_cut_off {
         let values = reader.unknown_values(&run, &asked).await?;
@@ -105,6 +118,8 @@ pub(super) struct Listed {
     without_payload: u64,
     /// Nobody reads on.
     pub(super) was_cut_off: bool,
+    /// Device keys that the run does not have, where they came up on the way.
+    absent: Option<Vec<String>>,
 }
 
 /// Rows, a page at a time.
@@ -162,7 +177,8 @@ impl Listing {
     ) -> Result<Listed, Failure> {
         let mut writer = writer(settings.format, self.fields.columns(), out);
         let mut pages = if self.directions.is_empty() {
-            Pages::AsFound(Box::new(reader.results(run, filter, settings.limit).await?))
+            let pages = reader.results(run, filter, settings.limit).await?;
+            Pages::AsFound(Box::new(pages.noting_absent()))
         } else {
             let pages = reader.results(run, filter, None).await?;
             let keys = |row: &ResultRow| {
@@ -172,24 +188,40 @@ impl Listing {
             Pages::Sorted(pages.sorted(&self.directions, settings.limit, keys).await?)
         };
         let mut listed = Listed::default();
-        loop {
-            let page = pages.next_page().await?;
+        let mut page = pages.next_page().await?;
+        while !page.is_empty() && !listed.was_cut_off {
             listed.rows += page.len() as u64;
-            let written = if page.is_empty() {
-                writer.finish()
-            } else {
-                page.iter().try_for_each(|row| {
-                    self.fields
-                        .with_values(run, row, |values| writer.row(values))
-                })
-            };
-            if !went_out(written)? {
-                listed.was_cut_off = true;
-            }
-            if page.is_empty() || listed.was_cut_off {
-                return Ok(listed);
-            }
+            // The database reads on while rows are written.
+            let (next, written) =
+                tokio::join!(pages.next_page(), self.write_page(run, &page, &mut *writer));
+            listed.was_cut_off = !went_out(written)?;
+            page = next?;
         }
+        if !listed.was_cut_off {
+            listed.was_cut_off = !went_out(writer.finish())?;
+        }
+        listed.absent = match pages {
+            Pages::AsFound(pages) => Some(pages.into_absent().await?),
+            Pages::Sorted(_) => None,
+        };
+        Ok(listed)
+    }
+
+    /// Writes rows, and gives way now and then.
+    async fn write_page(
+        &self,
+        run: &RunRow,
+        page: &[ResultRow],
+        writer: &mut dyn RowWriter,
+    ) -> Result<(), OutputError> {
+        for some in page.chunks(AT_ONCE) {
+            some.iter().try_for_each(|row| {
+                self.fields
+                    .with_values(run, row, |values| writer.row(values))
+            })?;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 }
 

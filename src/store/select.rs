@@ -82,6 +82,24 @@ impl Selection {
         })
     }
 
+    /// Has device keys that the run does not have be noted on the way.
+    pub(super) fn note_absent(&mut self) {
+        if let Some(devices) = &mut self.devices {
+            devices.note_absent();
+        }
+    }
+
+    /// Device keys of the filter that the run does not have.
+    pub(super) async fn into_absent(
+        self,
+        connection: &mut SqliteConnection,
+    ) -> Result<Vec<String>, sqlx::Error> {
+        match self.devices {
+            Some(devices) => devices.into_absent(connection, self.tasks.run).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// The most tasks of a page.
     pub(super) fn page(&self) -> i64 {
         self.page

@@ -54,12 +54,12 @@ LEFT JOIN accepted_span AS g
 CREATE VIEW raw_results AS
 SELECT
     r.id AS run, r.name, t.id AS task, t.payload_id, t.line, p.product_key, t.device_key, t.state,
-    d.request_id IS NOT NULL OR (
+    t.state IS NULL AND (d.request_id IS NOT NULL OR (
         d.task_id IS NULL AND t.held = 0 AND EXISTS (
             SELECT 1 FROM request AS q
             WHERE q.finished_at IS NULL AND q.run_id = r.id AND q.first_task <= t.id AND q.end_task > t.id
         )
-    ) AS in_flight,
+    )) AS in_flight,
     coalesce(t.class, d.class) AS class,
     CASE WHEN t.state IS NOT NULL THEN t.code ELSE a.code END AS code,
     CASE WHEN t.state IS NOT NULL THEN t.message ELSE a.message END AS message,

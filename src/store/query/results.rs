@@ -154,6 +154,21 @@ impl RunRow {
 }
 
 impl ResultPages<'_> {
+    /// Has device keys that the run does not have be noted on the way.
+    #[must_use]
+    pub(crate) fn noting_absent(mut self) -> Self {
+        self.selection.note_absent();
+        self
+    }
+
+    /// Device keys of the filter that the run does not have.
+    pub(crate) async fn into_absent(self) -> Result<Vec<String>, ReadError> {
+        self.selection
+            .into_absent(&mut self.reader.connection)
+            .await
+            .map_err(|error| self.reader.failure(error))
+    }
+
     /// The reader, for a question between two pages.
     pub(crate) fn reader(&mut self) -> &mut Reader {
         self.reader
@@ -234,8 +249,8 @@ pub(super) async fn read_rows(
     Ok(rows)
 }
 
-/// Bytes of a page, about.
-const PAGE_BYTES: i64 = 8 << 20;
+/// Bytes of a page, about. A listing has two of them: one that it writes, and one that it reads meanwhile.
+const PAGE_BYTES: i64 = 4 << 20;
 
 /// The longest data of a run. `octet_length` would read none of them whole; `length` of a blob is as good.
 const LONGEST: &str = "SELECT coalesce(max(octet_length(data)), 0) FROM payload WHERE run_id = ?";

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use serde::Serialize;
 use serde_json::json;
 use sqlx::SqliteConnection;
 
@@ -14,6 +15,9 @@ const BATCH: usize = 900;
 #[derive(Debug)]
 pub(super) struct Batches {
     keys: VecDeque<Vec<String>>,
+    /// Whether keys that the run does not have are looked for as well.
+    noting: bool,
+    absent: Vec<String>,
     prefixes: VecDeque<String>,
     /// The last key that the first prefix has given.
     after: Option<String>,
@@ -25,9 +29,28 @@ impl Batches {
         let keys: Vec<String> = keys.into_iter().collect();
         Self {
             keys: keys.chunks(BATCH).map(<[String]>::to_vec).collect(),
+            noting: false,
+            absent: Vec::new(),
             prefixes: prefixes.into_iter().collect(),
             after: None,
         }
+    }
+
+    /// Has keys that the run does not have be noted on the way.
+    pub(super) fn note_absent(&mut self) {
+        self.noting = true;
+    }
+
+    /// Keys that the run does not have: those that were noted, and those among the keys that nobody has asked for yet.
+    pub(super) async fn into_absent(
+        mut self,
+        connection: &mut SqliteConnection,
+        run: RunId,
+    ) -> Result<Vec<String>, sqlx::Error> {
+        for keys in &self.keys {
+            self.absent.extend(missing(connection, run, keys).await?);
+        }
+        Ok(self.absent)
     }
 
     /// The next keys, never none of them; `None` is the end.
@@ -37,6 +60,10 @@ impl Batches {
         run: RunId,
     ) -> Result<Option<Vec<String>>, sqlx::Error> {
         if let Some(keys) = self.keys.pop_front() {
+            if self.noting {
+                // The same pages of the index are read next, for the tasks.
+                self.absent.extend(missing(connection, run, &keys).await?);
+            }
             return Ok(Some(keys));
         }
         while let Some(prefix) = self.prefixes.front() {
@@ -87,14 +114,21 @@ pub(in crate::store) async fn absent(
     let keys: Vec<&String> = keys.iter().collect();
     let mut absent = Vec::new();
     for batch in keys.chunks(BATCH) {
-        let missing: Vec<String> = sqlx::query_scalar(ABSENT)
-            .bind(run.0)
-            .bind(json!(batch).to_string())
-            .fetch_all(&mut *connection)
-            .await?;
-        absent.extend(missing);
+        absent.extend(missing(connection, run, batch).await?);
     }
     Ok(absent)
+}
+
+async fn missing<K: Serialize>(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    keys: &[K],
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(ABSENT)
+        .bind(run.0)
+        .bind(json!(keys).to_string())
+        .fetch_all(connection)
+        .await
 }
 
 pub(in crate::store) const ABSENT: &str = "SELECT j.value FROM json_each(?2) AS j \
