@@ -113,6 +113,12 @@ pub(super) fn page(text: &str) -> Result<PathBuf, String> {
             "write the name of a file, such as night-{run}.html: stdout has the summary".to_owned(),
         );
     }
+    if text.replace("{run}", "").contains(['{', '}']) {
+        return Err(
+            "only {run} is replaced, by the name of the run, as in night-{run}.html: write no other braces"
+                .to_owned(),
+        );
+    }
     not_empty(text).map(PathBuf::from)
 }
 

@@ -63,6 +63,11 @@ impl Archive {
         Ok(archive)
     }
 
+    /// The folder.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Writes the files of a run; they are on the disk when this returns.
     pub(super) async fn write(
         &self,

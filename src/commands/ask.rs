@@ -158,8 +158,9 @@ fn meant<R>(
     runs: Vec<R>,
     about: impl Fn(&R) -> (String, RunState),
 ) -> Result<R, Failure> {
-    let mut possible: Vec<R> = runs;
-    possible.retain(|run| is_possible(action, about(run).1));
+    let (mut possible, others): (Vec<R>, Vec<R>) = runs
+        .into_iter()
+        .partition(|run| is_possible(action, about(run).1));
     if possible.len() > 1 && action == ControlAction::Pause {
         let is_running = |run: &R| about(run).1 == RunState::Running;
         if possible.iter().filter(|run| is_running(run)).count() == 1 {
@@ -168,10 +169,16 @@ fn meant<R>(
     }
     match possible.len() {
         1 => Ok(possible.remove(0)),
-        0 => Err(Failure::usage(anyhow!(
-            "no run is unfinished; there is nothing to {}",
-            action.name()
-        ))),
+        0 => {
+            let mut unfinished = others.iter().map(&about);
+            if let Some((name, state)) = unfinished.find(|(_, state)| state.is_unfinished()) {
+                must_be_possible(action, &name, state)?;
+            }
+            Err(Failure::usage(anyhow!(
+                "no run is unfinished; there is nothing to {}",
+                action.name()
+            )))
+        }
         _ => {
             let names: Vec<String> = possible.iter().map(|run| about(run).0).collect();
             Err(Failure::usage(anyhow!(

@@ -59,11 +59,16 @@ pub(super) async fn prune(settings: Settings, printer: &Printer) -> Result<Exit,
     let before = store.size()?;
     store.begin_session(None).await?;
     for run in &runs {
+        let mut kept = String::new();
         if let Some(archive) = &archive {
             archive.write(&mut store, run, printer).await?;
+            kept = format!(
+                "; its results and attempts are kept in {}",
+                archive.folder().display()
+            );
         }
         store.prune(run.id, clock::wall_now()).await?;
-        printer.say(&format!("{} is deleted", about(run)));
+        printer.say(&format!("{} is deleted{kept}", about(run)));
     }
     if let Err(error) = store.give_back().await {
         // The runs are gone all the same, and what comes next fills their place.

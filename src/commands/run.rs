@@ -20,7 +20,7 @@ use super::{
     interrupt::Interrupt,
     open,
     push::{nothing_to_do, push},
-    session, stage, stale, target,
+    report, session, stage, stale, target,
 };
 use crate::{
     clock,
@@ -47,6 +47,9 @@ pub(super) async fn run(
         return Ok(Exit::Stopped);
     };
     let about = about(&manifest, settings.name.as_deref(), &settings.input, target)?;
+    if let Some(page) = &settings.push.report {
+        report::must_be_writable(page, &about.name)?;
+    }
     let mut store = own(&settings, &about, printer).await?;
     let earlier = store.run_by_identity(&about.identity).await?;
     if let Some(run) = &earlier {

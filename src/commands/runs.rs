@@ -1,9 +1,11 @@
 //! `fleetpush runs`: every run of the database.
 
+use std::collections::BTreeSet;
+
 use super::reading;
 use crate::{
     exit::{Exit, Failure},
-    model::RowFormat,
+    model::{RowFormat, Tags},
     settings::Runs as Settings,
     store::{PrunedRow, RunRow},
     ui::{
@@ -68,8 +70,26 @@ pub(super) async fn runs(settings: Settings, printer: &Printer) -> Result<Exit, 
     }
     let mut runs = reader.runs().await?;
     reader.close().await?;
-    runs.retain(|run| settings.states.is_empty() || settings.states.contains(&run.state));
+    let known: BTreeSet<String> = runs
+        .iter()
+        .map(|run| Tags::of_run(&run.tags))
+        .filter(|tags| !tags.is_empty())
+        .map(|tags| tags.to_string())
+        .collect();
     runs.retain(|run| settings.tags.are_in(&run.tags));
+    if runs.is_empty() && !settings.tags.is_empty() {
+        let known = Vec::from_iter(known).join(", ");
+        printer.say(&format!(
+            "no run has the tags {}; {}",
+            settings.tags,
+            if known.is_empty() {
+                "none has tags".to_owned()
+            } else {
+                format!("the tags of runs are {known}")
+            }
+        ));
+    }
+    runs.retain(|run| settings.states.is_empty() || settings.states.contains(&run.state));
     let latest = latest(&runs, settings.limit);
     unless_closed(print(latest, settings.format, printer))?;
     Ok(Exit::Complete)

@@ -19,9 +19,14 @@ impl Tags {
 
     /// Whether a run whose tags are this JSON object has all of these.
     pub fn are_in(&self, json: &str) -> bool {
-        let of_run: BTreeMap<String, String> = serde_json::from_str(json).unwrap_or_default();
+        let of_run = Self::of_run(json);
         let mut wanted = self.0.iter();
-        wanted.all(|(key, value)| of_run.get(key) == Some(value))
+        wanted.all(|(key, value)| of_run.0.get(key) == Some(value))
+    }
+
+    /// The tags of a run, which are kept as a JSON object.
+    pub fn of_run(json: &str) -> Self {
+        Self(serde_json::from_str(json).unwrap_or_default())
     }
 
     /// The tags as a JSON object, its keys in order.

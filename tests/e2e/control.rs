@@ -126,9 +126,11 @@ fn a_paused_push_stays_so_until_somebody_resumes_it() {
     }
     let again = ["--override-abort", "--again"];
     site.push(&sim, &[&PUSH[..], &again].concat()).expect(3);
-    ask(&site, &["pause", "night"])
-        .expect(2)
-        .says(&["run 'night' is paused already"]);
+    for args in [&["pause", "night"][..], &["pause"]] {
+        ask(&site, args)
+            .expect(2)
+            .says(&["run 'night' is paused already"]);
+    }
     site.run(&["status"]).expect(0);
     assert_eq!(sim.stats().requests, sent);
 

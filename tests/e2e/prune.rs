@@ -214,7 +214,10 @@ fn an_archived_run_stands_in_two_files_before_it_goes() {
     assert!(!site.path("archive").exists(), "a question writes nothing");
     site.run(&[&prune[..], &["archive/2026"]].concat())
         .expect(0)
-        .says(&["1 run with 50 tasks deleted"]);
+        .says(&[
+            "is deleted; its results and attempts are kept in archive/2026",
+            "1 run with 50 tasks deleted",
+        ]);
     assert!(site.journal().runs.is_empty());
     let mut names: Vec<String> = std::fs::read_dir(site.path("archive/2026"))
         .unwrap()

@@ -274,6 +274,12 @@ fn a_push_writes_its_page_at_every_end_and_knows_first_that_it_can() {
     let nowhere = [&args[..], &["--report", "none/{run}.html"]].concat();
     let failed = site.push(&sim, &nowhere).expect(2);
     assert!(failed.stderr.contains("none/a_b.html"), "{failed:?}");
+    let misspelled = [&args[..], &["--report", "night-{runn}.html"]].concat();
+    site.push(&sim, &misspelled)
+        .expect(2)
+        .says(&["only {run} is replaced"]);
+    // Known before anything is staged.
+    site.run(&["runs"]).expect(2).says(&["no results database"]);
     assert_eq!(sim.stats().requests, 0);
     site.push(&sim, &["run", "fleet.csv", "--report", "-"])
         .expect(2);

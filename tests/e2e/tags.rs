@@ -108,6 +108,9 @@ fn runs_are_listed_by_their_tags() {
     assert_eq!(listed(&["team=net"]), ["net-1", "oslo-1"]);
     assert_eq!(listed(&["team=net", "site=oslo"]), ["oslo-1"]);
     assert!(listed(&["team=nobody"]).is_empty());
+    site.run(&["runs", "--tag", "team=nobody"]).expect(0).says(&[
+        "no run has the tags team=nobody; the tags of runs are site=oslo;team=net, team=lab, team=net",
+    ]);
     let runs = site
         .run(&["runs", "--format", "jsonl"])
         .expect(0)
