@@ -44,7 +44,7 @@ SELECT
         ELSE CAST(substr(g.tickets, (t.id - g.first_task) * g.ticket_bytes + 1, g.ticket_bytes) AS TEXT) END AS ticket,
     coalesce(o.request_id, g.request_id) AS request_id,
     coalesce(o.attempts, g.first_task IS NOT NULL OR NULL) AS attempts,
-    coalesce(o.finished_at, g.finished_at) AS finished_at
+    coalesce(o.finished_at, g.finished_at) AS finished_at, g.first_task AS span
 FROM task AS t
 LEFT JOIN outcome AS o ON o.task_id = t.id
 LEFT JOIN accepted_span AS g
@@ -128,7 +128,7 @@ LEFT JOIN called_service AS s ON s.payload_id = p.id;
 CREATE VIEW acceptance AS
 SELECT
     s.product_key, d.device_key, s.service, r.id AS run, r.name, r.base_url, t.line, t.ticket, t.finished_at AS accepted_at, t.payload_id,
-    t.request_id, t.id AS task
+    t.request_id, t.id AS task, t.span
 FROM run AS r
 CROSS JOIN device_task AS d ON d.run_id = r.id
 CROSS JOIN task_end AS t ON t.id = d.task_id
@@ -141,18 +141,23 @@ WHERE r.state <> 'staging' AND t.state = 1;
 -- A device key reaches each of the three parts, since none of them groups what is itself a union.
 CREATE VIEW devices AS
 SELECT
-    c.product_key, c.device_key, c.service, c.run, r.name, t.line, CAST(t.ticket AS TEXT) AS ticket,
-    strftime('%Y-%m-%dT%H:%M:%fZ', t.finished_at / 1000.0, 'unixepoch') AS accepted_at,
+    c.product_key, c.device_key, c.service, c.run, (SELECT r.name FROM run AS r WHERE r.id = c.run) AS name, c.line,
+    CAST(CASE
+        WHEN c.span IS NULL THEN (SELECT o.ticket FROM outcome AS o WHERE o.task_id = c.task)
+        ELSE (
+            SELECT substr(g.tickets, (c.task - g.first_task) * g.ticket_bytes + 1, g.ticket_bytes)
+            FROM accepted_span AS g WHERE g.first_task = c.span
+        )
+    END AS TEXT) AS ticket,
+    strftime('%Y-%m-%dT%H:%M:%fZ', c.accepted_at / 1000.0, 'unixepoch') AS accepted_at,
     strftime('%Y-%m-%dT%H:%M:%fZ', h.throttled_at / 1000.0, 'unixepoch') AS last_throttle_at
 FROM (
     -- Beside max(), SQLite takes the other columns from the row that has it. What is sorted is narrow, since it is as long as all that was
-    -- ever accepted, and by the device first, which nearly always decides; the rest is looked up for the last acceptance alone.
-    SELECT product_key, device_key, service, run, task, max(request_id) AS request_id
+    -- ever accepted, and by the device first, which nearly always decides; text is looked up for the last acceptance alone.
+    SELECT product_key, device_key, service, run, line, task, span, accepted_at, max(request_id) AS request_id
     FROM acceptance
     GROUP BY device_key, product_key, service
 ) AS c
-CROSS JOIN task_end AS t ON t.id = c.task
-CROSS JOIN run AS r ON r.id = c.run
 LEFT JOIN device_throttle AS h ON h.device_key = c.device_key AND h.product_key = c.product_key
 WHERE NOT EXISTS (
     SELECT 1 FROM device_past AS b
