@@ -19,6 +19,7 @@ mod generate;
 mod help;
 mod inventory_args;
 pub(crate) mod keys;
+mod listen_args;
 mod manifest_args;
 mod output_args;
 mod owner_args;
@@ -51,6 +52,7 @@ pub(crate) use self::{
     filter_args::FilterArgs,
     generate::{CompletionsArgs, ManArgs, completions, manual, manuals},
     inventory_args::InventoryArgs,
+    listen_args::ListenArgs,
     manifest_args::{BeforeArgs, CheckArgs, ManifestArgs, RunArgs},
     output_args::OutputArgs,
     owner_args::OwnerArgs,
@@ -130,6 +132,12 @@ pub enum Command {
     /// Each device of the products becomes a row, with the labels device_name, sn, online and last_online. If the list changes while it is
     /// read, it is read again, up to 5 times. The exit code is 1 if devices may still be missing.
     Inventory(Box<InventoryArgs>),
+    /// Record the platform's messages about commands and devices; for a service
+    ///
+    /// The messages of a queue say which commands were sent, what devices answered, and which devices came online. They are written to the
+    /// inbox, a file beside the results database, until a signal stops the command. A message is acknowledged when it is on the disk. The
+    /// queue is never created or cleared: create one in the platform's console or with its API, and let nothing else read it.
+    Listen(Box<ListenArgs>),
     /// Delete old runs that have ended, and free their disk space
     ///
     /// Deletes runs that are complete or cancelled, with their tasks, requests and results. With both conditions, it deletes the runs that
@@ -309,12 +317,16 @@ mod tests {
     fn help_tells_every_default_and_variable() {
         let mut cli = Cli::command();
         cli.build();
-        let run = cli.find_subcommand("run").unwrap();
-        for name in keys::NAMES {
-            let arg = run
-                .get_arguments()
+        // A setting that a push does not take is another command's.
+        let find = |name: &str| {
+            let run = cli.find_subcommand("run").unwrap();
+            std::iter::once(run)
+                .chain(cli.get_subcommands())
+                .flat_map(clap::Command::get_arguments)
                 .find(|arg| arg.get_long() == Some(name))
-                .unwrap_or_else(|| panic!("run has no --{name}"));
+        };
+        for name in keys::NAMES {
+            let arg = find(name).unwrap_or_else(|| panic!("no command has --{name}"));
             let help = whole_help(arg);
             let variable = format!("[env: {}]", keys::variable(name));
             assert!(
@@ -323,7 +335,7 @@ mod tests {
             );
         }
         for (name, default) in keys::DEFAULTS {
-            let arg = run.get_arguments().find(|arg| arg.get_long() == Some(name));
+            let arg = find(name);
             let help = whole_help(arg.unwrap());
             let told = format!("[default: {default}]");
             assert!(

@@ -21,6 +21,7 @@ mod hours;
 mod interrupt;
 mod inventory;
 mod limits;
+mod listen;
 mod listeners;
 mod manual;
 mod named;
@@ -69,11 +70,11 @@ use crate::{
     exit::{Exit, Failure},
     gateway::{BaseUrlError, GatewayError},
     manifest::ManifestError,
-    settings::{Command, Database, SIMULATED},
+    settings::{self, Command, Database, SIMULATED},
     store::{BreakdownError, FindError, Owner, ReadError, SqlError, Store, StoreError},
     thing_model::{Cause, NoModel},
     ui::{
-        monitor::{MetricsError, Monitor},
+        monitor::{ListenMonitor, MetricsError, Monitor},
         out_file::OutFileError,
         page::PageError,
         printer::{OutputError, Printer},
@@ -142,6 +143,14 @@ pub(crate) async fn execute(command: Command, printer: &Printer) -> Result<Exit,
             })
             .await
         }
+        Command::Listen(settings) => {
+            let monitor = ListenMonitor::open(
+                &settings.queue,
+                settings.metrics_file.as_deref(),
+                clock::wall_now(),
+            )?;
+            listening(*settings, monitor, printer).await
+        }
         Command::Prune(settings) => prune::prune(settings, printer).await,
         Command::Runs(settings) => runs::runs(settings, printer).await,
         Command::Sessions(settings) => sessions::sessions(settings, printer).await,
@@ -207,6 +216,27 @@ async fn monitored(
         monitor
             .ended(exit as u8, ended.is_ok(), clock::wall_now())
             .await;
+    }
+    ended
+}
+
+/// Listens, and tells machines of it as [`monitored`] does.
+async fn listening(
+    settings: settings::Listen,
+    mut monitor: ListenMonitor,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
+    let ended = stoppable(printer, async |interrupt| {
+        listen::listen(&settings, interrupt, printer, &mut monitor).await
+    })
+    .await;
+    let exit = match &ended {
+        Ok(exit) => *exit,
+        Err(failure) => failure.exit(),
+    };
+    // The listener that has the inbox writes the same file, and goes on.
+    if exit != Exit::Locked {
+        monitor.ended(exit as u8, clock::wall_now()).await;
     }
     ended
 }

@@ -4,10 +4,13 @@
 //! What it decides, it decides by pure parts: `recorder` says what a reply means for the tasks, `feeder` how much to claim, `journal::outage` whether
 //! the platform is there, `rollout` which phase a careful start is in. Senders know neither SQL nor a rule. The engine prints nothing; it tells what happens by [`Event`]s.
 //!
+//! [`listen()`] is no part of a push: it takes the messages of a queue in, for as long as it is let.
+//!
 //! [`Resolver`] is the other way to end a doubt: not by sending again, but by asking the platform what it has sent.
 
 mod event;
 mod feeder;
+mod listen;
 mod pace;
 mod push;
 mod questions;
@@ -22,6 +25,7 @@ mod traffic;
 mod writer;
 
 pub(crate) use event::{Event, Measures, Pause, Pushed, RolloutPhase, RolloutStep, Stop};
+pub(crate) use listen::{ListenEnd, ListenEvent, ListenOptions, ListenTotals, listen};
 pub(crate) use push::{Context, Options, push};
 pub(crate) use questions::{QuestionOptions, Questions};
 pub(crate) use recovery::recover;

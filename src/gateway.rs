@@ -5,14 +5,17 @@
 //! decided here.
 
 mod base_url;
+mod broker;
 mod credentials;
 mod handover;
 mod history;
 mod lenient;
 mod listing;
 mod login;
+mod message;
 mod platform;
 mod proxy;
+mod queues;
 mod reply;
 mod scrub;
 #[cfg(test)]
@@ -24,12 +27,15 @@ mod wire;
 use std::{sync::Arc, time::Duration};
 
 pub(crate) use base_url::{BaseUrl, BaseUrlError};
+pub(crate) use broker::{Broker, BrokerAddress, BrokerError, Subscription};
 pub(crate) use credentials::Credentials;
 pub(crate) use handover::Handover;
 pub(crate) use history::{HistoryPage, HistoryQuery, HistoryReply};
 pub(crate) use listing::DeviceQuery;
+pub(crate) use message::read_message;
 pub(crate) use platform::{Platform, PlatformOptions, Reached};
 pub(crate) use proxy::Proxy;
+pub(crate) use queues::{Backlog, ListedQueue, QueueState};
 pub use reply::read as read_reply;
 pub(crate) use wire::example;
 

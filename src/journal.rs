@@ -23,6 +23,7 @@ pub(crate) mod excuse;
 mod first_sends;
 pub(crate) mod inventory;
 pub(crate) mod listing;
+pub(crate) mod message_gap;
 pub(crate) mod origin;
 pub(crate) mod outage;
 mod prefetch;

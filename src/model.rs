@@ -48,7 +48,6 @@ pub(crate) use in_doubt::{CompetingSend, Downlink, InDoubtSend, InDoubtTask, Tim
 pub(crate) use inventory::{ListPage, ListedDevice, ListedProduct, ListedState};
 pub(crate) use latency::Latency;
 pub(crate) use loopback::is_loopback;
-#[cfg_attr(not(test), expect(unused_imports, reason = "the listener uses them"))]
 pub(crate) use message::{
     CommandMessage, GapCause, MessageGap, MessageKind, PresenceMessage, QueueMessage,
 };

@@ -14,6 +14,7 @@ mod environment;
 mod error;
 mod file;
 mod inventory;
+mod listen;
 mod logging;
 mod manifest;
 mod nearest;
@@ -41,6 +42,7 @@ pub(crate) use self::{
     environment::Environment,
     error::Error,
     inventory::Inventory,
+    listen::Listen,
     logging::{Level, Logging},
     manifest::{
         AskedPush, Check, DefaultData, FetchFrom, ManifestDefaults, ManifestInput, OtherVersions,
@@ -99,6 +101,8 @@ pub(crate) enum Command {
     Template(Box<Template>),
     /// Write the device list.
     Inventory(Box<Inventory>),
+    /// Receive messages.
+    Listen(Box<Listen>),
     /// Delete old runs.
     Prune(Prune),
     /// List the runs.
@@ -143,6 +147,7 @@ impl Command {
             | Self::Resume(_)
             | Self::Retry(_)
             | Self::Resolve(_)
+            | Self::Listen(_)
             | Self::Inventory(_) => true,
             Self::Explain(explain) => explain.live.is_some(),
             Self::Check(check) => check.input.fetch.is_some(),
@@ -219,6 +224,9 @@ pub(crate) fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, E
         }
         cli::Command::Inventory(args) => {
             Command::Inventory(Box::new(Inventory::resolve(*args, quiet, &sources)?))
+        }
+        cli::Command::Listen(args) => {
+            Command::Listen(Box::new(Listen::resolve(*args, db, quiet, &sources)?))
         }
         cli::Command::Prune(args) => Command::Prune(Prune::resolve(args, db, &sources)?),
         cli::Command::Runs(args) => Command::Runs(Runs::resolve(args, db, &sources)?),

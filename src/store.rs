@@ -16,7 +16,6 @@ mod device_list;
 mod error;
 mod file_id;
 mod identity;
-#[expect(dead_code, reason = "the listener and `verify` use it")]
 mod inbox;
 mod lock;
 mod migrate;

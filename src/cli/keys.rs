@@ -8,7 +8,7 @@ use std::{path::PathBuf, time::Duration};
 use crate::{
     cli::values,
     model::{
-        AbortIf, AfterFailure, Canary, DeviceRate, InDoubt, Language, LogFormat, ProgressMode,
+        AbortIf, AfterFailure, Age, Canary, DeviceRate, InDoubt, Language, LogFormat, ProgressMode,
         Ramp, Rate, Region, RepeatAfter, SendWindow, Tags, Tolerate, Until,
     },
 };
@@ -94,6 +94,10 @@ keys! {
         REPORT: PathBuf = "report", values::page;
         /// Where metrics of the push are written.
         METRICS_FILE: PathBuf = "metrics-file", |text| values::not_empty(text).map(PathBuf::from);
+        /// The queue whose messages are received.
+        QUEUE: String = "queue", values::queue;
+        /// The message broker.
+        AMQP_URL: String = "amqp-url", values::amqp_url;
     }
     with_default {
         /// Whether the results database may lie on a network file system.
@@ -150,6 +154,8 @@ keys! {
         WINDOW: SendWindow = "window", "always", read;
         /// How long after its end a push is made anew.
         REPEAT_AFTER: RepeatAfter = "repeat-after", "never", read;
+        /// How long messages are kept.
+        INBOX_KEEP: Age = "inbox-keep", "7d", values::inbox_keep;
         /// How progress is shown.
         PROGRESS: ProgressMode = "progress", "auto", read;
     }

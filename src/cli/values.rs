@@ -6,6 +6,8 @@ use std::{fmt::Display, ops::RangeInclusive, path::PathBuf, str::FromStr, time::
 
 use jiff::fmt::friendly::{SpanParser, SpanPrinter};
 
+use crate::model::{Age, OptionError};
+
 /// A whole number within bounds.
 pub(super) fn whole<T: Copy + FromStr + PartialOrd + Display>(
     text: &str,
@@ -51,6 +53,47 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
         _ => Err("write true or false".to_owned()),
+    }
+}
+
+/// The whole name of a queue.
+pub(super) fn queue(text: &str) -> Result<String, String> {
+    /// What a name of AMQP may have.
+    const LONGEST: usize = 255;
+
+    let is_sound = text
+        .chars()
+        .all(|character| character.is_ascii_alphanumeric() || "._-".contains(character));
+    if text.is_empty() || text.len() > LONGEST || !is_sound {
+        return Err("write the whole name of a queue, as in a.123.fleet".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// The address of a message broker; a login in it would be seen by everybody who sees the process.
+pub(super) fn amqp_url(text: &str) -> Result<String, String> {
+    if text.contains('@') {
+        return Err(
+            "it carries a user name or a password: leave them out, the login is made from FLEETPUSH_ACCESS_KEY and FLEETPUSH_ACCESS_SECRET"
+                .to_owned(),
+        );
+    }
+    if !text.starts_with("amqps://") && !text.starts_with("amqp://") {
+        return Err("write it as amqps://HOST:5671/quec-open".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// How long messages are kept: beyond what the platform's queue holds, and not for ever.
+pub(super) fn inbox_keep(text: &str) -> Result<Age, String> {
+    let age: Age = text
+        .parse()
+        .map_err(|error: OptionError| error.to_string())?;
+    let bounds = Duration::from_hours(1)..=Duration::from_hours(90 * 24);
+    if bounds.contains(&age.duration()) {
+        Ok(age)
+    } else {
+        Err("write an age from 1h to 90d".to_owned())
     }
 }
 

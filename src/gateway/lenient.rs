@@ -64,6 +64,27 @@ pub(super) enum Field {
     ProductName,
     #[serde(rename = "connectPlatform")]
     ConnectPlatform,
+    Type,
+    Subtype,
+    #[serde(rename = "createdAt")]
+    CreatedAt,
+    #[serde(rename = "sentAt")]
+    SentAt,
+    Status,
+    Value,
+    #[serde(rename = "packetId")]
+    PacketId,
+    Id,
+    #[serde(rename = "queueId")]
+    QueueId,
+    #[serde(rename = "queueName")]
+    QueueName,
+    #[serde(rename = "queueStatus")]
+    QueueStatus,
+    #[serde(rename = "msgNum")]
+    MsgNum,
+    #[serde(rename = "msgSize")]
+    MsgSize,
     #[serde(other)]
     Other,
 }

@@ -9,6 +9,7 @@ use super::{
     BaseUrl, Credentials, DeviceQuery, Gateway, GatewayError, Handover, HistoryClient,
     HistoryQuery, HistoryReply, Outgoing, Proxy, SendReport, history, listing,
     login::{self, Login},
+    queues::{self, Backlog, ListedQueue},
     reply,
     token_source::{Token, TokenSource},
     transport::{Failure, Limits, Reply, Roots, Transport},
@@ -243,6 +244,41 @@ impl Platform {
         let parameters = listing::page(page).to_vec();
         let reply = self.list(listing::PRODUCTS_PATH, parameters).await?;
         Ok(listing::products(&reply.body))
+    }
+
+    /// The queues of the account; else why they are not told. It asks once, and changes nothing.
+    pub(crate) async fn queues(&self) -> Result<Vec<ListedQueue>, SendResult> {
+        let url = self.transport.base_url().endpoint(queues::LIST_PATH, &[]);
+        let post = self
+            .transport
+            .post(url)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body("{}");
+        let reply = self.ask_of_queues(post).await?;
+        Ok(queues::list(&reply.body))
+    }
+
+    /// What waits in the queue of this number; else why that is not told. It asks once, and changes nothing.
+    pub(crate) async fn backlog(&self, queue_id: &str) -> Result<Backlog, SendResult> {
+        let base_url = self.transport.base_url();
+        let url = base_url.endpoint(queues::DETAIL_PATH, &[("queueId", queue_id)]);
+        let reply = self.ask_of_queues(self.transport.get(url)).await?;
+        Ok(queues::backlog(&reply.body))
+    }
+
+    /// Asks one of the calls of queues, whose good code is 200 or, as an example has it, 0.
+    async fn ask_of_queues(&self, request: reqwest::RequestBuilder) -> Result<Reply, SendResult> {
+        let token = self.source.token(self.clock.now()).await;
+        let token = token.map_err(SendResult::Unsent)?;
+        let request = request.header(AUTHORIZATION, token.authorization.clone());
+        let reply = self.transport.ask(request).await?;
+        let answer = reply::read_whole(reply.status, reply.retry_after, &reply.body);
+        let answer = self.take_answer(&token, answer, &reply, true);
+        if is_good(&answer, &reply) || (answer.code == Some(0) && reply.status == 200) {
+            Ok(reply)
+        } else {
+            Err(SendResult::Answered(answer))
+        }
     }
 
     async fn list(

@@ -19,7 +19,7 @@ use reqwest::{
 };
 use tokio::{task::yield_now, time::Instant};
 
-pub(super) use self::tls::Roots;
+pub(super) use self::tls::{Roots, message_tls};
 use self::{
     causes::{causes, lacking},
     clients::{Clients, Lease, READ_BUFFER},

@@ -72,7 +72,6 @@ pub(crate) struct PresenceMessage {
 }
 
 /// One message of the queue, as far as it is of use.
-#[cfg_attr(not(test), expect(dead_code, reason = "the listener reads them"))]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum QueueMessage {
     /// It is about a command.

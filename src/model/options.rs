@@ -93,6 +93,14 @@ impl Region {
             Self::Europe => "https://iot-api.acceleronix.io",
         }
     }
+
+    /// The data centre's message broker ("AMQP Client Integration Guide").
+    pub(crate) const fn amqp_url(self) -> &'static str {
+        match self {
+            Self::China => "amqps://iot-amqp.quectelcn.com:5671/quec-open",
+            Self::Europe => "amqps://iot-amqp.acceleronix.io:5671/quec-open",
+        }
+    }
 }
 
 /// A ceiling on requests a second.

@@ -92,6 +92,16 @@ pub(crate) enum Error {
     /// Nobody knows where the results database is.
     #[error("no folder for the results database is known: name the file with --db or FLEETPUSH_DB")]
     NoDatabase,
+    /// No queue is named.
+    #[error(
+        "no queue is named: give --queue with its whole name, as in a.123.fleet, or set FLEETPUSH_QUEUE; docs/delivery.md says how to make one"
+    )]
+    NoQueue,
+    /// The base URL is none of a region's, and no broker is named.
+    #[error(
+        "no message broker is named: give --region, or with --base-url also --amqp-url amqps://HOST:5671/quec-open, or set FLEETPUSH_AMQP_URL"
+    )]
+    NoBroker,
     /// A manifest from the standard input has no name of its own.
     #[error("a manifest from the standard input has no name: give the run one with --name")]
     StdinWithoutName,

@@ -5,6 +5,7 @@
 //! ticket is known yet, since a reply may be behind its message. Of a device's connection only the last change is kept, and of all
 //! else a count.
 
+#[cfg_attr(not(test), expect(dead_code, reason = "`verify` reads it"))]
 mod read;
 #[cfg(test)]
 mod tests;

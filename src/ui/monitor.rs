@@ -5,6 +5,7 @@
 
 mod file;
 mod last_end;
+mod listening;
 mod metrics;
 mod page;
 mod service;
@@ -18,7 +19,7 @@ use std::{
 
 use tokio::{sync::mpsc::Receiver, task::spawn_blocking};
 
-pub(crate) use self::file::MetricsError;
+pub(crate) use self::{file::MetricsError, listening::ListenMonitor};
 use self::{
     file::MetricsFile,
     last_end::LastEnd,

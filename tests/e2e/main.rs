@@ -19,6 +19,7 @@ mod hostile;
 mod input;
 mod inventory;
 mod kubernetes;
+mod listen;
 mod live;
 mod lost;
 mod manifest;

@@ -1,5 +1,6 @@
 //! What the topics share: a folder with a database, the binary as a process, a simulated platform, and the truth about both.
 
+mod broker;
 mod browser;
 mod fleet;
 mod journal;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt as _;
 use serde_json::Value;
 
+pub(crate) use broker::Broker;
 pub(crate) use browser::Browser;
 pub(crate) use fleet::{DATA, Site, devices};
 pub(crate) use journal::{Attempt, Journal, Task};

@@ -251,5 +251,6 @@ tours! {
     pace: "docs/pace.md";
     results_database: "docs/results-database.md";
     operations: "docs/operations.md";
+    delivery: "docs/delivery.md";
     simulator: "docs/simulator.md";
 }

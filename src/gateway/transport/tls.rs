@@ -48,3 +48,10 @@ pub(super) fn config(roots: Roots) -> Result<ClientConfig, rustls::Error> {
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
+
+/// How TLS is spoken with the message broker, which names no protocol in it.
+pub(in crate::gateway) fn message_tls() -> Result<ClientConfig, rustls::Error> {
+    let mut config = config(Roots::System)?;
+    config.alpn_protocols.clear();
+    Ok(config)
+}

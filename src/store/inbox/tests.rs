@@ -93,6 +93,7 @@ async fn messages_are_found_by_position_ticket_and_device() {
         reader.listened().await.unwrap(),
         Some((Timestamp(5000), Timestamp(5000)))
     );
+    reader.close().await.unwrap();
 }
 
 #[tokio::test]

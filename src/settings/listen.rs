@@ -1,0 +1,80 @@
+//! How to listen to messages.
+
+use std::path::PathBuf;
+
+use super::{
+    Database, Error, Push,
+    query::asking,
+    source::{Found, Sources},
+};
+use crate::{
+    cli::{ListenArgs, PaceArgs, keys},
+    model::{Age, Region},
+};
+
+/// `fleetpush listen`
+#[derive(Debug, Clone)]
+pub(crate) struct Listen {
+    /// The queue, by its whole name.
+    pub queue: String,
+    /// The message broker, as it was given; the gateway checks it.
+    pub amqp_url: String,
+    /// How long messages are kept.
+    pub keep: Age,
+    /// Where metrics are written, if anywhere.
+    pub metrics_file: Option<PathBuf>,
+    /// The platform that the queue belongs to, and who logs in.
+    pub push: Push,
+    /// The results database beside which the inbox lies.
+    pub database: Database,
+}
+
+impl Listen {
+    pub(super) fn resolve(
+        args: ListenArgs,
+        db: Option<PathBuf>,
+        quiet: bool,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Error> {
+        let ListenArgs {
+            queue,
+            amqp_url,
+            inbox_keep,
+            metrics_file,
+            target,
+            owner,
+        } = args;
+        let queue = sources.find(&keys::QUEUE, queue)?.ok_or(Error::NoQueue)?;
+        let simulated = target.simulate.simulate;
+        let push = Push::resolve(asking(target, PaceArgs::default(), None), quiet, sources)?;
+        let amqp_url = match sources.find(&keys::AMQP_URL, amqp_url)? {
+            Some(found) => found.value,
+            None => region_of(&push)
+                .ok_or(Error::NoBroker)?
+                .amqp_url()
+                .to_owned(),
+        };
+        Ok(Self {
+            queue: queue.value,
+            amqp_url,
+            keep: sources.get(&keys::INBOX_KEEP, inbox_keep)?,
+            metrics_file: sources
+                .find(&keys::METRICS_FILE, metrics_file)?
+                .map(Found::into_path),
+            push,
+            database: Database::resolve(db, simulated, sources)?.owned("listen", owner, sources)?,
+        })
+    }
+}
+
+/// The data centre that a platform's base URL is of.
+fn region_of(push: &Push) -> Option<Region> {
+    let super::Target::Platform { base_url, .. } = &push.target else {
+        return None;
+    };
+    let base_url = base_url.trim().trim_end_matches('/');
+    Region::ALL
+        .iter()
+        .copied()
+        .find(|region| region.base_url().eq_ignore_ascii_case(base_url))
+}
