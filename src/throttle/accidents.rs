@@ -10,7 +10,7 @@
 //! The share is never learnt at one rate alone, where a limit looks the same. And no platform refuses less at a higher rate: what is known
 //! and says so is of a time that is over, and forgotten. So accidents are forgotten when they stop, and a limit that has moved is met anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// The ratio of rates that are told apart.
 const APART: f64 = 1.05;
@@ -27,9 +27,11 @@ const REFUTED: f64 = 3.0;
 const CHANGED: f64 = 7.0;
 /// What is believed is good for so many requests, as long as it explains what comes.
 const REVIEW: u64 = 50;
-/// What is left of what was known at a rate and above it when it has to be lowered: of so many of the last requests so many.
+/// What is left of what was known at a rate and above it when it has to be lowered: of so many of the last requests so many, and fewer
+/// while there are no accidents, so that a limit that is lower now is not taken for them.
 const LATELY: u64 = 200;
 const LITTLE: f64 = 25.0;
+const LITTLE_WITHOUT: f64 = 12.0;
 
 /// So many refusals below a limit may be anything.
 const ANYTHING: f64 = 3.0;
@@ -141,9 +143,14 @@ impl Accidents {
         self.accounts
             .retain(|place, account| *place < from || account.last > before);
         let known = Account::sum(self.accounts.range(from..)).answered;
-        if known > LITTLE {
+        let little = if self.allowed > 0.0 {
+            LITTLE
+        } else {
+            LITTLE_WITHOUT
+        };
+        if known > little {
             for (_, account) in self.accounts.range_mut(from..) {
-                account.shrink(LITTLE / known);
+                account.shrink(little / known);
             }
         }
         self.begin_anew();
@@ -191,8 +198,12 @@ impl Accidents {
         let Some(&now) = self.accounts.get(&here) else {
             return;
         };
+        // The rate may have risen meanwhile, so that little is known of each.
+        let before = self.answered.saturating_sub(LATELY);
+        let lately = self.accounts.range(..=here);
+        let lately = Account::sum(lately.filter(|(_, account)| account.last > before));
         let above = Account::sum(self.accounts.range(here + 1..));
-        if now.share() > above.share() && now.differs(above) {
+        if lately.share() > above.share() && lately.differs(above) {
             self.accounts.retain(|place, _| *place <= here);
         }
         let below = Account::sum(self.accounts.range(..here));
@@ -229,8 +240,8 @@ impl Accidents {
         }
     }
 
-    /// Limits from far below the lowest rate that was tried, and none at the end; each with what is known of lower rates, and with the
-    /// logarithm of the likelihood of all that is known.
+    /// Limits from below the lowest rate that was tried, as far as they are not refuted, and none at the end; each with what is known of
+    /// lower rates, and with the logarithm of the likelihood of all that is known.
     fn limits(&self) -> Vec<(f64, Account, f64)> {
         let known: Vec<(i32, f64, Account)> = self
             .accounts
@@ -240,32 +251,45 @@ impl Accidents {
         let (Some((lowest, ..)), Some((highest, ..))) = (known.first(), known.last()) else {
             return Vec::new();
         };
-        let mut below = Account::default();
-        let mut lower = 0;
-        (lowest - FAR..=highest + 1)
-            .map(|place| {
-                while let Some((tried, _, account)) = known.get(lower)
-                    && *tried < place
-                {
-                    below = below.with(*account);
-                    lower += 1;
-                }
-                let share = below.share();
-                let limit = rate_at(place) / APART.sqrt();
-                let beyond: f64 = known[lower..]
-                    .iter()
-                    .map(|(_, rate, account)| {
-                        account.likelihood(1.0 - (1.0 - share) * limit / rate)
-                    })
-                    .sum();
-                let limit = if place > *highest {
-                    f64::INFINITY
-                } else {
-                    limit
-                };
-                (limit, below, below.likelihood(share) + beyond)
-            })
-            .collect()
+        let explain = |place: i32, below: Account, beyond: &[(i32, f64, Account)]| {
+            let share = below.share();
+            let limit = rate_at(place) / APART.sqrt();
+            let beyond: f64 = beyond
+                .iter()
+                .map(|(_, rate, account)| account.likelihood(1.0 - (1.0 - share) * limit / rate))
+                .sum();
+            let limit = if place > *highest {
+                f64::INFINITY
+            } else {
+                limit
+            };
+            (limit, below, below.likelihood(share) + beyond)
+        };
+        let mut limits = VecDeque::new();
+        let mut likeliest = f64::NEG_INFINITY;
+        let (mut below, mut lower) = (Account::default(), 0);
+        for place in *lowest..=highest + 1 {
+            while let Some((tried, _, account)) = known.get(lower)
+                && *tried < place
+            {
+                below = below.with(*account);
+                lower += 1;
+            }
+            let explained = explain(place, below, &known[lower..]);
+            likeliest = likeliest.max(explained.2);
+            limits.push_back(explained);
+        }
+        // Below all rates that were tried the likelihood has one maximum: beyond it all limits are refuted when one is.
+        for place in (lowest - FAR..*lowest).rev() {
+            let explained = explain(place, Account::default(), &known);
+            let falls = limits.front().is_some_and(|above| explained.2 < above.2);
+            likeliest = likeliest.max(explained.2);
+            limits.push_front(explained);
+            if falls && explained.2 < likeliest - REFUTED {
+                break;
+            }
+        }
+        limits.into()
     }
 }
 

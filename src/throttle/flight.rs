@@ -14,8 +14,9 @@ const REFUSED_BELOW: f64 = 0.05;
 /// just on their way.
 const TAKEN_AT: f64 = 0.5;
 /// A limit on the rate with a small burst looks the same: there those are refused that are sent too soon after the ones before. So one of
-/// those that were refused must have been sent so many times as long after them as one that was taken.
-const LATER: f64 = 1.1;
+/// those that were refused must have been sent later after them than one that was taken, by such a share of one refusal, of several by
+/// less.
+const LATER: f64 = 0.3;
 /// So many of each number are remembered.
 const MEMORY: f64 = 200.0;
 
@@ -199,7 +200,7 @@ impl Flights {
                 && refused_at >= REFUSED_AT
                 && refused_below <= REFUSED_BELOW * refused_at.min(taken_below)
                 && taken_at <= TAKEN_AT * refused_at
-                && self.since[most - 1].1 > LATER * self.since[most - 1].0
+                && self.since[most - 1].1 > (1.0 + LATER / refused_at) * self.since[most - 1].0
         })
     }
 }

@@ -28,9 +28,13 @@ fn a_hidden_limit_is_found_at_little_cost() {
             let far = |rate: &&f64| !(38.0..42.0).contains(*rate);
             let astray = told.rates.iter().filter(far).count();
             assert!(astray * 10 < told.rates.len(), "{astray}, {what}");
-            assert!((38.0..41.0).contains(&told.mean()), "{what}");
-            // Just below the ceiling a limit is tried more often.
-            let most = if ceiling == Some(45.0) { 35 } else { 20 };
+            // Just below the ceiling a limit is met too gently for its burst to be told from none, and tried once in 75 requests.
+            let (highest, most) = if ceiling == Some(45.0) {
+                (41.0, 28)
+            } else {
+                (40.5, 20)
+            };
+            assert!((38.0..highest).contains(&told.mean()), "{what}");
             assert!(told.refused < most, "{what}");
         }
     }
@@ -49,8 +53,7 @@ fn a_limit_that_is_halved_is_found_again() {
                 before.seconds + after.seconds < 1.05 * (12.5 + 25.0),
                 "{what}"
             );
-            // Some are refused until it is clear that they are no accidents.
-            assert!(before.refused + after.refused < 120, "{what}");
+            assert!(before.refused + after.refused <= 25, "{what}");
             let later = play.until_accepted(500);
             assert!((19.0..21.0).contains(&later.mean()), "{later:?}");
         }
@@ -192,11 +195,23 @@ proptest! {
 
     #[test]
     fn any_limit_is_found_within_a_twentieth(limit in 5.0_f64..200.0, burst in 4.0_f64..20.0, seed: u64) {
-        let mut platform = Platform::new(limit, seed);
-        (platform.burst, platform.tokens) = (burst, burst);
-        let mut play = Play::new(None, None, platform);
-        play.until_accepted((limit * 40.0) as u32);
-        let told = play.until_accepted((limit * 30.0) as u32);
-        prop_assert!((told.mean() / limit - 1.0).abs() < 0.05, "{}", told.mean());
+        let mean = mean_at(limit, burst, seed);
+        prop_assert!((mean / limit - 1.0).abs() < 0.05, "{mean}");
     }
+}
+
+/// The mean rate against a limit that has been known for a while.
+fn mean_at(limit: f64, burst: f64, seed: u64) -> f64 {
+    let mut platform = Platform::new(limit, seed);
+    (platform.burst, platform.tokens) = (burst, burst);
+    let mut play = Play::new(None, None, platform);
+    play.until_accepted((limit * 40.0) as u32);
+    play.until_accepted((limit * 30.0) as u32).mean()
+}
+
+#[test]
+fn a_limit_that_was_once_missed_is_found() {
+    let (limit, burst, seed) = (180.096_414_22, 4.0, 12_627_019_627_064_233_025);
+    let mean = mean_at(limit, burst, seed);
+    assert!((mean / limit - 1.0).abs() < 0.05, "{mean}");
 }

@@ -58,7 +58,6 @@ fn a_limit_in_flight_is_found_kept_below_and_told() {
             let played: Vec<Played> = (10..22)
                 .map(|seed| trial.play(45.0, seed).remove(0))
                 .collect();
-            // Now and then it looks like a limit on the rate for a while.
             let found = |played: &&Played| {
                 played.found_in_flight == Some(most as usize)
                     && played.found.is_none()
@@ -66,11 +65,23 @@ fn a_limit_in_flight_is_found_kept_below_and_told() {
                     && share(played, limit, 15.0, 45.0) > 0.9
             };
             let found = played.iter().filter(found).count();
-            assert!(
-                found >= 9,
-                "{most}, Retry-After {retry_after}: {found} of 12"
-            );
+            assert_eq!(found, 12, "{most}, Retry-After {retry_after}");
         }
+    }
+}
+
+#[test]
+fn a_limit_in_flight_that_is_lifted_is_left_behind_one_by_one() {
+    for retry_after in ["no", "yes"] {
+        let trial = Trial {
+            then: Some((20.0, None)),
+            ..trial("in-flight:4", retry_after)
+        };
+        let until_lifted = trial.play(20.0, 10).remove(0);
+        assert_eq!(until_lifted.found_in_flight, Some(4));
+        let played = trial.play(120.0, 10).remove(0);
+        assert_eq!(played.found_in_flight, None, "Retry-After {retry_after}");
+        assert!(share(&played, 400.0, 105.0, 120.0) > 0.95);
     }
 }
 

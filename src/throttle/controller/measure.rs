@@ -30,7 +30,7 @@ const PROBE: f64 = 0.04;
 /// A limit is known when its bounds are so near, and confirmed when it is found again so near.
 const KNOWN: f64 = 1.15;
 const SAME: f64 = 0.06;
-/// A limit is no more when its meter stands so far above its burst, and such a share of it; that is looked at whenever so many more have
+/// A limit is no more when it is exceeded, its meter stands so far above its burst, and such a share of it; that is looked at whenever so many have
 /// been taken.
 const BEYOND: f64 = 4.0;
 const BEYOND_SHARE: f64 = 0.3;
@@ -63,6 +63,9 @@ const REGAINED: f64 = 100.0;
 const REGAINED_FOR_PAUSE: f64 = 4.0;
 /// Of the requests after a first refusal as many are taken for accepted, so that a few say little.
 const ACCEPTED_ANYHOW: f64 = 1.4;
+/// When a platform refuses for the second time and has taken so few, the rate falls to so many times what it took by the clock.
+const FASTER: f64 = 1.5;
+const BEYOND_BURST: f64 = 24.0;
 /// The most that a first refusal leaves of the rate.
 const AFTER_FIRST: f64 = 0.8;
 
@@ -230,7 +233,7 @@ impl Controller {
             hold: Some(_),
             ..
         }) = self.limit
-            && self.rate > fit.rate
+            && self.rate > fit.between.1
             && self.since_bunch.0 % LOOK == 0.0
             && self.record.reading(&fit) > fit.burst * (1.0 + BEYOND_SHARE) + BEYOND
         {
@@ -318,7 +321,16 @@ impl Controller {
                 let by_the_clock = self.taken / (goes_on - self.taken_from).max(0.05);
                 let first = self.record.taken_since_refused();
                 let share = (first + ACCEPTED_ANYHOW) / (first + refused + 1.0);
+                // Of the first few the burst is so large a part that they say little of a fast platform; forced pauses say nothing.
+                let is_slow =
+                    self.limit.is_some() && self.asked == 0.0 && self.taken < BEYOND_BURST;
+                let most = if is_slow {
+                    FASTER * by_the_clock
+                } else {
+                    paced
+                };
                 self.rate = (paced * share)
+                    .min(most)
                     .max(by_the_clock)
                     .min(AFTER_FIRST * paced)
                     .max(self.floor());
