@@ -23,7 +23,8 @@ pub(super) async fn cancel(settings: Settings, printer: &Printer) -> Result<Exit
             let (mut store, run, control) = *ours;
             let name = run.about.name.clone();
             store.begin_session(Some(&run)).await?;
-            let ended = end(&mut store, run, &control).await?;
+            let ended = end(&mut store, run, &control).await;
+            let ended = session::noted(&mut store, ended).await?;
             let did = format!("{} will not be sent", counted(ended, "pending task"));
             session::end_done(&mut store, did.clone()).await;
             store.close().await?;

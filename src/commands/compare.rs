@@ -45,17 +45,13 @@ pub(super) async fn compare(
             uncertain.insert(product);
         }
     }
-    let asked = missing(stager).await?;
-    let is_all = asked.len() < ASKED;
+    let (asked, unasked) = missing(stager, &uncertain).await?;
     if ask(stager, &fleet, &asked).await? {
         tracing::debug!("devices that were missing in a list were found");
     }
     fleet.close().await;
     let findings = look(stager, false).await?;
-    if !is_all
-        && let Some(product) = uncertain.iter().min()
-        && findings.count(Mismatch::Unknown) > 0
-    {
+    if let Some(product) = unasked {
         return Err(Failure::stopped(anyhow!(
             "{file}: the device list of product {product} keeps changing, and more than {ASKED} devices are missing from it: nothing has been sent; run the same command again, or omit --inventory"
         )));
@@ -70,8 +66,11 @@ pub(super) async fn compare(
     Ok(findings)
 }
 
-/// The first devices that no list has; each once.
-async fn missing(stager: &mut Stager<'_>) -> Result<Vec<ListedRow>, Failure> {
+/// The first devices that no list has, each once; and the product of one that is left out and may be missing from its list only.
+async fn missing(
+    stager: &mut Stager<'_>,
+    uncertain: &HashSet<String>,
+) -> Result<(Vec<ListedRow>, Option<String>), Failure> {
     let mut found: Vec<ListedRow> = Vec::new();
     let mut met = HashSet::new();
     let mut from = None;
@@ -79,17 +78,19 @@ async fn missing(stager: &mut Stager<'_>) -> Result<Vec<ListedRow>, Failure> {
         from = Some(next);
         for task in tasks {
             let row = task.row;
-            if task.listed == Listed::Nowhere
-                && met.insert((row.product_key.clone(), row.device_key.clone()))
-            {
+            let key = (row.product_key.clone(), row.device_key.clone());
+            if task.listed != Listed::Nowhere || met.contains(&key) {
+                continue;
+            }
+            if found.len() < ASKED {
+                met.insert(key);
                 found.push(row);
-                if found.len() == ASKED {
-                    return Ok(found);
-                }
+            } else if uncertain.contains(&row.product_key) {
+                return Ok((found, Some(row.product_key)));
             }
         }
     }
-    Ok(found)
+    Ok((found, None))
 }
 
 /// Asks for devices one by one, first in their own product and then in others; true when one was found, which the lists then have.

@@ -52,20 +52,21 @@ impl ReadList {
     /// What is to be told of it.
     pub(super) fn remarks(&self, product_key: &str) -> Vec<String> {
         let ListSize { own, foreign } = self.size;
+        let listed = own + foreign + self.unreadable;
         let mut remarks = Vec::new();
         if self.is_uncertain() {
             remarks.push(format!(
                 "product {product_key}: the device list changed during each of {} readings; devices may be missing",
                 self.readings
             ));
-        } else if self.total != Some(own + foreign) {
+        } else if self.total != Some(listed) {
             let said = self.total.map_or_else(
                 || "does not say how many there are".to_owned(),
                 |total| format!("says that there are {}", grouped(total)),
             );
             remarks.push(format!(
                 "product {product_key}: the platform lists {} and {said}; two readings agree",
-                counted(own + foreign, "device")
+                counted(listed, "device")
             ));
         }
         if foreign > 0 {

@@ -9,7 +9,7 @@ use crate::{
     journal::pruning::{PruneRule, prunable},
     model::Timestamp,
     settings::Prune as Settings,
-    store::Prunable,
+    store::{Prunable, Store},
     ui::{
         number::{bytes, counted},
         printer::Printer,
@@ -58,18 +58,8 @@ pub(super) async fn prune(settings: Settings, printer: &Printer) -> Result<Exit,
     }
     let before = store.size()?;
     store.begin_session(None).await?;
-    for run in &runs {
-        let mut kept = String::new();
-        if let Some(archive) = &archive {
-            archive.write(&mut store, run, printer).await?;
-            kept = format!(
-                "; its results and attempts are kept in {}",
-                archive.folder().display()
-            );
-        }
-        store.prune(run.id, clock::wall_now()).await?;
-        printer.say(&format!("{} is deleted{kept}", about(run)));
-    }
+    let deleted = delete(&mut store, &runs, archive.as_ref(), printer).await;
+    session::noted(&mut store, deleted).await?;
     if let Err(error) = store.give_back().await {
         // The runs are gone all the same, and what comes next fills their place.
         warn!(%error, "the disk space could not be freed; later runs use it");
@@ -83,6 +73,27 @@ pub(super) async fn prune(settings: Settings, printer: &Printer) -> Result<Exit,
         bytes(after),
     ));
     Ok(Exit::Complete)
+}
+
+async fn delete(
+    store: &mut Store,
+    runs: &[Prunable],
+    archive: Option<&Archive>,
+    printer: &Printer,
+) -> Result<(), Failure> {
+    for run in runs {
+        let mut kept = String::new();
+        if let Some(archive) = archive {
+            archive.write(store, run, printer).await?;
+            kept = format!(
+                "; its results and attempts are kept in {}",
+                archive.folder().display()
+            );
+        }
+        store.prune(run.id, clock::wall_now()).await?;
+        printer.say(&format!("{} is deleted{kept}", about(run)));
+    }
+    Ok(())
 }
 
 fn about(run: &Prunable) -> String {

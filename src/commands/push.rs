@@ -25,6 +25,7 @@ use crate::{
     throttle::Ceilings,
     ui::{
         printer::{Printer, unless_closed},
+        repeat::{quoted, quoted_path},
         summary::{Part, Sent, Session, Summary},
     },
 };
@@ -39,9 +40,6 @@ pub(super) async fn push(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
-    if let Some(report) = &settings.report {
-        report::must_be_writable(report, &run.about.name)?;
-    }
     if let Some(deadline) = &deadline {
         printer.say(&format!("sends until {}", deadline.what));
     }
@@ -50,31 +48,36 @@ pub(super) async fn push(
     let ready = async {
         let settings = limits::fit(settings, printer)?;
         let connection = target::connect(&settings, store.budget(), clock).await?;
-        Ok((settings, connection))
-    };
-    let (settings, connection) = match ready.await {
-        Ok(ready) => ready,
-        Err(failure) => {
-            session::end_failed(&mut store, &failure).await;
-            return Err(failure);
+        let account = target::account(&settings.target);
+        if let Some(account) = account.filter(|account| run.account.as_ref() != Some(account)) {
+            store.set_account(run.id, &account).await?;
         }
+        let watch = Watch::begin(&store, &run, printer)?;
+        Ok::<_, Failure>((settings, connection, watch))
     };
+    let ready = ready.await;
+    let (settings, connection, watch) = session::noted(&mut store, ready).await?;
     let settings = &settings;
-    let account = target::account(&settings.target);
-    if let Some(account) = account.filter(|account| run.account.as_ref() != Some(account)) {
-        store.set_account(run.id, &account).await?;
-    }
     let about = run.about.clone();
     let time_left = deadline
         .as_ref()
         .map(|deadline| clock.now().until(deadline.at));
     let options = options(settings, time_left);
-    let watch = Watch::begin(&store, &run, printer)?;
-    let mut journal = Journal::open(&mut store, run, settings.recovery.after_failure).await?;
+    let mut journal = match Journal::open(&mut store, run, settings.recovery.after_failure).await {
+        Ok(journal) => journal,
+        Err(error) => return Err(broken_off(store, error).await),
+    };
     let before = journal.counts();
-    let (events, listeners) = listen(&about, before, settings.progress, clock, printer)
+    let listening = listen(&about, before, settings.progress, clock, printer)
         .context("cannot show the progress")
-        .map_err(Failure::usage)?;
+        .map_err(Failure::usage);
+    let (events, listeners) = match listening {
+        Ok(listening) => listening,
+        Err(failure) => {
+            session::end_failed(&mut store, &failure).await;
+            return Err(failure);
+        }
+    };
     let context = Context {
         gateway: Arc::new(connection.platform),
         clock,
@@ -136,6 +139,14 @@ pub(super) async fn push(
     Ok(exit)
 }
 
+/// Fails when the page that `--report` asks for cannot be written: to be asked before anything is changed for the push.
+pub(super) fn must_be_able_to_report(settings: &Push, run: &str) -> Result<(), Failure> {
+    match &settings.report {
+        Some(report) => report::must_be_writable(report, run),
+        None => Ok(()),
+    }
+}
+
 /// What a push sent, and how that relates to what was sent before.
 fn sent(database: &Database, before: Counts, totals: Option<SessionTotals>) -> Option<Sent> {
     let is_retry = database
@@ -181,12 +192,20 @@ async fn gone(mut store: Store, missing: Missing) -> Failure {
         };
     }
     let failure = match store.save_aside().await {
-        Ok(saved) => anyhow!(
-            "the results database {path} was deleted or replaced during the push, so the push has stopped; all results are saved as {saved}\nput it back before you start the same command again, or everything is sent again:\n\
-             rm -f {path} {path}-wal {path}-shm && mv {saved} {path}",
-            path = path.display(),
-            saved = saved.display(),
-        ),
+        Ok(saved) => {
+            let beside = |end: &str| quoted(&format!("{}{end}", path.display()));
+            anyhow!(
+                "the results database {} was deleted or replaced during the push, so the push has stopped; all results are saved as {}\nput it back before you start the same command again, or everything is sent again:\n\
+                 rm -f {} {} {} && mv {} {}",
+                path.display(),
+                saved.display(),
+                beside(""),
+                beside("-wal"),
+                beside("-shm"),
+                quoted_path(&saved),
+                beside(""),
+            )
+        }
         Err(error) => anyhow::Error::new(error).context(format!(
             "the results database {} was deleted or replaced during the push, and the results could not be saved; restore a \
              backup before you start the same command again, or everything is sent again",

@@ -6,7 +6,7 @@ use super::{
     hours::{closed, hours},
     interrupt::Interrupt,
     named::named,
-    push::{nothing_to_do, push},
+    push::{must_be_able_to_report, nothing_to_do, push},
     stale,
     take_over::take_over,
     target,
@@ -63,6 +63,7 @@ pub(super) async fn resume(
     {
         return Ok(Exit::Stopped);
     }
+    must_be_able_to_report(&settings.push, &run.about.name)?;
     printer.say(&format!("run '{}' continues", run.about.name));
     push(
         store,

@@ -8,10 +8,10 @@ use super::{
     interrupt::Interrupt,
     named::{named, named_or_latest},
     open_existing,
-    push::{nothing_to_do, push},
+    push::{must_be_able_to_report, nothing_to_do, push},
     reading,
     select::{filter, remarks as remarks_on_filter, value_remark},
-    stale, target,
+    session, stale, target,
 };
 use crate::{
     clock, engine,
@@ -23,7 +23,7 @@ use crate::{
     },
     model::{Hours, RunState, TaskFilter, TaskStatus},
     settings::{Push, Retry as Settings},
-    store::{Run, Store, UnknownValue},
+    store::{Run, Store, StoreError, UnknownValue},
     ui::{
         number::{counted, grouped},
         printer::Printer,
@@ -102,8 +102,10 @@ pub(super) async fn retry(
     {
         return Ok(Exit::Stopped);
     }
-    begin(&mut store, &run, &settings.push).await?;
-    reopen(&mut store, &run, &filter, leave, clock::wall_now()).await?;
+    must_be_able_to_report(&settings.push, &run.about.name)?;
+    store.begin_session(Some(&run)).await?;
+    let reopened = recover_and_reopen(&mut store, &run, &settings.push, &filter, leave).await;
+    session::noted(&mut store, reopened).await?;
     printer.say(&format!("run '{}': {what} sent again", run.about.name));
     let run = named(&mut store, &run.about.name).await?;
     push(
@@ -166,12 +168,20 @@ fn nothing_chosen(unknown: &[UnknownValue], run: &Run, printer: &Printer) -> Fai
     ))
 }
 
-/// Begins to write. What a crash has left behind is recorded first, so that nothing of it is opened twice.
-async fn begin(store: &mut Store, run: &Run, push: &Push) -> Result<(), Failure> {
-    store.begin_session(Some(run)).await?;
+/// Opens again what the filter chooses. What a crash has left behind is recorded first, so that nothing of it is opened twice.
+async fn recover_and_reopen(
+    store: &mut Store,
+    run: &Run,
+    push: &Push,
+    filter: &TaskFilter,
+    leave: Leave,
+) -> Result<(), StoreError> {
+    let now = clock::wall_now();
     let after_failure = push.recovery.after_failure;
     let mut journal = Journal::open(store, run.clone(), after_failure).await?;
-    engine::recover(&mut journal, push.recovery.in_doubt, clock::wall_now()).await?;
+    engine::recover(&mut journal, push.recovery.in_doubt, now).await?;
+    drop(journal);
+    reopen(store, run, filter, leave, now).await?;
     Ok(())
 }
 

@@ -19,8 +19,8 @@ use super::{
     hours::{closed, hours},
     interrupt::Interrupt,
     open,
-    push::{nothing_to_do, push},
-    report, session, stage, stale, target,
+    push::{must_be_able_to_report, nothing_to_do, push},
+    session, stage, stale, target,
 };
 use crate::{
     clock,
@@ -47,9 +47,7 @@ pub(super) async fn run(
         return Ok(Exit::Stopped);
     };
     let about = about(&manifest, settings.name.as_deref(), &settings.input, target)?;
-    if let Some(page) = &settings.push.report {
-        report::must_be_writable(page, &about.name)?;
-    }
+    must_be_able_to_report(&settings.push, &about.name)?;
     let mut store = own(&settings, &about, printer).await?;
     let earlier = store.run_by_identity(&about.identity).await?;
     if let Some(run) = &earlier {
@@ -123,13 +121,8 @@ pub(super) async fn run(
             None => return Ok(Exit::Stopped),
         },
     };
-    // Also of a run that goes on: a crash may have come between its staging and this.
-    if !settings.database.tags.is_empty() {
-        store.set_tags(run.id, &settings.database.tags).await?;
-    }
-    if settings.other_versions == OtherVersions::Supersede {
-        versions::supersede(&mut store, others, printer).await?;
-    }
+    let prepared = prepare(&mut store, &run, others, &settings, printer).await;
+    session::noted(&mut store, prepared).await?;
     push(
         store,
         run,
@@ -140,6 +133,23 @@ pub(super) async fn run(
         printer,
     )
     .await
+}
+
+/// Does what is to be done before a run is pushed, and again to one that goes on: a crash may have come between its staging and this.
+async fn prepare(
+    store: &mut Store,
+    run: &Run,
+    others: Vec<Run>,
+    settings: &Settings,
+    printer: &Printer,
+) -> Result<(), Failure> {
+    if !settings.database.tags.is_empty() {
+        store.set_tags(run.id, &settings.database.tags).await?;
+    }
+    if settings.other_versions == OtherVersions::Supersede {
+        versions::supersede(store, others, printer).await?;
+    }
+    Ok(())
 }
 
 /// Opens the database, or says what the process that owns it does.

@@ -52,6 +52,21 @@ pub(super) async fn end_failed(store: &mut Store, failure: &Failure) {
     .await;
 }
 
+/// Passes on what a session that has begun came to, and notes its end if it has failed.
+pub(super) async fn noted<T, E: Into<Failure>>(
+    store: &mut Store,
+    result: Result<T, E>,
+) -> Result<T, Failure> {
+    match result {
+        Ok(done) => Ok(done),
+        Err(error) => {
+            let failure = error.into();
+            end_failed(store, &failure).await;
+            Err(failure)
+        }
+    }
+}
+
 /// Notes a session that did what it was to do.
 pub(super) async fn end_done(store: &mut Store, did: String) {
     end_as(

@@ -6,7 +6,7 @@ use super::{confirm::confirm, interrupt::Interrupt};
 use crate::{
     exit::Failure,
     store::{Run, Stale, Store},
-    ui::{number::counted, printer::Printer},
+    ui::{number::counted, printer::Printer, repeat::quoted},
 };
 
 /// Lets a run go on when nothing of it is stale or when somebody agrees to that: by `--allow-stale`, or asked at the terminal. `false`
@@ -37,7 +37,7 @@ pub(super) async fn guard(
         ))),
         None => {
             let way_out = if run.state.is_unfinished() {
-                format!("end it with fleetpush cancel {}", run.about.name)
+                format!("end it with fleetpush cancel {}", quoted(&run.about.name))
             } else {
                 "leave them as they are".to_owned()
             };

@@ -34,11 +34,11 @@ fn example(kind: &Kind) -> Value {
         }),
         Kind::Text(most) => Value::String("text".chars().take(most.unwrap_or(4)).collect()),
         Kind::Raw(_) => Value::String("AA".to_owned()),
-        Kind::Date(digits) => Value::String(format!(
-            "1{:0<width$}",
-            "",
-            width = digits.saturating_sub(1)
-        )),
+        // A time in milliseconds has 13 digits, whatever a model says.
+        Kind::Date(digits) => {
+            let zeros = "0".repeat((*digits).clamp(1, 13) - 1);
+            Value::String(format!("1{zeros}"))
+        }
         Kind::Struct(members) => Value::Object(
             examples(members)
                 .into_iter()
@@ -56,7 +56,10 @@ fn number(range: &Range) -> Decimal {
         (Some(min), _) => min,
         (None, Some(max)) if max < Decimal::ZERO => match range.step {
             // Steps count from 0 where there is no least number.
-            Some(step) if step > Decimal::ZERO => (max / step).floor() * step,
+            Some(step) if step > Decimal::ZERO => max
+                .checked_div(step)
+                .and_then(|steps| steps.floor().checked_mul(step))
+                .unwrap_or(max),
             _ => max,
         },
         _ => Decimal::ZERO,

@@ -76,7 +76,8 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
-fn quoted_path(path: &Path) -> String {
+/// The path as one word of a POSIX shell.
+pub(crate) fn quoted_path(path: &Path) -> String {
     quoted(&path.to_string_lossy())
 }
 

@@ -360,6 +360,28 @@ fn a_device_that_the_list_has_missed_is_asked_for_before_it_is_called_unknown() 
         .expect(0);
 }
 
+/// A hundred devices are asked for: as many are known to be unknown, and of one more it is not known.
+#[test]
+fn as_many_as_are_asked_for_one_by_one_are_known_to_be_unknown() {
+    let sim = Sim::start(scenario(Inventory {
+        devices: Some(fleet(250)),
+        changes: 1_000_000,
+        ..Inventory::default()
+    }));
+    for (unknown, code) in [(100, 2), (101, 3)] {
+        let mut manifest = String::from("device_key,product_key,service,param.raw1\n");
+        for number in 1..=unknown {
+            writeln!(manifest, "XX{number:05},PK0001,fuwu,AA").expect("a string takes all");
+        }
+        let site = Site::with(&manifest);
+        site.push(
+            &sim,
+            &["check", "fleet.csv", "--inventory", "--rate", "unlimited"],
+        )
+        .expect(code);
+    }
+}
+
 #[test]
 fn the_samples_are_in_the_fleet_of_the_simulator() {
     let site = Site::new();

@@ -199,6 +199,41 @@ fn a_page_goes_to_stdout_and_a_file_that_cannot_be_written_is_told_first() {
     assert!(!site.path("x.html").exists());
 }
 
+/// What nobody can write is told before a version is cancelled or a failure is opened again.
+#[test]
+fn a_report_that_cannot_be_written_changes_no_run() {
+    let sim = Sim::some_offline();
+    let site = Site::with(&devices(60));
+    site.push(&sim, &["run", "fleet.csv", "--name", "night"])
+        .expect(1);
+    sim.play(Scenario {
+        refuse_status: Some(403),
+        ..Scenario::default()
+    });
+    site.write("fleet.csv", devices(30));
+    site.push(&sim, &["run", "fleet.csv", "--name", "second"])
+        .expect(5);
+    let states = || -> Vec<(String, i64)> {
+        let runs = site.journal().runs;
+        runs.iter()
+            .map(|run| (run.state.clone(), run.pending))
+            .collect()
+    };
+    let before = states();
+    site.write("fleet.csv", devices(20));
+    let unwritable = ["--report", "none/x.html"];
+    for command in [
+        &["run", "fleet.csv", "--supersede"][..],
+        &["resume", "second"],
+        &["retry", "night"],
+    ] {
+        site.push(&sim, &[command, &unwritable].concat())
+            .expect(2)
+            .says(&["none/x.html"]);
+        assert_eq!(states(), before, "{command:?}");
+    }
+}
+
 #[test]
 fn a_browser_shows_it_without_a_complaint_and_asks_for_nothing_else() {
     let (site, _sim) = pushed();

@@ -10,7 +10,10 @@ use crate::{
     model::{RunState, Timestamp},
     settings::{AskedPush, ManifestInput, OtherVersions},
     store::{NewRun, Presence, ReadError, Reader, presence},
-    ui::number::{counted, grouped},
+    ui::{
+        number::{counted, grouped},
+        repeat::quoted,
+    },
 };
 
 /// What `run` would do.
@@ -190,12 +193,14 @@ async fn of_database(
             let name = &run.about.name;
             let words = match (&run.paused, run.state) {
                 (Some(paused), _) => format!(
-                    "send nothing: run '{name}' is paused {}; fleetpush resume {name} continues it",
-                    paused.words()
+                    "send nothing: run '{name}' is paused {}; fleetpush resume {} continues it",
+                    paused.words(),
+                    quoted(name)
                 ),
                 (None, RunState::Aborted) => format!(
-                    "send nothing: run '{name}' is aborted, because too many tasks failed; see why (fleetpush status {name}), then continue it \
-                     with --override-abort"
+                    "send nothing: run '{name}' is aborted, because too many tasks failed; see why (fleetpush status {}), then continue it \
+                     with --override-abort",
+                    quoted(name)
                 ),
                 (None, state) => ended(name, state, run.finished_at, anew_at, ""),
             };

@@ -27,7 +27,8 @@ pub(super) async fn keep_last_acceptances(
                 .execute(&mut *connection)
                 .await?;
         }
-        for statement in [LAST, BEFORE] {
+        // What was last becomes the one before: the other way round, a kill between them would lose it.
+        for statement in [BEFORE, LAST] {
             sqlx::query(statement).execute(&mut *connection).await?;
         }
         match last {

@@ -45,7 +45,7 @@ pub enum FindError {
     },
     /// There was a run of this name or number.
     #[error(
-        "run '{name}' has been pruned; fleetpush runs --pruned and fleetpush sessions {name} have what is left of it"
+        "run '{name}' has been pruned; fleetpush runs --pruned and fleetpush sessions list what is left of it"
     )]
     Pruned {
         /// Its number.

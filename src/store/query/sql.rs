@@ -88,6 +88,9 @@ pub struct Place {
     column: usize,
 }
 
+/// How much of the line before and after a place is shown, in characters.
+const NEAR: usize = 100;
+
 /// A place on lines of its own, or nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlaceLine(Option<Place>);
@@ -95,8 +98,11 @@ pub struct PlaceLine(Option<Place>);
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lead = format!("line {}: ", self.number);
-        writeln!(f, "{lead}{}", self.line)?;
-        write!(f, "{:width$}^", "", width = lead.len() + self.column)
+        // Of a long line what is near the place.
+        let from = self.column.saturating_sub(NEAR);
+        let near: String = self.line.chars().skip(from).take(2 * NEAR).collect();
+        writeln!(f, "{lead}{near}")?;
+        write!(f, "{:width$}^", "", width = lead.len() + self.column - from)
     }
 }
 
@@ -385,6 +391,18 @@ mod tests {
             let error = only_reads(sql).unwrap_err().to_string();
             assert!(error.starts_with(told), "{error}");
         }
+    }
+
+    #[test]
+    fn of_a_long_line_what_is_near_the_place_is_shown() {
+        let sql = format!("SELECT '{}' FROM runs; DELETE", "x".repeat(100_000));
+        let error = only_reads(&sql).unwrap_err().to_string();
+        let lines: Vec<&str> = error.lines().collect();
+        let [_, line, mark] = lines[..] else {
+            panic!("{error}")
+        };
+        assert!(line.chars().count() < 300 && line.ends_with("x' FROM runs; DELETE"));
+        assert_eq!(&line[mark.len() - 1..], "DELETE");
     }
 
     /// Takes everything, and keeps nothing.

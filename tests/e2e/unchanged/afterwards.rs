@@ -176,3 +176,31 @@ fn a_revert_takes_nothing_back_from_a_device_that_got_nothing() {
         .expect(2)
         .says(&["nothing of run 'third' can be taken back"]);
 }
+
+/// Who failed and then had nothing new to get has what it should have.
+#[test]
+fn a_device_that_is_unchanged_after_a_failure_has_recovered() {
+    let sim = Sim::healthy();
+    let site = Site::with(&modes(&fleet(&[])));
+    site.push(&sim, &["run", "fleet.csv", "--name", "first"])
+        .expect(0);
+    sim.play(Scenario {
+        offline: 1.0,
+        ..Scenario::default()
+    });
+    site.write("fleet.csv", modes(&[(3, "boost"), (4, "boost")]));
+    site.push(&sim, &["run", "fleet.csv", "--name", "second"])
+        .expect(1);
+    site.write("fleet.csv", modes(&fleet(&[])));
+    let args = ["run", "fleet.csv", "--name", "third", "--skip-unchanged"];
+    site.push(&sim, &args).expect(0);
+    let changes = site
+        .run(&["diff", "second", "third", "--format", "jsonl"])
+        .expect(0)
+        .json_lines();
+    let recovered: Vec<_> = changes
+        .iter()
+        .filter(|change| change["change"] == "recovered")
+        .collect();
+    assert_eq!(recovered.len(), 2, "{changes:?}");
+}

@@ -123,7 +123,7 @@ SELECT change, earlier, later FROM (
                 WHERE d.run_id = ?2 AND d.device_key = g.bare_key AND t.device_key = g.device_key
                 AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = d.task_id AND o.state = 1)
                 AND NOT EXISTS (
-                    SELECT 1 FROM outcome AS o WHERE o.task_id = d.task_id AND o.state = 4 AND o.message LIKE 'same payload as line%')
+                    SELECT 1 FROM outcome AS o WHERE o.task_id = d.task_id AND o.state = 4 AND (o.class = 13 OR o.message LIKE 'same payload as line%'))
                 AND ",
     in_no_accepted_range!("d.task_id"),
     ") END AS open
