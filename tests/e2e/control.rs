@@ -297,11 +297,17 @@ fn a_pause_is_taken_back_or_waited_for() {
     sim.wait_for_requests(1);
     let asking = Push::start(by_anna(&site, &["pause"]));
     wait_for_file(&site, "push.db.pausing-1");
+    // It cannot end before it is waited for.
+    push.signal(Signal::STOP);
     sim.play(Scenario::default());
-    site.push(&sim, &["resume"]).expect(0).says(&[
-        "run 'night' is being paused by another process",
-        "continues",
-    ]);
+    let resumed = site.start(&sim, &["resume"]);
+    wait_for("a command that waits", || {
+        let said = resumed.stderr();
+        said.contains("is being paused by another process")
+            .then_some(())
+    });
+    push.signal(Signal::CONT);
+    resumed.ended().expect(0).says(&["continues"]);
     push.ended().expect(3);
     drop(asking);
     let journal = site.journal();
@@ -393,7 +399,10 @@ fn killed_around_a_request_no_request_is_lost() {
                 (!requests(&site).is_empty() || push.has_ended()).then_some(())
             });
         }
-        std::thread::sleep(random.random_range(Duration::ZERO..Duration::from_millis(900)));
+        // The first one surely hits.
+        if round > 0 {
+            std::thread::sleep(random.random_range(Duration::ZERO..Duration::from_millis(900)));
+        }
         if kills_asking {
             asking.kill();
             if !push.has_ended() {

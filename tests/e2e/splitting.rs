@@ -138,7 +138,8 @@ fn a_refusal_after_many_whole_requests_lowers_no_limit() {
     let journal = site.journal();
     agree(&journal, &sim);
     assert_eq!(journal.run().accepted, 12_000);
-    assert!(sim.stats().requests < 120 + 60, "{:?}", sim.stats());
+    // Halves for ever would take a hundred requests more.
+    assert!(sim.stats().requests < 200, "{:?}", sim.stats());
 }
 
 /// Devices that spoil the requests that they are in say nothing of how many fit into one: whoever is alone with another one passes.

@@ -9,7 +9,7 @@ use crate::{
     exit::{Exit, Failure},
     model::{RunState, Timestamp},
     settings::{AskedPush, ManifestInput, OtherVersions},
-    store::{NewRun, Presence, ReadError, Reader, presence},
+    store::{NewRun, Presence, ReadError, Reader, Run, presence},
     ui::{
         number::{counted, grouped},
         repeat::quoted,
@@ -190,23 +190,27 @@ async fn of_database(
             }
         }
         Decision::Nothing { run, anew_at } => {
-            let name = &run.about.name;
-            let words = match (&run.paused, run.state) {
-                (Some(paused), _) => format!(
-                    "send nothing: run '{name}' is paused {}; fleetpush resume {} continues it",
-                    paused.words(),
-                    quoted(name)
-                ),
-                (None, RunState::Aborted) => format!(
-                    "send nothing: run '{name}' is aborted, because too many tasks failed; see why (fleetpush status {}), then continue it \
-                     with --override-abort",
-                    quoted(name)
-                ),
-                (None, state) => ended(name, state, run.finished_at, anew_at, ""),
-            };
+            let words = why_nothing(&run, anew_at);
             nothing(run.about.name, run.state, pending, words)
         }
     })
+}
+
+/// Why a run that is there sends nothing.
+fn why_nothing(run: &Run, anew_at: Option<Timestamp>) -> String {
+    let name = &run.about.name;
+    let word = quoted(name);
+    match (&run.paused, run.state) {
+        (Some(paused), _) => format!(
+            "send nothing: run '{name}' is paused {}; fleetpush resume {word} continues it",
+            paused.words()
+        ),
+        (None, RunState::Aborted) => format!(
+            "send nothing: run '{name}' is aborted, because too many tasks failed; see why (fleetpush status {word}), then continue it \
+                     with --override-abort"
+        ),
+        (None, state) => ended(name, state, run.finished_at, anew_at, ""),
+    }
 }
 
 fn staged(name: String, also: &str) -> Prospect {

@@ -110,6 +110,9 @@ async fn a_hang_lasts_until_the_client_goes() {
     for (fault, expected) in [(Fault::Hang, 0), (Fault::HangActed, 1)] {
         let (simulator, mut client) = faulty(fault).await;
         client.ask_send(&["A"]).await;
+        while simulator.stats().concurrent == 0 {
+            tokio::task::yield_now().await;
+        }
         let waited = tokio::time::timeout(Duration::from_millis(50), client.read_to_end()).await;
         assert!(waited.is_err(), "{fault}");
         assert_eq!(simulator.stats().concurrent, 1);

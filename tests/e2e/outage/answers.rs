@@ -25,7 +25,7 @@ const PUSH: [&str; 12] = [
     "--concurrency",
     "4",
     "--request-timeout",
-    "500ms",
+    "5s",
     "--progress",
     "lines",
     "--max-attempts",
