@@ -34,6 +34,7 @@ mod simulate_args;
 mod simulator_args;
 mod template_args;
 mod values;
+mod verify_args;
 
 use std::path::PathBuf;
 
@@ -59,8 +60,7 @@ pub(crate) use self::{
     prune_args::PruneArgs,
     push_args::{PaceArgs, PushArgs, RecoveryArgs, TargetArgs},
     query_args::{
-        CodesArgs, ResolveArgs, ResultsArgs, ResumeArgs, RetryArgs, RunsArgs, SessionsArgs,
-        StatusArgs,
+        CodesArgs, ResultsArgs, ResumeArgs, RetryArgs, RunsArgs, SessionsArgs, StatusArgs,
     },
     question_args::{DiffArgs, ExplainArgs, RevertArgs, SqlArgs},
     report_args::ReportArgs,
@@ -68,6 +68,7 @@ pub(crate) use self::{
     schedule_args::ScheduleArgs,
     simulator_args::SimulatorArgs,
     template_args::TemplateArgs,
+    verify_args::VerifyArgs,
 };
 
 /// Push thing-model service commands to a whole IoT fleet, and record what happened to every device
@@ -104,14 +105,22 @@ pub enum Command {
     ///
     /// Without a filter, it sends failed tasks of the classes offline, frequency, quota and transient.
     Retry(Box<RetryArgs>),
-    /// Ask the platform about a run's tasks in doubt, and accept those that it proves
+    /// Find out what became of a run's commands, by evidence; sends nothing
     ///
-    /// For each task that ended in doubt, asks for what the platform has sent to the device around the task's sends, and prints every
-    /// entry found. A task becomes accepted, with the entry's ticket, when exactly one entry matches by time and data, and no other
-    /// command to the device can have made it. With several matches or none it stays in doubt: an entry can appear late, so ask again
-    /// later, or send again with `retry --state in_doubt`. Commands that were blocked by a task in doubt stay failed when it becomes
-    /// accepted, and `retry --class blocked` sends them. Tasks that wait to be sent again are left to `resume`.
-    Resolve(Box<ResolveArgs>),
+    /// Asks the history of devices, one device a question. First it asks about each task that ended in doubt: a task becomes accepted, with
+    /// the entry's ticket, when exactly one entry matches by time and values, and no other command to the device can have made it. With
+    /// several matches or none it stays in doubt: an entry can appear late, so ask again later, or send again with `retry --state
+    /// in_doubt`. Commands that were blocked by a task in doubt stay failed when it becomes accepted, and `retry --class blocked` sends
+    /// them. Tasks that wait to be sent again are left to `resume`.
+    ///
+    /// Then it asks about accepted commands by their tickets, and records their delivery: queued, sent, send_failed, expired or answered.
+    /// Of more than 3000 it asks about a sample of 400. Without evidence a command stays unknown, which says nothing about the device. You
+    /// can stop it at any time and start it again, also while a push uses the database.
+    ///
+    /// Exits with 0 if every accepted command has come as far as --verify-level within --tolerate, with 1 if not, and with 3 if the
+    /// platform cannot be asked. If the run itself ends with 1, 3 or 4, so does this.
+    #[command(alias = "resolve")]
+    Verify(Box<VerifyArgs>),
     /// Stop a push until you resume it; works from another terminal
     ///
     /// The push stops within a second, waits for requests in flight, and exits with 3. Until you `resume` the run, `run` sends none of its

@@ -34,7 +34,6 @@ mod push;
 mod reading;
 mod repeat;
 mod report;
-mod resolve;
 mod results;
 mod resume;
 mod retry;
@@ -54,6 +53,7 @@ mod target;
 mod template;
 mod temporary;
 mod thing_models;
+mod verify;
 
 use std::{
     ffi::OsStr,
@@ -110,9 +110,9 @@ pub(crate) async fn execute(command: Command, printer: &Printer) -> Result<Exit,
             })
             .await
         }
-        Command::Resolve(settings) => {
+        Command::Verify(settings) => {
             stoppable(printer, async |interrupt| {
-                resolve::resolve(*settings, interrupt, printer).await
+                verify::verify(*settings, interrupt, printer).await
             })
             .await
         }

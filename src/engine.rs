@@ -6,10 +6,12 @@
 //!
 //! [`listen()`] is no part of a push: it takes the messages of a queue in, for as long as it is let.
 //!
-//! [`Resolver`] is the other way to end a doubt: not by sending again, but by asking the platform what it has sent.
+//! [`HistoryAsker`] asks the platform what it has sent, which is the other way to end a doubt ([`ask_about_doubts`]), and what became of
+//! accepted commands ([`ask_about_commands`]).
 
 mod event;
 mod feeder;
+mod history_asker;
 mod listen;
 mod pace;
 mod push;
@@ -22,13 +24,16 @@ mod sender;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod verify;
 mod writer;
 
 pub(crate) use event::{Event, Measures, Pause, Pushed, RolloutPhase, RolloutStep, Stop};
+pub(crate) use history_asker::{HistoryAsker, HistoryOptions};
 pub(crate) use listen::{ListenEnd, ListenEvent, ListenOptions, ListenTotals, listen};
 pub(crate) use push::{Context, Options, push};
 pub(crate) use questions::{QuestionOptions, Questions};
 pub(crate) use recovery::recover;
-pub(crate) use resolve::{ResolveOptions, Resolved, Resolver, device_history};
+pub(crate) use resolve::{Resolved, adopt, ask_about_doubts, next_doubts};
 pub(crate) use rollout::RolloutOptions;
 pub(crate) use traffic::{Durations, Traffic};
+pub(crate) use verify::{Asked, ask_about_commands};

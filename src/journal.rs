@@ -19,8 +19,10 @@ mod chunk;
 mod chunk_limit;
 pub(crate) mod control;
 mod counts;
+pub(crate) mod delivery;
 pub(crate) mod excuse;
 mod first_sends;
+mod history_pages;
 pub(crate) mod inventory;
 pub(crate) mod listing;
 pub(crate) mod message_gap;
@@ -49,9 +51,11 @@ mod tasks;
 mod tests;
 pub(crate) mod throttled;
 pub(crate) mod unchanged;
+pub(crate) mod verification;
 mod waiting;
 
 pub(crate) use canary::{Choice, OpenCanary};
+pub(crate) use history_pages::{HistoryPages, NextPage};
 pub(crate) use push::Journal;
 pub(crate) use request::{
     Claim, ClaimLimits, Exchange, Finding, Next, Record, Refused, RequestEnd, Settlement,

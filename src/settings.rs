@@ -30,6 +30,7 @@ mod source;
 mod template;
 #[cfg(test)]
 mod tests;
+mod verification;
 
 pub(crate) use self::nearest::did_you_mean;
 pub(crate) use self::{
@@ -50,7 +51,7 @@ pub(crate) use self::{
     },
     prune::Prune,
     push::{Destination, PaceSettings, Push, Target, Timeouts},
-    query::{Codes, Resolution, Resume, Retry, Runs, Sessions, Status},
+    query::{Codes, Resume, Retry, Runs, Sessions, Status},
     questions::{Diff, Explain, Revert, Sql},
     report::Report,
     results::{Results, SortColumn},
@@ -58,6 +59,7 @@ pub(crate) use self::{
     show::{Show, Shown, ShownValue},
     source::Origin,
     template::Template,
+    verification::Verification,
 };
 pub(crate) use crate::cli::{CompletionsArgs, ManArgs, SimulatorArgs};
 
@@ -89,8 +91,8 @@ pub(crate) enum Command {
     Resume(Box<Resume>),
     /// Send failed tasks again.
     Retry(Box<Retry>),
-    /// Ask what became of tasks in doubt.
-    Resolve(Box<Resolution>),
+    /// Find out what became of commands.
+    Verify(Box<Verification>),
     /// Stop a run until somebody resumes it.
     Pause(Control),
     /// End a run.
@@ -146,8 +148,8 @@ impl Command {
             Self::Run(_)
             | Self::Resume(_)
             | Self::Retry(_)
-            | Self::Resolve(_)
             | Self::Listen(_)
+            | Self::Verify(_)
             | Self::Inventory(_) => true,
             Self::Explain(explain) => explain.live.is_some(),
             Self::Check(check) => check.input.fetch.is_some(),
@@ -209,8 +211,8 @@ pub(crate) fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, E
         cli::Command::Retry(args) => {
             Command::Retry(Box::new(Retry::resolve(*args, db, quiet, &sources)?))
         }
-        cli::Command::Resolve(args) => {
-            Command::Resolve(Box::new(Resolution::resolve(*args, db, quiet, &sources)?))
+        cli::Command::Verify(args) => {
+            Command::Verify(Box::new(Verification::resolve(*args, db, quiet, &sources)?))
         }
         cli::Command::Pause(args) => Command::Pause(Control::resolve("pause", args, db, &sources)?),
         cli::Command::Cancel(args) => {

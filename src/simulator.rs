@@ -9,6 +9,7 @@ mod chance;
 mod codes;
 mod command;
 mod elements;
+mod entry;
 mod fleet;
 mod history;
 mod inventory;
@@ -37,8 +38,8 @@ use tokio::{sync::oneshot, task::JoinHandle};
 pub use ledger::Delivery;
 pub use limiter::{LimitError, LimitKind, RequestLimit};
 pub use scenario::{
-    AtFirst, AuthRefusal, Fault, Inventory, Limit, ListedDevice, Outage, Quirk, Scenario,
-    ScenarioError,
+    AtFirst, AuthRefusal, Fate, Fault, History, HistoryForm, HistoryOrder, Inventory, Limit,
+    ListedDevice, Outage, Quirk, Scenario, ScenarioError,
 };
 pub use stats::Stats;
 #[cfg(test)]
@@ -96,6 +97,11 @@ impl Simulator {
     /// Every command that it has acted on, in order; empty when the scenario keeps no ledger.
     pub fn deliveries(&self) -> Vec<Delivery> {
         self.platform.ledger().deliveries(None)
+    }
+
+    /// What has become of a command, by the scenario that it plays.
+    pub fn fate(&self, ticket: &str) -> Fate {
+        history::fate(&self.platform.playing(), ticket)
     }
 
     /// What it has counted so far.

@@ -12,6 +12,7 @@ mod changes;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod control;
+mod delivery;
 mod device_list;
 mod error;
 mod file_id;
@@ -43,6 +44,7 @@ pub(crate) mod sample;
 mod schema;
 mod seal;
 mod select;
+mod send_time;
 mod session;
 mod space;
 mod sqlite;
@@ -63,6 +65,7 @@ pub(crate) use archive::Archived;
 pub(crate) use canary::NewCanary;
 pub(crate) use changes::Changes;
 pub(crate) use control::{ControlFile, ControlFiles, ControlledRun, TakenBack};
+pub(crate) use delivery::{AcceptedCommand, TaskProof};
 pub(crate) use device_list::{DeviceLists, Difference, ListSize};
 pub(crate) use error::{Missing, Owner, StoreError};
 #[expect(unused_imports, reason = "the listener and `verify` use it")]
@@ -86,7 +89,7 @@ pub(crate) use query::{
 };
 pub(crate) use query::{BreakdownError, Group, GroupCounts, OpenPause};
 pub(crate) use reader::{ReadError, Reader};
-pub(crate) use resolve::Adoption;
+pub(crate) use resolve::{Adopted, Adoption};
 pub(crate) use retry::{DeviceTask, Retriable, RetryDraft};
 pub(crate) use row::{
     AcceptedRange, Attempt, Blocker, Bundle, CanaryRow, DeviceThrottle, Due, DueTask, EndedTask,

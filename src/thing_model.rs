@@ -11,6 +11,7 @@
 //! | `call` | the wire string becomes a tree |
 //! | `check` | a tree against a model |
 //! | `dm_data` | what a device's history tells by numeric ids becomes a tree by names |
+//! | `ttlv` | the binary payload of a history becomes numeric ids and values |
 //! | `models` | which product has which model |
 //! | `example` | values that fit, for a template |
 
@@ -21,6 +22,7 @@ mod example;
 mod export;
 mod kind;
 mod models;
+mod ttlv;
 
 use std::collections::HashMap;
 

@@ -30,7 +30,7 @@ fn help_of_every_command() {
         "run",
         "resume",
         "retry",
-        "resolve",
+        "verify",
         "pause",
         "cancel",
         "check",
@@ -151,7 +151,7 @@ fn completions_know_runs_and_profiles() {
     fleetpush(&["run", manifest, "--simulate", "--db", db, "--name", "night"])
         .assert()
         .code(0);
-    for command in ["resume", "retry", "resolve", "cancel", "status", "results"] {
+    for command in ["resume", "retry", "verify", "cancel", "status", "results"] {
         let offered = completed(&[command, "--db", db, "nig"]);
         assert_eq!(offered, ["night"], "{command}");
     }

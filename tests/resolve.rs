@@ -43,7 +43,7 @@ impl Bench {
         for (device, value) in rows {
             writeln!(
                 manifest,
-                r#"PK1,{device},"[{{""fuwu"":[{{""raw1"":""{value}""}}]}}]""#
+                r#"PK1,{device},"[{{""setMode"":[{{""mode"":""{value}""}}]}}]""#
             )
             .unwrap();
         }
@@ -174,7 +174,7 @@ const ATTEMPTS: &str =
 
 /// So many devices with one command each.
 fn fleet(devices: usize) -> Vec<(String, &'static str)> {
-    (0..devices).map(|n| (format!("D{n:02}"), "AA")).collect()
+    (0..devices).map(|n| (format!("D{n:02}"), "2")).collect()
 }
 
 fn rows<'a>(fleet: &'a [(String, &'static str)]) -> Vec<(&'a str, &'static str)> {
@@ -296,7 +296,7 @@ async fn entries_that_come_late_are_adopted_when_they_have_come() {
 async fn of_two_sends_alike_neither_is_adopted() {
     let bench = Bench::push(
         faulty(Some(Fault::ResetAfter)),
-        &[("A", "on"), ("A", "off"), ("A", "on"), ("B", "on")],
+        &[("A", "1"), ("A", "0"), ("A", "1"), ("B", "1")],
         &["--after-failure", "continue"],
     )
     .await;
@@ -321,7 +321,7 @@ async fn of_two_sends_alike_neither_is_adopted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recorded_ticket_is_not_given_to_another_task() {
-    let bench = Bench::push(faulty(None), &[("A", "on")], &[]).await;
+    let bench = Bench::push(faulty(None), &[("A", "1")], &[]).await;
     assert_eq!(bench.states().await, count("accepted", 1));
     // The same command again, at once, which does not arrive: what the first one made is in its window.
     bench
@@ -359,7 +359,7 @@ async fn a_recorded_ticket_is_not_given_to_another_task() {
 async fn what_a_doubt_has_blocked_stays_failed_until_a_retry() {
     let bench = Bench::push(
         faulty(Some(Fault::ResetAfter)),
-        &[("A", "on"), ("A", "off"), ("A", "on")],
+        &[("A", "1"), ("A", "0"), ("A", "1")],
         &[],
     )
     .await;
@@ -389,7 +389,7 @@ async fn what_a_doubt_has_blocked_stays_failed_until_a_retry() {
         .map(|one| one.data)
         .collect();
     assert_eq!(sent.len(), 3);
-    assert!(sent[1].contains("off") && sent[0] == sent[2]);
+    assert!(sent[1].contains(r#""mode":"0""#) && sent[0] == sent[2]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -398,7 +398,7 @@ async fn a_clock_that_is_off_is_bridged_by_the_tolerance() {
         clock_skew_ms: -90_000,
         ..faulty(Some(Fault::ResetAfter))
     };
-    let bench = Bench::push(scenario, &[("A", "on")], &[]).await;
+    let bench = Bench::push(scenario, &[("A", "1")], &[]).await;
     assert_eq!(bench.resolve(&[]).await.0, 1);
     assert_eq!(bench.resolve(&["--tolerance", "2m"]).await.0, 0);
     assert_eq!(bench.recorded(RESULTS).await, bench.delivered());
@@ -406,7 +406,7 @@ async fn a_clock_that_is_off_is_bridged_by_the_tolerance() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_target_is_refused_and_not_asked() {
-    let bench = Bench::push(faulty(Some(Fault::ResetAfter)), &[("A", "on")], &[]).await;
+    let bench = Bench::push(faulty(Some(Fault::ResetAfter)), &[("A", "1")], &[]).await;
     let output = bench
         .fleetpush_at("http://127.0.0.1:1", &["resolve", "night"])
         .await;
@@ -418,7 +418,7 @@ async fn another_target_is_refused_and_not_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_or_a_refusal_ends_it_with_its_own_code() {
-    let bench = Bench::push(faulty(Some(Fault::ResetAfter)), &[("A", "on")], &[]).await;
+    let bench = Bench::push(faulty(Some(Fault::ResetAfter)), &[("A", "1")], &[]).await;
     let away = Scenario {
         outage: Outage::Unavailable,
         ..faulty(None)

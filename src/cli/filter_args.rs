@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, path::PathBuf};
 use clap::Args;
 
 use super::{one_of, values};
-use crate::model::{Class, Moment};
+use crate::model::{Class, DeliveryWord, Moment};
 
 pub(super) const FILTERS: &str = "Filters";
 
@@ -41,6 +41,12 @@ pub struct FilterArgs {
     /// Repeat the flag for other values of the label, which are alternatives, or for other labels, which must match too.
     #[arg(long, value_name = "NAME=VALUE", help_heading = FILTERS, value_parser = values::label)]
     pub label: Vec<(String, String)>,
+    /// Only accepted tasks of this delivery, as in send_failed,unconfirmed
+    ///
+    /// Separate them by commas, or repeat the flag: unknown, queued, sent, send_failed, expired, answered; unconfirmed stands for unknown,
+    /// queued and expired. `verify` finds it out.
+    #[arg(hide_short_help = true, hide_possible_values = true, long, value_name = "DELIVERY", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(DeliveryWord::ALL, DeliveryWord::name))]
+    pub delivery: Vec<DeliveryWord>,
     /// Only tasks that were sent this many times: 3, 3-5, or 3- for at least 3
     #[arg(hide_short_help = true, long, value_name = "N", help_heading = FILTERS, value_parser = values::attempts)]
     pub attempts: Option<RangeInclusive<u64>>,

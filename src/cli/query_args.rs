@@ -1,7 +1,5 @@
 //! The flags of the commands that work on runs in the results database.
 
-use std::time::Duration;
-
 use clap::Args;
 
 use super::{
@@ -9,11 +7,11 @@ use super::{
     keys, one_of,
     output_args::{OUTPUT, OutputArgs},
     owner_args::OwnerArgs,
-    push_args::{PushArgs, TargetArgs},
+    push_args::PushArgs,
     simulate_args::SimulatedArg,
     values,
 };
-use crate::model::{Dimension, Rate, RowFormat, RunState, Tags, TaskState, TaskStatus, Tsl};
+use crate::model::{Dimension, RowFormat, RunState, Tags, TaskState, TaskStatus};
 
 /// `fleetpush resume`
 #[derive(Debug, Args)]
@@ -57,51 +55,6 @@ pub struct RetryArgs {
     /// What the results database is allowed.
     #[command(flatten)]
     pub owner: OwnerArgs,
-}
-
-/// `fleetpush resolve`
-#[derive(Debug, Args)]
-#[command(after_help = super::help::MORE, after_long_help = "")]
-pub struct ResolveArgs {
-    /// The run's name [default: the latest run]
-    #[arg(value_parser = values::run_name)]
-    pub run: Option<String>,
-    /// Show the evidence, and change nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// How far the platform's clock may be from this machine's, with the time that a command waits within the platform: entries of a
-    /// device's history match a send from so long before it until so long after its end, up to 24h [default: 1m]
-    #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = tolerance)]
-    pub tolerance: Option<Duration>,
-    /// A thing model: the platform's export, a JSON file; repeat for more products
-    ///
-    /// It gives names to entries that have numeric ids, so that their data can be compared with what was sent. Without it, the model that
-    /// --tsl fetch has kept in the folder DATABASE.tsl is used. PRODUCT=FILE says for which product a file is.
-    #[arg(hide_short_help = true, long, value_name = "[PRODUCT=]FILE")]
-    pub tsl: Vec<Tsl>,
-    /// The form of the rows on stdout [default: table]
-    #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(RowFormat::ALL, RowFormat::name))]
-    pub format: Option<RowFormat>,
-    /// The platform that is asked.
-    #[command(flatten)]
-    pub target: TargetArgs,
-    /// The most questions in flight at a time, 1 to 1024 [default: 16] [env: FLEETPUSH_CONCURRENCY]
-    #[arg(long, value_name = "REQUESTS", help_heading = PACE, value_parser = keys::CONCURRENCY.key.parse)]
-    pub concurrency: Option<u32>,
-    /// The most questions a second: a number such as 25 or 0.5, or unlimited [default: 25] [env: FLEETPUSH_RATE]
-    #[arg(long, value_name = "RATE", help_heading = PACE, value_parser = keys::RATE.key.parse)]
-    pub rate: Option<Rate>,
-    /// The longest outage of the platform that is waited for, up to 168h; then the command stops, exit code 3 [default: 30m]
-    /// [env: FLEETPUSH_MAX_OUTAGE]
-    #[arg(hide_short_help = true, long, value_name = "DURATION", help_heading = PACE, value_parser = keys::MAX_OUTAGE.key.parse)]
-    pub max_outage: Option<Duration>,
-    /// What the results database is allowed.
-    #[command(flatten)]
-    pub owner: OwnerArgs,
-}
-
-fn tolerance(text: &str) -> Result<Duration, String> {
-    values::duration(text, Duration::ZERO, Duration::from_hours(24))
 }
 
 /// `fleetpush runs`
@@ -217,5 +170,3 @@ pub struct CodesArgs {
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(RowFormat::ALL, RowFormat::name))]
     pub format: Option<RowFormat>,
 }
-
-const PACE: &str = "Pace";

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     clock::{self, Clock},
-    engine::{ResolveOptions, Stop, device_history},
+    engine::{HistoryAsker, HistoryOptions, Stop},
     exit::{Exit, Failure},
     journal::reason::{advice, why},
     model::{
@@ -316,13 +316,13 @@ async fn ask(
     let clock = Clock::start();
     let connection = target::connect(&push, &crate::budget::Budget::default(), clock).await?;
     let history_client = Arc::new(NamedHistory::new(Arc::new(connection.platform), models));
-    let options = ResolveOptions {
+    let options = HistoryOptions {
         concurrency: push.pace.concurrency as usize,
         rate: push.pace.rate.per_second(),
         tolerance: std::time::Duration::ZERO,
         max_outage: push.recovery.max_outage,
-        dry_run: true,
     };
+    let asker = HistoryAsker::new(history_client, options, interrupt.stop());
     let now = clock::wall_now();
     for timeline in timelines {
         let window = TimeRange {
@@ -336,9 +336,7 @@ async fn ask(
             .collect();
         for product_key in products {
             let device = (product_key.as_str(), timeline.device_key.as_str());
-            let client = history_client.clone();
-            let asked = device_history(client, device, window, options, interrupt.stop()).await;
-            let told = match asked {
+            let told = match asker.trace(device, [window]).await {
                 Ok(told) => told,
                 Err(Stop::Refused { reason }) => return Err(Failure::refused(anyhow!(reason))),
                 Err(Stop::Outage { reason }) => Err(reason),

@@ -34,15 +34,17 @@ impl<H: HistoryClient> HistoryClient for NamedHistory<H> {
         let Some(model) = self.models.model(query.product_key) else {
             return reply;
         };
-        for downlink in &mut page.downlinks {
-            let Some(by_id) = &downlink.dm_data else {
-                continue;
-            };
-            let named = model.named(by_id);
-            if named.is_whole && downlink.data.is_none() {
-                downlink.data = Some(named.data.clone());
+        for entry in &mut page.entries {
+            let named = entry.dm_data.as_ref().map(|by_id| model.named(by_id));
+            let whole = named.as_ref().filter(|named| named.is_whole);
+            // What `dmData` leaves open, raw bytes for example, the binary payload may tell.
+            entry.named = whole.map(|named| named.data.clone()).or_else(|| {
+                let payload = entry.payload.as_deref()?;
+                model.named_payload(payload)
+            });
+            if let Some(named) = named {
+                entry.dm_data = Some(named.data);
             }
-            downlink.dm_data = Some(named.data);
         }
         reply
     }

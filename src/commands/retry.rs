@@ -47,6 +47,11 @@ pub(super) async fn retry(
         .map(TaskStatus::Ended)
         .collect();
     let filter = filter(statuses, settings.filter.clone())?;
+    if !filter.deliveries.is_empty() {
+        return Err(Failure::usage(anyhow!(
+            "--delivery chooses accepted tasks, and retry sends those that failed or are in doubt; to send accepted commands again, write a manifest of them and push it: fleetpush results --delivery send_failed,expired --as-manifest --out again.csv"
+        )));
+    }
     let leave = Leave {
         stale: settings.push.allow_stale,
         after_failure: settings.push.recovery.after_failure,

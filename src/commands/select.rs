@@ -10,7 +10,7 @@ use crate::{
     clock,
     exit::Failure,
     manifest::device_list,
-    model::{Devices, Moment, TaskFilter, TaskStatus, Timestamp},
+    model::{DeliveryWord, Devices, Moment, TaskFilter, TaskStatus, Timestamp},
     settings::did_you_mean,
     store::{Unknown, UnknownValue},
     ui::number::{counted, grouped},
@@ -30,6 +30,7 @@ pub(super) fn filter(statuses: Vec<TaskStatus>, args: FilterArgs) -> Result<Task
         devices_from,
         product,
         label,
+        delivery,
         attempts,
         ended_after,
         ended_before,
@@ -53,6 +54,10 @@ pub(super) fn filter(statuses: Vec<TaskStatus>, args: FilterArgs) -> Result<Task
             (patterns, None) => patterns,
         },
         products: product,
+        deliveries: delivery
+            .into_iter()
+            .flat_map(DeliveryWord::deliveries)
+            .collect(),
         attempts,
         ended_after: moment(ended_after)?,
         ended_before: moment(ended_before)?,

@@ -134,6 +134,7 @@ pub(super) async fn report_of(
     let due = reader.due_times(run.id).await?;
     let resends_in_doubt = reader.resends_in_doubt(&run).await?;
     let sends_again = reader.sends_again(&run).await?;
+    let deliveries = reader.deliveries(&run).await?;
     let canary = reader.canary(run.id).await?;
     Ok(RunReport {
         number: run.id,
@@ -159,6 +160,7 @@ pub(super) async fn report_of(
                 tasks: ending.tasks,
             })
             .collect(),
+        deliveries,
         resends_in_doubt,
         sends_again,
         next_due: due.next,

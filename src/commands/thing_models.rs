@@ -18,6 +18,7 @@ use crate::{
     model::Tsl,
     settings::FetchFrom,
     thing_model::{self, ModelSource, Models, NoModel, ThingModel},
+    ui::printer::Printer,
 };
 
 /// The largest export that is read, in bytes: a product has 300 entries at most, of some hundred bytes each (page "Limitations").
@@ -64,9 +65,55 @@ pub(super) fn at_hand(given: &[Tsl], database: &Path) -> Result<Models, Failure>
             Tsl::File { product_key, path } => sources.add(product_key.as_deref(), path)?,
             Tsl::Fetch => {
                 return Err(Failure::usage(anyhow!(
-                    "--tsl fetch is for check, run and template; the model that they keep is used here without a flag: fetch it with check --tsl fetch, or give a file"
+                    "--tsl fetch is for check, run, template and verify; the model that they keep is used here without a flag: fetch it with check --tsl fetch, or give a file"
                 )));
             }
+        }
+    }
+    Ok(Models::new(Arc::new(sources)))
+}
+
+/// The models for reading histories of these products: those of the files, then those that are kept beside the database, then the
+/// platform's. With `--tsl fetch` the platform is asked first.
+///
+/// Fails when a file is no thing model, or when two are for the same product. A model that cannot be had is warned of: entries of its
+/// product then have values that cannot be compared.
+pub(super) async fn for_history(
+    given: &[Tsl],
+    from: &FetchFrom,
+    products: &[String],
+    interrupt: &Interrupt,
+    printer: &Printer,
+) -> Result<Models, Failure> {
+    let mut sources = Sources::default();
+    let mut is_fetch = false;
+    for tsl in given {
+        match tsl {
+            Tsl::File { product_key, path } => sources.add(product_key.as_deref(), path)?,
+            Tsl::Fetch => is_fetch = true,
+        }
+    }
+    let folder = fetched::folder_beside(&from.database);
+    let mut fetched = None;
+    for product_key in products {
+        if sources.of_product.contains_key(product_key) || sources.of_all.is_some() {
+            continue;
+        }
+        if let Some((model, _)) = fetched::kept(&folder, product_key).filter(|_| !is_fetch) {
+            sources.of_product.insert(product_key.clone(), model.into());
+            continue;
+        }
+        let fetched = match &mut fetched {
+            Some(fetched) => fetched,
+            none => none.insert(Fetched::new(from, interrupt).await?),
+        };
+        match fetched.model(product_key).await {
+            Ok(model) => {
+                sources.of_product.insert(product_key.clone(), model.into());
+            }
+            Err(missing) => printer.warn(&format!(
+                "{missing}; the values of its histories cannot be compared, only their times"
+            )),
         }
     }
     Ok(Models::new(Arc::new(sources)))

@@ -1,20 +1,18 @@
-//! The history of a device: what the platform says that it sent to it (platform notes, "Delivery of a command").
+//! The history of a device: what the platform says that went to it and came from it (page "Query Device Historical Uplink/Downlink Data
+//! Logs").
 //!
-//! The vendor documents the entries of a property read by an example: what went out is in `data`, as bytes, and in `dmData`, as JSON by the
-//! numeric ids of the thing model. Which of them a service call has is not documented; the names that the platform uses for such content
-//! elsewhere are looked for, too.
+//! The page shows the pair of a property read. What an entry has of a service call is not documented, so every field is read on its own.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::Value;
 
 use super::lenient::{self, Field};
-use crate::model::{Downlink, SendResult, Ticket, TimeRange, Timestamp};
+use crate::model::{Direction, HistoryEntry, SendResult, Ticket, TimeRange, Timestamp};
 
-/// The path of the call (platform notes, "Delivery of a command").
+/// The path of the call.
 pub(super) const HISTORY_PATH: &str = "/v2/quecdatastorage/r1/openapi/device/data/history";
 /// Entries asked for at a time.
 const PAGE_SIZE: usize = 100;
-/// `direction` of what goes to a device.
-const DOWNLINK: &str = "2";
 
 /// A question about one device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,14 +26,13 @@ pub(crate) struct HistoryQuery<'a> {
 }
 
 impl HistoryQuery<'_> {
-    /// The parameters of the query; times in milliseconds, the names as the vendor spells them.
+    /// The parameters of the query; times in milliseconds, the names as the vendor spells them. No `direction`: it would hide answers.
     pub(super) fn parameters(&self) -> Vec<(&'static str, String)> {
         vec![
             ("productKey", self.product_key.to_owned()),
             ("deviceKey", self.device_key.to_owned()),
             ("beginDateTimp", self.window.from.0.to_string()),
             ("endDateTimp", self.window.to.0.to_string()),
-            ("direction", DOWNLINK.to_owned()),
             ("pageNum", self.page.to_string()),
             ("pageSize", PAGE_SIZE.to_string()),
         ]
@@ -53,31 +50,34 @@ pub(crate) enum HistoryReply {
 /// One page of a device's history.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct HistoryPage {
-    /// The entries.
-    pub(crate) downlinks: Vec<Downlink>,
+    /// The entries, as they came.
+    pub(crate) entries: Vec<HistoryEntry>,
     /// Whether another page follows.
     pub(crate) more: bool,
+    /// How many entries there are on all pages, where the platform counts them.
+    pub(crate) total: Option<u64>,
 }
 
 /// Reads the `page`th page from a reply that has code 200. What is no entry at all becomes one that tells nothing, since it may be any.
 pub(super) fn read(body: &[u8], page: u32) -> HistoryPage {
     let text = String::from_utf8_lossy(body);
-    let (mut data, mut pages, mut page_size) = (None, None, None);
+    let (mut data, mut pages, mut page_size, mut total) = (None, None, None, None);
     lenient::fields(
         text.trim_start_matches('\u{feff}'),
         |key, value| match key {
             Field::Data => data = Some(value),
             Field::Pages => pages = lenient::integer(value),
             Field::PageSize => page_size = lenient::integer(value),
+            Field::Total => total = lenient::integer(value),
             _ => {}
         },
     );
-    let mut downlinks = Vec::new();
+    let mut entries = Vec::new();
     if let Some(data) = data {
         if data.starts_with('{') {
-            downlinks.push(entry(data));
+            entries.push(entry(data));
         } else {
-            lenient::items(data, |item| downlinks.push(entry(item)));
+            lenient::items(data, |item| entries.push(entry(item)));
         }
     }
     // A platform that gives fewer entries at a time than it was asked for says so, and where it does not count pages, a full one may be
@@ -89,34 +89,57 @@ pub(super) fn read(body: &[u8], page: u32) -> HistoryPage {
     HistoryPage {
         more: match pages {
             Some(pages) => i64::from(page) < pages,
-            None => downlinks.len() >= full,
+            None => entries.len() >= full,
         },
-        downlinks,
+        total: total.and_then(|total| u64::try_from(total).ok()),
+        entries,
     }
 }
 
-fn entry(json: &str) -> Downlink {
-    let mut downlink = Downlink::default();
+fn entry(json: &str) -> HistoryEntry {
+    let mut entry = HistoryEntry::default();
+    let (mut by_number, mut by_name) = (None, None);
+    let (mut sent_at, mut other_time) = (None, None);
     let is_object = lenient::fields(json, |key, value| match key {
-        Field::Ticket => {
-            downlink.ticket = lenient::id(value).and_then(|text| Ticket::new(&text));
+        Field::Ticket => entry.ticket = lenient::id(value).and_then(|text| Ticket::new(&text)),
+        Field::Direction => by_number = direction(value, "1", "2"),
+        Field::MsgType => by_name = direction(value, "up", "down"),
+        Field::SendTime => sent_at = lenient::integer(value),
+        Field::CreateTime | Field::UpdateTime => {
+            other_time = other_time.or_else(|| lenient::integer(value));
         }
-        Field::SendTime => downlink.sent_at = lenient::integer(value).map(Timestamp),
-        Field::SendStatus => downlink.status = lenient::integer(value),
-        Field::Data | Field::Kv | Field::SendData | Field::Content => {
-            downlink.data = downlink.data.take().or_else(|| content(value));
-        }
-        Field::DmData => downlink.dm_data = downlink.dm_data.take().or_else(|| content(value)),
+        Field::SendStatus => entry.status = lenient::integer(value),
+        Field::Data => entry.payload = entry.payload.take().or_else(|| bytes(value)),
+        Field::DmData => entry.dm_data = entry.dm_data.take().or_else(|| content(value)),
         _ => {}
     });
-    if is_object {
-        downlink
+    if !is_object {
+        return HistoryEntry::default();
+    }
+    entry.direction = by_number.or(by_name);
+    entry.sent_at = sent_at.or(other_time).map(Timestamp);
+    entry
+}
+
+fn direction(value: &str, up: &str, down: &str) -> Option<Direction> {
+    let text = lenient::id(value)?;
+    if text.eq_ignore_ascii_case(up) {
+        Some(Direction::Up)
+    } else if text.eq_ignore_ascii_case(down) {
+        Some(Direction::Down)
     } else {
-        Downlink::default()
+        None
     }
 }
 
-/// What was sent, written as JSON or as text that holds JSON. Text that is no JSON, raw bytes in hex for example, cannot be compared.
+/// The binary payload. The vendor's example has no other `dataType` than `BASE64`.
+fn bytes(value: &str) -> Option<Box<[u8]>> {
+    let text = lenient::id(value)?;
+    let bytes = BASE64_STANDARD.decode(text.as_bytes()).ok()?;
+    (!bytes.is_empty()).then(|| bytes.into())
+}
+
+/// Values, written as JSON or as text that holds JSON.
 fn content(value: &str) -> Option<Value> {
     let told: Value = serde_json::from_str(value).ok()?;
     let told = match &told {
@@ -136,44 +159,99 @@ mod tests {
         read(body.to_string().as_bytes(), 1)
     }
 
+    fn only(entry: &Value) -> HistoryEntry {
+        let read = page(&json!({"code": 200, "data": [entry]}));
+        assert_eq!(read.entries.len(), 1);
+        read.entries[0].clone()
+    }
+
+    /// A property read and the answer to it, as the vendor's page shows them: all fields, newest first.
+    fn vendors_page() -> Value {
+        let entry = |direction: u8, cmd: &str, time: &str, data: &str, dm_data: &str| {
+            json!({
+                "id": null, "deviceId": null, "productId": null, "extData": null,
+                "ticket": "1380000000000000001", "direction": direction,
+                "msgType": if direction == 1 { "up" } else { "down" }, "cmd": cmd, "sendStatus": 1,
+                "sendTime": time, "createTime": time, "updateTime": time,
+                "dataType": "BASE64", "data": data, "dmData": dm_data,
+                "sourceType": "MODE", "deviceKey": "D7", "productKey": "pX1",
+            })
+        };
+        let answer = r#"[{"id":5,"value":true},{"id":6,"value":[{"id":1,"value":"20"}]}]"#;
+        json!({
+            "code": 200, "msg": "", "pageNum": 1, "pageSize": 10, "pages": 1, "total": 2,
+            "data": [
+                entry(1, "0012", "1750000000169", "ACkANAABAAoAFA==", answer),
+                entry(2, "0011", "1750000000100", "AAUABg==", r#"["5","6"]"#),
+            ],
+        })
+    }
+
+    #[test]
+    fn the_vendors_page_is_read_in_both_directions() {
+        let read = page(&vendors_page());
+        assert_eq!((read.more, read.total), (false, Some(2)));
+        let [answer, command] = &read.entries[..] else {
+            panic!("{read:?}")
+        };
+        let ticket = Ticket::new("1380000000000000001");
+        assert_eq!((&answer.ticket, &command.ticket), (&ticket, &ticket));
+        assert_eq!(
+            (answer.direction, command.direction),
+            (Some(Direction::Up), Some(Direction::Down))
+        );
+        assert_eq!(
+            (answer.sent_at, command.sent_at),
+            (
+                Some(Timestamp(1_750_000_000_169)),
+                Some(Timestamp(1_750_000_000_100))
+            )
+        );
+        assert_eq!((answer.status, command.status), (Some(1), Some(1)));
+        assert_eq!(command.payload.as_deref(), Some(&[0, 5, 0, 6][..]));
+        assert_eq!(command.dm_data, Some(json!(["5", "6"])));
+        assert_eq!(
+            answer.dm_data,
+            Some(json!([{"id": 5, "value": true}, {"id": 6, "value": [{"id": 1, "value": "20"}]}]))
+        );
+        assert!(command.may_be_command() && command.is_read());
+        assert!(!answer.may_be_command() && !answer.is_read());
+    }
+
     #[test]
     fn an_entry_is_read_whichever_way_it_is_typed() {
-        let sent = json!([{"fuwu": [{"raw1": "AA"}]}]);
-        let expected = Downlink {
+        let expected = HistoryEntry {
             ticket: Ticket::new("1335004867605954561"),
+            direction: Some(Direction::Down),
             sent_at: Some(Timestamp(1_763_838_149_123)),
             status: Some(-1),
-            data: Some(sent.clone()),
-            dm_data: None,
+            payload: Some([1, 2].into()),
+            ..HistoryEntry::default()
         };
         for entry in [
-            json!({"ticket": "1335004867605954561", "sendStatus": -1, "sendTime": "1763838149123", "data": sent.to_string()}),
-            json!({"ticket": 1_335_004_867_605_954_561_u64, "sendStatus": "-1", "sendTime": 1_763_838_149_123_u64, "kv": sent}),
-            json!({"ticket": "1335004867605954561", "sendStatus": -1, "sendTime": "1763838149123", "data": null, "sendData": sent}),
+            json!({"ticket": "1335004867605954561", "sendStatus": -1, "sendTime": "1763838149123", "data": "AQI=", "direction": 2}),
+            json!({"ticket": 1_335_004_867_605_954_561_u64, "sendStatus": "-1", "sendTime": 1_763_838_149_123_u64, "data": "AQI=", "direction": "2"}),
+            json!({"ticket": "1335004867605954561", "sendStatus": -1, "createTime": "1763838149123", "data": "AQI=", "msgType": "DOWN"}),
+            json!({"ticket": "1335004867605954561", "sendStatus": -1, "updateTime": "1763838149123", "sendTime": null, "data": "AQI=", "direction": null, "msgType": "down"}),
         ] {
-            for data in [json!([entry]), entry] {
-                let read = page(&json!({"code": "200", "msg": null, "data": data}));
-                assert_eq!(read.downlinks, std::slice::from_ref(&expected), "{data}");
-                assert!(!read.more);
-            }
+            assert_eq!(only(&entry), expected, "{entry}");
+            let alone = page(&json!({"code": "200", "msg": null, "data": entry}));
+            assert_eq!(alone.entries, std::slice::from_ref(&expected));
+            assert!(!alone.more);
         }
     }
 
     #[test]
-    fn content_by_numeric_ids_is_kept_apart_under_either_of_its_names() {
+    fn values_by_numeric_ids_are_read_under_either_of_their_names() {
         let by_id = json!([{"id": 22, "value": [{"id": 7, "value": "AA"}]}]);
         for name in ["dmData", "thingModelData"] {
             for told in [by_id.clone(), json!(by_id.to_string())] {
-                let entry =
-                    json!({"ticket": "1", "dataType": "BASE64", "data": "ERYAAQ==", name: told});
-                let read = page(&json!({"code": 200, "data": [entry]}));
-                assert_eq!(read.downlinks[0].dm_data, Some(by_id.clone()), "{entry}");
-                assert_eq!(read.downlinks[0].data, None, "bytes cannot be compared");
+                let read = only(&json!({"ticket": "1", name: told}));
+                assert_eq!(read.dm_data, Some(by_id.clone()));
             }
         }
-        let odd = json!({"dmData": "no JSON", "thingModelData": null});
-        let read = page(&json!({"code": 200, "data": [odd]}));
-        assert_eq!(read.downlinks, [Downlink::default()]);
+        let odd = json!({"dmData": "no JSON", "thingModelData": null, "data": "no Base64!"});
+        assert_eq!(only(&odd), HistoryEntry::default());
     }
 
     #[test]
@@ -182,10 +260,9 @@ mod tests {
             json!({}),
             json!(null),
             json!(7),
-            json!({"ticket": null, "sendTime": "soon", "sendStatus": {}, "data": "AA55"}),
+            json!({"ticket": null, "sendTime": "soon", "sendStatus": {}, "data": "", "direction": 3, "msgType": []}),
         ] {
-            let read = page(&json!({"code": 200, "data": [entry]}));
-            assert_eq!(read.downlinks, [Downlink::default()], "{entry}");
+            assert_eq!(only(&entry), HistoryEntry::default(), "{entry}");
         }
         for data in [json!(null), json!([]), json!("text")] {
             assert_eq!(
@@ -228,7 +305,6 @@ mod tests {
                 ("deviceKey", "A&B"),
                 ("beginDateTimp", "1"),
                 ("endDateTimp", "2"),
-                ("direction", "2"),
                 ("pageNum", "3"),
                 ("pageSize", "100"),
             ]

@@ -36,10 +36,14 @@ pub(super) enum Field {
     SendTime,
     #[serde(rename = "sendStatus")]
     SendStatus,
-    #[serde(rename = "sendData")]
-    SendData,
+    #[serde(rename = "createTime")]
+    CreateTime,
+    #[serde(rename = "updateTime")]
+    UpdateTime,
+    Direction,
     Kv,
-    Content,
+    #[serde(rename = "msgType")]
+    MsgType,
     /// The vendor's sample program reads the other name.
     #[serde(rename = "dmData", alias = "thingModelData")]
     DmData,

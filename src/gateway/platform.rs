@@ -207,8 +207,8 @@ impl Platform {
         };
         if is_good(&answer, &reply) {
             let mut page = history::read(&reply.body, query.page);
-            for downlink in &mut page.downlinks {
-                self.transport.scrubber().ticket(&mut downlink.ticket);
+            for entry in &mut page.entries {
+                self.transport.scrubber().ticket(&mut entry.ticket);
             }
             HistoryReply::Page(page)
         } else {

@@ -89,7 +89,7 @@ pub(crate) fn advice(row: &ResultRow) -> Option<&'static str> {
     let class = row.class?;
     match row.status {
         TaskStatus::Ended(TaskState::InDoubt) => Some(
-            "look for it in the device's history with resolve, or send it again if a second delivery does no harm",
+            "look for it in the device's history with verify, or send it again if a second delivery does no harm",
         ),
         TaskStatus::Ended(TaskState::Failed) => Some(match (class, scope) {
             (Class::Offline, _) => {
@@ -143,6 +143,8 @@ mod tests {
             cache_time: None,
             is_cover: None,
             extend_para: None,
+            delivery: None,
+            delivery_at: None,
         }
     }
 

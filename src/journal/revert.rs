@@ -181,6 +181,8 @@ mod tests {
             cache_time: None,
             is_cover: None,
             extend_para: None,
+            delivery: None,
+            delivery_at: None,
         }
     }
 

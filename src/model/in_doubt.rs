@@ -1,4 +1,4 @@
-//! Tasks in doubt, and what the platform's own history says of their devices: the two sides that `resolve` holds against each other.
+//! Tasks in doubt, as `verify` holds them against the history of their devices.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -64,39 +64,6 @@ pub(crate) struct InDoubtTask {
     pub(crate) competing: Vec<CompetingSend>,
     /// The tickets of the device that are recorded already.
     pub(crate) recorded: HashSet<Ticket>,
-}
-
-/// What the platform says that it sent to a device: one entry of the device's history (platform notes, "Delivery of a command").
-///
-/// Every field may be missing, since the vendor documents the entries by an example alone.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Downlink {
-    /// `ticket`.
-    pub(crate) ticket: Option<Ticket>,
-    /// `sendTime`, on the platform's clock.
-    pub(crate) sent_at: Option<Timestamp>,
-    /// `sendStatus`: 0 not sent, 1 sent, -1 failed.
-    pub(crate) status: Option<i64>,
-    /// What was sent, as JSON; `None` when the entry does not tell it in a form that can be compared.
-    pub(crate) data: Option<serde_json::Value>,
-    /// `dmData`: the same by the numeric ids of the thing model, or by names as far as a model has them.
-    pub(crate) dm_data: Option<serde_json::Value>,
-}
-
-impl Downlink {
-    /// What was sent, in the clearest form in which the entry tells it.
-    pub(crate) fn told(&self) -> Option<&serde_json::Value> {
-        self.data.as_ref().or(self.dm_data.as_ref())
-    }
-}
-
-/// What the platform told of a device.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Trace {
-    /// The entries, in the order in which they came.
-    pub(crate) downlinks: Vec<Downlink>,
-    /// Whether these are surely not all: there were more pages than are read.
-    pub(crate) cut: bool,
 }
 
 #[cfg(test)]

@@ -108,6 +108,8 @@ impl Region {
 pub struct Rate(Option<f64>);
 
 impl Rate {
+    /// Of questions to the history, which answers about one device at a time.
+    pub const HISTORY: Self = Self(Some(5.0));
     /// No ceiling.
     pub const UNLIMITED: Self = Self(None);
     /// One request in about a quarter of an hour: slower than that is a mistake.

@@ -5,7 +5,7 @@ use std::{
     ops::RangeInclusive,
 };
 
-use super::{Class, TaskStatus, Timestamp};
+use super::{Class, Delivery, TaskStatus, Timestamp};
 
 /// Which tasks are meant. Each field is a condition, and what a field lists are alternatives; an empty one does not narrow.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,6 +18,8 @@ pub(crate) struct TaskFilter {
     /// The device; `None` is any.
     pub(crate) devices: Option<Devices>,
     pub(crate) products: Vec<String>,
+    /// What became of the accepted command; only accepted tasks have any.
+    pub(crate) deliveries: Vec<Delivery>,
     /// Labels with the values that each may have.
     pub(crate) labels: BTreeMap<String, BTreeSet<String>>,
     /// How often the task was sent.
@@ -66,6 +68,7 @@ impl TaskFilter {
     /// Whether it narrows by more than the status, the outcome and the device.
     pub(crate) fn needs_row(&self) -> bool {
         !self.products.is_empty()
+            || !self.deliveries.is_empty()
             || !self.labels.is_empty()
             || self.attempts.is_some()
             || self.ended_after.is_some()

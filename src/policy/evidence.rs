@@ -1,15 +1,14 @@
 //! What a device's history proves about a task in doubt: a pure function of the two.
 //!
 //! A ticket is adopted on a single match only, since an adopted ticket is never asked about again. An entry matches when it lies within
-//! the time of one of the task's sends and carries the same data as JSON. Where the entry does not tell its data, time alone has to do,
-//! and then it must be the only unexplained entry in that time. An entry that another send of ours may have made matches nothing for
+//! the time of one of the task's sends and carries the same values. Where its values cannot be compared, time alone has to do, and then it must be the only unexplained entry in that time. An entry that another send of ours may have made matches nothing for
 //! sure, and an entry whose ticket is recorded is explained already.
 
 use std::{collections::HashSet, time::Duration};
 
 use serde_json::Value;
 
-use crate::model::{Downlink, InDoubtTask, Ticket, TimeRange, Timestamp, Trace};
+use crate::model::{HistoryEntry, InDoubtTask, Ticket, TimeRange, Timestamp, Trace};
 
 /// What a device's history says of a task in doubt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +23,7 @@ pub(crate) struct Evidence {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Weighed {
     /// The entry.
-    pub(crate) downlink: Downlink,
+    pub(crate) entry: HistoryEntry,
     /// Whether it may be the task's.
     pub(crate) matches: Match,
     /// The place among the task's sends of the one that it is nearest to.
@@ -106,24 +105,25 @@ pub(crate) fn spans(doubt: &InDoubtTask, tolerance: Duration) -> Vec<TimeRange> 
 /// the data that was sent.
 pub(crate) fn weigh(
     doubt: &InDoubtTask,
-    trace: Trace,
+    trace: &Trace,
     tolerance: Duration,
     is_same: impl Fn(&Value, &Value) -> bool,
 ) -> Evidence {
     let data = serde_json::from_str::<Value>(&doubt.data).ok();
     let mut seen = HashSet::new();
     let entries: Vec<Weighed> = trace
-        .downlinks
-        .into_iter()
-        // A page that has grown since the one before it was read gives an entry twice.
-        .filter(|downlink| match &downlink.ticket {
-            Some(ticket) => seen.insert(ticket.clone()),
+        .entries
+        .iter()
+        .filter(|entry| entry.may_be_command())
+        // A platform may tell of a command twice.
+        .filter(|entry| match &entry.ticket {
+            Some(ticket) => seen.insert(ticket),
             None => true,
         })
-        .map(|downlink| Weighed {
-            matches: how(doubt, data.as_ref(), &downlink, tolerance, &is_same),
-            send: nearest(doubt, &downlink),
-            downlink,
+        .map(|entry| Weighed {
+            matches: how(doubt, data.as_ref(), entry, tolerance, &is_same),
+            send: nearest(doubt, entry),
+            entry: entry.clone(),
         })
         .collect();
     let verdict = if trace.cut {
@@ -137,17 +137,17 @@ pub(crate) fn weigh(
 fn how(
     doubt: &InDoubtTask,
     data: Option<&Value>,
-    downlink: &Downlink,
+    entry: &HistoryEntry,
     tolerance: Duration,
     is_same: impl Fn(&Value, &Value) -> bool,
 ) -> Match {
     // Without a time, the entry may lie anywhere in what was asked about.
     let within = |window: TimeRange| {
-        downlink
+        entry
             .sent_at
             .is_none_or(|time| window.widened(tolerance).contains(time))
     };
-    if downlink
+    if entry
         .ticket
         .as_ref()
         .is_some_and(|ticket| doubt.recorded.contains(ticket))
@@ -157,14 +157,17 @@ fn how(
     if !doubt.sends.iter().any(|send| within(send.window)) {
         return Match::OtherTime;
     }
-    let matches = match (&downlink.data, data) {
+    if entry.is_read() {
+        return Match::OtherData;
+    }
+    let matches = match (&entry.named, data) {
         (Some(told), Some(sent)) if !is_same(told, sent) => return Match::OtherData,
         (Some(_), Some(_)) => Match::TimeAndData,
         _ => Match::TimeAlone,
     };
     let contested = doubt.competing.iter().any(|competitor| {
         within(competitor.window)
-            && match &downlink.data {
+            && match &entry.named {
                 None => true,
                 Some(told) => serde_json::from_str::<Value>(&competitor.data)
                     .map_or(true, |sent| is_same(told, &sent)),
@@ -174,8 +177,8 @@ fn how(
 }
 
 /// The last send before the entry, or the first one.
-fn nearest(doubt: &InDoubtTask, downlink: &Downlink) -> usize {
-    let Some(time) = downlink.sent_at else {
+fn nearest(doubt: &InDoubtTask, entry: &HistoryEntry) -> usize {
+    let Some(time) = entry.sent_at else {
         return 0;
     };
     doubt
@@ -205,7 +208,7 @@ fn conclude(entries: &[Weighed]) -> Verdict {
     if only.matches == Match::Contested {
         return Verdict::Contested;
     }
-    match (&only.downlink.ticket, only.downlink.sent_at) {
+    match (&only.entry.ticket, only.entry.sent_at) {
         (Some(ticket), Some(sent_at)) => Verdict::Adopt {
             ticket: ticket.clone(),
             sent_at,

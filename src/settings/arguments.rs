@@ -95,7 +95,7 @@ mod tests {
     fn it_is_decided_for_each_flag_whether_its_value_is_kept() {
         let mut cli = Cli::command();
         cli.build();
-        let mut names: Vec<String> = ["run", "resume", "retry", "resolve", "cancel", "prune"]
+        let mut names: Vec<String> = ["run", "resume", "retry", "verify", "cancel", "prune"]
             .iter()
             .flat_map(|command| cli.find_subcommand(command).unwrap().get_arguments())
             .filter(|argument| argument.get_action().takes_values())

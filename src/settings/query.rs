@@ -5,10 +5,10 @@ use std::{path::PathBuf, time::Duration};
 use super::{Database, Error, Push, source::Sources};
 use crate::{
     cli::{
-        CodesArgs, FilterArgs, PaceArgs, PushArgs, RecoveryArgs, ResolveArgs, ResumeArgs,
-        RetryArgs, RolloutArgs, RunsArgs, ScheduleArgs, SessionsArgs, StatusArgs, TargetArgs,
+        CodesArgs, FilterArgs, PaceArgs, PushArgs, RecoveryArgs, ResumeArgs, RetryArgs,
+        RolloutArgs, RunsArgs, ScheduleArgs, SessionsArgs, StatusArgs, TargetArgs,
     },
-    model::{Class, Dimension, RowFormat, RunState, Tags, TaskState, Tsl},
+    model::{Class, Dimension, RowFormat, RunState, Tags, TaskState},
 };
 
 /// `fleetpush resume`
@@ -42,29 +42,6 @@ pub(crate) struct Retry {
     /// The results database.
     pub database: Database,
 }
-
-/// `fleetpush resolve`
-#[derive(Debug, Clone)]
-pub(crate) struct Resolution {
-    /// The run's name; without one, the latest run.
-    pub run: Option<String>,
-    /// Whether only to show what is found.
-    pub dry_run: bool,
-    /// How far the platform's clock may be from ours.
-    pub tolerance: Duration,
-    /// The thing models by which entries are named, besides those kept beside the database.
-    pub tsl: Vec<Tsl>,
-    /// The form of the rows.
-    pub format: RowFormat,
-    /// Where and how fast to ask: as a push to the same platform would go.
-    pub push: Push,
-    /// The results database.
-    pub database: Database,
-}
-
-/// The platform wants a login's clock within ten minutes, but machines that push keep time to the second as a rule; what is left is for
-/// the way of a command through the platform. A wider window finds no more of them and makes more of them ambiguous.
-const TOLERANCE: Duration = Duration::from_mins(1);
 
 /// `fleetpush runs`
 #[derive(Debug, Clone)]
@@ -189,46 +166,6 @@ fn retried_classes() -> FilterArgs {
             Class::Transient,
         ],
         ..FilterArgs::default()
-    }
-}
-
-impl Resolution {
-    pub(super) fn resolve(
-        args: ResolveArgs,
-        db: Option<PathBuf>,
-        quiet: bool,
-        sources: &Sources<'_>,
-    ) -> Result<Self, Error> {
-        let ResolveArgs {
-            run,
-            dry_run,
-            tolerance,
-            tsl,
-            format,
-            target,
-            concurrency,
-            rate,
-            max_outage,
-            owner,
-        } = args;
-        let simulated = target.simulate.simulate;
-        let pace = PaceArgs {
-            chunk_size: None,
-            concurrency,
-            rate,
-            device_rate: None,
-        };
-        let push = asking(target, pace, max_outage);
-        Ok(Self {
-            run,
-            dry_run,
-            tolerance: tolerance.unwrap_or(TOLERANCE),
-            tsl,
-            format: format.unwrap_or(RowFormat::Table),
-            push: Push::resolve(push, quiet, sources)?,
-            database: Database::resolve(db, simulated, sources)?
-                .owned("resolve", owner, sources)?,
-        })
     }
 }
 

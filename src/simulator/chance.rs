@@ -40,6 +40,9 @@ pub(super) enum Question {
     Inactive,
     Raw,
     Seen,
+    Fate,
+    Answered,
+    Repeated,
 }
 
 /// The source of a scenario's chance.

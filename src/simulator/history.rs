@@ -1,37 +1,37 @@
-//! A device's history (platform notes, "Delivery of a command"): the ledger as the platform shows it, late and with gaps if told so.
+//! A device's history, in both directions: the ledger as the platform shows it, late and with gaps if told so (page "Query Device
+//! Historical Uplink/Downlink Data Logs").
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use hyper::Response;
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::{
-    chance::Question,
+    chance::{self, Question},
     codes,
+    entry::Told,
     ledger::Delivery,
     login::Query,
     platform::{Call, Platform},
     question::{self, Paging},
     reply::ReplyBody,
     respond::{self, Dropped},
-    send,
+    scenario::{Fate, HistoryForm, HistoryOrder},
+    send, thing_model,
 };
-use crate::model::Timestamp;
 
-/// `direction` of what goes to a device.
-const DOWNLINK: &str = "2";
-/// `sendStatus` of every entry: the simulator keeps no command back.
-const SENT: i64 = 1;
+/// `direction` of what comes from a device and of what goes to it.
+const UP: i64 = 1;
+const DOWN: i64 = 2;
+/// How long a device takes for its answer, as in the vendor's example.
+const ANSWER_MS: i64 = 69;
 
-/// An entry, with the fields of the vendor's example, and what was sent.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
+/// An entry before it is written.
 struct Entry {
-    product_key: String,
-    device_key: String,
+    direction: i64,
     ticket: String,
-    send_status: i64,
-    /// Milliseconds as text, as in the vendor's example.
-    send_time: String,
-    data: String,
+    status: i64,
+    at_ms: i64,
+    told: Told,
 }
 
 /// Answers one question, or ends its connection.
@@ -39,12 +39,16 @@ pub(super) async fn answer(
     platform: &Platform,
     call: &Call,
 ) -> Result<Response<ReplyBody>, Dropped> {
-    let respond_with = |_| match Asked::parse(call.query()) {
+    let respond_with = |number| match Asked::parse(call.query()) {
         Ok(asked) => {
-            let entries = shown(platform, call, &asked);
-            asked
+            let entries = shown(platform, call, &asked, number);
+            let page: Vec<Value> = asked
                 .paging
-                .reply(&asked.paging.of(&entries), entries.len())
+                .of(&entries)
+                .iter()
+                .map(|entry| written(entry, &asked, call.playing.scenario.history.form))
+                .collect();
+            asked.paging.reply(&page, entries.len())
         }
         Err(code) => respond::whole(code),
     };
@@ -57,7 +61,7 @@ struct Asked {
     device_key: String,
     begin: i64,
     end: i64,
-    downlinks: bool,
+    direction: Option<i64>,
     status: Option<i64>,
     paging: Paging,
 }
@@ -79,46 +83,151 @@ impl Asked {
             device_key: key("deviceKey")?,
             begin: number("beginDateTimp")?.unwrap_or(i64::MIN),
             end: number("endDateTimp")?.unwrap_or(i64::MAX),
-            downlinks: query
-                .get("direction")
-                .is_none_or(|direction| direction == DOWNLINK),
+            direction: number("direction")?,
             status: number("sendStatus")?,
             paging: Paging::parse(&query)?,
         })
     }
 }
 
-/// The entries that the device's history has at this moment.
-fn shown(platform: &Platform, call: &Call, asked: &Asked) -> Vec<Entry> {
+/// What has become of a command, by the share that it belongs to.
+pub(super) fn fate(call: &super::platform::Playing, ticket: &str) -> Fate {
+    let history = &call.scenario.history;
+    let subject = chance::hash(ticket);
+    let draw = call.chance.share(Question::Fate, subject);
+    if draw < history.queued {
+        Fate::Queued
+    } else if draw < history.queued + history.send_failed {
+        Fate::SendFailed
+    } else if call
+        .chance
+        .within(history.answered, Question::Answered, subject)
+    {
+        Fate::Answered
+    } else {
+        Fate::Sent
+    }
+}
+
+/// The entries that the device's history has at this moment, in the order in which they are told.
+fn shown(platform: &Platform, call: &Call, asked: &Asked, number: u64) -> Vec<Entry> {
     let playing = &call.playing;
     let scenario = &playing.scenario;
+    let history = &scenario.history;
     let lag = i64::try_from(scenario.history_lag_ms).unwrap_or(i64::MAX);
     let is_shown = |delivery: &Delivery| {
         let ticket: u64 = delivery.ticket.parse().unwrap_or_default();
-        Timestamp(delivery.at_ms.saturating_add(lag)) <= call.now
+        delivery.at_ms.saturating_add(lag) <= call.now.0
             && !playing
                 .chance
                 .within(scenario.history_gap, Question::HistoryGap, ticket)
     };
-    if !asked.downlinks || asked.status.is_some_and(|status| status != SENT) {
-        return Vec::new();
-    }
+    let model = thing_model::served(scenario);
+    let report = |n: u64, at_ms| Entry {
+        direction: UP,
+        ticket: format!("{:024x}", chance::hash(&format!("{}{n}", asked.device_key))),
+        status: 1,
+        at_ms,
+        told: Told::report(),
+    };
+    let mut entries = Vec::new();
     let deliveries = platform.ledger().deliveries(Some(&asked.device_key));
-    deliveries
-        .into_iter()
-        .filter(|delivery| delivery.product_key == asked.product_key && is_shown(delivery))
-        .map(|delivery| {
-            let time = delivery.at_ms.saturating_add(scenario.clock_skew_ms);
-            (time, delivery)
-        })
-        .filter(|(time, _)| (asked.begin..=asked.end).contains(time))
-        .map(|(time, delivery)| Entry {
-            product_key: delivery.product_key,
-            device_key: delivery.device_key,
+    for delivery in deliveries {
+        if delivery.product_key != asked.product_key || !is_shown(&delivery) {
+            continue;
+        }
+        let at_ms = delivery.at_ms.saturating_add(scenario.clock_skew_ms);
+        for n in 0..history.reports.into() {
+            let behind = i64::try_from(n).unwrap_or_default() + 1;
+            entries.push(report(n + chance::hash(&delivery.ticket), at_ms + behind));
+        }
+        let fate = fate(playing, &delivery.ticket);
+        if fate == Fate::Answered {
+            entries.push(Entry {
+                direction: UP,
+                ticket: delivery.ticket.clone(),
+                status: 1,
+                at_ms: at_ms + ANSWER_MS,
+                told: Told::report(),
+            });
+        }
+        entries.push(Entry {
+            direction: DOWN,
+            status: match fate {
+                Fate::Queued => 0,
+                Fate::SendFailed => -1,
+                Fate::Sent | Fate::Answered => 1,
+            },
+            at_ms,
+            told: Told::of(&model, &delivery.data),
             ticket: delivery.ticket,
-            send_status: SENT,
-            send_time: time.to_string(),
-            data: delivery.data,
-        })
-        .collect()
+        });
+    }
+    entries.sort_by_key(|entry| entry.at_ms);
+    let latest = entries.last().map_or(call.now.0, |entry| entry.at_ms);
+    entries.extend((0..number * u64::from(history.growth)).map(|n| report(n, latest)));
+    entries.retain(|entry| {
+        (asked.begin..=asked.end).contains(&entry.at_ms)
+            && asked.direction.is_none_or(|one| one == entry.direction)
+            && asked.status.is_none_or(|one| one == entry.status)
+    });
+    let is_repeated = |entry: &Entry| {
+        let subject = chance::hash(&entry.ticket) ^ entry.direction.unsigned_abs();
+        playing
+            .chance
+            .within(history.repeated, Question::Repeated, subject)
+    };
+    let mut told: Vec<Entry> = Vec::new();
+    for entry in entries {
+        if is_repeated(&entry) {
+            told.push(Entry {
+                ticket: entry.ticket.clone(),
+                told: entry.told.clone(),
+                ..entry
+            });
+        }
+        told.push(entry);
+    }
+    match history.order {
+        HistoryOrder::Newest => told.reverse(),
+        HistoryOrder::Oldest => {}
+        HistoryOrder::Unstable => told.sort_by_key(|entry| {
+            let subject = chance::hash(&entry.ticket) ^ entry.direction.unsigned_abs();
+            chance::mix(number ^ subject)
+        }),
+    }
+    told
+}
+
+/// An entry with all the fields of the vendor's example.
+fn written(entry: &Entry, asked: &Asked, form: HistoryForm) -> Value {
+    // Milliseconds as text, as in the vendor's example, where all three are equal.
+    let time = entry.at_ms.to_string();
+    let payload = match form {
+        HistoryForm::Nothing => Value::Null,
+        _ => BASE64_STANDARD.encode(&entry.told.payload).into(),
+    };
+    let mut written = json!({
+        "id": null, "deviceId": null, "productId": null, "extData": null,
+        "ticket": entry.ticket,
+        "direction": entry.direction,
+        "msgType": if entry.direction == UP { "up" } else { "down" },
+        // Which command of the device protocol a service call is, no page shows.
+        "cmd": null,
+        "sendStatus": entry.status,
+        "sendTime": time, "createTime": time, "updateTime": time,
+        "dataType": "BASE64",
+        "data": payload,
+        "dmData": null,
+        "sourceType": "MODE",
+        "deviceKey": asked.device_key,
+        "productKey": asked.product_key,
+    });
+    let values = entry.told.dm_data.to_string();
+    match form {
+        HistoryForm::DmData => written["dmData"] = values.into(),
+        HistoryForm::ThingModelData => written["thingModelData"] = values.into(),
+        HistoryForm::Bytes | HistoryForm::Nothing => {}
+    }
+    written
 }

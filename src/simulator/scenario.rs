@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod fault;
 mod file;
+mod history;
 mod inventory;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use strum::VariantArray;
 
 pub use check::ScenarioError;
 pub use fault::{Fault, Quirk};
+pub use history::{Fate, History, HistoryForm, HistoryOrder};
 pub use inventory::{Inventory, ListedDevice};
 
 use super::limiter::RequestLimit;
@@ -136,6 +138,8 @@ pub struct Scenario {
     pub history_lag_ms: u64,
     /// The share of deliveries that never appear there.
     pub history_gap: f64,
+    /// What becomes of commands, and how histories tell it.
+    pub history: History,
 
     /// What the device list shows, and what is wrong with it.
     pub inventory: Inventory,
@@ -275,6 +279,7 @@ impl Default for Scenario {
             gzip: false,
             history_lag_ms: 0,
             history_gap: 0.0,
+            history: History::default(),
             inventory: Inventory::default(),
             thing_model: None,
             ledger: true,

@@ -14,6 +14,7 @@ use super::{
     question,
     reply::{Reply, ReplyBody},
     respond::{self, Dropped},
+    scenario::Scenario,
 };
 
 /// What every product of the simulator has, unless the scenario says otherwise: a model that fits the samples.
@@ -43,12 +44,17 @@ fn reply(call: &Call) -> Reply {
     if scenario.refused_products.iter().any(|key| key == product) {
         return respond::whole(codes::PRODUCT_UNKNOWN);
     }
-    let served = || serde_json::from_str::<Value>(MODEL).unwrap_or_default();
-    let mut model = data(&scenario.thing_model.clone().unwrap_or_else(served)).clone();
+    let mut model = data(&served(scenario)).clone();
     if let Some(profile) = model.get_mut("profile") {
         profile["productKey"] = json!(product);
     }
     Reply::json(&json!({"code": codes::OK, "msg": "", "data": model}))
+}
+
+/// The model of every product.
+pub(super) fn served(scenario: &Scenario) -> Value {
+    let usual = || serde_json::from_str::<Value>(MODEL).unwrap_or_default();
+    scenario.thing_model.clone().unwrap_or_else(usual)
 }
 
 /// The model within the platform's whole reply, or on its own.

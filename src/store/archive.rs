@@ -69,6 +69,8 @@ impl Archived {
                 "cache_time",
                 "is_cover",
                 "extend_para",
+                "delivery",
+                "delivery_at",
             ],
             Self::Attempts => &[
                 "run",

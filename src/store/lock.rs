@@ -41,6 +41,10 @@ pub(super) struct Lock {
 const LOOKS: usize = 5;
 const A_MOMENT: Duration = Duration::from_millis(10);
 
+/// The same for an owner that has said that it lets go in a moment.
+const LOOKS_FOR_A_MOMENT: usize = 1000;
+const FOR_A_MOMENT: &str = ", for a moment";
+
 /// The line that stands in the lock file during a seal.
 const SEALING: &[u8] = b"sealing\n";
 
@@ -50,7 +54,7 @@ impl Inode {
     /// Without `locks` only holds it open: elsewhere than on a local Linux file system, a `flock` may be one with SQLite's own locks.
     pub(super) fn take(file: File, database: &Path, locks: bool) -> Result<Self, StoreError> {
         if locks && cfg!(target_os = "linux") {
-            match file.try_lock() {
+            match patiently(&file, database) {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
                     // The owner's own file may have been deleted.
@@ -108,7 +112,7 @@ impl Lock {
         let file = options
             .open(&path)
             .map_err(|error| failed("open the lock file", error))?;
-        match patiently(&file) {
+        match patiently(&file, database) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(owned(database, Some(file))),
             Err(TryLockError::Error(error)) => return Err(failed("lock", error)),
@@ -136,6 +140,17 @@ impl Lock {
             // At worst a log that is lost from now on is not missed.
             let _ = self.end_seal();
         }
+    }
+
+    /// Says that this owner lets the database go in a moment.
+    pub(super) fn is_for_a_moment(&mut self) -> io::Result<()> {
+        let mut about = vec![0; usize::try_from(self.about).unwrap_or(0)];
+        self.file.read_exact_at(&mut about, 0)?;
+        let text = String::from_utf8_lossy(&about);
+        let text = format!("{}{FOR_A_MOMENT}\n", text.trim_end());
+        self.file.write_all_at(text.as_bytes(), 0)?;
+        self.about = text.len() as u64;
+        self.file.set_len(self.about)
     }
 
     /// Notes that a seal begins.
@@ -184,15 +199,23 @@ pub(crate) fn presence(path: &Path) -> Presence {
     }
 }
 
-/// Takes a lock that somebody may have for the moment in which they look whether there is an owner.
-fn patiently(file: &File) -> Result<(), TryLockError> {
-    for _ in 0..LOOKS {
+/// Takes a lock that somebody may have for the moment in which they look whether there is an owner, or in which they record something.
+fn patiently(file: &File, database: &Path) -> Result<(), TryLockError> {
+    for look in 0..LOOKS_FOR_A_MOMENT {
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) => std::thread::sleep(A_MOMENT),
+            Err(TryLockError::WouldBlock) if look < LOOKS || is_owned_for_a_moment(database) => {
+                std::thread::sleep(A_MOMENT);
+            }
             taken => return taken,
         }
     }
     file.try_lock()
+}
+
+/// Whether the last owner has said that it lets the database go in a moment.
+fn is_owned_for_a_moment(database: &Path) -> bool {
+    let said = said_by_owner(File::open(lock_path(database)).ok());
+    said.0.ends_with(FOR_A_MOMENT)
 }
 
 /// What the owner of a database says of itself.

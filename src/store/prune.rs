@@ -17,11 +17,13 @@ mod tests;
 const PIECE: i64 = 20_000;
 
 /// Rows that a run has by the ids of its tasks, children first.
-const BY_TASK: [&str; 6] = [
+const BY_TASK: [&str; 8] = [
     "DELETE FROM outcome WHERE task_id >= ? AND task_id < ?",
     "DELETE FROM accepted_span WHERE first_task >= ? AND first_task < ?",
     "DELETE FROM attempt WHERE task_id >= ? AND task_id < ?",
     "DELETE FROM due WHERE task_id >= ? AND task_id < ?",
+    "DELETE FROM delivery WHERE task_id >= ? AND task_id < ?",
+    "DELETE FROM delivery_answer WHERE task_id >= ? AND task_id < ?",
     "DELETE FROM follower WHERE previous_id >= ? AND previous_id < ?",
     "DELETE FROM task WHERE id >= ? AND id < ?",
 ];

@@ -1,16 +1,15 @@
 //! Tasks in doubt: what is known of their sends, and the tickets that the device's history has for them.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use serde_json::json;
-use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Connection, Row as _, SqliteConnection};
 
-use super::{Run, Store, StoreError, bulk::Values, owner::BEGIN, sqlite::bind_ticket};
-use crate::model::{CompetingSend, InDoubtSend, InDoubtTask, TaskId, Ticket, TimeRange, Timestamp};
-
-/// How long after its claim a request may have been sent whose process ended before it noted when: claims are made for the next moment,
-/// but a request waits for its turn and its reply.
-const UNNOTED: Duration = Duration::from_mins(2);
+use super::{
+    Run, Store, StoreError, TaskProof, bulk::Values, delivery, owner::BEGIN, send_time::window,
+    sqlite::bind_ticket,
+};
+use crate::model::{CompetingSend, InDoubtSend, InDoubtTask, Proof, TaskId, Ticket, Timestamp};
 
 /// A ticket found for a task in doubt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +20,17 @@ pub(crate) struct Adoption {
     pub ticket: Ticket,
     /// How it was found: the message of the task's last attempt from now on.
     pub message: Box<str>,
+    /// What the history says of it besides.
+    pub proof: Option<Proof>,
+}
+
+/// What an adoption came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Adopted {
+    /// Tasks that are accepted now.
+    pub accepted: u64,
+    /// Later tasks of their devices that stay failed because these blocked them.
+    pub blocked: u64,
 }
 
 /// The tasks of one device, in every run that went to the same platform.
@@ -109,6 +119,17 @@ impl Store {
         Ok(doubts)
     }
 
+    /// The products of a run, in alphabetical order.
+    pub(crate) async fn products(&mut self, run: &Run) -> Result<Vec<String>, StoreError> {
+        let products = sqlx::query_scalar(
+            "SELECT DISTINCT product_key FROM payload WHERE run_id = ? ORDER BY product_key",
+        )
+        .bind(run.id.0)
+        .fetch_all(&mut self.connection)
+        .await?;
+        Ok(products)
+    }
+
     /// How many tasks of a run wait to be sent again after a send in doubt.
     pub(crate) async fn resends_in_doubt(&mut self, run: &Run) -> Result<u64, StoreError> {
         let n: i64 = sqlx::query_scalar("SELECT count(*) FROM due WHERE run_id = ? AND class = 6")
@@ -118,18 +139,30 @@ impl Store {
         Ok(n.unsigned_abs())
     }
 
-    /// Makes tasks in doubt accepted, all of them or none. Gives how many later tasks of their devices stay failed because these blocked
-    /// them.
+    /// Makes tasks in doubt accepted that still are, all of them or none.
     pub(crate) async fn adopt(
         &mut self,
         run: &Run,
         adoptions: &[Adoption],
         now: Timestamp,
-    ) -> Result<u64, StoreError> {
+        fold: impl Fn(Option<Proof>, Proof) -> Proof,
+    ) -> Result<Adopted, StoreError> {
         let mut transaction = self.connection.begin_with(BEGIN).await?;
+        let mut accepted = 0;
+        let mut proofs = Vec::new();
         for adoption in adoptions {
-            accept(&mut transaction, run, adoption, now).await?;
+            let Some(attempt) = accept(&mut transaction, run, adoption, now).await? else {
+                continue;
+            };
+            accepted += 1;
+            proofs.extend(adoption.proof.clone().map(|proof| TaskProof {
+                task: adoption.task,
+                attempt,
+                proof,
+            }));
         }
+        proofs.sort_by_key(|one| one.task);
+        delivery::settle(&mut transaction, &proofs, now, &fold).await?;
         let tasks: Vec<i64> = adoptions.iter().map(|adoption| adoption.task.0).collect();
         let blocked: i64 = sqlx::query_scalar(
             "WITH RECURSIVE later (task_id) AS ( \
@@ -144,7 +177,10 @@ impl Store {
         .fetch_one(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        Ok(blocked.unsigned_abs())
+        Ok(Adopted {
+            accepted,
+            blocked: blocked.unsigned_abs(),
+        })
     }
 }
 
@@ -193,43 +229,22 @@ async fn complete(
     Ok(())
 }
 
-/// From the beginning of a send to its end, as far as they were noted.
-fn window(row: &SqliteRow) -> Result<TimeRange, StoreError> {
-    let claimed_at = Timestamp(row.try_get("claimed_at")?);
-    let sent_at: Option<i64> = row.try_get("sent_at")?;
-    let latency: Option<i64> = row.try_get("latency_ms")?;
-    let finished_at: Option<i64> = row.try_get("finished_at")?;
-    Ok(match (sent_at.map(Timestamp), latency) {
-        (Some(from), Some(ms)) => TimeRange {
-            from,
-            to: from.after(Duration::from_millis(ms.unsigned_abs())),
-        },
-        (sent_at, _) => {
-            let from = sent_at.unwrap_or(claimed_at);
-            let latest = from.after(UNNOTED);
-            // A process that crashed noted an end only when it was started again, maybe days later.
-            let to = finished_at.map_or(latest, |end| Timestamp(end).clamp(from, latest));
-            TimeRange { from, to }
-        }
-    })
-}
-
+/// Accepts a task and gives the number of its send; `None` when it is no longer in doubt, since nobody owned the database meanwhile.
 async fn accept(
     connection: &mut SqliteConnection,
     run: &Run,
     adoption: &Adoption,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Option<u32>, StoreError> {
     let task = adoption.task.0;
-    let code: Option<Option<i64>> =
-        sqlx::query_scalar("SELECT code FROM outcome WHERE task_id = ? AND state = 3")
-            .bind(task)
-            .fetch_optional(&mut *connection)
-            .await?;
-    let Some(code) = code else {
-        return Err(StoreError::Damaged(
-            "a task is no longer in doubt that was a moment ago".to_owned(),
-        ));
+    let found: Option<(Option<i64>, u32)> = sqlx::query_as(
+        "SELECT code, attempts FROM outcome WHERE task_id = ? AND state = 3 AND request_id IS NOT NULL",
+    )
+    .bind(task)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some((code, attempt)) = found else {
+        return Ok(None);
     };
     // No reply gave a code, so the accepted task has none.
     bind_ticket(Values::default(), Some(&adoption.ticket))
@@ -260,7 +275,7 @@ async fn accept(
     .bind(run.id.0)
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(Some(attempt))
 }
 
 #[cfg(test)]

@@ -160,11 +160,22 @@ pub(super) async fn passing(
         .bind(attempts.map(|range| bound(*range.end())))
         .bind(filter.ended_after.map(|time| time.0))
         .bind(filter.ended_before.map(|time| time.0))
+        .bind((!filter.deliveries.is_empty()).then(|| {
+            json!(
+                filter
+                    .deliveries
+                    .iter()
+                    .map(|one| one.name())
+                    .collect::<Vec<_>>()
+            )
+            .to_string()
+        }))
         .fetch_all(connection)
         .await
 }
 
-/// The ids in ?1 whose tasks have one of the products ?2, the labels ?3, from ?4 to ?5 sends, and ended from ?6 on and before ?7.
+/// The ids in ?1 whose tasks have one of the products ?2, the labels ?3, from ?4 to ?5 sends, ended from ?6 on and before ?7, and have one of
+/// the deliveries ?8.
 pub(super) const PASSING: &str = "
 SELECT t.id
 FROM json_each(?1) AS j
@@ -179,4 +190,7 @@ WHERE (?2 IS NULL OR p.product_key IN (SELECT value FROM json_each(?2)))
         (SELECT max(attempt) FROM attempt WHERE task_id = t.id), 0) BETWEEN ?4 AND ?5)
     AND (?6 IS NULL OR t.finished_at >= ?6)
     AND (?7 IS NULL OR t.finished_at < ?7)
+    AND (?8 IS NULL OR (t.state = 1 AND coalesce(
+        (SELECT y.delivery FROM known_delivery AS y WHERE y.task_id = t.id AND y.attempt = t.attempts), 'unknown')
+        IN (SELECT value FROM json_each(?8))))
 ORDER BY t.id";

@@ -127,6 +127,21 @@ impl Store {
         Ok(())
     }
 
+    /// The row of the present session, once it stands there.
+    pub(crate) fn session_row(&self) -> Option<i64> {
+        self.session.row
+    }
+
+    /// Goes on with a session that began with an earlier opening of the database by this process.
+    pub(crate) async fn continue_session(&mut self, row: i64) -> Result<(), StoreError> {
+        sqlx::query("UPDATE session SET owner = (SELECT mark FROM temp.this_owner) WHERE id = ?")
+            .bind(row)
+            .execute(&mut self.connection)
+            .await?;
+        self.session.row = Some(row);
+        Ok(())
+    }
+
     /// Notes how long the present session took to read and stage its manifest.
     pub(crate) async fn note_staging(&mut self, took: Duration) -> Result<(), StoreError> {
         self.update(

@@ -1,7 +1,7 @@
 -- Every view, once. The owner of a database makes those anew that are not as here, and a reader makes them for itself; no migration makes
 -- one any more.
 --
--- `runs`, `results`, `attempts`, `devices`, `requests`, `sessions` and `pruned_runs` are a public interface: columns join them at their end.
+-- `runs`, `results`, `attempts`, `deliveries`, `devices`, `requests`, `sessions` and `pruned_runs` are a public interface: columns join them at their end.
 -- The others are the program's own. A statement begins at the beginning of a line and ends with the first line that ends with a semicolon.
 
 CREATE VIEW runs AS
@@ -50,6 +50,18 @@ LEFT JOIN outcome AS o ON o.task_id = t.id
 LEFT JOIN accepted_span AS g
     ON g.first_task = (SELECT max(first_task) FROM accepted_span WHERE first_task <= t.id) AND g.end_task > t.id;
 
+-- What is known of a send after its reply.
+CREATE VIEW known_delivery AS
+SELECT
+    task_id, attempt,
+    CASE delivery
+        WHEN 1 THEN 'queued' WHEN 2 THEN 'sent' WHEN 3 THEN 'send_failed' WHEN 4 THEN 'expired' WHEN 5 THEN 'answered'
+        WHEN 6 THEN 'answer_failed' END AS delivery,
+    CASE evidence
+        WHEN 1 THEN 'history' WHEN 2 THEN 'reqack' WHEN 3 THEN 'input' WHEN 4 THEN 'output' WHEN 5 THEN 'device' END AS evidence,
+    at, recorded_at
+FROM delivery;
+
 -- What `results` shows, as the columns have it: of a task that has not ended, what its last send came to.
 CREATE VIEW raw_results AS
 SELECT
@@ -66,12 +78,15 @@ SELECT
     CAST(t.ticket AS TEXT) AS ticket,
     coalesce(t.attempts, d.sends, (SELECT max(attempt) FROM attempt WHERE task_id = t.id), 0) AS attempts,
     coalesce(t.request_id, d.request_id, a.request_id) AS request_id,
-    d.due_at, t.finished_at, p.data, t.labels, p.qos, p.is_cache, p.cache_time, p.is_cover, p.extend_para
+    d.due_at, t.finished_at, p.data, t.labels, p.qos, p.is_cache, p.cache_time, p.is_cover, p.extend_para,
+    CASE WHEN t.state = 1 THEN coalesce(y.delivery, 'unknown') END AS delivery,
+    CASE WHEN t.state = 1 THEN y.at END AS delivery_at
 FROM run AS r
 JOIN task_end AS t ON t.id >= r.first_task AND t.id < r.end_task
 LEFT JOIN payload AS p ON p.id = t.payload_id
 LEFT JOIN due AS d ON d.task_id = t.id
 LEFT JOIN attempt AS a ON a.task_id = d.task_id AND a.attempt = d.sends
+LEFT JOIN known_delivery AS y ON y.task_id = t.id AND y.attempt = t.attempts
 WHERE r.state <> 'staging';
 
 CREATE VIEW results AS
@@ -81,7 +96,8 @@ SELECT
     k.name AS class, t.code, t.message, t.ticket, t.attempts, t.request_id,
     strftime('%Y-%m-%dT%H:%M:%fZ', t.due_at / 1000.0, 'unixepoch') AS due_at,
     strftime('%Y-%m-%dT%H:%M:%fZ', t.finished_at / 1000.0, 'unixepoch') AS finished_at,
-    t.data, t.labels, t.qos, t.is_cache, t.cache_time, t.is_cover, t.extend_para
+    t.data, t.labels, t.qos, t.is_cache, t.cache_time, t.is_cover, t.extend_para, t.delivery,
+    strftime('%Y-%m-%dT%H:%M:%fZ', t.delivery_at / 1000.0, 'unixepoch') AS delivery_at
 FROM raw_results AS t
 LEFT JOIN task_state AS s ON s.id = t.state
 LEFT JOIN class AS k ON k.id = t.class;
@@ -105,6 +121,22 @@ JOIN request AS q ON q.id = e.request_id
 JOIN run AS r ON r.id = q.run_id
 JOIN payload AS p ON p.id = t.payload_id
 JOIN class AS k ON k.id = e.class;
+
+-- What evidence there is about commands. The order of the joins is that of the text.
+CREATE VIEW deliveries AS
+SELECT
+    r.id AS run, r.name, t.line, p.product_key, t.device_key,
+    CAST(CASE WHEN t.attempts = y.attempt AND t.state = 1 THEN t.ticket
+        ELSE (SELECT a.ticket FROM attempt AS a WHERE a.task_id = y.task_id AND a.attempt = y.attempt) END AS TEXT) AS ticket,
+    y.delivery, y.evidence,
+    strftime('%Y-%m-%dT%H:%M:%fZ', y.at / 1000.0, 'unixepoch') AS at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', y.recorded_at / 1000.0, 'unixepoch') AS recorded_at,
+    (SELECT n.answer FROM delivery_answer AS n WHERE n.task_id = y.task_id AND n.attempt = y.attempt) AS answer
+FROM run AS r
+CROSS JOIN known_delivery AS y ON y.task_id >= r.first_task AND y.task_id < r.end_task
+CROSS JOIN task_end AS t ON t.id = y.task_id
+JOIN payload AS p ON p.id = t.payload_id
+WHERE r.state <> 'staging';
 
 CREATE VIEW requests AS
 SELECT

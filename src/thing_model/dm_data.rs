@@ -11,6 +11,7 @@ use super::{
     call::{self, Pair, Tree},
     export::text_of,
     kind::{Kind, decimal},
+    ttlv,
 };
 
 /// The content of an entry by names.
@@ -38,6 +39,12 @@ impl ThingModel {
             data,
             is_whole: namer.is_whole,
         }
+    }
+
+    /// What a binary payload says, by names, where the model explains all of it.
+    pub(crate) fn named_payload(&self, payload: &[u8]) -> Option<Value> {
+        let named = self.named(&ttlv::read(payload)?);
+        named.is_whole.then_some(named.data)
     }
 
     /// Whether two commands say the same: numbers by their value, raw bytes without case, parameters and members in any order, anything
@@ -144,6 +151,10 @@ impl Namer {
             }
             // In which form raw bytes are told is not documented: only hexadecimal digits can be compared.
             (Kind::Raw(_), Value::String(text)) if is_hex(text) => value.clone(),
+            (Kind::Raw(_) | Kind::Text(_), Value::Object(_)) => match of_bytes(kind, value) {
+                Some(text) => text.into(),
+                None => self.kept(value),
+            },
             (Kind::Unknown | Kind::Struct(_) | Kind::Array(..) | Kind::Raw(_), _) => {
                 self.kept(value)
             }
@@ -166,6 +177,19 @@ fn item(entry: &Value) -> Option<(String, &Value)> {
 fn by_id<'m>(elements: impl IntoIterator<Item = &'m Element>, id: &str) -> Option<&'m Element> {
     let mut elements = elements.into_iter();
     elements.find(|element| element.id.as_deref() == Some(id))
+}
+
+/// The text that bytes of a binary payload stand for.
+fn of_bytes(kind: &Kind, value: &Value) -> Option<String> {
+    let hex = value.get(ttlv::BYTES)?.as_str()?;
+    if matches!(kind, Kind::Raw(_)) {
+        return Some(hex.to_owned());
+    }
+    let bytes: Option<Vec<u8>> = (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok())
+        .collect();
+    String::from_utf8(bytes?).ok()
 }
 
 fn is_hex(text: &str) -> bool {
@@ -343,6 +367,30 @@ mod tests {
         ] {
             let named = model().named(&told);
             assert_eq!((named.data, named.is_whole), (expected, false), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_binary_payload_is_told_by_name_where_all_of_it_is_known() {
+        let payload = [
+            0, 0xb4, 0, 5, // setMode, five parameters
+            0, 0x3a, 0, 3, // mode
+            0, 0x41, // on
+            0, 0x4b, 0, 2, b'0', b'1', // note
+            0, 0x53, 0, 1, 0xab, // raw1
+            0, 0x64, 0, 2, 0, 0x02, 0, 1, 0, 0x02, 0, 2, // limits
+        ];
+        let expected = call(&json!([
+            {"mode": "3"}, {"on": "true"}, {"note": "01"}, {"raw1": "AB"}, {"limits": [{"0": "1"}, {"0": "2"}]},
+        ]));
+        assert_eq!(model().named_payload(&payload), Some(expected));
+        // Text that is none, an id that the model lacks, the ids of a read.
+        for payload in [
+            &[0, 0xb4, 0, 1, 0, 0x4b, 0, 1, 0xff][..],
+            &[0, 0xb4, 0, 1, 0, 0x7a, 0, 3],
+            &[0, 5, 0, 6],
+        ] {
+            assert_eq!(model().named_payload(payload), None, "{payload:?}");
         }
     }
 

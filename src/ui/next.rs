@@ -78,7 +78,7 @@ pub(crate) fn suggestions(report: &RunReport) -> Vec<Suggestion> {
             // The simulator inside the process has forgotten what it was sent.
             if !report.repeat.is_simulated(&report.target) {
                 suggest(
-                    "resolve",
+                    "verify",
                     "",
                     "look for what is in doubt in the devices' histories",
                 );
@@ -143,7 +143,7 @@ mod tests {
             [
                 "fleetpush results night-1 --state failed,in_doubt",
                 "fleetpush retry night-1 --region europe",
-                "fleetpush resolve night-1 --region europe",
+                "fleetpush verify night-1 --region europe",
                 "fleetpush retry night-1 --state in_doubt --region europe"
             ]
         );
@@ -213,7 +213,7 @@ mod tests {
         for command in commands {
             assert!(command.ends_with(" --simulate"), "{command}");
             assert!(!command.contains("--base-url"), "{command}");
-            assert!(!command.contains("resolve"), "{command}");
+            assert!(!command.contains("verify"), "{command}");
         }
     }
 

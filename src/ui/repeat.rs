@@ -23,7 +23,7 @@ impl Repeat {
         let mut words = format!("{} {command} {}{flags}", self.program(), quoted(run));
         // A command that asks the platform has to be told it again; where a variable or the config file names it, that does no harm.
         let simulated = self.is_simulated(target);
-        if matches!(command, "run" | "resume" | "retry" | "resolve") && !simulated {
+        if matches!(command, "run" | "resume" | "retry" | "verify") && !simulated {
             words.push_str(&target_flag(target));
         }
         if let Some(db) = &self.db {

@@ -13,7 +13,9 @@ pub(super) use text::label;
 use std::{collections::BTreeMap, path::PathBuf};
 
 use super::repeat::Repeat;
-use crate::model::{CanaryStanding, Class, Counts, Paused, RunId, RunState, TaskState, Timestamp};
+use crate::model::{
+    CanaryStanding, Class, Counts, Delivery, Paused, RunId, RunState, TaskState, Timestamp,
+};
 
 /// Everything that is told of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +48,8 @@ pub(crate) struct RunReport {
     pub canary: Option<CanaryStanding>,
     /// How tasks have ended; adds up to the counts of the end states.
     pub endings: Vec<EndingLine>,
+    /// How many accepted tasks have which delivery; adds up to the accepted ones.
+    pub deliveries: Vec<(Delivery, u64)>,
     /// Sends that ended in doubt and were sent again, or will be.
     pub resends_in_doubt: u64,
     /// Other sends that did not settle their task, by class: those tasks were sent again, or will be.
@@ -177,6 +181,7 @@ pub(super) mod tests {
                     tasks: 40,
                 },
             ],
+            deliveries: Vec::new(),
             resends_in_doubt: 7,
             sends_again: vec![(Class::Frequency, 10), (Class::Transient, 12)],
             next_due: None,

@@ -285,7 +285,7 @@ mod tests {
           # send again what may succeed now
           fleetpush retry night-1 --region europe
           # look for what is in doubt in the devices' histories
-          fleetpush resolve night-1 --region europe
+          fleetpush verify night-1 --region europe
           # send again what is in doubt
           fleetpush retry night-1 --state in_doubt --region europe
         ");

@@ -1,6 +1,6 @@
 //! What happened to one device, in the order of time: for a person, and as JSON.
 
-use std::fmt::Write as _;
+use std::{collections::HashSet, fmt::Write as _};
 
 use serde_json::{Value, json, value::RawValue};
 
@@ -9,7 +9,7 @@ use super::{
     text::clean,
 };
 use crate::{
-    model::{Downlink, Ticket, Timestamp, Trace},
+    model::{Direction, HistoryEntry, Ticket, Timestamp, Trace},
     policy::codes,
     store::{LastThrottle, PastAcceptance, ResultRow, RunRow, Send},
 };
@@ -174,10 +174,10 @@ impl Timeline {
         writeln!(
             out,
             "\nhistory of the platform, product {product}: {}{}",
-            counted(trace.downlinks.len() as u64, "command"),
+            entries_words(trace),
             if trace.cut { ", and more" } else { "" }
         )?;
-        for entry in &trace.downlinks {
+        for entry in commands_and_answers(trace) {
             writeln!(
                 out,
                 "  {}  {}{}{}{}",
@@ -200,7 +200,7 @@ impl Timeline {
     }
 
     /// The run whose command has the entry's ticket.
-    fn run_of(&self, entry: &Downlink) -> Option<&str> {
+    fn run_of(&self, entry: &HistoryEntry) -> Option<&str> {
         let ticket = entry.ticket.as_ref()?.as_str();
         let run = self.runs.iter().find(|part| {
             part.tasks.iter().any(|task| {
@@ -251,7 +251,13 @@ impl Timeline {
             Ok(trace) => json!({
                 "product_key": part.product_key,
                 "more": trace.cut,
-                "entries": trace.downlinks.iter().map(|entry| json!({
+                "reports": reports(trace),
+                "entries": commands_and_answers(trace).map(|entry| json!({
+                    "direction": match entry.direction {
+                        Some(Direction::Up) => Some("up"),
+                        Some(Direction::Down) => Some("down"),
+                        None => None,
+                    },
                     "ticket": entry.ticket.as_ref().map(Ticket::as_str),
                     "send_time": entry.sent_at.map(|time| time.to_string()),
                     "send_status": entry.status,
@@ -363,7 +369,47 @@ fn labels_words(labels: &str) -> String {
     words.join(", ")
 }
 
-fn status_words(entry: &Downlink) -> String {
+/// The commands of a history, and what the device answered to one of them.
+fn commands_and_answers(trace: &Trace) -> impl Iterator<Item = &HistoryEntry> {
+    let commands = trace.entries.iter().filter(|entry| entry.may_be_command());
+    let tickets: HashSet<&Ticket> = commands.filter_map(|entry| entry.ticket.as_ref()).collect();
+    trace.entries.iter().filter(move |entry| {
+        entry.may_be_command()
+            || entry
+                .ticket
+                .as_ref()
+                .is_some_and(|ticket| tickets.contains(ticket))
+    })
+}
+
+/// How many entries came from the device that answer no command of this history.
+fn reports(trace: &Trace) -> u64 {
+    (trace.entries.len() - commands_and_answers(trace).count()) as u64
+}
+
+/// `2 commands, 1 answer, 40 reports of the device that answer none of them`
+fn entries_words(trace: &Trace) -> String {
+    let shown = commands_and_answers(trace).count() as u64;
+    let commands = trace.entries.iter().filter(|entry| entry.may_be_command());
+    let commands = commands.count() as u64;
+    let mut words = counted(commands, "command");
+    if shown > commands {
+        let _ = write!(words, ", {}", counted(shown - commands, "answer"));
+    }
+    if reports(trace) > 0 {
+        let _ = write!(
+            words,
+            ", {} of the device that answer none of them",
+            counted(reports(trace), "report")
+        );
+    }
+    words
+}
+
+fn status_words(entry: &HistoryEntry) -> String {
+    if entry.direction == Some(Direction::Up) {
+        return "answered by the device".to_owned();
+    }
     match entry.status {
         Some(0) => "not sent to the device yet".to_owned(),
         Some(1) => "sent to the device".to_owned(),

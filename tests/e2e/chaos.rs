@@ -249,11 +249,17 @@ impl Fleet {
         self.sim.play(Scenario {
             history_lag_ms: self.ill.history_lag_ms,
             history_gap: self.ill.history_gap,
+            history: self.ill.history.clone(),
             ..self.well.clone()
         });
-        let ended = self
-            .site
-            .run(&["resolve", "night", "--base-url", self.sim.base_url()]);
+        let ended = self.site.run(&[
+            "verify",
+            "night",
+            "--history-rate",
+            "unlimited",
+            "--base-url",
+            self.sim.base_url(),
+        ]);
         if self.site.path("push.db").exists() && !ended.stderr.contains("no run") {
             self.check_end(&ended);
         }

@@ -54,4 +54,5 @@ mod support;
 mod tags;
 mod thing_model;
 mod unchanged;
+mod verify;
 mod versions;

@@ -373,7 +373,9 @@ fn resolve_fits_its_questions_to_the_open_files() {
         ..Scenario::default()
     });
     let resolve = [
-        "resolve",
+        "verify",
+        "--history-rate",
+        "unlimited",
         "--concurrency",
         "150",
         "--base-url",

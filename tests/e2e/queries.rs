@@ -64,7 +64,7 @@ fn results_are_the_view_in_every_form() {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let columns: Vec<String> = reader.headers().unwrap().iter().map(Into::into).collect();
     let documented = "run name line product_key device_key state class code message ticket attempts request_id due_at finished_at data labels \
-                      qos is_cache cache_time is_cover extend_para";
+                      qos is_cache cache_time is_cover extend_para delivery delivery_at";
     assert_eq!(columns, documented.split(' ').collect::<Vec<_>>());
     assert_eq!(reader.records().flatten().count(), 200);
     let table = list(&["--limit", "3"]).stdout;

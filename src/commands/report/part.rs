@@ -184,6 +184,9 @@ pub(super) fn flags(filter: &TaskFilter, args: &FilterArgs) -> (String, String) 
     for (name, value) in &args.label {
         add(&mut others, "label", format!("{name}={value}"));
     }
+    for word in &args.delivery {
+        add(&mut others, "delivery", word.name().to_owned());
+    }
     if let Some(attempts) = &filter.attempts {
         let value = match (*attempts.start(), *attempts.end()) {
             (from, to) if from == to => from.to_string(),

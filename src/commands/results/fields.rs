@@ -21,7 +21,7 @@ type Read = for<'a> fn(&'a RunRow, &'a ResultRow) -> Value<'a>;
 struct Known(&'static str, bool, Read);
 
 /// The columns of the view `results`, in its order.
-const VIEW: [Known; 21] = [
+const VIEW: [Known; 23] = [
     Known("run", false, |run, _| Value::Integer(run.id.0)),
     Known("name", false, |run, _| Value::Foreign(&run.name)),
     Known("line", true, |_, row| Value::Integer(row.line)),
@@ -57,6 +57,10 @@ const VIEW: [Known; 21] = [
     Known("extend_para", false, |_, row| {
         json(row.extend_para.as_deref())
     }),
+    Known("delivery", false, |_, row| {
+        Value::foreign(row.delivery.as_deref())
+    }),
+    Known("delivery_at", false, |_, row| Value::own(row.delivery_at)),
 ];
 
 fn json(text: Option<&str>) -> Value<'_> {

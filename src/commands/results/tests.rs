@@ -67,11 +67,11 @@ async fn failures_and_one_device_as_data() {
         ..query(&db, RowFormat::Csv)
     };
     insta::assert_snapshot!(printed(failed).await, @r#"
-    run,name,line,product_key,device_key,state,class,code,message,ticket,attempts,request_id,due_at,finished_at,data,labels,qos,is_cache,cache_time,is_cover,extend_para
-    1,north-1a2b3c4d,12,PK0001,DK03,failed,offline,61002,Device offline,,1,1,,2026-11-22T19:00:01.300Z,"[{""fuwu"":[{""raw1"":""AA""}]}]",,,,,,
-    1,north-1a2b3c4d,13,PK0001,DK02,failed,rejected,70091,The value is not a member of the enumeration,,1,1,,2026-11-22T19:00:01.300Z,"[{""fuwu"":[{""raw1"":""AA""}]}]",,,,,,
-    1,north-1a2b3c4d,2,PK0001,DK02,failed,blocked,,line 13 of the same device failed,,0,,,2026-11-22T19:00:01.300Z,"[{""fuwu"":[{""raw1"":""AA""}]}]",,,,,,
-    1,north-1a2b3c4d,3,,,failed,invalid,,column device_key: is empty,,0,,,2026-11-22T19:00:00.123Z,,,,,,,
+    run,name,line,product_key,device_key,state,class,code,message,ticket,attempts,request_id,due_at,finished_at,data,labels,qos,is_cache,cache_time,is_cover,extend_para,delivery,delivery_at
+    1,north-1a2b3c4d,12,PK0001,DK03,failed,offline,61002,Device offline,,1,1,,2026-11-22T19:00:01.300Z,"[{""fuwu"":[{""raw1"":""AA""}]}]",,,,,,,,
+    1,north-1a2b3c4d,13,PK0001,DK02,failed,rejected,70091,The value is not a member of the enumeration,,1,1,,2026-11-22T19:00:01.300Z,"[{""fuwu"":[{""raw1"":""AA""}]}]",,,,,,,,
+    1,north-1a2b3c4d,2,PK0001,DK02,failed,blocked,,line 13 of the same device failed,,0,,,2026-11-22T19:00:01.300Z,"[{""fuwu"":[{""raw1"":""AA""}]}]",,,,,,,,
+    1,north-1a2b3c4d,3,,,failed,invalid,,column device_key: is empty,,0,,,2026-11-22T19:00:00.123Z,,,,,,,,,
     "#);
     let device = Settings {
         filter: FilterArgs {
@@ -81,7 +81,7 @@ async fn failures_and_one_device_as_data() {
         limit: Some(1),
         ..query(&db, RowFormat::Jsonl)
     };
-    insta::assert_snapshot!(printed(device).await, @r#"{"run":1,"name":"north-1a2b3c4d","line":14,"product_key":"PK0001","device_key":"DK01","state":"accepted","class":"accepted","code":200,"message":null,"ticket":"1335004867605954560","attempts":1,"request_id":1,"due_at":null,"finished_at":"2026-11-22T19:00:01.300Z","data":"[{\"fuwu\":[{\"raw1\":\"AA\"}]}]","labels":{"site":"=Oslo"},"qos":null,"is_cache":null,"cache_time":null,"is_cover":null,"extend_para":null}"#);
+    insta::assert_snapshot!(printed(device).await, @r#"{"run":1,"name":"north-1a2b3c4d","line":14,"product_key":"PK0001","device_key":"DK01","state":"accepted","class":"accepted","code":200,"message":null,"ticket":"1335004867605954560","attempts":1,"request_id":1,"due_at":null,"finished_at":"2026-11-22T19:00:01.300Z","data":"[{\"fuwu\":[{\"raw1\":\"AA\"}]}]","labels":{"site":"=Oslo"},"qos":null,"is_cache":null,"cache_time":null,"is_cover":null,"extend_para":null,"delivery":"unknown","delivery_at":null}"#);
 }
 
 #[tokio::test]

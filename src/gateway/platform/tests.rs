@@ -380,12 +380,12 @@ async fn a_question_is_what_the_notes_say_and_its_answer_a_page() {
     let HistoryReply::Page(page) = told else {
         panic!("{told:?}")
     };
-    assert_eq!(page.downlinks[0].ticket, Ticket::new("1335004867605954561"));
+    assert_eq!(page.entries[0].ticket, Ticket::new("1335004867605954561"));
     let seen = &server.seen()[1];
     assert!(
         seen.head.starts_with(
             "GET /v2/quecdatastorage/r1/openapi/device/data/history?productKey=PK&deviceKey=A%20B&beginDateTimp=1&endDateTimp=2\
-             &direction=2&pageNum=1&pageSize=100&language=CN HTTP/1.1\r\n"
+             &pageNum=1&pageSize=100&language=CN HTTP/1.1\r\n"
         ),
         "{}",
         seen.head

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{CompetingSend, InDoubtSend, TaskId};
+use crate::model::{CompetingSend, Direction, InDoubtSend, TaskId};
 
 const TOLERANCE: Duration = Duration::from_secs(5);
 const DATA: &str = r#"[{"fuwu":[{"raw1":"AA"}]}]"#;
@@ -30,36 +30,37 @@ fn doubt() -> InDoubtTask {
     }
 }
 
-fn entry(ticket: &str, at: i64) -> Downlink {
-    Downlink {
+fn entry(ticket: &str, at: i64) -> HistoryEntry {
+    HistoryEntry {
         ticket: Ticket::new(ticket),
         sent_at: Some(Timestamp(at)),
+        direction: Some(Direction::Down),
         status: Some(1),
-        data: serde_json::from_str(DATA).ok(),
-        dm_data: None,
+        named: serde_json::from_str(DATA).ok(),
+        ..HistoryEntry::default()
     }
 }
 
-fn untold(ticket: &str, at: i64) -> Downlink {
-    Downlink {
-        data: None,
+fn untold(ticket: &str, at: i64) -> HistoryEntry {
+    HistoryEntry {
+        named: None,
         ..entry(ticket, at)
     }
 }
 
-fn other(ticket: &str, at: i64) -> Downlink {
-    Downlink {
-        data: Some(serde_json::json!([{"fuwu": "other"}])),
+fn other(ticket: &str, at: i64) -> HistoryEntry {
+    HistoryEntry {
+        named: Some(serde_json::json!([{"fuwu": "other"}])),
         ..entry(ticket, at)
     }
 }
 
-fn verdict(doubt: &InDoubtTask, downlinks: &[Downlink]) -> Verdict {
+fn verdict(doubt: &InDoubtTask, entries: &[HistoryEntry]) -> Verdict {
     let trace = Trace {
-        downlinks: downlinks.to_vec(),
+        entries: entries.to_vec(),
         cut: false,
     };
-    weigh(doubt, trace, TOLERANCE, Value::eq).verdict
+    weigh(doubt, &trace, TOLERANCE, Value::eq).verdict
 }
 
 fn adopts(ticket: &str, at: i64, by: Match) -> Verdict {
@@ -120,11 +121,11 @@ fn several_matches_or_none_leave_it_in_doubt() {
         Verdict::Several
     );
     let cut = Trace {
-        downlinks: vec![entry("8", 102_000)],
+        entries: vec![entry("8", 102_000)],
         cut: true,
     };
     assert_eq!(
-        weigh(&doubt(), cut, TOLERANCE, Value::eq).verdict,
+        weigh(&doubt(), &cut, TOLERANCE, Value::eq).verdict,
         Verdict::TooMany
     );
 }
@@ -185,11 +186,11 @@ fn what_another_send_may_have_made_is_not_adopted() {
 
 #[test]
 fn an_entry_that_lacks_what_is_needed_proves_nothing() {
-    let no_ticket = Downlink {
+    let no_ticket = HistoryEntry {
         ticket: None,
         ..entry("8", 102_000)
     };
-    let no_time = Downlink {
+    let no_time = HistoryEntry {
         sent_at: None,
         ..entry("8", 0)
     };
@@ -224,10 +225,10 @@ fn sends_of_one_task_share_their_single_entry() {
         [window(95_000, 145_000), window(895_000, 935_000)]
     );
     let trace = Trace {
-        downlinks: vec![entry("8", 132_000), other("9", 901_000)],
+        entries: vec![entry("8", 132_000), other("9", 901_000)],
         cut: false,
     };
-    let evidence = weigh(&doubt, trace, TOLERANCE, Value::eq);
+    let evidence = weigh(&doubt, &trace, TOLERANCE, Value::eq);
     assert_eq!(evidence.verdict, adopts("8", 132_000, Match::TimeAndData));
     let sends: Vec<usize> = evidence.entries.iter().map(|entry| entry.send).collect();
     assert_eq!(sends, [1, 2]);
@@ -242,7 +243,7 @@ proptest! {
     ) {
         let mut doubt = doubt();
         doubt.recorded.extend(Ticket::new(&recorded.to_string()));
-        let downlinks: Vec<Downlink> = entries
+        let entries: Vec<HistoryEntry> = entries
             .iter()
             .map(|(ticket, at, kind)| match kind {
                 0 => entry(&ticket.to_string(), *at),
@@ -251,19 +252,19 @@ proptest! {
             })
             .collect();
         let alike: Value = serde_json::from_str(DATA).unwrap();
-        if let Verdict::Adopt { ticket, sent_at, .. } = verdict(&doubt, &downlinks) {
+        if let Verdict::Adopt { ticket, sent_at, .. } = verdict(&doubt, &entries) {
             prop_assert_ne!(ticket.as_str(), recorded.to_string());
             prop_assert!((95_000..=135_000).contains(&sent_at.0));
-            let others = downlinks.iter().filter(|one| {
+            let others = entries.iter().filter(|one| {
                 one.ticket.as_ref() != Some(&ticket)
                     && one.ticket.as_ref().is_some_and(|ticket| !doubt.recorded.contains(ticket))
                     && one.sent_at.is_some_and(|at| (95_000..=135_000).contains(&at.0))
-                    && one.data.as_ref().is_none_or(|data| *data == alike)
+                    && one.named.as_ref().is_none_or(|data| *data == alike)
             });
             // Of entries with one ticket, the first counts.
             let firsts: HashSet<&str> = others
                 .filter(|one| {
-                    let first = downlinks.iter().find(|other| other.ticket == one.ticket);
+                    let first = entries.iter().find(|other| other.ticket == one.ticket);
                     first == Some(one)
                 })
                 .filter_map(|one| one.ticket.as_ref().map(Ticket::as_str))
@@ -271,4 +272,26 @@ proptest! {
             prop_assert!(firsts.is_empty(), "{:?}", firsts);
         }
     }
+}
+
+#[test]
+fn what_comes_from_the_device_and_what_only_reads_is_no_command_of_ours() {
+    let answer = HistoryEntry {
+        direction: Some(Direction::Up),
+        ..untold("8", 102_100)
+    };
+    let read = HistoryEntry {
+        dm_data: Some(serde_json::json!(["5", "6"])),
+        ..untold("7", 101_000)
+    };
+    assert_eq!(
+        verdict(&doubt(), &[answer.clone(), read.clone()]),
+        Verdict::NoneFound
+    );
+    // Newest first: the answer stands before its command and has the same ticket.
+    assert_eq!(
+        verdict(&doubt(), &[answer, untold("8", 102_000), read]),
+        Verdict::Several,
+        "a read beside it may have hidden the command"
+    );
 }

@@ -123,6 +123,8 @@ async fn nothing_of_a_pruned_run_is_left_and_others_are_whole() {
         "INSERT INTO refusal (run_id, product_key, code, request_id, requests, devices) VALUES (1, 'PK', 80005, 1, 1, 1)",
         "INSERT INTO canary (run_id, asked, seed, devices, pause, chosen_at) VALUES (1, '1', 1, 1, 0, 1)",
         "INSERT INTO due (task_id, run_id, payload_id, due_at) VALUES (1, 1, 1, 1)",
+        "INSERT INTO delivery (task_id, attempt, delivery, evidence, recorded_at) VALUES (1, 1, 5, 1, 1)",
+        "INSERT INTO delivery_answer (task_id, attempt, answer) VALUES (1, 1, '[]')",
     ] {
         sqlx::query(statement)
             .execute(&mut store.connection)

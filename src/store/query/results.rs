@@ -62,6 +62,10 @@ pub(crate) struct ResultRow {
     pub is_cover: Option<bool>,
     /// The payload's `extendPara`: the text of a JSON value.
     pub extend_para: Option<String>,
+    /// What became of an accepted command, as far as evidence says; none of a task that is not accepted.
+    pub delivery: Option<String>,
+    /// The platform's time of the evidence.
+    pub delivery_at: Option<Timestamp>,
 }
 
 /// Results, a page at a time. Each page is one read transaction, so its rows agree with each other and a long listing never keeps the
@@ -259,7 +263,7 @@ const LONGEST: &str = "SELECT coalesce(max(octet_length(data)), 0) FROM payload 
 pub(in crate::store) const ROWS: &str = "
 SELECT json_group_array(json_array(
     t.task, t.line, t.device_key, t.state, t.in_flight, t.class, t.code, t.message, t.ticket, t.attempts, t.request_id, t.due_at,
-    t.finished_at, t.labels, t.payload_id
+    t.finished_at, t.labels, t.payload_id, t.delivery, t.delivery_at
 ))
 FROM json_each(?1) AS j CROSS JOIN raw_results AS t ON t.task = j.value WHERE t.run = ?2";
 
@@ -286,6 +290,8 @@ pub(super) struct RawRow {
     finished_at: Option<i64>,
     labels: Option<String>,
     payload_id: Option<i64>,
+    delivery: Option<String>,
+    delivery_at: Option<i64>,
     /// What it carries.
     #[serde(skip)]
     payload: Option<Arc<RawPayload>>,
@@ -339,6 +345,8 @@ impl RawRow {
             cache_time: payload.and_then(|payload| payload.cache_time),
             is_cover: payload.and_then(|payload| payload.is_cover),
             extend_para: payload.and_then(|payload| payload.extend_para.clone()),
+            delivery: self.delivery,
+            delivery_at: self.delivery_at.map(Timestamp),
         })
     }
 }

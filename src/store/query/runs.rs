@@ -129,6 +129,13 @@ pub(crate) struct RunRow {
     pub(super) end_task: i64,
 }
 
+impl RunRow {
+    /// The ids of its tasks: the first one, and the one behind the last.
+    pub(in crate::store) fn task_ids(&self) -> (i64, i64) {
+        (self.first_task, self.end_task)
+    }
+}
+
 macro_rules! select_run {
     ($rest:literal) => {
         concat!(

@@ -118,11 +118,15 @@ async fn the_columns_are_the_documented_ones() {
         (
             "results",
             "run, name, line, product_key, device_key, state, class, code, message, ticket, attempts, request_id, due_at, finished_at, \
-             data, labels, qos, is_cache, cache_time, is_cover, extend_para",
+             data, labels, qos, is_cache, cache_time, is_cover, extend_para, delivery, delivery_at",
         ),
         (
             "attempts",
             "run, name, line, product_key, device_key, request_id, attempt, outcome, code, message, ticket, sent_at, latency_ms",
+        ),
+        (
+            "deliveries",
+            "run, name, line, product_key, device_key, ticket, delivery, evidence, at, recorded_at, answer",
         ),
         (
             "devices",

@@ -34,6 +34,10 @@ pub(crate) struct RunObject {
     canary: Option<Canary>,
     /// How tasks have ended, the largest groups of a state first.
     endings: Vec<Ending>,
+    /// Accepted tasks by what became of their commands, as far as evidence says: `unknown`, `queued`, `sent`, `send_failed`, `expired`,
+    /// `answered`, `answer_failed`. They add up to the accepted ones; a word without tasks is left out.
+    #[cfg_attr(test, schemars(schema_with = "tests::tasks_by_delivery"))]
+    delivery: Map<String, Value>,
     /// Sends without a readable reply that were sent again, or will be: these devices may have got the command twice.
     resends_in_doubt: u64,
     /// Other sends that did not settle their task, by class: throttled or temporarily refused. Those tasks were sent again, or will be.
@@ -294,6 +298,10 @@ impl RunReport {
             text: ending.text,
             tasks: ending.tasks,
         });
+        let deliveries = self
+            .deliveries
+            .iter()
+            .map(|(delivery, tasks)| (delivery.name().to_owned(), json!(tasks)));
         let sends_again = self
             .sends_again
             .iter()
@@ -322,6 +330,7 @@ impl RunReport {
                 verdict: canary.verdict.map(CanaryVerdict::name),
             }),
             endings: endings.collect(),
+            delivery: deliveries.collect(),
             resends_in_doubt: self.resends_in_doubt,
             sends_again: sends_again.collect(),
             next_due: self.next_due.map(time),

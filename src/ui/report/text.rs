@@ -4,13 +4,25 @@ use std::fmt::Write as _;
 
 use super::{EndingLine, RunReport, again};
 use crate::{
-    model::{CanaryStanding, CanaryVerdict, Class, Counts, TaskState},
+    model::{CanaryStanding, CanaryVerdict, Class, Counts, Delivery, TaskState},
     ui::{
         next::{Suggestion, suggestions},
         number::{counted, grouped},
         text::clean,
     },
 };
+
+fn delivery_words(delivery: Delivery) -> &'static str {
+    match delivery {
+        Delivery::Unknown => "unknown: no evidence of their delivery",
+        Delivery::Queued => "queued: not sent to the device yet",
+        Delivery::Sent => "sent to the device",
+        Delivery::SendFailed => "send_failed: could not be sent to the device",
+        Delivery::Expired => "expired: not sent before their time in the cache was over",
+        Delivery::Answered => "answered by the device",
+        Delivery::AnswerFailed => "answer_failed: answered otherwise than expected",
+    }
+}
 
 /// The columns of a small terminal.
 const NARROW: usize = 80;
@@ -71,13 +83,27 @@ impl RunReport {
             for ending in endings.filter(is_told) {
                 row("", ending.tasks, &ending.words());
             }
+            if state == TaskState::Accepted && self.has_evidence() {
+                for (delivery, tasks) in &self.deliveries {
+                    row("", *tasks, delivery_words(*delivery));
+                }
+            }
         }
         row("pending", self.counts.pending, &self.pending_remark());
         out
     }
 
+    /// Whether anything is known of what became of accepted commands.
+    fn has_evidence(&self) -> bool {
+        let known = |(delivery, _): &(Delivery, u64)| *delivery != Delivery::Unknown;
+        self.deliveries.iter().any(known)
+    }
+
     fn remark(&self, state: TaskState) -> &'static str {
         match state {
+            TaskState::Accepted if self.has_evidence() => {
+                "accepted by the platform, and by evidence:"
+            }
             TaskState::Accepted if self.counts.accepted > 0 => {
                 "accepted by the platform, not yet delivered to the device"
             }
@@ -238,7 +264,7 @@ mod tests {
           # send again what may succeed now
           fleetpush retry night-1 --region europe
           # look for what is in doubt in the devices' histories
-          fleetpush resolve night-1 --region europe
+          fleetpush verify night-1 --region europe
           # send again what is in doubt
           fleetpush retry night-1 --state in_doubt --region europe
         ");
@@ -270,6 +296,32 @@ mod tests {
             let told = line(50, Some(verdict));
             assert_eq!(told, format!("  canary    50 devices, {words}"));
         }
+    }
+
+    #[test]
+    fn delivery_is_told_once_there_is_evidence() {
+        let of = |deliveries: &[(Delivery, u64)]| {
+            let deliveries = deliveries.to_vec();
+            RunReport {
+                deliveries,
+                ..report()
+            }
+            .text(&[])
+        };
+        let nothing = of(&[(Delivery::Unknown, 5)]);
+        assert!(
+            nothing.contains("not yet delivered to the device"),
+            "{nothing}"
+        );
+        let told = of(&[(Delivery::Unknown, 3), (Delivery::SendFailed, 2)]);
+        for line in [
+            "accepted by the platform, and by evidence:",
+            "3  unknown: no evidence of their delivery",
+            "2  send_failed: could not be sent to the device",
+        ] {
+            assert!(told.contains(line), "{told}");
+        }
+        assert!(!told.contains("not yet delivered"), "{told}");
     }
 
     #[test]

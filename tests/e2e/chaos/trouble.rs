@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use fleetpush::simulator::{
-    AtFirst, AuthRefusal, Fault, Inventory, Limit, ListedDevice, Outage, Quirk, Scenario,
+    AtFirst, AuthRefusal, Fault, History, HistoryForm, HistoryOrder, Inventory, Limit,
+    ListedDevice, Outage, Quirk, Scenario,
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng, seq::IndexedRandom as _};
 use strum::VariantArray as _;
@@ -190,6 +191,22 @@ fn with_history(random: &mut SmallRng, ill: &mut Scenario) {
     if random.random_bool(0.3) {
         ill.history_lag_ms = random.random_range(1..2000);
         ill.history_gap = 0.3;
+    }
+    if random.random_bool(0.5) {
+        ill.history = History {
+            queued: 0.1,
+            send_failed: 0.1,
+            answered: 0.3,
+            reports: random.random_range(0..30),
+            form: *HistoryForm::VARIANTS
+                .choose(random)
+                .expect("there are some"),
+            order: *HistoryOrder::VARIANTS
+                .choose(random)
+                .expect("there are some"),
+            repeated: 0.1,
+            growth: random.random_range(0..3),
+        };
     }
     if random.random_bool(0.1) {
         ill.oversized_bytes = 9_000_000;

@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use fleetpush::simulator::{Delivery, Outage, Scenario, Simulator, Stats};
+use fleetpush::simulator::{Delivery, Fate, Outage, Scenario, Simulator, Stats};
 use tokio::runtime::{Builder, Runtime};
 
 use super::wait_for;
@@ -100,6 +100,11 @@ impl Sim {
     /// All that it has acted on.
     pub(crate) fn deliveries(&self) -> Vec<Delivery> {
         self.simulator.deliveries()
+    }
+
+    /// What has become of a command by the scenario that it plays.
+    pub(crate) fn fate(&self, ticket: &str) -> Fate {
+        self.simulator.fate(ticket)
     }
 
     /// Plays another scenario from now on.

@@ -32,13 +32,16 @@ fn as_the_view(row: &ResultRow) -> serde_json::Value {
         row.cache_time,
         row.is_cover.map(i64::from),
         row.extend_para,
+        row.delivery,
+        text(row.delivery_at),
     ])
 }
 
 async fn view(reader: &mut Reader, run: RunId) -> Vec<serde_json::Value> {
     let rows: Vec<String> = sqlx::query_scalar(
         "SELECT json_array(line, product_key, device_key, state, class, code, message, ticket, attempts, request_id, due_at,
-                           finished_at, data, labels, qos, is_cache, cache_time, is_cover, extend_para)
+                           finished_at, data, labels, qos, is_cache, cache_time, is_cover, extend_para,
+                           delivery, delivery_at)
          FROM results WHERE run = ? ORDER BY line",
     )
     .bind(run.0)

@@ -3,7 +3,7 @@ use serde_json::{Map, Value, json};
 
 use super::RunObject;
 use crate::{
-    model::{CanaryVerdict, Class, RunState, TaskState},
+    model::{CanaryVerdict, Class, Delivery, RunState, TaskState},
     ui::report::tests::report,
 };
 
@@ -34,6 +34,15 @@ pub(super) fn sends_by_class(_: &mut SchemaGenerator) -> Schema {
     let count = json!({ "type": "integer", "minimum": 0 });
     let properties: Map<String, Value> = classes
         .map(|class| (class.name().to_owned(), count.clone()))
+        .collect();
+    json_schema!({ "type": "object", "properties": properties })
+}
+
+pub(super) fn tasks_by_delivery(_: &mut SchemaGenerator) -> Schema {
+    let count = json!({ "type": "integer", "minimum": 1 });
+    let properties: Map<String, Value> = Delivery::ALL
+        .iter()
+        .map(|delivery| (delivery.name().to_owned(), count.clone()))
         .collect();
     json_schema!({ "type": "object", "properties": properties })
 }
@@ -150,6 +159,7 @@ fn the_object_is_the_documented_one() {
           "tasks": 40
         }
       ],
+      "delivery": {},
       "resends_in_doubt": 7,
       "sends_again": {
         "frequency": 10,
@@ -160,7 +170,7 @@ fn the_object_is_the_documented_one() {
       "next": [
         "fleetpush results night-1 --state failed,in_doubt",
         "fleetpush retry night-1 --region europe",
-        "fleetpush resolve night-1 --region europe",
+        "fleetpush verify night-1 --region europe",
         "fleetpush retry night-1 --state in_doubt --region europe"
       ]
     }

@@ -1,0 +1,73 @@
+//! The arguments of `fleetpush verify`.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{
+    keys, one_of, output_args::OUTPUT, owner_args::OwnerArgs, push_args::TargetArgs, values,
+};
+use crate::model::{DeliveryTolerance, Rate, RowFormat, Sampling, Tsl, VerifyLevel};
+
+/// The heading of the flags that say how fast to ask.
+const PACE: &str = "Pace";
+
+/// `fleetpush verify`
+#[derive(Debug, Args)]
+#[command(after_help = super::help::MORE, after_long_help = "")]
+pub struct VerifyArgs {
+    /// The run's name [default: the latest run]
+    #[arg(value_parser = values::run_name)]
+    pub run: Option<String>,
+    /// Show the evidence, and record nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How far every accepted command has to have come: sent or answered [default: sent]
+    #[arg(long, value_name = "LEVEL", value_parser = one_of(VerifyLevel::ALL, VerifyLevel::name))]
+    pub verify_level: Option<VerifyLevel>,
+    /// Exit with 0 although so many commands have not come as far, as in send_failed>1% [default: none]
+    ///
+    /// You can count send_failed, unconfirmed (unknown, queued or expired) and unanswered. unconfirmed>50 is a number of commands. Repeat
+    /// the flag for more conditions, or separate them by semicolons. What has no condition is not tolerated.
+    #[arg(long, value_name = "CONDITION")]
+    pub tolerate: Vec<DeliveryTolerance>,
+    /// How many accepted commands to ask about: all, or a number [default: all of up to 3000, else 400]
+    ///
+    /// One device is one question. The sample is drawn as a canary is, from all parts of the run, and the same again each time.
+    #[arg(long, value_name = "DEVICES")]
+    pub sample: Option<Sampling>,
+    /// How far the platform's clock may be from this machine's, with the time that a command waits within the platform: entries of a
+    /// device's history match a send from so long before it until so long after its end, up to 24h [default: 1m]
+    #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = tolerance)]
+    pub tolerance: Option<Duration>,
+    /// A thing model: the platform's export, a JSON file, or fetch; repeat for more products
+    ///
+    /// It gives names to entries that have numeric ids, so that their values can be compared with what was sent. Without it, the model in
+    /// the folder DATABASE.tsl is used, and where there is none, the platform is asked for it. PRODUCT=FILE says for which product a file
+    /// is. fetch asks the platform in any case.
+    #[arg(hide_short_help = true, long, value_name = "[PRODUCT=]FILE|fetch")]
+    pub tsl: Vec<Tsl>,
+    /// The form of the rows on stdout [default: table]
+    #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(RowFormat::ALL, RowFormat::name))]
+    pub format: Option<RowFormat>,
+    /// The platform that is asked.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// The most questions in flight at a time, 1 to 1024 [default: 16] [env: FLEETPUSH_CONCURRENCY]
+    #[arg(hide_short_help = true, long, value_name = "REQUESTS", help_heading = PACE, value_parser = keys::CONCURRENCY.key.parse)]
+    pub concurrency: Option<u32>,
+    /// The most questions a second: a number such as 5 or 0.5, or unlimited [default: 5]
+    #[arg(long, alias = "rate", value_name = "RATE", help_heading = PACE, value_parser = keys::RATE.key.parse)]
+    pub history_rate: Option<Rate>,
+    /// The longest outage of the platform that is waited for, up to 168h; then the command stops, exit code 3 [default: 30m]
+    /// [env: FLEETPUSH_MAX_OUTAGE]
+    #[arg(hide_short_help = true, long, value_name = "DURATION", help_heading = PACE, value_parser = keys::MAX_OUTAGE.key.parse)]
+    pub max_outage: Option<Duration>,
+    /// What the results database is allowed.
+    #[command(flatten)]
+    pub owner: OwnerArgs,
+}
+
+fn tolerance(text: &str) -> Result<Duration, String> {
+    values::duration(text, Duration::ZERO, Duration::from_hours(24))
+}

@@ -1,0 +1,85 @@
+//! The settings of `fleetpush verify`.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{Database, Error, Push, query::asking, source::Sources};
+use crate::{
+    cli::{PaceArgs, VerifyArgs},
+    model::{DeliveryTolerance, Rate, RowFormat, Sampling, Tsl, VerifyLevel},
+};
+
+/// `fleetpush verify`
+#[derive(Debug, Clone)]
+pub(crate) struct Verification {
+    /// The run's name; without one, the latest run.
+    pub run: Option<String>,
+    /// Whether only to show what is found.
+    pub dry_run: bool,
+    /// How far every accepted command has to have come.
+    pub level: VerifyLevel,
+    /// How many may fall short.
+    pub tolerate: DeliveryTolerance,
+    /// Which accepted commands are asked about.
+    pub sampling: Sampling,
+    /// How far the platform's clock may be from ours.
+    pub tolerance: Duration,
+    /// The thing models by which entries are named, besides those kept beside the database.
+    pub tsl: Vec<Tsl>,
+    /// The form of the rows.
+    pub format: RowFormat,
+    /// Where and how fast to ask.
+    pub push: Push,
+    /// The results database.
+    pub database: Database,
+}
+
+/// The platform wants a login's clock within ten minutes, but machines that push keep time to the second as a rule; what is left is for
+/// the way of a command through the platform. A wider window finds no more of them and makes more of them ambiguous.
+const TOLERANCE: Duration = Duration::from_mins(1);
+
+impl Verification {
+    pub(super) fn resolve(
+        args: VerifyArgs,
+        db: Option<PathBuf>,
+        quiet: bool,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Error> {
+        let VerifyArgs {
+            run,
+            dry_run,
+            verify_level,
+            tolerate,
+            sample,
+            tolerance,
+            tsl,
+            format,
+            target,
+            concurrency,
+            history_rate,
+            max_outage,
+            owner,
+        } = args;
+        let simulated = target.simulate.simulate;
+        let pace = PaceArgs {
+            chunk_size: None,
+            concurrency,
+            // The rate of pushes is another one.
+            rate: Some(history_rate.unwrap_or(Rate::HISTORY)),
+            device_rate: None,
+        };
+        let push = asking(target, pace, max_outage);
+        let limits = tolerate.into_iter().flat_map(|tolerance| tolerance.0);
+        Ok(Self {
+            run,
+            dry_run,
+            level: verify_level.unwrap_or(VerifyLevel::Sent),
+            tolerate: DeliveryTolerance(limits.collect()),
+            sampling: sample.unwrap_or(Sampling::Usual),
+            tolerance: tolerance.unwrap_or(TOLERANCE),
+            tsl,
+            format: format.unwrap_or(RowFormat::Table),
+            push: Push::resolve(push, quiet, sources)?,
+            database: Database::resolve(db, simulated, sources)?.owned("verify", owner, sources)?,
+        })
+    }
+}
