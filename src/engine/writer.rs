@@ -241,17 +241,13 @@ impl<'j, 's> Writer<'j, 's> {
             now,
         };
         let records = self.claims.came_back.take();
-        let wait = LockWait::new(
-            self.senders.gate(),
-            self.inbox.signal(),
-            self.stop.has_begun(),
-            self.options.drain_timeout,
-        );
+        let wait = LockWait::new(&self.senders, &self.inbox, &self.stop, self.options);
         let exchange = wait.until(self.journal.exchange(records, limits)).await?;
         self.claims.backlog.learn(&exchange, requests > 0);
         let excused = self.judge.thresholds.newly_excused();
         if !excused.is_empty() {
-            self.journal.excuse(&excused).await?;
+            let wait = LockWait::new(&self.senders, &self.inbox, &self.stop, self.options);
+            wait.until(self.journal.excuse(&excused)).await?;
         }
         for claim in exchange.claims {
             let probe = self.judge.platform.handed_out(claim.request);
@@ -282,7 +278,11 @@ impl<'j, 's> Writer<'j, 's> {
     /// Notes the rate that was found in the database; in the end (`all`) whatever has changed of it.
     async fn persist_rate(&mut self, all: bool) -> Result<(), StoreError> {
         match self.judge.pace.unkept(all) {
-            Some(FoundRate { found }) => self.journal.keep_rate(found, self.clock.now()).await,
+            Some(FoundRate { found }) => {
+                let wait = LockWait::new(&self.senders, &self.inbox, &self.stop, self.options);
+                let keep = self.journal.keep_rate(found, self.clock.now());
+                wait.until(keep).await
+            }
             None => Ok(()),
         }
     }
@@ -410,16 +410,16 @@ impl<'j, 's> Writer<'j, 's> {
     async fn advance_rollout(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let thresholds = &self.judge.thresholds;
         let crossed = |journal: &Journal<'_>| thresholds.crossed(journal, Sample::Canary);
+        let (rollout, is_stopping) = (&mut self.rollout, self.stop.has_begun());
+        let advance = rollout.advance(self.journal, is_stopping, crossed, now);
+        let wait = LockWait::new(&self.senders, &self.inbox, &self.stop, self.options);
         let Advance {
             progress,
             steps,
             stop,
             opened,
             risen,
-        } = self
-            .rollout
-            .advance(self.journal, self.stop.has_begun(), crossed, now)
-            .await?;
+        } = wait.until(advance).await?;
         if let Some(step) = progress {
             self.events.emit(Event::Rollout(step));
         }

@@ -8,7 +8,11 @@ use tokio::{
 };
 use tracing::warn;
 
-use crate::{engine::sender::Gate, store::StoreError};
+use super::{inbox::Inbox, senders::Senders, stop::StopState};
+use crate::{
+    engine::{Options, sender::Gate},
+    store::StoreError,
+};
 
 /// A commit that takes longer than this waits for somebody.
 const NOTICE: Duration = Duration::from_secs(1);
@@ -24,17 +28,18 @@ pub(super) struct LockWait<'w> {
 }
 
 impl<'w> LockWait<'w> {
-    /// Begins now; what is under way is waited for until `drain_timeout` has passed, when a stop `has_begun` or from when it begins.
+    /// Begins now; what is under way is waited for until the drain timeout has passed, when a stop has begun or from when it begins.
     pub(super) fn new(
-        gate: &'w watch::Sender<Gate>,
-        stop: watch::Receiver<bool>,
-        has_begun: bool,
-        drain_timeout: Duration,
+        senders: &'w Senders,
+        inbox: &Inbox,
+        stop: &StopState,
+        options: &Options,
     ) -> Self {
+        let drain_timeout = options.drain_timeout;
         Self {
-            gate,
-            stop,
-            deadline: has_begun.then(|| Instant::now() + drain_timeout),
+            gate: senders.gate(),
+            stop: inbox.signal(),
+            deadline: stop.has_begun().then(|| Instant::now() + drain_timeout),
             drain_timeout,
         }
     }
