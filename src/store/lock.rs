@@ -6,7 +6,7 @@
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{self, Read, Seek},
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -105,13 +105,7 @@ impl Lock {
             path: path.clone(),
             source,
         };
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options
-            .open(&path)
-            .map_err(|error| failed("open the lock file", error))?;
+        let file = open(&path).map_err(|error| failed("open the lock file", error))?;
         match patiently(&file, database) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(owned(database, Some(file))),
@@ -153,8 +147,18 @@ impl Lock {
         self.file.set_len(self.about)
     }
 
-    /// Notes that a seal begins.
-    pub(super) fn begin_seal(&self) -> io::Result<()> {
+    /// Notes that a seal of `database` begins. Where somebody has deleted the file it is made again: nobody would find the note.
+    pub(super) fn begin_seal(&mut self, database: &Path) -> io::Result<()> {
+        if self.file.metadata()?.nlink() == 0 {
+            let file = open(&lock_path(database))?;
+            // Somebody who looks for an owner may have it for a moment; the inode's lock holds in any case.
+            let _ = file.try_lock();
+            let mut about = vec![0; usize::try_from(self.about).unwrap_or(0)];
+            self.file.read_exact_at(&mut about, 0)?;
+            file.set_len(0)?;
+            file.write_all_at(&about, 0)?;
+            self.file = file;
+        }
         self.file.write_all_at(SEALING, self.about)
     }
 
@@ -237,6 +241,14 @@ fn owned(database: &Path, about: Option<File>) -> StoreError {
     }
 }
 
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 fn lock_path(database: &Path) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
     path.push(".lock");
@@ -282,6 +294,21 @@ mod tests {
         let starting = std::thread::spawn(move || Lock::take(&database).map(|_| ()));
         drop(looking);
         starting.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_seal_is_noted_although_the_file_was_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("a.db");
+        let mut lock = Lock::take(&database).unwrap();
+        lock.end_seal().unwrap();
+        std::fs::remove_file(lock_path(&database)).unwrap();
+        lock.begin_seal(&database).unwrap();
+        assert!(Lock::was_left_in_a_seal(&database));
+        let error = Lock::take(&database).unwrap_err().to_string();
+        assert!(error.contains("pid"), "it is locked and says who: {error}");
+        lock.end_seal().unwrap();
+        assert!(!Lock::was_left_in_a_seal(&database));
     }
 
     #[test]

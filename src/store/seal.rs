@@ -26,7 +26,7 @@ impl Store {
             source,
         };
         self.lock
-            .begin_seal()
+            .begin_seal(&self.path)
             .map_err(|error| noted(&self.path, error))?;
         sqlx::raw_sql(
             "UPDATE main.owner SET needs_log = 1; PRAGMA main.wal_checkpoint(PASSIVE); UPDATE main.owner SET needs_log = 0",

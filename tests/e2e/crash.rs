@@ -337,8 +337,12 @@ impl Story {
                 push.signal(Signal::CONT);
             }
             1 => {
-                // It is made when the push starts, so that it may not be there yet.
-                let _ = std::fs::remove_file(self.site.path("push.db.lock"));
+                // It is made when the push starts, so that it may not be there yet. In the middle of a seal it holds the note by which a
+                // log that somebody moved into the database is told from a log that is lost: without it the program asks.
+                let lock = self.site.path("push.db.lock");
+                if std::fs::read_to_string(&lock).is_ok_and(|text| !text.ends_with("sealing\n")) {
+                    let _ = std::fs::remove_file(lock);
+                }
             }
             2 if self.site.path("push.db").exists() => {
                 let moment = self.random.random_range(Duration::ZERO..2 * DELAY);

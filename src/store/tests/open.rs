@@ -33,7 +33,7 @@ async fn a_log_that_was_moved_in_the_middle_of_a_seal_is_not_taken_for_lost() {
     let killed_in_a_seal = async |is_noted: bool| {
         let mut store = Store::open(&path).await.unwrap();
         if is_noted {
-            store.lock.begin_seal().unwrap();
+            store.lock.begin_seal(&path).unwrap();
         }
         sqlx::query("UPDATE owner SET needs_log = 1")
             .execute(&mut store.connection)
