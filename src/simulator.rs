@@ -10,14 +10,18 @@ mod codes;
 mod command;
 mod elements;
 mod entry;
+mod fate;
 mod fleet;
 mod history;
 mod inventory;
 mod ledger;
 pub(crate) mod limiter;
 mod login;
+mod messages;
 mod platform;
+mod publisher;
 mod question;
+mod queues;
 mod reply;
 mod respond;
 mod router;
@@ -33,19 +37,24 @@ mod wire;
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{
+    sync::oneshot,
+    task::{JoinHandle, JoinSet},
+};
 
 pub use ledger::Delivery;
 pub use limiter::{LimitError, LimitKind, RequestLimit};
+pub use messages::MessageKind;
 pub use scenario::{
     AtFirst, AuthRefusal, Fate, Fault, History, HistoryForm, HistoryOrder, Inventory, Limit,
-    ListedDevice, Outage, Quirk, Scenario, ScenarioError,
+    ListedDevice, Messages, Outage, QueueStatus, Quirk, Scenario, ScenarioError, TicketForm,
 };
 pub use stats::Stats;
 #[cfg(test)]
 pub(crate) use thing_model::check as check_thing_model;
 
 use platform::Platform;
+use publisher::Line;
 
 /// A simulator that is running. Dropping it closes its port and all its connections.
 pub struct Simulator {
@@ -54,19 +63,27 @@ pub struct Simulator {
     // Dropping the sender is what stops the server.
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
+    // Ends when it is dropped.
+    _publisher: JoinSet<()>,
 }
 
 impl Simulator {
     /// Starts on the current Tokio runtime; port 0 takes a free one.
     ///
-    /// Fails if the scenario cannot be played, if the address is not a loopback address, or if the port cannot be opened.
+    /// Fails if the scenario cannot be played, if the address is not a loopback address, if the port cannot be opened, or if the
+    /// scenario names a message broker that cannot be reached.
     pub async fn start(addr: SocketAddr, scenario: Scenario) -> io::Result<Self> {
         scenario
             .validate()
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let line = Line::open(&scenario.messages)
+            .await
+            .map_err(io::Error::other)?;
         let listener = server::listen(addr, &scenario).await?;
         let addr = listener.local_addr()?;
         let platform = Arc::new(Platform::new(scenario));
+        let mut publisher = JoinSet::new();
+        publisher.spawn(publisher::publish(Arc::clone(&platform), line));
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(server::run(listener, addr, Arc::clone(&platform), stopped));
         Ok(Self {
@@ -74,6 +91,7 @@ impl Simulator {
             platform,
             stop,
             server,
+            _publisher: publisher,
         })
     }
 
@@ -101,7 +119,14 @@ impl Simulator {
 
     /// What has become of a command, by the scenario that it plays.
     pub fn fate(&self, ticket: &str) -> Fate {
-        history::fate(&self.platform.playing(), ticket)
+        let playing = self.platform.playing();
+        fate::fate(&playing.scenario.history, playing.chance, ticket)
+    }
+
+    /// The kinds of message that are published about a command, by the scenario that it plays, if that names a broker.
+    pub fn messages(&self, ticket: &str) -> Vec<MessageKind> {
+        let playing = self.platform.playing();
+        messages::kinds(&playing.scenario, playing.chance, ticket)
     }
 
     /// What it has counted so far.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 use clap::Args;
 use serde::{Deserialize, de::IntoDeserializer as _};
 
-use crate::simulator::{Fault, Limit, Quirk, RequestLimit, Scenario, ScenarioError};
+use crate::simulator::{Fault, Limit, Messages, Quirk, RequestLimit, Scenario, ScenarioError};
 
 const FAULT_HELP: &str = "\
 Share of requests that meet a fault, for example `reset_after=0.01`; can be repeated
@@ -138,6 +138,15 @@ pub struct SimulatorArgs {
     #[arg(hide_short_help = true, long, value_name = "SHARE", value_parser = share)]
     pub history_gap: Option<f64>,
 
+    /// Message broker on this machine to which messages about commands are published, amqp://USER:PASSWORD@HOST:PORT/VHOST; the user must
+    /// be allowed to declare exchanges and queues
+    #[arg(hide_short_help = true, long, value_name = "URL")]
+    pub amqp: Option<String>,
+
+    /// Queue that gets these messages, with its whole name [default: a.1.fleet]
+    #[arg(hide_short_help = true, long, value_name = "NAME")]
+    pub queue: Option<String>,
+
     /// Count deliveries, but do not keep them; a device's history is then empty
     #[arg(hide_short_help = true, long)]
     pub no_ledger: bool,
@@ -172,6 +181,8 @@ impl SimulatorArgs {
             quirk,
             history_lag,
             history_gap,
+            amqp,
+            queue,
             no_ledger,
         } = self;
         let base = match scenario {
@@ -204,6 +215,11 @@ impl SimulatorArgs {
             thing_model: match tsl {
                 Some(path) => Some(Scenario::read_thing_model(path)?),
                 None => base.thing_model,
+            },
+            messages: Messages {
+                amqp: amqp.clone().or(base.messages.amqp),
+                queue: queue.clone().unwrap_or(base.messages.queue),
+                ..base.messages
             },
             ledger: base.ledger && !no_ledger,
             ..base
@@ -289,7 +305,8 @@ mod tests {
         let args = parse(
             "--listen [::1]:0 --seed 1 --latency 2 --jitter 3 --offline 0.1 --rejected 0.2 --transient 0.3 --poison 0.4 --frequency 1/2000 \
              --quota 2/3000 --rate-limit 30 --retry-after -7 --device-limit 50 --token-requests 15 --token-lifetime 4000 \
-             --fault cut=0.1 --fault hang=0.2 --login-fault bad_gateway=1 --quirk left_out=0.5 --history-lag 5 --history-gap 0.6 --no-ledger",
+             --fault cut=0.1 --fault hang=0.2 --login-fault bad_gateway=1 --quirk left_out=0.5 --history-lag 5 --history-gap 0.6 \
+             --amqp amqp://u:p@127.0.0.1/v --queue a.2.q --no-ledger",
         )
         .unwrap();
         assert!(args.listen.is_ipv6());
@@ -319,6 +336,11 @@ mod tests {
             quirks: BTreeMap::from([(Quirk::LeftOut, 0.5)]),
             history_lag_ms: 5,
             history_gap: 0.6,
+            messages: Messages {
+                amqp: Some("amqp://u:p@127.0.0.1/v".to_owned()),
+                queue: "a.2.q".to_owned(),
+                ..Messages::default()
+            },
             ledger: false,
             ..Scenario::default()
         };

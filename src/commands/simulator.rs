@@ -22,7 +22,7 @@ pub(super) async fn simulator(
     let address = arguments.listen;
     let simulator = Simulator::start(address, scenario)
         .await
-        .with_context(|| format!("cannot listen on {address}"))
+        .with_context(|| format!("cannot start the simulator on {address}"))
         .map_err(Failure::usage)?;
     let mut out = printer.stdout();
     let told = writeln!(out, "{}", simulator.base_url()).and_then(|()| out.flush());

@@ -43,6 +43,11 @@ pub(super) enum Question {
     Fate,
     Answered,
     Repeated,
+    MessageMissing,
+    MessageRepeated,
+    MessageLate,
+    MessageAnswer,
+    MessageOnline,
 }
 
 /// The source of a scenario's chance.

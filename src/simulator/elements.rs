@@ -6,7 +6,7 @@ use super::{
     chance::{Chance, Question},
     codes,
     reply::Reply,
-    scenario::{Quirk, Scenario},
+    scenario::{Quirk, Scenario, TicketForm},
 };
 
 /// What the platform says of one device: a ticket, or the code of a refusal.
@@ -47,7 +47,7 @@ enum Form {
 #[derive(Clone, Copy)]
 enum Ticket {
     None,
-    Text(u64),
+    Text(u64, TicketForm),
     Number(u64),
 }
 
@@ -93,7 +93,8 @@ impl Text {
     fn ticket(&mut self, ticket: Ticket) -> &mut Self {
         match ticket {
             Ticket::None => self.raw("null"),
-            Ticket::Text(ticket) => self.raw("\"").number(ticket).raw("\""),
+            Ticket::Text(ticket, TicketForm::Digits) => self.raw("\"").number(ticket).raw("\""),
+            Ticket::Text(ticket, form) => self.string(&form.text(ticket)),
             Ticket::Number(ticket) => self.number(ticket),
         }
     }
@@ -116,6 +117,7 @@ pub(super) struct Odd {
     chance: Chance,
     request: u64,
     kinds: Vec<Quirk>,
+    tickets: TicketForm,
 }
 
 impl Odd {
@@ -131,6 +133,7 @@ impl Odd {
             chance,
             request,
             kinds,
+            tickets: scenario.tickets,
         }
     }
 
@@ -198,10 +201,10 @@ impl Odd {
                 key: self.key(),
                 ticket: if self.is(Quirk::TicketNull) {
                     Ticket::None
-                } else if self.is(Quirk::TicketNumber) {
+                } else if self.is(Quirk::TicketNumber) && self.tickets == TicketForm::Digits {
                     Ticket::Number(ticket)
                 } else {
-                    Ticket::Text(ticket)
+                    Ticket::Text(ticket, self.tickets)
                 },
                 message: None,
             },

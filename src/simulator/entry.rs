@@ -155,7 +155,7 @@ fn as_number(text: &str) -> Option<Vec<u8>> {
 }
 
 /// A service's parameters; one may be a property.
-fn inputs(model: &Value, service: &Value) -> Vec<Value> {
+pub(super) fn inputs(model: &Value, service: &Value) -> Vec<Value> {
     let inputs = service["inputData"].as_array().into_iter().flatten();
     let inputs = inputs.map(|input| {
         let id = input["$ref"].as_str().and_then(|at| at.rsplit('/').next());
@@ -167,11 +167,13 @@ fn inputs(model: &Value, service: &Value) -> Vec<Value> {
     inputs.collect()
 }
 
-fn by_code<'m>(list: &'m Value, code: &str) -> Option<&'m Value> {
+/// The entry of a list that has this code.
+pub(super) fn by_code<'m>(list: &'m Value, code: &str) -> Option<&'m Value> {
     list.as_array()?.iter().find(|entry| entry["code"] == code)
 }
 
-fn pairs(list: &Value) -> Vec<(&str, &Value)> {
+/// The members of objects that have one each.
+pub(super) fn pairs(list: &Value) -> Vec<(&str, &Value)> {
     let items = list.as_array().into_iter().flatten();
     items
         .filter_map(Value::as_object)

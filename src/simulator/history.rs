@@ -9,6 +9,7 @@ use super::{
     chance::{self, Question},
     codes,
     entry::Told,
+    fate::{ANSWER_MS, fate},
     ledger::Delivery,
     login::Query,
     platform::{Call, Platform},
@@ -22,8 +23,6 @@ use super::{
 /// `direction` of what comes from a device and of what goes to it.
 const UP: i64 = 1;
 const DOWN: i64 = 2;
-/// How long a device takes for its answer, as in the vendor's example.
-const ANSWER_MS: i64 = 69;
 
 /// An entry before it is written.
 struct Entry {
@@ -90,25 +89,6 @@ impl Asked {
     }
 }
 
-/// What has become of a command, by the share that it belongs to.
-pub(super) fn fate(call: &super::platform::Playing, ticket: &str) -> Fate {
-    let history = &call.scenario.history;
-    let subject = chance::hash(ticket);
-    let draw = call.chance.share(Question::Fate, subject);
-    if draw < history.queued {
-        Fate::Queued
-    } else if draw < history.queued + history.send_failed {
-        Fate::SendFailed
-    } else if call
-        .chance
-        .within(history.answered, Question::Answered, subject)
-    {
-        Fate::Answered
-    } else {
-        Fate::Sent
-    }
-}
-
 /// The entries that the device's history has at this moment, in the order in which they are told.
 fn shown(platform: &Platform, call: &Call, asked: &Asked, number: u64) -> Vec<Entry> {
     let playing = &call.playing;
@@ -116,7 +96,7 @@ fn shown(platform: &Platform, call: &Call, asked: &Asked, number: u64) -> Vec<En
     let history = &scenario.history;
     let lag = i64::try_from(scenario.history_lag_ms).unwrap_or(i64::MAX);
     let is_shown = |delivery: &Delivery| {
-        let ticket: u64 = delivery.ticket.parse().unwrap_or_default();
+        let ticket = chance::hash(&delivery.ticket);
         delivery.at_ms.saturating_add(lag) <= call.now.0
             && !playing
                 .chance
@@ -141,7 +121,7 @@ fn shown(platform: &Platform, call: &Call, asked: &Asked, number: u64) -> Vec<En
             let behind = i64::try_from(n).unwrap_or_default() + 1;
             entries.push(report(n + chance::hash(&delivery.ticket), at_ms + behind));
         }
-        let fate = fate(playing, &delivery.ticket);
+        let fate = fate(history, playing.chance, &delivery.ticket);
         if fate == Fate::Answered {
             entries.push(Entry {
                 direction: UP,

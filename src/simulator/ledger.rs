@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::scenario::TicketForm;
 use crate::model::Timestamp;
 
 /// One command that the platform took.
@@ -31,6 +32,7 @@ struct Acted {
     at: Timestamp,
     /// The devices have successive tickets from this one on.
     first_ticket: u64,
+    tickets: TicketForm,
     devices: Box<[Box<str>]>,
 }
 
@@ -48,7 +50,7 @@ impl Ledger {
     /// Gives successive tickets to the devices, and remembers them if asked to. Returns the first ticket.
     pub(super) fn record(
         &mut self,
-        keep: bool,
+        (keep, tickets): (bool, TicketForm),
         (request, at): (u64, Timestamp),
         (product_key, data): (&str, &str),
         devices: &[&str],
@@ -63,6 +65,7 @@ impl Ledger {
                 request,
                 at,
                 first_ticket,
+                tickets,
                 devices: devices.iter().map(|&device| device.into()).collect(),
             });
         }
@@ -82,7 +85,7 @@ impl Ledger {
             .map(|(acted, ticket, key)| Delivery {
                 product_key: acted.product_key.as_ref().to_owned(),
                 device_key: key.clone().into_string(),
-                ticket: ticket.to_string(),
+                ticket: acted.tickets.text(ticket),
                 data: acted.data.as_ref().to_owned(),
                 request: acted.request,
                 at_ms: acted.at.0,
@@ -95,18 +98,25 @@ impl Ledger {
 mod tests {
     use super::*;
 
+    const KEPT: (bool, TicketForm) = (true, TicketForm::Digits);
+
     #[test]
     fn tickets_have_19_digits_and_grow_even_when_time_does_not() {
         let mut ledger = Ledger::default();
         let now = Timestamp(1_795_376_549_123);
         let payload = ("PK1", "[]");
-        let first = ledger.record(true, (1, now), payload, &["A", "B", "C"]);
-        let second = ledger.record(true, (2, now), payload, &["A"]);
-        let third = ledger.record(false, (3, Timestamp(now.0 - 5000)), payload, &["A", "B"]);
+        let first = ledger.record(KEPT, (1, now), payload, &["A", "B", "C"]);
+        let second = ledger.record(KEPT, (2, now), payload, &["A"]);
+        let third = ledger.record(
+            (false, TicketForm::Digits),
+            (3, Timestamp(now.0 - 5000)),
+            payload,
+            &["A", "B"],
+        );
         assert_eq!(first.to_string().len(), 19);
         assert_eq!(second, first + 3);
         assert_eq!(third, second + 1);
-        let later = ledger.record(true, (4, Timestamp(now.0 + 1)), payload, &["C"]);
+        let later = ledger.record(KEPT, (4, Timestamp(now.0 + 1)), payload, &["C"]);
         assert!(later > third + 1);
 
         let told: Vec<(u64, String, String)> = ledger
@@ -131,9 +141,9 @@ mod tests {
     #[test]
     fn nothing_accepted_leaves_no_trace() {
         let mut ledger = Ledger::default();
-        ledger.record(true, (1, Timestamp(0)), ("PK1", "[]"), &[]);
-        let first = ledger.record(true, (2, Timestamp(0)), ("PK1", "[]"), &["A"]);
-        let second = ledger.record(true, (3, Timestamp(0)), ("PK1", "[]"), &["A"]);
+        ledger.record(KEPT, (1, Timestamp(0)), ("PK1", "[]"), &[]);
+        let first = ledger.record(KEPT, (2, Timestamp(0)), ("PK1", "[]"), &["A"]);
+        let second = ledger.record(KEPT, (3, Timestamp(0)), ("PK1", "[]"), &["A"]);
         assert_eq!(second, first + 1);
         assert_eq!(ledger.deliveries(None).len(), 2);
     }

@@ -17,6 +17,7 @@ use super::{
     fleet::Fleet,
     ledger::Ledger,
     limiter::{Admission, Limiter},
+    messages::Post,
     scenario::{Outage, Scenario},
     stats::Counters,
     tokens::Tokens,
@@ -36,6 +37,8 @@ pub(super) struct Platform {
     started: Instant,
     ledger: Mutex<Ledger>,
     login_calls: AtomicU64,
+    /// What is to be published.
+    pub(super) post: Post,
 }
 
 /// The scenario that is being played.
@@ -127,6 +130,7 @@ impl Platform {
             tokens: Tokens::default(),
             ledger: Mutex::default(),
             login_calls: AtomicU64::new(0),
+            post: Post::default(),
         }
     }
 

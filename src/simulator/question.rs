@@ -17,16 +17,26 @@ use super::{
 /// The entries on a page when the client does not say how many it wants.
 const PAGE_SIZE: usize = 10;
 
-/// Answers one question, or ends its connection: counts it, lets it through the limits, and tells what is asked if the token is good.
-/// `respond_with` gets the question's number, from 1.
+/// Answers one question that is asked by GET, as [`answer_by`] does.
 pub(super) async fn answer(
     platform: &Platform,
     call: &Call,
     count: impl FnOnce(&mut Stats) -> &mut u64,
     respond_with: impl FnOnce(u64) -> Reply,
 ) -> Result<Response<ReplyBody>, Dropped> {
-    if call.head.method != Method::GET {
-        let reply = Reply::html(StatusCode::METHOD_NOT_ALLOWED).with(header::ALLOW, "GET");
+    answer_by((platform, call, &Method::GET), count, respond_with).await
+}
+
+/// Answers one question, or ends its connection: counts it, lets it through the limits, and tells what is asked if the token is good.
+/// `respond_with` gets the question's number, from 1.
+pub(super) async fn answer_by(
+    (platform, call, method): (&Platform, &Call, &Method),
+    count: impl FnOnce(&mut Stats) -> &mut u64,
+    respond_with: impl FnOnce(u64) -> Reply,
+) -> Result<Response<ReplyBody>, Dropped> {
+    if call.head.method != *method {
+        let reply =
+            Reply::html(StatusCode::METHOD_NOT_ALLOWED).with(header::ALLOW, method.as_str());
         return Ok(reply.into_response(ReplyBody::Whole));
     }
     let number = {

@@ -11,6 +11,7 @@ use super::{
     chance::Question,
     history, inventory,
     platform::{Call, Platform},
+    queues,
     reply::{Reply, ReplyBody},
     respond::{self, Dropped},
     scenario::Scenario,
@@ -29,6 +30,8 @@ const TSL: &str = "/v2/quectsl/openapi/product/export/tslFile";
 const HISTORY: &str = "/v2/quecdatastorage/r1/openapi/device/data/history";
 
 const DEVICES: &str = "/v2/devicemgr/r3/openapi/product/device/overview";
+const QUEUES: &str = "/v2/quecrule/r1/openapi/queue/list";
+const QUEUE: &str = "/v2/quecrule/r1/openapi/queue/detail";
 const PRODUCTS: &str = "/v2/quecproductmgr/r3/openapi/products";
 
 /// The largest request body that is read, in bytes.
@@ -76,6 +79,8 @@ pub(super) async fn serve(
         TSL => thing_model::answer(platform, &call).await,
         DEVICES => inventory::devices(platform, &call).await,
         PRODUCTS => inventory::products(platform, &call).await,
+        QUEUES => queues::list(platform, &call).await,
+        QUEUE => queues::detail(platform, &call).await,
         LOGIN => log_in(platform, &call, Tokens::log_in).await,
         REFRESH => log_in(platform, &call, Tokens::refresh).await,
         _ => Ok(Reply::html(StatusCode::NOT_FOUND).into_response(ReplyBody::Whole)),

@@ -1,21 +1,27 @@
 //! What the simulated platform is to be like: its devices, its limits and its faults.
 
+mod broker;
 mod check;
 mod demo;
 mod fault;
 mod file;
 mod history;
 mod inventory;
+mod messages;
+mod tickets;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
+pub(super) use broker::BrokerUrl;
 pub use check::ScenarioError;
 pub use fault::{Fault, Quirk};
 pub use history::{Fate, History, HistoryForm, HistoryOrder};
 pub use inventory::{Inventory, ListedDevice};
+pub use messages::{Messages, QueueStatus};
+pub use tickets::TicketForm;
 
 use super::limiter::RequestLimit;
 
@@ -134,12 +140,17 @@ pub struct Scenario {
     /// Whether replies are compressed for a client that accepts gzip.
     pub gzip: bool,
 
+    /// The form of tickets.
+    pub tickets: TicketForm,
     /// How long a delivery takes to appear in its device's history, in milliseconds.
     pub history_lag_ms: u64,
     /// The share of deliveries that never appear there.
     pub history_gap: f64,
     /// What becomes of commands, and how histories tell it.
     pub history: History,
+
+    /// The messages about commands, and the queue that gets them.
+    pub messages: Messages,
 
     /// What the device list shows, and what is wrong with it.
     pub inventory: Inventory,
@@ -277,9 +288,11 @@ impl Default for Scenario {
             trickle_ms: 10_000,
             oversized_bytes: 100 * 1024 * 1024,
             gzip: false,
+            tickets: TicketForm::default(),
             history_lag_ms: 0,
             history_gap: 0.0,
             history: History::default(),
+            messages: Messages::default(),
             inventory: Inventory::default(),
             thing_model: None,
             ledger: true,

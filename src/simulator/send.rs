@@ -11,6 +11,7 @@ use super::{
     command::Command,
     elements::{self, ElementResult, Odd},
     fleet::Device,
+    messages::Taken,
     platform::{Call, Platform, Playing},
     reply::{Reply, ReplyBody},
     respond::{self, Dropped},
@@ -251,16 +252,31 @@ impl Received<'_> {
             .zip(&verdicts)
             .filter_map(|(key, verdict)| verdict.is_ok().then_some(key))
             .collect();
+        let Playing {
+            scenario, chance, ..
+        } = &*self.call.playing;
         let first_ticket = self.platform.ledger().record(
-            self.call.playing.scenario.ledger,
+            (scenario.ledger, scenario.tickets),
             (self.number, self.call.now),
             (&command.product_key, &command.data),
             &taken,
+        );
+        let planned = self.platform.post.plan(
+            scenario,
+            *chance,
+            &Taken {
+                product_key: &command.product_key,
+                data: &command.data,
+                at_ms: self.call.now.0.saturating_add(scenario.clock_skew_ms),
+                devices: &taken,
+                first_ticket,
+            },
         );
 
         let odd = self.odd();
         let mut stats = self.platform.counters.lock();
         stats.deliveries += taken.len() as u64;
+        stats.messages_planned += planned;
         if taken.len() < verdicts.len() {
             for code in verdicts.iter().filter_map(|verdict| verdict.err()) {
                 *stats.refused_devices.entry(code).or_default() += 1;

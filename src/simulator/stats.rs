@@ -24,6 +24,12 @@ pub struct Stats {
     pub device_lists: u64,
     /// Questions for the products of the account, one for each page.
     pub product_lists: u64,
+    /// Questions about the queues of messages.
+    pub queues: u64,
+    /// Messages that were to be published so far, repeats included.
+    pub messages_planned: u64,
+    /// Messages that the broker has, repeats included.
+    pub messages: u64,
     /// Commands acted on, one for each device.
     pub deliveries: u64,
     /// Logins that gave a token.

@@ -6,3 +6,4 @@ mod faults;
 mod fleet;
 mod history;
 mod inventory;
+mod queues;

@@ -1,150 +1,24 @@
 //! The listener and a real message broker: what comes is on the disk before it is acknowledged, whatever happens to either.
 
+mod losses;
+mod published;
+mod standing;
+
 use std::{
-    collections::BTreeSet,
     io::{Read, Write},
-    net::{Shutdown, TcpListener, TcpStream},
-    process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    net::TcpListener,
     thread,
-    time::Duration,
 };
 
 use fleetpush::simulator::Scenario;
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
-use tokio::runtime::Runtime;
 
-use crate::support::{Broker, Push, Sim, Site, seed, wait_for, with_limit};
-
-/// A site with a listener of its own, and a queue of its own at the broker.
-struct Post {
-    site: Site,
-    sim: Sim,
-    broker: &'static Broker,
-    queue: String,
-}
-
-impl Post {
-    /// None where no broker is installed.
-    fn open(name: &str) -> Option<Self> {
-        let broker = Broker::shared()?;
-        let queue = format!("a.1.{name}");
-        broker.queue(&queue);
-        Some(Self {
-            site: Site::new(),
-            sim: Sim::healthy(),
-            broker,
-            queue,
-        })
-    }
-
-    fn command(&self, url: &str) -> Command {
-        let args = ["listen", "--queue", &self.queue, "--amqp-url", url];
-        let mut command = self.site.command(&args);
-        command
-            .args(["--base-url", self.sim.base_url()])
-            .env("SSL_CERT_FILE", self.broker.certificate());
-        command
-    }
-
-    fn start(&self) -> Push {
-        Push::start(self.command(&self.broker.plain_url()))
-    }
-
-    fn publish(&self, messages: impl IntoIterator<Item = Value>) {
-        let bodies = messages
-            .into_iter()
-            .map(|message| message.to_string().into_bytes());
-        self.broker.publish(&self.queue, bodies);
-    }
-
-    fn inbox(&self) -> Inbox {
-        Inbox {
-            path: self.site.path("push.db.inbox"),
-            runtime: Runtime::new().expect("a runtime"),
-        }
-    }
-
-    /// Listens until every message is acknowledged. A listener that stops gives back what it has not looked at.
-    fn empty(&self) {
-        wait_for("a queue without messages", || {
-            let listener = self.start();
-            listener.wait_until_it_catches(Signal::TERM);
-            wait_for("a consumer", || {
-                (self.broker.standing(&self.queue).1 == 1).then_some(())
-            });
-            self.wait_until_empty();
-            listener.signal(Signal::TERM);
-            listener.ended().expect(0);
-            (self.broker.standing(&self.queue) == (0, 0)).then_some(())
-        });
-    }
-
-    /// Waits until nothing waits in the queue: what was handed out and is not acknowledged does not.
-    fn wait_until_empty(&self) {
-        wait_for("an empty queue", || {
-            (self.broker.standing(&self.queue).0 == 0).then_some(())
-        });
-    }
-}
-
-/// The inbox as a reader sees it.
-struct Inbox {
-    path: std::path::PathBuf,
-    runtime: Runtime,
-}
-
-impl Inbox {
-    /// The first column of the rows, as text.
-    fn column(&self, query: &'static str) -> Vec<String> {
-        self.runtime.block_on(async {
-            let connected = SqliteConnectOptions::new()
-                .filename(&self.path)
-                .read_only(true)
-                .busy_timeout(Duration::from_secs(30))
-                .connect()
-                .await;
-            let Ok(mut connection) = connected else {
-                return Vec::new();
-            };
-            let rows = sqlx::query_scalar(query).fetch_all(&mut connection).await;
-            connection.close().await.expect("it closes");
-            rows.unwrap_or_default()
-        })
-    }
-
-    fn tickets(&self) -> Vec<String> {
-        self.column("SELECT ticket FROM message ORDER BY id")
-    }
-
-    fn wait_for(&self, messages: usize) {
-        wait_for("messages in the inbox", || {
-            (self.tickets().len() >= messages).then_some(())
-        });
-    }
-}
+use crate::support::{Post, Push, Sim, Site, wait_for};
 
 fn reqack(ticket: usize) -> Value {
     json!({"type": "REQACK", "productKey": "PK", "deviceKey": format!("DK{ticket:05}"), "createdAt": 1_750_000_000_000_i64 + ticket as i64,
         "ticket": format!("{}", 1_380_000_000_000_000_000_i64 + ticket as i64), "data": {"sentAt": 1, "status": "succ"}})
-}
-
-/// How often something is to go wrong.
-fn troubles(usual: usize) -> usize {
-    std::env::var("FLEETPUSH_TEST_TROUBLES").map_or(usual, |text| text.parse().expect("a number"))
-}
-
-fn each_once(inbox: &Inbox, messages: usize) {
-    let tickets = inbox.tickets();
-    let distinct: BTreeSet<&String> = tickets.iter().collect();
-    assert_eq!(distinct.len(), messages, "none is lost");
-    assert_eq!(tickets.len(), messages, "none is there twice");
 }
 
 #[test]
@@ -237,141 +111,6 @@ fn what_is_no_message_of_use_is_counted_and_acknowledged() {
     );
 }
 
-/// How often the listener is killed, unless `FLEETPUSH_TEST_TROUBLES` says another number.
-const KILLS: usize = 40;
-
-#[test]
-fn a_listener_that_is_killed_at_any_moment_loses_no_message_and_doubles_none() {
-    let Some(post) = Post::open("killed") else {
-        return;
-    };
-    let seed = seed();
-    println!("FLEETPUSH_TEST_SEED={seed}");
-    let mut random = StdRng::seed_from_u64(seed);
-    let mut sent = 0;
-    for _ in 0..troubles(KILLS) {
-        let more = random.random_range(1..60);
-        post.publish((sent..sent + more).map(reqack));
-        sent += more;
-        let listener = post.start();
-        let wanted = random.random_range(0..3);
-        if wanted > 0 {
-            // Somewhere between the first message and the end of what it does.
-            let inbox = post.inbox();
-            let before = inbox.tickets().len();
-            wait_for("a sign of the listener", || {
-                (inbox.tickets().len() > before || post.broker.standing(&post.queue).0 == 0)
-                    .then_some(())
-            });
-        }
-        thread::sleep(Duration::from_micros(random.random_range(0..40_000)));
-        listener.kill();
-    }
-    post.empty();
-    each_once(&post.inbox(), sent);
-}
-
-/// How often the connection is cut, unless `FLEETPUSH_TEST_TROUBLES` says another number.
-const CUTS: usize = 40;
-/// Bytes that a listener has sent, about, when it begins to acknowledge.
-const HANDSHAKE: usize = 550;
-
-/// Passes connections on to a port, and cuts each when the client has said so much.
-struct Cutter {
-    port: u16,
-    cuts: Arc<AtomicUsize>,
-    is_over: Arc<AtomicBool>,
-}
-
-impl Cutter {
-    fn before(target: u16, mut random: StdRng) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let port = listener.local_addr().expect("it is bound").port();
-        let (cuts, is_over) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
-        let cutter = Self {
-            port,
-            cuts: Arc::clone(&cuts),
-            is_over: Arc::clone(&is_over),
-        };
-        thread::spawn(move || {
-            for client in listener.incoming() {
-                let (client, server) = (
-                    client.expect("a connection"),
-                    TcpStream::connect(("127.0.0.1", target)).expect("a broker"),
-                );
-                let limit = HANDSHAKE + random.random_range(0..250);
-                let (mut from, mut to) = (
-                    server.try_clone().expect("a stream"),
-                    client.try_clone().expect("a stream"),
-                );
-                thread::spawn(move || std::io::copy(&mut from, &mut to));
-                let (cuts, is_over) = (Arc::clone(&cuts), Arc::clone(&is_over));
-                thread::spawn(move || pass_until(limit, client, server, &cuts, &is_over));
-            }
-        });
-        cutter
-    }
-}
-
-fn pass_until(
-    limit: usize,
-    mut client: TcpStream,
-    mut server: TcpStream,
-    cuts: &AtomicUsize,
-    is_over: &AtomicBool,
-) {
-    let (mut passed, mut buffer) = (0, [0; 4096]);
-    while let Ok(count @ 1..) = client.read(&mut buffer) {
-        let room = if is_over.load(Ordering::Relaxed) {
-            count
-        } else {
-            count.min(limit.saturating_sub(passed))
-        };
-        passed += count;
-        // In the middle of a frame as a rule.
-        if server.write_all(&buffer[..room]).is_err() || room < count {
-            break;
-        }
-    }
-    cuts.fetch_add(1, Ordering::Relaxed);
-    let _ = client.shutdown(Shutdown::Both);
-    let _ = server.shutdown(Shutdown::Both);
-}
-
-#[test]
-fn a_connection_that_is_cut_while_messages_are_acknowledged_loses_and_doubles_none() {
-    let Some(post) = Post::open("cut") else {
-        return;
-    };
-    let seed = seed();
-    println!("FLEETPUSH_TEST_SEED={seed}");
-    let cutter = Cutter::before(post.broker.port(), StdRng::seed_from_u64(seed));
-    let listener =
-        Push::start(post.command(&format!("amqp://127.0.0.1:{}/quec-open", cutter.port)));
-    let mut sent = 0;
-    let cuts = || cutter.cuts.load(Ordering::Relaxed);
-    while cuts() < troubles(CUTS) {
-        let before = cuts();
-        post.publish((sent..sent + 10).map(reqack));
-        sent += 10;
-        wait_for("messages that are handed out, or a cut", || {
-            (post.broker.standing(&post.queue).0 == 0 || cuts() > before).then_some(())
-        });
-    }
-    cutter.is_over.store(true, Ordering::Relaxed);
-    let inbox = post.inbox();
-    inbox.wait_for(sent);
-    listener.signal(Signal::TERM);
-    let ended = listener.ended().expect(0);
-    assert!(
-        ended.stderr.contains("connecting again"),
-        "{}",
-        ended.stderr
-    );
-    post.empty();
-    each_once(&inbox, sent);
-}
-
 #[test]
 fn a_login_that_is_refused_and_a_queue_that_is_unknown_say_what_to_do() {
     let Some(post) = Post::open("refused") else {
@@ -439,35 +178,6 @@ fn two_who_share_a_queue_or_an_inbox_are_told() {
         .says(&["somebody else consumes the queue a.1.shared as well"]);
     first.signal(Signal::TERM);
     first.ended().expect(0);
-}
-
-#[test]
-fn a_disk_that_is_full_ends_the_listener_and_what_was_not_recorded_comes_again() {
-    let Some(post) = Post::open("full") else {
-        return;
-    };
-    let large = "x".repeat(60_000);
-    let message = |ticket: usize| {
-        let mut message = reqack(ticket);
-        message["type"] = json!("MSERV");
-        message["subtype"] = json!("OUTPUT");
-        message["data"] = json!({"code": "c", "kv": {"large": large}});
-        message
-    };
-    post.publish((0..100).map(message));
-    // Blocks of 512 bytes or of 1 KiB: less than the messages have in any case.
-    let limited = with_limit("-f 3000", &post.command(&post.broker.plain_url()));
-    Push::start(limited).ended().expect(6).says(&[
-        "are not acknowledged, and come again",
-        "make room on the disk",
-    ]);
-    let listener = post.start();
-    let inbox = post.inbox();
-    inbox.wait_for(100);
-    post.wait_until_empty();
-    listener.signal(Signal::TERM);
-    listener.ended().expect(0);
-    each_once(&inbox, 100);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::Scenario;
+use super::{BrokerUrl, Messages, Scenario};
 
 /// Why a scenario cannot be played.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,9 @@ impl Scenario {
             ("history.send_failed", self.history.send_failed),
             ("history.answered", self.history.answered),
             ("history.repeated", self.history.repeated),
+            ("messages.missing", self.messages.missing),
+            ("messages.repeated", self.messages.repeated),
+            ("messages.online", self.messages.online),
             ("inventory.inactive", self.inventory.inactive),
             ("inventory.raw", self.inventory.raw),
             ("inventory.duplicates", self.inventory.duplicates),
@@ -120,6 +123,7 @@ impl Scenario {
                 must: "left out when there is a limit",
             });
         }
+        check_messages(&self.messages)?;
         if self.inventory.page_limit == 0 {
             return Err(ScenarioError::OutOfRange {
                 field: "inventory.page_limit",
@@ -148,6 +152,24 @@ impl Scenario {
         }
         Ok(())
     }
+}
+
+fn check_messages(messages: &Messages) -> Result<(), ScenarioError> {
+    let amqp = messages.amqp.as_deref();
+    if amqp.is_some_and(|amqp| BrokerUrl::parse(amqp).is_none()) {
+        return Err(ScenarioError::OutOfRange {
+            field: "messages.amqp",
+            must: "the address of a message broker on this machine, as in amqp://guest:guest@127.0.0.1:5672/quec-open",
+        });
+    }
+    // What AMQP can carry.
+    if !(1..=255).contains(&messages.queue.len()) {
+        return Err(ScenarioError::OutOfRange {
+            field: "messages.queue",
+            must: "the whole name of a queue, as in a.1.fleet",
+        });
+    }
+    Ok(())
 }
 
 fn check_share(field: &str, value: f64) -> Result<(), ScenarioError> {

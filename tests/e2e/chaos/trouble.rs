@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use fleetpush::simulator::{
     AtFirst, AuthRefusal, Fault, History, HistoryForm, HistoryOrder, Inventory, Limit,
-    ListedDevice, Outage, Quirk, Scenario,
+    ListedDevice, Messages, Outage, QueueStatus, Quirk, Scenario, TicketForm,
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng, seq::IndexedRandom as _};
 use strum::VariantArray as _;
@@ -22,6 +22,7 @@ pub(super) fn trouble(random: &mut SmallRng, well: &Scenario) -> Scenario {
     with_platform(random, &mut ill);
     with_history(random, &mut ill);
     with_inventory(random, &mut ill);
+    with_messages(random, &mut ill);
     ill
 }
 
@@ -241,6 +242,21 @@ fn with_inventory(random: &mut SmallRng, ill: &mut Scenario) {
             foreign: random.random_range(0..2),
             refusals: random.random_range(0..3),
             refusal_code: *[61007, 429, 70000].choose(random).expect("there are some"),
+        };
+    }
+}
+
+/// Tickets of any form, and a queue without a broker behind it, which is no push's concern.
+fn with_messages(random: &mut SmallRng, ill: &mut Scenario) {
+    ill.tickets = *TicketForm::VARIANTS.choose(random).expect("there are some");
+    if random.random_bool(0.2) {
+        ill.messages = Messages {
+            queue_status: *QueueStatus::VARIANTS
+                .choose(random)
+                .expect("there are some"),
+            missing: 0.1,
+            repeated: 0.1,
+            ..Messages::default()
         };
     }
 }

@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use fleetpush::simulator::{Delivery, Fate, Outage, Scenario, Simulator, Stats};
+use fleetpush::simulator::{Delivery, Fate, MessageKind, Outage, Scenario, Simulator, Stats};
 use tokio::runtime::{Builder, Runtime};
 
 use super::wait_for;
@@ -105,6 +105,11 @@ impl Sim {
     /// What has become of a command by the scenario that it plays.
     pub(crate) fn fate(&self, ticket: &str) -> Fate {
         self.simulator.fate(ticket)
+    }
+
+    /// The kinds of message that are published about a command by the scenario that it plays.
+    pub(crate) fn messages(&self, ticket: &str) -> Vec<MessageKind> {
+        self.simulator.messages(ticket)
     }
 
     /// Plays another scenario from now on.
