@@ -7,8 +7,9 @@
 //! [`listen()`] is no part of a push: it takes the messages of a queue in, for as long as it is let.
 //!
 //! [`HistoryAsker`] asks the platform what it has sent, which is the other way to end a doubt ([`ask_about_doubts`]), and what became of
-//! accepted commands ([`ask_about_commands`]).
+//! accepted commands ([`ask_about_commands`]). `by_message` settles both by what the platform's messages have said already.
 
+mod by_message;
 mod event;
 mod feeder;
 mod history_asker;
@@ -27,6 +28,10 @@ mod traffic;
 mod verify;
 mod writer;
 
+pub(crate) use by_message::{
+    Acquaintance, acquaintance, doubt_by_messages, proofs_by_device, proofs_of_commands,
+    proofs_of_earlier,
+};
 pub(crate) use event::{Event, Measures, Pause, Pushed, RolloutPhase, RolloutStep, Stop};
 pub(crate) use history_asker::{HistoryAsker, HistoryOptions};
 pub(crate) use listen::{ListenEnd, ListenEvent, ListenOptions, ListenTotals, listen};

@@ -26,6 +26,7 @@ mod history_pages;
 pub(crate) mod inventory;
 pub(crate) mod listing;
 pub(crate) mod message_gap;
+pub(crate) mod messages;
 pub(crate) mod origin;
 pub(crate) mod outage;
 mod prefetch;

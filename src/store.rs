@@ -14,6 +14,7 @@ pub(crate) mod conformance;
 mod control;
 mod delivery;
 mod device_list;
+mod device_sends;
 mod error;
 mod file_id;
 mod identity;
@@ -65,13 +66,11 @@ pub(crate) use archive::Archived;
 pub(crate) use canary::NewCanary;
 pub(crate) use changes::Changes;
 pub(crate) use control::{ControlFile, ControlFiles, ControlledRun, TakenBack};
-pub(crate) use delivery::{AcceptedCommand, TaskProof};
+pub(crate) use delivery::{AcceptedCommand, DeliveryCounts, EarlierTicket, TaskProof};
 pub(crate) use device_list::{DeviceLists, Difference, ListSize};
+pub(crate) use device_sends::DeviceSend;
 pub(crate) use error::{Missing, Owner, StoreError};
-#[expect(unused_imports, reason = "the listener and `verify` use it")]
-pub(crate) use inbox::{
-    DevicePresence, Inbox, InboxError, InboxMessage, InboxReader, OtherCount, Recorded, inbox_path,
-};
+pub(crate) use inbox::{Inbox, InboxError, InboxMessage, InboxReader, inbox_path};
 pub(crate) use lock::{Presence, presence};
 pub(crate) use migrate::{Upgrade, free, share_room};
 pub(crate) use open::Store;

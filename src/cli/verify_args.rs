@@ -11,6 +11,8 @@ use crate::model::{DeliveryTolerance, Rate, RowFormat, Sampling, Tsl, VerifyLeve
 
 /// The heading of the flags that say how fast to ask.
 const PACE: &str = "Pace";
+/// The heading of the flags about messages.
+const MESSAGES: &str = "Messages";
 
 /// `fleetpush verify`
 #[derive(Debug, Args)]
@@ -36,9 +38,19 @@ pub struct VerifyArgs {
     /// One device is one question. The sample is drawn as a canary is, from all parts of the run, and the same again each time.
     #[arg(long, value_name = "DEVICES")]
     pub sample: Option<Sampling>,
+    /// The queue whose messages are used, as in a.123.fleet [default: those in the inbox, if there is one] [env: FLEETPUSH_QUEUE]
+    ///
+    /// fleetpush listen writes the messages of the queue to the inbox beside the database. Run it at the same time.
+    #[arg(long, value_name = "QUEUE", help_heading = MESSAGES, value_parser = keys::QUEUE.parse)]
+    pub queue: Option<String>,
+    /// How long to wait for messages before the history is asked, up to 24h; 0s does not wait [default: 10m]
+    ///
+    /// The wait ends when every accepted command has come as far as --verify-level, and when fleetpush listen is not running.
+    #[arg(long, value_name = "DURATION", help_heading = MESSAGES, value_parser = up_to_a_day)]
+    pub verify_wait: Option<Duration>,
     /// How far the platform's clock may be from this machine's, with the time that a command waits within the platform: entries of a
     /// device's history match a send from so long before it until so long after its end, up to 24h [default: 1m]
-    #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = tolerance)]
+    #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = up_to_a_day)]
     pub tolerance: Option<Duration>,
     /// A thing model: the platform's export, a JSON file, or fetch; repeat for more products
     ///
@@ -68,6 +80,6 @@ pub struct VerifyArgs {
     pub owner: OwnerArgs,
 }
 
-fn tolerance(text: &str) -> Result<Duration, String> {
+fn up_to_a_day(text: &str) -> Result<Duration, String> {
     values::duration(text, Duration::ZERO, Duration::from_hours(24))
 }

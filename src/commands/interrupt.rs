@@ -87,6 +87,16 @@ impl Interrupt {
         self.leave.clone()
     }
 
+    /// Whether somebody has asked to stop.
+    pub(super) fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Waits so long; true as soon as somebody has asked to stop.
+    pub(super) async fn stopped_within(&self, time: Duration) -> bool {
+        tokio::time::timeout(time, self.stopped()).await.is_ok()
+    }
+
     /// Waits for the first signal.
     pub(super) async fn stopped(&self) {
         wait(self.stop.clone()).await;

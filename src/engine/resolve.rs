@@ -13,7 +13,7 @@ use super::{HistoryAsker, Stop};
 use crate::{
     gateway::HistoryClient,
     journal::delivery,
-    model::{InDoubtTask, Proof, TaskId, Timestamp},
+    model::{EvidenceSource, InDoubtTask, Proof, TaskId, Timestamp},
     policy::{self, Evidence, Match, Verdict},
     store::{Adopted, Adoption, Run, Store, StoreError},
 };
@@ -25,6 +25,8 @@ const BATCH: u32 = 128;
 #[derive(Debug)]
 pub(crate) struct Resolved {
     pub(crate) doubt: InDoubtTask,
+    /// Where it comes from: the history, or an `INPUT` message.
+    pub(crate) source: EvidenceSource,
     /// What was found, or why the platform tells nothing of this device.
     pub(crate) found: Result<Evidence, String>,
     /// What the history says of the command besides, where it was found.
@@ -104,6 +106,7 @@ async fn ask<H: HistoryClient>(
     });
     Ok(Resolved {
         doubt,
+        source: EvidenceSource::History,
         found,
         proof,
     })
@@ -126,10 +129,16 @@ fn adoption(resolved: &Resolved) -> Option<Adoption> {
         Match::TimeAlone => ", matched by its time alone",
         _ => "",
     };
+    let message = match resolved.source {
+        EvidenceSource::Input => {
+            format!("adopted from a message of the platform: issued at {sent_at}")
+        }
+        _ => format!("adopted from the device's history: sent at {sent_at}{by}"),
+    };
     Some(Adoption {
         task: resolved.doubt.task,
         ticket: ticket.clone(),
-        message: format!("adopted from the device's history: sent at {sent_at}{by}").into(),
+        message: message.into(),
         proof: resolved.proof.clone(),
     })
 }

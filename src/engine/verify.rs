@@ -1,19 +1,14 @@
 //! Asks the history of devices what became of commands that the platform has accepted.
 
-use std::time::Duration;
-
 use futures::{StreamExt as _, stream};
 
 use super::{HistoryAsker, Stop};
 use crate::{
     gateway::HistoryClient,
-    journal::delivery,
+    journal::{delivery, messages::ANSWER_TIME},
     model::{Proof, TimeRange, Timestamp},
     store::{AcceptedCommand, TaskProof},
 };
-
-/// How long after its command an answer is looked for, behind the time that the command may wait for its device.
-const ANSWER_TIME: Duration = Duration::from_mins(10);
 
 /// A command, and what was found.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{Database, Error, Push, query::asking, source::Sources};
 use crate::{
-    cli::{PaceArgs, VerifyArgs},
+    cli::{PaceArgs, VerifyArgs, keys},
     model::{DeliveryTolerance, Rate, RowFormat, Sampling, Tsl, VerifyLevel},
 };
 
@@ -21,6 +21,10 @@ pub(crate) struct Verification {
     pub tolerate: DeliveryTolerance,
     /// Which accepted commands are asked about.
     pub sampling: Sampling,
+    /// The queue, when somebody has set one.
+    pub queue: Option<String>,
+    /// How long messages are waited for.
+    pub wait: Duration,
     /// How far the platform's clock may be from ours.
     pub tolerance: Duration,
     /// The thing models by which entries are named, besides those kept beside the database.
@@ -37,6 +41,9 @@ pub(crate) struct Verification {
 /// the way of a command through the platform. A wider window finds no more of them and makes more of them ambiguous.
 const TOLERANCE: Duration = Duration::from_mins(1);
 
+/// Most messages come within seconds; what a device is offline for is not waited for.
+const WAIT: Duration = Duration::from_mins(10);
+
 impl Verification {
     pub(super) fn resolve(
         args: VerifyArgs,
@@ -50,6 +57,8 @@ impl Verification {
             verify_level,
             tolerate,
             sample,
+            queue,
+            verify_wait,
             tolerance,
             tsl,
             format,
@@ -75,6 +84,8 @@ impl Verification {
             level: verify_level.unwrap_or(VerifyLevel::Sent),
             tolerate: DeliveryTolerance(limits.collect()),
             sampling: sample.unwrap_or(Sampling::Usual),
+            queue: sources.find(&keys::QUEUE, queue)?.map(|found| found.value),
+            wait: verify_wait.unwrap_or(WAIT),
             tolerance: tolerance.unwrap_or(TOLERANCE),
             tsl,
             format: format.unwrap_or(RowFormat::Table),

@@ -5,7 +5,6 @@
 //! ticket is known yet, since a reply may be behind its message. Of a device's connection only the last change is kept, and of all
 //! else a count.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "`verify` reads it"))]
 mod read;
 #[cfg(test)]
 mod tests;
@@ -16,8 +15,8 @@ use std::path::{Path, PathBuf};
 use sqlx::SqliteConnection;
 
 pub(crate) use self::{
-    read::{DevicePresence, InboxMessage, InboxReader, OtherCount},
-    write::{Inbox, Recorded},
+    read::{InboxMessage, InboxReader},
+    write::Inbox,
 };
 use super::StoreError;
 

@@ -55,4 +55,5 @@ mod tags;
 mod thing_model;
 mod unchanged;
 mod verify;
+mod verify_inbox;
 mod versions;

@@ -113,6 +113,10 @@ impl InboxReader {
     }
 
     /// The messages after this position in the order in which they were recorded, at most `limit`.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "who follows the inbox reads it")
+    )]
     pub(crate) async fn after(
         &mut self,
         position: i64,
@@ -142,6 +146,40 @@ impl InboxReader {
         self.messages(rows)
     }
 
+    /// The messages with one of these tickets.
+    pub(crate) async fn of_tickets(
+        &mut self,
+        tickets: &[&str],
+    ) -> Result<Vec<InboxMessage>, InboxError> {
+        let rows = sqlx::query_as(
+            "SELECT m.id, m.kind, m.ticket, m.product_key, m.device_key, m.code, m.kv, m.packet_id, m.at, m.recorded_at \
+             FROM json_each(?) AS j CROSS JOIN message AS m ON m.ticket = j.value",
+        )
+        .bind(serde_json::json!(tickets).to_string())
+        .fetch_all(&mut self.connection)
+        .await?;
+        self.messages(rows)
+    }
+
+    /// The latest messages, at most `limit`.
+    pub(crate) async fn latest(&mut self, limit: u32) -> Result<Vec<InboxMessage>, InboxError> {
+        let rows = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "{COLUMNS} ORDER BY id DESC LIMIT ?"
+        )))
+        .bind(limit)
+        .fetch_all(&mut self.connection)
+        .await?;
+        self.messages(rows)
+    }
+
+    /// The position of the last message, which only grows; 0 without one.
+    pub(crate) async fn position(&mut self) -> Result<i64, InboxError> {
+        let last: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM message")
+            .fetch_one(&mut self.connection)
+            .await?;
+        Ok(last.unwrap_or(0))
+    }
+
     /// The messages about commands to this device, in the order in which they were recorded.
     pub(crate) async fn of_device(
         &mut self,
@@ -159,6 +197,10 @@ impl InboxReader {
     }
 
     /// When this device last came online and went offline; none when no message has said so.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "a retry of offline devices reads it")
+    )]
     pub(crate) async fn presence(
         &mut self,
         product_key: &str,
@@ -178,6 +220,10 @@ impl InboxReader {
     }
 
     /// The messages that were counted and not kept, by type.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "who looks for the cause of silence reads it")
+    )]
     pub(crate) async fn others(&mut self) -> Result<Vec<OtherCount>, InboxError> {
         Ok(
             sqlx::query_as("SELECT kind, messages FROM other ORDER BY kind")
@@ -208,6 +254,10 @@ impl InboxReader {
     }
 
     /// Since when and until when somebody has listened, over all queues; none when nobody has.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "who looks for the cause of silence reads it")
+    )]
     pub(crate) async fn listened(&mut self) -> Result<Option<(Timestamp, Timestamp)>, InboxError> {
         let (began, until): (Option<i64>, Option<i64>) =
             sqlx::query_as("SELECT min(began_at), max(until) FROM listened")

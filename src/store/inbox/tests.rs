@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use super::*;
+use super::{read::DevicePresence, write::Recorded, *};
 use crate::model::{
     CommandMessage, Consent, GapCause, MessageGap, MessageKind, PresenceMessage, QueueMessage,
     Timestamp,

@@ -1,0 +1,276 @@
+//! The messages in the inbox: what they say of accepted commands is settled, and more of them are waited for.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{Lent, Work, commands::short_of};
+use crate::{
+    engine::{
+        Acquaintance, Stop, acquaintance, proofs_by_device, proofs_of_commands, proofs_of_earlier,
+    },
+    exit::Failure,
+    gateway::HistoryClient,
+    journal::delivery,
+    model::{Delivery, TaskId},
+    settings::Verification as Settings,
+    store::{
+        DeliveryCounts, InboxError, InboxReader, Presence, Run, Store, TaskProof, inbox_path,
+        presence,
+    },
+    ui::{
+        number::{counted, duration},
+        printer::Printer,
+    },
+};
+
+/// Commands that are settled before the database is let go for a moment.
+const PAGE: u32 = 5_000;
+/// The same where each device is looked at by itself.
+const PAGE_BY_DEVICE: u32 = 500;
+/// Between two looks whether more messages have come.
+const LOOK: Duration = Duration::from_millis(500);
+/// A look at all commands takes seconds when there are a million: the rest between two is so many times as long.
+const REST: u32 = 4;
+
+/// The inbox beside the database.
+pub(super) struct Messages {
+    pub(super) inbox: InboxReader,
+    path: PathBuf,
+    /// Up to which message the inbox has been settled.
+    settled: i64,
+    /// Whether any message has had a ticket of the run.
+    is_known: bool,
+    /// What was said last of how the queue stands to the run.
+    said: Option<Acquaintance>,
+}
+
+impl Messages {
+    /// Opens the inbox; `None` when nobody has listened yet. An inbox that cannot be read is warned of: the history tells the same.
+    pub(super) async fn open(settings: &Settings, printer: &Printer) -> Option<Self> {
+        let path = inbox_path(&settings.database.path);
+        match InboxReader::open(&path).await {
+            Ok(inbox) => Some(Self {
+                inbox,
+                path,
+                settled: 0,
+                is_known: false,
+                said: None,
+            }),
+            Err(InboxError::Missing(_)) => {
+                if let Some(queue) = &settings.queue {
+                    printer.warn(&format!(
+                        "no messages of the queue {queue} have been received: there is no inbox at {}; only the history is asked (fleetpush listen --queue {queue} receives them)",
+                        path.display()
+                    ));
+                }
+                None
+            }
+            Err(error) => {
+                printer.warn(&format!("{error}; only the history is asked"));
+                None
+            }
+        }
+    }
+
+    /// Says for which times since the run began messages are missing: only the history tells of those.
+    async fn tell_gaps(&mut self, run: &Run, printer: &Printer) -> Result<(), Failure> {
+        for gap in self.inbox.gaps().await? {
+            if gap.to >= run.created_at {
+                printer.say(&format!(
+                    "messages of the queue {} from {} to {} may be missing; the history covers that time",
+                    gap.queue,
+                    gap.from.human(),
+                    gap.to.human()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the inbox.
+    pub(super) async fn close(self) -> Result<(), Failure> {
+        Ok(self.inbox.close().await?)
+    }
+
+    /// Whether somebody receives messages, so that more may come.
+    fn is_listened_to(&self) -> bool {
+        !matches!(presence(&self.path), Presence::Nobody)
+    }
+}
+
+impl<H: HistoryClient> Work<'_, H> {
+    /// Settles what the inbox has, and what comes until the time is over or all commands have come as far as they have to.
+    pub(super) async fn settle_messages(
+        &self,
+        lent: &mut Lent<'_>,
+        run: &Run,
+        messages: &mut Messages,
+    ) -> Result<Option<Stop>, Failure> {
+        let reached = self.settings.level.reached();
+        let until = self.clock.now().after(self.settings.wait);
+        // An answer is final; all else may be followed by something.
+        let mut settled: &[Delivery] = &[Delivery::Answered];
+        let mut is_told = false;
+        messages.tell_gaps(run, self.printer).await?;
+        loop {
+            let began = self.clock.now();
+            let Some((changed, counts)) = self.pass(lent, run, messages, settled).await? else {
+                return Ok(Some(Stop::Signal));
+            };
+            tracing::debug!(changed, "the inbox has been settled");
+            settled = reached;
+            let short = short_of(&counts, reached);
+            let now = self.clock.now();
+            if short == 0 || now >= until || self.settings.dry_run {
+                return Ok(None);
+            }
+            if !messages.is_listened_to() {
+                self.printer.say(&format!(
+                    "no messages are waited for, since fleetpush listen is not running; {} left for the history",
+                    counted(short, "command")
+                ));
+                return Ok(None);
+            }
+            if !is_told {
+                is_told = true;
+                self.printer.say(&format!(
+                    "waiting up to {} for messages about {}",
+                    duration(self.settings.wait),
+                    counted(short, "accepted command")
+                ));
+            }
+            let rest = LOOK.max(began.until(now) * REST).min(now.until(until));
+            if self.interrupt.stopped_within(rest).await {
+                return Ok(Some(Stop::Signal));
+            }
+            while messages.inbox.position().await? == messages.settled {
+                if self.clock.now() >= until || !messages.is_listened_to() {
+                    break;
+                }
+                if self.interrupt.stopped_within(LOOK).await {
+                    return Ok(Some(Stop::Signal));
+                }
+            }
+        }
+    }
+
+    /// Looks at all commands of the run whose delivery is none of `settled`. `None` when a signal has come meanwhile.
+    async fn pass(
+        &self,
+        lent: &mut Lent<'_>,
+        run: &Run,
+        messages: &mut Messages,
+        settled: &[Delivery],
+    ) -> Result<Option<(u64, DeliveryCounts)>, Failure> {
+        let position = messages.inbox.position().await?;
+        let mut changed = 0;
+        if position > messages.settled {
+            let mut after = TaskId(0);
+            loop {
+                let Some(mut store) = lent.take().await? else {
+                    return Ok(None);
+                };
+                let commands = store.accepted_commands(run, after, settled, PAGE).await?;
+                let proofs = proofs_of_commands(&mut messages.inbox, &commands).await?;
+                messages.is_known |= !proofs.is_empty();
+                changed += self.record(&mut store, proofs).await?;
+                lent.give_back(store).await?;
+                match commands.last() {
+                    Some(last) => after = last.task,
+                    None => break,
+                }
+                if self.interrupt.is_stopped() {
+                    return Ok(None);
+                }
+            }
+        }
+        let Some(mut store) = lent.take().await? else {
+            return Ok(None);
+        };
+        if position > messages.settled {
+            changed += self.settle_earlier(&mut store, run, messages).await?;
+        }
+        if !messages.is_known && position > messages.settled {
+            let stands = acquaintance(&mut store, run, &mut messages.inbox).await??;
+            if messages.said.replace(stands) != Some(stands) {
+                self.tell_acquaintance(stands);
+            }
+            if stands == Acquaintance::Strange {
+                changed += self
+                    .settle_by_device(&mut store, run, messages, settled)
+                    .await?;
+            }
+        }
+        messages.settled = position;
+        let counts = store.delivery_counts(run).await?;
+        lent.give_back(store).await?;
+        Ok(Some((changed, counts)))
+    }
+
+    /// Settles the tickets of sends that were not the last of their task.
+    async fn settle_earlier(
+        &self,
+        store: &mut Store,
+        run: &Run,
+        messages: &mut Messages,
+    ) -> Result<u64, Failure> {
+        let (mut after, mut changed) = ((TaskId(0), 0), 0);
+        loop {
+            let earlier = store.earlier_tickets(run, after, PAGE).await?;
+            let Some(last) = earlier.last() else {
+                return Ok(changed);
+            };
+            after = (last.task, last.attempt);
+            let proofs = proofs_of_earlier(&mut messages.inbox, &earlier).await?;
+            messages.is_known |= !proofs.is_empty();
+            changed += self.record(store, proofs).await?;
+        }
+    }
+
+    /// Settles by device and time.
+    async fn settle_by_device(
+        &self,
+        store: &mut Store,
+        run: &Run,
+        messages: &mut Messages,
+        settled: &[Delivery],
+    ) -> Result<u64, Failure> {
+        let (mut after, mut changed) = (TaskId(0), 0);
+        loop {
+            let commands = store
+                .accepted_commands(run, after, settled, PAGE_BY_DEVICE)
+                .await?;
+            let Some(last) = commands.last() else {
+                return Ok(changed);
+            };
+            after = last.task;
+            let tolerance = self.settings.tolerance;
+            let inbox = &mut messages.inbox;
+            let proofs = proofs_by_device(store, inbox, run, &commands, tolerance).await??;
+            changed += self.record(store, proofs).await?;
+            if self.interrupt.is_stopped() {
+                return Ok(changed);
+            }
+        }
+    }
+
+    async fn record(&self, store: &mut Store, proofs: Vec<TaskProof>) -> Result<u64, Failure> {
+        if self.settings.dry_run || proofs.is_empty() {
+            return Ok(0);
+        }
+        let now = self.clock.now();
+        Ok(store.settle_deliveries(proofs, now, delivery::fold).await?)
+    }
+
+    fn tell_acquaintance(&self, stands: Acquaintance) {
+        match stands {
+            Acquaintance::NoMessages | Acquaintance::Known => {}
+            Acquaintance::Strange => self.printer.warn(
+                "no ticket in the messages of the queue is one of ours: messages are matched by device and time instead, where exactly one \
+                 command fits (evidence: device)",
+            ),
+            Acquaintance::OtherDevices => self.printer.warn(
+                "none of the latest messages of the queue is about a device of these runs: check the queue's subscription (docs/delivery.md)",
+            ),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Settles commands by the messages in the inbox: accepted ones by their tickets, and tasks in doubt by an `INPUT` that tells the same command.
+
+use std::{collections::HashSet, time::Duration};
+
+use super::Resolved;
+use crate::{
+    journal::{
+        delivery,
+        messages::{self, Ticketed},
+    },
+    model::{EvidenceSource, InDoubtTask, Proof},
+    policy::{self, Evidence, Match, Verdict},
+    store::{
+        AcceptedCommand, EarlierTicket, InboxError, InboxMessage, InboxReader, Run, Store,
+        StoreError, TaskProof,
+    },
+};
+
+/// Messages by which it is judged whether a queue has any of our tickets: the latest.
+const LOOKED_AT: u32 = 1000;
+
+/// How the messages of an inbox stand to the commands in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Acquaintance {
+    /// There are none.
+    NoMessages,
+    /// Some have a ticket of ours.
+    Known,
+    /// They are about our devices, and no ticket is ours.
+    Strange,
+    /// None is about a device of ours.
+    OtherDevices,
+}
+
+/// What the inbox says of accepted commands, by their tickets.
+pub(crate) async fn proofs_of_commands(
+    inbox: &mut InboxReader,
+    commands: &[AcceptedCommand],
+) -> Result<Vec<TaskProof>, InboxError> {
+    let sends = commands.iter().map(|command| Ticketed {
+        task: command.task,
+        attempt: command.attempt,
+        device_key: &command.device_key,
+        ticket: command.ticket.as_str(),
+    });
+    proofs(inbox, &sends.collect::<Vec<_>>()).await
+}
+
+/// What the inbox says of sends that were not the last of their task.
+pub(crate) async fn proofs_of_earlier(
+    inbox: &mut InboxReader,
+    earlier: &[EarlierTicket],
+) -> Result<Vec<TaskProof>, InboxError> {
+    let sends = earlier.iter().map(|send| Ticketed {
+        task: send.task,
+        attempt: send.attempt,
+        device_key: &send.device_key,
+        ticket: &send.ticket,
+    });
+    proofs(inbox, &sends.collect::<Vec<_>>()).await
+}
+
+async fn proofs(
+    inbox: &mut InboxReader,
+    sends: &[Ticketed<'_>],
+) -> Result<Vec<TaskProof>, InboxError> {
+    let tickets: Vec<&str> = sends.iter().map(|send| send.ticket).collect();
+    let messages = inbox.of_tickets(&tickets).await?;
+    Ok(messages::by_ticket(sends.iter().copied(), &messages))
+}
+
+/// What messages say of commands by device and time, where no ticket of the queue is ours.
+pub(crate) async fn proofs_by_device(
+    store: &mut Store,
+    inbox: &mut InboxReader,
+    run: &Run,
+    commands: &[AcceptedCommand],
+    tolerance: Duration,
+) -> Result<Result<Vec<TaskProof>, InboxError>, StoreError> {
+    let mut seen = HashSet::new();
+    let mut proofs = Vec::new();
+    for command in commands {
+        let (product_key, device_key) = (&*command.product_key, &*command.device_key);
+        if !seen.insert((product_key, device_key)) {
+            continue;
+        }
+        let messages = match inbox.of_device(product_key, device_key).await {
+            Ok(messages) if messages.is_empty() => continue,
+            Ok(messages) => messages,
+            Err(error) => return Ok(Err(error)),
+        };
+        let sends = store.sends_to_device(run, product_key, device_key).await?;
+        proofs.extend(messages::by_device(&sends, &messages, tolerance));
+    }
+    Ok(Ok(proofs))
+}
+
+/// Whether any ticket of the latest messages is one of ours.
+pub(crate) async fn acquaintance(
+    store: &mut Store,
+    run: &Run,
+    inbox: &mut InboxReader,
+) -> Result<Result<Acquaintance, InboxError>, StoreError> {
+    let latest = match inbox.latest(LOOKED_AT).await {
+        Ok(latest) => latest,
+        Err(error) => return Ok(Err(error)),
+    };
+    if latest.is_empty() {
+        return Ok(Ok(Acquaintance::NoMessages));
+    }
+    let mut found = Acquaintance::OtherDevices;
+    for message in &latest {
+        let tickets = store
+            .tickets_of_device(run, &message.product_key, &message.device_key)
+            .await?;
+        if tickets.contains(&message.ticket) {
+            return Ok(Ok(Acquaintance::Known));
+        }
+        if !tickets.is_empty() {
+            found = Acquaintance::Strange;
+        }
+    }
+    Ok(Ok(found))
+}
+
+/// Decides a doubt by what the inbox has of its device, if an `INPUT` tells the same command and no other command can have made it.
+pub(crate) async fn doubt_by_messages(
+    inbox: &mut InboxReader,
+    doubt: &InDoubtTask,
+    tolerance: Duration,
+) -> Result<Option<Resolved>, InboxError> {
+    let messages = inbox
+        .of_device(&doubt.product_key, &doubt.device_key)
+        .await?;
+    let Some((evidence, ticket)) = weighed(doubt, &messages, tolerance) else {
+        return Ok(None);
+    };
+    let proof = inbox
+        .of_ticket(&ticket)
+        .await?
+        .iter()
+        .map(messages::proof_of)
+        .fold(None::<Proof>, |known, new| Some(delivery::fold(known, new)));
+    Ok(Some(Resolved {
+        doubt: doubt.clone(),
+        source: EvidenceSource::Input,
+        found: Ok(evidence),
+        proof,
+    }))
+}
+
+/// What the messages about a device say of a doubt, with the ticket that they give it.
+pub(crate) fn weighed(
+    doubt: &InDoubtTask,
+    messages: &[InboxMessage],
+    tolerance: Duration,
+) -> Option<(Evidence, String)> {
+    let trace = messages::trace_of(messages);
+    let evidence = policy::weigh(doubt, &trace, tolerance, messages::is_same_call);
+    match &evidence.verdict {
+        Verdict::Adopt {
+            ticket,
+            by: Match::TimeAndData,
+            ..
+        } => {
+            let ticket = ticket.as_str().to_owned();
+            Some((evidence, ticket))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,340 @@
+//! `verify` and what else uses the messages in the inbox: a real broker, a real listener, and messages about real commands.
+
+use std::{collections::BTreeMap, process::Command};
+
+use fleetpush::simulator::{Delivery, Fault, History, Scenario};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{Broker, Ended, Push, Sim, Site, devices, wait_for};
+
+/// A site with a queue of its own at the broker.
+struct Post {
+    site: Site,
+    sim: Sim,
+    broker: &'static Broker,
+    queue: String,
+}
+
+impl Post {
+    /// None where no broker is installed.
+    fn open(name: &str, manifest: &str, scenario: Scenario) -> Option<Self> {
+        let broker = Broker::shared()?;
+        let queue = format!("a.2.{name}");
+        broker.queue(&queue);
+        Some(Self {
+            site: Site::with(manifest),
+            sim: Sim::start(scenario),
+            broker,
+            queue,
+        })
+    }
+
+    fn listener(&self) -> Push {
+        let url = self.broker.plain_url();
+        let mut command =
+            self.site
+                .command(&["listen", "--queue", &self.queue, "--amqp-url", &url]);
+        command.args(["--base-url", self.sim.base_url()]);
+        Push::start(command)
+    }
+
+    fn publish(&self, messages: impl IntoIterator<Item = Value>) {
+        let bodies = messages
+            .into_iter()
+            .map(|message| message.to_string().into_bytes());
+        self.broker.publish(&self.queue, bodies);
+    }
+
+    /// Publishes messages and has them received.
+    fn receive(&self, messages: impl IntoIterator<Item = Value>) {
+        self.publish(messages);
+        self.empty();
+    }
+
+    /// Listens until every message is acknowledged.
+    fn empty(&self) {
+        wait_for("a queue without messages", || {
+            let listener = self.listener();
+            listener.wait_until_it_catches(Signal::TERM);
+            wait_for("a consumer", || {
+                (self.broker.standing(&self.queue).1 == 1).then_some(())
+            });
+            wait_for("an empty queue", || {
+                (self.broker.standing(&self.queue).0 == 0).then_some(())
+            });
+            listener.signal(Signal::TERM);
+            listener.ended().expect(0);
+            (self.broker.standing(&self.queue) == (0, 0)).then_some(())
+        });
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let base = ["verify", "--base-url", self.sim.base_url()];
+        let form = ["--format", "jsonl", "--history-rate", "unlimited"];
+        self.site.command(&[&base[..], &form, args].concat())
+    }
+
+    fn verify(&self, args: &[&str]) -> Ended {
+        Push::start(self.command(args)).ended()
+    }
+
+    /// The rows of a query, as JSON.
+    fn sql(&self, query: &str) -> Vec<Value> {
+        let told = self.site.run(&["sql", query, "--format", "jsonl"]);
+        told.expect(0).json_lines()
+    }
+
+    /// What the database says of each ticket by messages, and by which.
+    fn recorded(&self) -> BTreeMap<String, (String, String)> {
+        let rows = self
+            .sql("SELECT ticket, delivery, evidence FROM deliveries WHERE evidence <> 'history'");
+        let text = |row: &Value, name: &str| row[name].as_str().unwrap_or("-").to_owned();
+        rows.iter()
+            .map(|row| {
+                let pair = (text(row, "delivery"), text(row, "evidence"));
+                (text(row, "ticket"), pair)
+            })
+            .collect()
+    }
+}
+
+fn reqack(one: &Delivery, status: &str) -> Value {
+    json!({"type": "REQACK", "productKey": one.product_key, "deviceKey": one.device_key, "createdAt": one.at_ms + 20,
+        "ticket": one.ticket, "data": {"sentAt": one.at_ms, "status": status}})
+}
+
+fn mserv(one: &Delivery, subtype: &str) -> Value {
+    let call: Value = serde_json::from_str(&one.data).expect("a command is JSON");
+    let members = call[0].as_object().expect("a call is an object");
+    let (code, pairs) = members.iter().next().expect("it has a service");
+    let pairs = pairs.as_array().expect("it has parameters").iter();
+    let kv: serde_json::Map<String, Value> = pairs
+        .flat_map(|pair| pair.as_object().expect("of one member each").clone())
+        .collect();
+    json!({"type": "MSERV", "subtype": subtype, "productKey": one.product_key, "deviceKey": one.device_key, "createdAt": one.at_ms + 10,
+        "ticket": one.ticket, "data": {"packetId": 1, "code": code, "kv": kv}})
+}
+
+/// A history that has nothing but waiting commands: what goes further comes from messages.
+fn waiting() -> Scenario {
+    Scenario {
+        seed: 7,
+        history: History {
+            queued: 1.0,
+            ..History::default()
+        },
+        ..Scenario::default()
+    }
+}
+
+#[test]
+fn what_the_inbox_has_is_settled_and_only_the_rest_is_asked_of_the_history() {
+    let Some(post) = Post::open("settled", &devices(8), Scenario::default()) else {
+        return;
+    };
+    post.site.push_named(&post.sim, "night").expect(0);
+    let sent = post.sim.deliveries();
+    let told = sent[..6].iter().enumerate().flat_map(|(n, one)| match n {
+        0 | 1 => vec![reqack(one, "succ")],
+        2 => vec![reqack(one, "fail"), mserv(one, "INPUT")],
+        3 => vec![
+            mserv(one, "OUTPUT"),
+            reqack(one, "succ"),
+            mserv(one, "INPUT"),
+        ],
+        _ => vec![mserv(one, "INPUT")],
+    });
+    post.receive(told.collect::<Vec<_>>());
+    let ended = post.verify(&["--dry-run"]);
+    assert_eq!(post.recorded(), BTreeMap::new(), "{}", ended.stderr);
+    // The history has sent all of them.
+    let asked = post.sim.stats().histories;
+    let ended = post.verify(&["night"]).expect(0);
+    ended.says(&["no messages are waited for, since fleetpush listen is not running; 5 commands left for the history"]);
+    assert_eq!(post.sim.stats().histories - asked, 5);
+    let recorded = post.recorded();
+    let of = |n: usize| {
+        let (delivery, evidence) = &recorded[&sent[n].ticket];
+        (delivery.as_str(), evidence.as_str())
+    };
+    for n in [0, 1] {
+        assert_eq!(of(n), ("sent", "reqack"));
+    }
+    assert_eq!(of(3), ("answered", "output"));
+    assert_eq!(recorded.len(), 3);
+    let by_history = "SELECT DISTINCT delivery FROM deliveries WHERE evidence = 'history'";
+    assert_eq!(post.sql(by_history), [json!({"delivery": "sent"})]);
+    let answers = post.sql("SELECT answer FROM deliveries WHERE answer IS NOT NULL");
+    assert_eq!(answers, [json!({"answer": r#"{"raw1":"AA"}"#})]);
+    assert_eq!(post.sim.stats().requests, 1, "it sends nothing");
+}
+
+#[test]
+fn messages_are_waited_for_until_all_commands_have_come_far_enough() {
+    let Some(post) = Post::open("awaited", &devices(5), waiting()) else {
+        return;
+    };
+    post.site.push_named(&post.sim, "night").expect(0);
+    let sent = post.sim.deliveries();
+    let listener = post.listener();
+    wait_for("a consumer", || {
+        (post.broker.standing(&post.queue).1 == 1).then_some(())
+    });
+    // With patience for a day, only the last message can end it.
+    let waiting_for = Push::start(post.command(&["--verify-wait", "24h"]));
+    wait_for("words about the wait", || {
+        waiting_for
+            .stderr()
+            .contains("for messages about 5 accepted commands")
+            .then_some(())
+    });
+    post.publish(sent[..3].iter().map(|one| reqack(one, "succ")));
+    wait_for("three that are settled", || {
+        (post.recorded().len() == 3).then_some(())
+    });
+    // A push takes the database meanwhile.
+    post.site.write("other.csv", devices(2));
+    let other = ["run", "other.csv", "--name", "other", "--again"];
+    post.site.push(&post.sim, &other).expect(0);
+    post.publish(sent[3..].iter().map(|one| reqack(one, "succ")));
+    waiting_for.ended().expect(0);
+    assert_eq!(post.sim.stats().histories, 0);
+
+    // A signal ends a wait, and what was settled stays.
+    let waiting_for = Push::start(post.command(&[
+        "night",
+        "--verify-level",
+        "answered",
+        "--verify-wait",
+        "24h",
+    ]));
+    wait_for("words about the wait", || {
+        waiting_for
+            .stderr()
+            .contains("waiting up to ")
+            .then_some(())
+    });
+    waiting_for.signal(Signal::INT);
+    waiting_for.ended().expect(3);
+    // When the listener ends, no more messages can come.
+    let waiting_for = Push::start(post.command(&[
+        "night",
+        "--verify-level",
+        "answered",
+        "--verify-wait",
+        "24h",
+    ]));
+    wait_for("words about the wait", || {
+        waiting_for
+            .stderr()
+            .contains("waiting up to ")
+            .then_some(())
+    });
+    listener.signal(Signal::TERM);
+    listener.ended().expect(0);
+    waiting_for
+        .ended()
+        .expect(1)
+        .says(&["fleetpush listen is not running", "5 of 5 are unanswered"]);
+}
+
+#[test]
+fn where_no_ticket_is_ours_only_device_and_time_are_left() {
+    let Some(post) = Post::open("strange", &devices(4), waiting()) else {
+        return;
+    };
+    post.site.push_named(&post.sim, "night").expect(0);
+    let sent = post.sim.deliveries();
+    let strange = |one: &Delivery, ticket: &str| {
+        let mut message = reqack(one, "succ");
+        message["ticket"] = json!(ticket);
+        message
+    };
+    // One that fits, one of another time, and two that may both be it.
+    let mut late = strange(&sent[1], "65a1b2c3d4e5f60718293a02");
+    late["createdAt"] = json!(sent[1].at_ms + 3_600_000);
+    post.receive([
+        strange(&sent[0], "65a1b2c3d4e5f60718293a01"),
+        late,
+        strange(&sent[2], "65a1b2c3d4e5f60718293a03"),
+        strange(&sent[2], "65a1b2c3d4e5f60718293a04"),
+    ]);
+    post.verify(&["--verify-wait", "0s"])
+        .expect(1)
+        .says(&["no ticket in the messages of the queue is one of ours"]);
+    let expected = (
+        sent[0].ticket.clone(),
+        ("sent".to_owned(), "device".to_owned()),
+    );
+    assert_eq!(post.recorded(), BTreeMap::from([expected]));
+    // Once a ticket is known, only tickets count.
+    post.receive([reqack(&sent[1], "fail")]);
+    let ended = post.verify(&["--verify-wait", "0s"]).expect(1);
+    assert!(!ended.stderr.contains("is one of ours"), "{}", ended.stderr);
+    assert_eq!(post.recorded()[&sent[1].ticket].0, "send_failed");
+    assert_eq!(post.recorded().len(), 2);
+}
+
+#[test]
+fn a_doubt_is_decided_by_an_input_of_the_same_values_before_the_history_is_asked() {
+    let lost = Scenario {
+        faults: BTreeMap::from([(Fault::ResetAfter, 1.0)]),
+        ..waiting()
+    };
+    let rows = "device_key,product_key,service,param.mode\nA,PK1,setMode,1\nA,PK1,setMode,2\nB,PK1,setMode,1\n";
+    let Some(post) = Post::open("doubts", rows, lost) else {
+        return;
+    };
+    let args = [
+        "run",
+        "fleet.csv",
+        "--name",
+        "night",
+        "--in-doubt",
+        "hold",
+        "--after-failure",
+        "continue",
+        "--abort-if",
+        "never",
+    ];
+    post.site.push(&post.sim, &args).expect(1);
+    let sent = post.sim.deliveries();
+    assert_eq!(sent.len(), 3);
+    // Of B there is an input with other values: the history decides that.
+    let mut other = mserv(&sent[2], "INPUT");
+    other["data"]["kv"]["mode"] = json!("7");
+    other["ticket"] = json!("65a1b2c3d4e5f60718293a01");
+    let of_a = sent.iter().filter(|one| one.device_key == "A");
+    let mut told: Vec<Value> = of_a.clone().map(|one| mserv(one, "INPUT")).collect();
+    told.extend(of_a.map(|one| reqack(one, "succ")));
+    told.push(other);
+    post.receive(told);
+    post.verify(&["--verify-wait", "0s"])
+        .expect(1)
+        .says(&["3 tasks in doubt asked about; 3 accepted now, 0 still in doubt"]);
+    assert_eq!(
+        post.sim.stats().histories,
+        2,
+        "one for the doubt, and one for its delivery"
+    );
+    let accepted = "SELECT device_key, data, ticket, delivery FROM results WHERE state = 'accepted' ORDER BY line";
+    let mut sorted = sent.clone();
+    sorted.sort_by_key(|one| (one.device_key.clone(), one.data.clone()));
+    let expected: Vec<Value> = sorted
+        .iter()
+        .map(|one| {
+            let delivery = if one.device_key == "A" { "sent" } else { "queued" };
+            json!({"device_key": one.device_key, "data": one.data, "ticket": one.ticket, "delivery": delivery})
+        })
+        .collect();
+    assert_eq!(post.sql(accepted), expected);
+    let messages = "SELECT DISTINCT substr(message, 1, 30) AS m FROM results ORDER BY line";
+    assert_eq!(
+        post.sql(messages),
+        [
+            json!({"m": "adopted from a message of the "}),
+            json!({"m": "adopted from the device's hist"})
+        ]
+    );
+}
