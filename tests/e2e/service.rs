@@ -1,5 +1,7 @@
 //! The service manager, played by the test: what it is told of a push, and that only a push that is alive feeds its watchdog.
 
+mod listener;
+
 use std::{
     os::unix::net::UnixDatagram,
     process::Command,

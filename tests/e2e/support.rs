@@ -13,6 +13,7 @@ mod terminal;
 mod time;
 mod trouble;
 mod truth;
+mod way;
 
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,7 @@ pub(crate) use terminal::at_terminal;
 pub(crate) use time::{clock_at, push_at};
 pub(crate) use trouble::{Trouble, troubled};
 pub(crate) use truth::{agree, nothing_older_follows};
+pub(crate) use way::Way;
 
 /// How long a test waits for anything before it calls it missing: far longer than a busy machine needs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
