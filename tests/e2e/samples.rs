@@ -15,9 +15,14 @@ const CRONJOB: &str = include_str!("../../samples/kubernetes/cronjob.yaml");
 /// The path that the samples expect the binary at.
 const INSTALLED: &str = "/usr/local/bin/fleetpush";
 
-/// The values of a key of the service, in its order, with lines that end in a backslash joined.
+/// The values of a key of the service.
 fn of_service(key: &str) -> Vec<String> {
-    let joined = SERVICE.replace("\\\n", " ");
+    of_unit(SERVICE, key)
+}
+
+/// The values of a key of a unit, in its order, with lines that end in a backslash joined.
+fn of_unit(unit: &str, key: &str) -> Vec<String> {
+    let joined = unit.replace("\\\n", " ");
     let values = joined.lines().filter_map(|line| {
         let value = line.strip_prefix(key)?.strip_prefix('=')?;
         Some(value.to_owned())
@@ -33,10 +38,17 @@ fn variables(sample: &str) -> Vec<(String, String)> {
             .then(|| (name.to_owned(), value.to_owned()))
     };
     match sample {
-        "service" => of_service("Environment")
-            .iter()
-            .filter_map(|line| pair(line))
-            .collect(),
+        "service" | "listener" => of_unit(
+            if sample == "service" {
+                SERVICE
+            } else {
+                LISTENER
+            },
+            "Environment",
+        )
+        .iter()
+        .filter_map(|line| pair(line))
+        .collect(),
         "cron" => CRON.lines().filter_map(pair).collect(),
         _ => {
             let lines: Vec<&str> = CRONJOB.lines().map(str::trim).collect();
@@ -52,7 +64,7 @@ fn variables(sample: &str) -> Vec<(String, String)> {
 
 #[test]
 fn what_the_samples_set_is_known() {
-    for sample in ["service", "cron", "cronjob"] {
+    for sample in ["service", "listener", "cron", "cronjob"] {
         let site = Site::new();
         let mut command = site.command(&["config", "show", "--format", "jsonl"]);
         command
@@ -62,10 +74,16 @@ fn what_the_samples_set_is_known() {
         assert!(variables.len() >= 3, "{sample}: {variables:?}");
         for (name, value) in &variables {
             command.env(name, value);
+            if name == "FLEETPUSH_CONFIG" {
+                site.write("config.toml", PACKAGED_CONFIG);
+                command.env(name, site.path("config.toml"));
+            }
         }
         let ended = Push::start(command).ended().expect(0);
         assert_eq!(ended.stderr, "", "{sample}");
-        for (name, _) in variables.iter().filter(|(name, _)| name != "FLEETPUSH_DB") {
+        let elsewhere = ["FLEETPUSH_DB", "FLEETPUSH_CONFIG"];
+        let shown = variables.iter().map(|(name, _)| name);
+        for name in shown.filter(|name| !elsewhere.contains(&name.as_str())) {
             assert!(ended.stdout.contains(name), "{sample}: {name}");
         }
     }
@@ -76,6 +94,12 @@ const PACKAGED: [&str; 2] = [
     include_str!("../../packaging/debian/fleetpush.service"),
     include_str!("../../packaging/debian/fleetpush.timer"),
 ];
+
+/// The package's unit that listens.
+const LISTENER: &str = include_str!("../../packaging/listen/fleetpush-listen.service");
+
+/// The settings of both services of the package.
+const PACKAGED_CONFIG: &str = include_str!("../../packaging/config.toml");
 
 /// What `systemd-analyze` says to these arguments in the folder; nothing where there is no systemd, which is said.
 #[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
@@ -115,12 +139,40 @@ fn the_units_are_ones_that_systemd_understands() {
     assert!(of_service("RestartPreventExitStatus")[0].contains('7'));
 }
 
+#[test]
+fn the_listeners_unit_is_one_that_systemd_understands_and_that_ends_for_good_on_a_refusal() {
+    let site = Site::new();
+    let binary = env!("CARGO_BIN_EXE_fleetpush");
+    let unit = LISTENER.replace("/usr/bin/fleetpush", binary);
+    site.write("fleetpush-listen.service", &unit);
+    let verify = ["verify", "--man=no", "fleetpush-listen.service"];
+    if let Some(output) = analyzed(&site, &verify) {
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && told.is_empty(), "{told}");
+    }
+    let of = |key| of_unit(&unit, key);
+    assert_eq!(of("Type"), ["notify"]);
+    assert_eq!(of("Restart"), ["on-failure"]);
+    // Wrong usage, a refusal, another listener.
+    assert_eq!(of("RestartPreventExitStatus"), ["2 5 7"]);
+    assert!(of("SuccessExitStatus").is_empty());
+
+    // What it starts is understood, and wants a queue.
+    let start = of("ExecStart");
+    let words = words(start[0].strip_prefix(binary).expect("the binary"));
+    let command = site.command(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    Push::start(command)
+        .ended()
+        .expect(2)
+        .says(&["no queue is named"]);
+}
+
 /// How exposed a service may be, in tenths, from 0 (not at all) to 100.
 const EXPOSURE: &str = "15";
 
 #[test]
 fn the_units_leave_a_service_little_to_do_harm_with() {
-    for service in [SERVICE, PACKAGED[0]] {
+    for service in [SERVICE, PACKAGED[0], LISTENER] {
         let site = Site::new();
         site.write("fleetpush.service", service);
         let security = ["security", "--offline=yes", "fleetpush.service"];
