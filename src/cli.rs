@@ -35,6 +35,7 @@ mod simulator_args;
 mod template_args;
 mod values;
 mod verify_args;
+mod verifying_args;
 
 use std::path::PathBuf;
 
@@ -69,6 +70,7 @@ pub(crate) use self::{
     simulator_args::SimulatorArgs,
     template_args::TemplateArgs,
     verify_args::VerifyArgs,
+    verifying_args::VerifyingArgs,
 };
 
 /// Push thing-model service commands to a whole IoT fleet, and record what happened to every device

@@ -59,7 +59,7 @@ pub(crate) use self::{
     show::{Show, Shown, ShownValue},
     source::Origin,
     template::Template,
-    verification::Verification,
+    verification::{Verification, Verifying},
 };
 pub(crate) use crate::cli::{CompletionsArgs, ManArgs, SimulatorArgs};
 

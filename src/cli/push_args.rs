@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     keys, one_of, rollout_args::RolloutArgs, schedule_args::ScheduleArgs,
-    simulate_args::SimulateArg,
+    simulate_args::SimulateArg, verifying_args::VerifyingArgs,
 };
 use crate::model::{
     AbortIf, AfterFailure, DeviceRate, InDoubt, Language, ProgressMode, Rate, Region,
@@ -31,6 +31,9 @@ pub struct PushArgs {
     /// When it may send.
     #[command(flatten)]
     pub schedule: ScheduleArgs,
+    /// What follows it.
+    #[command(flatten)]
+    pub verifying: VerifyingArgs,
     /// Send a command even if its device has accepted a newer one from another run; do not ask
     #[arg(hide_short_help = true, long)]
     pub allow_stale: bool,
@@ -158,7 +161,7 @@ pub struct RecoveryArgs {
     /// Exit with 0 if failures stay below this, as in offline<5% [default: nothing]
     ///
     /// A complete run then counts as a success although some tasks failed or are in doubt. The classes are those of --abort-if. in_doubt<3
-    /// limits the number of tasks. Repeat the flag for more limits, or separate them by semicolons. All limits have to hold, and failures
+    /// limits the number of tasks. With --verify, send_failed, unconfirmed and unanswered limit accepted commands. Repeat the flag for more limits, or separate them by semicolons. All limits have to hold, and failures
     /// without a limit are not tolerated.
     ///
     /// [env: FLEETPUSH_TOLERATE]

@@ -80,6 +80,6 @@ pub struct VerifyArgs {
     pub owner: OwnerArgs,
 }
 
-fn up_to_a_day(text: &str) -> Result<Duration, String> {
+pub(super) fn up_to_a_day(text: &str) -> Result<Duration, String> {
     values::duration(text, Duration::ZERO, Duration::from_hours(24))
 }

@@ -12,6 +12,7 @@ use super::{
     listeners::listen,
     repeat::repeat,
     report, session, status, target,
+    verify::{AfterPush, verify_after},
 };
 use crate::{
     clock::Clock,
@@ -78,8 +79,9 @@ pub(super) async fn push(
             return Err(failure);
         }
     };
+    let platform = Arc::new(connection.platform);
     let context = Context {
-        gateway: Arc::new(connection.platform),
+        gateway: Arc::clone(&platform),
         clock,
         random: SmallRng::from_rng(&mut rand::rng()),
         events,
@@ -123,6 +125,24 @@ pub(super) async fn push(
     // What has been obeyed is deleted now that it is recorded, and what came too late for the push is obeyed.
     Box::pin(settle(&mut store, printer)).await?;
     store.close().await?;
+    let verified = match stop {
+        Stop::Complete => {
+            let after = AfterPush {
+                platform: Some(platform),
+            };
+            verified(
+                &about.name,
+                exit,
+                after,
+                settings,
+                database,
+                interrupt,
+                printer,
+            )
+            .await
+        }
+        _ => Ok(exit),
+    };
     if let Some(simulator) = connection.simulator {
         simulator.stop().await;
     }
@@ -136,7 +156,32 @@ pub(super) async fn push(
         sent: sent(database, before, totals),
     };
     summarize(&about.name, Some(session), settings, database, printer).await?;
-    Ok(exit)
+    verified
+}
+
+/// Verifies a complete run where that is asked for, and gives the exit code of both: what the run itself came to prevails.
+async fn verified(
+    run: &str,
+    own: Exit,
+    after: AfterPush,
+    settings: &Push,
+    database: &Database,
+    interrupt: &Interrupt,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
+    let Some(verifying) = &settings.verifying else {
+        return Ok(own);
+    };
+    let verification = verifying.of(run, settings, database);
+    let verified = Box::pin(verify_after(verification, after, interrupt, printer)).await;
+    match (own, verified) {
+        (Exit::Complete, verified) => verified,
+        (own, Ok(_)) => Ok(own),
+        (own, Err(failure)) => {
+            printer.warn(&format!("verify has failed: {}", failure.message()));
+            Ok(own)
+        }
+    }
 }
 
 /// Fails when the page that `--report` asks for cannot be written: to be asked before anything is changed for the push.
@@ -223,14 +268,22 @@ pub(super) async fn nothing_to_do(
     run: Run,
     settings: &Push,
     database: &Database,
+    interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
     let name = run.about.name.clone();
     let exit = exit_of(&mut store, run.clone(), settings).await?;
     session::idle(&mut store, Some(&run), "nothing", None, exit).await;
     store.close().await?;
+    let verified = match run.state {
+        RunState::Complete => {
+            let after = AfterPush::default();
+            verified(&name, exit, after, settings, database, interrupt, printer).await
+        }
+        _ => Ok(exit),
+    };
     summarize(&name, None, settings, database, printer).await?;
-    Ok(exit)
+    verified
 }
 
 /// The exit code that tells how a run stands.

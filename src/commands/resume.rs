@@ -46,7 +46,15 @@ pub(super) async fn resume(
         RunState::Complete | RunState::Cancelled => false,
     };
     if !goes_on {
-        return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
+        return nothing_to_do(
+            store,
+            run,
+            &settings.push,
+            &settings.database,
+            interrupt,
+            printer,
+        )
+        .await;
     }
     let deadline = match hours(&settings.push.schedule)? {
         Hours::Open(deadline) => deadline,

@@ -80,11 +80,27 @@ pub(super) async fn retry(
             "run '{}': no task is chosen for a retry",
             run.about.name
         ));
-        return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
+        return nothing_to_do(
+            store,
+            run,
+            &settings.push,
+            &settings.database,
+            interrupt,
+            printer,
+        )
+        .await;
     }
     if let Some(why) = held_back(&run, settings.push.recovery.override_abort) {
         printer.say(&why);
-        return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
+        return nothing_to_do(
+            store,
+            run,
+            &settings.push,
+            &settings.database,
+            interrupt,
+            printer,
+        )
+        .await;
     }
     let deadline = match hours(&settings.push.schedule)? {
         Hours::Open(deadline) => deadline,

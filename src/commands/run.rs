@@ -92,7 +92,15 @@ pub(super) async fn run(
         Decision::Nothing { run, anew_at } => {
             say_whose(&run, &about, printer);
             say_when(&run.about.name, anew_at, &settings, printer);
-            return nothing_to_do(store, run, &settings.push, &settings.database, printer).await;
+            return nothing_to_do(
+                store,
+                run,
+                &settings.push,
+                &settings.database,
+                interrupt,
+                printer,
+            )
+            .await;
         }
         Decision::Continue(run) => {
             say_whose(&run, &about, printer);

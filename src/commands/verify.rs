@@ -20,12 +20,13 @@ use crate::{
     clock::Clock,
     engine::{HistoryAsker, HistoryOptions, Stop},
     exit::{Exit, Failure},
+    gateway::Platform,
     model::TaskId,
     settings::{FetchFrom, Verification as Settings},
     store::{Run, Store},
     thing_model::Models,
     ui::{
-        format::writer,
+        format::{RowWriter, writer},
         printer::{Printer, unless_closed},
     },
 };
@@ -47,6 +48,13 @@ enum Scope {
     Sample(Vec<TaskId>),
 }
 
+/// A push that verifies what it sent.
+#[derive(Default)]
+pub(super) struct AfterPush {
+    /// The platform, where the push had a connection.
+    pub(super) platform: Option<Arc<Platform>>,
+}
+
 /// Everything that the work needs besides the database.
 struct Work<'a, H> {
     settings: &'a Settings,
@@ -62,6 +70,25 @@ pub(super) async fn verify(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
+    find_out(settings, None, interrupt, printer).await
+}
+
+/// The same at the end of a push, as part of it: nothing goes to stdout, and the session is that of the push.
+pub(super) async fn verify_after(
+    settings: Settings,
+    after: AfterPush,
+    interrupt: &Interrupt,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
+    find_out(settings, Some(after), interrupt, printer).await
+}
+
+async fn find_out(
+    settings: Settings,
+    after: Option<AfterPush>,
+    interrupt: &Interrupt,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
     let mut lent = Lent::new(&settings.database, interrupt, printer);
     super::must_exist(&settings.database.path)?;
     let Some(mut store) = lent.take().await? else {
@@ -72,21 +99,31 @@ pub(super) async fn verify(
     let push = limits::fit(&settings.push, printer)?;
     let waiting = store.resends_in_doubt(&run).await?;
     let products = products_in_doubt(&mut store, &run).await?;
-    if !settings.dry_run {
+    if !settings.dry_run && after.is_none() {
         store.begin_session(Some(&run)).await?;
     }
     lent.give_back(store).await?;
 
     let models = models(&settings, &products, interrupt, printer).await?;
     let clock = Clock::start();
-    let connection = target::connect(&push, &Budget::default(), clock).await?;
+    let mut rows: Box<dyn RowWriter + Send> = match &after {
+        None => writer(settings.format, rows::COLUMNS, printer.stdout()),
+        Some(_) => Box::new(rows::NoRows),
+    };
+    let (platform, simulator) = match after.and_then(|after| after.platform) {
+        Some(platform) => (platform, None),
+        None => {
+            let connection = target::connect(&push, &Budget::default(), clock).await?;
+            (Arc::new(connection.platform), connection.simulator)
+        }
+    };
     let options = HistoryOptions {
         concurrency: push.pace.concurrency as usize,
         rate: push.pace.rate.per_second(),
         tolerance: settings.tolerance,
         max_outage: push.recovery.max_outage,
     };
-    let history_client = Arc::new(NamedHistory::new(Arc::new(connection.platform), models));
+    let history_client = Arc::new(NamedHistory::new(platform, models));
     let work = Work {
         settings: &settings,
         asker: HistoryAsker::new(history_client, options, interrupt.stop()),
@@ -94,7 +131,6 @@ pub(super) async fn verify(
         interrupt,
         printer,
     };
-    let mut rows = writer(settings.format, rows::COLUMNS, printer.stdout());
     let mut sum = Sum::default();
     let mut messages = Messages::open(&settings, printer).await;
     let mut stop = None;
@@ -122,7 +158,7 @@ pub(super) async fn verify(
     if let Some(messages) = messages {
         messages.close().await?;
     }
-    if let Some(simulator) = connection.simulator {
+    if let Some(simulator) = simulator {
         simulator.stop().await;
     }
     let stop = stop.unwrap_or(Stop::Complete);

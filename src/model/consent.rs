@@ -1,4 +1,4 @@
-//! What somebody agrees to.
+//! What somebody agrees to, and how long it is meant for.
 
 /// What is refused of a results database unless somebody has agreed to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -7,4 +7,6 @@ pub(crate) struct Consent {
     pub(crate) network_filesystem: bool,
     /// `--accept-lost-log`: what its last owner's log had is gone.
     pub(crate) lost_log: bool,
+    /// It is owned for moments only, which is said beside it from the first: whoever wants it waits.
+    pub(crate) for_moments: bool,
 }

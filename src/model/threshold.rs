@@ -4,7 +4,10 @@
 
 use std::{fmt::Display, str::FromStr};
 
-use super::{Class, OptionError, Percent, TaskState, options::words};
+use super::{
+    Class, CountedDelivery, DeliveryLimit, DeliveryTolerance, OptionError, Percent, TaskState,
+    options::words,
+};
 
 words!(
     /// What ended tasks are counted as. Classes that leave a task pending, as an outage does, are not among them.
@@ -291,10 +294,69 @@ thresholds!(
     /// When a run is aborted because too much of it goes wrong: as soon as one condition is met.
     AbortIf of Condition, NEVER = "never"
 );
-thresholds!(
-    /// What a complete run may have come to and still count as a success: everything that went wrong is limited, and every limit holds.
-    Tolerate of Limit, NOTHING = "nothing"
-);
+
+/// What a complete run may have come to and still count as a success: everything that went wrong is limited, and every limit holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tolerate {
+    limits: Vec<Limit>,
+    /// What is tolerated of accepted commands, where they are verified.
+    pub(crate) deliveries: DeliveryTolerance,
+}
+
+impl Tolerate {
+    /// Nothing.
+    pub const NOTHING: Self = Self {
+        limits: Vec::new(),
+        deliveries: DeliveryTolerance(Vec::new()),
+    };
+
+    /// Each limit of tasks.
+    pub fn each(&self) -> impl Iterator<Item = Limit> {
+        self.limits.iter().copied()
+    }
+}
+
+impl FromStr for Tolerate {
+    type Err = OptionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut tolerate = Self::default();
+        for either in list(text, "nothing")? {
+            match either {
+                Tolerated::Tasks(limit) => tolerate.limits.push(limit),
+                Tolerated::Deliveries(limit) => tolerate.deliveries.0.push(limit),
+            }
+        }
+        Ok(tolerate)
+    }
+}
+
+impl Display for Tolerate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tasks = self.limits.iter().map(ToString::to_string);
+        let deliveries = self.deliveries.0.iter().map(ToString::to_string);
+        print_list(f, &tasks.chain(deliveries).collect::<Vec<_>>(), "nothing")
+    }
+}
+
+/// One item of the list.
+enum Tolerated {
+    Tasks(Limit),
+    Deliveries(DeliveryLimit),
+}
+
+impl FromStr for Tolerated {
+    type Err = OptionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let word = text.split(['<', '>']).next().unwrap_or_default().trim();
+        if word.parse::<CountedDelivery>().is_ok() {
+            text.parse().map(Self::Deliveries)
+        } else {
+            text.parse().map(Self::Tasks)
+        }
+    }
+}
 
 /// The word before a sign and the bound after it.
 fn split(text: &str, sign: char) -> Option<(&str, &str)> {

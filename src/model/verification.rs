@@ -79,20 +79,26 @@ impl CountedDelivery {
     }
 }
 
-/// One condition of `verify --tolerate`: `send_failed>1%`, or `unconfirmed>50`. Up to there it is tolerated.
+/// One condition of `--tolerate`: up to `send_failed>1%` or `unconfirmed>50` it is tolerated, or below `send_failed<1%`, as other limits of a
+/// push are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeliveryLimit {
     /// What is counted.
     pub counted: CountedDelivery,
-    above: Bound,
+    bound: Bound,
+    /// Whether the bound itself is too many.
+    is_below: bool,
 }
 
 impl DeliveryLimit {
     /// Whether `part` of `whole` commands are too many.
     pub(crate) fn is_exceeded(self, part: u64, whole: u64) -> bool {
-        match self.above {
-            Bound::Share(share) => share.is_exceeded_by(part, whole),
-            Bound::Tasks(tasks) => part > tasks,
+        match (self.bound, self.is_below) {
+            (_, true) if part == 0 => false,
+            (Bound::Share(share), true) => !share.is_above(part, whole),
+            (Bound::Tasks(tasks), true) => part >= tasks,
+            (Bound::Share(share), false) => share.is_exceeded_by(part, whole),
+            (Bound::Tasks(tasks), false) => part > tasks,
         }
     }
 }
@@ -101,25 +107,28 @@ impl FromStr for DeliveryLimit {
     type Err = OptionError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (counted, above) = text.split_once('>').ok_or_else(|| {
+        let sign = text.find(['<', '>']).ok_or_else(|| {
             OptionError(format!(
                 "{text:?} is no condition: write for example send_failed>1%"
             ))
         })?;
+        let (counted, bound) = text.split_at(sign);
         let word = counted.trim();
         let counted = word.parse().map_err(|error| {
             OptionError(format!("{word:?} is nothing that is counted: {error}"))
         })?;
         Ok(Self {
             counted,
-            above: above.trim().parse()?,
+            bound: bound[1..].trim().parse()?,
+            is_below: bound.starts_with('<'),
         })
     }
 }
 
 impl Display for DeliveryLimit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}>{}", self.counted, self.above)
+        let sign = if self.is_below { '<' } else { '>' };
+        write!(f, "{}{sign}{}", self.counted, self.bound)
     }
 }
 
@@ -150,9 +159,18 @@ mod tests {
         };
         assert!(!share.is_exceeded(1, 100) && share.is_exceeded(2, 100));
         assert!(!number.is_exceeded(50, 60) && number.is_exceeded(51, 60));
+        let below: DeliveryTolerance = "send_failed<1%;unconfirmed<3".parse().unwrap();
+        let [share, number] = below.0[..] else {
+            panic!("two")
+        };
+        assert!(
+            !share.is_exceeded(0, 10) && share.is_exceeded(1, 100) && !share.is_exceeded(1, 101)
+        );
+        assert!(!number.is_exceeded(2, 9) && number.is_exceeded(3, 9));
+        assert_eq!(share.to_string(), "send_failed<1%");
         for (wrong, words) in [
             ("", "no condition"),
-            ("send_failed<1%", "no condition"),
+            ("send_failed=1%", "no condition"),
             ("failed>1%", "send_failed or unconfirmed or unanswered"),
             ("unconfirmed>few", "neither a share nor a number"),
         ] {

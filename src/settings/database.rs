@@ -95,6 +95,7 @@ impl Database {
             consent: Consent {
                 network_filesystem: sources.get(&keys::ALLOW_NETWORK_FILESYSTEM, allowed)?,
                 lost_log: accept_lost_log,
+                for_moments: false,
             },
             introduction: Some(Introduction { command, note }),
             ..self

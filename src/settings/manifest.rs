@@ -245,6 +245,7 @@ impl Check {
             rollout,
             recovery,
             schedule: _,
+            verifying: _,
             allow_stale: _,
             format,
             progress: _,

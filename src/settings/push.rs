@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    Credentials, Error, Rollout,
+    Credentials, Error, Rollout, Verifying,
     source::{Found, Origin, Sources},
 };
 use crate::{
@@ -31,6 +31,8 @@ pub(crate) struct Push {
     pub recovery: Recovery,
     /// When it may send.
     pub schedule: Schedule,
+    /// What is found out after it, if anything.
+    pub verifying: Option<Verifying>,
     /// Whether what is older than what a device has accepted since goes out without a question.
     pub allow_stale: bool,
     /// Whether a run goes on with another account than the one that it was begun with.
@@ -124,6 +126,7 @@ impl Push {
             rollout,
             recovery,
             schedule,
+            verifying,
             allow_stale,
             format,
             progress,
@@ -170,6 +173,7 @@ impl Push {
                 until: sources.get(&keys::UNTIL, until)?,
                 window: sources.get(&keys::WINDOW, window)?,
             },
+            verifying: Verifying::resolve(verifying, sources)?,
             allow_stale,
             accept_account,
             summary_format: format.unwrap_or(SummaryFormat::Text),

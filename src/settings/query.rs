@@ -6,7 +6,7 @@ use super::{Database, Error, Push, source::Sources};
 use crate::{
     cli::{
         CodesArgs, FilterArgs, PaceArgs, PushArgs, RecoveryArgs, ResumeArgs, RetryArgs,
-        RolloutArgs, RunsArgs, ScheduleArgs, SessionsArgs, StatusArgs, TargetArgs,
+        RolloutArgs, RunsArgs, ScheduleArgs, SessionsArgs, StatusArgs, TargetArgs, VerifyingArgs,
     },
     model::{Class, Dimension, RowFormat, RunState, Tags, TaskState},
 };
@@ -180,6 +180,7 @@ pub(super) fn asking(target: TargetArgs, pace: PaceArgs, max_outage: Option<Dura
             ..RecoveryArgs::default()
         },
         schedule: ScheduleArgs::default(),
+        verifying: VerifyingArgs::default(),
         allow_stale: false,
         format: None,
         progress: None,

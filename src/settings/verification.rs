@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{Database, Error, Push, query::asking, source::Sources};
 use crate::{
-    cli::{PaceArgs, VerifyArgs, keys},
+    cli::{PaceArgs, VerifyArgs, VerifyingArgs, keys},
     model::{DeliveryTolerance, Rate, RowFormat, Sampling, Tsl, VerifyLevel},
 };
 
@@ -40,6 +40,67 @@ pub(crate) struct Verification {
 /// The platform wants a login's clock within ten minutes, but machines that push keep time to the second as a rule; what is left is for
 /// the way of a command through the platform. A wider window finds no more of them and makes more of them ambiguous.
 const TOLERANCE: Duration = Duration::from_mins(1);
+
+/// What a push finds out at its end.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Verifying {
+    /// How far every accepted command has to have come.
+    pub level: VerifyLevel,
+    /// Which accepted commands the history is asked about.
+    pub sampling: Sampling,
+    /// The queue, when somebody has set one.
+    pub queue: Option<String>,
+    /// How long messages are waited for.
+    pub wait: Duration,
+    /// The most questions a second.
+    pub history_rate: Rate,
+}
+
+impl Verifying {
+    pub(super) fn resolve(
+        args: VerifyingArgs,
+        sources: &Sources<'_>,
+    ) -> Result<Option<Self>, Error> {
+        let VerifyingArgs {
+            verify,
+            verify_level,
+            verify_wait,
+            sample,
+            history_rate,
+        } = args;
+        if !verify {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            level: verify_level.unwrap_or(VerifyLevel::Sent),
+            sampling: sample.unwrap_or(Sampling::Usual),
+            queue: sources.find(&keys::QUEUE, None)?.map(|found| found.value),
+            wait: verify_wait.unwrap_or(WAIT),
+            history_rate: history_rate.unwrap_or(Rate::HISTORY),
+        }))
+    }
+
+    /// The verification of this run by this push.
+    pub(crate) fn of(&self, run: &str, push: &Push, database: &Database) -> Verification {
+        let mut push = push.clone();
+        // The rate of pushes is another one.
+        push.pace.rate = self.history_rate;
+        Verification {
+            run: Some(run.to_owned()),
+            dry_run: false,
+            level: self.level,
+            tolerate: push.recovery.tolerate.deliveries.clone(),
+            sampling: self.sampling,
+            queue: self.queue.clone(),
+            wait: self.wait,
+            tolerance: TOLERANCE,
+            tsl: Vec::new(),
+            format: RowFormat::Table,
+            push,
+            database: database.clone(),
+        }
+    }
+}
 
 /// Most messages come within seconds; what a device is offline for is not waited for.
 const WAIT: Duration = Duration::from_mins(10);

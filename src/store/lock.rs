@@ -97,8 +97,8 @@ impl Lock {
             .is_ok_and(|_| about.ends_with(SEALING))
     }
 
-    /// Takes the lock beside the database at `database`, and says there who has it, and that its first seal is to come.
-    pub(super) fn take(database: &Path) -> Result<Self, StoreError> {
+    /// Takes the lock beside the database at `database`, and says there who has it, whether for a moment, and that its first seal is to come.
+    pub(super) fn take(database: &Path, for_a_moment: bool) -> Result<Self, StoreError> {
         let path = lock_path(database);
         let failed = |action, source| StoreError::File {
             action,
@@ -113,7 +113,12 @@ impl Lock {
         }
         let left_in_a_seal = Self::was_left_in_a_seal(database);
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let about = format!("pid {} on host {}\n", std::process::id(), host.trim());
+        let moment = if for_a_moment { FOR_A_MOMENT } else { "" };
+        let about = format!(
+            "pid {} on host {}{moment}\n",
+            std::process::id(),
+            host.trim()
+        );
         let lock = Self {
             file,
             about: about.len() as u64,
@@ -134,17 +139,6 @@ impl Lock {
             // At worst a log that is lost from now on is not missed.
             let _ = self.end_seal();
         }
-    }
-
-    /// Says that this owner lets the database go in a moment.
-    pub(super) fn is_for_a_moment(&mut self) -> io::Result<()> {
-        let mut about = vec![0; usize::try_from(self.about).unwrap_or(0)];
-        self.file.read_exact_at(&mut about, 0)?;
-        let text = String::from_utf8_lossy(&about);
-        let text = format!("{}{FOR_A_MOMENT}\n", text.trim_end());
-        self.file.write_all_at(text.as_bytes(), 0)?;
-        self.about = text.len() as u64;
-        self.file.set_len(self.about)
     }
 
     /// Notes that a seal of `database` begins. Where somebody has deleted the file it is made again: nobody would find the note.
@@ -207,7 +201,11 @@ pub(crate) fn presence(path: &Path) -> Presence {
 fn patiently(file: &File, database: &Path) -> Result<(), TryLockError> {
     for look in 0..LOOKS_FOR_A_MOMENT {
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) if look < LOOKS || is_owned_for_a_moment(database) => {
+            Err(TryLockError::WouldBlock)
+                if look < LOOKS
+                    || is_owned_for_a_moment(database)
+                    || is_coming_or_going(database) =>
+            {
                 std::thread::sleep(A_MOMENT);
             }
             taken => return taken,
@@ -220,6 +218,11 @@ fn patiently(file: &File, database: &Path) -> Result<(), TryLockError> {
 fn is_owned_for_a_moment(database: &Path) -> bool {
     let said = said_by_owner(File::open(lock_path(database)).ok());
     said.0.ends_with(FOR_A_MOMENT)
+}
+
+/// Whether somebody has one of the two locks and not the other: it has not said yet for how long, or is about to end.
+fn is_coming_or_going(database: &Path) -> bool {
+    File::open(lock_path(database)).is_ok_and(|file| file.try_lock_shared().is_ok())
 }
 
 /// What the owner of a database says of itself.
@@ -263,15 +266,15 @@ mod tests {
     fn a_second_owner_is_refused_and_learns_who_the_first_is() {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("a.db");
-        let first = Lock::take(&database).unwrap();
-        let error = Lock::take(&database).unwrap_err().to_string();
+        let first = Lock::take(&database, false).unwrap();
+        let error = Lock::take(&database, false).unwrap_err().to_string();
         assert!(
             error.contains(&format!("pid {}", std::process::id())),
             "{error}"
         );
         assert!(error.contains("a.db"), "{error}");
         drop(first);
-        Lock::take(&database).unwrap();
+        Lock::take(&database, false).unwrap();
     }
 
     #[test]
@@ -281,7 +284,7 @@ mod tests {
         assert_eq!(presence(&database), Presence::Nobody);
         std::fs::write(&database, "").unwrap();
         assert_eq!(presence(&database), Presence::Nobody, "no lock file");
-        let owner = Lock::take(&database).unwrap();
+        let owner = Lock::take(&database, false).unwrap();
         let Presence::Owned { owner: said } = presence(&database) else {
             panic!("it has an owner");
         };
@@ -291,21 +294,43 @@ mod tests {
         // Somebody looks at the moment at which an owner starts.
         let looking = File::open(lock_path(&database)).unwrap();
         looking.try_lock_shared().unwrap();
-        let starting = std::thread::spawn(move || Lock::take(&database).map(|_| ()));
+        let starting = std::thread::spawn(move || Lock::take(&database, false).map(|_| ()));
         drop(looking);
         starting.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn whoever_owns_a_database_for_a_moment_is_waited_for_from_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("a.db");
+        let file = || {
+            let mut options = File::options();
+            options.read(true).write(true).create(true).truncate(false);
+            options.open(&database).unwrap()
+        };
+        drop(Lock::take(&database, false).unwrap());
+        // The inode alone: its owner has not said yet for how long.
+        let inode = Inode::take(file(), &database, true).unwrap();
+        let waiting = {
+            let (file, database) = (file(), database.clone());
+            std::thread::spawn(move || Inode::take(file, &database, true).map(drop))
+        };
+        let lock = Lock::take(&database, true).unwrap();
+        assert!(is_owned_for_a_moment(&database));
+        drop((lock, inode));
+        waiting.join().unwrap().unwrap();
     }
 
     #[test]
     fn a_seal_is_noted_although_the_file_was_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("a.db");
-        let mut lock = Lock::take(&database).unwrap();
+        let mut lock = Lock::take(&database, false).unwrap();
         lock.end_seal().unwrap();
         std::fs::remove_file(lock_path(&database)).unwrap();
         lock.begin_seal(&database).unwrap();
         assert!(Lock::was_left_in_a_seal(&database));
-        let error = Lock::take(&database).unwrap_err().to_string();
+        let error = Lock::take(&database, false).unwrap_err().to_string();
         assert!(error.contains("pid"), "it is locked and says who: {error}");
         lock.end_seal().unwrap();
         assert!(!Lock::was_left_in_a_seal(&database));

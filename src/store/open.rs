@@ -85,17 +85,6 @@ impl Store {
         &self.budget
     }
 
-    /// Says beside the database that it will be let go in a moment: whoever wants it waits for that.
-    pub(crate) fn own_for_a_moment(&mut self) -> Result<(), StoreError> {
-        self.lock
-            .is_for_a_moment()
-            .map_err(|source| StoreError::File {
-                action: "write the lock file of",
-                path: self.path.clone(),
-                source,
-            })
-    }
-
     /// The database file.
     pub(crate) fn path(&self) -> &Path {
         &self.path

@@ -89,7 +89,7 @@ impl Opened {
                 path: path.to_owned(),
             });
         }
-        let lock = Lock::take(path)?;
+        let lock = Lock::take(path, consent.for_moments)?;
         let mut connection = connect(path, inode)
             .await
             .map_err(|error| opened(error.to_string()))?;

@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Takes the database again and again, and waits while another process owns it.
 pub(super) struct Lent<'a> {
-    database: &'a Database,
+    database: Database,
     interrupt: &'a Interrupt,
     printer: &'a Printer,
     /// The row of this process among the sessions, once it has one.
@@ -25,11 +25,9 @@ pub(super) struct Lent<'a> {
 }
 
 impl<'a> Lent<'a> {
-    pub(super) fn new(
-        database: &'a Database,
-        interrupt: &'a Interrupt,
-        printer: &'a Printer,
-    ) -> Self {
+    pub(super) fn new(database: &Database, interrupt: &'a Interrupt, printer: &'a Printer) -> Self {
+        let mut database = database.clone();
+        database.consent.for_moments = true;
         Self {
             database,
             interrupt,
@@ -42,9 +40,8 @@ impl<'a> Lent<'a> {
     /// Takes the database; `None` when it is another process's, and somebody has asked for a stop.
     pub(super) async fn take(&mut self) -> Result<Option<Store>, Failure> {
         loop {
-            match open_existing_or_owner(self.database, self.printer).await? {
+            match open_existing_or_owner(&self.database, self.printer).await? {
                 Ok(mut store) => {
-                    store.own_for_a_moment()?;
                     if let Some(session) = self.session {
                         store.continue_session(session).await?;
                     }

@@ -26,6 +26,19 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::shown("delivery"),
 ];
 
+/// Prints nothing: the stdout of a push is its summary.
+pub(super) struct NoRows;
+
+impl RowWriter for NoRows {
+    fn row(&mut self, _: &[Value<'_>]) -> Result<(), OutputError> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), OutputError> {
+        Ok(())
+    }
+}
+
 /// Prints one doubt's evidence.
 pub(super) fn doubt(
     resolved: &Resolved,

@@ -100,7 +100,10 @@ proptest! {
             min: share.map_or(1, |(_, min)| min),
         }).collect());
         prop_assert_eq!(conditions.to_string().parse(), Ok(conditions.clone()));
-        let limits = Tolerate(conditions.each().map(|Condition { counted, above, .. }| Limit { counted, below: above }).collect());
+        let limits = Tolerate {
+            limits: conditions.each().map(|Condition { counted, above, .. }| Limit { counted, below: above }).collect(),
+            deliveries: "send_failed<1%;unconfirmed>3".parse().unwrap(),
+        };
         prop_assert_eq!(limits.to_string().parse(), Ok(limits.clone()));
     }
 

@@ -85,7 +85,7 @@ impl Inbox {
             return Err(opened(reason));
         }
         must_be_ours_or_empty(path).await?;
-        let lock = Lock::take(path).map_err(owned)?;
+        let lock = Lock::take(path, false).map_err(owned)?;
         // There is no seal: what is lost of an inbox is sent again by the queue, or is in the history.
         lock.end_seal().map_err(|source| StoreError::File {
             action: "write the lock file of",

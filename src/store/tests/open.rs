@@ -51,7 +51,7 @@ async fn a_log_that_was_moved_in_the_middle_of_a_seal_is_not_taken_for_lost() {
 async fn a_seal_is_noted_as_long_as_it_lasts() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("test.db");
-    let lock = Lock::take(&path).unwrap();
+    let lock = Lock::take(&path, false).unwrap();
     assert!(Lock::was_left_in_a_seal(&path), "the first is to come");
     lock.end_seal().unwrap();
     assert!(!Lock::was_left_in_a_seal(&path));

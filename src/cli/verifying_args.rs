@@ -1,0 +1,37 @@
+//! The flags by which a push verifies what became of its commands.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{keys, one_of, verify_args::up_to_a_day};
+use crate::model::{Rate, Sampling, VerifyLevel};
+
+/// What follows a push that has ended.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[command(next_help_heading = "Verification")]
+pub struct VerifyingArgs {
+    /// After the push, find out by evidence what became of its commands, as `verify` does
+    ///
+    /// The exit code is that of `verify`, unless the run itself ends with 1, 3 or 4. --tolerate 'send_failed<1%;unconfirmed<5%' limits
+    /// commands that have not come as far as --verify-level.
+    #[arg(hide_short_help = true, long)]
+    pub verify: bool,
+    /// With --verify: how far every accepted command has to have come: sent or answered [default: sent]
+    #[arg(hide_short_help = true, long, value_name = "LEVEL", requires = "verify", value_parser = one_of(VerifyLevel::ALL, VerifyLevel::name))]
+    pub verify_level: Option<VerifyLevel>,
+    /// With --verify: how long to wait for messages before the history is asked, up to 24h [default: 10m]
+    #[arg(hide_short_help = true, long, value_name = "DURATION", requires = "verify", value_parser = up_to_a_day)]
+    pub verify_wait: Option<Duration>,
+    /// With --verify: how many accepted commands to ask the history about: all, or a number [default: all of up to 3000, else 400]
+    #[arg(
+        hide_short_help = true,
+        long,
+        value_name = "DEVICES",
+        requires = "verify"
+    )]
+    pub sample: Option<Sampling>,
+    /// With --verify: the most questions a second [default: 5]
+    #[arg(hide_short_help = true, long, value_name = "RATE", requires = "verify", value_parser = keys::RATE.key.parse)]
+    pub history_rate: Option<Rate>,
+}
