@@ -53,6 +53,7 @@ mod target;
 mod template;
 mod temporary;
 mod thing_models;
+mod verified;
 mod verify;
 
 use std::{

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context as _, anyhow};
 use rand::{SeedableRng, rngs::SmallRng};
 
+pub(super) use super::verified::With;
 use super::{
     control::{Watch, settle},
     interrupt::Interrupt,
@@ -12,7 +13,8 @@ use super::{
     listeners::listen,
     repeat::repeat,
     report, session, status, target,
-    verify::{AfterPush, verify_after},
+    verified::verified,
+    verify::AfterPush,
 };
 use crate::{
     clock::Clock,
@@ -109,37 +111,19 @@ pub(super) async fn push(
         Err(error) => return Err(broken_off(store, error).await),
     };
     let tolerance = policy::tolerance(&settings.recovery.tolerate, &ended);
-    let exit = match &stop {
-        Stop::Complete => complete(&tolerance),
-        Stop::Signal
-        | Stop::Paused { .. }
-        | Stop::Deadline { .. }
-        | Stop::Outage { .. }
-        | Stop::Canary { .. } => Exit::Stopped,
-        Stop::Cancelled { .. } => Exit::Failures,
-        Stop::Aborted { .. } => Exit::Aborted,
-        Stop::Refused { .. } => Exit::Refused,
-    };
+    let exit = exit_after(&stop, &tolerance);
     let totals = session::end(&mut store, &stop, exit).await;
     drop(watch);
     // What has been obeyed is deleted now that it is recorded, and what came too late for the push is obeyed.
     Box::pin(settle(&mut store, printer)).await?;
     store.close().await?;
+    let with = With::new(settings, database, interrupt, printer);
     let verified = match stop {
         Stop::Complete => {
             let after = AfterPush {
                 platform: Some(platform),
             };
-            verified(
-                &about.name,
-                exit,
-                after,
-                settings,
-                database,
-                interrupt,
-                printer,
-            )
-            .await
+            verified(&about.name, exit, after, with).await
         }
         _ => Ok(exit),
     };
@@ -157,31 +141,6 @@ pub(super) async fn push(
     };
     summarize(&about.name, Some(session), settings, database, printer).await?;
     verified
-}
-
-/// Verifies a complete run where that is asked for, and gives the exit code of both: what the run itself came to prevails.
-async fn verified(
-    run: &str,
-    own: Exit,
-    after: AfterPush,
-    settings: &Push,
-    database: &Database,
-    interrupt: &Interrupt,
-    printer: &Printer,
-) -> Result<Exit, Failure> {
-    let Some(verifying) = &settings.verifying else {
-        return Ok(own);
-    };
-    let verification = verifying.of(run, settings, database);
-    let verified = Box::pin(verify_after(verification, after, interrupt, printer)).await;
-    match (own, verified) {
-        (Exit::Complete, verified) => verified,
-        (own, Ok(_)) => Ok(own),
-        (own, Err(failure)) => {
-            printer.warn(&format!("verify has failed: {}", failure.message()));
-            Ok(own)
-        }
-    }
 }
 
 /// Fails when the page that `--report` asks for cannot be written: to be asked before anything is changed for the push.
@@ -266,11 +225,9 @@ async fn gone(mut store: Store, missing: Missing) -> Failure {
 pub(super) async fn nothing_to_do(
     mut store: Store,
     run: Run,
-    settings: &Push,
-    database: &Database,
-    interrupt: &Interrupt,
-    printer: &Printer,
+    with: With<'_>,
 ) -> Result<Exit, Failure> {
+    let (settings, database, printer) = (with.push, with.database, with.printer);
     let name = run.about.name.clone();
     let exit = exit_of(&mut store, run.clone(), settings).await?;
     session::idle(&mut store, Some(&run), "nothing", None, exit).await;
@@ -278,7 +235,7 @@ pub(super) async fn nothing_to_do(
     let verified = match run.state {
         RunState::Complete => {
             let after = AfterPush::default();
-            verified(&name, exit, after, settings, database, interrupt, printer).await
+            verified(&name, exit, after, with).await
         }
         _ => Ok(exit),
     };
@@ -301,6 +258,21 @@ pub(super) async fn exit_of(store: &mut Store, run: Run, settings: &Push) -> Res
         RunState::Aborted => Exit::Aborted,
         RunState::Running | RunState::Stopped | RunState::Paused => Exit::Stopped,
     })
+}
+
+/// The exit code of a push that has ended so.
+fn exit_after(stop: &Stop, tolerance: &Tolerance) -> Exit {
+    match stop {
+        Stop::Complete => complete(tolerance),
+        Stop::Signal
+        | Stop::Paused { .. }
+        | Stop::Deadline { .. }
+        | Stop::Outage { .. }
+        | Stop::Canary { .. } => Exit::Stopped,
+        Stop::Cancelled { .. } => Exit::Failures,
+        Stop::Aborted { .. } => Exit::Aborted,
+        Stop::Refused { .. } => Exit::Refused,
+    }
 }
 
 /// The exit code of a run that is complete.

@@ -6,7 +6,7 @@ use super::{
     hours::{closed, hours},
     interrupt::Interrupt,
     named::named,
-    push::{must_be_able_to_report, nothing_to_do, push},
+    push::{With, must_be_able_to_report, nothing_to_do, push},
     stale,
     take_over::take_over,
     target,
@@ -45,16 +45,9 @@ pub(super) async fn resume(
         RunState::Aborted => settings.push.recovery.override_abort,
         RunState::Complete | RunState::Cancelled => false,
     };
+    let with = With::new(&settings.push, &settings.database, interrupt, printer);
     if !goes_on {
-        return nothing_to_do(
-            store,
-            run,
-            &settings.push,
-            &settings.database,
-            interrupt,
-            printer,
-        )
-        .await;
+        return nothing_to_do(store, run, with).await;
     }
     let deadline = match hours(&settings.push.schedule)? {
         Hours::Open(deadline) => deadline,

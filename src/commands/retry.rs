@@ -8,7 +8,7 @@ use super::{
     interrupt::Interrupt,
     named::{named, named_or_latest},
     open_existing,
-    push::{must_be_able_to_report, nothing_to_do, push},
+    push::{With, must_be_able_to_report, nothing_to_do, push},
     reading,
     select::{filter, remarks as remarks_on_filter, value_remark},
     session, stale, target,
@@ -59,6 +59,7 @@ pub(super) async fn retry(
     if settings.dry_run {
         return foretell(&settings, &filter, leave, printer).await;
     }
+    let with = With::new(&settings.push, &settings.database, interrupt, printer);
     let mut store = open_existing(&settings.database, printer).await?;
     let run = named_or_latest(&mut store, settings.run.as_deref()).await?;
     target::must_be_of(&run, &settings.push)?;
@@ -80,27 +81,11 @@ pub(super) async fn retry(
             "run '{}': no task is chosen for a retry",
             run.about.name
         ));
-        return nothing_to_do(
-            store,
-            run,
-            &settings.push,
-            &settings.database,
-            interrupt,
-            printer,
-        )
-        .await;
+        return nothing_to_do(store, run, with).await;
     }
     if let Some(why) = held_back(&run, settings.push.recovery.override_abort) {
         printer.say(&why);
-        return nothing_to_do(
-            store,
-            run,
-            &settings.push,
-            &settings.database,
-            interrupt,
-            printer,
-        )
-        .await;
+        return nothing_to_do(store, run, with).await;
     }
     let deadline = match hours(&settings.push.schedule)? {
         Hours::Open(deadline) => deadline,

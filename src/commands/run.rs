@@ -19,7 +19,7 @@ use super::{
     hours::{closed, hours},
     interrupt::Interrupt,
     open,
-    push::{must_be_able_to_report, nothing_to_do, push},
+    push::{With, must_be_able_to_report, nothing_to_do, push},
     session, stage, stale, target,
 };
 use crate::{
@@ -41,6 +41,7 @@ pub(super) async fn run(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
+    let with = With::new(&settings.push, &settings.database, interrupt, printer);
     let hours = hours(&settings.push.schedule)?;
     let target = target::name(&settings.push.target)?;
     let Some(manifest) = stage::open(&settings.input, interrupt).await? else {
@@ -92,15 +93,7 @@ pub(super) async fn run(
         Decision::Nothing { run, anew_at } => {
             say_whose(&run, &about, printer);
             say_when(&run.about.name, anew_at, &settings, printer);
-            return nothing_to_do(
-                store,
-                run,
-                &settings.push,
-                &settings.database,
-                interrupt,
-                printer,
-            )
-            .await;
+            return nothing_to_do(store, run, with).await;
         }
         Decision::Continue(run) => {
             say_whose(&run, &about, printer);

@@ -20,7 +20,7 @@ use crate::{
     clock::Clock,
     engine::{HistoryAsker, HistoryOptions, Stop},
     exit::{Exit, Failure},
-    gateway::Platform,
+    gateway::{HistoryClient, Platform},
     model::TaskId,
     settings::{FetchFrom, Verification as Settings},
     store::{Run, Store},
@@ -110,12 +110,11 @@ async fn find_out(
         None => writer(settings.format, rows::COLUMNS, printer.stdout()),
         Some(_) => Box::new(rows::NoRows),
     };
-    let (platform, simulator) = match after.and_then(|after| after.platform) {
-        Some(platform) => (platform, None),
-        None => {
-            let connection = target::connect(&push, &Budget::default(), clock).await?;
-            (Arc::new(connection.platform), connection.simulator)
-        }
+    let (platform, simulator) = if let Some(platform) = after.and_then(|after| after.platform) {
+        (platform, None)
+    } else {
+        let connection = target::connect(&push, &Budget::default(), clock).await?;
+        (Arc::new(connection.platform), connection.simulator)
     };
     let options = HistoryOptions {
         concurrency: push.pace.concurrency as usize,
@@ -131,33 +130,8 @@ async fn find_out(
         interrupt,
         printer,
     };
-    let mut sum = Sum::default();
-    let mut messages = Messages::open(&settings, printer).await;
-    let mut stop = None;
-    if let Some(messages) = &mut messages {
-        stop = work
-            .doubts_by_messages(&mut lent, &run, messages, &mut sum, rows.as_mut())
-            .await?;
-        if stop.is_none() {
-            stop = work.settle_messages(&mut lent, &run, messages).await?;
-        }
-    }
-    if stop.is_none() {
-        stop = work
-            .doubts(&mut lent, &run, messages.as_mut(), &mut sum, rows.as_mut())
-            .await?;
-    }
-    work.tell_doubts(&run, &sum, waiting);
-    let mut scope = Scope::All;
-    if stop.is_none() {
-        (stop, scope) = work
-            .commands(&mut lent, &run, messages.as_ref(), rows.as_mut())
-            .await?;
-    }
+    let (stop, scope) = work.all(&mut lent, &run, waiting, rows.as_mut()).await?;
     unless_closed(rows.finish())?;
-    if let Some(messages) = messages {
-        messages.close().await?;
-    }
     if let Some(simulator) = simulator {
         simulator.stop().await;
     }
@@ -182,6 +156,44 @@ async fn find_out(
     session::end(&mut store, &stop, exit).await;
     store.close().await?;
     Ok(exit)
+}
+
+impl<H: HistoryClient> Work<'_, H> {
+    /// Everything, one after the other: doubts and commands by messages, then what is left by the history. `waiting` tasks are in line to
+    /// be sent again. Gives what has stopped it, and which commands were meant.
+    async fn all(
+        &self,
+        lent: &mut Lent<'_>,
+        run: &Run,
+        waiting: u64,
+        rows: &mut dyn RowWriter,
+    ) -> Result<(Option<Stop>, Scope), Failure> {
+        let mut sum = Sum::default();
+        let mut messages = Messages::open(self.settings, self.printer).await;
+        let mut stop = None;
+        if let Some(messages) = &mut messages {
+            stop = self
+                .doubts_by_messages(lent, run, messages, &mut sum, rows)
+                .await?;
+            if stop.is_none() {
+                stop = self.settle_messages(lent, run, messages).await?;
+            }
+        }
+        if stop.is_none() {
+            stop = self
+                .doubts(lent, run, messages.as_mut(), &mut sum, rows)
+                .await?;
+        }
+        self.tell_doubts(run, &sum, waiting);
+        let mut scope = Scope::All;
+        if stop.is_none() {
+            (stop, scope) = self.commands(lent, run, messages.as_ref(), rows).await?;
+        }
+        if let Some(messages) = messages {
+            messages.close().await?;
+        }
+        Ok((stop, scope))
+    }
 }
 
 /// The products of a run that has tasks in doubt.

@@ -424,7 +424,7 @@ fn a_push_verifies_itself_at_its_end_and_its_own_failures_prevail() {
     let ended = push(&["--name", "six", "--again", "--abort-if", "never"]).expect(1);
     let (summary, sent) = (ended.json(), summed(&ended)["sent"].clone());
     assert_eq!(
-        summary["accepted"], sent,
+        summary["counts"]["accepted"], sent,
         "what was accepted is verified all the same"
     );
 
