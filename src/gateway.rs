@@ -27,7 +27,7 @@ mod wire;
 use std::{sync::Arc, time::Duration};
 
 pub(crate) use base_url::{BaseUrl, BaseUrlError};
-pub(crate) use broker::{Broker, BrokerAddress, BrokerError, Subscription};
+pub(crate) use broker::{Broker, BrokerAddress, BrokerError, QueueStanding, Subscription};
 pub(crate) use credentials::Credentials;
 pub(crate) use handover::Handover;
 pub(crate) use history::{HistoryPage, HistoryQuery, HistoryReply};

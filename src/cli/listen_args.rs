@@ -7,7 +7,7 @@ use clap::Args;
 use super::{keys, owner_args::OwnerArgs, push_args::TargetArgs};
 use crate::model::Age;
 
-const MESSAGES: &str = "Messages";
+pub(super) const MESSAGES: &str = "Messages";
 
 /// `fleetpush listen`
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod finding;
 mod machine;
+mod messages;
 mod platform;
 
 use std::io::Write as _;

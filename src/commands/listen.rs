@@ -144,7 +144,7 @@ async fn known_queue(
 }
 
 /// Why there is no answer, in words.
-fn said(result: &SendResult) -> String {
+pub(super) fn said(result: &SendResult) -> String {
     let judged = policy::judge(result, 1).devices.into_iter().next();
     let words = judged.and_then(|judged| judged.outcome.message);
     words.map_or_else(|| "no reason given".to_owned(), String::from)

@@ -5,14 +5,12 @@
 
 mod address;
 mod callbacks;
+mod subscription;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use amqprs::{
-    channel::{
-        BasicAckArguments, BasicConsumeArguments, BasicQosArguments, Channel, ConsumerMessage,
-        QueueDeclareArguments,
-    },
+    channel::{BasicConsumeArguments, BasicQosArguments, Channel, ConsumerMessage},
     connection::{Connection, OpenConnectionArguments},
     error::Error as AmqpError,
     tls::TlsAdaptor,
@@ -27,8 +25,14 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-pub(crate) use self::address::BrokerAddress;
-use self::callbacks::{Fate, OfChannel, OfConnection};
+pub(crate) use self::{
+    address::BrokerAddress,
+    subscription::{QueueStanding, Subscription},
+};
+use self::{
+    callbacks::{Fate, OfChannel, OfConnection},
+    subscription::{PATIENCE, count},
+};
 use super::{GatewayError, credentials, transport};
 use crate::clock::wall_now;
 
@@ -37,8 +41,6 @@ const HEARTBEAT: u16 = 30;
 /// Messages that are under way to us before the first of them is acknowledged. A commit takes milliseconds and an acknowledgement the way
 /// to the platform and back: at 50 ms this is 20,000 messages a second.
 const PREFETCH: u16 = 1000;
-/// How long the broker may take to answer a question or a goodbye.
-const PATIENCE: Duration = Duration::from_secs(15);
 /// What a client says first ("AMQP 0.9.1", 4.2.2).
 const GREETING: &[u8; 8] = b"AMQP\0\0\x09\x01";
 /// What a frame that carries a method begins with: the answer to a greeting.
@@ -115,14 +117,6 @@ impl BrokerError {
     }
 }
 
-/// One message that was handed out, and is handed out again unless it is acknowledged.
-pub(crate) struct Delivery {
-    /// Its number, by which it is acknowledged.
-    pub(crate) tag: u64,
-    /// What it says.
-    pub(crate) body: Vec<u8>,
-}
-
 /// A message broker, and who logs in to it.
 pub(crate) struct Broker {
     address: BrokerAddress,
@@ -159,8 +153,40 @@ impl Broker {
         &self.address
     }
 
+    /// Logs in anew, and asks how a queue stands, if the broker says it. Nothing is consumed.
+    pub(crate) async fn look(&self, queue: &str) -> Result<Option<QueueStanding>, BrokerError> {
+        let connection = self.open().await?;
+        let fate = Fate::default();
+        let asked = timeout(PATIENCE, self.ask(&connection, &fate, queue)).await;
+        let _ = timeout(PATIENCE, connection.close()).await;
+        match asked {
+            Ok(asked) => Ok(asked?.map(|(_, standing)| standing)),
+            Err(_) => Err(self.unreachable("no answer in time")),
+        }
+    }
+
     /// Logs in anew, and asks for the messages of a queue.
     pub(crate) async fn subscribe(&self, queue: &str) -> Result<Subscription, BrokerError> {
+        let connection = self.open().await?;
+        match timeout(PATIENCE, self.consume(&connection, queue)).await {
+            Ok(subscription) => {
+                let (deliveries, channel, counter, standing, fate) = subscription?;
+                Ok(Subscription {
+                    connection,
+                    channel,
+                    counter,
+                    queue: queue.to_owned(),
+                    deliveries,
+                    fate,
+                    standing,
+                })
+            }
+            Err(_) => Err(self.unreachable("no answer in time")),
+        }
+    }
+
+    /// Logs in anew.
+    async fn open(&self) -> Result<Connection, BrokerError> {
         // The wall clock of this moment: the broker compares it with standard time, at each login.
         let username = credentials::username(&self.access_key, wall_now());
         let password = credentials::password(&username, &self.access_secret);
@@ -180,31 +206,39 @@ impl Broker {
             Connection::open(&arguments),
         )
         .await;
-        let connection = match opened {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(AmqpError::ConnectionOpenError(reason))) => {
-                return Err(BrokerError::Denied {
-                    address: self.address.clone(),
-                    reason,
-                });
-            }
-            Ok(Err(error)) => return Err(self.diagnosis(&error).await),
-            Err(_) => return Err(self.unreachable("no answer in time")),
-        };
-        match timeout(PATIENCE, self.consume(&connection, queue)).await {
-            Ok(subscription) => {
-                let (deliveries, channel, counter, standing, fate) = subscription?;
-                Ok(Subscription {
-                    connection,
-                    channel,
-                    counter,
-                    queue: queue.to_owned(),
-                    deliveries,
-                    fate,
-                    standing,
-                })
-            }
+        match opened {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(AmqpError::ConnectionOpenError(reason))) => Err(BrokerError::Denied {
+                address: self.address.clone(),
+                reason,
+            }),
+            Ok(Err(error)) => Err(self.diagnosis(&error).await),
             Err(_) => Err(self.unreachable("no answer in time")),
+        }
+    }
+
+    /// Asks how a queue stands, on a channel of its own, which a refusal closes. Whoever may not ask may consume all the same.
+    async fn ask(
+        &self,
+        connection: &Connection,
+        fate: &Fate,
+        queue: &str,
+    ) -> Result<Option<(Channel, QueueStanding)>, BrokerError> {
+        let told = Fate::default();
+        let failed = |error: AmqpError| self.refused(fate, queue, &error);
+        connection
+            .register_callback(OfConnection(fate.clone()))
+            .await
+            .map_err(failed)?;
+        let channel = connection.open_channel(None).await.map_err(failed)?;
+        channel
+            .register_callback(OfChannel(told.clone()))
+            .await
+            .map_err(failed)?;
+        match count(&channel, queue).await {
+            Ok(standing) => Ok(Some((channel, standing))),
+            Err(error) if told.code() == Some(404) => Err(self.refused(&told, queue, &error)),
+            Err(_) => Ok(None),
         }
     }
 
@@ -215,29 +249,7 @@ impl Broker {
     ) -> Result<Consuming, BrokerError> {
         let fate = Fate::default();
         let failed = |error: AmqpError| self.refused(&fate, queue, &error);
-        connection
-            .register_callback(OfConnection(fate.clone()))
-            .await
-            .map_err(failed)?;
-        // On a channel of its own, which a refusal closes.
-        let (mut counter, mut standing) = (None, None);
-        let asking = connection.open_channel(None).await.map_err(failed)?;
-        let told = Fate::default();
-        asking
-            .register_callback(OfChannel(told.clone()))
-            .await
-            .map_err(failed)?;
-        match count(&asking, queue).await {
-            Ok(now) => {
-                standing = Some(now);
-                counter = Some(asking);
-            }
-            // Whoever may not ask may consume all the same.
-            Err(error) if told.code() == Some(404) => {
-                return Err(self.refused(&told, queue, &error));
-            }
-            Err(_) => {}
-        }
+        let (counter, standing) = self.ask(connection, &fate, queue).await?.unzip();
         let channel = connection.open_channel(None).await.map_err(failed)?;
         channel
             .register_callback(OfChannel(fate.clone()))
@@ -341,15 +353,6 @@ impl fmt::Debug for Broker {
     }
 }
 
-/// How a queue stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct QueueStanding {
-    /// Messages that wait in it.
-    pub(crate) waiting: u32,
-    /// Who consumes it.
-    pub(crate) consumers: u32,
-}
-
 type Consuming = (
     UnboundedReceiver<ConsumerMessage>,
     Channel,
@@ -357,95 +360,6 @@ type Consuming = (
     Option<QueueStanding>,
     Fate,
 );
-
-/// A queue whose messages come in.
-pub(crate) struct Subscription {
-    connection: Connection,
-    channel: Channel,
-    /// On which the queue can be asked for, if that is allowed.
-    counter: Option<Channel>,
-    queue: String,
-    deliveries: UnboundedReceiver<ConsumerMessage>,
-    fate: Fate,
-    standing: Option<QueueStanding>,
-}
-
-impl Subscription {
-    /// How the queue stood before it was consumed by us, if the broker says it.
-    pub(crate) fn standing(&self) -> Option<QueueStanding> {
-        self.standing
-    }
-
-    /// How the queue stands now, with us, if the broker says it.
-    pub(crate) async fn count(&self) -> Option<QueueStanding> {
-        let counter = self.counter.as_ref()?;
-        timeout(PATIENCE, count(counter, &self.queue))
-            .await
-            .ok()?
-            .ok()
-    }
-
-    /// The next messages: waits for one, and takes along what has come with it, up to `most` messages and about `bytes` bytes. `None` when
-    /// the connection is gone. Nothing is lost when this is not waited for to its end.
-    pub(crate) async fn batch(&mut self, most: usize, bytes: usize) -> Option<Vec<Delivery>> {
-        let mut batch = vec![delivery(self.deliveries.recv().await?)];
-        let mut size = batch[0].body.len();
-        while batch.len() < most
-            && size < bytes
-            && let Ok(message) = self.deliveries.try_recv()
-        {
-            let next = delivery(message);
-            size += next.body.len();
-            batch.push(next);
-        }
-        Some(batch)
-    }
-
-    /// Acknowledges every message up to the one with this tag. False when the connection is gone: they will come again.
-    pub(crate) async fn acknowledge(&self, tag: u64) -> bool {
-        let arguments = BasicAckArguments::new(tag, true);
-        self.channel.basic_ack(arguments).await.is_ok()
-    }
-
-    /// What the broker has said of the end of the connection.
-    pub(crate) fn fate(&self) -> String {
-        self.fate
-            .words()
-            .unwrap_or_else(|| "the connection was lost".to_owned())
-    }
-
-    /// Ends the connection in order: what was acknowledged has arrived when this returns.
-    pub(crate) async fn close(self) {
-        // Whatever comes of it, the connection ends with this value.
-        let _ = timeout(PATIENCE, self.connection.close()).await;
-    }
-}
-
-impl fmt::Debug for Subscription {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription")
-            .field("queue", &self.queue)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Asks how a queue stands, which does not make one.
-async fn count(channel: &Channel, queue: &str) -> Result<QueueStanding, AmqpError> {
-    let arguments = QueueDeclareArguments::new(queue).passive(true).finish();
-    let counted = channel.queue_declare(arguments).await?;
-    let (_, waiting, consumers) = counted.unwrap_or_default();
-    Ok(QueueStanding { waiting, consumers })
-}
-
-fn delivery(message: ConsumerMessage) -> Delivery {
-    Delivery {
-        tag: message
-            .deliver
-            .as_ref()
-            .map_or(0, amqprs::Deliver::delivery_tag),
-        body: message.content.unwrap_or_default(),
-    }
-}
 
 async fn answer(
     mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,

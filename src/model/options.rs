@@ -94,6 +94,13 @@ impl Region {
         }
     }
 
+    /// The data centre of this base URL.
+    pub(crate) fn of_base_url(base_url: &str) -> Option<Self> {
+        let base_url = base_url.trim().trim_end_matches('/');
+        let mut all = Self::ALL.iter().copied();
+        all.find(|region| region.base_url().eq_ignore_ascii_case(base_url))
+    }
+
     /// The data centre's message broker ("AMQP Client Integration Guide").
     pub(crate) const fn amqp_url(self) -> &'static str {
         match self {

@@ -67,14 +67,10 @@ impl Listen {
     }
 }
 
-/// The data centre that a platform's base URL is of.
+/// The data centre that a push goes to.
 fn region_of(push: &Push) -> Option<Region> {
-    let super::Target::Platform { base_url, .. } = &push.target else {
-        return None;
-    };
-    let base_url = base_url.trim().trim_end_matches('/');
-    Region::ALL
-        .iter()
-        .copied()
-        .find(|region| region.base_url().eq_ignore_ascii_case(base_url))
+    match &push.target {
+        super::Target::Platform { base_url, .. } => Region::of_base_url(base_url),
+        super::Target::Simulator => None,
+    }
 }

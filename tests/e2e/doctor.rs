@@ -1,5 +1,7 @@
 //! `doctor`: what it finds when all is well, and what a push would fail for.
 
+mod messages;
+
 use fleetpush::{simulator::Scenario, testing::TEST_NOW};
 
 use crate::support::{Ended, Push, Sim, Site, Stub, devices};

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use super::{
     super::target,
     finding::{Finding, Status},
+    messages,
 };
 use crate::{
     budget::Budget,
@@ -32,10 +33,12 @@ const NAMED: usize = 10;
 pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
     let mut findings = Vec::new();
     let Some(destination) = destination(settings, &mut findings) else {
+        let reason = "not tested, because no platform is known";
         findings.extend(
             ["proxy", "connection", "clock", "login", "products"]
-                .map(|check| Finding::skip(check, "not tested, because no platform is known")),
+                .map(|check| Finding::skip(check, reason)),
         );
+        findings.extend(messages::skip(settings, reason));
         return findings;
     };
     let (credentials, login) = match &settings.credentials {
@@ -102,28 +105,41 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
             _ if is_token => Finding::ok("login", "a ready token is set"),
             _ => logged_in(&connection.platform).await,
         };
-        let products = if login.status == Status::Ok {
-            products(&connection.platform).await
-        } else {
-            Finding::skip("products", "not tested, because there is no login")
-        };
-        findings.extend([login, products]);
+        findings.extend(with_login(settings, &connection.platform, login, is_simulated).await);
     } else {
-        findings.push(Finding::skip(
-            "clock",
-            "not tested, because the platform does not answer",
-        ));
-        findings.push(login.unwrap_or_else(|| {
-            Finding::skip("login", "not tested, because the platform does not answer")
-        }));
-        findings.push(Finding::skip(
-            "products",
-            "not tested, because the platform does not answer",
-        ));
+        let reason = "not tested, because the platform does not answer";
+        findings.push(Finding::skip("clock", reason));
+        findings.push(login.unwrap_or_else(|| Finding::skip("login", reason)));
+        findings.push(Finding::skip("products", reason));
+        findings.extend(messages::skip(settings, reason));
     }
     if let Some(simulator) = connection.simulator {
         simulator.stop().await;
     }
+    findings
+}
+
+/// What was found of the login, and what it is needed for.
+async fn with_login(
+    settings: &Settings,
+    platform: &Platform,
+    login: Finding,
+    is_simulated: bool,
+) -> Vec<Finding> {
+    let is_in = login.status == Status::Ok;
+    let mut findings = vec![login];
+    if !is_in {
+        let reason = "not tested, because there is no login";
+        findings.push(Finding::skip("products", reason));
+        findings.extend(messages::skip(settings, reason));
+        return findings;
+    }
+    findings.push(products(platform).await);
+    findings.extend(if is_simulated {
+        messages::skip(settings, "not tested, because the simulator has no broker")
+    } else {
+        messages::look(settings, platform).await
+    });
     findings
 }
 
