@@ -41,7 +41,7 @@ pub(crate) use age::Age;
 pub(crate) use bundle_status::{BundleStatus, Sizes};
 pub(crate) use change::Change;
 pub(crate) use consent::Consent;
-pub(crate) use control::{Control, ControlAction, Paused};
+pub(crate) use control::{Asker, Control, ControlAction, Paused};
 pub(crate) use course::{Course, CourseStep};
 pub(crate) use delivery::{Delivery, DeliveryWord, EvidenceSource, Proof};
 pub(crate) use device_rate::DeviceRate;

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 
-use super::{control::control, named::named, open_existing_or_owner, repeat::repeat, status};
+use super::{
+    control::control, named::named, open_existing_or_owner, repeat::repeat, session, status,
+};
 use crate::{
     exit::{Exit, Failure},
     journal::control::is_possible,
@@ -58,6 +60,11 @@ pub(super) async fn reach(
     let asked = ControlledRun {
         id: row.id,
         created_at: row.created_at,
+    };
+    // Whoever carries it out notes this command among the sessions.
+    let control = Control {
+        asker: database.introduction.as_ref().map(session::asker),
+        ..control
     };
     files.ask(asked, &control)?;
     wait(&files, &row, control, &owner, database, printer).await

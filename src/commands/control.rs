@@ -10,7 +10,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{end::end, session::user};
+use super::{end::end, session};
 use crate::{
     clock,
     journal::control::{Verdict, stronger, verdict},
@@ -27,9 +27,10 @@ pub(super) fn control(action: ControlAction) -> Control {
     let id: u64 = rand::rng().random();
     Control {
         action,
-        by: user(),
+        by: session::user(),
         at: clock::wall_now(),
         id: format!("{id:016x}"),
+        asker: None,
     }
 }
 
@@ -59,9 +60,12 @@ pub(super) async fn settle(store: &mut Store, printer: &Printer) -> Result<(), S
         let action = file.control.action;
         match (verdict(&file, run.as_ref()), run) {
             (Verdict::Obey, Some(run)) => {
-                let id = file.run.id;
                 if let Some(file) = files.begin(file) {
+                    let (id, name) = (run.id, run.about.name.clone());
                     obey(store, run, &file.control, printer).await?;
+                    store
+                        .note_asker(id, &name, &file.control, clock::wall_now())
+                        .await?;
                     delete(files.end(action, id), &file.path, printer);
                 }
             }
@@ -73,7 +77,18 @@ pub(super) async fn settle(store: &mut Store, printer: &Printer) -> Result<(), S
                 ));
                 delete(std::fs::remove_file(&file.path), &file.path, printer);
             }
-            _ => delete(std::fs::remove_file(&file.path), &file.path, printer),
+            (Verdict::Void, run) => {
+                // The push has obeyed it.
+                if let Some(run) =
+                    run.filter(|run| run.last_control.as_ref() == Some(&file.control.id))
+                {
+                    store
+                        .note_asker(run.id, &run.about.name, &file.control, clock::wall_now())
+                        .await?;
+                }
+                delete(std::fs::remove_file(&file.path), &file.path, printer);
+            }
+            (Verdict::Obey, None) => delete(std::fs::remove_file(&file.path), &file.path, printer),
         }
     }
     Ok(())

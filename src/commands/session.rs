@@ -6,22 +6,30 @@ use crate::{
     clock,
     engine::Stop,
     exit::{Exit, Failure},
+    model::Asker,
     settings::{Introduction, kept_arguments},
     store::{NewSession, Run, SessionEnd, SessionTotals, Store},
 };
 
 /// Who starts this process, with what, and why.
 pub(super) fn of_process(introduction: &Introduction) -> NewSession {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     NewSession {
         command: introduction.command,
+        about: asker(introduction),
+        user: user(),
+        began_at: clock::process_start(),
+    }
+}
+
+/// The same, for another process that carries it out.
+pub(super) fn asker(introduction: &Introduction) -> Asker {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    Asker {
         arguments: kept_arguments(std::env::args_os().skip(1)),
         note: introduction.note.clone(),
-        user: user(),
         host: host.trim().to_owned(),
         pid: std::process::id(),
-        version: env!("VERSION_OF_FLEETPUSH"),
-        began_at: clock::process_start(),
+        version: env!("VERSION_OF_FLEETPUSH").to_owned(),
     }
 }
 

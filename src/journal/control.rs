@@ -58,6 +58,7 @@ mod tests {
             by: "anna".into(),
             at: Timestamp(7),
             id: "1f".into(),
+            asker: None,
         }
     }
 

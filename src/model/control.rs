@@ -1,5 +1,7 @@
 //! What somebody asks of a run from outside its push: to pause, or to end.
 
+use serde::{Deserialize, Serialize};
+
 use super::Timestamp;
 
 /// What is asked of a run.
@@ -35,6 +37,23 @@ pub(crate) struct Control {
     pub(crate) at: Timestamp,
     /// What tells it from every other one: random, in hex.
     pub(crate) id: String,
+    /// The command that made it, where another process carries it out and notes its session.
+    pub(crate) asker: Option<Asker>,
+}
+
+/// The command that made a request, as its session tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Asker {
+    /// What stood on its command line.
+    pub(crate) arguments: Vec<String>,
+    /// `--note`
+    pub(crate) note: Option<String>,
+    /// The machine.
+    pub(crate) host: String,
+    /// The process.
+    pub(crate) pid: u32,
+    /// The version of the program.
+    pub(crate) version: String,
 }
 
 impl Control {

@@ -22,10 +22,10 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use crate::model::{Control, ControlAction, RunId, Timestamp};
+use crate::model::{Asker, Control, ControlAction, RunId, Timestamp};
 
 /// More than any file of ours has.
-const LARGEST: u64 = 4096;
+const LARGEST: u64 = 65_536;
 
 /// A temporary file that is older was left by a process that was killed.
 const LEFT_BEHIND: Duration = Duration::from_mins(1);
@@ -80,6 +80,9 @@ struct Content {
     by: String,
     at: i64,
     id: String,
+    /// An earlier version says nothing of it.
+    #[serde(default)]
+    asker: Option<Asker>,
 }
 
 /// How far the owner has got with a request, by the name of its file.
@@ -123,6 +126,7 @@ impl ControlFiles {
             by: control.by.clone(),
             at: control.at.0,
             id: control.id.clone(),
+            asker: control.asker.clone(),
         };
         let text = serde_json::to_vec(&content)
             .map_err(io::Error::other)
@@ -309,6 +313,7 @@ fn read(path: &Path, action: ControlAction, run: RunId) -> io::Result<Option<Con
             by: content.by,
             at: Timestamp(content.at),
             id: content.id,
+            asker: content.asker,
         },
     }))
 }

@@ -310,11 +310,12 @@ pub(super) async fn note_services(
 
 /// The services of the payloads from ?1 to ?2, as their data has them. An object may have a name twice.
 const NOTE_SERVICES: &str = "
-INSERT OR IGNORE INTO called_service (payload_id, service)
-SELECT p.id, s.key
+INSERT INTO called_service (payload_id, service, product_key)
+SELECT DISTINCT p.id, s.key, p.product_key
 FROM payload AS p
-CROSS JOIN json_each(CASE WHEN json_valid(p.data) AND json_type(p.data) = 'array' THEN p.data END) AS c ON c.type = 'object'
-CROSS JOIN json_each(c.value) AS s
+LEFT JOIN json_each(CASE WHEN json_valid(p.data) AND json_type(p.data) = 'array' THEN p.data END) AS c
+    ON c.type = 'object' AND c.value <> '{}'
+LEFT JOIN json_each(c.value) AS s
 WHERE p.id BETWEEN ?1 AND ?2 ORDER BY p.id";
 
 /// A digest as text, for a statement that takes many of them.

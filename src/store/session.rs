@@ -9,25 +9,17 @@ use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 
 use super::{Run, Store, StoreError, owner::BEGIN};
-use crate::model::Timestamp;
+use crate::model::{Asker, Control, RunId, Timestamp};
 
 /// Who starts a command, and with what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NewSession {
     /// The command.
     pub command: &'static str,
-    /// What stood on the command line, with payloads left out.
-    pub arguments: Vec<String>,
-    /// `--note`
-    pub note: Option<String>,
+    /// How it was given: what stood on the command line has payloads left out.
+    pub about: Asker,
     /// Whose process it is.
     pub user: String,
-    /// The machine.
-    pub host: String,
-    /// The process.
-    pub pid: u32,
-    /// The version of the program.
-    pub version: &'static str,
     /// When it began.
     pub began_at: Timestamp,
 }
@@ -105,25 +97,59 @@ impl Store {
         let mut transaction = self.connection.begin_with(BEGIN).await?;
         // Before anything of theirs is changed.
         keep_totals(&mut transaction).await?;
-        let row: i64 = sqlx::query_scalar(INSERT)
-            .bind(about.command)
-            .bind(json!(about.arguments).to_string())
-            .bind(&about.note)
-            .bind(&about.user)
-            .bind(&about.host)
-            .bind(about.pid)
-            .bind(about.version)
-            .bind(run.map(|run| run.id.0))
-            .bind(run.map(|run| &run.about.name))
-            .bind(about.began_at.0)
-            .fetch_one(&mut *transaction)
-            .await?;
-        sqlx::query(NOTE_TALLY)
-            .bind(row)
-            .execute(&mut *transaction)
-            .await?;
+        let run = run.map(|run| (run.id, &*run.about.name));
+        let row = insert(&mut transaction, about, run).await?;
         transaction.commit().await?;
         self.session.row = Some(row);
+        Ok(())
+    }
+
+    /// Notes the session of a command that has left its request to the owner of the database, which has carried it out by now; a second call
+    /// changes nothing. Without anything that is known of the command nothing is noted.
+    pub(crate) async fn note_asker(
+        &mut self,
+        run: RunId,
+        name: &str,
+        control: &Control,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(asker) = &control.asker else {
+            return Ok(());
+        };
+        let mut transaction = self.connection.begin_with(BEGIN).await?;
+        let is_noted: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM session WHERE run_id = ? AND command = ? AND host = ? AND pid = ? AND began_at = ?)",
+        )
+        .bind(run.0)
+        .bind(control.action.name())
+        .bind(&asker.host)
+        .bind(asker.pid)
+        .bind(control.at.0)
+        .fetch_one(&mut *transaction)
+        .await?;
+        if is_noted {
+            return Ok(());
+        }
+        let about = NewSession {
+            command: control.action.name(),
+            about: asker.clone(),
+            user: control.by.clone(),
+            began_at: control.at,
+        };
+        let row = insert(&mut transaction, &about, Some((run, name))).await?;
+        sqlx::query(
+            "UPDATE session SET ended_at = max(?2, began_at), stop = 'complete', reason = ?3, exit_code = 0 WHERE id = ?1",
+        )
+        .bind(row)
+        .bind(now.0)
+        .bind(format!(
+            "carried out by the owner of the database, pid {}",
+            std::process::id()
+        ))
+        .execute(&mut *transaction)
+        .await?;
+        keep_totals(&mut transaction).await?;
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -257,6 +283,32 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Makes a row for a session, with what the tally of its run is by now.
+async fn insert(
+    connection: &mut SqliteConnection,
+    session: &NewSession,
+    run: Option<(RunId, &str)>,
+) -> Result<i64, StoreError> {
+    let row: i64 = sqlx::query_scalar(INSERT)
+        .bind(session.command)
+        .bind(json!(session.about.arguments).to_string())
+        .bind(&session.about.note)
+        .bind(&session.user)
+        .bind(&session.about.host)
+        .bind(session.about.pid)
+        .bind(&session.about.version)
+        .bind(run.map(|(id, _)| id.0))
+        .bind(run.map(|(_, name)| name))
+        .bind(session.began_at.0)
+        .fetch_one(&mut *connection)
+        .await?;
+    sqlx::query(NOTE_TALLY)
+        .bind(row)
+        .execute(connection)
+        .await?;
+    Ok(row)
 }
 
 async fn keep_totals(connection: &mut SqliteConnection) -> Result<(), StoreError> {

@@ -48,7 +48,8 @@ SELECT
 FROM task AS t
 LEFT JOIN outcome AS o ON o.task_id = t.id
 LEFT JOIN accepted_span AS g
-    ON g.first_task = (SELECT max(first_task) FROM accepted_span WHERE first_task <= t.id) AND g.end_task > t.id;
+    ON g.first_task = (SELECT first_task FROM accepted_span WHERE first_task <= t.id ORDER BY first_task DESC LIMIT 1)
+    AND g.end_task > t.id;
 
 -- What is known of a send after its reply.
 CREATE VIEW known_delivery AS
@@ -151,9 +152,7 @@ WHERE q.released = 0;
 
 -- The services that a payload calls: `[{"fuwu":[…]}]` calls fuwu. Data of another shape has one row without a service.
 CREATE VIEW payload_service AS
-SELECT p.id AS payload_id, p.product_key, s.service
-FROM payload AS p
-LEFT JOIN called_service AS s ON s.payload_id = p.id;
+SELECT payload_id, product_key, service FROM called_service;
 
 -- Everything that a device accepted in a run that is still there. With a device key, a search in `device_task` for each run: the order of the
 -- joins is that of the text, and no union keeps the key from the index.

@@ -5,6 +5,7 @@ use std::{process::Command, time::Duration};
 use fleetpush::simulator::Scenario;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::support::{Ended, Push, Sim, Site, agree, devices, seed, wait_for};
 
@@ -156,7 +157,7 @@ fn a_push_that_is_cancelled_from_outside_ends_as_a_stopped_one_does() {
         let before = sim.deliveries().len();
         let push = under_way(&site, &sim);
         if live {
-            ask(&site, &["cancel", "night"])
+            ask(&site, &["cancel", "night", "--note", "CHG-7"])
                 .expect(0)
                 .says(&["run 'night' is cancelled: ", " of 1,000 tasks sent"]);
             push.ended()
@@ -165,7 +166,7 @@ fn a_push_that_is_cancelled_from_outside_ends_as_a_stopped_one_does() {
         } else {
             push.signal(Signal::TERM);
             push.ended().expect(3);
-            ask(&site, &["cancel"]).expect(0).says(&[
+            ask(&site, &["cancel", "--note", "CHG-7"]).expect(0).says(&[
                 "run 'night' is cancelled: ",
                 "pending tasks will not be sent",
             ]);
@@ -183,6 +184,15 @@ fn a_push_that_is_cancelled_from_outside_ends_as_a_stopped_one_does() {
             .json_lines()[0]
             .clone();
         assert!(row["cancelled_by"].is_string(), "{row}");
+        // The command has its own session, whichever process carried it out.
+        let sessions = ["sessions", "--format", "jsonl"];
+        let mut sessions = site.run(&sessions).expect(0).json_lines();
+        sessions.retain(|row| row["command"] == "cancel");
+        let told: Vec<_> = sessions
+            .iter()
+            .map(|row| (&row["note"], &row["exit_code"], &row["sent"]))
+            .collect();
+        assert_eq!(told, [(&json!("CHG-7"), &json!(0), &json!(0))]);
         let skipped = site
             .run(&[
                 "results", "--state", "skipped", "--limit", "1", "--format", "jsonl",

@@ -32,6 +32,7 @@ pub(super) fn by_anna(action: ControlAction) -> Control {
         by: "anna".into(),
         at: Timestamp(1_795_374_000_000),
         id: action.name().into(),
+        asker: None,
     }
 }
 

@@ -212,6 +212,7 @@ mod tests {
             by: "anna".into(),
             at: Timestamp(0),
             id: "1".into(),
+            asker: None,
         }
     }
 

@@ -13,6 +13,7 @@ fn control(action: ControlAction, by: &str) -> Control {
         by: by.into(),
         at: Timestamp(5_000),
         id: format!("{by}-{}", action.name()),
+        asker: None,
     }
 }
 

@@ -14,12 +14,14 @@ use crate::{
 fn introduction(command: &'static str, began_at: i64) -> NewSession {
     NewSession {
         command,
-        arguments: vec![command.into()],
-        note: Some("CHG-1".into()),
+        about: Asker {
+            arguments: vec![command.into()],
+            note: Some("CHG-1".into()),
+            host: "web-1".into(),
+            pid: 12,
+            version: "1.2.3".into(),
+        },
         user: "anna".into(),
-        host: "web-1".into(),
-        pid: 12,
-        version: "1.2.3",
         began_at: Timestamp(began_at),
     }
 }

@@ -80,7 +80,7 @@ async fn the_services_that_payloads_call_are_noted_once_for_each() {
     stager.arrange(Timestamp(1)).await.unwrap();
     stager.finish(Timestamp(1)).await.unwrap();
     let noted: Vec<(String, String)> = sqlx::query_as(
-        "SELECT p.data, group_concat(s.service, ' ' ORDER BY s.service) FROM payload AS p JOIN called_service AS s ON s.payload_id = p.id \
+        "SELECT p.data, group_concat(coalesce(s.service, '-'), ' ' ORDER BY s.service) FROM payload AS p JOIN called_service AS s ON s.payload_id = p.id \
          GROUP BY p.id ORDER BY p.id",
     )
     .fetch_all(&mut store.connection)
@@ -95,6 +95,7 @@ async fn the_services_that_payloads_call_are_noted_once_for_each() {
         [
             (r#"[{"a":[]},{"b":[1]}]"#, "a b"),
             (r#"[{"a":[2]}]"#, "a"),
+            ("[1]", "-"),
             (r#"[{"c":[],"a":[]}]"#, "a c")
         ]
     );

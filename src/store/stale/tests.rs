@@ -10,7 +10,10 @@ use crate::{
         staleness::Leave,
     },
     model::{AfterFailure, Class, TaskFilter, TaskState, Timestamp},
-    store::tests::pushed::{accepted, push, staged},
+    store::{
+        sample::note_services,
+        tests::pushed::{accepted, push, staged},
+    },
 };
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -86,11 +89,13 @@ async fn another_service_product_or_platform_is_another_matter() {
             .execute(&mut store.connection)
             .await
             .unwrap();
+        note_services(&mut store.connection).await;
         assert_eq!(store.stale(&old).await.unwrap(), None, "{what}");
         sqlx::query(back)
             .execute(&mut store.connection)
             .await
             .unwrap();
+        note_services(&mut store.connection).await;
     }
     let stale = store.stale(&old).await.unwrap().unwrap();
     assert_eq!(stale.devices, 3);

@@ -280,6 +280,7 @@ async fn cancelling_agrees(sends: Vec<Vec<bool>>, ended: Vec<bool>) {
         by: "anna".into(),
         at: NOW,
         id: String::new(),
+        asker: None,
     };
     site.store.cancel(&site.run, &control, NOW).await.unwrap();
     expected.sort_by_key(|task| task.task);

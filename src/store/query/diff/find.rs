@@ -95,10 +95,36 @@ WHERE o.state IN (2, 3) AND o.state = ?2 AND o.class = ?3 AND o.code IS ?4 AND o
     AND t.device_key <> ''";
 
 /// ?1 is the earlier run, ?2 the later one. The bare key is the device's without its product, as the index has it. Of a device's failing tasks the first of the manifest's chunks is shown.
+/// What is looked up for a device is used several times, and looked up once only when it is materialized.
 const FAILING_CHANGES: &str = concat!(
     "
-INSERT INTO temp.change (change, earlier, later)
-SELECT change, earlier, later FROM (
+WITH f AS MATERIALIZED (
+    SELECT
+        g.device_key, g.old, g.new,
+        CASE WHEN g.old IS NULL THEN (
+            SELECT min(d.task_id) FROM device_task AS d CROSS JOIN task AS t ON t.id = d.task_id
+            WHERE d.run_id = ?1 AND d.device_key = g.bare_key AND t.device_key = g.device_key)
+            END AS old_any,
+        CASE WHEN g.new IS NULL THEN (
+            SELECT min(d.task_id) FROM device_task AS d CROSS JOIN task AS t ON t.id = d.task_id
+            WHERE d.run_id = ?2 AND d.device_key = g.bare_key AND t.device_key = g.device_key)
+            END AS new_any,
+        CASE WHEN g.new IS NULL THEN (
+            SELECT min(d.task_id) FROM device_task AS d CROSS JOIN task AS t ON t.id = d.task_id
+            WHERE d.run_id = ?2 AND d.device_key = g.bare_key AND t.device_key = g.device_key
+            AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = d.task_id AND o.state = 1)
+            AND NOT EXISTS (
+                SELECT 1 FROM outcome AS o WHERE o.task_id = d.task_id AND o.state = 4 AND (o.class = 13 OR o.message LIKE 'same payload as line%'))
+            AND ",
+    in_no_accepted_range!("d.task_id"),
+    ") END AS open
+    FROM (
+        SELECT
+            device_key, substr(device_key, 1, coalesce(nullif(instr(device_key, char(31)), 0) - 1, length(device_key))) AS bare_key,
+            min(task_id) FILTER (WHERE side = 0) AS old, min(task_id) FILTER (WHERE side = 1) AS new
+        FROM temp.failing GROUP BY device_key
+    ) AS g
+), c AS MATERIALIZED (
     SELECT
         CASE
             WHEN f.old IS NOT NULL AND f.new IS NOT NULL THEN 1
@@ -107,35 +133,10 @@ SELECT change, earlier, later FROM (
             WHEN f.old IS NOT NULL AND f.new_any IS NOT NULL THEN 3
         END AS change,
         f.device_key, coalesce(f.old, f.old_any) AS earlier, coalesce(f.new, f.open, f.new_any) AS later
-    FROM (
-        SELECT
-            g.device_key, g.old, g.new,
-            CASE WHEN g.old IS NULL THEN (
-                SELECT min(d.task_id) FROM device_task AS d CROSS JOIN task AS t ON t.id = d.task_id
-                WHERE d.run_id = ?1 AND d.device_key = g.bare_key AND t.device_key = g.device_key)
-                END AS old_any,
-            CASE WHEN g.new IS NULL THEN (
-                SELECT min(d.task_id) FROM device_task AS d CROSS JOIN task AS t ON t.id = d.task_id
-                WHERE d.run_id = ?2 AND d.device_key = g.bare_key AND t.device_key = g.device_key)
-                END AS new_any,
-            CASE WHEN g.new IS NULL THEN (
-                SELECT min(d.task_id) FROM device_task AS d CROSS JOIN task AS t ON t.id = d.task_id
-                WHERE d.run_id = ?2 AND d.device_key = g.bare_key AND t.device_key = g.device_key
-                AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = d.task_id AND o.state = 1)
-                AND NOT EXISTS (
-                    SELECT 1 FROM outcome AS o WHERE o.task_id = d.task_id AND o.state = 4 AND (o.class = 13 OR o.message LIKE 'same payload as line%'))
-                AND ",
-    in_no_accepted_range!("d.task_id"),
-    ") END AS open
-        FROM (
-            SELECT
-                device_key, substr(device_key, 1, coalesce(nullif(instr(device_key, char(31)), 0) - 1, length(device_key))) AS bare_key,
-                min(task_id) FILTER (WHERE side = 0) AS old, min(task_id) FILTER (WHERE side = 1) AS new
-            FROM temp.failing GROUP BY device_key
-        ) AS g
-    ) AS f
+    FROM f
 )
-WHERE change IS NOT NULL ORDER BY change, device_key"
+INSERT INTO temp.change (change, earlier, later)
+SELECT change, earlier, later FROM c WHERE change IS NOT NULL ORDER BY change, device_key"
 );
 
 const NEW: &str = "
@@ -154,15 +155,21 @@ WHERE d.run_id = ?1 AND d.device_key <> ''
     AND NOT EXISTS (SELECT 1 FROM device_task AS e WHERE e.run_id = ?2 AND e.device_key = d.device_key)
 GROUP BY d.device_key ORDER BY d.device_key";
 
+/// The tasks are read in their own order, in which they stand.
 const NEW_OF_PRODUCT: &str = "
 INSERT INTO temp.change (change, earlier, later)
-SELECT 4, NULL, coalesce((SELECT min(f.task_id) FROM temp.failing AS f WHERE f.device_key = t.device_key AND f.side = 1), min(d.task_id))
-FROM device_task AS d CROSS JOIN task AS t ON t.id = d.task_id
-WHERE d.run_id = ?2 AND d.device_key <> ''
-    AND NOT EXISTS (
-        SELECT 1 FROM device_task AS e CROSS JOIN task AS u ON u.id = e.task_id
-        WHERE e.run_id = ?1 AND e.device_key = d.device_key AND u.product_key = t.product_key)
-GROUP BY t.device_key ORDER BY t.device_key";
+SELECT 4, NULL, coalesce((SELECT min(f.task_id) FROM temp.failing AS f WHERE f.device_key = n.device_key AND f.side = 1), min(n.id))
+FROM (
+    SELECT t.id, t.device_key || char(31) || coalesce(p.product_key, '') AS device_key
+    FROM run AS r
+    CROSS JOIN main.task AS t ON t.id >= r.first_task AND t.id < r.end_task
+    LEFT JOIN payload AS p ON p.id = t.payload_id
+    WHERE r.id = ?2 AND t.device_key <> ''
+        AND NOT EXISTS (
+            SELECT 1 FROM device_task AS e CROSS JOIN main.task AS u ON u.id = e.task_id LEFT JOIN payload AS q ON q.id = u.payload_id
+            WHERE e.run_id = ?1 AND e.device_key = t.device_key AND coalesce(q.product_key, '') = coalesce(p.product_key, ''))
+) AS n
+GROUP BY n.device_key ORDER BY n.device_key";
 
 /// Keys whose product may be gone although the later run has the key: it is new with another product, or the earlier run has it several times.
 /// Products are compared once for each task, not once more for those that are gone.
