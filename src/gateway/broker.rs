@@ -5,6 +5,7 @@
 
 mod address;
 mod callbacks;
+mod error;
 mod subscription;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -27,6 +28,7 @@ use tokio_rustls::TlsConnector;
 
 pub(crate) use self::{
     address::BrokerAddress,
+    error::BrokerError,
     subscription::{QueueStanding, Subscription},
 };
 use self::{
@@ -45,77 +47,6 @@ const PREFETCH: u16 = 1000;
 const GREETING: &[u8; 8] = b"AMQP\0\0\x09\x01";
 /// What a frame that carries a method begins with: the answer to a greeting.
 const METHOD: u8 = 1;
-
-/// Why a queue cannot be listened to.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum BrokerError {
-    /// Nobody answers there, or not in time.
-    #[error("the message broker {address} cannot be reached: {reason}")]
-    Unreachable {
-        /// The broker.
-        address: BrokerAddress,
-        /// Why not.
-        reason: String,
-    },
-    /// Its certificate is not trusted.
-    #[error(
-        "the certificate of the message broker {address} is not trusted ({reason}): put its issuer into the system's trust store, or check \
-         --region and --amqp-url"
-    )]
-    Certificate {
-        /// The broker.
-        address: BrokerAddress,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Whoever answers is no broker of this kind.
-    #[error("{address} does not speak AMQP 0.9.1 ({reason}): check --region and --amqp-url")]
-    Foreign {
-        /// The broker.
-        address: BrokerAddress,
-        /// What it said.
-        reason: String,
-    },
-    /// The broker ends every connection that has logged in.
-    #[error(
-        "the message broker {address} refuses the login: check FLEETPUSH_ACCESS_KEY and FLEETPUSH_ACCESS_SECRET, that they belong to this \
-         platform, and this machine's clock, which may be at most 10 minutes off"
-    )]
-    Login {
-        /// The broker.
-        address: BrokerAddress,
-    },
-    /// The login is good, and the broker refuses what is asked for.
-    #[error(
-        "the message broker {address} refuses access ({reason}): check the path of --amqp-url, and that the queue belongs to this account"
-    )]
-    Denied {
-        /// The broker.
-        address: BrokerAddress,
-        /// What it said.
-        reason: String,
-    },
-    /// There is no such queue.
-    #[error(
-        "the message broker {address} has no queue '{queue}' ({reason}): give --queue the whole name, as in a.123.fleet; docs/delivery.md \
-         says how to make one"
-    )]
-    NoQueue {
-        /// The broker.
-        address: BrokerAddress,
-        /// The queue.
-        queue: String,
-        /// What it said.
-        reason: String,
-    },
-}
-
-impl BrokerError {
-    /// Whether the same again would come to the same, until somebody changes something.
-    pub(crate) fn is_refusal(&self) -> bool {
-        !matches!(self, Self::Unreachable { .. })
-    }
-}
 
 /// A message broker, and who logs in to it.
 pub(crate) struct Broker {

@@ -1,10 +1,13 @@
 //! The gateway to the real platform.
 
+mod token_verdict;
+
 use std::time::{Duration, Instant};
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use secrecy::ExposeSecret;
 
+use self::token_verdict::{TokenVerdict, verdict};
 use super::{
     BaseUrl, Credentials, DeviceQuery, Gateway, GatewayError, Handover, HistoryClient,
     HistoryQuery, HistoryReply, Outgoing, Proxy, SendReport, history, listing,
@@ -420,32 +423,6 @@ impl From<Failure> for SendResult {
 /// Whether a question was answered.
 fn is_good(answer: &Answer, reply: &Reply) -> bool {
     answer.code == Some(200) && (200..300).contains(&reply.status)
-}
-
-/// What an answer proves about the token.
-#[derive(Debug, PartialEq, Eq)]
-enum TokenVerdict {
-    Accepted,
-    Refused,
-}
-
-/// Whether an answer proves that the token was taken, or refused. Nothing is proved by an answer that could come from in front of the
-/// check, as an overload's or a proxy's.
-fn verdict(answer: &Answer) -> Option<TokenVerdict> {
-    if answer.http_status == 401 || matches!(answer.code, Some(401 | 91001 | 91004)) {
-        return Some(TokenVerdict::Refused);
-    }
-    let reached_devices = answer
-        .elements
-        .iter()
-        .flatten()
-        .any(|element| match element.code {
-            // The request was looked at, and perhaps nothing else.
-            Some(50000 | 50005 | 50007 | 70000) => false,
-            Some(_) => true,
-            None => element.ticket.is_some(),
-        });
-    (reached_devices || matches!(answer.code, Some(200 | 201))).then_some(TokenVerdict::Accepted)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! A statement of somebody's own, which may only read.
 
+mod tokens;
+
 use std::fmt;
 
 use futures::StreamExt as _;
@@ -9,6 +11,7 @@ use sqlx::{
     sqlite::{SqliteRow, SqliteValueRef},
 };
 
+use self::tokens::tokens;
 use crate::store::reader::{ReadError, Reader};
 
 /// SQLite's result code `SQLITE_READONLY`, whatever it stands for in detail.
@@ -248,64 +251,6 @@ fn only_reads(sql: &str) -> Result<(), SqlError> {
     }
 }
 
-/// The words, quoted texts and signs of a statement with their places; blanks and comments are none.
-fn tokens(sql: &str) -> Vec<(usize, &str)> {
-    let mut tokens = Vec::new();
-    let mut at = 0;
-    while let Some(first) = sql[at..].chars().next() {
-        let rest = &sql[at..];
-        let length = if first.is_whitespace() {
-            at += first.len_utf8();
-            continue;
-        } else if rest.starts_with("--") {
-            at += rest.find('\n').unwrap_or(rest.len());
-            continue;
-        } else if rest.starts_with("/*") {
-            at += rest.find("*/").map_or(rest.len(), |end| end + 2);
-            continue;
-        } else if let Some(closing) = closing(first) {
-            quoted(rest, closing)
-        } else if is_of_word(first) {
-            rest.find(|letter| !is_of_word(letter))
-                .unwrap_or(rest.len())
-        } else {
-            first.len_utf8()
-        };
-        tokens.push((at, &rest[..length]));
-        at += length;
-    }
-    tokens
-}
-
-fn is_of_word(letter: char) -> bool {
-    letter.is_alphanumeric() || letter == '_' || letter == '$'
-}
-
-/// What ends a text that begins so.
-fn closing(first: char) -> Option<char> {
-    match first {
-        '\'' | '"' | '`' => Some(first),
-        '[' => Some(']'),
-        _ => None,
-    }
-}
-
-/// The length of a quoted text, in which a doubled quote is one of it.
-fn quoted(rest: &str, closing: char) -> usize {
-    let mut letters = rest.char_indices().skip(1).peekable();
-    while let Some((at, letter)) = letters.next() {
-        if letter != closing {
-            continue;
-        }
-        if closing != ']' && letters.peek().is_some_and(|(_, next)| *next == closing) {
-            letters.next();
-        } else {
-            return at + closing.len_utf8();
-        }
-    }
-    rest.len()
-}
-
 /// SQLite's refusal, with the place of the word that it names.
 fn refused(reader: &Reader, sql: &str, error: sqlx::Error) -> SqlError {
     let Some(told) = error.as_database_error() else {
@@ -363,104 +308,4 @@ fn find(sql: &str, wanted: &str) -> Option<Place> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::sample;
-
-    #[test]
-    fn one_reading_statement_is_taken_and_nothing_else() {
-        for sql in [
-            "select 1",
-            " -- a; comment\n/* and; one */ WITH a AS (SELECT ';') SELECT * FROM a;;",
-            "VALUES (1), ('a''; b')",
-            "EXPLAIN QUERY PLAN SELECT \"a;\", [b;], `c;` FROM runs;",
-        ] {
-            assert!(only_reads(sql).is_ok(), "{sql}");
-        }
-        for (sql, told) in [
-            ("", "there is no statement"),
-            (" -- SELECT 1", "there is no statement"),
-            ("delete from run", "DELETE does not read"),
-            ("PRAGMA query_only = OFF", "PRAGMA does not read"),
-            ("ATTACH 'x.db' AS x", "ATTACH does not read"),
-            (
-                "SELECT 1;\n  DELETE FROM run",
-                "there is more than one statement; write one alone\nline 2:   DELETE FROM run\n          ^",
-            ),
-        ] {
-            let error = only_reads(sql).unwrap_err().to_string();
-            assert!(error.starts_with(told), "{error}");
-        }
-    }
-
-    #[test]
-    fn of_a_long_line_what_is_near_the_place_is_shown() {
-        let sql = format!("SELECT '{}' FROM runs; DELETE", "x".repeat(100_000));
-        let error = only_reads(&sql).unwrap_err().to_string();
-        let lines: Vec<&str> = error.lines().collect();
-        let [_, line, mark] = lines[..] else {
-            panic!("{error}")
-        };
-        assert!(line.chars().count() < 300 && line.ends_with("x' FROM runs; DELETE"));
-        assert_eq!(&line[mark.len() - 1..], "DELETE");
-    }
-
-    /// Takes everything, and keeps nothing.
-    struct Nobody;
-
-    impl Answer for Nobody {
-        fn head(&mut self, _: Vec<String>) {}
-        fn row(&mut self, _: Vec<Cell>) -> bool {
-            true
-        }
-    }
-
-    #[tokio::test]
-    async fn nothing_can_be_changed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = sample::every_state(folder.path()).await;
-        let before = std::fs::read(&path).unwrap();
-        let mut reader = Reader::open(&path).await.unwrap();
-        for sql in [
-            "WITH a AS (SELECT 1) DELETE FROM run",
-            "WITH a AS (SELECT 1) INSERT INTO owner SELECT 1, 2, 3",
-        ] {
-            let answer = reader.answer(sql, &mut Nobody).await;
-            assert!(matches!(answer, Err(SqlError::Writes)), "{sql}: {answer:?}");
-        }
-        reader.close().await.unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), before);
-    }
-
-    #[tokio::test]
-    async fn what_is_wrong_is_shown_at_its_place() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = sample::every_state(folder.path()).await;
-        let mut reader = Reader::open(&path).await.unwrap();
-        for (sql, told) in [
-            (
-                "SELECT *\n\tFORM runs",
-                "near \"FORM\": syntax error\nline 2:  FORM runs\n         ^",
-            ),
-            (
-                "SELECT sate FROM runs",
-                "no such column: sate\nline 1: SELECT sate FROM runs\n               ^",
-            ),
-            (
-                "SELECT * FROM rums",
-                "no such table: rums\nline 1: SELECT * FROM rums\n                      ^",
-            ),
-            (
-                "SELECT * FROM runs WHERE",
-                "incomplete input\nline 1: SELECT * FROM runs WHERE\n                                ^",
-            ),
-            (
-                "SELECT nix(1)",
-                "no such function: nix\nline 1: SELECT nix(1)\n               ^",
-            ),
-        ] {
-            let error = reader.answer(sql, &mut Nobody).await.unwrap_err();
-            assert_eq!(error.to_string(), told, "{sql}");
-        }
-    }
-}
+mod tests;
