@@ -5,6 +5,7 @@
 //! specification alone and shares no table or parser with the client, so that a misreading on one side is seen on the other.
 
 mod admin;
+mod broker_access;
 mod chance;
 mod codes;
 mod command;

@@ -4,6 +4,7 @@ use hyper::{Method, StatusCode};
 use url::form_urlencoded;
 
 use super::{
+    broker_access,
     ledger::Delivery,
     platform::{Call, Platform},
     reply::Reply,
@@ -17,6 +18,9 @@ pub(super) fn answer(platform: &Platform, call: &Call, endpoint: &str) -> Reply 
         (&Method::GET, "stats") => Reply::json(&*platform.counters.lock()),
         (&Method::GET, "scenario") => Reply::json(&platform.scenario()),
         (&Method::POST, "scenario") => change(platform, call),
+        (_, asked) if asked.starts_with("broker/") => {
+            broker_access::answer(call, asked.trim_start_matches("broker/"))
+        }
         (_, "deliveries" | "stats" | "scenario") => Reply::html(StatusCode::METHOD_NOT_ALLOWED),
         _ => Reply::html(StatusCode::NOT_FOUND),
     }

@@ -40,6 +40,15 @@ pub(super) fn check(query: &Query, scenario: &Scenario, now: Timestamp) -> Resul
     ) else {
         return Err(codes::PARAMETER_CHECK);
     };
+    check_pair((username, password), scenario, now)
+}
+
+/// Checks a username and its password, which are the same for the API and for the message broker.
+pub(super) fn check_pair(
+    (username, password): (&str, &str),
+    scenario: &Scenario,
+    now: Timestamp,
+) -> Result<(), i64> {
     let field = |name| {
         username
             .split('&')

@@ -1,9 +1,13 @@
 //! The calls about queues of messages.
 
 use serde_json::{Value, json};
+use url::form_urlencoded;
 
 use super::client::{Client, start};
-use crate::simulator::{Messages, QueueStatus, Scenario, TicketForm};
+use crate::{
+    clock::wall_now,
+    simulator::{Messages, QueueStatus, Scenario, Simulator, TicketForm},
+};
 
 const LIST: &str = "POST /v2/quecrule/r1/openapi/queue/list";
 const DETAIL: &str = "GET /v2/quecrule/r1/openapi/queue/detail";
@@ -80,7 +84,6 @@ async fn tickets_have_the_form_of_the_scenario() {
 
 #[tokio::test]
 async fn a_broker_that_is_out_of_reach_or_elsewhere_is_an_error_at_the_start() {
-    use crate::simulator::Simulator;
     // A port that is bound and listens to nobody.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
@@ -106,5 +109,61 @@ async fn a_broker_that_is_out_of_reach_or_elsewhere_is_an_error_at_the_start() {
         let error = started.map(drop).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
         assert!(!error.contains("secret"), "{error}");
+    }
+}
+
+/// As `RabbitMQ`'s HTTP backend asks: the vendor's login, and nothing but reading from queues.
+#[tokio::test]
+async fn a_broker_that_asks_is_told_who_may_log_in_and_what_for() {
+    let (_simulator, mut client) = start(Scenario {
+        access_key: Some("key".to_owned()),
+        ..Scenario::default()
+    })
+    .await;
+    let now = wall_now().0;
+    let login = |key: &str, at: i64| {
+        let username =
+            format!("ver=1&auth_mode=accessKey&sign_method=sha256&access_key={key}&timestamp={at}");
+        form_urlencoded::Serializer::new("vhost=quec-open&client_id=".to_owned())
+            .append_pair("username", &username)
+            .append_pair("password", &"0".repeat(64))
+            .finish()
+    };
+    for (asked, form, word) in [
+        ("user", login("key", now), "allow"),
+        ("user", login("another", now), "deny"),
+        ("user", login("key", now - 700_000), "deny"),
+        ("user", "username=guest&password=guest".to_owned(), "deny"),
+        ("vhost", "vhost=quec-open".to_owned(), "allow"),
+        (
+            "resource",
+            "resource=queue&name=a.1.q&permission=read".to_owned(),
+            "allow",
+        ),
+        (
+            "resource",
+            "resource=queue&name=a.1.q&permission=configure".to_owned(),
+            "deny",
+        ),
+        (
+            "resource",
+            "resource=exchange&name=x&permission=read".to_owned(),
+            "deny",
+        ),
+        ("topic", "permission=read".to_owned(), "deny"),
+    ] {
+        let line = format!("POST /__simulator/broker/{asked}");
+        let got = client.call(&line, &[], &form).await.unwrap();
+        assert_eq!(
+            (got.status, &*got.body),
+            (200, word.as_bytes()),
+            "{asked} {form}"
+        );
+    }
+    for (line, status) in [
+        ("GET /__simulator/broker/user", 405),
+        ("POST /__simulator/broker/other", 404),
+    ] {
+        assert_eq!(client.call(line, &[], "").await.unwrap().status, status);
     }
 }

@@ -2,7 +2,6 @@
 //! checked as the vendor documents them. All tests of a process share one node, with a queue for each; it ends with the process, however
 //! that ends.
 
-mod logins;
 mod node;
 
 use std::{
@@ -20,12 +19,11 @@ use amqprs::{
     },
     connection::{Connection, OpenConnectionArguments},
 };
+use fleetpush::simulator::Scenario;
 use tokio::runtime::Runtime;
 
-use self::{
-    logins::checking_logins,
-    node::{configure, folder, free_ports, is_up, spawn},
-};
+use self::node::{configure, folder, free_ports, is_up, spawn};
+use super::Sim;
 
 /// Where the Debian package has it; the scripts in the path refuse to run for users.
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
@@ -50,6 +48,8 @@ pub(crate) struct Broker {
     /// One asks at a time: the client takes answers for the first question of their kind.
     channel: Mutex<Channel>,
     _connection: Connection,
+    /// Checks the logins.
+    _logins: Sim,
     // Its shell reads them, and ends when they do.
     _children: Mutex<Vec<Child>>,
 }
@@ -75,7 +75,12 @@ impl Broker {
         let folder = folder();
         let ports = free_ports();
         let certificate = folder.join("certificate.pem");
-        configure(&folder, ports, checking_logins());
+        let logins = Sim::start(Scenario {
+            access_key: Some("key".to_owned()),
+            access_secret: Some("secret".to_owned()),
+            ..Scenario::default()
+        });
+        configure(&folder, ports, logins.base_url());
         let mut children = spawn(folder.clone(), ports);
         let [port, tls_port, ..] = ports;
         if !is_up(port, &mut children) {
@@ -116,6 +121,7 @@ impl Broker {
             runtime,
             channel: Mutex::new(channel),
             _connection: connection,
+            _logins: logins,
             _children: Mutex::new(children),
         })
     }

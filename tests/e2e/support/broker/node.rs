@@ -53,7 +53,7 @@ pub(super) fn free_ports() -> [u16; 4] {
     })
 }
 
-pub(super) fn configure(folder: &Path, [port, tls_port, ..]: [u16; 4], logins: u16) {
+pub(super) fn configure(folder: &Path, [port, tls_port, ..]: [u16; 4], logins: &str) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])
         .expect("a certificate can be made");
     let write = |name: &str, text: &str| {
@@ -89,7 +89,7 @@ pub(super) fn configure(folder: &Path, [port, tls_port, ..]: [u16; 4], logins: u
     for kind in ["user", "vhost", "resource", "topic"] {
         let _ = writeln!(
             config,
-            "auth_http.{kind}_path = http://127.0.0.1:{logins}/{kind}"
+            "auth_http.{kind}_path = {logins}/__simulator/broker/{kind}"
         );
     }
     write("rabbitmq.conf", &config);
