@@ -66,7 +66,7 @@ pub(crate) use archive::Archived;
 pub(crate) use canary::NewCanary;
 pub(crate) use changes::Changes;
 pub(crate) use control::{ControlFile, ControlFiles, ControlledRun, TakenBack};
-pub(crate) use delivery::{AcceptedCommand, DeliveryCounts, EarlierTicket, TaskProof};
+pub(crate) use delivery::{AcceptedCommand, DeliveryCounts, EarlierTicket, Looked, TaskProof};
 pub(crate) use device_list::{DeviceLists, Difference, ListSize};
 pub(crate) use device_sends::DeviceSend;
 pub(crate) use error::{Missing, Owner, StoreError};

@@ -23,10 +23,11 @@ use crate::{
     exit::{Exit, Failure},
     journal::reason::{advice, why},
     model::{
-        Class, Devices, RunState, SummaryFormat, TaskFilter, TaskState, TaskStatus, TimeRange,
+        Class, Devices, RunState, SummaryFormat, TaskFilter, TaskId, TaskState, TaskStatus,
+        TimeRange,
     },
     settings::{Explain as Settings, Push, did_you_mean},
-    store::{Reader, ResultRow, RunRow, Send},
+    store::{Looked, Reader, ResultRow, RunRow, Send},
     thing_model::Models,
     ui::{
         printer::{OutputError, Printer, unless_closed},
@@ -66,7 +67,7 @@ pub(super) async fn explain(
     let repeat = repeat(&settings.database);
     let mut timelines: Vec<Timeline> = Vec::new();
     for key in keys {
-        timelines.push(timeline(&mut reader, &runs, key, &of_tasks, &repeat).await?);
+        timelines.push(timeline(&mut reader, &runs, key, &of_tasks, &repeat, printer).await?);
     }
     let (mut timelines, without): (Vec<Timeline>, Vec<Timeline>) =
         timelines.into_iter().partition(tells_anything);
@@ -153,12 +154,32 @@ async fn device_keys(
     Ok(keys.into_iter().collect())
 }
 
+/// The tasks of a run that pass, by their lines.
+async fn rows_of(
+    reader: &mut Reader,
+    run: &RunRow,
+    filter: &TaskFilter,
+) -> Result<Vec<ResultRow>, Failure> {
+    let mut rows: Vec<ResultRow> = Vec::new();
+    let mut pages = reader.results(run, filter.clone(), None).await?;
+    loop {
+        let page = pages.next_page().await?;
+        if page.is_empty() {
+            break;
+        }
+        rows.extend(page);
+    }
+    rows.sort_by_key(|row| row.line);
+    Ok(rows)
+}
+
 async fn timeline(
     reader: &mut Reader,
     runs: &[RunRow],
     device_key: String,
     filter: &TaskFilter,
     repeat: &Repeat,
+    printer: &Printer,
 ) -> Result<Timeline, Failure> {
     let now = clock::wall_now();
     let filter = TaskFilter {
@@ -170,19 +191,17 @@ async fn timeline(
     };
     let mut parts = Vec::new();
     for run in runs {
-        let mut rows: Vec<ResultRow> = Vec::new();
-        let mut pages = reader.results(run, filter.clone(), None).await?;
-        loop {
-            let page = pages.next_page().await?;
-            if page.is_empty() {
-                break;
-            }
-            rows.extend(page);
-        }
+        let rows = rows_of(reader, run, &filter).await?;
         if rows.is_empty() {
             continue;
         }
-        rows.sort_by_key(|row| row.line);
+        let tasks: Vec<TaskId> = rows.iter().map(|row| TaskId(row.id)).collect();
+        let looked = Looked::Tasks(&tasks);
+        let rows = if reading::settle(reader, looked, printer).await? {
+            rows_of(reader, run, &filter).await?
+        } else {
+            rows
+        };
         let mut sends = reader.sends(&rows).await?;
         let tasks = rows
             .into_iter()

@@ -11,6 +11,7 @@ use super::{
     interrupt::Interrupt,
     limits,
     listeners::listen,
+    reading,
     repeat::repeat,
     report, session, status, target,
     verified::verified,
@@ -24,7 +25,7 @@ use crate::{
     model::{Counts, Deadline, RunState, Tolerance},
     policy::{self, Ended, Rules},
     settings::{Database, Push},
-    store::{Missing, Reader, Run, SessionTotals, Store, StoreError},
+    store::{Looked, Missing, Reader, Run, SessionTotals, Store, StoreError},
     throttle::Ceilings,
     ui::{
         printer::{Printer, unless_closed},
@@ -292,7 +293,11 @@ async fn summarize(
     printer: &Printer,
 ) -> Result<(), Failure> {
     let mut reader = Reader::open(&database.path).await?;
-    let run = status::report(&mut reader, name, repeat(database)).await?;
+    let row = reader.find_run(Some(name)).await?;
+    if let Err(failure) = reading::settle(&mut reader, Looked::Run(&row), printer).await {
+        tracing::warn!("messages are not shown: {}", failure.message());
+    }
+    let run = status::report_of(&mut reader, row, repeat(database)).await?;
     printer.monitor().set_status(&run);
     let ended: Vec<Ended> = run
         .endings

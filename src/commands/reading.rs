@@ -1,10 +1,46 @@
 //! Opening the results database for a command that only shows it.
 
 use crate::{
+    clock,
+    engine::settle_for_reader,
+    exit::Failure,
     settings::Database,
-    store::{ReadError, Reader},
+    store::{InboxError, InboxReader, Looked, ReadError, Reader, inbox_path},
     ui::printer::Printer,
 };
+
+/// Puts what the inbox says of these tasks beside what is recorded, for this reader. An inbox that cannot be read is warned of: what is
+/// recorded is shown. Says whether it has messages that may be of use.
+pub(super) async fn settle(
+    reader: &mut Reader,
+    looked: Looked<'_>,
+    printer: &Printer,
+) -> Result<bool, Failure> {
+    let path = inbox_path(reader.path());
+    let mut inbox = match InboxReader::open(&path).await {
+        Ok(inbox) => inbox,
+        Err(InboxError::Missing(_)) => return Ok(false),
+        Err(error) => {
+            printer.warn(&format!("{error}; its messages are not shown"));
+            return Ok(false);
+        }
+    };
+    // What was received before the run was made says nothing of it.
+    let is_of_use = match (inbox.latest(1).await, looked) {
+        (Ok(latest), Looked::Run(run)) => latest
+            .iter()
+            .any(|message| message.recorded_at >= run.created_at),
+        (latest, _) => latest.map_or(true, |latest| !latest.is_empty()),
+    };
+    if !is_of_use {
+        return Ok(false);
+    }
+    let settled = settle_for_reader(reader, &mut inbox, looked, clock::wall_now()).await?;
+    if let Err(error) = settled {
+        printer.warn(&format!("{error}; its messages are not shown"));
+    }
+    Ok(true)
+}
 
 /// Opens the database for reading, with a warning when part of what was recorded is missing.
 pub(super) async fn open(database: &Database, printer: &Printer) -> Result<Reader, ReadError> {

@@ -20,7 +20,7 @@ use crate::{
     journal::origin,
     model::{Counts, Dimension, TaskFilter, TaskState, TaskStatus},
     settings::{Database, Report as Settings},
-    store::{BreakdownError, Group, GroupCounts, Reader, ResultRow, RunRow},
+    store::{BreakdownError, Group, GroupCounts, Looked, Reader, ResultRow, RunRow},
     ui::{
         number::bytes,
         out_file::Destination,
@@ -46,6 +46,7 @@ pub(super) async fn report(settings: Settings, printer: &Printer) -> Result<Exit
     let destination = Destination::open(Some(&settings.out))?;
     let mut reader = reading::open(&settings.database, printer).await?;
     let run = reader.find_run(settings.run.as_deref()).await?;
+    reading::settle(&mut reader, Looked::Run(&run), printer).await?;
     let shown = if filter == TaskFilter::default() {
         Shown::Whole
     } else {

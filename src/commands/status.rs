@@ -16,7 +16,7 @@ use crate::{
     model::{Dimension, RowFormat, RunState, TaskState, Timestamp},
     policy::codes,
     settings::Status as Settings,
-    store::{FindError, Group, Presence, ReadError, Reader, RunRow, presence},
+    store::{FindError, Group, Looked, Presence, ReadError, Reader, RunRow, presence},
     ui::{
         format::{Column, Value, writer},
         printer::{OutputError, Printer, unless_closed},
@@ -85,6 +85,7 @@ async fn look(
         RunState::Running => Some(reader.recent_throughput(run.id, now).await?),
         _ => None,
     };
+    reading::settle(&mut reader, Looked::Run(&run), printer).await?;
     let mut groups = Vec::new();
     for dimension in &settings.by {
         groups.push((

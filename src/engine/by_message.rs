@@ -8,11 +8,11 @@ use crate::{
         delivery,
         messages::{self, Ticketed},
     },
-    model::{EvidenceSource, InDoubtTask, Proof},
+    model::{Delivery, EvidenceSource, InDoubtTask, Proof, TaskId, Timestamp},
     policy::{self, Evidence, Match, Verdict},
     store::{
-        AcceptedCommand, EarlierTicket, InboxError, InboxMessage, InboxReader, Run, Store,
-        StoreError, TaskProof,
+        AcceptedCommand, EarlierTicket, InboxError, InboxMessage, InboxReader, Looked, Reader, Run,
+        Store, StoreError, TaskProof,
     },
 };
 
@@ -67,6 +67,44 @@ async fn proofs(
     let tickets: Vec<&str> = sends.iter().map(|send| send.ticket).collect();
     let messages = inbox.of_tickets(&tickets).await?;
     Ok(messages::by_ticket(sends.iter().copied(), &messages))
+}
+
+/// Commands that are settled at a time when somebody only reads.
+const READ: u32 = 5_000;
+
+/// Puts what the inbox says of these tasks beside what is recorded, for this reader alone.
+pub(crate) async fn settle_for_reader(
+    reader: &mut Reader,
+    inbox: &mut InboxReader,
+    looked: Looked<'_>,
+    now: Timestamp,
+) -> Result<Result<(), InboxError>, StoreError> {
+    // An answer is final.
+    let settled = [Delivery::Answered];
+    reader.settle_apart(looked).await?;
+    let mut after = TaskId(0);
+    loop {
+        let (commands, is_last) = match looked {
+            Looked::Run(run) => {
+                let commands = reader.accepted_commands(run, after, &settled, READ).await?;
+                let is_last = commands.is_empty();
+                (commands, is_last)
+            }
+            Looked::Tasks(tasks) => (reader.accepted_among(tasks, &settled).await?, true),
+        };
+        after = commands.last().map_or(after, |last| last.task);
+        match proofs_of_commands(inbox, &commands).await {
+            Ok(proofs) => {
+                reader
+                    .settle_deliveries(proofs, now, delivery::fold)
+                    .await?;
+            }
+            Err(error) => return Ok(Err(error)),
+        }
+        if is_last {
+            return Ok(Ok(()));
+        }
+    }
 }
 
 /// What messages say of commands by device and time, where no ticket of the queue is ours.

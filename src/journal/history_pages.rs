@@ -11,6 +11,9 @@ use crate::model::{HistoryEntry, Trace};
 const MOST_PAGES: u32 = 20;
 /// How often they are read when they do not add up.
 const MOST_PASSES: u32 = 4;
+/// Pages that are asked for in all passes together: six seconds of the usual five questions a second. A history that grows and repeats
+/// itself never adds up, and whatever is read of it then is read in the first passes; the others wait meanwhile.
+const MOST_ASKED: u32 = 30;
 
 /// What to do after a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub(crate) struct HistoryPages {
     met: HashMap<HistoryEntry, u32>,
     page: u32,
     pass: u32,
+    /// Pages that were asked for in all passes.
+    asked: u32,
     /// Entries that were met in this pass.
     in_pass: u64,
     /// Entries that were new in this pass.
@@ -45,6 +50,7 @@ impl HistoryPages {
             met: HashMap::new(),
             page: 1,
             pass: 1,
+            asked: 0,
             in_pass: 0,
             new_in_pass: 0,
             total: None,
@@ -58,6 +64,7 @@ impl HistoryPages {
         more: bool,
         total: Option<u64>,
     ) -> NextPage {
+        self.asked += 1;
         if self.page == 1 {
             self.total = total;
         }
@@ -81,7 +88,7 @@ impl HistoryPages {
         // A page that only repeats is one of a platform that does not count pages, or of a history that has grown by a whole page: the
         // total says which.
         if more && met_now > 0 {
-            if self.page == MOST_PAGES {
+            if self.page == MOST_PAGES || self.asked == MOST_ASKED {
                 self.trace.cut = true;
                 return NextPage::Done;
             }
@@ -95,7 +102,7 @@ impl HistoryPages {
         if is_whole || (self.pass > 1 && self.new_in_pass == 0) {
             return NextPage::Done;
         }
-        if self.pass == MOST_PASSES {
+        if self.pass == MOST_PASSES || self.asked == MOST_ASKED {
             self.trace.cut = true;
             return NextPage::Done;
         }
@@ -205,5 +212,16 @@ mod tests {
             (vec![n], false, Some(100))
         });
         assert_eq!((cut, asked), (true, MOST_PASSES));
+    }
+
+    #[test]
+    fn a_history_that_grows_and_repeats_itself_is_left_after_so_many_pages() {
+        // Each page has one new entry and one from before, and the count runs ahead of what is given.
+        let mut n = 0;
+        let (entries, cut, asked) = read(|_, page| {
+            n += 1;
+            (vec![n, n.saturating_sub(1)], page < 15, Some(1000 + n))
+        });
+        assert_eq!((entries.len(), cut, asked), (31, true, MOST_ASKED));
     }
 }

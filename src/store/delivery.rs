@@ -37,15 +37,6 @@ pub(crate) struct TaskProof {
     pub(crate) proof: Proof,
 }
 
-/// A send before the last of its task that got a ticket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct EarlierTicket {
-    pub(crate) task: TaskId,
-    pub(crate) attempt: u32,
-    pub(crate) device_key: Box<str>,
-    pub(crate) ticket: Box<str>,
-}
-
 /// How many accepted commands have which delivery.
 pub(crate) type DeliveryCounts = Vec<(Delivery, u64)>;
 
@@ -95,44 +86,8 @@ impl Store {
         reached: &[Delivery],
         most: u32,
     ) -> Result<Vec<AcceptedCommand>, StoreError> {
-        let rows = sqlx::query(of_commands(NEXT))
-            .bind(after.0.max(run.first_task.0 - 1))
-            .bind(run.end_task.0)
-            .bind(numbers(reached))
-            .bind(most)
-            .fetch_all(&mut self.connection)
-            .await?;
-        rows.iter().map(command).collect()
-    }
-
-    /// Sends of a run before the last of their task that got a ticket, those after `after`, at most `most`, by task and number.
-    pub(crate) async fn earlier_tickets(
-        &mut self,
-        run: &Run,
-        after: (TaskId, u32),
-        most: u32,
-    ) -> Result<Vec<EarlierTicket>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT a.task_id, a.attempt, t.device_key, CAST(a.ticket AS TEXT) AS ticket FROM attempt AS a JOIN task AS t ON t.id = a.task_id \
-             WHERE (a.task_id, a.attempt) > (?1, ?2) AND a.task_id >= ?3 AND a.task_id < ?4 AND a.ticket IS NOT NULL \
-             ORDER BY a.task_id, a.attempt LIMIT ?5",
-        )
-        .bind(after.0.0)
-        .bind(after.1)
-        .bind(run.first_task.0)
-        .bind(run.end_task.0)
-        .bind(most)
-        .fetch_all(&mut self.connection)
-        .await?;
-        let earlier = |row: &SqliteRow| {
-            Ok(EarlierTicket {
-                task: TaskId(row.try_get("task_id")?),
-                attempt: row.try_get("attempt")?,
-                device_key: row.try_get::<&str, _>("device_key")?.into(),
-                ticket: row.try_get::<&str, _>("ticket")?.into(),
-            })
-        };
-        rows.iter().map(earlier).collect()
+        let ids = (run.first_task.0, run.end_task.0);
+        next_commands(&mut self.connection, ids, after, reached, most).await
     }
 
     /// Accepted commands among these tasks whose delivery is none of `reached`.
@@ -141,12 +96,7 @@ impl Store {
         tasks: &[TaskId],
         reached: &[Delivery],
     ) -> Result<Vec<AcceptedCommand>, StoreError> {
-        let rows = sqlx::query(of_commands(NAMED))
-            .bind(ids(tasks))
-            .bind(numbers(reached))
-            .fetch_all(&mut self.connection)
-            .await?;
-        rows.iter().map(command).collect()
+        named_commands(&mut self.connection, tasks, reached).await
     }
 
     /// Draws `wanted` accepted tasks with a ticket: the run's ids are cut into equal parts as for a canary, and each gives one as far as
@@ -351,6 +301,38 @@ pub(super) async fn settle(
     Ok(changed.len() as u64)
 }
 
+/// Accepted commands among these tasks, behind one of them, whose delivery is none of `reached`.
+async fn next_commands(
+    connection: &mut SqliteConnection,
+    (first, end): (i64, i64),
+    after: TaskId,
+    reached: &[Delivery],
+    most: u32,
+) -> Result<Vec<AcceptedCommand>, StoreError> {
+    let rows = sqlx::query(of_commands(NEXT))
+        .bind(after.0.max(first - 1))
+        .bind(end)
+        .bind(numbers(reached))
+        .bind(most)
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(command).collect()
+}
+
+/// The same among tasks that are named.
+async fn named_commands(
+    connection: &mut SqliteConnection,
+    tasks: &[TaskId],
+    reached: &[Delivery],
+) -> Result<Vec<AcceptedCommand>, StoreError> {
+    let rows = sqlx::query(of_commands(NAMED))
+        .bind(ids(tasks))
+        .bind(numbers(reached))
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(command).collect()
+}
+
 /// A statement for commands under a condition; both are constants.
 fn of_commands(condition: &str) -> sqlx::AssertSqlSafe<String> {
     sqlx::AssertSqlSafe(format!("{COMMAND}{condition}"))
@@ -438,6 +420,10 @@ fn source_of(number: i64) -> Option<EvidenceSource> {
         .into_iter()
         .find(|one| source_number(*one) == number)
 }
+
+mod apart;
+mod earlier;
+pub(crate) use self::{apart::Looked, earlier::EarlierTicket};
 
 #[cfg(test)]
 mod tests;

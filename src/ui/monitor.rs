@@ -127,6 +127,7 @@ impl Monitor {
                 target: report.target.clone(),
                 counts: report.counts,
                 failed: Some(report.failed_by_class()),
+                deliveries: Some(report.deliveries.clone()),
             });
         });
     }

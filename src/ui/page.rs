@@ -27,7 +27,7 @@ use super::{
     report::{RunReport, label},
     text::{clean, cut},
 };
-use crate::model::{Change, Counts, Course, Timestamp};
+use crate::model::{Change, Counts, Course, Delivery, Timestamp};
 
 /// Units of the picture on a screen, and on a phone.
 const WIDE: f64 = 960.0;
@@ -296,6 +296,7 @@ fn measures(content: &Content<'_>) -> Vec<Measure> {
             rows: parts.into_iter().map(row).collect(),
         });
     }
+    measures.extend(deliveries(content));
     let most = content.times_sent.iter().map(|(_, tasks)| *tasks).max();
     if let Some(most) = most {
         let row = |(name, tasks): (String, u64)| MeasureRow {
@@ -312,6 +313,24 @@ fn measures(content: &Content<'_>) -> Vec<Measure> {
         });
     }
     measures
+}
+
+/// What became of accepted commands, once there is any evidence. It is counted for the whole run.
+fn deliveries(content: &Content<'_>) -> Option<Measure> {
+    let report = content.report;
+    let most = report.deliveries.iter().map(|(_, n)| *n).max()?;
+    let row = |(delivery, commands): &(Delivery, u64)| MeasureRow {
+        name: delivery.name().replace('_', " "),
+        value: grouped(*commands),
+        bar: bars::value(*commands, most),
+    };
+    report.has_evidence().then(|| Measure {
+        title: match content.shown {
+            Shown::Whole => "Delivery of accepted commands",
+            Shown::Part { .. } => "Delivery of accepted commands, whole run",
+        },
+        rows: report.deliveries.iter().map(row).collect(),
+    })
 }
 
 /// The rare ones together.

@@ -304,6 +304,8 @@ impl TaskPart {
             })).collect::<Vec<_>>(),
             "why": self.why,
             "advice": self.advice,
+            "delivery": row.delivery,
+            "delivery_at": row.delivery_at.map(|time| time.to_string()),
         })
     }
 }
@@ -347,11 +349,21 @@ fn write_task(out: &mut String, task: &TaskPart) -> std::fmt::Result {
         }
         writeln!(out)?;
     }
+    if let Some(words) = delivery_words(row) {
+        writeln!(out, "    {words}")?;
+    }
     writeln!(out, "    {}", clean(&task.why))?;
     if let Some(advice) = task.advice {
         writeln!(out, "    advice: {advice}")?;
     }
     Ok(())
+}
+
+/// `delivery: sent, 2026-11-22 19:02:29 UTC`, once there is any evidence.
+fn delivery_words(row: &ResultRow) -> Option<String> {
+    let delivery = row.delivery.as_deref().filter(|word| *word != "unknown")?;
+    let at = row.delivery_at.map(|at| format!(", {}", at.human()));
+    Some(format!("delivery: {delivery}{}", at.unwrap_or_default()))
 }
 
 fn ticket_words(ticket: Option<&str>) -> String {

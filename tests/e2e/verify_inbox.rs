@@ -148,6 +148,7 @@ fn what_the_inbox_has_is_settled_and_only_the_rest_is_asked_of_the_history() {
     post.receive(told.collect::<Vec<_>>());
     let ended = post.verify(&["--dry-run"]);
     assert_eq!(post.recorded(), BTreeMap::new(), "{}", ended.stderr);
+    readers_show_what_the_inbox_has(&post, &sent);
     // The history has sent all of them.
     let asked = post.sim.stats().histories;
     let ended = post.verify(&["night"]).expect(0);
@@ -168,6 +169,57 @@ fn what_the_inbox_has_is_settled_and_only_the_rest_is_asked_of_the_history() {
     let answers = post.sql("SELECT answer FROM deliveries WHERE answer IS NOT NULL");
     assert_eq!(answers, [json!({"answer": r#"{"raw1":"AA"}"#})]);
     assert_eq!(post.sim.stats().requests, 1, "it sends nothing");
+}
+
+/// What only reads shows what the inbox has, and records nothing.
+fn readers_show_what_the_inbox_has(post: &Post, sent: &[Delivery]) {
+    let (site, sim) = (&post.site, &post.sim);
+    let counts = json!({"unknown": 2, "queued": 2, "sent": 2, "send_failed": 1, "answered": 1});
+    let status = site.run(&["status", "--format", "json"]).expect(0);
+    assert_eq!(summed(&status), counts, "{}", status.stdout);
+    let listed = [
+        "results",
+        "--delivery",
+        "send_failed",
+        "--columns",
+        "device_key,delivery",
+        "--format",
+        "jsonl",
+    ];
+    let failed = &sent[2].device_key;
+    assert_eq!(
+        site.run(&listed).expect(0).json_lines(),
+        [json!({"device_key": failed, "delivery": "send_failed"})]
+    );
+    let explained = site.run(&["explain", failed]).expect(0).stdout;
+    assert!(
+        explained.contains("    delivery: send_failed, 20"),
+        "{explained}"
+    );
+    let device = ["explain", &sent[3].device_key, "--format", "json"];
+    let explained = site.run(&device).expect(0).stdout;
+    assert!(
+        explained.contains(r#""delivery":"answered""#),
+        "{explained}"
+    );
+    site.run(&["report", "--out", "page.html"]).expect(0);
+    let page = std::fs::read_to_string(site.path("page.html")).expect("a page");
+    assert!(page.contains("Delivery of accepted commands") && page.contains("send failed"));
+    let pushed = [
+        "run",
+        "fleet.csv",
+        "--name",
+        "night",
+        "--format",
+        "json",
+        "--metrics-file",
+        "push.prom",
+    ];
+    assert_eq!(summed(&site.push(sim, &pushed).expect(0)), counts);
+    let metrics = std::fs::read_to_string(site.path("push.prom")).expect("metrics");
+    let line = "fleetpush_deliveries{push=\"push\",delivery=\"send_failed\"} 1";
+    assert!(metrics.lines().any(|have| have == line), "{metrics}");
+    assert_eq!(post.recorded(), BTreeMap::new());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::{
     page::{Labels, Page},
     status::{RunStatus, Status},
 };
-use crate::model::{Class, Counts, Timestamp};
+use crate::model::{Class, Counts, Delivery, Timestamp};
 
 /// The classes that a send can come to.
 const SENT: [Class; 10] = [
@@ -53,6 +53,7 @@ pub(super) fn render(status: &Status, push: &str) -> String {
         target,
         counts,
         failed,
+        deliveries,
     }) = &status.run
     {
         let labels = [("run", name), ("manifest", manifest), ("target", target)];
@@ -71,6 +72,9 @@ pub(super) fn render(status: &Status, push: &str) -> String {
                 failed,
                 &FAILURES,
             );
+        }
+        if let Some(deliveries) = deliveries {
+            delivered(&mut page, deliveries);
         }
     }
     page.plain(
@@ -133,6 +137,25 @@ pub(super) fn render(status: &Status, push: &str) -> String {
         last_end.success_at.map(seconds),
     );
     page.text()
+}
+
+/// One sample for each word, so that it is there before it first occurs.
+fn delivered(page: &mut Page<'_>, deliveries: &[(Delivery, u64)]) {
+    let labels = Delivery::ALL.map(|delivery| [("delivery", delivery.name())]);
+    let count = |delivery: Delivery| {
+        let counted = deliveries.iter().filter(|(one, _)| *one == delivery);
+        counted.map(|(_, n)| n).sum::<u64>()
+    };
+    let samples: Vec<(Labels<'_>, String)> = labels
+        .iter()
+        .zip(Delivery::ALL)
+        .map(|(labels, delivery)| (labels.as_slice(), count(delivery).to_string()))
+        .collect();
+    page.gauge(
+        "fleetpush_deliveries",
+        "Accepted tasks of the run by what became of their commands, as far as evidence says; all together are the tasks of state accepted.",
+        &samples,
+    );
 }
 
 fn tasks(page: &mut Page<'_>, counts: &Counts) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{About, last_end::LastEnd};
 use crate::{
     engine::{Event, Traffic},
-    model::{Class, Counts, Timestamp},
+    model::{Class, Counts, Delivery, Timestamp},
 };
 
 /// What the metrics tell.
@@ -42,6 +42,8 @@ pub(super) struct RunStatus {
     pub(super) counts: Counts,
     /// Failed tasks by class, once they are known.
     pub(super) failed: Option<BTreeMap<Class, u64>>,
+    /// Accepted tasks by what became of their commands, once that has been counted.
+    pub(super) deliveries: Option<Vec<(Delivery, u64)>>,
 }
 
 impl Status {
@@ -69,6 +71,7 @@ impl Status {
             target: about.target.to_owned(),
             counts,
             failed: None,
+            deliveries: None,
         });
     }
 

@@ -94,7 +94,7 @@ impl RunReport {
     }
 
     /// Whether anything is known of what became of accepted commands.
-    fn has_evidence(&self) -> bool {
+    pub(crate) fn has_evidence(&self) -> bool {
         let known = |(delivery, _): &(Delivery, u64)| *delivery != Delivery::Unknown;
         self.deliveries.iter().any(known)
     }

@@ -1,0 +1,104 @@
+//! Evidence that a reader puts beside what is recorded, in temporary tables of its own: the database has another owner.
+//!
+//! The temporary tables stand before those of the database by name, and so do temporary views of the same names: whatever is asked
+//! afterwards sees both.
+
+use serde_json::json;
+use sqlx::SqliteConnection;
+
+use super::{AcceptedCommand, TaskProof, named_commands, next_commands, settle};
+use crate::{
+    model::{Delivery, Proof, TaskId, Timestamp},
+    store::{Reader, RunRow, StoreError, views},
+};
+
+const TABLES: &str = "CREATE TEMP TABLE IF NOT EXISTS delivery ( \
+         task_id INTEGER NOT NULL, attempt INTEGER NOT NULL, delivery INTEGER NOT NULL, evidence INTEGER NOT NULL, at INTEGER, \
+         recorded_at INTEGER NOT NULL, PRIMARY KEY (task_id, attempt) \
+     ) WITHOUT ROWID; \
+     CREATE TEMP TABLE IF NOT EXISTS delivery_answer ( \
+         task_id INTEGER NOT NULL, attempt INTEGER NOT NULL, answer TEXT NOT NULL, PRIMARY KEY (task_id, attempt) \
+     ) WITHOUT ROWID;";
+
+/// Which tasks a reader looks at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Looked<'a> {
+    /// Those of a run.
+    Run(&'a RunRow),
+    /// These, of whatever run.
+    Tasks(&'a [TaskId]),
+}
+
+impl Reader {
+    /// Has evidence about these tasks settled apart from now on. Of other tasks nothing is seen any more.
+    pub(crate) async fn settle_apart(&mut self, looked: Looked<'_>) -> Result<(), StoreError> {
+        sqlx::raw_sql(TABLES).execute(&mut self.connection).await?;
+        let made: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM temp.sqlite_schema WHERE type = 'view'")
+                .fetch_one(&mut self.connection)
+                .await?;
+        if made == 0 {
+            views::make_temporary(&mut self.connection).await?;
+        }
+        copy(&mut self.connection, looked).await
+    }
+
+    /// Accepted commands of a run whose delivery is none of `reached`, those after `after`, at most `most`.
+    pub(crate) async fn accepted_commands(
+        &mut self,
+        run: &RunRow,
+        after: TaskId,
+        reached: &[Delivery],
+        most: u32,
+    ) -> Result<Vec<AcceptedCommand>, StoreError> {
+        next_commands(&mut self.connection, run.task_ids(), after, reached, most).await
+    }
+
+    /// The same among these tasks.
+    pub(crate) async fn accepted_among(
+        &mut self,
+        tasks: &[TaskId],
+        reached: &[Delivery],
+    ) -> Result<Vec<AcceptedCommand>, StoreError> {
+        named_commands(&mut self.connection, tasks, reached).await
+    }
+
+    /// Puts evidence to what is known, apart from the database.
+    pub(crate) async fn settle_deliveries(
+        &mut self,
+        mut proofs: Vec<TaskProof>,
+        now: Timestamp,
+        fold: impl Fn(Option<Proof>, Proof) -> Proof,
+    ) -> Result<(), StoreError> {
+        proofs.sort_by_key(|one| (one.task, one.attempt));
+        settle(&mut self.connection, &proofs, now, &fold).await?;
+        Ok(())
+    }
+}
+
+async fn copy(connection: &mut SqliteConnection, looked: Looked<'_>) -> Result<(), StoreError> {
+    for (of_run, of_tasks) in [
+        (
+            "INSERT OR IGNORE INTO temp.delivery SELECT * FROM main.delivery WHERE task_id >= ? AND task_id < ?",
+            "INSERT OR IGNORE INTO temp.delivery SELECT d.* FROM json_each(?) AS j CROSS JOIN main.delivery AS d ON d.task_id = j.value",
+        ),
+        (
+            "INSERT OR IGNORE INTO temp.delivery_answer SELECT * FROM main.delivery_answer WHERE task_id >= ? AND task_id < ?",
+            "INSERT OR IGNORE INTO temp.delivery_answer \
+             SELECT d.* FROM json_each(?) AS j CROSS JOIN main.delivery_answer AS d ON d.task_id = j.value",
+        ),
+    ] {
+        let query = match looked {
+            Looked::Run(run) => {
+                let (first, end) = run.task_ids();
+                sqlx::query(of_run).bind(first).bind(end)
+            }
+            Looked::Tasks(tasks) => {
+                let ids: Vec<i64> = tasks.iter().map(|task| task.0).collect();
+                sqlx::query(of_tasks).bind(json!(ids).to_string())
+            }
+        };
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
