@@ -126,9 +126,10 @@ impl Lock {
         };
         // In one piece: whoever is killed before the first seal has ended may have left one.
         let text = [about.as_bytes(), SEALING].concat();
+        // Never empty in between: whoever waits reads at any moment whether it is for a moment only.
         lock.file
-            .set_len(0)
-            .and_then(|()| lock.file.write_all_at(&text, 0))
+            .write_all_at(&text, 0)
+            .and_then(|()| lock.file.set_len(text.len() as u64))
             .map_err(|error| failed("write the lock file", error))?;
         Ok(lock)
     }
@@ -222,7 +223,10 @@ fn is_owned_for_a_moment(database: &Path) -> bool {
 
 /// Whether somebody has one of the two locks and not the other: it has not said yet for how long, or is about to end.
 fn is_coming_or_going(database: &Path) -> bool {
-    File::open(lock_path(database)).is_ok_and(|file| file.try_lock_shared().is_ok())
+    File::open(lock_path(database)).is_ok_and(|file| {
+        let is_empty = file.metadata().is_ok_and(|about| about.len() == 0);
+        is_empty || file.try_lock_shared().is_ok()
+    })
 }
 
 /// What the owner of a database says of itself.
