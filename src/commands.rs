@@ -15,6 +15,7 @@ mod db;
 mod diff;
 mod doctor;
 mod end;
+mod exit_code;
 mod explain;
 mod failure;
 mod fleet;

@@ -28,6 +28,7 @@ mod respond;
 mod router;
 mod scenario;
 mod send;
+mod served_model;
 mod server;
 mod stats;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{
     keys, one_of, output_args::OUTPUT, owner_args::OwnerArgs, push_args::TargetArgs, values,
+    verifying_args::up_to_a_day,
 };
 use crate::model::{DeliveryTolerance, Rate, RowFormat, Sampling, Tsl, VerifyLevel};
 
@@ -78,8 +79,4 @@ pub struct VerifyArgs {
     /// What the results database is allowed.
     #[command(flatten)]
     pub owner: OwnerArgs,
-}
-
-pub(super) fn up_to_a_day(text: &str) -> Result<Duration, String> {
-    values::duration(text, Duration::ZERO, Duration::from_hours(24))
 }

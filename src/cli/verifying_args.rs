@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{keys, one_of, verify_args::up_to_a_day};
+use super::{keys, one_of, values};
 use crate::model::{Rate, Sampling, VerifyLevel};
 
 /// What follows a push that has ended.
@@ -34,4 +34,8 @@ pub struct VerifyingArgs {
     /// With --verify: the most questions a second [default: 5]
     #[arg(hide_short_help = true, long, value_name = "RATE", requires = "verify", value_parser = keys::RATE.key.parse)]
     pub history_rate: Option<Rate>,
+}
+
+pub(super) fn up_to_a_day(text: &str) -> Result<Duration, String> {
+    values::duration(text, Duration::ZERO, Duration::from_hours(24))
 }

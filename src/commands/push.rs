@@ -8,6 +8,7 @@ use rand::{SeedableRng, rngs::SmallRng};
 pub(super) use super::verified::With;
 use super::{
     control::{Watch, settle},
+    exit_code::{exit_after, exit_of},
     interrupt::Interrupt,
     limits,
     listeners::listen,
@@ -22,7 +23,7 @@ use crate::{
     engine::{self, Context, Options, Pushed, RolloutOptions, Stop},
     exit::{Exit, Failure},
     journal::Journal,
-    model::{Counts, Deadline, RunState, Tolerance},
+    model::{Counts, Deadline, RunState},
     policy::{self, Ended, Rules},
     settings::{Database, Push},
     store::{Looked, Missing, Reader, Run, SessionTotals, Store, StoreError},
@@ -242,47 +243,6 @@ pub(super) async fn nothing_to_do(
     };
     summarize(&name, None, settings, database, printer).await?;
     verified
-}
-
-/// The exit code that tells how a run stands.
-pub(super) async fn exit_of(store: &mut Store, run: Run, settings: &Push) -> Result<Exit, Failure> {
-    Ok(match run.state {
-        RunState::Complete => {
-            let journal = Journal::open(store, run, settings.recovery.after_failure).await?;
-            let ended: Vec<Ended> = journal
-                .tally()
-                .map(|(key, n)| (key.state, key.class, n))
-                .collect();
-            complete(&policy::tolerance(&settings.recovery.tolerate, &ended))
-        }
-        RunState::Cancelled => Exit::Failures,
-        RunState::Aborted => Exit::Aborted,
-        RunState::Running | RunState::Stopped | RunState::Paused => Exit::Stopped,
-    })
-}
-
-/// The exit code of a push that has ended so.
-fn exit_after(stop: &Stop, tolerance: &Tolerance) -> Exit {
-    match stop {
-        Stop::Complete => complete(tolerance),
-        Stop::Signal
-        | Stop::Paused { .. }
-        | Stop::Deadline { .. }
-        | Stop::Outage { .. }
-        | Stop::Canary { .. } => Exit::Stopped,
-        Stop::Cancelled { .. } => Exit::Failures,
-        Stop::Aborted { .. } => Exit::Aborted,
-        Stop::Refused { .. } => Exit::Refused,
-    }
-}
-
-/// The exit code of a run that is complete.
-fn complete(tolerance: &Tolerance) -> Exit {
-    if tolerance.is_kept() {
-        Exit::Complete
-    } else {
-        Exit::Failures
-    }
 }
 
 async fn summarize(

@@ -17,7 +17,7 @@ use super::{
     reply::ReplyBody,
     respond::{self, Dropped},
     scenario::{Fate, HistoryForm, HistoryOrder},
-    send, thing_model,
+    send, served_model,
 };
 
 /// `direction` of what comes from a device and of what goes to it.
@@ -102,7 +102,7 @@ fn shown(platform: &Platform, call: &Call, asked: &Asked, number: u64) -> Vec<En
                 .chance
                 .within(scenario.history_gap, Question::HistoryGap, ticket)
     };
-    let model = thing_model::served(scenario);
+    let model = served_model::served(scenario);
     let report = |n: u64, at_ms| Entry {
         direction: UP,
         ticket: format!("{:024x}", chance::hash(&format!("{}{n}", asked.device_key))),

@@ -20,7 +20,7 @@ use super::{
     chance::{Chance, Question, hash, mix},
     fate::fate,
     scenario::{Fate, Scenario},
-    thing_model,
+    served_model,
 };
 
 /// A kind of message.
@@ -117,7 +117,7 @@ impl Post {
         if messages.amqp.is_none() || taken.devices.is_empty() {
             return 0;
         }
-        let order = Arc::new(Order::of(&thing_model::served(scenario), taken));
+        let order = Arc::new(Order::of(&served_model::served(scenario), taken));
         let calls = order.calls.len().max(1);
         let now = Instant::now();
         let mut state = self.state();

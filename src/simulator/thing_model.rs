@@ -14,11 +14,8 @@ use super::{
     question,
     reply::{Reply, ReplyBody},
     respond::{self, Dropped},
-    scenario::Scenario,
+    served_model::served,
 };
-
-/// What every product of the simulator has, unless the scenario says otherwise: a model that fits the samples.
-const MODEL: &str = include_str!("../../samples/thing-model.json");
 
 /// Answers one question for a model, or ends its connection.
 pub(super) async fn answer(
@@ -49,12 +46,6 @@ fn reply(call: &Call) -> Reply {
         profile["productKey"] = json!(product);
     }
     Reply::json(&json!({"code": codes::OK, "msg": "", "data": model}))
-}
-
-/// The model of every product.
-pub(super) fn served(scenario: &Scenario) -> Value {
-    let usual = || serde_json::from_str::<Value>(MODEL).unwrap_or_default();
-    scenario.thing_model.clone().unwrap_or_else(usual)
 }
 
 /// The model within the platform's whole reply, or on its own.
@@ -212,7 +203,7 @@ fn plain(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::served_model::MODEL, *};
 
     #[test]
     fn the_served_model_allows_what_it_says() {

@@ -2,7 +2,7 @@
 
 use super::{BATCH, Lent, Messages, Scope, Work, rows};
 use crate::{
-    commands::push::exit_of,
+    commands::exit_code::exit_of,
     engine::{Asked, Stop, ask_about_commands},
     exit::{Exit, Failure},
     gateway::HistoryClient,
