@@ -3,6 +3,7 @@
 mod archive;
 mod ask;
 mod bad_rows;
+mod canary;
 mod cancel;
 mod candidates;
 mod check;
@@ -100,7 +101,7 @@ pub(crate) async fn execute(command: Command, printer: &Printer) -> Result<Exit,
             let metrics = settings.push.metrics_file.clone();
             let metrics = metrics.filter(|_| !settings.dry_run);
             monitored(metrics, printer, async |interrupt, printer| {
-                retry::retry(*settings, interrupt, printer).await
+                Box::pin(retry::retry(*settings, interrupt, printer)).await
             })
             .await
         }

@@ -55,7 +55,7 @@ pub(crate) mod unchanged;
 pub(crate) mod verification;
 mod waiting;
 
-pub(crate) use canary::{Choice, OpenCanary};
+pub(crate) use canary::{CanaryAsked, Choice, OpenCanary};
 pub(crate) use history_pages::{HistoryPages, NextPage};
 pub(crate) use push::Journal;
 pub(crate) use request::{

@@ -4,6 +4,7 @@
 
 mod age;
 mod bundle_status;
+mod canary_proof;
 mod change;
 mod consent;
 mod control;
@@ -39,6 +40,7 @@ mod words;
 
 pub(crate) use age::Age;
 pub(crate) use bundle_status::{BundleStatus, Sizes};
+pub(crate) use canary_proof::{CanaryProof, CanaryVerify, ProofAsked};
 pub(crate) use change::Change;
 pub(crate) use consent::Consent;
 pub(crate) use control::{Asker, Control, ControlAction, Paused};
@@ -66,7 +68,7 @@ pub(crate) use send_result::{Answer, Element, SendResult, Stray, Unsent};
 pub(crate) use state::{Counts, RunState, TaskState, TaskStatus};
 pub(crate) use tags::Tags;
 pub(crate) use task_filter::{Devices, TaskFilter};
-pub(crate) use threshold::{AbortIf, Counted, Limit, Tolerate};
+pub(crate) use threshold::{AbortIf, Condition, Counted, Limit, Tolerate};
 pub(crate) use ticket::Ticket;
 pub(crate) use time::Timestamp;
 pub(crate) use tolerance::{LimitCount, Tolerance};

@@ -2,6 +2,7 @@
 //!
 //! The rules are those of the design's table "Outcomes and what follows"; the codes stand in [`codes`].
 
+pub(crate) mod canary_proof;
 pub(crate) mod codes;
 mod disposition;
 mod evidence;

@@ -8,8 +8,8 @@ use std::{path::PathBuf, time::Duration};
 use crate::{
     cli::values,
     model::{
-        AbortIf, AfterFailure, Age, Canary, DeviceRate, InDoubt, Language, LogFormat, ProgressMode,
-        Ramp, Rate, Region, RepeatAfter, SendWindow, Tags, Tolerate, Until,
+        AbortIf, AfterFailure, Age, Canary, CanaryVerify, DeviceRate, InDoubt, Language, LogFormat,
+        ProgressMode, Ramp, Rate, Region, RepeatAfter, SendWindow, Tags, Tolerate, Until,
     },
 };
 
@@ -126,6 +126,8 @@ keys! {
         CANARY: Canary = "canary", "none", read;
         /// Whether a push stops after a good canary.
         CANARY_PAUSE: bool = "canary-pause", "false", values::switch;
+        /// How long evidence of the canary's commands is waited for.
+        CANARY_VERIFY: CanaryVerify = "canary-verify", "none", values::canary_verify;
         /// How the rate rises from the start.
         RAMP: Ramp = "ramp", "none", read;
         /// The most sends of one task that use up an attempt, the first included.

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::keys;
-use crate::model::{Canary, Ramp};
+use crate::model::{Canary, CanaryVerify, Ramp};
 
 /// How a push begins.
 #[derive(Debug, Clone, Copy, Default, Args)]
@@ -24,6 +24,14 @@ pub struct RolloutArgs {
     /// [env: FLEETPUSH_CANARY_PAUSE]
     #[arg(long)]
     pub canary_pause: bool,
+    /// Send to the others only when evidence shows that the canary's commands were sent, for example 10m [default: none]
+    ///
+    /// Asks the messages in the inbox and the devices' histories, as `verify` does, for at most this time. The conditions are those of
+    /// --abort-if on send_failed and unconfirmed, 10% each by default. Stops with exit code 3 when nothing can be asked. Needs --canary.
+    ///
+    /// [env: FLEETPUSH_CANARY_VERIFY]
+    #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::CANARY_VERIFY.key.parse)]
+    pub canary_verify: Option<CanaryVerify>,
     /// Begin slowly: 1,x2,every=500 begins at 1 request a second and doubles the rate after every 500 accepted commands, up to --rate.
     /// Commands of the canary do not count [default: none] [env: FLEETPUSH_RAMP]
     #[arg(hide_short_help = true, long, value_name = "RATE,xFACTOR,every=DEVICES", value_parser = keys::RAMP.key.parse)]

@@ -6,7 +6,7 @@ use std::{fmt::Display, ops::RangeInclusive, path::PathBuf, str::FromStr, time::
 
 use jiff::fmt::friendly::{SpanParser, SpanPrinter};
 
-use crate::model::{Age, OptionError};
+use crate::model::{Age, CanaryVerify, OptionError};
 
 /// A whole number within bounds.
 pub(super) fn whole<T: Copy + FromStr + PartialOrd + Display>(
@@ -45,6 +45,16 @@ pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<Du
             words(&most)
         ))
     }
+}
+
+/// How long the canary's commands may take to be proved.
+pub(super) fn canary_verify(text: &str) -> Result<CanaryVerify, String> {
+    if text == "none" {
+        return Ok(CanaryVerify::NONE);
+    }
+    duration(text, Duration::from_secs(1), Duration::from_hours(24))
+        .map(CanaryVerify::within)
+        .map_err(|error| format!("{error}, or none"))
 }
 
 /// Yes or no.

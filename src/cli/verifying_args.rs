@@ -17,8 +17,8 @@ pub struct VerifyingArgs {
     /// commands that have not come as far as --verify-level.
     #[arg(hide_short_help = true, long)]
     pub verify: bool,
-    /// With --verify: how far every accepted command has to have come: sent or answered [default: sent]
-    #[arg(hide_short_help = true, long, value_name = "LEVEL", requires = "verify", value_parser = one_of(VerifyLevel::ALL, VerifyLevel::name))]
+    /// With --verify or --canary-verify: how far every accepted command has to have come: sent or answered [default: sent]
+    #[arg(hide_short_help = true, long, value_name = "LEVEL", value_parser = one_of(VerifyLevel::ALL, VerifyLevel::name))]
     pub verify_level: Option<VerifyLevel>,
     /// With --verify: how long to wait for messages before the history is asked, up to 24h [default: 10m]
     #[arg(hide_short_help = true, long, value_name = "DURATION", requires = "verify", value_parser = up_to_a_day)]
@@ -31,8 +31,8 @@ pub struct VerifyingArgs {
         requires = "verify"
     )]
     pub sample: Option<Sampling>,
-    /// With --verify: the most questions a second [default: 5]
-    #[arg(hide_short_help = true, long, value_name = "RATE", requires = "verify", value_parser = keys::RATE.key.parse)]
+    /// With --verify or --canary-verify: the most questions a second [default: 5]
+    #[arg(hide_short_help = true, long, value_name = "RATE", value_parser = keys::RATE.key.parse)]
     pub history_rate: Option<Rate>,
 }
 

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     clock,
     exit::{Exit, Failure},
-    journal::{Choice, Journal},
+    journal::{CanaryAsked, Choice, Journal},
     manifest::Manifest,
     model::{AfterFailure, SummaryFormat},
     settings::{AskedPush, Check as Settings, Rollout},
@@ -192,8 +192,11 @@ async fn choose_canary(
     let mut journal = Journal::open(store, run.clone(), AfterFailure::Block).await?;
     journal
         .choose_canary(
-            rollout.canary,
-            rollout.canary_pause,
+            CanaryAsked {
+                canary: rollout.canary,
+                pause: rollout.canary_pause,
+                proof: &rollout.proof,
+            },
             rand::random(),
             clock::wall_now(),
         )

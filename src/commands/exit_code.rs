@@ -35,7 +35,8 @@ pub(super) fn exit_after(stop: &Stop, tolerance: &Tolerance) -> Exit {
         | Stop::Paused { .. }
         | Stop::Deadline { .. }
         | Stop::Outage { .. }
-        | Stop::Canary { .. } => Exit::Stopped,
+        | Stop::Canary { .. }
+        | Stop::Unproved { .. } => Exit::Stopped,
         Stop::Cancelled { .. } => Exit::Failures,
         Stop::Aborted { .. } => Exit::Aborted,
         Stop::Refused { .. } => Exit::Refused,

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
-    task::spawn_blocking,
+    task::{JoinSet, spawn_blocking},
 };
 
 use crate::{exit::Failure, ui::printer::Printer};
@@ -80,6 +80,31 @@ impl Interrupt {
     /// Becomes true with the first signal.
     pub(super) fn stop(&self) -> watch::Receiver<bool> {
         self.stop.clone()
+    }
+
+    /// The same, that also stops when something else does. It ends with the guard.
+    pub(super) fn or(
+        &self,
+        other: impl Future<Output = ()> + Send + 'static,
+    ) -> (Self, JoinSet<()>) {
+        let (sender, stop) = watch::channel(self.is_stopped());
+        let signal = self.stop.clone();
+        let mut guard = JoinSet::new();
+        guard.spawn(async move {
+            tokio::select! {
+                () = wait(signal) => {}
+                () = other => {}
+            }
+            sender.send_replace(true);
+            // Who waits for a signal must not take the end of this for the end of all signals.
+            sender.closed().await;
+        });
+        let both = Self {
+            stop,
+            leave: self.leave.clone(),
+            end: self.end.clone(),
+        };
+        (both, guard)
     }
 
     /// Becomes true with the second signal.

@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
-use rand::{SeedableRng, rngs::SmallRng};
 
 pub(super) use super::verified::With;
 use super::{
+    canary::{Broken, Pushing},
     control::{Watch, settle},
     exit_code::{exit_after, exit_of},
     interrupt::Interrupt,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    engine::{self, Context, Options, Pushed, RolloutOptions, Stop},
+    engine::{Options, Pushed, RolloutOptions, Stop},
     exit::{Exit, Failure},
     journal::Journal,
     model::{Counts, Deadline, RunState},
@@ -68,6 +68,7 @@ pub(super) async fn push(
         .as_ref()
         .map(|deadline| clock.now().until(deadline.at));
     let options = options(settings, time_left);
+    let with = With::new(settings, database, interrupt, printer);
     let mut journal = match Journal::open(&mut store, run, settings.recovery.after_failure).await {
         Ok(journal) => journal,
         Err(error) => return Err(broken_off(store, error).await),
@@ -84,18 +85,16 @@ pub(super) async fn push(
         }
     };
     let platform = Arc::new(connection.platform);
-    let context = Context {
-        gateway: Arc::clone(&platform),
+    let pushing = Pushing {
+        with,
+        platform: Arc::clone(&platform),
         clock,
-        random: SmallRng::from_rng(&mut rand::rng()),
         events,
-        stop: interrupt.stop(),
-        leave: interrupt.leave(),
         control: watch.control(),
         deadline,
     };
     let started = clock.now();
-    let pushed = engine::push(&mut journal, &options, context).await;
+    let pushed = Box::pin(pushing.push(&mut journal, options)).await;
     let after = journal.counts();
     // They tell what led to an error, too.
     listeners.ended().await;
@@ -110,7 +109,11 @@ pub(super) async fn push(
         found,
     } = match pushed {
         Ok(pushed) => pushed,
-        Err(error) => return Err(broken_off(store, error).await),
+        Err(Broken::Store(error)) => return Err(broken_off(store, error).await),
+        Err(Broken::Other(failure)) => {
+            session::end_failed(&mut store, &failure).await;
+            return Err(failure);
+        }
     };
     let tolerance = policy::tolerance(&settings.recovery.tolerate, &ended);
     let exit = exit_after(&stop, &tolerance);
@@ -119,7 +122,6 @@ pub(super) async fn push(
     // What has been obeyed is deleted now that it is recorded, and what came too late for the push is obeyed.
     Box::pin(settle(&mut store, printer)).await?;
     store.close().await?;
-    let with = With::new(settings, database, interrupt, printer);
     let verified = match stop {
         Stop::Complete => {
             let after = AfterPush {
@@ -300,6 +302,8 @@ fn options(settings: &Push, time_left: Option<Duration>) -> Options {
         rollout: RolloutOptions {
             canary: settings.rollout.canary,
             canary_pause: settings.rollout.canary_pause,
+            proof: settings.rollout.proof.clone(),
+            after_proof: false,
             ramp: settings.rollout.ramp,
         },
         rules: Rules {

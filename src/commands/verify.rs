@@ -2,15 +2,18 @@
 //!
 //! The database is owned only while something is read or recorded, so that a push can take it at any time.
 
+mod canary;
 mod commands;
 mod doubts;
 mod lent;
 mod messages;
 mod rows;
+mod untold;
 
 use std::sync::Arc;
 
-use self::{lent::Lent, messages::Messages};
+pub(super) use self::canary::{Outcome, prove_canary};
+use self::{lent::Lent, messages::Messages, untold::Untold};
 use super::{
     interrupt::Interrupt, limits, named::named_or_latest, named_history::NamedHistory, session,
     target, thing_models,
@@ -62,6 +65,7 @@ struct Work<'a, H> {
     clock: Clock,
     interrupt: &'a Interrupt,
     printer: &'a Printer,
+    untold: Untold,
 }
 
 /// Asks about the tasks in doubt of a run, and about its accepted commands.
@@ -129,6 +133,7 @@ async fn find_out(
         clock,
         interrupt,
         printer,
+        untold: Untold::default(),
     };
     let (stop, scope) = work.all(&mut lent, &run, waiting, rows.as_mut()).await?;
     unless_closed(rows.finish())?;
@@ -154,7 +159,7 @@ async fn find_out(
         _ => Exit::Stopped,
     };
     session::end(&mut store, &stop, exit).await;
-    store.close().await?;
+    lent.give_back(store).await?;
     Ok(exit)
 }
 
@@ -176,7 +181,8 @@ impl<H: HistoryClient> Work<'_, H> {
                 .doubts_by_messages(lent, run, messages, &mut sum, rows)
                 .await?;
             if stop.is_none() {
-                stop = self.settle_messages(lent, run, messages).await?;
+                let wait = self.settings.wait;
+                stop = self.settle_messages(lent, run, messages, wait).await?;
             }
         }
         if stop.is_none() {

@@ -221,6 +221,11 @@ pub(crate) enum Stop {
         /// How it went, for a person.
         went: String,
     },
+    /// The canary is over, and its devices have not proved yet that they got their commands.
+    Unproved {
+        /// How it went, or why nothing can be proved, for a person.
+        reason: String,
+    },
     /// A threshold of `--abort-if` was crossed.
     Aborted {
         /// What was counted, for a person.
@@ -244,6 +249,7 @@ impl Stop {
             Self::Deadline { .. } => "deadline",
             Self::Outage { .. } => "outage",
             Self::Canary { .. } => "canary",
+            Self::Unproved { .. } => "unproved",
             Self::Aborted { .. } => "aborted",
             Self::Refused { .. } => "refused",
         }
@@ -258,6 +264,7 @@ impl Stop {
             | Self::Deadline { reason }
             | Self::Outage { reason }
             | Self::Canary { went: reason }
+            | Self::Unproved { reason }
             | Self::Aborted { reason }
             | Self::Refused { reason } => Some(reason),
         }

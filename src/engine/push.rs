@@ -179,6 +179,10 @@ async fn end(
             });
         }
     }
+    // The same push goes on with the proof.
+    if matches!(stop, Stop::Unproved { .. }) {
+        return Ok(stop);
+    }
     let state = match &stop {
         Stop::Complete => RunState::Complete,
         Stop::Aborted { .. } => RunState::Aborted,

@@ -6,20 +6,34 @@ use rand::Rng;
 
 use super::{Options, RolloutPhase, RolloutStep, Stop};
 use crate::{
-    journal::{Choice, Journal, OpenCanary},
-    model::{Canary, CanaryVerdict, Class, Ramp, RunState, Steps, Timestamp},
+    journal::{CanaryAsked, Choice, Journal, OpenCanary},
+    model::{Canary, CanaryVerdict, Class, ProofAsked, Ramp, RunState, Steps, Timestamp},
     store::StoreError,
 };
 
 /// How a push begins.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct RolloutOptions {
     /// `--canary`: how many devices go first.
     pub(crate) canary: Canary,
     /// `--canary-pause`: whether to stop after a good one.
     pub(crate) canary_pause: bool,
+    /// `--canary-verify`: what the canary's devices have to prove.
+    pub(crate) proof: ProofAsked,
+    /// Whether this push has already stopped for that, and goes on.
+    pub(crate) after_proof: bool,
     /// `--ramp`: how the ceiling rises.
     pub(crate) ramp: Ramp,
+}
+
+impl RolloutOptions {
+    fn asked(&self) -> CanaryAsked<'_> {
+        CanaryAsked {
+            canary: self.canary,
+            pause: self.canary_pause,
+            proof: &self.proof,
+        }
+    }
 }
 
 /// Chooses the run's canary if it is time for that, and says what there is to say of it.
@@ -30,11 +44,13 @@ pub(super) async fn choose_canary(
     now: Timestamp,
 ) -> Result<Option<RolloutStep>, StoreError> {
     let choice = journal
-        .choose_canary(options.canary, options.canary_pause, random.next_u64(), now)
+        .choose_canary(options.asked(), random.next_u64(), now)
         .await?;
     Ok(match choice {
         Choice::None => None,
         Choice::Chosen(OpenCanary { devices, .. }) => Some(RolloutStep::CanaryChosen { devices }),
+        // It has been told of at the start.
+        Choice::Open(_) if options.after_proof => None,
         Choice::Open(open) => Some(RolloutStep::CanaryGoesOn {
             ended: open.ended(),
             devices: open.devices,
@@ -104,7 +120,7 @@ impl Rollout {
             rate: options.ceilings.requests,
             ceiling,
             told: None,
-            overridden: over && options.override_abort,
+            overridden: over && options.override_abort && !options.rollout.after_proof,
             aborted: journal.run().state == RunState::Aborted,
         }
     }
@@ -212,6 +228,9 @@ impl Rollout {
                 return CanaryDecision::Stop(Stop::Aborted {
                     reason: format!("the canary is not good: {reason}"),
                 });
+            }
+            None if canary.is_unproved && !nothing_left && !self.overridden => {
+                return CanaryDecision::Stop(Stop::Unproved { reason: went });
             }
             None if canary.pause && !nothing_left && !self.overridden => {
                 return CanaryDecision::Stop(Stop::Canary { went });

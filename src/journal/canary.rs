@@ -4,7 +4,7 @@
 //! one takes the place of an earlier one that has ended. So the canary is over when `due` is empty, and nothing else has to be kept.
 
 use crate::{
-    model::{Canary, TaskState},
+    model::{Canary, ProofAsked, TaskState},
     store::{CanaryRow, Tally},
 };
 
@@ -16,6 +16,8 @@ pub(crate) struct OpenCanary {
     pub(crate) left: u64,
     /// Whether the push stops for a look when it has ended well.
     pub(crate) pause: bool,
+    /// Whether its devices have to prove something before the others go.
+    pub(crate) is_unproved: bool,
 }
 
 impl OpenCanary {
@@ -23,6 +25,17 @@ impl OpenCanary {
     pub(crate) fn ended(&self) -> u64 {
         self.devices.saturating_sub(self.left)
     }
+}
+
+/// What a push asks of a canary.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CanaryAsked<'a> {
+    /// How many devices go first.
+    pub(crate) canary: Canary,
+    /// Whether the push stops for a look when it has ended well.
+    pub(crate) pause: bool,
+    /// What its devices have to prove.
+    pub(crate) proof: &'a ProofAsked,
 }
 
 /// What came of asking for a canary.
@@ -64,10 +77,12 @@ impl From<Option<CanaryRow>> for CanaryState {
                 pause,
                 passed: None,
                 left,
+                proof,
             }) => Self::Open(OpenCanary {
                 devices,
                 left,
                 pause,
+                is_unproved: proof.is_open(),
             }),
         }
     }
@@ -127,13 +142,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::CanaryProof;
 
     proptest! {
         /// Each device of it has a task in `due` until its last one has ended.
         #[test]
         fn it_is_over_when_the_last_task_of_each_device_has_ended(tasks in prop::collection::vec(1_u64..5, 1..20)) {
             let devices = tasks.len() as u64;
-            let mut state = CanaryState::from(Some(CanaryRow { devices, pause: false, passed: None, left: devices }));
+            let mut state = CanaryState::from(Some(CanaryRow { devices, pause: false, passed: None, left: devices, proof: CanaryProof::default() }));
             let mut left: Vec<u64> = tasks;
             while let Some(at) = left.iter().position(|tasks| *tasks > 0) {
                 left[at] -= 1;
@@ -154,6 +170,7 @@ mod tests {
             devices: 5,
             left: 5,
             pause: false,
+            is_unproved: false,
         });
         assert_eq!(CanaryState::None.accepted_since(7), 7);
         assert_eq!(open.accepted_since(7), 0);
@@ -167,6 +184,7 @@ mod tests {
             pause: true,
             passed,
             left: 2,
+            proof: CanaryProof::default(),
         };
         assert!(CanaryState::from(Some(row(None))).is_open());
         assert!(!CanaryState::from(Some(row(Some(5)))).is_open());

@@ -3,12 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
-    canary::{self, CanaryState, Choice, OpenCanary},
+    canary::{self, CanaryAsked, CanaryState, Choice, OpenCanary},
     request::{Claim, ClaimLimits, Exchange, Record},
     state::PushState,
 };
 use crate::{
-    model::{AfterFailure, Canary, CanaryVerdict, Control, Counts, RequestId, RunState, Timestamp},
+    model::{
+        AfterFailure, Canary, CanaryProof, CanaryVerdict, Control, Counts, ProofAsked, RequestId,
+        RunState, Timestamp,
+    },
     store::{KeptRate, Missing, NewCanary, PushTransaction, Run, Store, StoreError, Tally},
 };
 
@@ -239,24 +242,24 @@ impl<'s> Journal<'s> {
     /// Chooses a canary of this size, when the run has none and nothing of it has been claimed. The same seed chooses the same devices.
     pub(crate) async fn choose_canary(
         &mut self,
-        asked: Canary,
-        pause: bool,
+        asked: CanaryAsked<'_>,
         seed: u64,
         now: Timestamp,
     ) -> Result<Choice, StoreError> {
         match self.state.tasks().canary {
             CanaryState::Passed { .. } => return Ok(Choice::None),
             CanaryState::Open(mut open) => {
-                if pause && !open.pause {
+                if asked.pause && !open.pause {
                     self.store.pause_canary(self.state.run()).await?;
                     open.pause = true;
-                    self.state.tasks_mut().canary = CanaryState::Open(open);
                 }
+                open.is_unproved = self.ask_for_proof(asked.proof).await?;
+                self.state.tasks_mut().canary = CanaryState::Open(open);
                 return Ok(Choice::Open(open));
             }
             CanaryState::None => {}
         }
-        if asked == Canary::None {
+        if asked.canary == Canary::None {
             return Ok(Choice::None);
         }
         let run = self.state.run();
@@ -266,25 +269,57 @@ impl<'s> Journal<'s> {
         }
         let followers = self.store.followers(run).await?;
         let devices = canary::devices(run.tasks, self.tally(), followers);
-        let Some(wanted) = canary::size(asked, devices) else {
+        let Some(wanted) = canary::size(asked.canary, devices) else {
             return Ok(Choice::WholeFleet { devices });
         };
         let canary = NewCanary {
-            asked,
+            asked: asked.canary,
             devices: wanted,
-            pause,
+            pause: asked.pause,
             seed,
         };
         self.store.choose_canary(run, canary, now).await?;
         let open = OpenCanary {
             devices: wanted,
             left: wanted,
-            pause,
+            pause: asked.pause,
+            is_unproved: self.ask_for_proof(asked.proof).await?,
         };
         let tasks = self.state.tasks_mut();
         tasks.canary = CanaryState::Open(open);
         tasks.waiting.changed();
         Ok(Choice::Chosen(open))
+    }
+
+    /// The store, for a moment in which nothing is sent.
+    pub(crate) fn store_and_run(&mut self) -> (&mut Store, Run) {
+        let run = self.state.run().clone();
+        (self.store, run)
+    }
+
+    /// What the canary's devices have to prove, if the run has a canary.
+    pub(crate) async fn canary_proof(&mut self) -> Result<Option<CanaryProof>, StoreError> {
+        self.store.canary_proof(self.state.run()).await
+    }
+
+    /// Notes that the canary's devices have proved what they have to.
+    pub(crate) async fn canary_is_proved(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.store.canary_is_proved(self.state.run(), now).await?;
+        if let CanaryState::Open(open) = &mut self.state.tasks_mut().canary {
+            open.is_unproved = false;
+        }
+        Ok(())
+    }
+
+    /// Notes what this push asks the canary's devices to prove; gives whether they have not proved it yet.
+    async fn ask_for_proof(&mut self, asked: &ProofAsked) -> Result<bool, StoreError> {
+        let run = self.state.run();
+        let before = self.store.canary_proof(run).await?.unwrap_or_default();
+        let proof = before.asked(asked);
+        if proof != before {
+            self.store.set_canary_proof(run, &proof).await?;
+        }
+        Ok(proof.is_open())
     }
 
     /// Notes how the canary was judged: from now on the other devices go.

@@ -5,8 +5,7 @@
 use std::{fmt::Display, str::FromStr};
 
 use super::{
-    Class, CountedDelivery, DeliveryLimit, DeliveryTolerance, OptionError, Percent, TaskState,
-    options::words,
+    Class, CountedDelivery, DeliveryTolerance, OptionError, Percent, TaskState, options::words,
 };
 
 words!(
@@ -86,11 +85,6 @@ impl Counted {
             Self::Invalid => "are invalid",
         }
     }
-
-    fn read(word: &str) -> Result<Self, OptionError> {
-        word.parse()
-            .map_err(|error| OptionError(format!("{word:?} cannot be counted: {error}")))
-    }
 }
 
 /// What a count is held against.
@@ -125,22 +119,48 @@ impl Display for Bound {
     }
 }
 
-/// One condition of `--abort-if`: `offline>30%,min=1000`, or `rejected>50`.
+/// One condition of `--abort-if`: `offline>30%,min=1000`, or `rejected>50`. What is counted is tasks, or accepted commands
+/// (`unconfirmed>10%`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Condition {
-    pub counted: Counted,
+pub struct Condition<C = Counted> {
+    pub counted: C,
     /// What it must not exceed.
     above: Bound,
-    /// So many tasks must have ended before a share of them is looked at; 1 for a number.
+    /// So many must have ended before a share of them is looked at; 1 for a number.
     min: u64,
 }
 
-impl Condition {
-    /// Fewer ended tasks than this say little about a fleet.
-    const DEFAULT_MIN: u64 = 500;
+/// What conditions count.
+pub(crate) trait Countable: Copy + Display + FromStr {
+    /// So many must have ended before a share of them is looked at, unless somebody says another number.
+    const MIN: u64;
 
-    /// Whether `part` of `whole` ended tasks are too many.
-    pub fn is_met(self, part: u64, whole: u64) -> bool {
+    /// What is counted under this word.
+    fn read(word: &str) -> Result<Self, OptionError>;
+}
+
+impl Countable for Counted {
+    /// Fewer ended tasks than this say little about a fleet.
+    const MIN: u64 = 500;
+
+    fn read(word: &str) -> Result<Self, OptionError> {
+        word.parse()
+            .map_err(|error| OptionError(format!("{word:?} cannot be counted: {error}")))
+    }
+}
+
+impl Countable for CountedDelivery {
+    /// Only the commands to a canary are counted, which are few.
+    const MIN: u64 = 1;
+
+    fn read(word: &str) -> Result<Self, OptionError> {
+        word.parse()
+    }
+}
+
+impl<C> Condition<C> {
+    /// Whether `part` of `whole` are too many.
+    pub fn is_met(&self, part: u64, whole: u64) -> bool {
         match self.above {
             Bound::Share(share) => whole >= self.min && share.is_exceeded_by(part, whole),
             Bound::Tasks(tasks) => part > tasks,
@@ -154,7 +174,7 @@ impl Condition {
     }
 }
 
-impl FromStr for Condition {
+impl<C: Countable> FromStr for Condition<C> {
     type Err = OptionError;
 
     /// Reads parts set apart by commas: one `CLASS>BOUND`, and `min=TASKS` with a share.
@@ -163,7 +183,7 @@ impl FromStr for Condition {
         let (mut measure, mut min) = (None, None);
         for part in text.split(',').map(str::trim) {
             let repeated = if let Some((counted, above)) = split(part, '>') {
-                let counted = Counted::read(counted)?;
+                let counted = C::read(counted)?;
                 measure.replace((counted, above.parse()?)).is_some()
             } else if let Some(tasks) = part.strip_prefix("min=") {
                 let tasks = tasks.trim().parse().ok().filter(|tasks| *tasks > 0);
@@ -187,7 +207,7 @@ impl FromStr for Condition {
         let (counted, above) =
             measure.ok_or_else(|| OptionError(format!("the share is missing: {EXAMPLE}")))?;
         let min = match (above, min) {
-            (Bound::Share(_), min) => min.unwrap_or(Self::DEFAULT_MIN),
+            (Bound::Share(_), min) => min.unwrap_or(C::MIN),
             (Bound::Tasks(_), None) => 1,
             (Bound::Tasks(tasks), Some(_)) => {
                 return Err(OptionError(format!(
@@ -203,10 +223,11 @@ impl FromStr for Condition {
     }
 }
 
-impl Display for Condition {
+impl<C: Countable> Display for Condition<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}>{}", self.counted, self.above)?;
         match self.above {
+            Bound::Share(_) if self.min == C::MIN && C::MIN == 1 => Ok(()),
             Bound::Share(_) => write!(f, ",min={}", self.min),
             Bound::Tasks(_) => Ok(()),
         }
@@ -240,7 +261,7 @@ impl FromStr for Limit {
         let (counted, below) = split(text, '<')
             .ok_or_else(|| OptionError(format!("{text:?} is not a limit: {EXAMPLE}")))?;
         let limit = Self {
-            counted: Counted::read(counted)?,
+            counted: <Counted as Countable>::read(counted)?,
             below: below.parse()?,
         };
         if matches!(limit.below, Bound::Tasks(0 | 1)) || limit.below == Bound::Share(Percent::ZERO)
@@ -257,43 +278,55 @@ impl Display for Limit {
     }
 }
 
-/// Makes a list of thresholds that prints as it is read: set apart by semicolons, or the word for an empty list.
-macro_rules! thresholds {
-    ($(#[$doc:meta])* $name:ident of $item:ident, $empty:ident = $word:literal) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Default)]
-        pub struct $name(Vec<$item>);
-
-        impl $name {
-            #[doc = concat!("The empty list, `", $word, "`.")]
-            pub const $empty: Self = Self(Vec::new());
-
-            /// Each of them.
-            pub fn each(&self) -> impl Iterator<Item = $item> {
-                self.0.iter().copied()
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = OptionError;
-
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                list(text, $word).map(Self)
-            }
-        }
-
-        impl Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                print_list(f, &self.0, $word)
-            }
-        }
-    };
+/// When a run is aborted because too much of it goes wrong: as soon as one condition is met.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AbortIf {
+    conditions: Vec<Condition>,
+    /// What is looked at when a canary proves that its commands have arrived.
+    deliveries: Vec<Condition<CountedDelivery>>,
 }
 
-thresholds!(
-    /// When a run is aborted because too much of it goes wrong: as soon as one condition is met.
-    AbortIf of Condition, NEVER = "never"
-);
+impl AbortIf {
+    /// The empty list, `never`.
+    pub const NEVER: Self = Self {
+        conditions: Vec::new(),
+        deliveries: Vec::new(),
+    };
+
+    /// Each condition on tasks.
+    pub fn each(&self) -> impl Iterator<Item = Condition> {
+        self.conditions.iter().copied()
+    }
+
+    /// Each condition on the accepted commands of a canary.
+    pub(crate) fn deliveries(&self) -> &[Condition<CountedDelivery>] {
+        &self.deliveries
+    }
+}
+
+impl FromStr for AbortIf {
+    type Err = OptionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut abort_if = Self::default();
+        for item in list(text, "never")? {
+            if counts_deliveries(&item) {
+                abort_if.deliveries.push(item.parse()?);
+            } else {
+                abort_if.conditions.push(item.parse()?);
+            }
+        }
+        Ok(abort_if)
+    }
+}
+
+impl Display for AbortIf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tasks = self.conditions.iter().map(ToString::to_string);
+        let deliveries = self.deliveries.iter().map(ToString::to_string);
+        print_list(f, &tasks.chain(deliveries).collect::<Vec<_>>(), "never")
+    }
+}
 
 /// What a complete run may have come to and still count as a success: everything that went wrong is limited, and every limit holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -321,10 +354,11 @@ impl FromStr for Tolerate {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut tolerate = Self::default();
-        for either in list(text, "nothing")? {
-            match either {
-                Tolerated::Tasks(limit) => tolerate.limits.push(limit),
-                Tolerated::Deliveries(limit) => tolerate.deliveries.0.push(limit),
+        for item in list(text, "nothing")? {
+            if counts_deliveries(&item) {
+                tolerate.deliveries.0.push(item.parse()?);
+            } else {
+                tolerate.limits.push(item.parse()?);
             }
         }
         Ok(tolerate)
@@ -339,23 +373,10 @@ impl Display for Tolerate {
     }
 }
 
-/// One item of the list.
-enum Tolerated {
-    Tasks(Limit),
-    Deliveries(DeliveryLimit),
-}
-
-impl FromStr for Tolerated {
-    type Err = OptionError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let word = text.split(['<', '>']).next().unwrap_or_default().trim();
-        if word.parse::<CountedDelivery>().is_ok() {
-            text.parse().map(Self::Deliveries)
-        } else {
-            text.parse().map(Self::Tasks)
-        }
-    }
+/// Whether an item of a list counts accepted commands, and not tasks.
+fn counts_deliveries(item: &str) -> bool {
+    let word = item.split(['<', '>']).next().unwrap_or_default().trim();
+    word.parse::<CountedDelivery>().is_ok()
 }
 
 /// The word before a sign and the bound after it.
@@ -364,7 +385,8 @@ fn split(text: &str, sign: char) -> Option<(&str, &str)> {
         .map(|(counted, bound)| (counted.trim(), bound.trim()))
 }
 
-fn list<T: FromStr<Err = OptionError>>(text: &str, empty: &str) -> Result<Vec<T>, OptionError> {
+/// The items of a list that are set apart by semicolons; none when it is the word for an empty list.
+fn list(text: &str, empty: &str) -> Result<Vec<String>, OptionError> {
     if text == empty {
         return Ok(Vec::new());
     }
@@ -376,7 +398,7 @@ fn list<T: FromStr<Err = OptionError>>(text: &str, empty: &str) -> Result<Vec<T>
                     "the word {empty} stands alone: leave it out, or what it stands beside"
                 )))
             } else {
-                item.parse()
+                Ok(item.to_owned())
             }
         })
         .collect()

@@ -86,6 +86,27 @@ pub(crate) enum Error {
         /// Where the pause stands.
         pause: Origin,
     },
+    /// A proof of the canary is asked for, and no canary.
+    #[error(
+        "--canary-verify, given {verify}, has no canary to ask about, and the whole fleet would be pushed at once: give --canary as well, \
+         for example --canary 1%"
+    )]
+    ProofWithoutCanary {
+        /// Where it stands.
+        verify: Origin,
+    },
+    /// The canary is to prove something, and nothing judges what it proves.
+    #[error(
+        "--canary-verify holds the fleet back until evidence meets none of the --abort-if conditions, and --abort-if never has none: leave \
+         one of them out"
+    )]
+    ProofWithoutConditions,
+    /// Something is said of a verification, and there is none.
+    #[error("{flag} needs a verification: give --verify or --canary-verify as well")]
+    NothingVerified {
+        /// What is said.
+        flag: &'static str,
+    },
     /// The credentials are missing or wrong.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),

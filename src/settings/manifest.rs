@@ -245,7 +245,7 @@ impl Check {
             rollout,
             recovery,
             schedule: _,
-            verifying: _,
+            verifying,
             allow_stale: _,
             format,
             progress: _,
@@ -278,7 +278,7 @@ impl Check {
         Ok(Self {
             input,
             pace: PaceSettings::resolve(pace, sources)?,
-            rollout: Rollout::resolve(rollout, sources)?,
+            rollout: Rollout::resolve(rollout, verifying.verify_level, sources)?,
             format: format.unwrap_or(SummaryFormat::Text),
             asked,
         })

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     cli::{PaceArgs, PushArgs, RecoveryArgs, ScheduleArgs, TargetArgs, keys},
     model::{
-        AbortIf, AfterFailure, DeviceRate, InDoubt, Language, ProgressMode, Rate, Region, Schedule,
-        SummaryFormat, Tolerate,
+        AbortIf, AfterFailure, CanaryVerify, DeviceRate, InDoubt, Language, ProgressMode, Rate,
+        Region, Schedule, SummaryFormat, Tolerate,
     },
 };
 
@@ -33,6 +33,8 @@ pub(crate) struct Push {
     pub schedule: Schedule,
     /// What is found out after it, if anything.
     pub verifying: Option<Verifying>,
+    /// How the canary's commands are asked about, if they are.
+    pub verifying_canary: Verifying,
     /// Whether what is older than what a device has accepted since goes out without a question.
     pub allow_stale: bool,
     /// Whether a run goes on with another account than the one that it was begun with.
@@ -144,6 +146,12 @@ impl Push {
             request_timeout,
             accept_account,
         } = target;
+        let rollout = Rollout::resolve(rollout, verifying.verify_level, sources)?;
+        let recovery = Recovery::resolve(recovery, sources)?;
+        let proves = rollout.proof.verify.and_then(CanaryVerify::time).is_some();
+        if proves && recovery.abort_if == AbortIf::NEVER {
+            return Err(Error::ProofWithoutConditions);
+        }
         let progress = sources.get_found(&keys::PROGRESS, progress)?;
         let metrics_file = sources
             .find(&keys::METRICS_FILE, metrics_file)?
@@ -167,12 +175,13 @@ impl Push {
                 request: sources.get(&keys::REQUEST_TIMEOUT, request_timeout)?,
             },
             pace: PaceSettings::resolve(pace, sources)?,
-            rollout: Rollout::resolve(rollout, sources)?,
-            recovery: Recovery::resolve(recovery, sources)?,
+            rollout,
+            recovery,
             schedule: Schedule {
                 until: sources.get(&keys::UNTIL, until)?,
                 window: sources.get(&keys::WINDOW, window)?,
             },
+            verifying_canary: Verifying::of_canary(verifying, proves, sources)?,
             verifying: Verifying::resolve(verifying, sources)?,
             allow_stale,
             accept_account,

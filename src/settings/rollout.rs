@@ -6,25 +6,32 @@ use super::{
 };
 use crate::{
     cli::{RolloutArgs, keys},
-    model::{Canary, Ramp},
+    model::{Canary, CanaryVerify, ProofAsked, Ramp, VerifyLevel},
 };
 
 /// How a push begins.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rollout {
     /// How many devices go first.
     pub canary: Canary,
     /// Whether the push stops after a good canary.
     pub canary_pause: bool,
+    /// What the canary's devices have to prove before the others go.
+    pub proof: ProofAsked,
     /// How the rate rises from the start.
     pub ramp: Ramp,
 }
 
 impl Rollout {
-    pub(super) fn resolve(args: RolloutArgs, sources: &Sources<'_>) -> Result<Self, Error> {
+    pub(super) fn resolve(
+        args: RolloutArgs,
+        level: Option<VerifyLevel>,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Error> {
         let RolloutArgs {
             canary,
             canary_pause,
+            canary_verify,
             ramp,
         } = args;
         let canary = sources.get_found(&keys::CANARY, canary)?;
@@ -35,7 +42,18 @@ impl Rollout {
                 pause: pause.origin,
             });
         }
+        let verify = sources.get_found(&keys::CANARY_VERIFY, canary_verify)?;
+        let proves = verify.value != CanaryVerify::NONE;
+        if proves && canary.origin == Origin::Default {
+            return Err(Error::ProofWithoutCanary {
+                verify: verify.origin,
+            });
+        }
         Ok(Self {
+            proof: ProofAsked {
+                verify: (verify.origin != Origin::Default).then_some(verify.value),
+                level,
+            },
             canary: canary.value,
             canary_pause: pause.value,
             ramp: sources.get(&keys::RAMP, ramp)?,

@@ -61,23 +61,59 @@ impl Verifying {
         args: VerifyingArgs,
         sources: &Sources<'_>,
     ) -> Result<Option<Self>, Error> {
+        if !args.verify {
+            return Ok(None);
+        }
+        Self::read(args, sources).map(Some)
+    }
+
+    /// How a canary is verified, which `proves` something or not.
+    pub(super) fn of_canary(
+        args: VerifyingArgs,
+        proves: bool,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Error> {
+        let flags = [
+            ("--verify-level", args.verify_level.is_some()),
+            ("--history-rate", args.history_rate.is_some()),
+        ];
+        if let Some((flag, _)) = flags.into_iter().find(|(_, is_given)| *is_given)
+            && !proves
+            && !args.verify
+        {
+            return Err(Error::NothingVerified { flag });
+        }
+        let verifying = Self::read(args, sources)?;
+        Ok(Self {
+            queue: verifying.queue.filter(|_| proves),
+            ..verifying
+        })
+    }
+
+    fn read(args: VerifyingArgs, sources: &Sources<'_>) -> Result<Self, Error> {
         let VerifyingArgs {
-            verify,
+            verify: _,
             verify_level,
             verify_wait,
             sample,
             history_rate,
         } = args;
-        if !verify {
-            return Ok(None);
-        }
-        Ok(Some(Self {
+        Ok(Self {
             level: verify_level.unwrap_or(VerifyLevel::Sent),
             sampling: sample.unwrap_or(Sampling::Usual),
             queue: sources.find(&keys::QUEUE, None)?.map(|found| found.value),
             wait: verify_wait.unwrap_or(WAIT),
             history_rate: history_rate.unwrap_or(Rate::HISTORY),
-        }))
+        })
+    }
+
+    /// The same as far and as long as the canary of a run has to prove something.
+    pub(crate) fn for_canary(&self, level: VerifyLevel, wait: Duration) -> Self {
+        Self {
+            level,
+            wait,
+            ..self.clone()
+        }
     }
 
     /// The verification of this run by this push.

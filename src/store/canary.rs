@@ -2,10 +2,14 @@
 
 mod choose;
 
+use std::time::Duration;
+
 use sqlx::{Connection, SqliteConnection};
 
 use super::{Run, Store, StoreError, owner::BEGIN, row::CanaryRow};
-use crate::model::{Canary, CanaryVerdict, RunId, Timestamp};
+use crate::model::{
+    Canary, CanaryProof, CanaryVerdict, OptionError, RunId, Timestamp, VerifyLevel,
+};
 
 /// Tasks of a run that stand in `due`, as long as none is under way but those: each part by an index.
 pub(super) const LEFT: &str = "SELECT (SELECT count(*) FROM due WHERE run_id = ?1 AND due_at IS NOT NULL) + \
@@ -29,13 +33,21 @@ pub(super) async fn read_canary(
     connection: &mut SqliteConnection,
     run: RunId,
 ) -> Result<Option<CanaryRow>, StoreError> {
-    let row: Option<(i64, bool, Option<i64>)> =
-        sqlx::query_as("SELECT devices, pause, accepted FROM canary WHERE run_id = ?")
-            .bind(run.0)
-            .fetch_optional(&mut *connection)
-            .await?;
-    let Some((devices, pause, accepted)) = row else {
+    type Row = (i64, bool, Option<i64>, Option<i64>, Option<String>, bool);
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT devices, pause, accepted, verify_ms, verify_level, proved_at IS NOT NULL FROM canary WHERE run_id = ?",
+    )
+    .bind(run.0)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some((devices, pause, accepted, verify, level, is_proved)) = row else {
         return Ok(None);
+    };
+    let level = level.map(|word| word.parse()).transpose();
+    let proof = CanaryProof {
+        verify: verify.map(|ms| Duration::from_millis(ms.unsigned_abs())),
+        level: level.map_err(|error: OptionError| StoreError::Damaged(error.to_string()))?,
+        is_proved,
     };
     let left: i64 = match accepted {
         Some(_) => 0,
@@ -51,6 +63,7 @@ pub(super) async fn read_canary(
         pause,
         passed: accepted.map(i64::unsigned_abs),
         left: left.unsigned_abs(),
+        proof,
     }))
 }
 
@@ -81,6 +94,44 @@ impl Store {
     /// Makes the push stop for a look when the canary has ended well.
     pub(crate) async fn pause_canary(&mut self, run: &Run) -> Result<(), StoreError> {
         sqlx::query("UPDATE canary SET pause = 1 WHERE run_id = ?")
+            .bind(run.id.0)
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    /// Notes what the devices of the canary have to prove before the others go.
+    pub(crate) async fn set_canary_proof(
+        &mut self,
+        run: &Run,
+        proof: &CanaryProof,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE canary SET verify_ms = ?, verify_level = ? WHERE run_id = ?")
+            .bind(proof.verify.map(|time| time.as_millis() as i64))
+            .bind(proof.level.map(VerifyLevel::name))
+            .bind(run.id.0)
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    /// What the devices of the canary of a run have to prove, if it has a canary.
+    pub(crate) async fn canary_proof(
+        &mut self,
+        run: &Run,
+    ) -> Result<Option<CanaryProof>, StoreError> {
+        let row = read_canary(&mut self.connection, run.id).await?;
+        Ok(row.map(|row| row.proof))
+    }
+
+    /// Notes that the devices of the canary have proved that they got their commands.
+    pub(crate) async fn canary_is_proved(
+        &mut self,
+        run: &Run,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE canary SET proved_at = ? WHERE run_id = ? AND proved_at IS NULL")
+            .bind(now.0)
             .bind(run.id.0)
             .execute(&mut self.connection)
             .await?;

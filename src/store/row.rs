@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::model::{
-    BundleId, BundleStatus, Class, History, Outcome, Payload, PayloadId, RequestId, TaskId,
-    TaskState, Ticket, Timestamp,
+    BundleId, BundleStatus, CanaryProof, Class, History, Outcome, Payload, PayloadId, RequestId,
+    TaskId, TaskState, Ticket, Timestamp,
 };
 
 /// What tasks are counted by once they have ended.
@@ -304,7 +304,7 @@ pub(crate) struct Deferred {
 }
 
 /// The canary of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CanaryRow {
     pub(crate) devices: u64,
     pub(crate) pause: bool,
@@ -312,4 +312,6 @@ pub(crate) struct CanaryRow {
     pub(crate) passed: Option<u64>,
     /// Tasks of the run that stand in `due`; counted as long as it has not passed.
     pub(crate) left: u64,
+    /// What its devices have to prove before the others go.
+    pub(crate) proof: CanaryProof,
 }

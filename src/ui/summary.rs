@@ -220,6 +220,10 @@ fn stop_words(stop: &Stop) -> Option<(&'static str, &str)> {
             "stopped after the canary so that you can look; the same command continues",
             went,
         )),
+        Stop::Unproved { reason } => Some((
+            "stopped, because nothing can be asked about the commands to the canary",
+            reason,
+        )),
         Stop::Aborted { reason } => Some(("aborted, because too many tasks failed", reason)),
         Stop::Refused { reason } => Some(("stopped until this is corrected", reason)),
     }

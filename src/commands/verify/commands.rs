@@ -98,6 +98,9 @@ impl<H: HistoryClient> Work<'_, H> {
             return Ok(None);
         }
         let (asked, stop) = ask_about_commands(&self.asker, commands, || self.clock.now()).await;
+        for refusal in asked.iter().filter_map(|one| one.found.as_ref().err()) {
+            self.untold.add(refusal);
+        }
         let proofs: Vec<_> = asked.iter().filter_map(Asked::proof).collect();
         if !self.settings.dry_run && !proofs.is_empty() {
             let Some(mut store) = lent.take().await? else {

@@ -1,6 +1,9 @@
 //! A database that is owned only for the moment in which something is read or recorded.
 
-use std::time::Duration;
+use std::{
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
 
 use crate::{
     commands::{interrupt::Interrupt, open_existing_or_owner},
@@ -13,9 +16,11 @@ use crate::{
 /// Between two looks at whether another process has let the database go.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Takes the database again and again, and waits while another process owns it.
+/// Takes the database again and again, and waits while another process owns it; or has it all the time, as part of a push.
 pub(super) struct Lent<'a> {
     database: Database,
+    /// The database of the push, between two uses.
+    held: Option<&'a mut Store>,
     interrupt: &'a Interrupt,
     printer: &'a Printer,
     /// The row of this process among the sessions, once it has one.
@@ -30,6 +35,7 @@ impl<'a> Lent<'a> {
         database.consent.for_moments = true;
         Self {
             database,
+            held: None,
             interrupt,
             printer,
             session: None,
@@ -37,15 +43,31 @@ impl<'a> Lent<'a> {
         }
     }
 
+    /// Uses a database that is owned all the time.
+    pub(super) fn of_push(
+        store: &'a mut Store,
+        database: &Database,
+        interrupt: &'a Interrupt,
+        printer: &'a Printer,
+    ) -> Self {
+        Self {
+            held: Some(store),
+            ..Self::new(database, interrupt, printer)
+        }
+    }
+
     /// Takes the database; `None` when it is another process's, and somebody has asked for a stop.
-    pub(super) async fn take(&mut self) -> Result<Option<Store>, Failure> {
+    pub(super) async fn take(&mut self) -> Result<Option<Taken<'a>>, Failure> {
+        if let Some(store) = self.held.take() {
+            return Ok(Some(Taken::Held(store)));
+        }
         loop {
             match open_existing_or_owner(&self.database, self.printer).await? {
                 Ok(mut store) => {
                     if let Some(session) = self.session {
                         store.continue_session(session).await?;
                     }
-                    return Ok(Some(store));
+                    return Ok(Some(Taken::Owned(Box::new(store))));
                 }
                 Err(owner) if !self.is_told => {
                     self.is_told = true;
@@ -63,8 +85,40 @@ impl<'a> Lent<'a> {
     }
 
     /// Lets it go.
-    pub(super) async fn give_back(&mut self, store: Store) -> Result<(), Failure> {
-        self.session = store.session_row().or(self.session);
-        Ok(store.close().await?)
+    pub(super) async fn give_back(&mut self, taken: Taken<'a>) -> Result<(), Failure> {
+        match taken {
+            Taken::Held(store) => self.held = Some(store),
+            Taken::Owned(store) => {
+                self.session = store.session_row().or(self.session);
+                store.close().await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The database, for a moment.
+pub(super) enum Taken<'a> {
+    Owned(Box<Store>),
+    Held(&'a mut Store),
+}
+
+impl Deref for Taken<'_> {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        match self {
+            Self::Owned(store) => store,
+            Self::Held(store) => store,
+        }
+    }
+}
+
+impl DerefMut for Taken<'_> {
+    fn deref_mut(&mut self) -> &mut Store {
+        match self {
+            Self::Owned(store) => store,
+            Self::Held(store) => store,
+        }
     }
 }

@@ -41,6 +41,10 @@ pub(super) struct Messages {
     is_known: bool,
     /// What was said last of how the queue stands to the run.
     said: Option<Acquaintance>,
+    /// Whether it has been said that messages are waited for …
+    is_told: bool,
+    /// … and that they are not.
+    is_told_alone: bool,
 }
 
 impl Messages {
@@ -54,6 +58,8 @@ impl Messages {
                 settled: 0,
                 is_known: false,
                 said: None,
+                is_told: false,
+                is_told_alone: false,
             }),
             Err(InboxError::Missing(_)) => {
                 if let Some(queue) = &settings.queue {
@@ -92,7 +98,7 @@ impl Messages {
     }
 
     /// Whether somebody receives messages, so that more may come.
-    fn is_listened_to(&self) -> bool {
+    pub(super) fn is_listened_to(&self) -> bool {
         !matches!(presence(&self.path), Presence::Nobody)
     }
 }
@@ -104,13 +110,15 @@ impl<H: HistoryClient> Work<'_, H> {
         lent: &mut Lent<'_>,
         run: &Run,
         messages: &mut Messages,
+        wait: Duration,
     ) -> Result<Option<Stop>, Failure> {
         let reached = self.settings.level.reached();
-        let until = self.clock.now().after(self.settings.wait);
+        let until = self.clock.now().after(wait);
         // An answer is final; all else may be followed by something.
         let mut settled: &[Delivery] = &[Delivery::Answered];
-        let mut is_told = false;
-        messages.tell_gaps(run, self.printer).await?;
+        if messages.settled == 0 {
+            messages.tell_gaps(run, self.printer).await?;
+        }
         loop {
             let began = self.clock.now();
             let Some((changed, counts)) = self.pass(lent, run, messages, settled).await? else {
@@ -124,17 +132,18 @@ impl<H: HistoryClient> Work<'_, H> {
                 return Ok(None);
             }
             if !messages.is_listened_to() {
-                self.printer.say(&format!(
+                if !std::mem::replace(&mut messages.is_told_alone, true) {
+                    self.printer.say(&format!(
                     "no messages are waited for, since fleetpush listen is not running; {} left for the history",
                     counted(short, "command")
                 ));
+                }
                 return Ok(None);
             }
-            if !is_told {
-                is_told = true;
+            if !std::mem::replace(&mut messages.is_told, true) {
                 self.printer.say(&format!(
                     "waiting up to {} for messages about {}",
-                    duration(self.settings.wait),
+                    duration(wait),
                     counted(short, "accepted command")
                 ));
             }

@@ -63,6 +63,12 @@ fn thresholds_print_as_they_are_written() {
         "failed>1.5%,min=20;rejected>5"
     );
     assert_eq!(abort_if("failed>10%").to_string(), "failed>10%,min=500");
+    let mixed = abort_if("unconfirmed>5%;failed>10%;send_failed>2%,min=20;unanswered>3");
+    assert_eq!(
+        mixed.to_string(),
+        "failed>10%,min=500;unconfirmed>5%;send_failed>2%,min=20;unanswered>3"
+    );
+    assert_eq!((mixed.each().count(), mixed.deliveries().len()), (1, 3));
     for text in ["nothing", "offline<5%", "offline<5%;in_doubt<10"] {
         assert_eq!(text.parse::<Tolerate>().unwrap().to_string(), text);
     }
@@ -94,11 +100,11 @@ proptest! {
     fn every_threshold_survives_printing(
         items in prop::collection::vec((prop::sample::select(Counted::ALL), 2u64.., prop::option::of((1u16..10_000, 1u64..))), 0..5)
     ) {
-        let conditions = AbortIf(items.iter().map(|(counted, tasks, share)| Condition {
+        let conditions = AbortIf { conditions: items.iter().map(|(counted, tasks, share)| Condition {
             counted: *counted,
             above: share.map_or(Bound::Tasks(*tasks), |(hundredths, _)| Bound::Share(Percent::from_hundredths(hundredths))),
             min: share.map_or(1, |(_, min)| min),
-        }).collect());
+        }).collect(), deliveries: vec!["send_failed>1%".parse().unwrap(), "unconfirmed>3".parse().unwrap()] };
         prop_assert_eq!(conditions.to_string().parse(), Ok(conditions.clone()));
         let limits = Tolerate {
             limits: conditions.each().map(|Condition { counted, above, .. }| Limit { counted, below: above }).collect(),

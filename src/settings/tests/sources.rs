@@ -25,6 +25,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("device-rate", "500"),
     ("canary", "1%"),
     ("canary-pause", "true"),
+    ("canary-verify", "10m"),
     ("ramp", "1,x2,every=500"),
     ("max-attempts", "9"),
     ("max-snooze", "2h"),
@@ -66,7 +67,9 @@ fn every_setting_can_come_from_every_source() {
         let base = || match *name {
             "queue" => listen(),
             "amqp-url" | "inbox-keep" => listen().variable("FLEETPUSH_QUEUE", "a.123.fleet"),
-            "canary-pause" => Invocation::run(true).variable("FLEETPUSH_CANARY", "5"),
+            "canary-pause" | "canary-verify" => {
+                Invocation::run(true).variable("FLEETPUSH_CANARY", "5")
+            }
             _ => Invocation::run(!names_target),
         };
         let common = base().config;

@@ -7,8 +7,8 @@ use sqlx::Row as _;
 use tempfile::TempDir;
 
 use crate::{
-    journal::{Choice, Journal},
-    model::{AfterFailure, BadRow, Payload, Row, RowError, Timestamp},
+    journal::{CanaryAsked, Choice, Journal},
+    model::{AfterFailure, BadRow, Payload, ProofAsked, Row, RowError, Timestamp},
     store::{NewRun, Store},
 };
 
@@ -84,7 +84,15 @@ async fn choose(store: &mut Store, canary: &str, seed: u64) -> Choice {
         .await
         .unwrap();
     journal
-        .choose_canary(canary.parse().unwrap(), false, seed, NOW)
+        .choose_canary(
+            CanaryAsked {
+                canary: canary.parse().unwrap(),
+                pause: false,
+                proof: &ProofAsked::default(),
+            },
+            seed,
+            NOW,
+        )
         .await
         .unwrap()
 }

@@ -1,0 +1,203 @@
+//! A push whose canary has to prove something: it stops after the canary, and goes on when that is proved.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use rand::{SeedableRng, rngs::SmallRng};
+use tokio::sync::{mpsc::Sender, watch};
+
+use super::{
+    interrupt::Interrupt,
+    push::With,
+    verify::{Outcome, prove_canary},
+};
+use crate::{
+    clock::Clock,
+    engine::{self, Context, Event, Options, Pushed, Stop},
+    exit::Failure,
+    gateway::Platform,
+    journal::Journal,
+    model::{CanaryVerify, Control, Counts, Deadline, RunState},
+    store::StoreError,
+    ui::number::duration,
+};
+
+/// What a push needs besides its journal.
+pub(super) struct Pushing<'a> {
+    pub(super) with: With<'a>,
+    pub(super) platform: Arc<Platform>,
+    pub(super) clock: Clock,
+    pub(super) events: Sender<Event>,
+    pub(super) control: watch::Receiver<Option<Control>>,
+    pub(super) deadline: Option<Deadline>,
+}
+
+/// Why a push broke off.
+pub(super) enum Broken {
+    /// The database failed.
+    Store(StoreError),
+    /// Something else did.
+    Other(Failure),
+}
+
+impl From<StoreError> for Broken {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// How often those who listen to a push hear of it while it waits.
+const BEAT: Duration = Duration::from_secs(1);
+
+impl Pushing<'_> {
+    /// Pushes, and waits for the proof of the canary when that is over.
+    pub(super) async fn push(
+        self,
+        journal: &mut Journal<'_>,
+        mut options: Options,
+    ) -> Result<Pushed, Broken> {
+        let mut requests = 0;
+        loop {
+            let mut pushed = engine::push(journal, &options, self.context()).await?;
+            requests += pushed.requests;
+            pushed.requests = requests;
+            let Stop::Unproved { reason: went } = &pushed.stop else {
+                self.warn_of_idle_conditions(journal).await?;
+                return Ok(pushed);
+            };
+            let proof = self.prove(journal, went, requests).await;
+            let stop = match proof.map_err(Broken::Other)? {
+                Outcome::Good(words) => {
+                    let printer = self.with.printer;
+                    printer.say(&format!("the canary is proved: {words}"));
+                    journal.canary_is_proved(self.clock.now()).await?;
+                    None
+                }
+                // The push itself hears of what has stopped it.
+                Outcome::Stopped => None,
+                Outcome::Bad(reason) => Some(Stop::Aborted {
+                    reason: format!("the canary is not good: {reason}"),
+                }),
+                Outcome::NoEvidence(reason) => Some(Stop::Unproved {
+                    reason: format!(
+                        "{reason}; nothing was sent to the other devices: start the same command again when the platform answers, or with \
+                         --canary-verify none to go on without evidence"
+                    ),
+                }),
+            };
+            if let Some(stop) = stop {
+                let state = match stop {
+                    Stop::Aborted { .. } => RunState::Aborted,
+                    _ => RunState::Stopped,
+                };
+                journal.end(state, self.clock.now()).await?;
+                return Ok(Pushed { stop, ..pushed });
+            }
+            options.rollout.after_proof = true;
+        }
+    }
+
+    fn context(&self) -> Context<Platform> {
+        let interrupt = self.with.interrupt;
+        Context {
+            gateway: Arc::clone(&self.platform),
+            clock: self.clock,
+            random: SmallRng::from_rng(&mut rand::rng()),
+            events: self.events.clone(),
+            stop: interrupt.stop(),
+            leave: interrupt.leave(),
+            control: self.control.clone(),
+            deadline: self.deadline.clone(),
+        }
+    }
+
+    /// Waits for the proof, at most as long as the run says.
+    async fn prove(
+        &self,
+        journal: &mut Journal<'_>,
+        went: &str,
+        requests: u64,
+    ) -> Result<Outcome, Failure> {
+        let With {
+            push,
+            database,
+            printer,
+            ..
+        } = self.with;
+        let Some(proof) = journal.canary_proof().await? else {
+            return Ok(Outcome::Good(went.to_owned()));
+        };
+        let counts = journal.counts();
+        let (interrupt, _guard) = self.interrupt();
+        let wait = proof.verify.unwrap_or_default();
+        printer.say(&format!(
+            "{went}; evidence of them is waited for up to {} before the other devices follow",
+            duration(wait)
+        ));
+        let level = proof.level.unwrap_or(push.verifying_canary.level);
+        let verifying = push.verifying_canary.for_canary(level, wait);
+        let (store, run) = journal.store_and_run();
+        let settings = verifying.of(&run.about.name, push, database);
+        let platform = Arc::clone(&self.platform);
+        let prove = prove_canary(store, &run, settings, platform, &interrupt, printer);
+        tokio::select! {
+            outcome = prove => outcome,
+            never = self.beat(counts, requests) => match never {},
+        }
+    }
+
+    /// Stops with a signal, with what is asked of the run, and at the end of the push's time.
+    fn interrupt(&self) -> (Interrupt, tokio::task::JoinSet<()>) {
+        let mut control = self.control.clone();
+        let left = self
+            .deadline
+            .as_ref()
+            .map(|deadline| self.clock.now().until(deadline.at));
+        self.with.interrupt.or(async move {
+            let asked = async {
+                if control.wait_for(Option::is_some).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            let over = async {
+                match left {
+                    Some(left) => tokio::time::sleep(left).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = asked => {}
+                () = over => {}
+            }
+        })
+    }
+
+    /// Tells the counts every second, as the engine does: whoever watches the push sees that it lives.
+    async fn beat(&self, counts: Counts, requests: u64) -> Infallible {
+        loop {
+            tokio::time::sleep(BEAT).await;
+            let _ = self.events.try_send(Event::Progress {
+                counts,
+                requests,
+                latest_due: None,
+                found: None,
+            });
+        }
+    }
+
+    /// Says so when conditions on deliveries have nothing to judge.
+    async fn warn_of_idle_conditions(&self, journal: &mut Journal<'_>) -> Result<(), StoreError> {
+        let push = self.with.push;
+        let asked = push.rollout.proof.verify.and_then(CanaryVerify::time);
+        let given = push.recovery.abort_if.deliveries();
+        let Some(condition) = given.first().filter(|_| asked.is_none()) else {
+            return Ok(());
+        };
+        let proof = journal.canary_proof().await?.unwrap_or_default();
+        if proof.verify.is_none() {
+            self.with.printer.warn(&format!(
+                "--abort-if '{condition}' was not looked at: only --canary-verify asks what became of commands before the end"
+            ));
+        }
+        Ok(())
+    }
+}
