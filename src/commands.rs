@@ -92,7 +92,7 @@ pub(crate) async fn execute(command: Command, printer: &Printer) -> Result<Exit,
         Command::Resume(settings) => {
             let metrics = settings.push.metrics_file.clone();
             monitored(metrics, printer, async |interrupt, printer| {
-                resume::resume(*settings, interrupt, printer).await
+                Box::pin(resume::resume(*settings, interrupt, printer)).await
             })
             .await
         }

@@ -51,6 +51,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 pub(crate) mod throttled;
+pub(crate) mod told;
 pub(crate) mod unchanged;
 pub(crate) mod verification;
 mod waiting;

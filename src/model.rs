@@ -51,7 +51,7 @@ pub(crate) use dimension::Dimension;
 pub(crate) use history::History;
 pub(crate) use history_entry::{Direction, HistoryEntry, Trace};
 pub(crate) use ids::{BundleId, PayloadId, RequestId, RunId, TaskId};
-pub(crate) use in_doubt::{CompetingSend, InDoubtSend, InDoubtTask, TimeRange};
+pub(crate) use in_doubt::{CLOCK_TOLERANCE, CompetingSend, InDoubtSend, InDoubtTask, TimeRange};
 pub(crate) use inventory::{ListPage, ListedDevice, ListedProduct, ListedState};
 pub(crate) use latency::Latency;
 pub(crate) use loopback::is_loopback;

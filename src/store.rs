@@ -56,6 +56,7 @@ mod temporary;
 #[cfg(test)]
 mod tests;
 mod throttles;
+mod told;
 mod transaction;
 mod views;
 mod writes;
@@ -70,7 +71,7 @@ pub(crate) use delivery::{AcceptedCommand, DeliveryCounts, EarlierTicket, Looked
 pub(crate) use device_list::{DeviceLists, Difference, ListSize};
 pub(crate) use device_sends::DeviceSend;
 pub(crate) use error::{Missing, Owner, StoreError};
-pub(crate) use inbox::{Inbox, InboxError, InboxMessage, InboxReader, inbox_path};
+pub(crate) use inbox::{Inbox, InboxError, InboxMessage, InboxReader, MOST_OF_DEVICE, inbox_path};
 pub(crate) use lock::{Presence, presence};
 pub(crate) use migrate::{Upgrade, free, share_room};
 pub(crate) use open::Store;
@@ -103,4 +104,5 @@ pub(crate) use stage::{Earlier, Forgotten, Past, PastRun, Staged, StagedTask, St
 pub(crate) use stage::{Listed, ListedRow};
 pub(crate) use stale::Stale;
 pub(crate) use tally::Ending;
+pub(crate) use told::ToldDoubt;
 pub(crate) use transaction::PushTransaction;

@@ -9,10 +9,9 @@ use crate::{
         messages::{self, Ticketed},
     },
     model::{Delivery, EvidenceSource, InDoubtTask, Proof, TaskId, Timestamp},
-    policy::{self, Evidence, Match, Verdict},
     store::{
-        AcceptedCommand, EarlierTicket, InboxError, InboxMessage, InboxReader, Looked, Reader, Run,
-        Store, StoreError, TaskProof,
+        AcceptedCommand, EarlierTicket, InboxError, InboxReader, Looked, Reader, Run, Store,
+        StoreError, TaskProof,
     },
 };
 
@@ -170,7 +169,7 @@ pub(crate) async fn doubt_by_messages(
     let messages = inbox
         .of_device(&doubt.product_key, &doubt.device_key)
         .await?;
-    let Some((evidence, ticket)) = weighed(doubt, &messages, tolerance) else {
+    let Some((evidence, ticket)) = messages::weighed(doubt, &messages, tolerance) else {
         return Ok(None);
     };
     let proof = inbox
@@ -185,25 +184,4 @@ pub(crate) async fn doubt_by_messages(
         found: Ok(evidence),
         proof,
     }))
-}
-
-/// What the messages about a device say of a doubt, with the ticket that they give it.
-pub(crate) fn weighed(
-    doubt: &InDoubtTask,
-    messages: &[InboxMessage],
-    tolerance: Duration,
-) -> Option<(Evidence, String)> {
-    let trace = messages::trace_of(messages);
-    let evidence = policy::weigh(doubt, &trace, tolerance, messages::is_same_call);
-    match &evidence.verdict {
-        Verdict::Adopt {
-            ticket,
-            by: Match::TimeAndData,
-            ..
-        } => {
-            let ticket = ticket.as_str().to_owned();
-            Some((evidence, ticket))
-        }
-        _ => None,
-    }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{HistoryAsker, Stop};
 use crate::{
     gateway::HistoryClient,
-    journal::delivery,
+    journal::{delivery, told},
     model::{EvidenceSource, InDoubtTask, Proof, TaskId, Timestamp},
     policy::{self, Evidence, Match, Verdict},
     store::{Adopted, Adoption, Run, Store, StoreError},
@@ -130,9 +130,7 @@ fn adoption(resolved: &Resolved) -> Option<Adoption> {
         _ => "",
     };
     let message = match resolved.source {
-        EvidenceSource::Input => {
-            format!("adopted from a message of the platform: issued at {sent_at}")
-        }
+        EvidenceSource::Input => told::adopted(*sent_at),
         _ => format!("adopted from the device's history: sent at {sent_at}{by}"),
     };
     Some(Adoption {

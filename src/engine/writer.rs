@@ -45,6 +45,7 @@ mod platform;
 mod senders;
 mod stop;
 mod thresholds;
+mod told;
 
 /// Claims, hands out and records until the run is complete or something stops it.
 ///
@@ -230,10 +231,7 @@ impl<'j, 's> Writer<'j, 's> {
     async fn exchange(&mut self, requests: usize, now: Timestamp) -> Result<(), StoreError> {
         // What came back is recorded all the same: it can be saved.
         self.stop_if_missing();
-        let requests = match self.stop.missing() {
-            Some(_) => 0,
-            None => requests,
-        };
+        let requests = self.stop.missing().map_or(requests, |_| 0);
         let limits = ClaimLimits {
             requests,
             chunk_size: self.options.chunk_size,
@@ -257,6 +255,7 @@ impl<'j, 's> Writer<'j, 's> {
         for finding in exchange.findings {
             self.events.push(finding.into());
         }
+        told::tell(exchange.told, exchange.trouble);
         self.emit_progress();
         self.events.flush();
         self.abort_if_crossed();

@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use super::delivery::cache_ends;
 use crate::{
     model::{
-        Delivery, Direction, EvidenceSource, HistoryEntry, MessageKind, Proof, TaskId, Ticket,
-        TimeRange, Trace,
+        Delivery, Direction, EvidenceSource, HistoryEntry, InDoubtTask, MessageKind, Proof, TaskId,
+        Ticket, TimeRange, Trace,
     },
+    policy::{self, Evidence, Match, Verdict},
     store::{DeviceSend, InboxMessage, TaskProof},
 };
 
@@ -158,6 +159,27 @@ pub(crate) fn trace_of(messages: &[InboxMessage]) -> Trace {
     Trace {
         entries: inputs.filter_map(entry).collect(),
         cut: false,
+    }
+}
+
+/// What the messages about a device say of a doubt, with the ticket that they give it.
+pub(crate) fn weighed(
+    doubt: &InDoubtTask,
+    messages: &[InboxMessage],
+    tolerance: Duration,
+) -> Option<(Evidence, String)> {
+    let trace = trace_of(messages);
+    let evidence = policy::weigh(doubt, &trace, tolerance, is_same_call);
+    match &evidence.verdict {
+        Verdict::Adopt {
+            ticket,
+            by: Match::TimeAndData,
+            ..
+        } => {
+            let ticket = ticket.as_str().to_owned();
+            Some((evidence, ticket))
+        }
+        _ => None,
     }
 }
 

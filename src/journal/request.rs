@@ -153,6 +153,10 @@ pub(crate) struct Exchange {
     pub(crate) next_due: Option<Timestamp>,
     /// What was found out about the platform.
     pub(crate) findings: Vec<Finding>,
+    /// Tasks in doubt that messages of the platform tell of: they are accepted, and not sent again.
+    pub(crate) told: u64,
+    /// Why messages could not be read, once.
+    pub(crate) trouble: Option<String>,
 }
 
 /// Something that replies together say of the platform.

@@ -28,6 +28,7 @@ use crate::{
 
 mod claim;
 mod probe;
+mod told;
 
 /// What a push knows of its run without asking the store.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub(super) struct PushState {
     requests: Requests,
     bundles: Bundles,
     refusals: Refusals,
+    /// Tasks in doubt that have ended by what messages tell, of this exchange.
+    told: u64,
 }
 
 impl PushState {
@@ -61,6 +64,7 @@ impl PushState {
             requests: Requests::from(rows.next_request, budget),
             bundles: Bundles::new(rows.next_bundle, rows.bundle_statuses),
             refusals: Refusals::new(rows.refusals),
+            told: 0,
             run,
         }
     }
@@ -109,6 +113,8 @@ impl PushState {
         step.write(rows).await?;
         exchange.next_due = self.next_due(rows).await?;
         rows.commit().await?;
+        exchange.told = std::mem::take(&mut self.told);
+        exchange.trouble = rows.take_trouble();
         Ok(exchange)
     }
 

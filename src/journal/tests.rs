@@ -20,6 +20,7 @@ use crate::{
 mod chaos;
 mod memory;
 mod rules;
+mod told;
 
 /// A push of a run in memory.
 struct Push {

@@ -4,6 +4,11 @@ use std::{collections::HashSet, time::Duration};
 
 use super::{TaskId, Ticket, Timestamp};
 
+/// How far the platform's clock may be from ours, unless somebody says otherwise. The platform wants a login's clock within ten minutes, but
+/// machines that push keep time to the second as a rule; what is left is for the way of a command through the platform. A wider window
+/// finds no more commands and makes more of them ambiguous.
+pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
+
 /// A stretch of time, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TimeRange {

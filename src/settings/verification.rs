@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use super::{Database, Error, Push, query::asking, source::Sources};
 use crate::{
     cli::{PaceArgs, VerifyArgs, VerifyingArgs, keys},
-    model::{DeliveryTolerance, Rate, RowFormat, Sampling, Tsl, VerifyLevel},
+    model::{CLOCK_TOLERANCE, DeliveryTolerance, Rate, RowFormat, Sampling, Tsl, VerifyLevel},
 };
 
 /// `fleetpush verify`
@@ -36,10 +36,6 @@ pub(crate) struct Verification {
     /// The results database.
     pub database: Database,
 }
-
-/// The platform wants a login's clock within ten minutes, but machines that push keep time to the second as a rule; what is left is for
-/// the way of a command through the platform. A wider window finds no more of them and makes more of them ambiguous.
-const TOLERANCE: Duration = Duration::from_mins(1);
 
 /// What a push finds out at its end.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,7 +125,7 @@ impl Verifying {
             sampling: self.sampling,
             queue: self.queue.clone(),
             wait: self.wait,
-            tolerance: TOLERANCE,
+            tolerance: CLOCK_TOLERANCE,
             tsl: Vec::new(),
             format: RowFormat::Table,
             push,
@@ -183,7 +179,7 @@ impl Verification {
             sampling: sample.unwrap_or(Sampling::Usual),
             queue: sources.find(&keys::QUEUE, queue)?.map(|found| found.value),
             wait: verify_wait.unwrap_or(WAIT),
-            tolerance: tolerance.unwrap_or(TOLERANCE),
+            tolerance: tolerance.unwrap_or(CLOCK_TOLERANCE),
             tsl,
             format: format.unwrap_or(RowFormat::Table),
             push: Push::resolve(push, quiet, sources)?,

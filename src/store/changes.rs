@@ -1,8 +1,11 @@
 //! What an exchange changes, by kind, so that each kind is one statement of many rows.
 
-use super::row::{
-    AcceptedRange, Attempt, DeviceThrottle, Due, EndedTask, FinishedRequest, NewBundle, NewRequest,
-    RefusalRow, Tally,
+use super::{
+    TaskProof,
+    row::{
+        AcceptedRange, Attempt, DeviceThrottle, Due, EndedTask, FinishedRequest, NewBundle,
+        NewRequest, RefusalRow, Tally,
+    },
 };
 use crate::model::{BundleId, BundleStatus, PayloadId, RequestId, Sizes, TaskId};
 
@@ -27,6 +30,10 @@ pub(crate) struct Changes {
     pub(crate) accepted_ranges: Vec<AcceptedRange>,
     /// Tasks that have ended outside those ranges.
     pub(crate) ended: Vec<EndedTask>,
+    /// Sends that stand with the end of their task from now on, and no longer among the earlier ones.
+    pub(crate) now_last: Vec<(TaskId, u32)>,
+    /// What is known of accepted sends besides their reply.
+    pub(crate) proofs: Vec<TaskProof>,
     /// Those of the ended tasks that were in `due`.
     pub(crate) no_longer_due: Vec<TaskId>,
     pub(crate) requests: Vec<NewRequest>,

@@ -3,9 +3,7 @@
 use serde_json::json;
 use sqlx::{Connection as _, Row as _, SqliteConnection, sqlite::SqliteRow};
 
-use super::{
-    ReadError, Reader, Run, RunRow, Store, StoreError, bulk::Bulk, owner::BEGIN, send_time::window,
-};
+use super::{ReadError, Reader, Run, RunRow, Store, StoreError, owner::BEGIN, send_time::window};
 use crate::model::{Delivery, EvidenceSource, Proof, TaskId, Ticket, TimeRange, Timestamp};
 
 /// An accepted command with its ticket.
@@ -58,19 +56,6 @@ const NAMED: &str = "WHERE t.id IN (SELECT value FROM json_each(?1)) AND t.state
 /// What is known of tasks `low` to `high`.
 const KNOWN: &str = "SELECT task_id, attempt, delivery, evidence, at, recorded_at FROM delivery WHERE task_id BETWEEN ? AND ? \
      ORDER BY task_id, attempt";
-
-static KEEP: Bulk = Bulk::insert(
-    "INSERT INTO delivery (task_id, attempt, delivery, evidence, at, recorded_at)",
-    "(?,?,?,?,?,?)",
-    "ON CONFLICT (task_id, attempt) DO UPDATE SET delivery = excluded.delivery, evidence = excluded.evidence, at = excluded.at, \
-     recorded_at = excluded.recorded_at",
-);
-
-static KEEP_ANSWER: Bulk = Bulk::insert(
-    "INSERT INTO delivery_answer (task_id, attempt, answer)",
-    "(?,?,?)",
-    "ON CONFLICT (task_id, attempt) DO UPDATE SET answer = excluded.answer",
-);
 
 /// Pieces of evidence that are settled in one transaction.
 const PIECE: usize = 10_000;
@@ -276,28 +261,7 @@ pub(super) async fn settle(
             }
         }
     }
-    KEEP.run(connection, &changed, |values, one| {
-        values
-            .bind(one.task.0)
-            .bind(i64::from(one.attempt))
-            .bind(number_of(one.proof.delivery))
-            .bind(source_number(one.proof.source))
-            .bind(one.proof.at.map(|at| at.0))
-            .bind(now.0)
-    })
-    .await?;
-    let answers: Vec<(&TaskProof, &str)> = changed
-        .iter()
-        .filter_map(|one| Some((one, one.proof.answer.as_deref()?)))
-        .collect();
-    KEEP_ANSWER
-        .run(connection, &answers, |values, (one, answer)| {
-            values
-                .bind(one.task.0)
-                .bind(i64::from(one.attempt))
-                .bind((*answer).to_owned())
-        })
-        .await?;
+    keep::put(connection, &changed, now).await?;
     Ok(changed.len() as u64)
 }
 
@@ -423,7 +387,9 @@ fn source_of(number: i64) -> Option<EvidenceSource> {
 
 mod apart;
 mod earlier;
+mod keep;
 pub(crate) use self::{apart::Looked, earlier::EarlierTicket};
+pub(super) use keep::keep;
 
 #[cfg(test)]
 mod tests;

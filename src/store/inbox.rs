@@ -5,6 +5,7 @@
 //! ticket is known yet, since a reply may be behind its message. Of a device's connection only the last change is kept, and of all
 //! else a count.
 
+mod beside;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -14,8 +15,10 @@ use std::path::{Path, PathBuf};
 
 use sqlx::SqliteConnection;
 
+pub(super) use self::read::Since;
 pub(crate) use self::{
-    read::{InboxMessage, InboxReader},
+    beside::InboxBeside,
+    read::{InboxMessage, InboxReader, MOST_OF_DEVICE},
     write::Inbox,
 };
 use super::StoreError;

@@ -16,6 +16,7 @@ use sqlx::{
 use super::{
     StoreError,
     file_id::FileId,
+    inbox::InboxBeside,
     lock::{Inode, Lock},
     owner::BEGIN,
     place,
@@ -48,6 +49,8 @@ pub(crate) struct Store {
     pub(super) session: Present,
     /// The tags of the run that is meant when none is named.
     pub(super) scope: Tags,
+    /// The platform's messages, beside the database.
+    pub(super) messages: InboxBeside,
     /// What the memory of a push is taken from.
     pub(super) budget: Budget,
 }

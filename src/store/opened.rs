@@ -9,6 +9,7 @@ use super::{
     Store, StoreError,
     file_id::FileId,
     identity::{Identity, identify, log_path},
+    inbox::InboxBeside,
     lock::{Inode, Lock},
     migrate::{self, Upgrade},
     open::{connect, create_folder, open_private},
@@ -168,6 +169,7 @@ impl Opened {
         owner::take_over(&mut connection, rand::rng().random()).await?;
         let mut store = Store {
             connection,
+            messages: InboxBeside::of(&path),
             path,
             is_new,
             lost_log,

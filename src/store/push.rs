@@ -72,7 +72,7 @@ impl Store {
 
     /// Begins a transaction of the push of a run.
     pub(crate) fn transaction(&mut self, run: RunId) -> Transaction<'_> {
-        Transaction::begin(&mut self.connection, run)
+        Transaction::begin(&mut self.connection, &mut self.messages, run)
     }
 
     /// Looks at the length of the log, and shortens it when it is long.

@@ -113,7 +113,7 @@ impl Store {
                 competing: Vec::new(),
                 recorded: HashSet::new(),
             };
-            complete(&mut self.connection, run, &mut doubt).await?;
+            complete(&mut self.connection, &run.about.base_url, &mut doubt).await?;
             doubts.push(doubt);
         }
         Ok(doubts)
@@ -185,15 +185,15 @@ impl Store {
 }
 
 /// Adds what the database knows of the device's sends.
-async fn complete(
+pub(super) async fn complete(
     connection: &mut SqliteConnection,
-    run: &Run,
+    base_url: &str,
     doubt: &mut InDoubtTask,
 ) -> Result<(), StoreError> {
     let rows = sqlx::query(UNEXPLAINED)
         .bind(&*doubt.device_key)
         .bind(&*doubt.product_key)
-        .bind(&run.about.base_url)
+        .bind(base_url)
         .fetch_all(&mut *connection)
         .await?;
     for row in rows {
@@ -219,7 +219,7 @@ async fn complete(
     let recorded: Vec<String> = sqlx::query_scalar(RECORDED)
         .bind(&*doubt.device_key)
         .bind(&*doubt.product_key)
-        .bind(&run.about.base_url)
+        .bind(base_url)
         .fetch_all(connection)
         .await?;
     doubt.recorded = recorded

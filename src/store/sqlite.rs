@@ -7,12 +7,14 @@ use serde_json::json;
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
-    StoreError,
+    StoreError, ToldDoubt,
     changes::Changes,
+    inbox::InboxBeside,
     payload::read_payload,
     row::{
         Blocker, Bundle, DueTask, FirstTask, Member, NextTask, ProbeTask, RefusalKey, RefusalRow,
     },
+    told,
     transaction::PushTransaction,
     writes::Writes,
 };
@@ -29,6 +31,7 @@ pub(super) use write::bind_ticket;
 /// A transaction of the push of one run.
 pub(crate) struct Transaction<'c> {
     run: RunId,
+    messages: &'c mut InboxBeside,
     writes: Writes<'c>,
 }
 
@@ -107,9 +110,14 @@ const REFUSALS: &str = "SELECT r.payload_id, r.product_key, r.code, r.request_id
      AND coalesce(r.payload_id, 0) = j.value ->> 1";
 
 impl<'c> Transaction<'c> {
-    pub(super) fn begin(connection: &'c mut SqliteConnection, run: RunId) -> Self {
+    pub(super) fn begin(
+        connection: &'c mut SqliteConnection,
+        messages: &'c mut InboxBeside,
+        run: RunId,
+    ) -> Self {
         Self {
             run,
+            messages,
             writes: Writes::begin(connection),
         }
     }
@@ -259,6 +267,26 @@ impl PushTransaction for Transaction<'_> {
                 })
             })
             .collect()
+    }
+
+    async fn told_doubts(
+        &mut self,
+        tasks: &[TaskId],
+        now: Timestamp,
+    ) -> Result<Vec<TaskId>, StoreError> {
+        told::told_doubts(&mut self.writes, self.messages, tasks, now).await
+    }
+
+    async fn told_doubt(
+        &mut self,
+        task: TaskId,
+        now: Timestamp,
+    ) -> Result<Option<ToldDoubt>, StoreError> {
+        told::told_doubt(&mut self.writes, self.messages, task, now).await
+    }
+
+    fn take_trouble(&mut self) -> Option<String> {
+        self.messages.take_trouble()
     }
 
     async fn throttled_until(

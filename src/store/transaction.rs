@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    StoreError,
+    StoreError, ToldDoubt,
     changes::Changes,
     row::{Blocker, Bundle, DueTask, FirstTask, NextTask, ProbeTask, RefusalKey, RefusalRow},
 };
@@ -59,6 +59,24 @@ pub(crate) trait PushTransaction {
 
     /// What stands before these tasks of `due`, if it has ended.
     async fn blockers(&mut self, tasks: &[TaskId]) -> Result<Vec<Blocker>, StoreError>;
+
+    /// Those of these tasks of `due` whose last send is in doubt and of whose device an `INPUT` has come since, as far as messages can be
+    /// read.
+    async fn told_doubts(
+        &mut self,
+        tasks: &[TaskId],
+        now: Timestamp,
+    ) -> Result<Vec<TaskId>, StoreError>;
+
+    /// One of those, with what was told of its device.
+    async fn told_doubt(
+        &mut self,
+        task: TaskId,
+        now: Timestamp,
+    ) -> Result<Option<ToldDoubt>, StoreError>;
+
+    /// Why messages could not be read, once.
+    fn take_trouble(&mut self) -> Option<String>;
 
     /// Until when the devices of these tasks rest, of those that do.
     async fn throttled_until(

@@ -93,8 +93,10 @@ impl PushState {
             .map(|task| ((task.bundle, task.payload), task.member))
             .collect();
         let mut claims = Vec::new();
-        let mut taken = blocked.len();
-        for ((bundle, payload_id), members) in chunks(tasks, chunk_size, most) {
+        let mut chunks = chunks(tasks, chunk_size, most);
+        let told = self.end_told(rows, step, &mut chunks).await?;
+        let mut taken = blocked.len() + told;
+        for ((bundle, payload_id), members) in chunks {
             let chunk = Chunk {
                 payload_id,
                 bundle,
@@ -109,8 +111,8 @@ impl PushState {
             }
             taken += count;
         }
-        // The next of those that were blocked may be due by now.
-        let more = taken < read || read == limit || !blocked.is_empty();
+        // The next of those that have ended may be due by now.
+        let more = taken < read || read == limit || !blocked.is_empty() || told > 0;
         Ok((claims, more))
     }
 

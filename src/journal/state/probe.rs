@@ -33,6 +33,16 @@ impl PushState {
             let Some(chunk) = self.choose_probe(rows, step).await? else {
                 break;
             };
+            let mut chunks = vec![((chunk.bundle, chunk.payload_id), chunk.members)];
+            self.end_told(rows, step, &mut chunks).await?;
+            let Some(((bundle, payload_id), members)) = chunks.pop() else {
+                continue;
+            };
+            let chunk = Chunk {
+                payload_id,
+                bundle,
+                members,
+            };
             self.requests.probe(chunk.payload_id);
             match self.make_claim(rows, chunk, true).await? {
                 Made::Claim(claim) => return Ok(vec![claim]),

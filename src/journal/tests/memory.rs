@@ -9,7 +9,7 @@ use crate::{
     },
     store::{
         Attempt, Changes, Due, DueTask, EndedTask, Member, NewBundle, NewRequest, PushRows,
-        RefusalRow, Tally,
+        RefusalRow, Tally, TaskProof, ToldDoubt,
         conformance::{Fixture, ManifestRow, conformance_tests},
     },
 };
@@ -51,6 +51,9 @@ pub(super) struct Memory {
     tally: BTreeMap<Tally, u64>,
     pub(super) sizes: Sizes,
     next_task: Option<TaskId>,
+    /// What messages tell of sends in doubt.
+    pub(super) told: BTreeMap<TaskId, ToldDoubt>,
+    pub(super) proofs: Vec<TaskProof>,
 }
 
 /// A transaction: a copy, which takes the place of the rows when it is committed.
@@ -251,6 +254,12 @@ impl Memory {
         {
             self.end(task, state, class);
         }
+        for (task, number) in changes.now_last {
+            let last = self.attempts.remove(&(task, number));
+            assert!(last.is_some(), "a send stands once");
+            assert!(self.ended.contains_key(&task));
+        }
+        self.proofs.extend(changes.proofs);
         for task in changes.no_longer_due {
             assert!(self.due.remove(&task).is_some());
         }

@@ -41,6 +41,17 @@ pub(crate) struct InboxMessage {
     pub(crate) recorded_at: Timestamp,
 }
 
+/// The most messages about one device that are read of a time.
+pub(crate) const MOST_OF_DEVICE: usize = 500;
+
+/// A device, and from when on messages about it are wanted, by the platform's clock.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct Since<'a> {
+    pub(in crate::store) product_key: &'a str,
+    pub(in crate::store) device_key: &'a str,
+    pub(in crate::store) from: Timestamp,
+}
+
 /// When a device last came online and went offline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DevicePresence {
@@ -83,6 +94,11 @@ pub(crate) struct InboxReader {
 impl InboxReader {
     /// Opens the inbox at `path`; [`InboxError::Missing`] when nobody has listened yet.
     pub(crate) async fn open(path: &Path) -> Result<Self, InboxError> {
+        Self::open_within(path, BUSY_TIMEOUT).await
+    }
+
+    /// The same for a reader that waits for locks for no longer than `busy`.
+    pub(super) async fn open_within(path: &Path, busy: Duration) -> Result<Self, InboxError> {
         match std::fs::metadata(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(InboxError::Missing(path.to_owned()));
@@ -94,7 +110,7 @@ impl InboxReader {
         let mut connection = SqliteConnectOptions::new()
             .filename(path)
             .read_only(true)
-            .busy_timeout(BUSY_TIMEOUT)
+            .busy_timeout(busy)
             .disable_statement_logging()
             .connect()
             .await
@@ -191,6 +207,44 @@ impl InboxReader {
         )))
         .bind(device_key)
         .bind(product_key)
+        .fetch_all(&mut self.connection)
+        .await?;
+        self.messages(rows)
+    }
+
+    /// The places of the devices among these about which an `INPUT` has come.
+    pub(in crate::store) async fn have_inputs(
+        &mut self,
+        devices: &[Since<'_>],
+    ) -> Result<Vec<usize>, InboxError> {
+        let devices: Vec<(&str, &str, i64)> = devices
+            .iter()
+            .map(|one| (one.device_key, one.product_key, one.from.0))
+            .collect();
+        let places: Vec<i64> = sqlx::query_scalar(
+            "SELECT j.key FROM json_each(?) AS j WHERE EXISTS ( \
+                 SELECT 1 FROM message AS m WHERE m.device_key = j.value ->> 0 AND m.product_key = j.value ->> 1 \
+                 AND m.at >= j.value ->> 2 AND m.kind = 'input')",
+        )
+        .bind(serde_json::json!(devices).to_string())
+        .fetch_all(&mut self.connection)
+        .await?;
+        Ok(places.into_iter().map(|place| place as usize).collect())
+    }
+
+    /// The messages about this device from a time on, in the order in which they were recorded; one more than
+    /// [`MOST_OF_DEVICE`] when there are too many.
+    pub(in crate::store) async fn of_device_since(
+        &mut self,
+        since: &Since<'_>,
+    ) -> Result<Vec<InboxMessage>, InboxError> {
+        let rows = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "{COLUMNS} WHERE device_key = ? AND product_key = ? AND at >= ? ORDER BY id LIMIT ?"
+        )))
+        .bind(since.device_key)
+        .bind(since.product_key)
+        .bind(since.from.0)
+        .bind(MOST_OF_DEVICE as i64 + 1)
         .fetch_all(&mut self.connection)
         .await?;
         self.messages(rows)

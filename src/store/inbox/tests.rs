@@ -303,3 +303,61 @@ async fn a_hundred_thousand_messages_are_recorded_in_batches() {
         f64::from(100_000) / began.elapsed().as_secs_f64()
     );
 }
+
+#[tokio::test]
+async fn a_push_finds_the_inputs_of_devices_since_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut inbox = inbox(&folder).await;
+    let batch = [
+        message(MessageKind::Input, "T1", "D1", 1),
+        message(MessageKind::ReqackSucc, "T2", "D2", 9),
+        message(MessageKind::Input, "T3", "D3", 9),
+        message(MessageKind::ReqackSucc, "T3", "D3", 10),
+    ];
+    inbox.record(QUEUE, &batch, Timestamp(5)).await.unwrap();
+    let mut beside = InboxBeside::of(&folder.path().join("push.db"));
+    let reader = beside.reader(Timestamp(0)).await.unwrap();
+    let since = |device_key, from| Since {
+        product_key: "PK",
+        device_key,
+        from: Timestamp(from),
+    };
+    let of_others = Since {
+        product_key: "PK2",
+        ..since("D3", 0)
+    };
+    // Of D2 there is no input.
+    let devices = [since("D1", 1000), since("D2", 0), of_others];
+    assert_eq!(reader.have_inputs(&devices).await.unwrap(), [0]);
+    let devices = [since("D1", 1002), since("D3", 1009)];
+    assert_eq!(reader.have_inputs(&devices).await.unwrap(), [1]);
+    let found = reader.of_device_since(&since("D3", 1009)).await.unwrap();
+    assert_eq!(found.len(), 2);
+    let found = reader.of_device_since(&since("D3", 1010)).await.unwrap();
+    assert_eq!(found.len(), 1);
+}
+
+#[tokio::test]
+async fn an_inbox_that_fails_is_told_of_once_and_left_alone_for_a_minute() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("push.db");
+    let mut beside = InboxBeside::of(&path);
+    assert!(beside.reader(Timestamp(0)).await.is_none());
+    assert_eq!(
+        beside.take_trouble(),
+        None,
+        "that there is none is no trouble"
+    );
+    std::fs::write(inbox_path(&path), [7; 4096]).unwrap();
+    assert!(beside.reader(Timestamp(1)).await.is_none());
+    assert!(beside.take_trouble().is_some());
+    // It is whole again: it is used when the minute is over.
+    std::fs::remove_file(inbox_path(&path)).unwrap();
+    drop(inbox(&folder).await);
+    assert!(beside.reader(Timestamp(60_000)).await.is_none());
+    assert!(beside.reader(Timestamp(60_001)).await.is_some());
+    // A second failure is not told.
+    let error = Err::<(), _>(InboxError::Sql(sqlx::Error::PoolClosed));
+    assert!(beside.read(error, Timestamp(60_002)).is_none());
+    assert_eq!(beside.take_trouble(), None);
+}

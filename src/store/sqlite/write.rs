@@ -5,6 +5,7 @@ use crate::{
     store::{
         bulk::{Bulk, Values},
         changes::Changes,
+        delivery,
         writes::Writes,
     },
 };
@@ -68,6 +69,11 @@ static OUTCOME: Bulk = Bulk::insert(
     "INSERT INTO outcome (task_id, state, class, code, message, ticket, request_id, attempts, finished_at)",
     "(?,?,?,?,?,?,?,?,?)",
     "",
+);
+static NOW_LAST: Bulk = Bulk::around(
+    "DELETE FROM attempt WHERE (task_id, attempt) IN (VALUES",
+    "(?,?)",
+    ")",
 );
 static NO_LONGER_DUE: Bulk = Bulk::around("DELETE FROM due WHERE task_id IN (VALUES", "(?)", ")");
 static REQUEST: Bulk = Bulk::insert(
@@ -313,6 +319,14 @@ async fn write_ended(
             },
         )
         .await?;
+    writes
+        .bulk(
+            &NOW_LAST,
+            std::mem::take(&mut changes.now_last),
+            |values, (task, attempt)| values.bind(task.0).bind(attempt),
+        )
+        .await?;
+    delivery::keep(writes, &changes.proofs, now).await?;
     writes
         .bulk(
             &NO_LONGER_DUE,

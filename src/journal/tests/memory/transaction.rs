@@ -7,7 +7,7 @@ use crate::{
     model::{BundleId, Class, Payload, PayloadId, RequestId, TaskId, Timestamp},
     store::{
         Blocker, Bundle, Changes, DueTask, FirstTask, NextTask, ProbeTask, PushTransaction,
-        RefusalKey, RefusalRow, StoreError,
+        RefusalKey, RefusalRow, StoreError, ToldDoubt,
     },
 };
 
@@ -137,6 +137,27 @@ impl PushTransaction for Copy<'_> {
             })
         });
         Ok(blockers.collect())
+    }
+
+    async fn told_doubts(
+        &mut self,
+        tasks: &[TaskId],
+        _now: Timestamp,
+    ) -> Result<Vec<TaskId>, StoreError> {
+        let told = |task: &&TaskId| self.rows.told.contains_key(*task);
+        Ok(tasks.iter().filter(told).copied().collect())
+    }
+
+    async fn told_doubt(
+        &mut self,
+        task: TaskId,
+        _now: Timestamp,
+    ) -> Result<Option<ToldDoubt>, StoreError> {
+        Ok(self.rows.told.get(&task).cloned())
+    }
+
+    fn take_trouble(&mut self) -> Option<String> {
+        None
     }
 
     async fn throttled_until(

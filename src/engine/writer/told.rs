@@ -1,0 +1,16 @@
+//! What the platform's messages say of sends in doubt.
+
+use tracing::{info, warn};
+
+/// Tells how many tasks they have ended, and why they cannot be read.
+pub(super) fn tell(tasks: u64, trouble: Option<String>) {
+    if tasks > 0 {
+        info!(
+            tasks,
+            "in doubt, and accepted by a message of the platform: not sent again"
+        );
+    }
+    if let Some(trouble) = trouble {
+        warn!("{trouble}; the push goes on, and sends in doubt are not looked for in its messages");
+    }
+}
