@@ -4,6 +4,8 @@ mod archive;
 mod ask;
 mod bad_rows;
 mod canary;
+mod canary_check;
+mod canary_devices;
 mod cancel;
 mod candidates;
 mod check;

@@ -67,7 +67,7 @@ use self::{
 };
 
 pub use defaults::Defaults;
-pub(crate) use device_list::device_list;
+pub(crate) use device_list::{device_lines, device_list};
 pub(crate) use error::{FileError, FileErrorKind, FileErrors, ManifestError};
 pub use rows::Entry;
 pub(crate) use rows::Rows;

@@ -40,7 +40,7 @@ mod words;
 
 pub(crate) use age::Age;
 pub(crate) use bundle_status::{BundleStatus, Sizes};
-pub(crate) use canary_proof::{CanaryProof, CanaryVerify, ProofAsked};
+pub(crate) use canary_proof::{CanaryCheck, CanaryProof, CanaryVerify, ProofAsked};
 pub(crate) use change::Change;
 pub(crate) use consent::Consent;
 pub(crate) use control::{Asker, Control, ControlAction, Paused};

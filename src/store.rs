@@ -64,7 +64,7 @@ mod writes;
 use schema::MIGRATOR;
 
 pub(crate) use archive::Archived;
-pub(crate) use canary::NewCanary;
+pub(crate) use canary::{NewCanary, SentCommand};
 pub(crate) use changes::Changes;
 pub(crate) use control::{ControlFile, ControlFiles, ControlledRun, TakenBack};
 pub(crate) use delivery::{AcceptedCommand, DeliveryCounts, EarlierTicket, Looked, TaskProof};

@@ -1,12 +1,14 @@
 //! The flags of a careful start: a few devices first, and slowly.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::keys;
-use crate::model::{Canary, CanaryVerify, Ramp};
+use crate::model::{Canary, CanaryCheck, CanaryVerify, Ramp};
 
 /// How a push begins.
-#[derive(Debug, Clone, Copy, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Rollout")]
 pub struct RolloutArgs {
     /// Send to this many devices first: 50, or 1% [default: none]
@@ -32,6 +34,22 @@ pub struct RolloutArgs {
     /// [env: FLEETPUSH_CANARY_VERIFY]
     #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::CANARY_VERIFY.key.parse)]
     pub canary_verify: Option<CanaryVerify>,
+    /// Send to the devices in this file first, instead of random ones: one device key a line, or CSV or JSON with device_key
+    ///
+    /// A device that is not in the manifest is an error. Not with --canary.
+    #[arg(
+        hide_short_help = true,
+        long,
+        value_name = "FILE",
+        conflicts_with = "canary"
+    )]
+    pub canary_devices: Option<PathBuf>,
+    /// After a good canary, send to the others only if this shell command ends with exit code 0 [default: none]
+    ///
+    /// It gets the canary's commands as CSV on standard input: line, product_key, device_key, state, class, code, message, ticket, attempts,
+    /// delivery. Its output goes to standard error. It runs after --canary-verify, and not again once it has passed. Needs a canary.
+    #[arg(hide_short_help = true, long, value_name = "COMMAND")]
+    pub canary_check: Option<CanaryCheck>,
     /// Begin slowly: 1,x2,every=500 begins at 1 request a second and doubles the rate after every 500 accepted commands, up to --rate.
     /// Commands of the canary do not count [default: none] [env: FLEETPUSH_RAMP]
     #[arg(hide_short_help = true, long, value_name = "RATE,xFACTOR,every=DEVICES", value_parser = keys::RAMP.key.parse)]

@@ -6,6 +6,8 @@ use rand::{SeedableRng, rngs::SmallRng};
 use tokio::sync::{mpsc::Sender, watch};
 
 use super::{
+    canary_check::{Checked, check},
+    canary_devices::named,
     interrupt::Interrupt,
     push::With,
     verify::{Outcome, prove_canary},
@@ -16,7 +18,7 @@ use crate::{
     exit::Failure,
     gateway::Platform,
     journal::Journal,
-    model::{CanaryVerify, Control, Counts, Deadline, RunState},
+    model::{CanaryProof, CanaryVerify, Control, Counts, Deadline, RunState},
     store::StoreError,
     ui::number::duration,
 };
@@ -55,6 +57,10 @@ impl Pushing<'_> {
         journal: &mut Journal<'_>,
         mut options: Options,
     ) -> Result<Pushed, Broken> {
+        if let Some(path) = &self.with.push.rollout.canary_devices {
+            let named = named(journal, path, self.with.printer).await;
+            options.rollout.devices = Some(named.map_err(Broken::Other)?);
+        }
         let mut requests = 0;
         loop {
             let mut pushed = engine::push(journal, &options, self.context()).await?;
@@ -64,26 +70,7 @@ impl Pushing<'_> {
                 self.warn_of_idle_conditions(journal).await?;
                 return Ok(pushed);
             };
-            let proof = self.prove(journal, went, requests).await;
-            let stop = match proof.map_err(Broken::Other)? {
-                Outcome::Good(words) => {
-                    let printer = self.with.printer;
-                    printer.say(&format!("the canary is proved: {words}"));
-                    journal.canary_is_proved(self.clock.now()).await?;
-                    None
-                }
-                // The push itself hears of what has stopped it.
-                Outcome::Stopped => None,
-                Outcome::Bad(reason) => Some(Stop::Aborted {
-                    reason: format!("the canary is not good: {reason}"),
-                }),
-                Outcome::NoEvidence(reason) => Some(Stop::Unproved {
-                    reason: format!(
-                        "{reason}; nothing was sent to the other devices: start the same command again when the platform answers, or with \
-                         --canary-verify none to go on without evidence"
-                    ),
-                }),
-            };
+            let stop = self.prove(journal, went, requests).await?;
             if let Some(stop) = stop {
                 let state = match stop {
                     Stop::Aborted { .. } => RunState::Aborted,
@@ -110,12 +97,74 @@ impl Pushing<'_> {
         }
     }
 
-    /// Waits for the proof, at most as long as the run says.
+    /// Waits for what the canary has to prove. Gives why the push stops, if it does; what else has stopped it the push itself hears.
     async fn prove(
         &self,
         journal: &mut Journal<'_>,
         went: &str,
         requests: u64,
+    ) -> Result<Option<Stop>, Broken> {
+        let printer = self.with.printer;
+        let proof = journal.canary_proof().await?.unwrap_or_default();
+        let counts = journal.counts();
+        let (interrupt, _guard) = self.interrupt();
+        let bad = |reason: String| {
+            Some(Stop::Aborted {
+                reason: format!("the canary is not good: {reason}"),
+            })
+        };
+        if let Some(wait) = proof.evidence() {
+            printer.say(&format!(
+                "{went}; evidence of them is waited for up to {} before the other devices follow",
+                duration(wait)
+            ));
+            let evidence = self.evidence(journal, &proof, wait, &interrupt);
+            let outcome = tokio::select! {
+                outcome = evidence => outcome,
+                never = self.beat(counts, requests) => match never {},
+            };
+            match outcome.map_err(Broken::Other)? {
+                Outcome::Good(words) => {
+                    printer.say(&format!("the canary is proved: {words}"));
+                    journal.canary_is_proved(self.clock.now()).await?;
+                }
+                Outcome::Stopped => return Ok(None),
+                Outcome::Bad(reason) => return Ok(bad(reason)),
+                Outcome::NoEvidence(reason) => {
+                    return Ok(Some(Stop::Unproved {
+                        reason: format!(
+                            "{reason}; nothing was sent to the other devices: start the same command again when the platform answers, or with \
+                             --canary-verify none to go on without evidence"
+                        ),
+                    }));
+                }
+            }
+        }
+        if let Some(command) = proof.open_check() {
+            let (store, run) = journal.store_and_run();
+            let checked = check(command, store, &run, &interrupt, printer);
+            let checked = tokio::select! {
+                checked = checked => checked,
+                never = self.beat(counts, requests) => match never {},
+            };
+            match checked.map_err(Broken::Other)? {
+                Checked::Passed => {
+                    printer.say("the canary has passed its check");
+                    journal.canary_is_checked(self.clock.now()).await?;
+                }
+                Checked::Stopped => {}
+                Checked::Failed(reason) => return Ok(bad(reason)),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn evidence(
+        &self,
+        journal: &mut Journal<'_>,
+        proof: &CanaryProof,
+        wait: Duration,
+        interrupt: &Interrupt,
     ) -> Result<Outcome, Failure> {
         let With {
             push,
@@ -123,26 +172,12 @@ impl Pushing<'_> {
             printer,
             ..
         } = self.with;
-        let Some(proof) = journal.canary_proof().await? else {
-            return Ok(Outcome::Good(went.to_owned()));
-        };
-        let counts = journal.counts();
-        let (interrupt, _guard) = self.interrupt();
-        let wait = proof.verify.unwrap_or_default();
-        printer.say(&format!(
-            "{went}; evidence of them is waited for up to {} before the other devices follow",
-            duration(wait)
-        ));
         let level = proof.level.unwrap_or(push.verifying_canary.level);
         let verifying = push.verifying_canary.for_canary(level, wait);
         let (store, run) = journal.store_and_run();
         let settings = verifying.of(&run.about.name, push, database);
         let platform = Arc::clone(&self.platform);
-        let prove = prove_canary(store, &run, settings, platform, &interrupt, printer);
-        tokio::select! {
-            outcome = prove => outcome,
-            never = self.beat(counts, requests) => match never {},
-        }
+        prove_canary(store, &run, settings, platform, interrupt, printer).await
     }
 
     /// Stops with a signal, with what is asked of the run, and at the end of the push's time.

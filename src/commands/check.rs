@@ -6,6 +6,7 @@ use std::{io::Write as _, path::Path};
 
 use self::report::Report;
 use super::{
+    canary_devices,
     interrupt::Interrupt,
     odd,
     phases::{CanaryPhase, Phases},
@@ -19,7 +20,7 @@ use crate::{
     manifest::Manifest,
     model::{AfterFailure, SummaryFormat},
     settings::{AskedPush, Check as Settings, Rollout},
-    store::{NewRun, Past, Plan, ReadError, Reader, Run, Staged, Store, StoreError},
+    store::{NewRun, Past, Plan, ReadError, Reader, Run, Staged, Store},
     ui::{
         printer::Printer,
         text::{clean, clean_json},
@@ -80,7 +81,7 @@ pub(super) async fn check(
         preview,
         findings,
     } = staged;
-    let (plan, phases) = planned(&mut store, &staged, &settings).await?;
+    let (plan, phases) = planned(&mut store, &staged, &settings, printer).await?;
     store.close().await?;
     if let Some(reader) = reader {
         reader.close().await?;
@@ -133,10 +134,11 @@ async fn planned(
     store: &mut Store,
     staged: &Staged,
     settings: &Settings,
+    printer: &Printer,
 ) -> Result<(Plan, Phases), Failure> {
     let chunk_size = settings.pace.chunk_size;
     let plan = store.plan(&staged.run, chunk_size).await?;
-    let choice = choose_canary(store, &staged.run, &settings.rollout).await?;
+    let choice = choose_canary(store, &staged.run, &settings.rollout, printer).await?;
     let canary = match choice {
         Choice::Chosen(open) => Some(CanaryPhase {
             devices: open.devices,
@@ -188,17 +190,24 @@ async fn choose_canary(
     store: &mut Store,
     run: &Run,
     rollout: &Rollout,
-) -> Result<Choice, StoreError> {
+    printer: &Printer,
+) -> Result<Choice, Failure> {
     let mut journal = Journal::open(store, run.clone(), AfterFailure::Block).await?;
-    journal
+    let devices = match &rollout.canary_devices {
+        Some(path) => Some(canary_devices::named(&mut journal, path, printer).await?),
+        None => None,
+    };
+    let choice = journal
         .choose_canary(
             CanaryAsked {
                 canary: rollout.canary,
+                devices: devices.as_deref(),
                 pause: rollout.canary_pause,
                 proof: &rollout.proof,
             },
             rand::random(),
             clock::wall_now(),
         )
-        .await
+        .await?;
+    Ok(choice)
 }

@@ -302,6 +302,7 @@ fn options(settings: &Push, time_left: Option<Duration>) -> Options {
         rollout: RolloutOptions {
             canary: settings.rollout.canary,
             canary_pause: settings.rollout.canary_pause,
+            devices: None,
             proof: settings.rollout.proof.clone(),
             after_proof: false,
             ramp: settings.rollout.ramp,

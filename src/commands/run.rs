@@ -16,6 +16,7 @@ use self::{
     review::Review,
 };
 use super::{
+    canary_devices,
     hours::{closed, hours},
     interrupt::Interrupt,
     open,
@@ -49,6 +50,7 @@ pub(super) async fn run(
     };
     let about = about(&manifest, settings.name.as_deref(), &settings.input, target)?;
     must_be_able_to_report(&settings.push, &about.name)?;
+    canary_devices::must_be_readable(&settings.push)?;
     let mut store = own(&settings, &about, printer).await?;
     let earlier = store.run_by_identity(&about.identity).await?;
     if let Some(run) = &earlier {

@@ -1,6 +1,6 @@
 //! The rollout: a canary first, and a rate that rises. Says when the one is over and how it went, and what the other allows.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
 
 use rand::Rng;
 
@@ -16,6 +16,8 @@ use crate::{
 pub(crate) struct RolloutOptions {
     /// `--canary`: how many devices go first.
     pub(crate) canary: Canary,
+    /// `--canary-devices`: which, when they are named.
+    pub(crate) devices: Option<Arc<BTreeSet<String>>>,
     /// `--canary-pause`: whether to stop after a good one.
     pub(crate) canary_pause: bool,
     /// `--canary-verify`: what the canary's devices have to prove.
@@ -30,6 +32,7 @@ impl RolloutOptions {
     fn asked(&self) -> CanaryAsked<'_> {
         CanaryAsked {
             canary: self.canary,
+            devices: self.devices.as_deref(),
             pause: self.canary_pause,
             proof: &self.proof,
         }

@@ -3,6 +3,8 @@
 //! Each device of the canary has one row in `due` as long as it has not ended, since of its tasks one is under way at a time: a later
 //! one takes the place of an earlier one that has ended. So the canary is over when `due` is empty, and nothing else has to be kept.
 
+use std::collections::BTreeSet;
+
 use crate::{
     model::{Canary, ProofAsked, TaskState},
     store::{CanaryRow, Tally},
@@ -32,6 +34,8 @@ impl OpenCanary {
 pub(crate) struct CanaryAsked<'a> {
     /// How many devices go first.
     pub(crate) canary: Canary,
+    /// The devices that do, when they are named.
+    pub(crate) devices: Option<&'a BTreeSet<String>>,
     /// Whether the push stops for a look when it has ended well.
     pub(crate) pause: bool,
     /// What its devices have to prove.

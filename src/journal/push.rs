@@ -239,6 +239,14 @@ impl<'s> Journal<'s> {
         tasks.canary.accepted_since(self.counts().accepted)
     }
 
+    /// Whether the run has no canary, and nothing of it has ever been claimed, or opened again after its end.
+    pub(crate) async fn may_choose_canary(&mut self) -> Result<bool, StoreError> {
+        let run = self.state.run();
+        Ok(matches!(self.state.tasks().canary, CanaryState::None)
+            && self.state.next_task() == run.first_task
+            && !self.store.has_due(run).await?)
+    }
+
     /// Chooses a canary of this size, when the run has none and nothing of it has been claimed. The same seed chooses the same devices.
     pub(crate) async fn choose_canary(
         &mut self,
@@ -259,26 +267,32 @@ impl<'s> Journal<'s> {
             }
             CanaryState::None => {}
         }
-        if asked.canary == Canary::None {
+        if asked.canary == Canary::None && asked.devices.is_none() {
             return Ok(Choice::None);
         }
-        let run = self.state.run();
-        // Whether anything of the run has ever been claimed, or opened again after its end.
-        if self.store.has_due(run).await? || self.state.next_task() > run.first_task {
+        if !self.may_choose_canary().await? {
             return Ok(Choice::TooLate);
         }
+        let run = self.state.run();
         let followers = self.store.followers(run).await?;
         let devices = canary::devices(run.tasks, self.tally(), followers);
-        let Some(wanted) = canary::size(asked.canary, devices) else {
+        let size = match asked.devices {
+            Some(named) => Some(self.store.first_sends_of(run, named).await?)
+                .filter(|named| (1..devices).contains(named)),
+            None => canary::size(asked.canary, devices),
+        };
+        let Some(wanted) = size else {
             return Ok(Choice::WholeFleet { devices });
         };
         let canary = NewCanary {
-            asked: asked.canary,
+            asked: Some(asked.canary).filter(|_| asked.devices.is_none()),
             devices: wanted,
             pause: asked.pause,
             seed,
         };
-        self.store.choose_canary(run, canary, now).await?;
+        self.store
+            .choose_canary(run, canary, asked.devices, now)
+            .await?;
         let open = OpenCanary {
             devices: wanted,
             left: wanted,
@@ -305,8 +319,19 @@ impl<'s> Journal<'s> {
     /// Notes that the canary's devices have proved what they have to.
     pub(crate) async fn canary_is_proved(&mut self, now: Timestamp) -> Result<(), StoreError> {
         self.store.canary_is_proved(self.state.run(), now).await?;
+        self.look_at_proof().await
+    }
+
+    /// Notes that the command of the canary has decided for it.
+    pub(crate) async fn canary_is_checked(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.store.canary_is_checked(self.state.run(), now).await?;
+        self.look_at_proof().await
+    }
+
+    async fn look_at_proof(&mut self) -> Result<(), StoreError> {
+        let proof = self.canary_proof().await?;
         if let CanaryState::Open(open) = &mut self.state.tasks_mut().canary {
-            open.is_unproved = false;
+            open.is_unproved = proof.is_some_and(|proof| proof.is_open());
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! A list of devices: a key a line, or the column of a manifest or of results.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     io::{self, BufRead, Read},
     path::Path,
@@ -27,6 +27,9 @@ fn place(line: Option<u64>) -> String {
     line.map(|line| format!(":{line}")).unwrap_or_default()
 }
 
+/// Device keys, each with its line.
+type Lines = BTreeMap<String, u64>;
+
 /// What is wrong, and in which line.
 type Reason = (Option<u64>, String);
 
@@ -34,6 +37,11 @@ type Reason = (Option<u64>, String);
 ///
 /// Fails when it cannot be read, holds no key, or a line of it is none.
 pub(crate) fn device_list(path: &Path) -> Result<BTreeSet<String>, DeviceListError> {
+    Ok(device_lines(path)?.into_keys().collect())
+}
+
+/// The same, each key with the first line that has it.
+pub(crate) fn device_lines(path: &Path) -> Result<Lines, DeviceListError> {
     let named = |file: &str| {
         let file = file.into();
         move |(line, reason): Reason| DeviceListError { file, line, reason }
@@ -54,7 +62,7 @@ fn whole(kind: impl fmt::Display) -> Reason {
     (None, kind.to_string())
 }
 
-fn keys(input: impl Read) -> Result<BTreeSet<String>, Reason> {
+fn keys(input: impl Read) -> Result<Lines, Reason> {
     let mut input = io::BufReader::new(input);
     let mut first = Vec::new();
     let mut blank = 0;
@@ -104,17 +112,12 @@ fn header(line: &str, delimiter: u8) -> Option<usize> {
     record.iter().position(|name| NAMES.contains(&name.trim()))
 }
 
-fn of_column(
-    input: impl Read,
-    delimiter: u8,
-    place: usize,
-    before: u64,
-) -> Result<BTreeSet<String>, Reason> {
+fn of_column(input: impl Read, delimiter: u8, place: usize, before: u64) -> Result<Lines, Reason> {
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .flexible(true)
         .from_reader(input);
-    let mut keys = BTreeSet::new();
+    let mut keys = Lines::new();
     for record in reader.records() {
         let record = record.map_err(|error| {
             let line = error.position().map(|position| position.line() + before);
@@ -126,14 +129,14 @@ fn of_column(
         };
         // Results have rows without a key: the invalid ones.
         if !key.trim().is_empty() {
-            keys.insert(key.to_owned());
+            keys.entry(key.to_owned()).or_insert(line.unwrap_or(0));
         }
     }
     Ok(keys)
 }
 
-fn of_objects(input: impl BufRead, before: u64) -> Result<BTreeSet<String>, Reason> {
-    let mut keys = BTreeSet::new();
+fn of_objects(input: impl BufRead, before: u64) -> Result<Lines, Reason> {
+    let mut keys = Lines::new();
     for (n, line) in (before + 1..).zip(input.lines()) {
         let line = line.map_err(|error| (Some(n), error.to_string()))?;
         if line.trim().is_empty() {
@@ -148,18 +151,19 @@ fn of_objects(input: impl BufRead, before: u64) -> Result<BTreeSet<String>, Reas
         };
         for device in found {
             let named = NAMES.iter().find_map(|name| device.get(name));
-            match named.unwrap_or(device) {
-                Value::String(key) => drop(keys.insert(key.clone())),
-                Value::Number(key) => drop(keys.insert(key.to_string())),
+            let key = match named.unwrap_or(device) {
+                Value::String(key) => key.clone(),
+                Value::Number(key) => key.to_string(),
                 _ => return Err(wrong("has no device_key".to_owned())),
-            }
+            };
+            keys.entry(key).or_insert(n);
         }
     }
     Ok(keys)
 }
 
-fn of_lines(input: impl BufRead, before: u64) -> Result<BTreeSet<String>, Reason> {
-    let mut keys = BTreeSet::new();
+fn of_lines(input: impl BufRead, before: u64) -> Result<Lines, Reason> {
+    let mut keys = Lines::new();
     for (n, line) in (before + 1..).zip(input.lines()) {
         let line = line.map_err(|error| (Some(n), error.to_string()))?;
         let key = line.trim();
@@ -171,7 +175,7 @@ fn of_lines(input: impl BufRead, before: u64) -> Result<BTreeSet<String>, Reason
             ));
         }
         if !key.is_empty() {
-            keys.insert(key.to_owned());
+            keys.entry(key.to_owned()).or_insert(n);
         }
     }
     Ok(keys)
@@ -182,7 +186,7 @@ mod tests {
     use super::*;
 
     fn list(text: &str) -> Vec<String> {
-        keys(text.as_bytes()).unwrap().into_iter().collect()
+        keys(text.as_bytes()).unwrap().into_keys().collect()
     }
 
     fn refused(text: &str) -> (Option<u64>, String) {
@@ -203,6 +207,14 @@ mod tests {
             assert_eq!(list(text), ["A1", "B2"], "{text:?}");
         }
         assert_eq!(list("0007"), ["0007"]);
+        let lines =
+            |text: &str| -> Vec<u64> { keys(text.as_bytes()).unwrap().into_values().collect() };
+        assert_eq!(lines("\nB2\nA1\nB2\n"), [3, 2]);
+        assert_eq!(lines("\ndevice_key\nB2\nA1\n"), [4, 3]);
+        assert_eq!(
+            lines("{\"devices\":[\"B2\"]}\n{\"device_key\":\"A1\"}\n"),
+            [2, 1]
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What a canary has to pass after its replies, before the other devices go.
 
-use std::{fmt::Display, time::Duration};
+use std::{fmt::Display, str::FromStr, time::Duration};
 
-use super::VerifyLevel;
+use super::{OptionError, VerifyLevel};
 
 /// How long the platform's evidence is waited for that the devices of a canary got their commands; none when it is not asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,6 +39,33 @@ pub(crate) struct ProofAsked {
     pub(crate) verify: Option<CanaryVerify>,
     /// How far the commands have to have come.
     pub(crate) level: Option<VerifyLevel>,
+    /// The command that decides in the end.
+    pub(crate) check: Option<CanaryCheck>,
+}
+
+/// A command that decides on the canary; none when an empty one is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CanaryCheck(Option<Box<str>>);
+
+impl CanaryCheck {
+    /// The command, for the shell.
+    pub fn command(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
+impl FromStr for CanaryCheck {
+    type Err = OptionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim() {
+            "none" => Ok(Self(None)),
+            "" => Err(OptionError(
+                "write a command for the shell, or none".to_owned(),
+            )),
+            _ => Ok(Self(Some(text.into()))),
+        }
+    }
 }
 
 /// What the canary of a run has to prove.
@@ -50,17 +77,38 @@ pub(crate) struct CanaryProof {
     pub(crate) level: Option<VerifyLevel>,
     /// Whether evidence has been found.
     pub(crate) is_proved: bool,
+    /// The command that decides in the end, if there is one.
+    pub(crate) check: Option<Box<str>>,
+    /// Whether it has decided for the canary.
+    pub(crate) is_checked: bool,
 }
 
 impl CanaryProof {
     /// Whether anything of it is left to be done before the others go.
     pub(crate) fn is_open(&self) -> bool {
-        self.verify.is_some() && !self.is_proved
+        self.evidence().is_some() || self.open_check().is_some()
+    }
+
+    /// How long evidence is still to be waited for.
+    pub(crate) fn evidence(&self) -> Option<Duration> {
+        self.verify.filter(|_| !self.is_proved)
+    }
+
+    /// The command that is still to decide.
+    pub(crate) fn open_check(&self) -> Option<&str> {
+        self.check.as_deref().filter(|_| !self.is_checked)
     }
 
     /// The same with what a push asks for.
     pub(crate) fn asked(&self, asked: &ProofAsked) -> Self {
+        let check = match &asked.check {
+            Some(check) => check.0.clone(),
+            None => self.check.clone(),
+        };
         Self {
+            // Another command has not decided yet.
+            is_checked: self.is_checked && check == self.check,
+            check,
             verify: match asked.verify {
                 Some(verify) => verify.time(),
                 None => self.verify,
@@ -78,7 +126,11 @@ mod tests {
     #[test]
     fn a_push_changes_what_it_says_and_nothing_else() {
         let minute = Duration::from_mins(1);
-        let asked = |verify, level| ProofAsked { verify, level };
+        let asked = |verify, level| ProofAsked {
+            verify,
+            level,
+            check: None,
+        };
         let first = CanaryProof::default().asked(&asked(
             Some(CanaryVerify::within(minute)),
             Some(VerifyLevel::Answered),
@@ -100,5 +152,24 @@ mod tests {
             ..first
         };
         assert!(!proved.is_open());
+    }
+
+    #[test]
+    fn a_command_decides_once_and_another_one_again() {
+        let asked = |text: &str| ProofAsked {
+            check: Some(text.parse().unwrap()),
+            ..ProofAsked::default()
+        };
+        let first = CanaryProof::default().asked(&asked("./look"));
+        assert_eq!(first.open_check(), Some("./look"));
+        let passed = CanaryProof {
+            is_checked: true,
+            ..first
+        };
+        assert!(!passed.asked(&asked("./look")).is_open());
+        assert!(!passed.asked(&ProofAsked::default()).is_open());
+        assert!(passed.asked(&asked("./look --closer")).is_open());
+        assert!(!passed.asked(&asked("none")).is_open());
+        assert!(" ".parse::<CanaryCheck>().is_err());
     }
 }

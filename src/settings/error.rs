@@ -88,12 +88,14 @@ pub(crate) enum Error {
     },
     /// A proof of the canary is asked for, and no canary.
     #[error(
-        "--canary-verify, given {verify}, has no canary to ask about, and the whole fleet would be pushed at once: give --canary as well, \
-         for example --canary 1%"
+        "{flag}, given {given}, has no canary to ask about, and the whole fleet would be pushed at once: give --canary as well, for example \
+         --canary 1%"
     )]
     ProofWithoutCanary {
-        /// Where it stands.
-        verify: Origin,
+        /// What asks for it.
+        flag: &'static str,
+        /// Where that stands.
+        given: Origin,
     },
     /// The canary is to prove something, and nothing judges what it proves.
     #[error(

@@ -2,8 +2,9 @@
 
 mod choose;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
+use futures::TryStreamExt as _;
 use sqlx::{Connection, SqliteConnection};
 
 use super::{Run, Store, StoreError, owner::BEGIN, row::CanaryRow};
@@ -18,8 +19,8 @@ pub(super) const LEFT: &str = "SELECT (SELECT count(*) FROM due WHERE run_id = ?
 /// A canary that is chosen.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewCanary {
-    /// What was asked for.
-    pub(crate) asked: Canary,
+    /// What was asked for; none when devices were named.
+    pub(crate) asked: Option<Canary>,
     /// How many devices that are, fewer than the run has.
     pub(crate) devices: u64,
     /// Whether the push stops for a look when it has ended well.
@@ -28,19 +29,43 @@ pub(crate) struct NewCanary {
     pub(crate) seed: u64,
 }
 
+/// A command that was sent, and what it came to.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct SentCommand {
+    pub(crate) line: i64,
+    pub(crate) product_key: Option<String>,
+    pub(crate) device_key: String,
+    pub(crate) state: String,
+    pub(crate) class: Option<String>,
+    pub(crate) code: Option<i64>,
+    pub(crate) message: Option<String>,
+    pub(crate) ticket: Option<String>,
+    pub(crate) attempts: i64,
+    pub(crate) delivery: Option<String>,
+}
+
 /// The canary of a run, if it has one.
 pub(super) async fn read_canary(
     connection: &mut SqliteConnection,
     run: RunId,
 ) -> Result<Option<CanaryRow>, StoreError> {
-    type Row = (i64, bool, Option<i64>, Option<i64>, Option<String>, bool);
+    type Row = (
+        i64,
+        bool,
+        Option<i64>,
+        Option<i64>,
+        Option<String>,
+        bool,
+        Option<String>,
+        bool,
+    );
     let row: Option<Row> = sqlx::query_as(
-        "SELECT devices, pause, accepted, verify_ms, verify_level, proved_at IS NOT NULL FROM canary WHERE run_id = ?",
+        "SELECT devices, pause, accepted, verify_ms, verify_level, proved_at IS NOT NULL, check_command, checked_at IS NOT NULL FROM canary WHERE run_id = ?",
     )
     .bind(run.0)
     .fetch_optional(&mut *connection)
     .await?;
-    let Some((devices, pause, accepted, verify, level, is_proved)) = row else {
+    let Some((devices, pause, accepted, verify, level, is_proved, check, is_checked)) = row else {
         return Ok(None);
     };
     let level = level.map(|word| word.parse()).transpose();
@@ -48,6 +73,8 @@ pub(super) async fn read_canary(
         verify: verify.map(|ms| Duration::from_millis(ms.unsigned_abs())),
         level: level.map_err(|error: OptionError| StoreError::Damaged(error.to_string()))?,
         is_proved,
+        check: check.map(String::into_boxed_str),
+        is_checked,
     };
     let left: i64 = match accepted {
         Some(_) => 0,
@@ -106,9 +133,64 @@ impl Store {
         run: &Run,
         proof: &CanaryProof,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE canary SET verify_ms = ?, verify_level = ? WHERE run_id = ?")
+        sqlx::query(
+            "UPDATE canary SET verify_ms = ?, verify_level = ?, check_command = ?, checked_at = CASE WHEN ? THEN checked_at END \
+             WHERE run_id = ?",
+        )
             .bind(proof.verify.map(|time| time.as_millis() as i64))
             .bind(proof.level.map(VerifyLevel::name))
+            .bind(proof.check.as_deref())
+            .bind(proof.is_checked)
+            .bind(run.id.0)
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    /// How many tasks of these devices are first sends of the run: one of each device that is to be sent to.
+    pub(crate) async fn first_sends_of(
+        &mut self,
+        run: &Run,
+        devices: &BTreeSet<String>,
+    ) -> Result<u64, StoreError> {
+        let tasks: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM task WHERE id >= ? AND id < ? AND held = 0 \
+             AND device_key IN (SELECT value FROM json_each(?))",
+        )
+        .bind(run.first_task.0)
+        .bind(run.end_task.0)
+        .bind(serde_json::json!(devices).to_string())
+        .fetch_one(&mut self.connection)
+        .await?;
+        Ok(tasks.unsigned_abs())
+    }
+
+    /// Gives what every sent command of the run came to, one after the other.
+    pub(crate) async fn sent_commands(
+        &mut self,
+        run: &Run,
+        mut each: impl FnMut(SentCommand),
+    ) -> Result<(), StoreError> {
+        let mut rows = sqlx::query_as(
+            "SELECT line, product_key, device_key, state, class, code, message, ticket, attempts, delivery FROM results \
+             WHERE run = ? AND attempts > 0",
+        )
+        .bind(run.id.0)
+        .fetch(&mut self.connection);
+        while let Some(row) = rows.try_next().await? {
+            each(row);
+        }
+        Ok(())
+    }
+
+    /// Notes that the command of the canary has decided for it.
+    pub(crate) async fn canary_is_checked(
+        &mut self,
+        run: &Run,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE canary SET checked_at = ? WHERE run_id = ? AND checked_at IS NULL")
+            .bind(now.0)
             .bind(run.id.0)
             .execute(&mut self.connection)
             .await?;
@@ -143,15 +225,21 @@ impl Store {
         &mut self,
         run: &Run,
         canary: NewCanary,
+        named: Option<&BTreeSet<String>>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.connection.begin_with(BEGIN).await?;
-        choose::choose(&mut transaction, run, canary.devices, canary.seed, now).await?;
+        match named {
+            Some(named) => choose::take(&mut transaction, run, named, now).await?,
+            None => {
+                choose::choose(&mut transaction, run, canary.devices, canary.seed, now).await?;
+            }
+        }
         sqlx::query(
             "INSERT INTO canary (run_id, asked, seed, devices, pause, chosen_at) VALUES (?, ?, ?, ?, ?, ?)",
         )
         .bind(run.id.0)
-        .bind(canary.asked.to_string())
+        .bind(canary.asked.map_or_else(|| "named".to_owned(), |asked| asked.to_string()))
         .bind(canary.seed as i64)
         .bind(canary.devices as i64)
         .bind(canary.pause)

@@ -2,6 +2,7 @@
 //!
 //! All topics are one test binary, so that the library is linked once; `cargo test --test e2e crash` runs one of them.
 
+mod canary_check;
 mod canary_proof;
 mod chaos;
 mod check;

@@ -123,6 +123,12 @@ impl Review<'_> {
             grouped(plan.requests),
             push.pace.chunk_size
         ));
+        if let Some(path) = &push.rollout.canary_devices {
+            text.push(format!(
+                "  canary    the devices of {} first",
+                path.display()
+            ));
+        }
         let canary = push.rollout.canary.of(plan.devices);
         if canary > 0 {
             text.push(format!("  canary    {} first", counted(canary, "device")));

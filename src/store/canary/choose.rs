@@ -9,6 +9,8 @@
 //! from a payload to its tasks. That pass is SQLite's alone: of ten million tasks it takes about a second, of a million payloads with a
 //! product each five.
 
+use std::collections::BTreeSet;
+
 use sqlx::SqliteConnection;
 
 use crate::{
@@ -60,6 +62,41 @@ pub(super) async fn choose(
     .bind(wanted as i64)
     .execute(&mut *connection)
     .await?;
+    hold(connection, run, now).await?;
+    sqlx::query("DROP TABLE temp.drawn")
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
+}
+
+/// Moves the first sends to these devices into `due`.
+pub(super) async fn take(
+    connection: &mut SqliteConnection,
+    run: &Run,
+    devices: &BTreeSet<String>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query("CREATE TEMP TABLE chosen (task_id INTEGER PRIMARY KEY)")
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(
+        "INSERT INTO temp.chosen (task_id) SELECT id FROM task WHERE id >= ? AND id < ? AND held = 0 \
+         AND device_key IN (SELECT value FROM json_each(?))",
+    )
+    .bind(run.first_task.0)
+    .bind(run.end_task.0)
+    .bind(serde_json::json!(devices).to_string())
+    .execute(&mut *connection)
+    .await?;
+    hold(connection, run, now).await
+}
+
+/// Moves the chosen tasks into `due`.
+async fn hold(
+    connection: &mut SqliteConnection,
+    run: &Run,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     sqlx::query("UPDATE task SET held = 1 WHERE id IN (SELECT task_id FROM temp.chosen)")
         .execute(&mut *connection)
         .await?;
@@ -71,9 +108,9 @@ pub(super) async fn choose(
     .bind(now.0)
     .execute(&mut *connection)
     .await?;
-    for statement in ["DROP TABLE temp.drawn", "DROP TABLE temp.chosen"] {
-        sqlx::query(statement).execute(&mut *connection).await?;
-    }
+    sqlx::query("DROP TABLE temp.chosen")
+        .execute(&mut *connection)
+        .await?;
     Ok(())
 }
 

@@ -87,6 +87,7 @@ async fn choose(store: &mut Store, canary: &str, seed: u64) -> Choice {
         .choose_canary(
             CanaryAsked {
                 canary: canary.parse().unwrap(),
+                devices: None,
                 pause: false,
                 proof: &ProofAsked::default(),
             },
