@@ -37,8 +37,9 @@ pub struct RetryArgs {
     pub run: Option<String>,
     /// Only tasks in these states [default: failed]
     ///
-    /// Separate them by commas, or repeat the flag. --class in_doubt also chooses tasks in doubt.
-    #[arg(long, value_name = "STATE", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&[TaskState::Failed, TaskState::InDoubt], TaskState::name))]
+    /// Separate them by commas, or repeat the flag. --class in_doubt also chooses tasks in doubt. --delivery send_failed,expired chooses
+    /// accepted tasks instead.
+    #[arg(long, value_name = "STATE", value_delimiter = ',', help_heading = FILTERS, conflicts_with = "delivery", value_parser = one_of(&[TaskState::Failed, TaskState::InDoubt], TaskState::name))]
     pub state: Vec<TaskState>,
     /// Which of them [default: --class offline,frequency,quota,transient, when no other filter is given]
     #[command(flatten)]

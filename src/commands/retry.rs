@@ -23,13 +23,15 @@ use crate::{
     },
     model::{Hours, RunState, TaskFilter, TaskStatus},
     settings::{Push, Retry as Settings},
-    store::{Run, Store, StoreError, UnknownValue},
+    store::{Looked, Run, Store, StoreError, UnknownValue},
     ui::{
         number::{counted, grouped},
         printer::Printer,
         text::clean,
     },
 };
+
+mod undelivered;
 
 /// More devices than this are only sent again when somebody agrees.
 const ASK_ABOVE: u64 = 1000;
@@ -47,11 +49,7 @@ pub(super) async fn retry(
         .map(TaskStatus::Ended)
         .collect();
     let filter = filter(statuses, settings.filter.clone())?;
-    if !filter.deliveries.is_empty() {
-        return Err(Failure::usage(anyhow!(
-            "--delivery chooses accepted tasks, and retry sends those that failed or are in doubt; to send accepted commands again, write a manifest of them and push it: fleetpush results --delivery send_failed,expired --as-manifest --out again.csv"
-        )));
-    }
+    undelivered::may_be_chosen(&filter)?;
     let leave = Leave {
         stale: settings.push.allow_stale,
         after_failure: settings.push.recovery.after_failure,
@@ -66,6 +64,9 @@ pub(super) async fn retry(
     for remark in remarks_on_filter(&store.unknown(&run, &filter).await?, &run.about.name)? {
         printer.say(&remark);
     }
+    if undelivered::are_chosen(&filter) {
+        undelivered::record_messages(&mut store, &run, printer).await?;
+    }
     let plan = plan(&mut store, &run, &filter, leave).await?;
     let what = describe(&plan);
     for remark in remarks(&plan, leave) {
@@ -74,7 +75,7 @@ pub(super) async fn retry(
     if chooses_nothing(&plan) && settings.chosen {
         let unknown = store.unknown_values(&run, &filter).await?;
         store.close().await?;
-        return Err(nothing_chosen(&unknown, &run, printer));
+        return Err(nothing_chosen(&unknown, &run, &filter, printer));
     }
     if plan.chosen == 0 {
         printer.say(&format!(
@@ -91,6 +92,9 @@ pub(super) async fn retry(
         Hours::Open(deadline) => deadline,
         Hours::Closed(why) => return closed(store, &why, printer).await,
     };
+    if undelivered::are_chosen(&filter) {
+        printer.warn(undelivered::MAY_COME_TWICE);
+    }
     if plan.chosen + plan.blocked > ASK_ABOVE && !settings.yes {
         tokio::select! {
             agreed = agree(&what) => agreed?,
@@ -140,11 +144,14 @@ async fn foretell(
     for remark in remarks_on_filter(&reader.unknown(&row, filter).await?, &row.name)? {
         printer.say(&remark);
     }
+    if undelivered::are_chosen(filter) {
+        reading::settle(&mut reader, Looked::Run(&row), printer).await?;
+    }
     let plan = foresee(&mut reader, &run, filter, leave).await?;
     if chooses_nothing(&plan) && settings.chosen {
         let unknown = reader.unknown_values(&row, filter).await?;
         reader.close().await?;
-        return Err(nothing_chosen(&unknown, &run, printer));
+        return Err(nothing_chosen(&unknown, &run, filter, printer));
     }
     reader.close().await?;
     printer.say(&format!(
@@ -152,6 +159,9 @@ async fn foretell(
         row.name,
         describe(&plan)
     ));
+    if undelivered::are_chosen(filter) {
+        printer.warn(undelivered::MAY_COME_TWICE);
+    }
     for remark in remarks(&plan, leave) {
         printer.say(&remark);
     }
@@ -164,10 +174,18 @@ fn chooses_nothing(plan: &RetryPlan) -> bool {
 }
 
 /// The failure of a filter that chooses nothing, once it has been said which values of labels nobody has.
-fn nothing_chosen(unknown: &[UnknownValue], run: &Run, printer: &Printer) -> Failure {
+fn nothing_chosen(
+    unknown: &[UnknownValue],
+    run: &Run,
+    filter: &TaskFilter,
+    printer: &Printer,
+) -> Failure {
     let name = &run.about.name;
     for value in unknown {
         printer.say(&value_remark(value, name));
+    }
+    if undelivered::are_chosen(filter) {
+        return undelivered::none_chosen(name);
     }
     Failure::usage(anyhow!(
         "run '{name}': no task that has failed or is in doubt matches the filter; list its tasks with fleetpush results"

@@ -68,7 +68,7 @@ async fn proofs(
     Ok(messages::by_ticket(sends.iter().copied(), &messages))
 }
 
-/// Commands that are settled at a time when somebody only reads.
+/// Commands that are settled at a time outside of a verification.
 const READ: u32 = 5_000;
 
 /// Puts what the inbox says of these tasks beside what is recorded, for this reader alone.
@@ -102,6 +102,30 @@ pub(crate) async fn settle_for_reader(
         }
         if is_last {
             return Ok(Ok(()));
+        }
+    }
+}
+
+/// Records what the inbox says of the accepted commands of a run.
+pub(crate) async fn settle_run(
+    store: &mut Store,
+    inbox: &mut InboxReader,
+    run: &Run,
+    now: Timestamp,
+) -> Result<Result<(), InboxError>, StoreError> {
+    let mut after = TaskId(0);
+    loop {
+        let settled = [Delivery::Answered];
+        let commands = store.accepted_commands(run, after, &settled, READ).await?;
+        let Some(last) = commands.last() else {
+            return Ok(Ok(()));
+        };
+        after = last.task;
+        match proofs_of_commands(inbox, &commands).await {
+            Ok(proofs) => {
+                store.settle_deliveries(proofs, now, delivery::fold).await?;
+            }
+            Err(error) => return Ok(Err(error)),
         }
     }
 }

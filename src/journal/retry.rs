@@ -1,7 +1,7 @@
 //! A retry: what of a run is sent again, and what is left out of it.
 
 use super::{
-    retriable::RETRIABLE,
+    retriable::of_filter,
     staleness::{DeviceLine, Leave, RetryDecision, retry_decisions},
 };
 use crate::{
@@ -31,7 +31,7 @@ pub(crate) async fn plan(
     filter: &TaskFilter,
     leave: Leave,
 ) -> Result<RetryPlan, StoreError> {
-    let mut draft = store.draft_retry(run, filter, &RETRIABLE).await?;
+    let mut draft = store.draft_retry(run, filter, of_filter(filter)).await?;
     let plan = decide(&mut draft, leave).await?;
     draft.abandon().await?;
     Ok(plan)
@@ -44,7 +44,7 @@ pub(crate) async fn foresee(
     filter: &TaskFilter,
     leave: Leave,
 ) -> Result<RetryPlan, StoreError> {
-    let mut draft = reader.draft_retry(run, filter, &RETRIABLE).await?;
+    let mut draft = reader.draft_retry(run, filter, of_filter(filter)).await?;
     let plan = decide(&mut draft, leave).await?;
     draft.abandon().await?;
     Ok(plan)
@@ -58,7 +58,7 @@ pub(crate) async fn reopen(
     leave: Leave,
     now: Timestamp,
 ) -> Result<RetryPlan, StoreError> {
-    let mut draft = store.draft_retry(run, filter, &RETRIABLE).await?;
+    let mut draft = store.draft_retry(run, filter, of_filter(filter)).await?;
     let plan = decide(&mut draft, leave).await?;
     draft.commit(now).await?;
     Ok(plan)

@@ -55,7 +55,8 @@ pub(crate) fn retry_decisions(lines: &[DeviceLine<'_>], leave: Leave) -> Vec<Ret
     let mut in_the_way = false;
     // Whether the task before is sent again.
     let mut goes = false;
-    for (place, line) in lines.iter().enumerate() {
+    let older = stale_lines(lines, leave);
+    for (line, is_stale) in lines.iter().zip(older) {
         let Some((state, class)) = line.ended else {
             (in_the_way, goes) = (false, false);
             decisions.push(RetryDecision::Stays);
@@ -69,9 +70,9 @@ pub(crate) fn retry_decisions(lines: &[DeviceLine<'_>], leave: Leave) -> Vec<Ret
         let has_failed = matches!(state, TaskState::Failed | TaskState::InDoubt);
         let was_blocked = class == Some(Class::Blocked);
         let along = was_blocked && goes && !line.wanted;
-        let decision = if !has_failed || !(line.wanted || along) {
+        let decision = if !(line.wanted || along) {
             RetryDecision::Stays
-        } else if !leave.stale && (line.overtaken || is_overtaken(line, &lines[place..])) {
+        } else if is_stale {
             RetryDecision::Stale
         } else if was_blocked && in_the_way && leave.after_failure == AfterFailure::Block {
             RetryDecision::Waits
@@ -110,15 +111,28 @@ pub(crate) fn is_overtaken_by(command: &Command<'_>, accepted: &Command<'_>) -> 
     command.run < accepted.run && alike == *accepted
 }
 
-/// Whether the device has accepted one of the line's services from a later line; `from` are the lines from this one on, which has not been
-/// accepted.
-fn is_overtaken(line: &DeviceLine<'_>, from: &[DeviceLine<'_>]) -> bool {
-    from.iter()
-        .filter(|later| matches!(later.ended, Some((TaskState::Accepted, _))))
-        .any(|later| {
-            let same = |service| later.services.contains(service);
-            line.services.iter().any(same)
-        })
+/// Which of the lines are older than what the device has accepted since. A later line that was accepted and is sent again comes after
+/// them all the same.
+fn stale_lines(lines: &[DeviceLine<'_>], leave: Leave) -> Vec<bool> {
+    let mut stale = vec![false; lines.len()];
+    if leave.stale {
+        return stale;
+    }
+    // Accepted lines behind the present one that stay as they are.
+    let mut stand: Vec<&DeviceLine<'_>> = Vec::new();
+    for (line, is_stale) in lines.iter().zip(&mut stale).rev() {
+        *is_stale = line.overtaken || stand.iter().any(|later| share_a_service(line, later));
+        let is_accepted = matches!(line.ended, Some((TaskState::Accepted, _)));
+        if is_accepted && (!line.wanted || *is_stale) {
+            stand.push(line);
+        }
+    }
+    stale
+}
+
+fn share_a_service(one: &DeviceLine<'_>, other: &DeviceLine<'_>) -> bool {
+    let mut services = one.services.iter();
+    services.any(|service| other.services.contains(service))
 }
 
 #[cfg(test)]
@@ -168,6 +182,15 @@ mod tests {
             ("aF", vec![Stays, Sent]),
             ("Fsa", vec![Stale, Stays, Stays]),
             ("Ff", vec![Sent, Stays]),
+            // What was accepted and not delivered.
+            ("A", vec![Sent]),
+            ("aA", vec![Stays, Sent]),
+            ("Aa", vec![Stale, Stays]),
+            ("AA", vec![Sent, Sent]),
+            ("AAa", vec![Stale, Stale, Stays]),
+            ("FA", vec![Sent, Sent]),
+            // What it had blocked before a doubt was resolved.
+            ("Ab", vec![Sent, Along]),
         ] {
             assert_eq!(decide(device, RULE), expected, "{device}");
         }
@@ -248,8 +271,10 @@ mod tests {
                 if !goes(decision) {
                     continue;
                 }
-                prop_assert!("fdb".contains(letters[place]));
-                prop_assert!(!letters[place + 1..].contains(&'a'));
+                prop_assert!("afdb".contains(letters[place]));
+                for later in place + 1..letters.len() {
+                    prop_assert!(letters[later] != 'a' || goes(&decisions[later]));
+                }
                 let before = (0..place).rev().find(|earlier| letters[*earlier] != 's');
                 if let Some(before) = before && letters[place] == 'b' {
                     prop_assert!(goes(&decisions[before]) || "a.".contains(letters[before]));

@@ -147,7 +147,9 @@ impl Retry {
 
 /// What may have been acted on already is sent again only when somebody says so.
 fn retried_states(asked: Vec<TaskState>, filter: &FilterArgs) -> Vec<TaskState> {
-    if !asked.is_empty() {
+    if !filter.delivery.is_empty() {
+        vec![TaskState::Accepted]
+    } else if !asked.is_empty() {
         asked
     } else if filter.class.contains(&Class::InDoubt) {
         vec![TaskState::Failed, TaskState::InDoubt]

@@ -15,6 +15,8 @@ use super::{
 };
 use crate::model::{Class, TaskFilter, TaskId, TaskState, TaskStatus, Timestamp};
 
+mod accepted;
+
 /// Devices in one page of a draft.
 const PAGE: i64 = 500;
 
@@ -235,6 +237,7 @@ impl RetryDraft<'_> {
     pub(crate) async fn commit(mut self, now: Timestamp) -> Result<(), StoreError> {
         let (chosen, _) = self.counts().await?;
         if chosen > 0 {
+            accepted::dissolve_ranges(&mut self.transaction).await?;
             reopen(&mut self.transaction, &self.run, now).await?;
         }
         for table in ["DROP TABLE temp.reopened", "DROP TABLE temp.several"] {
@@ -298,6 +301,12 @@ async fn choose(
     if states.is_empty() {
         return Ok(());
     }
+    // Only accepted tasks may stand in a range.
+    let chosen = if states.contains(&TaskState::Accepted) {
+        accepted::CHOSEN
+    } else {
+        CHOSEN
+    };
     let states: Vec<u8> = states.into_iter().map(|state| state as u8).collect();
     let classes: Vec<u8> = filter.classes.iter().map(|class| *class as u8).collect();
     let codes: Vec<_> = filter
@@ -307,7 +316,7 @@ async fn choose(
         .collect();
     let mut selection = Selection::begin(connection, tasks(run), filter, select::PAGE).await?;
     while let Some(Candidates { ids, .. }) = selection.next(connection).await? {
-        sqlx::query(CHOSEN)
+        sqlx::query(chosen)
             .bind(json!(ids).to_string())
             .bind(json!(states).to_string())
             .bind(json!(classes).to_string())

@@ -1,5 +1,7 @@
 //! `verify`: what became of commands, by the platform's history and by nothing else.
 
+mod again;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetpush::simulator::{Fate, Fault, History, HistoryForm, HistoryOrder, Outage, Scenario};

@@ -1,6 +1,7 @@
 //! `verify` and what else uses the messages in the inbox: a real broker, a real listener, and messages about real commands.
 
 mod after_a_push;
+mod again;
 mod before_a_send;
 mod canary;
 

@@ -1,0 +1,62 @@
+//! `retry --delivery`: accepted commands that the platform has not sent, by evidence.
+
+use anyhow::anyhow;
+
+use crate::{
+    clock,
+    engine::settle_run,
+    exit::Failure,
+    journal::retriable::{NotAgain, again},
+    model::TaskFilter,
+    store::{InboxError, InboxReader, Run, Store, inbox_path},
+    ui::printer::Printer,
+};
+
+/// What is to be known before such commands are sent again.
+pub(super) const MAY_COME_TWICE: &str = "these commands were accepted before: a device may get its command twice, if its sending only seemed to fail or if the platform still sends it";
+
+/// Whether accepted commands are chosen.
+pub(super) fn are_chosen(filter: &TaskFilter) -> bool {
+    !filter.deliveries.is_empty()
+}
+
+/// Fails when the filter names commands that are not to be sent again.
+pub(super) fn may_be_chosen(filter: &TaskFilter) -> Result<(), Failure> {
+    for delivery in &filter.deliveries {
+        let Err(why) = again(*delivery) else { continue };
+        let name = delivery.name();
+        return Err(Failure::usage(match why {
+            NotAgain::MayStillBeSent => anyhow!(
+                "--delivery {name}: nothing says that the platform will not send these commands, so retry does not send them again; it takes send_failed and expired; fleetpush verify finds out what became of the others"
+            ),
+            NotAgain::Sent => anyhow!(
+                "--delivery {name}: the platform has sent these commands, so retry does not send them again; it takes send_failed and expired; to send others all the same, write a manifest of them and push it: fleetpush results --delivery {name} --as-manifest --out again.csv"
+            ),
+        }));
+    }
+    Ok(())
+}
+
+/// Records what the inbox says, so that what is chosen is what `results` shows. An inbox that cannot be read is warned of.
+pub(super) async fn record_messages(
+    store: &mut Store,
+    run: &Run,
+    printer: &Printer,
+) -> Result<(), Failure> {
+    let settled = match InboxReader::open(&inbox_path(store.path())).await {
+        Ok(mut inbox) => settle_run(store, &mut inbox, run, clock::wall_now()).await?,
+        Err(InboxError::Missing(_)) => Ok(()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = settled {
+        printer.warn(&format!("{error}; its messages are not used"));
+    }
+    Ok(())
+}
+
+/// The failure of a filter that chooses no such command.
+pub(super) fn none_chosen(run: &str) -> Failure {
+    Failure::usage(anyhow!(
+        "run '{run}': no accepted command of this delivery matches the filter; fleetpush verify finds out what became of accepted commands, and fleetpush results --delivery send_failed,expired lists them"
+    ))
+}
