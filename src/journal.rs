@@ -11,6 +11,7 @@
 //! A retry asks the store for rows and gives back what is to be left out: `retry`, `staleness`.
 
 mod accepted_range;
+pub(crate) mod answer;
 mod bundle;
 mod canary;
 #[cfg(test)]

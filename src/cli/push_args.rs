@@ -150,7 +150,7 @@ pub struct RecoveryArgs {
     /// For example, failed>10%,min=500 aborts when at least 500 tasks have ended and more than 10% of them have failed. Offline and blocked
     /// tasks do not count. Without `min`, the minimum is 500. Use a class instead of `failed` to count that class: offline>30%,min=1000. A
     /// number instead of a share needs no `min`: rejected>50. Repeat the flag for more conditions, or separate them by semicolons. The run
-    /// is aborted when one of them is met. send_failed, unconfirmed and unanswered count the commands to the canary with --canary-verify, without
+    /// is aborted when one of them is met. send_failed, unconfirmed, unanswered and answer_failed count the commands to the canary with --canary-verify, without
     /// a minimum. `never` switches all of this off.
     ///
     /// [env: FLEETPUSH_ABORT_IF]

@@ -8,7 +8,9 @@ use super::{
     keys, one_of, output_args::OUTPUT, owner_args::OwnerArgs, push_args::TargetArgs, values,
     verifying_args::up_to_a_day,
 };
-use crate::model::{DeliveryTolerance, Rate, RowFormat, Sampling, Tsl, VerifyLevel};
+use crate::model::{
+    DeliveryTolerance, ExpectedAnswer, Rate, RowFormat, Sampling, Tsl, VerifyLevel,
+};
 
 /// The heading of the flags that say how fast to ask.
 const PACE: &str = "Pace";
@@ -28,6 +30,12 @@ pub struct VerifyArgs {
     /// How far every accepted command has to have come: sent or answered [default: sent]
     #[arg(long, value_name = "LEVEL", value_parser = one_of(VerifyLevel::ALL, VerifyLevel::name))]
     pub verify_level: Option<VerifyLevel>,
+    /// Count every answer without this output of the service as answer_failed, as in result=0
+    ///
+    /// Repeat it for more outputs that an answer must have. Also makes `answered` the default of --verify-level. Answers that are kept from
+    /// before are judged anew.
+    #[arg(long, value_name = "CODE=VALUE")]
+    pub expect_answer: Vec<ExpectedAnswer>,
     /// Exit with 0 although so many commands have not come as far, as in send_failed>1% [default: none]
     ///
     /// You can count send_failed, unconfirmed (unknown, queued or expired) and unanswered. unconfirmed>50 is a number of commands. Repeat

@@ -5,10 +5,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{keys, one_of, values};
-use crate::model::{Rate, Sampling, VerifyLevel};
+use crate::model::{ExpectedAnswer, Rate, Sampling, VerifyLevel};
 
 /// What follows a push that has ended.
-#[derive(Debug, Clone, Copy, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Verification")]
 pub struct VerifyingArgs {
     /// After the push, find out by evidence what became of its commands, as `verify` does
@@ -20,6 +20,11 @@ pub struct VerifyingArgs {
     /// With --verify or --canary-verify: how far every accepted command has to have come: sent or answered [default: sent]
     #[arg(hide_short_help = true, long, value_name = "LEVEL", value_parser = one_of(VerifyLevel::ALL, VerifyLevel::name))]
     pub verify_level: Option<VerifyLevel>,
+    /// With --verify or --canary-verify: count every answer without this output of the service as answer_failed, as in result=0
+    ///
+    /// Repeat it for more outputs that an answer must have. Also makes `answered` the default of --verify-level.
+    #[arg(hide_short_help = true, long, value_name = "CODE=VALUE")]
+    pub expect_answer: Vec<ExpectedAnswer>,
     /// With --verify: how long to wait for messages before the history is asked, up to 24h [default: 10m]
     #[arg(hide_short_help = true, long, value_name = "DURATION", requires = "verify", value_parser = up_to_a_day)]
     pub verify_wait: Option<Duration>,

@@ -172,8 +172,7 @@ impl Pushing<'_> {
             printer,
             ..
         } = self.with;
-        let level = proof.level.unwrap_or(push.verifying_canary.level);
-        let verifying = push.verifying_canary.for_canary(level, wait);
+        let verifying = push.verifying_canary.for_canary(proof, wait);
         let (store, run) = journal.store_and_run();
         let settings = verifying.of(&run.about.name, push, database);
         let platform = Arc::clone(&self.platform);

@@ -2,6 +2,7 @@
 //!
 //! The database is owned only while something is read or recorded, so that a push can take it at any time.
 
+mod answers;
 mod canary;
 mod commands;
 mod doubts;
@@ -102,7 +103,7 @@ async fn find_out(
     target::must_be_of(&run, &settings.push)?;
     let push = limits::fit(&settings.push, printer)?;
     let waiting = store.resends_in_doubt(&run).await?;
-    let products = products_in_doubt(&mut store, &run).await?;
+    let products = products(&settings, &mut store, &run).await?;
     if !settings.dry_run && after.is_none() {
         store.begin_session(Some(&run)).await?;
     }
@@ -198,13 +199,18 @@ impl<H: HistoryClient> Work<'_, H> {
         if let Some(messages) = messages {
             messages.close().await?;
         }
+        self.judge_answers(lent, run).await?;
         Ok((stop, scope))
     }
 }
 
-/// The products of a run that has tasks in doubt.
-async fn products_in_doubt(store: &mut Store, run: &Run) -> Result<Vec<String>, Failure> {
-    if store.doubts(run, TaskId(0), 1).await?.is_empty() {
+/// The products whose thing models are needed: of a run that has tasks in doubt, or whose answers are judged by their names.
+async fn products(
+    settings: &Settings,
+    store: &mut Store,
+    run: &Run,
+) -> Result<Vec<String>, Failure> {
+    if settings.expected.is_empty() && store.doubts(run, TaskId(0), 1).await?.is_empty() {
         return Ok(Vec::new());
     }
     Ok(store.products(run).await?)

@@ -95,7 +95,7 @@ pub(crate) async fn settle_for_reader(
         match proofs_of_commands(inbox, &commands).await {
             Ok(proofs) => {
                 reader
-                    .settle_deliveries(proofs, now, delivery::fold)
+                    .settle_deliveries(proofs, now, delivery::fold_unjudged)
                     .await?;
             }
             Err(error) => return Ok(Err(error)),

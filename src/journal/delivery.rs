@@ -37,6 +37,14 @@ pub(crate) fn fold(known: Option<Proof>, new: Proof) -> Proof {
     if replaces { new } else { known }
 }
 
+/// The same where nothing is expected of answers: one that has been judged before stays as it was judged.
+pub(crate) fn fold_unjudged(known: Option<Proof>, new: Proof) -> Proof {
+    match known {
+        Some(known) if known.delivery == Delivery::AnswerFailed => known,
+        known => fold(known, new),
+    }
+}
+
 /// When a command leaves the platform's cache that was sent until `sent_by`; `None` when it is in none.
 pub(crate) fn cache_ends(
     is_cache: Option<bool>,
@@ -141,6 +149,9 @@ mod tests {
             Some(Answered)
         );
         assert_eq!(folded(&[]), None);
+        let unjudged = |known, new| fold_unjudged(Some(proof(known, 1)), proof(new, 2)).delivery;
+        assert_eq!(unjudged(AnswerFailed, Answered), AnswerFailed);
+        assert_eq!(unjudged(Sent, SendFailed), SendFailed);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, str::FromStr, time::Duration};
 
-use super::{OptionError, VerifyLevel};
+use super::{ExpectedAnswer, OptionError, VerifyLevel};
 
 /// How long the platform's evidence is waited for that the devices of a canary got their commands; none when it is not asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,6 +39,8 @@ pub(crate) struct ProofAsked {
     pub(crate) verify: Option<CanaryVerify>,
     /// How far the commands have to have come.
     pub(crate) level: Option<VerifyLevel>,
+    /// What their answers have to have; what a push does not say, when there is nothing.
+    pub(crate) expected: Vec<ExpectedAnswer>,
     /// The command that decides in the end.
     pub(crate) check: Option<CanaryCheck>,
 }
@@ -75,6 +77,8 @@ pub(crate) struct CanaryProof {
     pub(crate) verify: Option<Duration>,
     /// How far its commands have to have come.
     pub(crate) level: Option<VerifyLevel>,
+    /// What their answers have to have.
+    pub(crate) expected: Vec<ExpectedAnswer>,
     /// Whether evidence has been found.
     pub(crate) is_proved: bool,
     /// The command that decides in the end, if there is one.
@@ -114,6 +118,11 @@ impl CanaryProof {
                 None => self.verify,
             },
             level: asked.level.or(self.level),
+            expected: if asked.expected.is_empty() {
+                self.expected.clone()
+            } else {
+                asked.expected.clone()
+            },
             ..self.clone()
         }
     }
@@ -129,6 +138,7 @@ mod tests {
         let asked = |verify, level| ProofAsked {
             verify,
             level,
+            expected: Vec::new(),
             check: None,
         };
         let first = CanaryProof::default().asked(&asked(

@@ -67,6 +67,8 @@ words!(
         Expired = "expired",
         /// The device has answered.
         Answered = "answered",
+        /// The device has answered otherwise than expected.
+        AnswerFailed = "answer_failed",
         /// Unknown, queued or expired.
         Unconfirmed = "unconfirmed",
     }

@@ -18,12 +18,7 @@ impl VerifyLevel {
     /// The values that are enough.
     pub(crate) fn reached(self) -> &'static [Delivery] {
         match self {
-            Self::Sent => &[
-                Delivery::Sent,
-                Delivery::Answered,
-                // Whatever the answer was, the device had the command.
-                Delivery::AnswerFailed,
-            ],
+            Self::Sent => &[Delivery::Sent, Delivery::Answered],
             Self::Answered => &[Delivery::Answered],
         }
     }
@@ -65,6 +60,8 @@ words!(
         Unconfirmed = "unconfirmed",
         /// Sent, and not answered. Counts where the level is `answered`.
         Unanswered = "unanswered",
+        /// Answered otherwise than expected.
+        AnswerFailed = "answer_failed",
     }
 );
 
@@ -73,6 +70,7 @@ impl CountedDelivery {
     pub(crate) fn of(delivery: Delivery) -> Self {
         match delivery {
             Delivery::SendFailed => Self::SendFailed,
+            Delivery::AnswerFailed => Self::AnswerFailed,
             _ if delivery.is_unconfirmed() => Self::Unconfirmed,
             _ => Self::Unanswered,
         }

@@ -57,13 +57,17 @@ pub(crate) fn judge(
         counted.map(|(_, n)| n).sum()
     };
     let open = part(CountedDelivery::Unconfirmed);
+    let unanswered = part(CountedDelivery::Unanswered);
     let untold = untold.min(open);
     let mut verdict = Proof::Good;
     for condition in conditions(abort_if, level) {
         let part = part(condition.counted);
         let (known, possible) = match condition.counted {
             CountedDelivery::Unconfirmed => (part - untold, part),
-            _ => (part, part + open),
+            // An answer is waited for where the level is that.
+            CountedDelivery::AnswerFailed if level == VerifyLevel::Sent => (part, part),
+            CountedDelivery::AnswerFailed => (part, part + open + unanswered),
+            CountedDelivery::SendFailed | CountedDelivery::Unanswered => (part, part + open),
         };
         let words = |part| {
             format!(
@@ -162,5 +166,14 @@ mod tests {
         assert!(
             matches!(at(VerifyLevel::Answered), Proof::Bad(why) if why.contains("8 of 10 commands are unanswered"))
         );
+        // What has not answered yet may answer otherwise.
+        let counts = [
+            (Delivery::AnswerFailed, 1),
+            (Delivery::Sent, 1),
+            (Delivery::Answered, 8),
+        ];
+        let at = |level| judge(&counts, level, &AbortIf::NEVER, 0);
+        assert_eq!(at(VerifyLevel::Answered), Proof::GoodSoFar);
+        assert_eq!(at(VerifyLevel::Sent), Proof::Good);
     }
 }

@@ -278,7 +278,7 @@ impl Check {
         Ok(Self {
             input,
             pace: PaceSettings::resolve(pace, sources)?,
-            rollout: Rollout::resolve(rollout, verifying.verify_level, sources)?,
+            rollout: Rollout::resolve(rollout, &verifying, sources)?,
             format: format.unwrap_or(SummaryFormat::Text),
             asked,
         })

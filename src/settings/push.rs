@@ -146,7 +146,7 @@ impl Push {
             request_timeout,
             accept_account,
         } = target;
-        let rollout = Rollout::resolve(rollout, verifying.verify_level, sources)?;
+        let rollout = Rollout::resolve(rollout, &verifying, sources)?;
         let recovery = Recovery::resolve(recovery, sources)?;
         let proves = rollout.proof.verify.and_then(CanaryVerify::time).is_some();
         if proves && recovery.abort_if == AbortIf::NEVER {
@@ -181,7 +181,7 @@ impl Push {
                 until: sources.get(&keys::UNTIL, until)?,
                 window: sources.get(&keys::WINDOW, window)?,
             },
-            verifying_canary: Verifying::of_canary(verifying, proves, sources)?,
+            verifying_canary: Verifying::of_canary(verifying.clone(), proves, sources)?,
             verifying: Verifying::resolve(verifying, sources)?,
             allow_stale,
             accept_account,

@@ -7,8 +7,8 @@ use super::{
     source::{Origin, Sources},
 };
 use crate::{
-    cli::{RolloutArgs, keys},
-    model::{Canary, CanaryVerify, ProofAsked, Ramp, VerifyLevel},
+    cli::{RolloutArgs, VerifyingArgs, keys},
+    model::{Canary, CanaryVerify, ProofAsked, Ramp},
 };
 
 /// How a push begins.
@@ -29,7 +29,7 @@ pub(crate) struct Rollout {
 impl Rollout {
     pub(super) fn resolve(
         args: RolloutArgs,
-        level: Option<VerifyLevel>,
+        verifying: &VerifyingArgs,
         sources: &Sources<'_>,
     ) -> Result<Self, Error> {
         let RolloutArgs {
@@ -69,7 +69,8 @@ impl Rollout {
         Ok(Self {
             proof: ProofAsked {
                 verify: (verify.origin != Origin::Default).then_some(verify.value),
-                level,
+                level: verifying.verify_level,
+                expected: verifying.expect_answer.clone(),
                 check: canary_check,
             },
             // Who names devices wants those.

@@ -5,7 +5,10 @@ use std::{path::PathBuf, time::Duration};
 use super::{Database, Error, Push, query::asking, source::Sources};
 use crate::{
     cli::{PaceArgs, VerifyArgs, VerifyingArgs, keys},
-    model::{CLOCK_TOLERANCE, DeliveryTolerance, Rate, RowFormat, Sampling, Tsl, VerifyLevel},
+    model::{
+        CLOCK_TOLERANCE, CanaryProof, DeliveryTolerance, ExpectedAnswer, Rate, RowFormat, Sampling,
+        Tsl, VerifyLevel,
+    },
 };
 
 /// `fleetpush verify`
@@ -17,6 +20,8 @@ pub(crate) struct Verification {
     pub dry_run: bool,
     /// How far every accepted command has to have come.
     pub level: VerifyLevel,
+    /// What every answer has to have.
+    pub expected: Vec<ExpectedAnswer>,
     /// How many may fall short.
     pub tolerate: DeliveryTolerance,
     /// Which accepted commands are asked about.
@@ -42,6 +47,8 @@ pub(crate) struct Verification {
 pub(crate) struct Verifying {
     /// How far every accepted command has to have come.
     pub level: VerifyLevel,
+    /// What every answer has to have.
+    pub expected: Vec<ExpectedAnswer>,
     /// Which accepted commands the history is asked about.
     pub sampling: Sampling,
     /// The queue, when somebody has set one.
@@ -72,6 +79,7 @@ impl Verifying {
         let flags = [
             ("--verify-level", args.verify_level.is_some()),
             ("--history-rate", args.history_rate.is_some()),
+            ("--expect-answer", !args.expect_answer.is_empty()),
         ];
         if let Some((flag, _)) = flags.into_iter().find(|(_, is_given)| *is_given)
             && !proves
@@ -90,12 +98,14 @@ impl Verifying {
         let VerifyingArgs {
             verify: _,
             verify_level,
+            expect_answer,
             verify_wait,
             sample,
             history_rate,
         } = args;
         Ok(Self {
-            level: verify_level.unwrap_or(VerifyLevel::Sent),
+            level: verify_level.unwrap_or_else(|| usual_level(&expect_answer)),
+            expected: expect_answer,
             sampling: sample.unwrap_or(Sampling::Usual),
             queue: sources.find(&keys::QUEUE, None)?.map(|found| found.value),
             wait: verify_wait.unwrap_or(WAIT),
@@ -104,9 +114,11 @@ impl Verifying {
     }
 
     /// The same as far and as long as the canary of a run has to prove something.
-    pub(crate) fn for_canary(&self, level: VerifyLevel, wait: Duration) -> Self {
+    pub(crate) fn for_canary(&self, proof: &CanaryProof, wait: Duration) -> Self {
+        let expected = proof.expected.clone();
         Self {
-            level,
+            level: proof.level.unwrap_or_else(|| usual_level(&expected)),
+            expected,
             wait,
             ..self.clone()
         }
@@ -121,6 +133,7 @@ impl Verifying {
             run: Some(run.to_owned()),
             dry_run: false,
             level: self.level,
+            expected: self.expected.clone(),
             tolerate: push.recovery.tolerate.deliveries.clone(),
             sampling: self.sampling,
             queue: self.queue.clone(),
@@ -131,6 +144,15 @@ impl Verifying {
             push,
             database: database.clone(),
         }
+    }
+}
+
+/// Who expects an answer wants one.
+fn usual_level(expected: &[ExpectedAnswer]) -> VerifyLevel {
+    if expected.is_empty() {
+        VerifyLevel::Sent
+    } else {
+        VerifyLevel::Answered
     }
 }
 
@@ -148,6 +170,7 @@ impl Verification {
             run,
             dry_run,
             verify_level,
+            expect_answer,
             tolerate,
             sample,
             queue,
@@ -174,7 +197,8 @@ impl Verification {
         Ok(Self {
             run,
             dry_run,
-            level: verify_level.unwrap_or(VerifyLevel::Sent),
+            level: verify_level.unwrap_or_else(|| usual_level(&expect_answer)),
+            expected: expect_answer,
             tolerate: DeliveryTolerance(limits.collect()),
             sampling: sample.unwrap_or(Sampling::Usual),
             queue: sources.find(&keys::QUEUE, queue)?.map(|found| found.value),

@@ -9,7 +9,7 @@ use sqlx::{Connection, SqliteConnection};
 
 use super::{Run, Store, StoreError, owner::BEGIN, row::CanaryRow};
 use crate::model::{
-    Canary, CanaryProof, CanaryVerdict, OptionError, RunId, Timestamp, VerifyLevel,
+    Canary, CanaryProof, CanaryVerdict, ExpectedAnswer, OptionError, RunId, Timestamp, VerifyLevel,
 };
 
 /// Tasks of a run that stand in `due`, as long as none is under way but those: each part by an index.
@@ -44,6 +44,12 @@ pub(crate) struct SentCommand {
     pub(crate) delivery: Option<String>,
 }
 
+/// Expected answers as they are kept, a line each; none when there are none.
+fn lines(expected: &[ExpectedAnswer]) -> Option<String> {
+    let lines: Vec<String> = expected.iter().map(ToString::to_string).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
 /// The canary of a run, if it has one.
 pub(super) async fn read_canary(
     connection: &mut SqliteConnection,
@@ -58,23 +64,32 @@ pub(super) async fn read_canary(
         bool,
         Option<String>,
         bool,
+        Option<String>,
     );
     let row: Option<Row> = sqlx::query_as(
-        "SELECT devices, pause, accepted, verify_ms, verify_level, proved_at IS NOT NULL, check_command, checked_at IS NOT NULL FROM canary WHERE run_id = ?",
+        "SELECT devices, pause, accepted, verify_ms, verify_level, proved_at IS NOT NULL, check_command, checked_at IS NOT NULL, expected_answers FROM canary WHERE run_id = ?",
     )
     .bind(run.0)
     .fetch_optional(&mut *connection)
     .await?;
-    let Some((devices, pause, accepted, verify, level, is_proved, check, is_checked)) = row else {
+    let Some((devices, pause, accepted, verify, level, is_proved, check, is_checked, expected)) =
+        row
+    else {
         return Ok(None);
     };
     let level = level.map(|word| word.parse()).transpose();
+    let expected: Result<Vec<_>, _> = expected
+        .iter()
+        .flat_map(|text| text.lines())
+        .map(str::parse)
+        .collect();
     let proof = CanaryProof {
         verify: verify.map(|ms| Duration::from_millis(ms.unsigned_abs())),
         level: level.map_err(|error: OptionError| StoreError::Damaged(error.to_string()))?,
         is_proved,
         check: check.map(String::into_boxed_str),
         is_checked,
+        expected: expected.map_err(|error: OptionError| StoreError::Damaged(error.to_string()))?,
     };
     let left: i64 = match accepted {
         Some(_) => 0,
@@ -134,13 +149,14 @@ impl Store {
         proof: &CanaryProof,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE canary SET verify_ms = ?, verify_level = ?, check_command = ?, checked_at = CASE WHEN ? THEN checked_at END \
-             WHERE run_id = ?",
+            "UPDATE canary SET verify_ms = ?, verify_level = ?, check_command = ?, checked_at = CASE WHEN ? THEN checked_at END, \
+             expected_answers = ? WHERE run_id = ?",
         )
             .bind(proof.verify.map(|time| time.as_millis() as i64))
             .bind(proof.level.map(VerifyLevel::name))
             .bind(proof.check.as_deref())
             .bind(proof.is_checked)
+            .bind(lines(&proof.expected))
             .bind(run.id.0)
             .execute(&mut self.connection)
             .await?;

@@ -385,6 +385,7 @@ fn source_of(number: i64) -> Option<EvidenceSource> {
         .find(|one| source_number(*one) == number)
 }
 
+mod answers;
 mod apart;
 mod earlier;
 mod keep;

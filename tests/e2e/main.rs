@@ -15,6 +15,7 @@ mod diff;
 mod disk;
 mod dm_data;
 mod doctor;
+mod expect_answer;
 mod explain;
 mod faults;
 mod hostile;

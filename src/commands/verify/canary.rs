@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Lent, Messages, Scope, Untold, Work, models, rows::NoRows};
+use super::{Lent, Messages, Scope, Untold, Work, models, products, rows::NoRows};
 use crate::{
     clock::Clock,
     commands::{interrupt::Interrupt, named_history::NamedHistory},
@@ -42,7 +42,8 @@ pub(in crate::commands) async fn prove_canary(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Outcome, Failure> {
-    let models = models(&settings, &[], interrupt, printer).await?;
+    let products = products(&settings, store, run).await?;
+    let models = models(&settings, &products, interrupt, printer).await?;
     let clock = Clock::start();
     let push = &settings.push;
     let options = HistoryOptions {
@@ -94,6 +95,7 @@ impl<H: HistoryClient> Work<'_, H> {
             if let Some(stop) = stop {
                 return Ok(stopped(stop));
             }
+            self.judge_answers(lent, run).await?;
             let counts = self.counts(lent, run, &scope).await?;
             let Some(counts) = counts else {
                 return Ok(Outcome::Stopped);

@@ -6,10 +6,7 @@ use crate::{
     engine::{Asked, Stop, ask_about_commands},
     exit::{Exit, Failure},
     gateway::HistoryClient,
-    journal::{
-        delivery,
-        verification::{self, Standing},
-    },
+    journal::verification::{self, Standing},
     model::{Delivery, TaskId},
     store::{AcceptedCommand, Run, Store},
     ui::{
@@ -107,7 +104,7 @@ impl<H: HistoryClient> Work<'_, H> {
                 return Ok(Some(Stop::Signal));
             };
             store
-                .settle_deliveries(proofs, self.clock.now(), delivery::fold)
+                .settle_deliveries(proofs, self.clock.now(), self.fold())
                 .await?;
             lent.give_back(store).await?;
         }

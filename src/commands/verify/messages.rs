@@ -9,7 +9,6 @@ use crate::{
     },
     exit::Failure,
     gateway::HistoryClient,
-    journal::delivery,
     model::{Delivery, TaskId},
     settings::Verification as Settings,
     store::{
@@ -267,7 +266,7 @@ impl<H: HistoryClient> Work<'_, H> {
             return Ok(0);
         }
         let now = self.clock.now();
-        Ok(store.settle_deliveries(proofs, now, delivery::fold).await?)
+        Ok(store.settle_deliveries(proofs, now, self.fold()).await?)
     }
 
     fn tell_acquaintance(&self, stands: Acquaintance) {
