@@ -60,6 +60,7 @@ mod temporary;
 mod thing_models;
 mod verified;
 mod verify;
+mod when_online;
 
 use std::{
     io::ErrorKind,
@@ -102,9 +103,16 @@ pub(crate) async fn execute(command: Command, printer: &Printer) -> Result<Exit,
             // A question is no push, and its answer no success.
             let metrics = settings.push.metrics_file.clone();
             let metrics = metrics.filter(|_| !settings.dry_run);
-            monitored(metrics, printer, async |interrupt, printer| {
-                Box::pin(retry::retry(*settings, interrupt, printer)).await
-            })
+            monitored(
+                metrics,
+                printer,
+                async |interrupt, printer| match settings.offline_for {
+                    Some(age) => {
+                        Box::pin(when_online::when_online(*settings, age, interrupt, printer)).await
+                    }
+                    None => Box::pin(retry::retry(*settings, interrupt, printer)).await,
+                },
+            )
             .await
         }
         Command::Verify(settings) => {

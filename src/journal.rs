@@ -28,6 +28,7 @@ pub(crate) mod inventory;
 pub(crate) mod listing;
 pub(crate) mod message_gap;
 pub(crate) mod messages;
+pub(crate) mod online;
 pub(crate) mod origin;
 pub(crate) mod outage;
 mod prefetch;

@@ -21,6 +21,7 @@ mod identity;
 mod inbox;
 mod lock;
 mod migrate;
+mod offline;
 mod older;
 mod open;
 mod opened;
@@ -71,9 +72,12 @@ pub(crate) use delivery::{AcceptedCommand, DeliveryCounts, EarlierTicket, Looked
 pub(crate) use device_list::{DeviceLists, Difference, ListSize};
 pub(crate) use device_sends::DeviceSend;
 pub(crate) use error::{Missing, Owner, StoreError};
-pub(crate) use inbox::{Inbox, InboxError, InboxMessage, InboxReader, MOST_OF_DEVICE, inbox_path};
+pub(crate) use inbox::{
+    DevicePresence, Inbox, InboxError, InboxMessage, InboxReader, MOST_OF_DEVICE, inbox_path,
+};
 pub(crate) use lock::{Presence, presence};
 pub(crate) use migrate::{Upgrade, free, share_room};
+pub(crate) use offline::OfflineFailure;
 pub(crate) use open::Store;
 pub(crate) use opened::Opened;
 pub(crate) use pace::KeptRate;

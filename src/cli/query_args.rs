@@ -11,7 +11,7 @@ use super::{
     simulate_args::SimulatedArg,
     values,
 };
-use crate::model::{Dimension, RowFormat, RunState, Tags, TaskState, TaskStatus};
+use crate::model::{Age, Dimension, RowFormat, RunState, Tags, TaskState, TaskStatus};
 
 /// `fleetpush resume`
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub struct RetryArgs {
     /// The run's name [default: the latest run]
     #[arg(value_parser = values::run_name)]
     pub run: Option<String>,
-    /// Only tasks in these states [default: failed]
+    /// Only these states [default: failed]
     ///
     /// Separate them by commas, or repeat the flag. --class in_doubt also chooses tasks in doubt. --delivery send_failed,expired chooses
     /// accepted tasks instead.
@@ -44,6 +44,20 @@ pub struct RetryArgs {
     /// Which of them [default: --class offline,frequency,quota,transient, when no other filter is given]
     #[command(flatten)]
     pub filter: FilterArgs,
+    /// Send what failed offline, if the device has come online since
+    ///
+    /// For a timer. Without a run, of all complete runs, but only the newest of each manifest. Uses the ONLINE messages in the inbox, and
+    /// asks the platform about the other devices. Exits with 0 if there is nothing to send.
+    #[arg(long, conflicts_with_all = ["state", "class", "code", "device", "devices_from", "product", "label", "delivery", "attempts", "ended_after", "ended_before"])]
+    pub when_online: bool,
+    /// With --when-online: how long ago a task may have failed [default: 7d]
+    #[arg(
+        hide_short_help = true,
+        long,
+        value_name = "AGE",
+        requires = "when_online"
+    )]
+    pub offline_for: Option<Age>,
     /// Print how many tasks would be sent again, and send nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -16,6 +16,11 @@ impl Age {
     /// A century: what is older than that has no time that a clock could have given.
     const MOST: Duration = Duration::from_secs(36_500 * DAY);
 
+    /// So many days.
+    pub(crate) const fn days(days: u64) -> Self {
+        Self(Duration::from_secs(days * DAY))
+    }
+
     /// The age as a length of time.
     pub const fn duration(self) -> Duration {
         self.0

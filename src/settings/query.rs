@@ -8,7 +8,7 @@ use crate::{
         CodesArgs, FilterArgs, PaceArgs, PushArgs, RecoveryArgs, ResumeArgs, RetryArgs,
         RolloutArgs, RunsArgs, ScheduleArgs, SessionsArgs, StatusArgs, TargetArgs, VerifyingArgs,
     },
-    model::{Class, Dimension, RowFormat, RunState, Tags, TaskState},
+    model::{Age, Class, Dimension, RowFormat, RunState, Tags, TaskState},
 };
 
 /// `fleetpush resume`
@@ -33,6 +33,8 @@ pub(crate) struct Retry {
     pub filter: FilterArgs,
     /// Whether somebody has chosen, rather than the default.
     pub chosen: bool,
+    /// How long ago what is sent when its device comes online may have failed, if only that is sent.
+    pub offline_for: Option<Age>,
     /// Whether only to say how many.
     pub dry_run: bool,
     /// Whether not to ask.
@@ -114,6 +116,9 @@ impl Resume {
     }
 }
 
+/// What is older is no news to a device any more.
+const OFFLINE_FOR: Age = Age::days(7);
+
 impl Retry {
     pub(super) fn resolve(
         args: RetryArgs,
@@ -125,6 +130,8 @@ impl Retry {
             run,
             state,
             filter,
+            when_online,
+            offline_for,
             dry_run,
             yes,
             push,
@@ -137,6 +144,7 @@ impl Retry {
             states: retried_states(state, &filter),
             filter: if chosen { filter } else { retried_classes() },
             chosen,
+            offline_for: when_online.then(|| offline_for.unwrap_or(OFFLINE_FOR)),
             dry_run,
             yes,
             push: Push::resolve(push, quiet, sources)?,

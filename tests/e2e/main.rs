@@ -60,3 +60,4 @@ mod unchanged;
 mod verify;
 mod verify_inbox;
 mod versions;
+mod when_online;

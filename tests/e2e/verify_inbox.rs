@@ -4,6 +4,7 @@ mod after_a_push;
 mod again;
 mod before_a_send;
 mod canary;
+mod online;
 
 use std::{collections::BTreeMap, process::Command};
 

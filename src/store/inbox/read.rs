@@ -53,7 +53,7 @@ pub(in crate::store) struct Since<'a> {
 }
 
 /// When a device last came online and went offline.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DevicePresence {
     /// The last time that it came online, if it is known.
     pub(crate) online_at: Option<Timestamp>,
@@ -251,10 +251,6 @@ impl InboxReader {
     }
 
     /// When this device last came online and went offline; none when no message has said so.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "a retry of offline devices reads it")
-    )]
     pub(crate) async fn presence(
         &mut self,
         product_key: &str,
