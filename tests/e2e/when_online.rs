@@ -112,7 +112,7 @@ fn of_several_runs_of_one_manifest_only_the_newest_is_sent_again() {
         .expect(0)
         .says(&["run 'monday': a newer run of its manifest has taken its place"]);
     // One that is not complete has pending tasks of its own.
-    site.write("third.csv", devices(3));
+    site.write("third.csv", devices(4));
     let third = [
         "run",
         "third.csv",
