@@ -112,7 +112,10 @@ fn of_several_runs_of_one_manifest_only_the_newest_is_sent_again() {
         .expect(0)
         .says(&["run 'monday': a newer run of its manifest has taken its place"]);
     // One that is not complete has pending tasks of its own.
-    site.write("third.csv", devices(4));
+    let lines = devices(5);
+    let of_its_own = lines.lines().enumerate().filter(|(n, _)| *n == 0 || *n > 3);
+    let of_its_own: Vec<&str> = of_its_own.map(|(_, line)| line).collect();
+    site.write("third.csv", of_its_own.join("\n"));
     let third = [
         "run",
         "third.csv",
