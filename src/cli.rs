@@ -21,6 +21,7 @@ mod inventory_args;
 pub(crate) mod keys;
 mod listen_args;
 mod manifest_args;
+mod messages_args;
 mod output_args;
 mod owner_args;
 mod prune_args;
@@ -56,6 +57,7 @@ pub(crate) use self::{
     inventory_args::InventoryArgs,
     listen_args::ListenArgs,
     manifest_args::{BeforeArgs, CheckArgs, ManifestArgs, RunArgs},
+    messages_args::MessagesArgs,
     output_args::OutputArgs,
     owner_args::OwnerArgs,
     prune_args::PruneArgs,

@@ -37,6 +37,7 @@ mod phases;
 mod prune;
 mod push;
 mod reading;
+mod receiving;
 mod repeat;
 mod report;
 mod results;

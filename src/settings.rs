@@ -15,6 +15,7 @@ mod error;
 mod file;
 mod inventory;
 mod listen;
+mod listening;
 mod logging;
 mod manifest;
 mod nearest;
@@ -44,6 +45,7 @@ pub(crate) use self::{
     error::Error,
     inventory::Inventory,
     listen::Listen,
+    listening::Listening,
     logging::{Level, Logging},
     manifest::{
         AskedPush, Check, DefaultData, FetchFrom, ManifestDefaults, ManifestInput, OtherVersions,

@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use super::{
-    keys, one_of, rollout_args::RolloutArgs, schedule_args::ScheduleArgs,
-    simulate_args::SimulateArg, verifying_args::VerifyingArgs,
+    keys, messages_args::MessagesArgs, one_of, rollout_args::RolloutArgs,
+    schedule_args::ScheduleArgs, simulate_args::SimulateArg, verifying_args::VerifyingArgs,
 };
 use crate::model::{
     AbortIf, AfterFailure, DeviceRate, InDoubt, Language, ProgressMode, Rate, Region,
@@ -31,6 +31,9 @@ pub struct PushArgs {
     /// When it may send.
     #[command(flatten)]
     pub schedule: ScheduleArgs,
+    /// What is received meanwhile.
+    #[command(flatten)]
+    pub messages: MessagesArgs,
     /// What follows it.
     #[command(flatten)]
     pub verifying: VerifyingArgs,

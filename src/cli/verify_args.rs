@@ -49,12 +49,16 @@ pub struct VerifyArgs {
     pub sample: Option<Sampling>,
     /// The queue whose messages are used, as in a.123.fleet [default: those in the inbox, if there is one] [env: FLEETPUSH_QUEUE]
     ///
-    /// fleetpush listen writes the messages of the queue to the inbox beside the database. Run it at the same time.
+    /// They are received into the inbox beside the database meanwhile, unless fleetpush listen does that.
     #[arg(long, value_name = "QUEUE", help_heading = MESSAGES, value_parser = keys::QUEUE.parse)]
     pub queue: Option<String>,
+    /// The message broker, when it is not that of --region: amqps://HOST:5671/quec-open, without a user name or password
+    /// [env: FLEETPUSH_AMQP_URL]
+    #[arg(hide_short_help = true, long, value_name = "URL", help_heading = MESSAGES, value_parser = keys::AMQP_URL.parse)]
+    pub amqp_url: Option<String>,
     /// How long to wait for messages before the history is asked, up to 24h; 0s does not wait [default: 10m]
     ///
-    /// The wait ends when every accepted command has come as far as --verify-level, and when fleetpush listen is not running.
+    /// The wait ends when every accepted command has come as far as --verify-level, and when nobody receives messages.
     #[arg(long, value_name = "DURATION", help_heading = MESSAGES, value_parser = up_to_a_day)]
     pub verify_wait: Option<Duration>,
     /// How far the platform's clock may be from this machine's, with the time that a command waits within the platform: entries of a

@@ -15,7 +15,7 @@ use crate::{
     gateway::{Backlog, Broker, BrokerAddress, ListedQueue, Platform, QueueState},
     model::SendResult,
     policy,
-    settings::{Credentials, Listen, Target},
+    settings::{Credentials, Listen, Push, Target},
     store::{Inbox, InboxError, inbox_path},
     ui::{monitor::ListenMonitor, printer::Printer},
 };
@@ -31,23 +31,7 @@ pub(super) async fn listen(
     monitor: &mut ListenMonitor,
 ) -> Result<Exit, Failure> {
     let clock = Clock::start();
-    let (access_key, access_secret) = key_pair(settings)?;
-    let address = BrokerAddress::parse(&settings.amqp_url).map_err(|error| {
-        Failure::usage(anyhow!(
-            "invalid value '{}' for --amqp-url: {error}",
-            if settings.amqp_url.contains('@') {
-                "…"
-            } else {
-                &settings.amqp_url
-            }
-        ))
-    })?;
-    let broker = Broker::new(
-        address,
-        access_key,
-        access_secret,
-        settings.push.timeouts.connect,
-    )?;
+    let broker = broker_of(&settings.push, Some(&settings.amqp_url))?;
     let path = inbox_path(&settings.database.path);
     let mut inbox = Inbox::open(&path, settings.database.consent).await?;
     printer.say(&format!("inbox: {}", inbox.path().display()));
@@ -89,9 +73,34 @@ pub(super) async fn listen(
     }
 }
 
+/// The message broker, and who logs in to it.
+pub(super) fn broker_of(push: &Push, amqp_url: Option<&str>) -> Result<Broker, Failure> {
+    let (access_key, access_secret) = key_pair(push)?;
+    let amqp_url = amqp_url.ok_or_else(|| {
+        Failure::usage(anyhow!(
+            "no message broker is known for this platform: give it with --amqp-url"
+        ))
+    })?;
+    let address = BrokerAddress::parse(amqp_url).map_err(|error| {
+        let shown = if amqp_url.contains('@') {
+            "…"
+        } else {
+            amqp_url
+        };
+        Failure::usage(anyhow!("invalid value '{shown}' for --amqp-url: {error}"))
+    })?;
+    let connect_timeout = push.timeouts.connect;
+    Ok(Broker::new(
+        address,
+        access_key,
+        access_secret,
+        connect_timeout,
+    )?)
+}
+
 /// The key pair: the broker takes nothing else.
-fn key_pair(settings: &Listen) -> Result<(String, secrecy::SecretString), Failure> {
-    match &settings.push.target {
+fn key_pair(push: &Push) -> Result<(String, secrecy::SecretString), Failure> {
+    match &push.target {
         Target::Platform {
             credentials:
                 Credentials::KeyPair {
@@ -110,7 +119,7 @@ fn key_pair(settings: &Listen) -> Result<(String, secrecy::SecretString), Failur
 }
 
 /// Finds the queue in the account's list. A platform that does not answer is no reason not to listen: the broker decides.
-async fn known_queue(
+pub(super) async fn known_queue(
     platform: &Platform,
     name: &str,
     printer: &Printer,

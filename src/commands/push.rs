@@ -13,6 +13,7 @@ use super::{
     limits,
     listeners::listen,
     reading,
+    receiving::Receiving,
     repeat::repeat,
     report, session, status, target,
     verified::verified,
@@ -37,7 +38,7 @@ use crate::{
 
 /// Pushes a run until it is complete or something stops it, at the latest the deadline, and prints the summary.
 pub(super) async fn push(
-    mut store: Store,
+    store: Store,
     run: Run,
     deadline: Option<Deadline>,
     settings: &Push,
@@ -48,6 +49,20 @@ pub(super) async fn push(
     if let Some(deadline) = &deadline {
         printer.say(&format!("sends until {}", deadline.what));
     }
+    let with = With::new(settings, database, interrupt, printer);
+    let receiving = Receiving::begin(settings, database, interrupt, printer).await;
+    let exit = Box::pin(send(store, run, deadline, with)).await;
+    receiving.end().await;
+    exit
+}
+
+async fn send(
+    mut store: Store,
+    run: Run,
+    deadline: Option<Deadline>,
+    with: With<'_>,
+) -> Result<Exit, Failure> {
+    let (settings, database, printer) = (with.push, with.database, with.printer);
     let clock = Clock::start();
     store.begin_session(Some(&run)).await?;
     let ready = async {
@@ -68,7 +83,10 @@ pub(super) async fn push(
         .as_ref()
         .map(|deadline| clock.now().until(deadline.at));
     let options = options(settings, time_left);
-    let with = With::new(settings, database, interrupt, printer);
+    let with = With {
+        push: settings,
+        ..with
+    };
     let mut journal = match Journal::open(&mut store, run, settings.recovery.after_failure).await {
         Ok(journal) => journal,
         Err(error) => return Err(broken_off(store, error).await),
@@ -123,12 +141,7 @@ pub(super) async fn push(
     Box::pin(settle(&mut store, printer)).await?;
     store.close().await?;
     let verified = match stop {
-        Stop::Complete => {
-            let after = AfterPush {
-                platform: Some(platform),
-            };
-            verified(&about.name, exit, after, with).await
-        }
+        Stop::Complete => verified(&about.name, exit, AfterPush::of(platform), with).await,
         _ => Ok(exit),
     };
     if let Some(simulator) = connection.simulator {
@@ -237,9 +250,12 @@ pub(super) async fn nothing_to_do(
     session::idle(&mut store, Some(&run), "nothing", None, exit).await;
     store.close().await?;
     let verified = match run.state {
-        RunState::Complete => {
+        RunState::Complete if settings.verifying.is_some() => {
+            let receiving = Receiving::begin(settings, database, with.interrupt, printer).await;
             let after = AfterPush::default();
-            verified(&name, exit, after, with).await
+            let exit = verified(&name, exit, after, with).await;
+            receiving.end().await;
+            exit
         }
         _ => Ok(exit),
     };

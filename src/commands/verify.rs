@@ -16,8 +16,8 @@ use std::sync::Arc;
 pub(super) use self::canary::{Outcome, prove_canary};
 use self::{lent::Lent, messages::Messages, untold::Untold};
 use super::{
-    interrupt::Interrupt, limits, named::named_or_latest, named_history::NamedHistory, session,
-    target, thing_models,
+    interrupt::Interrupt, limits, named::named_or_latest, named_history::NamedHistory,
+    receiving::Receiving, session, target, thing_models,
 };
 use crate::{
     budget::Budget,
@@ -56,7 +56,16 @@ enum Scope {
 #[derive(Default)]
 pub(super) struct AfterPush {
     /// The platform, where the push had a connection.
-    pub(super) platform: Option<Arc<Platform>>,
+    platform: Option<Arc<Platform>>,
+}
+
+impl AfterPush {
+    /// After a push by this platform.
+    pub(super) fn of(platform: Arc<Platform>) -> Self {
+        Self {
+            platform: Some(platform),
+        }
+    }
 }
 
 /// Everything that the work needs besides the database.
@@ -75,7 +84,15 @@ pub(super) async fn verify(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
-    find_out(settings, None, interrupt, printer).await
+    if settings.dry_run {
+        return find_out(settings, None, interrupt, printer).await;
+    }
+    super::must_exist(&settings.database.path)?;
+    let (push, database) = (&settings.push, &settings.database);
+    let receiving = Receiving::begin(push, database, interrupt, printer).await;
+    let exit = Box::pin(find_out(settings, None, interrupt, printer)).await;
+    receiving.end().await;
+    exit
 }
 
 /// The same at the end of a push, as part of it: nothing goes to stdout, and the session is that of the push.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{
-    Database, Error, Push,
+    Database, Error, Push, Target,
     query::asking,
     source::{Found, Sources},
 };
@@ -46,10 +46,15 @@ impl Listen {
         } = args;
         let queue = sources.find(&keys::QUEUE, queue)?.ok_or(Error::NoQueue)?;
         let simulated = target.simulate.simulate;
-        let push = Push::resolve(asking(target, PaceArgs::default(), None), quiet, sources)?;
+        let push = asking(target, PaceArgs::default(), None);
+        let push = Push {
+            // It is the one that listens.
+            listening: None,
+            ..Push::resolve(push, quiet, sources)?
+        };
         let amqp_url = match sources.find(&keys::AMQP_URL, amqp_url)? {
             Some(found) => found.value,
-            None => region_of(&push)
+            None => region_of(&push.target)
                 .ok_or(Error::NoBroker)?
                 .amqp_url()
                 .to_owned(),
@@ -68,9 +73,9 @@ impl Listen {
 }
 
 /// The data centre that a push goes to.
-fn region_of(push: &Push) -> Option<Region> {
-    match &push.target {
-        super::Target::Platform { base_url, .. } => Region::of_base_url(base_url),
-        super::Target::Simulator => None,
+pub(super) fn region_of(target: &Target) -> Option<Region> {
+    match target {
+        Target::Platform { base_url, .. } => Region::of_base_url(base_url),
+        Target::Simulator => None,
     }
 }

@@ -245,6 +245,7 @@ impl Check {
             rollout,
             recovery,
             schedule: _,
+            messages: _,
             verifying,
             allow_stale: _,
             format,

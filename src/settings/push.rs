@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    Credentials, Error, Rollout, Verifying,
+    Credentials, Error, Listening, Rollout, Verifying,
     source::{Found, Origin, Sources},
 };
 use crate::{
@@ -31,6 +31,8 @@ pub(crate) struct Push {
     pub recovery: Recovery,
     /// When it may send.
     pub schedule: Schedule,
+    /// The messages that are received meanwhile, if any.
+    pub listening: Option<Listening>,
     /// What is found out after it, if anything.
     pub verifying: Option<Verifying>,
     /// How the canary's commands are asked about, if they are.
@@ -128,6 +130,7 @@ impl Push {
             rollout,
             recovery,
             schedule,
+            messages,
             verifying,
             allow_stale,
             format,
@@ -158,17 +161,20 @@ impl Push {
             // What a variable or the config file names tells of a platform; a push to the simulator is no success there.
             .filter(|found| !simulate.simulate || found.origin == Origin::Flag)
             .map(Found::into_path);
+        let target = if simulate.simulate {
+            Target::Simulator
+        } else {
+            Target::Platform {
+                base_url: base_url_of(region, base_url, sources)?,
+                insecure_http: sources.get(&keys::INSECURE_HTTP, insecure_http.then_some(true))?,
+                credentials: Credentials::resolve(sources)?,
+            }
+        };
+        let listening = Listening::resolve(messages, &target, sources)?;
+        let queue = listening.as_ref().map(|listening| listening.queue.clone());
         Ok(Self {
-            target: if simulate.simulate {
-                Target::Simulator
-            } else {
-                Target::Platform {
-                    base_url: base_url_of(region, base_url, sources)?,
-                    insecure_http: sources
-                        .get(&keys::INSECURE_HTTP, insecure_http.then_some(true))?,
-                    credentials: Credentials::resolve(sources)?,
-                }
-            },
+            target,
+            listening,
             language: sources.get(&keys::LANGUAGE, language)?,
             timeouts: Timeouts {
                 connect: sources.get(&keys::CONNECT_TIMEOUT, connect_timeout)?,
@@ -181,8 +187,8 @@ impl Push {
                 until: sources.get(&keys::UNTIL, until)?,
                 window: sources.get(&keys::WINDOW, window)?,
             },
-            verifying_canary: Verifying::of_canary(verifying.clone(), proves, sources)?,
-            verifying: Verifying::resolve(verifying, sources)?,
+            verifying_canary: Verifying::of_canary(verifying.clone(), proves, queue.clone())?,
+            verifying: Verifying::resolve(verifying, queue),
             allow_stale,
             accept_account,
             summary_format: format.unwrap_or(SummaryFormat::Text),

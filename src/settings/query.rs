@@ -5,8 +5,9 @@ use std::{path::PathBuf, time::Duration};
 use super::{Database, Error, Push, source::Sources};
 use crate::{
     cli::{
-        CodesArgs, FilterArgs, PaceArgs, PushArgs, RecoveryArgs, ResumeArgs, RetryArgs,
-        RolloutArgs, RunsArgs, ScheduleArgs, SessionsArgs, StatusArgs, TargetArgs, VerifyingArgs,
+        CodesArgs, FilterArgs, MessagesArgs, PaceArgs, PushArgs, RecoveryArgs, ResumeArgs,
+        RetryArgs, RolloutArgs, RunsArgs, ScheduleArgs, SessionsArgs, StatusArgs, TargetArgs,
+        VerifyingArgs,
     },
     model::{Age, Class, Dimension, RowFormat, RunState, Tags, TaskState},
 };
@@ -190,6 +191,7 @@ pub(super) fn asking(target: TargetArgs, pace: PaceArgs, max_outage: Option<Dura
             ..RecoveryArgs::default()
         },
         schedule: ScheduleArgs::default(),
+        messages: MessagesArgs::default(),
         verifying: VerifyingArgs::default(),
         allow_stale: false,
         format: None,

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{Database, Error, Push, query::asking, source::Sources};
 use crate::{
-    cli::{PaceArgs, VerifyArgs, VerifyingArgs, keys},
+    cli::{MessagesArgs, PaceArgs, VerifyArgs, VerifyingArgs},
     model::{
         CLOCK_TOLERANCE, CanaryProof, DeliveryTolerance, ExpectedAnswer, Rate, RowFormat, Sampling,
         Tsl, VerifyLevel,
@@ -60,21 +60,15 @@ pub(crate) struct Verifying {
 }
 
 impl Verifying {
-    pub(super) fn resolve(
-        args: VerifyingArgs,
-        sources: &Sources<'_>,
-    ) -> Result<Option<Self>, Error> {
-        if !args.verify {
-            return Ok(None);
-        }
-        Self::read(args, sources).map(Some)
+    pub(super) fn resolve(args: VerifyingArgs, queue: Option<String>) -> Option<Self> {
+        args.verify.then(|| Self::read(args, queue))
     }
 
     /// How a canary is verified, which `proves` something or not.
     pub(super) fn of_canary(
         args: VerifyingArgs,
         proves: bool,
-        sources: &Sources<'_>,
+        queue: Option<String>,
     ) -> Result<Self, Error> {
         let flags = [
             ("--verify-level", args.verify_level.is_some()),
@@ -87,14 +81,14 @@ impl Verifying {
         {
             return Err(Error::NothingVerified { flag });
         }
-        let verifying = Self::read(args, sources)?;
+        let verifying = Self::read(args, queue);
         Ok(Self {
             queue: verifying.queue.filter(|_| proves),
             ..verifying
         })
     }
 
-    fn read(args: VerifyingArgs, sources: &Sources<'_>) -> Result<Self, Error> {
+    fn read(args: VerifyingArgs, queue: Option<String>) -> Self {
         let VerifyingArgs {
             verify: _,
             verify_level,
@@ -103,14 +97,14 @@ impl Verifying {
             sample,
             history_rate,
         } = args;
-        Ok(Self {
+        Self {
             level: verify_level.unwrap_or_else(|| usual_level(&expect_answer)),
             expected: expect_answer,
             sampling: sample.unwrap_or(Sampling::Usual),
-            queue: sources.find(&keys::QUEUE, None)?.map(|found| found.value),
+            queue,
             wait: verify_wait.unwrap_or(WAIT),
             history_rate: history_rate.unwrap_or(Rate::HISTORY),
-        })
+        }
     }
 
     /// The same as far and as long as the canary of a run has to prove something.
@@ -174,6 +168,7 @@ impl Verification {
             tolerate,
             sample,
             queue,
+            amqp_url,
             verify_wait,
             tolerance,
             tsl,
@@ -192,7 +187,9 @@ impl Verification {
             rate: Some(history_rate.unwrap_or(Rate::HISTORY)),
             device_rate: None,
         };
-        let push = asking(target, pace, max_outage);
+        let mut push = asking(target, pace, max_outage);
+        push.messages = MessagesArgs { queue, amqp_url };
+        let push = Push::resolve(push, quiet, sources)?;
         let limits = tolerate.into_iter().flat_map(|tolerance| tolerance.0);
         Ok(Self {
             run,
@@ -201,12 +198,12 @@ impl Verification {
             expected: expect_answer,
             tolerate: DeliveryTolerance(limits.collect()),
             sampling: sample.unwrap_or(Sampling::Usual),
-            queue: sources.find(&keys::QUEUE, queue)?.map(|found| found.value),
+            queue: (push.listening.as_ref()).map(|listening| listening.queue.clone()),
             wait: verify_wait.unwrap_or(WAIT),
             tolerance: tolerance.unwrap_or(CLOCK_TOLERANCE),
             tsl,
             format: format.unwrap_or(RowFormat::Table),
-            push: Push::resolve(push, quiet, sources)?,
+            push,
             database: Database::resolve(db, simulated, sources)?.owned("verify", owner, sources)?,
         })
     }

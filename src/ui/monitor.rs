@@ -19,7 +19,10 @@ use std::{
 
 use tokio::{sync::mpsc::Receiver, task::spawn_blocking};
 
-pub(crate) use self::{file::MetricsError, listening::ListenMonitor};
+pub(crate) use self::{
+    file::MetricsError,
+    listening::{ListenMonitor, listening_words},
+};
 use self::{
     file::MetricsFile,
     last_end::LastEnd,

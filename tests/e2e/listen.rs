@@ -1,5 +1,6 @@
 //! The listener and a real message broker: what comes is on the disk before it is acknowledged, whatever happens to either.
 
+mod itself;
 mod losses;
 mod published;
 mod standing;

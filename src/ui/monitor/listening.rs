@@ -186,7 +186,8 @@ impl ListenMonitor {
     }
 }
 
-fn listening_words(queue: &str, waiting: Option<u64>, size: Option<u64>) -> String {
+/// That a queue is listened to, and what waits in it.
+pub(crate) fn listening_words(queue: &str, waiting: Option<u64>, size: Option<u64>) -> String {
     let waiting = match (waiting, size) {
         (None, _) => "how many messages wait is not known".to_owned(),
         (Some(waiting), None) => format!("{} wait", counted(waiting, "message")),
