@@ -2,6 +2,7 @@
 
 mod broker;
 mod browser;
+mod cutter;
 mod fleet;
 mod journal;
 mod post;
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 pub(crate) use broker::Broker;
 pub(crate) use browser::Browser;
+pub(crate) use cutter::Cutter;
 pub(crate) use fleet::{DATA, Site, devices};
 pub(crate) use journal::{Attempt, Journal, Task};
 pub(crate) use post::{Inbox, Post};

@@ -4,7 +4,7 @@ mod again;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fleetpush::simulator::{Fate, Fault, History, HistoryForm, HistoryOrder, Outage, Scenario};
+use fleetpush::simulator::{Fault, History, HistoryForm, HistoryOrder, Outage, Scenario};
 use rustix::process::Signal;
 
 use crate::support::{Ended, Push, Sim, Site, devices, wait_for};
@@ -34,23 +34,6 @@ fn recorded(site: &Site) -> BTreeMap<String, String> {
     let text = |row: &serde_json::Value, name: &str| row[name].as_str().unwrap_or("-").to_owned();
     rows.iter()
         .map(|row| (text(row, "ticket"), text(row, "delivery")))
-        .collect()
-}
-
-/// What the platform knows of each ticket.
-fn known(sim: &Sim) -> BTreeMap<String, String> {
-    let word = |fate| match fate {
-        Fate::Queued => "queued",
-        Fate::SendFailed => "send_failed",
-        Fate::Sent => "sent",
-        Fate::Answered => "answered",
-    };
-    let deliveries = sim.deliveries().into_iter();
-    deliveries
-        .map(|one| {
-            let fate = word(sim.fate(&one.ticket));
-            (one.ticket, fate.to_owned())
-        })
         .collect()
 }
 
@@ -95,7 +78,7 @@ fn the_delivery_of_every_command_is_what_the_platform_knows() {
                 .values()
                 .all(|delivery| delivery == "unknown")
         );
-        let known = known(&sim);
+        let known = sim.known_deliveries();
         let short = ["queued", "send_failed"];
         let short = known.values().filter(|one| short.contains(&one.as_str()));
         let short = short.count();
@@ -157,7 +140,7 @@ fn what_falls_short_is_tolerated_as_far_as_it_is_said() {
     let sim = Sim::start(told(mixed()));
     let site = Site::with(&devices(100));
     site.push_named(&sim, "night").expect(0);
-    let known = known(&sim);
+    let known = sim.known_deliveries();
     let count = |word: &str| known.values().filter(|one| *one == word).count();
     let (failed, queued) = (count("send_failed"), count("queued"));
     for (tolerate, code, words) in [
@@ -275,7 +258,7 @@ fn of_many_commands_a_sample_is_asked_about_and_told_with_its_interval() {
         told.stderr
     );
     assert_eq!(sim.stats().histories, 300);
-    assert_eq!(recorded(&site), known(&sim));
+    assert_eq!(recorded(&site), sim.known_deliveries());
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod again;
 mod before_a_send;
 mod canary;
 mod online;
+mod whole_way;
 
 use std::{collections::BTreeMap, process::Command};
 
@@ -37,10 +38,13 @@ impl Post {
     }
 
     fn listener(&self) -> Push {
-        let url = self.broker.plain_url();
-        let mut command =
-            self.site
-                .command(&["listen", "--queue", &self.queue, "--amqp-url", &url]);
+        self.listener_at(&self.broker.plain_url())
+    }
+
+    fn listener_at(&self, url: &str) -> Push {
+        let mut command = self
+            .site
+            .command(&["listen", "--queue", &self.queue, "--amqp-url", url]);
         command.args(["--base-url", self.sim.base_url()]);
         Push::start(command)
     }

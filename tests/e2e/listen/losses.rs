@@ -1,23 +1,13 @@
 //! A listener that is killed, cut off, or out of room: no message is lost, and none is there twice.
 
-use std::{
-    collections::BTreeSet,
-    io::{Read, Write},
-    net::{Shutdown, TcpListener, TcpStream},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeSet, thread, time::Duration};
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rustix::process::Signal;
 use serde_json::json;
 
 use super::reqack;
-use crate::support::{Inbox, Post, Push, seed, wait_for, with_limit};
+use crate::support::{Cutter, Inbox, Post, Push, seed, wait_for, with_limit};
 
 /// How often something is to go wrong.
 fn troubles(usual: usize) -> usize {
@@ -67,70 +57,6 @@ fn a_listener_that_is_killed_at_any_moment_loses_no_message_and_doubles_none() {
 
 /// How often the connection is cut, unless `FLEETPUSH_TEST_TROUBLES` says another number.
 const CUTS: usize = 40;
-/// Bytes that a listener has sent, about, when it begins to acknowledge.
-const HANDSHAKE: usize = 550;
-
-/// Passes connections on to a port, and cuts each when the client has said so much.
-struct Cutter {
-    port: u16,
-    cuts: Arc<AtomicUsize>,
-    is_over: Arc<AtomicBool>,
-}
-
-impl Cutter {
-    fn before(target: u16, mut random: StdRng) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let port = listener.local_addr().expect("it is bound").port();
-        let (cuts, is_over) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
-        let cutter = Self {
-            port,
-            cuts: Arc::clone(&cuts),
-            is_over: Arc::clone(&is_over),
-        };
-        thread::spawn(move || {
-            for client in listener.incoming() {
-                let (client, server) = (
-                    client.expect("a connection"),
-                    TcpStream::connect(("127.0.0.1", target)).expect("a broker"),
-                );
-                let limit = HANDSHAKE + random.random_range(0..250);
-                let (mut from, mut to) = (
-                    server.try_clone().expect("a stream"),
-                    client.try_clone().expect("a stream"),
-                );
-                thread::spawn(move || std::io::copy(&mut from, &mut to));
-                let (cuts, is_over) = (Arc::clone(&cuts), Arc::clone(&is_over));
-                thread::spawn(move || pass_until(limit, client, server, &cuts, &is_over));
-            }
-        });
-        cutter
-    }
-}
-
-fn pass_until(
-    limit: usize,
-    mut client: TcpStream,
-    mut server: TcpStream,
-    cuts: &AtomicUsize,
-    is_over: &AtomicBool,
-) {
-    let (mut passed, mut buffer) = (0, [0; 4096]);
-    while let Ok(count @ 1..) = client.read(&mut buffer) {
-        let room = if is_over.load(Ordering::Relaxed) {
-            count
-        } else {
-            count.min(limit.saturating_sub(passed))
-        };
-        passed += count;
-        // In the middle of a frame as a rule.
-        if server.write_all(&buffer[..room]).is_err() || room < count {
-            break;
-        }
-    }
-    cuts.fetch_add(1, Ordering::Relaxed);
-    let _ = client.shutdown(Shutdown::Both);
-    let _ = server.shutdown(Shutdown::Both);
-}
 
 #[test]
 fn a_connection_that_is_cut_while_messages_are_acknowledged_loses_and_doubles_none() {
@@ -140,10 +66,9 @@ fn a_connection_that_is_cut_while_messages_are_acknowledged_loses_and_doubles_no
     let seed = seed();
     println!("FLEETPUSH_TEST_SEED={seed}");
     let cutter = Cutter::before(post.broker.port(), StdRng::seed_from_u64(seed));
-    let listener =
-        Push::start(post.command(&format!("amqp://127.0.0.1:{}/quec-open", cutter.port)));
+    let listener = Push::start(post.command(&post.broker.plain_url_at(cutter.port())));
     let mut sent = 0;
-    let cuts = || cutter.cuts.load(Ordering::Relaxed);
+    let cuts = || cutter.cuts();
     while cuts() < troubles(CUTS) {
         let before = cuts();
         post.publish((sent..sent + 10).map(reqack));
@@ -152,7 +77,7 @@ fn a_connection_that_is_cut_while_messages_are_acknowledged_loses_and_doubles_no
             (post.broker.standing(&post.queue).0 == 0 || cuts() > before).then_some(())
         });
     }
-    cutter.is_over.store(true, Ordering::Relaxed);
+    cutter.stop();
     let inbox = post.inbox();
     inbox.wait_for(sent);
     listener.signal(Signal::TERM);

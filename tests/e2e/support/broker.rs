@@ -133,7 +133,12 @@ impl Broker {
 
     /// The address without TLS.
     pub(crate) fn plain_url(&self) -> String {
-        format!("amqp://127.0.0.1:{}/{VIRTUAL_HOST}", self.port)
+        self.plain_url_at(self.port)
+    }
+
+    /// The address without TLS behind what passes connections on to it.
+    pub(crate) fn plain_url_at(&self, port: u16) -> String {
+        format!("amqp://127.0.0.1:{port}/{VIRTUAL_HOST}")
     }
 
     /// The address without TLS for the platform, which publishes.

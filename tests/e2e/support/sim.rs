@@ -1,6 +1,7 @@
 //! The simulated platform, in the test's process: its ledger and its counts are at hand, and its scenario can change.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     process::Command,
 };
@@ -102,9 +103,21 @@ impl Sim {
         self.simulator.deliveries()
     }
 
-    /// What has become of a command by the scenario that it plays.
-    pub(crate) fn fate(&self, ticket: &str) -> Fate {
-        self.simulator.fate(ticket)
+    /// The delivery of every command that it has acted on, by its ticket.
+    pub(crate) fn known_deliveries(&self) -> BTreeMap<String, String> {
+        let word = |fate| match fate {
+            Fate::Queued => "queued",
+            Fate::SendFailed => "send_failed",
+            Fate::Sent => "sent",
+            Fate::Answered => "answered",
+        };
+        let deliveries = self.deliveries().into_iter();
+        deliveries
+            .map(|one| {
+                let fate = word(self.simulator.fate(&one.ticket));
+                (one.ticket, fate.to_owned())
+            })
+            .collect()
     }
 
     /// The kinds of message that are published about a command by the scenario that it plays.
