@@ -29,8 +29,8 @@ mod verify;
 mod writer;
 
 pub(crate) use by_message::{
-    Acquaintance, acquaintance, doubt_by_messages, proofs_by_device, proofs_of_commands,
-    proofs_of_earlier, settle_for_reader, settle_run,
+    Acquaintance, acquaintance, doubt_by_messages, proofs_by_device, proofs_by_ticket,
+    settle_for_reader, settle_run,
 };
 pub(crate) use event::{Event, Measures, Pause, Pushed, RolloutPhase, RolloutStep, Stop};
 pub(crate) use history_asker::{HistoryAsker, HistoryOptions};

@@ -68,12 +68,13 @@ pub(crate) use archive::Archived;
 pub(crate) use canary::{NewCanary, SentCommand};
 pub(crate) use changes::Changes;
 pub(crate) use control::{ControlFile, ControlFiles, ControlledRun, TakenBack};
-pub(crate) use delivery::{AcceptedCommand, DeliveryCounts, EarlierTicket, Looked, TaskProof};
+pub(crate) use delivery::{AcceptedCommand, DeliveryCounts, Looked, SendTicket, TaskProof};
 pub(crate) use device_list::{DeviceLists, Difference, ListSize};
 pub(crate) use device_sends::DeviceSend;
 pub(crate) use error::{Missing, Owner, StoreError};
 pub(crate) use inbox::{
-    DevicePresence, Inbox, InboxError, InboxMessage, InboxReader, MOST_OF_DEVICE, inbox_path,
+    DevicePresence, Inbox, InboxError, InboxMessage, InboxReader, MOST_OF_DEVICE, TicketMessage,
+    inbox_path,
 };
 pub(crate) use lock::{Presence, presence};
 pub(crate) use migrate::{Upgrade, free, share_room};

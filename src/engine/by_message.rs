@@ -4,13 +4,10 @@ use std::{collections::HashSet, time::Duration};
 
 use super::Resolved;
 use crate::{
-    journal::{
-        delivery,
-        messages::{self, Ticketed},
-    },
+    journal::{delivery, messages},
     model::{Delivery, EvidenceSource, InDoubtTask, Proof, TaskId, Timestamp},
     store::{
-        AcceptedCommand, EarlierTicket, InboxError, InboxReader, Looked, Reader, Run, Store,
+        AcceptedCommand, InboxError, InboxReader, Looked, Reader, Run, SendTicket, Store,
         StoreError, TaskProof,
     },
 };
@@ -31,41 +28,14 @@ pub(crate) enum Acquaintance {
     OtherDevices,
 }
 
-/// What the inbox says of accepted commands, by their tickets.
-pub(crate) async fn proofs_of_commands(
+/// What the inbox says of sends, by their tickets.
+pub(crate) async fn proofs_by_ticket(
     inbox: &mut InboxReader,
-    commands: &[AcceptedCommand],
+    sends: &[SendTicket],
 ) -> Result<Vec<TaskProof>, InboxError> {
-    let sends = commands.iter().map(|command| Ticketed {
-        task: command.task,
-        attempt: command.attempt,
-        device_key: &command.device_key,
-        ticket: command.ticket.as_str(),
-    });
-    proofs(inbox, &sends.collect::<Vec<_>>()).await
-}
-
-/// What the inbox says of sends that were not the last of their task.
-pub(crate) async fn proofs_of_earlier(
-    inbox: &mut InboxReader,
-    earlier: &[EarlierTicket],
-) -> Result<Vec<TaskProof>, InboxError> {
-    let sends = earlier.iter().map(|send| Ticketed {
-        task: send.task,
-        attempt: send.attempt,
-        device_key: &send.device_key,
-        ticket: &send.ticket,
-    });
-    proofs(inbox, &sends.collect::<Vec<_>>()).await
-}
-
-async fn proofs(
-    inbox: &mut InboxReader,
-    sends: &[Ticketed<'_>],
-) -> Result<Vec<TaskProof>, InboxError> {
-    let tickets: Vec<&str> = sends.iter().map(|send| send.ticket).collect();
+    let tickets: Vec<&str> = sends.iter().map(|send| &*send.ticket).collect();
     let messages = inbox.of_tickets(&tickets).await?;
-    Ok(messages::by_ticket(sends.iter().copied(), &messages))
+    Ok(messages::by_ticket(sends, &messages))
 }
 
 /// Commands that are settled at a time outside of a verification.
@@ -83,16 +53,16 @@ pub(crate) async fn settle_for_reader(
     reader.settle_apart(looked).await?;
     let mut after = TaskId(0);
     loop {
-        let (commands, is_last) = match looked {
+        let (sends, is_last) = match looked {
             Looked::Run(run) => {
-                let commands = reader.accepted_commands(run, after, &settled, READ).await?;
-                let is_last = commands.is_empty();
-                (commands, is_last)
+                let sends = reader.accepted_tickets(run, after, &settled, READ).await?;
+                let is_last = sends.is_empty();
+                (sends, is_last)
             }
-            Looked::Tasks(tasks) => (reader.accepted_among(tasks, &settled).await?, true),
+            Looked::Tasks(tasks) => (reader.tickets_among(tasks, &settled).await?, true),
         };
-        after = commands.last().map_or(after, |last| last.task);
-        match proofs_of_commands(inbox, &commands).await {
+        after = sends.last().map_or(after, |last| last.task);
+        match proofs_by_ticket(inbox, &sends).await {
             Ok(proofs) => {
                 reader
                     .settle_deliveries(proofs, now, delivery::fold_unjudged)

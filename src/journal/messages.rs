@@ -11,51 +11,44 @@ use serde_json::{Value, json};
 use super::delivery::cache_ends;
 use crate::{
     model::{
-        Delivery, Direction, EvidenceSource, HistoryEntry, InDoubtTask, MessageKind, Proof, TaskId,
-        Ticket, TimeRange, Trace,
+        Delivery, Direction, EvidenceSource, HistoryEntry, InDoubtTask, MessageKind, Proof, Ticket,
+        TimeRange, Timestamp, Trace,
     },
     policy::{self, Evidence, Match, Verdict},
-    store::{DeviceSend, InboxMessage, TaskProof},
+    store::{DeviceSend, InboxMessage, SendTicket, TaskProof, TicketMessage},
 };
 
 /// How long after a command its device may answer.
 pub(crate) const ANSWER_TIME: Duration = Duration::from_mins(10);
 
-/// A send of a task that got a ticket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ticketed<'a> {
-    pub(crate) task: TaskId,
-    pub(crate) attempt: u32,
-    pub(crate) device_key: &'a str,
-    pub(crate) ticket: &'a str,
-}
-
 /// What one message says.
 pub(crate) fn proof_of(message: &InboxMessage) -> Proof {
-    let (delivery, source) = match message.kind {
+    proof(message.kind, message.at, message.kv.as_deref())
+}
+
+fn proof(kind: MessageKind, at: Timestamp, values: Option<&str>) -> Proof {
+    let (delivery, source) = match kind {
         MessageKind::ReqackSucc => (Delivery::Sent, EvidenceSource::RequestAck),
         MessageKind::ReqackFail => (Delivery::SendFailed, EvidenceSource::RequestAck),
         MessageKind::Input => (Delivery::Queued, EvidenceSource::Input),
         MessageKind::Output => (Delivery::Answered, EvidenceSource::Output),
     };
-    let answer = message.kv.as_deref().map(Into::into);
     Proof {
         delivery,
         source,
-        at: Some(message.at),
-        known_at: message.at,
-        answer: answer.filter(|_| delivery == Delivery::Answered),
+        at: Some(at),
+        known_at: at,
+        answer: values
+            .filter(|_| delivery == Delivery::Answered)
+            .map(Into::into),
     }
 }
 
 /// What messages say of the sends that have their tickets. Should two sends have one ticket, the device decides.
-pub(crate) fn by_ticket<'a>(
-    sends: impl IntoIterator<Item = Ticketed<'a>>,
-    messages: &[InboxMessage],
-) -> Vec<TaskProof> {
-    let mut by_ticket: HashMap<&str, Vec<Ticketed<'_>>> = HashMap::new();
+pub(crate) fn by_ticket(sends: &[SendTicket], messages: &[TicketMessage]) -> Vec<TaskProof> {
+    let mut by_ticket: HashMap<&str, Vec<&SendTicket>> = HashMap::with_capacity(sends.len());
     for send in sends {
-        by_ticket.entry(send.ticket).or_default().push(send);
+        by_ticket.entry(&send.ticket).or_default().push(send);
     }
     let mut proofs = Vec::with_capacity(messages.len());
     for message in messages {
@@ -63,10 +56,11 @@ pub(crate) fn by_ticket<'a>(
             .get(&*message.ticket)
             .map_or(&[][..], Vec::as_slice);
         let send = match sends {
-            [only] => Some(only),
+            [only] => Some(*only),
             several => {
                 let mut of_device = several
                     .iter()
+                    .copied()
                     .filter(|send| send.device_key == message.device_key);
                 of_device.next().filter(|_| of_device.next().is_none())
             }
@@ -74,7 +68,7 @@ pub(crate) fn by_ticket<'a>(
         proofs.extend(send.map(|send| TaskProof {
             task: send.task,
             attempt: send.attempt,
-            proof: proof_of(message),
+            proof: proof(message.kind, message.at, message.answer.as_deref()),
         }));
     }
     proofs

@@ -54,8 +54,10 @@ const NAMED: &str = "WHERE t.id IN (SELECT value FROM json_each(?1)) AND t.state
      AND coalesce(y.delivery, 0) NOT IN (SELECT value FROM json_each(?2)) ORDER BY t.id";
 
 /// What is known of tasks `low` to `high`.
-const KNOWN: &str = "SELECT task_id, attempt, delivery, evidence, at, recorded_at FROM delivery WHERE task_id BETWEEN ? AND ? \
-     ORDER BY task_id, attempt";
+const KNOWN: &str = "SELECT json_group_array(json_array(task_id, attempt, delivery, evidence, at, recorded_at)) FROM ( \
+         SELECT task_id, attempt, delivery, evidence, at, recorded_at FROM delivery WHERE task_id BETWEEN ? AND ? \
+         ORDER BY task_id, attempt \
+     )";
 
 /// Pieces of evidence that are settled in one transaction.
 const PIECE: usize = 10_000;
@@ -232,12 +234,17 @@ pub(super) async fn settle(
         let (piece, later) = rest.split_at(here);
         rest = later;
         let last = piece.last().unwrap_or(first);
-        let rows = sqlx::query(KNOWN)
+        let listed: String = sqlx::query_scalar(KNOWN)
             .bind(first.task.0)
             .bind(last.task.0)
-            .fetch_all(&mut *connection)
+            .fetch_one(&mut *connection)
             .await?;
-        let mut known = rows.iter().map(proof_of).collect::<Result<Vec<_>, _>>()?;
+        let rows: Vec<KnownRow> =
+            serde_json::from_str(&listed).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        let mut known = rows
+            .into_iter()
+            .map(proof_of)
+            .collect::<Result<Vec<_>, _>>()?;
         known.dedup_by_key(|one| (one.task, one.attempt));
         let mut known = known.into_iter().peekable();
         let key = |one: &TaskProof| (one.task, one.attempt);
@@ -319,16 +326,20 @@ fn command(row: &SqliteRow) -> Result<AcceptedCommand, StoreError> {
     })
 }
 
-fn proof_of(row: &SqliteRow) -> Result<TaskProof, sqlx::Error> {
+/// A row of `delivery`, in the order of its columns.
+type KnownRow = (i64, u32, i64, i64, Option<i64>, i64);
+
+fn proof_of(
+    (task, attempt, delivery, evidence, at, recorded_at): KnownRow,
+) -> Result<TaskProof, sqlx::Error> {
     let damaged = |what: &str| sqlx::Error::Decode(format!("an unknown {what} in delivery").into());
-    let source = source_of(row.try_get("evidence")?).ok_or_else(|| damaged("evidence"))?;
-    let at = row.try_get::<Option<i64>, _>("at")?.map(Timestamp);
-    let recorded_at = Timestamp(row.try_get("recorded_at")?);
+    let source = source_of(evidence).ok_or_else(|| damaged("evidence"))?;
+    let (at, recorded_at) = (at.map(Timestamp), Timestamp(recorded_at));
     Ok(TaskProof {
-        task: TaskId(row.try_get("task_id")?),
-        attempt: row.try_get("attempt")?,
+        task: TaskId(task),
+        attempt,
         proof: Proof {
-            delivery: delivery_of(row.try_get("delivery")?).ok_or_else(|| damaged("value"))?,
+            delivery: delivery_of(delivery).ok_or_else(|| damaged("value"))?,
             source,
             at,
             // A history says how things stand when it is asked, a message how they stood when it was made.
@@ -387,9 +398,9 @@ fn source_of(number: i64) -> Option<EvidenceSource> {
 
 mod answers;
 mod apart;
-mod earlier;
 mod keep;
-pub(crate) use self::{apart::Looked, earlier::EarlierTicket};
+mod tickets;
+pub(crate) use self::{apart::Looked, tickets::SendTicket};
 pub(super) use keep::keep;
 
 #[cfg(test)]

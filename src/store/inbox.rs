@@ -18,7 +18,7 @@ use sqlx::SqliteConnection;
 pub(super) use self::read::Since;
 pub(crate) use self::{
     beside::InboxBeside,
-    read::{DevicePresence, InboxMessage, InboxReader, MOST_OF_DEVICE},
+    read::{DevicePresence, InboxMessage, InboxReader, MOST_OF_DEVICE, TicketMessage},
     write::Inbox,
 };
 use super::StoreError;

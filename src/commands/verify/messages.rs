@@ -4,9 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{Lent, Work, commands::short_of};
 use crate::{
-    engine::{
-        Acquaintance, Stop, acquaintance, proofs_by_device, proofs_of_commands, proofs_of_earlier,
-    },
+    engine::{Acquaintance, Stop, acquaintance, proofs_by_device, proofs_by_ticket},
     exit::Failure,
     gateway::HistoryClient,
     model::{Delivery, TaskId},
@@ -177,12 +175,12 @@ impl<H: HistoryClient> Work<'_, H> {
                 let Some(mut store) = lent.take().await? else {
                     return Ok(None);
                 };
-                let commands = store.accepted_commands(run, after, settled, PAGE).await?;
-                let proofs = proofs_of_commands(&mut messages.inbox, &commands).await?;
+                let sends = store.accepted_tickets(run, after, settled, PAGE).await?;
+                let proofs = proofs_by_ticket(&mut messages.inbox, &sends).await?;
                 messages.is_known |= !proofs.is_empty();
                 changed += self.record(&mut store, proofs).await?;
                 lent.give_back(store).await?;
-                match commands.last() {
+                match sends.last() {
                     Some(last) => after = last.task,
                     None => break,
                 }
@@ -228,7 +226,7 @@ impl<H: HistoryClient> Work<'_, H> {
                 return Ok(changed);
             };
             after = (last.task, last.attempt);
-            let proofs = proofs_of_earlier(&mut messages.inbox, &earlier).await?;
+            let proofs = proofs_by_ticket(&mut messages.inbox, &earlier).await?;
             messages.is_known |= !proofs.is_empty();
             changed += self.record(store, proofs).await?;
         }

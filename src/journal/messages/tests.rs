@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::Timestamp;
+use crate::model::TaskId;
 
 fn message(kind: MessageKind, ticket: &str, at: i64) -> InboxMessage {
     InboxMessage {
@@ -77,11 +77,18 @@ fn a_ticket_of_any_form_leads_to_its_send_and_to_no_other() {
         "65a1b2c3d4e5f60718293a4b",
         "0b4f1e6e-9a51-4c39-a5a7-8c5f1fd8c9d4",
     ];
-    let ticketed = |task, device_key, ticket| Ticketed {
+    let ticketed = |task, device_key: &str, ticket: &str| SendTicket {
         task: TaskId(task),
         attempt: 1,
-        device_key,
-        ticket,
+        device_key: device_key.into(),
+        ticket: ticket.into(),
+    };
+    let told = |ticket: &str| TicketMessage {
+        kind: MessageKind::ReqackSucc,
+        ticket: ticket.into(),
+        device_key: "D1".into(),
+        at: Timestamp(1),
+        answer: None,
     };
     let sends: Vec<_> = (1..)
         .zip(forms)
@@ -91,9 +98,9 @@ fn a_ticket_of_any_form_leads_to_its_send_and_to_no_other() {
         .iter()
         .rev()
         .chain([&"1380000000000000002"])
-        .map(|form| message(MessageKind::ReqackSucc, form, 1))
+        .map(|form| told(form))
         .collect();
-    let found = by_ticket(sends, &messages);
+    let found = by_ticket(&sends, &messages);
     assert_eq!(
         said(&found),
         [
@@ -104,11 +111,11 @@ fn a_ticket_of_any_form_leads_to_its_send_and_to_no_other() {
     );
 
     // Two with one ticket: the device decides, or nothing does.
-    let told = [message(MessageKind::ReqackSucc, "T", 1)];
+    let told = [told("T")];
     let twice = [ticketed(1, "D1", "T"), ticketed(2, "D2", "T")];
-    assert_eq!(said(&by_ticket(twice, &told)), [(1, Delivery::Sent)]);
+    assert_eq!(said(&by_ticket(&twice, &told)), [(1, Delivery::Sent)]);
     let twice = [ticketed(1, "D1", "T"), ticketed(2, "D1", "T")];
-    assert_eq!(said(&by_ticket(twice, &told)), []);
+    assert_eq!(said(&by_ticket(&twice, &told)), []);
 }
 
 #[test]

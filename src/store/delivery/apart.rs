@@ -6,9 +6,9 @@
 use serde_json::json;
 use sqlx::SqliteConnection;
 
-use super::{AcceptedCommand, TaskProof, named_commands, next_commands, settle};
+use super::{TaskProof, settle};
 use crate::{
-    model::{Delivery, Proof, TaskId, Timestamp},
+    model::{Proof, TaskId, Timestamp},
     store::{Reader, RunRow, StoreError, views},
 };
 
@@ -41,26 +41,6 @@ impl Reader {
             views::make_temporary(&mut self.connection).await?;
         }
         copy(&mut self.connection, looked).await
-    }
-
-    /// Accepted commands of a run whose delivery is none of `reached`, those after `after`, at most `most`.
-    pub(crate) async fn accepted_commands(
-        &mut self,
-        run: &RunRow,
-        after: TaskId,
-        reached: &[Delivery],
-        most: u32,
-    ) -> Result<Vec<AcceptedCommand>, StoreError> {
-        next_commands(&mut self.connection, run.task_ids(), after, reached, most).await
-    }
-
-    /// The same among these tasks.
-    pub(crate) async fn accepted_among(
-        &mut self,
-        tasks: &[TaskId],
-        reached: &[Delivery],
-    ) -> Result<Vec<AcceptedCommand>, StoreError> {
-        named_commands(&mut self.connection, tasks, reached).await
     }
 
     /// Puts evidence to what is known, apart from the database.

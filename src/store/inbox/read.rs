@@ -70,6 +70,22 @@ pub(crate) struct OtherCount {
     pub(crate) messages: i64,
 }
 
+/// What a message says of the command with its ticket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TicketMessage {
+    pub(crate) kind: MessageKind,
+    pub(crate) ticket: Box<str>,
+    pub(crate) device_key: Box<str>,
+    /// The platform's time.
+    pub(crate) at: Timestamp,
+    /// The values by name, as JSON text, of `OUTPUT`.
+    pub(crate) answer: Option<Box<str>>,
+}
+
+/// As one text: a row of its own for each costs several times as much.
+const OF_TICKETS: &str = "SELECT json_group_array(json_array(m.kind, m.ticket, m.device_key, m.at, iif(m.kind = 'output', m.kv, NULL))) \
+     FROM json_each(?) AS j CROSS JOIN message AS m ON m.ticket = j.value";
+
 #[derive(FromRow)]
 struct Row {
     id: i64,
@@ -162,19 +178,28 @@ impl InboxReader {
         self.messages(rows)
     }
 
-    /// The messages with one of these tickets.
+    /// What messages with one of these tickets say, in no order.
     pub(crate) async fn of_tickets(
         &mut self,
         tickets: &[&str],
-    ) -> Result<Vec<InboxMessage>, InboxError> {
-        let rows = sqlx::query_as(
-            "SELECT m.id, m.kind, m.ticket, m.product_key, m.device_key, m.code, m.kv, m.packet_id, m.at, m.recorded_at \
-             FROM json_each(?) AS j CROSS JOIN message AS m ON m.ticket = j.value",
-        )
-        .bind(serde_json::json!(tickets).to_string())
-        .fetch_all(&mut self.connection)
-        .await?;
-        self.messages(rows)
+    ) -> Result<Vec<TicketMessage>, InboxError> {
+        let listed: String = sqlx::query_scalar(OF_TICKETS)
+            .bind(serde_json::json!(tickets).to_string())
+            .fetch_one(&mut self.connection)
+            .await?;
+        let rows: Vec<(&str, Box<str>, Box<str>, i64, Option<Box<str>>)> =
+            serde_json::from_str(&listed)
+                .map_err(|error| self.damaged(&format!("a message cannot be read: {error}")))?;
+        let message = |(kind, ticket, device_key, at, answer): (&str, _, _, i64, _)| {
+            Ok(TicketMessage {
+                kind: self.kind_of(kind)?,
+                ticket,
+                device_key,
+                at: Timestamp(at),
+                answer,
+            })
+        };
+        rows.into_iter().map(message).collect()
     }
 
     /// The latest messages, at most `limit`.
@@ -325,19 +350,9 @@ impl InboxReader {
 
     fn messages(&self, rows: Vec<Row>) -> Result<Vec<InboxMessage>, InboxError> {
         let message = |row: Row| {
-            let kind = MessageKind::ALL
-                .into_iter()
-                .find(|kind| kind.name() == row.kind)
-                .ok_or_else(|| InboxError::Open {
-                    path: self.path.clone(),
-                    reason: format!(
-                        "it is damaged: message {} is of kind '{}'",
-                        row.id, row.kind
-                    ),
-                })?;
             Ok(InboxMessage {
                 id: row.id,
-                kind,
+                kind: self.kind_of(&row.kind)?,
                 ticket: row.ticket,
                 product_key: row.product_key,
                 device_key: row.device_key,
@@ -349,5 +364,19 @@ impl InboxReader {
             })
         };
         rows.into_iter().map(message).collect()
+    }
+
+    fn kind_of(&self, name: &str) -> Result<MessageKind, InboxError> {
+        let mut kinds = MessageKind::ALL.into_iter();
+        kinds
+            .find(|kind| kind.name() == name)
+            .ok_or_else(|| self.damaged(&format!("a message is of kind '{name}'")))
+    }
+
+    fn damaged(&self, what: &str) -> InboxError {
+        InboxError::Open {
+            path: self.path.clone(),
+            reason: format!("it is damaged: {what}"),
+        }
     }
 }
