@@ -29,7 +29,7 @@ mod verify;
 mod writer;
 
 pub(crate) use by_message::{
-    Acquaintance, acquaintance, doubt_by_messages, proofs_by_device, proofs_by_ticket,
+    Acquaintance, FINAL, acquaintance, doubt_by_messages, proofs_by_device, proofs_by_ticket,
     settle_for_reader, settle_run,
 };
 pub(crate) use event::{Event, Measures, Pause, Pushed, RolloutPhase, RolloutStep, Stop};

@@ -73,8 +73,8 @@ pub(crate) use device_list::{DeviceLists, Difference, ListSize};
 pub(crate) use device_sends::DeviceSend;
 pub(crate) use error::{Missing, Owner, StoreError};
 pub(crate) use inbox::{
-    DevicePresence, Inbox, InboxError, InboxMessage, InboxReader, MOST_OF_DEVICE, TicketMessage,
-    inbox_path,
+    DevicePresence, Inbox, InboxError, InboxMessage, InboxPlace, InboxReader, MOST_OF_DEVICE,
+    MessageDevice, TicketMessage, inbox_path,
 };
 pub(crate) use lock::{Presence, presence};
 pub(crate) use migrate::{Upgrade, free, share_room};

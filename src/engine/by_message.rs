@@ -7,13 +7,16 @@ use crate::{
     journal::{delivery, messages},
     model::{Delivery, EvidenceSource, InDoubtTask, Proof, TaskId, Timestamp},
     store::{
-        AcceptedCommand, InboxError, InboxReader, Looked, Reader, Run, SendTicket, Store,
+        AcceptedCommand, InboxError, InboxReader, Looked, Reader, Run, RunRow, SendTicket, Store,
         StoreError, TaskProof,
     },
 };
 
 /// Messages by which it is judged whether a queue has any of our tickets: the latest.
 const LOOKED_AT: u32 = 1000;
+
+/// What no message changes any more.
+pub(crate) const FINAL: [Delivery; 1] = [Delivery::Answered];
 
 /// How the messages of an inbox stand to the commands in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +42,9 @@ pub(crate) async fn proofs_by_ticket(
 }
 
 /// Commands that are settled at a time outside of a verification.
-const READ: u32 = 5_000;
+const READ: usize = 5_000;
+/// As long as later messages are about no more devices than that, each is looked up; beyond it a look at the whole run is quicker.
+const LATER_DEVICES: usize = 20_000;
 
 /// Puts what the inbox says of these tasks beside what is recorded, for this reader alone.
 pub(crate) async fn settle_for_reader(
@@ -48,32 +53,77 @@ pub(crate) async fn settle_for_reader(
     looked: Looked<'_>,
     now: Timestamp,
 ) -> Result<Result<(), InboxError>, StoreError> {
-    // An answer is final.
-    let settled = [Delivery::Answered];
-    reader.settle_apart(looked).await?;
-    let mut after = TaskId(0);
-    loop {
-        let (sends, is_last) = match looked {
-            Looked::Run(run) => {
-                let sends = reader.accepted_tickets(run, after, &settled, READ).await?;
-                let is_last = sends.is_empty();
-                (sends, is_last)
-            }
-            Looked::Tasks(tasks) => (reader.tickets_among(tasks, &settled).await?, true),
-        };
-        after = sends.last().map_or(after, |last| last.task);
-        match proofs_by_ticket(inbox, &sends).await {
-            Ok(proofs) => {
-                reader
-                    .settle_deliveries(proofs, now, delivery::fold_unjudged)
-                    .await?;
-            }
+    let (run, named) = match looked {
+        Looked::Tasks(tasks) => (None, tasks.to_owned()),
+        Looked::Run(run) => match with_later_messages(reader, inbox, run).await? {
+            Ok(None) => (Some(run), Vec::new()),
+            Ok(Some(tasks)) => (None, tasks),
             Err(error) => return Ok(Err(error)),
-        }
-        if is_last {
-            return Ok(Ok(()));
+        },
+    };
+    if run.is_none() && named.is_empty() {
+        return Ok(Ok(()));
+    }
+    reader.settle_apart(looked).await?;
+    for tasks in named.chunks(READ) {
+        let sends = reader.tickets_among(tasks, &FINAL).await?;
+        if let Err(error) = settle_page(reader, inbox, &sends, now).await? {
+            return Ok(Err(error));
         }
     }
+    let Some(run) = run else {
+        return Ok(Ok(()));
+    };
+    let mut after = TaskId(0);
+    loop {
+        let most = READ as u32;
+        let sends = reader.accepted_tickets(run, after, &FINAL, most).await?;
+        let Some(last) = sends.last() else {
+            return Ok(Ok(()));
+        };
+        after = last.task;
+        if let Err(error) = settle_page(reader, inbox, &sends, now).await? {
+            return Ok(Err(error));
+        }
+    }
+}
+
+async fn settle_page(
+    reader: &mut Reader,
+    inbox: &mut InboxReader,
+    sends: &[SendTicket],
+    now: Timestamp,
+) -> Result<Result<(), InboxError>, StoreError> {
+    let proofs = match proofs_by_ticket(inbox, sends).await {
+        Ok(proofs) => proofs,
+        Err(error) => return Ok(Err(error)),
+    };
+    reader
+        .settle_deliveries(proofs, now, delivery::fold_unjudged)
+        .await?;
+    Ok(Ok(()))
+}
+
+/// The tasks of a run whose devices have messages that have not been settled yet; none where the whole run has to be looked at.
+async fn with_later_messages(
+    reader: &mut Reader,
+    inbox: &mut InboxReader,
+    run: &RunRow,
+) -> Result<Result<Option<Vec<TaskId>>, InboxError>, StoreError> {
+    let place = match inbox.place().await {
+        Ok(Some(place)) => place,
+        Ok(None) => return Ok(Ok(None)),
+        Err(error) => return Ok(Err(error)),
+    };
+    let Some(settled) = reader.settled_inbox(run.id, &place.inbox).await? else {
+        return Ok(Ok(None));
+    };
+    let devices = match inbox.devices_after(settled, LATER_DEVICES).await {
+        Ok(Some(devices)) => devices,
+        Ok(None) => return Ok(Ok(None)),
+        Err(error) => return Ok(Err(error)),
+    };
+    Ok(Ok(Some(reader.tasks_of_devices(run, &devices).await?)))
 }
 
 /// Records what the inbox says of the accepted commands of a run.
@@ -85,15 +135,16 @@ pub(crate) async fn settle_run(
 ) -> Result<Result<(), InboxError>, StoreError> {
     let mut after = TaskId(0);
     loop {
-        let settled = [Delivery::Answered];
-        let commands = store.accepted_commands(run, after, &settled, READ).await?;
-        let Some(last) = commands.last() else {
+        let most = READ as u32;
+        let sends = store.accepted_tickets(run, after, &FINAL, most).await?;
+        let Some(last) = sends.last() else {
             return Ok(Ok(()));
         };
         after = last.task;
-        match proofs_of_commands(inbox, &commands).await {
+        match proofs_by_ticket(inbox, &sends).await {
             Ok(proofs) => {
-                store.settle_deliveries(proofs, now, delivery::fold).await?;
+                let fold = delivery::fold_unjudged;
+                store.settle_deliveries(proofs, now, fold).await?;
             }
             Err(error) => return Ok(Err(error)),
         }

@@ -399,6 +399,7 @@ fn source_of(number: i64) -> Option<EvidenceSource> {
 mod answers;
 mod apart;
 mod keep;
+mod settled;
 mod tickets;
 pub(crate) use self::{apart::Looked, tickets::SendTicket};
 pub(super) use keep::keep;

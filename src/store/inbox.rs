@@ -18,7 +18,10 @@ use sqlx::SqliteConnection;
 pub(super) use self::read::Since;
 pub(crate) use self::{
     beside::InboxBeside,
-    read::{DevicePresence, InboxMessage, InboxReader, MOST_OF_DEVICE, TicketMessage},
+    read::{
+        DevicePresence, InboxMessage, InboxPlace, InboxReader, MOST_OF_DEVICE, MessageDevice,
+        TicketMessage,
+    },
     write::Inbox,
 };
 use super::StoreError;
@@ -27,7 +30,10 @@ use super::StoreError;
 const APPLICATION_ID: i64 = 0x464c_494e;
 
 /// What brings a file from each schema to the next. Only ever appended to: `PRAGMA user_version` says how many have been applied.
-const SCHEMAS: [&str; 1] = [include_str!("inbox/schema_1.sql")];
+const SCHEMAS: [&str; 2] = [
+    include_str!("inbox/schema_1.sql"),
+    include_str!("inbox/schema_2.sql"),
+];
 
 /// An error of the inbox.
 #[derive(Debug, thiserror::Error)]

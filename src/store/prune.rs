@@ -29,12 +29,13 @@ const BY_TASK: [&str; 8] = [
 ];
 
 /// Few rows each, by the number of the run.
-const BY_RUN: [&str; 5] = [
+const BY_RUN: [&str; 6] = [
     "DELETE FROM canary WHERE run_id = ?",
     "DELETE FROM bundle WHERE run_id = ?",
     "DELETE FROM refusal WHERE run_id = ?",
     "DELETE FROM tally WHERE run_id = ?",
     "DELETE FROM excused WHERE run_id = ?",
+    "DELETE FROM settled_inbox WHERE run_id = ?",
 ];
 
 /// A run that may go.

@@ -238,6 +238,37 @@ fn readers_show_what_the_inbox_has(post: &Post, sent: &[Delivery]) {
 }
 
 #[test]
+fn a_reader_looks_at_what_came_after_the_last_verification_and_in_an_inbox_that_is_new() {
+    let Some(post) = Post::open("later", &devices(4), waiting()) else {
+        return;
+    };
+    post.site.push_named(&post.sim, "night").expect(0);
+    let sent = post.sim.deliveries();
+    let noted = || post.sql("SELECT position FROM settled_inbox");
+    let shown = || {
+        let status = post.site.run(&["status", "--format", "json"]).expect(0);
+        summed(&status)
+    };
+    post.receive(sent[..2].iter().map(|one| reqack(one, "succ")));
+    assert_eq!(noted(), Vec::<Value>::new());
+    post.verify(&["--verify-wait", "0s"]).expect(1);
+    assert_eq!(noted(), [json!({"position": 2})]);
+    assert_eq!(shown(), json!({"queued": 2, "sent": 2}));
+    post.receive([reqack(&sent[2], "fail"), mserv(&sent[0], "OUTPUT")]);
+    let counts = json!({"queued": 1, "sent": 1, "send_failed": 1, "answered": 1});
+    assert_eq!(shown(), counts);
+    // What the reader has seen is not recorded.
+    assert_eq!(noted(), [json!({"position": 2})]);
+
+    // Another inbox in its place begins anew with its positions.
+    for file in ["push.db.inbox", "push.db.inbox-wal", "push.db.inbox-shm"] {
+        let _ = std::fs::remove_file(post.site.path(file));
+    }
+    post.receive([reqack(&sent[3], "succ")]);
+    assert_eq!(shown(), json!({"queued": 1, "sent": 3}));
+}
+
+#[test]
 fn messages_are_waited_for_until_all_commands_have_come_far_enough() {
     let Some(post) = Post::open("awaited", &devices(5), waiting()) else {
         return;

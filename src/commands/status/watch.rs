@@ -1,6 +1,9 @@
 //! `status --watch`: a run is shown again every second until nobody works on it any more.
 
-use std::{io::Write as _, time::Duration};
+use std::{
+    io::Write as _,
+    time::{Duration, Instant},
+};
 
 use super::{Look, line, look, text};
 use crate::{
@@ -14,15 +17,19 @@ use crate::{
     },
 };
 
-/// How long each picture stands.
+/// How long each picture stands at least.
 const PAUSE: Duration = Duration::from_secs(1);
+/// A look at a large run and its messages may take seconds: the rest after it is so many times as long.
+const REST: u32 = 4;
 
 /// Shows a run until it ends.
 pub(super) async fn watch(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
     let mut name = settings.run.clone();
     let mut view = View::new(settings.format, printer);
     loop {
+        let began = Instant::now();
         let look = look(&settings, name.as_deref(), printer, clock::wall_now()).await?;
+        let rest = PAUSE.max(began.elapsed() * REST);
         // Whatever is pushed next: it is this run that is watched.
         name.get_or_insert_with(|| look.report.name.clone());
         let goes_on = goes_on(&look);
@@ -33,7 +40,7 @@ pub(super) async fn watch(settings: Settings, printer: &Printer) -> Result<Exit,
         if !goes_on {
             return Ok(Exit::Complete);
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(rest).await;
     }
 }
 

@@ -4,14 +4,16 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{Lent, Work, commands::short_of};
 use crate::{
-    engine::{Acquaintance, Stop, acquaintance, proofs_by_device, proofs_by_ticket},
+    engine::{
+        Acquaintance, FINAL, Stop, acquaintance, next_doubts, proofs_by_device, proofs_by_ticket,
+    },
     exit::Failure,
     gateway::HistoryClient,
-    model::{Delivery, TaskId},
+    model::{Delivery, RunState, TaskId},
     settings::Verification as Settings,
     store::{
-        DeliveryCounts, InboxError, InboxReader, Presence, Run, Store, TaskProof, inbox_path,
-        presence,
+        DeliveryCounts, InboxError, InboxPlace, InboxReader, Presence, Run, Store, TaskProof,
+        inbox_path, presence,
     },
     ui::{
         number::{counted, duration},
@@ -32,8 +34,10 @@ const REST: u32 = 4;
 pub(super) struct Messages {
     pub(super) inbox: InboxReader,
     path: PathBuf,
-    /// Up to which message the inbox has been settled.
+    /// Up to which message the inbox has been settled for commands that have not come far enough.
     settled: i64,
+    /// The same for all commands that have no final answer.
+    settled_for_all: i64,
     /// Whether any message has had a ticket of the run.
     is_known: bool,
     /// What was said last of how the queue stands to the run.
@@ -53,6 +57,7 @@ impl Messages {
                 inbox,
                 path,
                 settled: 0,
+                settled_for_all: 0,
                 is_known: false,
                 said: None,
                 is_told: false,
@@ -109,10 +114,56 @@ impl<H: HistoryClient> Work<'_, H> {
         messages: &mut Messages,
         wait: Duration,
     ) -> Result<Option<Stop>, Failure> {
+        let stop = self.wait_for_messages(lent, run, messages, wait).await?;
+        if stop.is_some() || self.settings.dry_run {
+            return Ok(stop);
+        }
+        // What came meanwhile about commands that had come far enough.
+        if messages.settled_for_all < messages.settled
+            && self.pass(lent, run, messages, &FINAL).await?.is_none()
+        {
+            return Ok(Some(Stop::Signal));
+        }
+        self.note_settled(lent, run, messages).await
+    }
+
+    /// Notes how far the inbox is settled, for those who only read. A task in doubt may still get a ticket that an earlier message has, and
+    /// so may one that has not ended.
+    async fn note_settled(
+        &self,
+        lent: &mut Lent<'_>,
+        run: &Run,
+        messages: &mut Messages,
+    ) -> Result<Option<Stop>, Failure> {
+        let Some(place) = messages.inbox.place().await? else {
+            return Ok(None);
+        };
+        let Some(mut store) = lent.take().await? else {
+            return Ok(Some(Stop::Signal));
+        };
+        if run.state == RunState::Complete
+            && next_doubts(&mut store, run, TaskId(0)).await?.is_empty()
+        {
+            let place = InboxPlace {
+                position: messages.settled_for_all,
+                ..place
+            };
+            store.note_settled(run, &place).await?;
+        }
+        lent.give_back(store).await?;
+        Ok(None)
+    }
+
+    async fn wait_for_messages(
+        &self,
+        lent: &mut Lent<'_>,
+        run: &Run,
+        messages: &mut Messages,
+        wait: Duration,
+    ) -> Result<Option<Stop>, Failure> {
         let reached = self.settings.level.reached();
         let until = self.clock.now().after(wait);
-        // An answer is final; all else may be followed by something.
-        let mut settled: &[Delivery] = &[Delivery::Answered];
+        let mut settled: &[Delivery] = &FINAL;
         if messages.settled == 0 {
             messages.tell_gaps(run, self.printer).await?;
         }
@@ -168,8 +219,14 @@ impl<H: HistoryClient> Work<'_, H> {
         settled: &[Delivery],
     ) -> Result<Option<(u64, DeliveryCounts)>, Failure> {
         let position = messages.inbox.position().await?;
+        let is_for_all = settled == FINAL;
+        let before = if is_for_all {
+            messages.settled_for_all
+        } else {
+            messages.settled
+        };
         let mut changed = 0;
-        if position > messages.settled {
+        if position > before {
             let mut after = TaskId(0);
             loop {
                 let Some(mut store) = lent.take().await? else {
@@ -192,10 +249,10 @@ impl<H: HistoryClient> Work<'_, H> {
         let Some(mut store) = lent.take().await? else {
             return Ok(None);
         };
-        if position > messages.settled {
+        if position > before {
             changed += self.settle_earlier(&mut store, run, messages).await?;
         }
-        if !messages.is_known && position > messages.settled {
+        if !messages.is_known && position > before {
             let stands = acquaintance(&mut store, run, &mut messages.inbox).await??;
             if messages.said.replace(stands) != Some(stands) {
                 self.tell_acquaintance(stands);
@@ -207,6 +264,9 @@ impl<H: HistoryClient> Work<'_, H> {
             }
         }
         messages.settled = position;
+        if is_for_all {
+            messages.settled_for_all = position;
+        }
         let counts = store.delivery_counts(run).await?;
         lent.give_back(store).await?;
         Ok(Some((changed, counts)))

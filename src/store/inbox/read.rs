@@ -82,6 +82,21 @@ pub(crate) struct TicketMessage {
     pub(crate) answer: Option<Box<str>>,
 }
 
+/// How far an inbox has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InboxPlace {
+    /// Its name, which no other has.
+    pub(crate) inbox: String,
+    /// The position of its last message.
+    pub(crate) position: i64,
+}
+
+/// The product and the key of a device that a message is about.
+pub(crate) type MessageDevice = (Box<str>, Box<str>);
+
+/// The schema since which an inbox has a name.
+const NAMED_SINCE: usize = 2;
+
 /// As one text: a row of its own for each costs several times as much.
 const OF_TICKETS: &str = "SELECT json_group_array(json_array(m.kind, m.ticket, m.device_key, m.at, iif(m.kind = 'output', m.kv, NULL))) \
      FROM json_each(?) AS j CROSS JOIN message AS m ON m.ticket = j.value";
@@ -211,6 +226,37 @@ impl InboxReader {
         .fetch_all(&mut self.connection)
         .await?;
         self.messages(rows)
+    }
+
+    /// Which inbox it is, and how far it has come; none of one that has no name yet, which the next listener gives it.
+    pub(crate) async fn place(&mut self) -> Result<Option<InboxPlace>, InboxError> {
+        if version(&mut self.connection, &self.path).await? < NAMED_SINCE {
+            return Ok(None);
+        }
+        let inbox = sqlx::query_scalar("SELECT uid FROM identity")
+            .fetch_one(&mut self.connection)
+            .await?;
+        let position = self.position().await?;
+        Ok(Some(InboxPlace { inbox, position }))
+    }
+
+    /// The devices that messages after this position are about; none when they are more than `most`.
+    pub(crate) async fn devices_after(
+        &mut self,
+        position: i64,
+        most: usize,
+    ) -> Result<Option<Vec<MessageDevice>>, InboxError> {
+        let listed: String = sqlx::query_scalar(
+            "SELECT json_group_array(json_array(product_key, device_key)) FROM \
+             (SELECT DISTINCT product_key, device_key FROM message WHERE id > ? LIMIT ?)",
+        )
+        .bind(position)
+        .bind(most as i64 + 1)
+        .fetch_one(&mut self.connection)
+        .await?;
+        let devices: Vec<MessageDevice> = serde_json::from_str(&listed)
+            .map_err(|error| self.damaged(&format!("a device cannot be read: {error}")))?;
+        Ok((devices.len() <= most).then_some(devices))
     }
 
     /// The position of the last message, which only grows; 0 without one.

@@ -97,6 +97,40 @@ async fn messages_are_found_by_position_ticket_and_device() {
 }
 
 #[tokio::test]
+async fn an_inbox_has_a_name_of_its_own_and_tells_the_devices_of_later_messages() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut inbox = inbox(&folder).await;
+    let batch = [
+        message(MessageKind::Input, "T1", "D1", 1),
+        message(MessageKind::Input, "T2", "D2", 2),
+        message(MessageKind::ReqackSucc, "T1", "D1", 3),
+        message(MessageKind::Input, "T3", "D3", 4),
+    ];
+    inbox.record(QUEUE, &batch, Timestamp(5000)).await.unwrap();
+    let mut read = reader(&inbox).await;
+    let place = read.place().await.unwrap().unwrap();
+    assert_eq!(place.position, 4);
+    let device = |key: &str| (Box::from("PK"), Box::from(key));
+    for (after, most, expected) in [
+        (4, 10, Some(vec![])),
+        (2, 10, Some(vec![device("D1"), device("D3")])),
+        (0, 3, Some(vec![device("D1"), device("D2"), device("D3")])),
+        (0, 2, None),
+    ] {
+        let mut found = read.devices_after(after, most).await.unwrap();
+        if let Some(found) = &mut found {
+            found.sort();
+        }
+        assert_eq!(found, expected, "after {after}, at most {most}");
+    }
+    read.close().await.unwrap();
+    let second = self::inbox(&other).await;
+    let another = reader(&second).await.place().await.unwrap().unwrap();
+    assert_eq!(another.position, 0);
+    assert_ne!(another.inbox, place.inbox);
+}
+
+#[tokio::test]
 async fn a_repeat_changes_nothing_in_whichever_batch_it_comes() {
     let folder = tempfile::tempdir().unwrap();
     let mut inbox = inbox(&folder).await;

@@ -125,6 +125,7 @@ async fn nothing_of_a_pruned_run_is_left_and_others_are_whole() {
         "INSERT INTO due (task_id, run_id, payload_id, due_at) VALUES (1, 1, 1, 1)",
         "INSERT INTO delivery (task_id, attempt, delivery, evidence, recorded_at) VALUES (1, 1, 5, 1, 1)",
         "INSERT INTO delivery_answer (task_id, attempt, answer) VALUES (1, 1, '[]')",
+        "INSERT INTO settled_inbox (run_id, inbox, position) VALUES (1, 'a', 1)",
     ] {
         sqlx::query(statement)
             .execute(&mut store.connection)
