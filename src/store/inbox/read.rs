@@ -97,6 +97,9 @@ pub(crate) type MessageDevice = (Box<str>, Box<str>);
 /// The schema since which an inbox has a name.
 const NAMED_SINCE: usize = 2;
 
+/// A row of [`OF_TICKETS`].
+type TicketRow<'a> = (&'a str, Box<str>, Box<str>, i64, Option<Box<str>>);
+
 /// As one text: a row of its own for each costs several times as much.
 const OF_TICKETS: &str = "SELECT json_group_array(json_array(m.kind, m.ticket, m.device_key, m.at, iif(m.kind = 'output', m.kv, NULL))) \
      FROM json_each(?) AS j CROSS JOIN message AS m ON m.ticket = j.value";
@@ -202,10 +205,9 @@ impl InboxReader {
             .bind(serde_json::json!(tickets).to_string())
             .fetch_one(&mut self.connection)
             .await?;
-        let rows: Vec<(&str, Box<str>, Box<str>, i64, Option<Box<str>>)> =
-            serde_json::from_str(&listed)
-                .map_err(|error| self.damaged(&format!("a message cannot be read: {error}")))?;
-        let message = |(kind, ticket, device_key, at, answer): (&str, _, _, i64, _)| {
+        let rows: Vec<TicketRow<'_>> = serde_json::from_str(&listed)
+            .map_err(|error| self.damaged(&format!("a message cannot be read: {error}")))?;
+        let message = |(kind, ticket, device_key, at, answer): TicketRow<'_>| {
             Ok(TicketMessage {
                 kind: self.kind_of(kind)?,
                 ticket,

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use super::reqack;
-use crate::support::{Cutter, Inbox, Post, Push, seed, wait_for, with_limit};
+use crate::support::{Broker, Cutter, Inbox, Post, Push, seed, wait_for, with_limit};
 
 /// How often something is to go wrong.
 fn troubles(usual: usize) -> usize {
@@ -66,7 +66,7 @@ fn a_connection_that_is_cut_while_messages_are_acknowledged_loses_and_doubles_no
     let seed = seed();
     println!("FLEETPUSH_TEST_SEED={seed}");
     let cutter = Cutter::before(post.broker.port(), StdRng::seed_from_u64(seed));
-    let listener = Push::start(post.command(&post.broker.plain_url_at(cutter.port())));
+    let listener = Push::start(post.command(&Broker::plain_url_at(cutter.port())));
     let mut sent = 0;
     let cuts = || cutter.cuts();
     while cuts() < troubles(CUTS) {

@@ -133,11 +133,11 @@ impl Broker {
 
     /// The address without TLS.
     pub(crate) fn plain_url(&self) -> String {
-        self.plain_url_at(self.port)
+        Self::plain_url_at(self.port)
     }
 
     /// The address without TLS behind what passes connections on to it.
-    pub(crate) fn plain_url_at(&self, port: u16) -> String {
+    pub(crate) fn plain_url_at(port: u16) -> String {
         format!("amqp://127.0.0.1:{port}/{VIRTUAL_HOST}")
     }
 

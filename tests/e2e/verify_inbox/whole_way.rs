@@ -48,7 +48,7 @@ fn the_delivery_of_two_thousand_devices_is_what_the_platform_knows_whatever_is_l
     println!("FLEETPUSH_TEST_SEED={seed}");
     post.sim = Sim::start(lossy(&post, seed));
     let cutter = Cutter::before(post.broker.port(), StdRng::seed_from_u64(seed));
-    let listener = post.listener_at(&post.broker.plain_url_at(cutter.port()));
+    let listener = post.listener_at(&Broker::plain_url_at(cutter.port()));
     let push = [
         "run",
         "fleet.csv",
