@@ -45,7 +45,7 @@ pub struct VerifyArgs {
     /// How many accepted commands to ask about: all, or a number [default: all of up to 3000, else 400]
     ///
     /// One device is one question. The sample is drawn as a canary is, from all parts of the run, and the same again each time.
-    #[arg(long, value_name = "DEVICES")]
+    #[arg(long, allow_negative_numbers = true, value_name = "DEVICES")]
     pub sample: Option<Sampling>,
     /// The queue whose messages are used, as in a.123.fleet [default: those in the inbox, if there is one] [env: FLEETPUSH_QUEUE]
     ///
@@ -79,10 +79,10 @@ pub struct VerifyArgs {
     #[command(flatten)]
     pub target: TargetArgs,
     /// The most questions in flight at a time, 1 to 1024 [default: 16] [env: FLEETPUSH_CONCURRENCY]
-    #[arg(hide_short_help = true, long, value_name = "REQUESTS", help_heading = PACE, value_parser = keys::CONCURRENCY.key.parse)]
+    #[arg(hide_short_help = true, long, allow_negative_numbers = true, value_name = "REQUESTS", help_heading = PACE, value_parser = keys::CONCURRENCY.key.parse)]
     pub concurrency: Option<u32>,
     /// The most questions a second: a number such as 5 or 0.5, or unlimited [default: 5]
-    #[arg(long, alias = "rate", value_name = "RATE", help_heading = PACE, value_parser = keys::RATE.key.parse)]
+    #[arg(long, alias = "rate", allow_negative_numbers = true, value_name = "RATE", help_heading = PACE, value_parser = keys::RATE.key.parse)]
     pub history_rate: Option<Rate>,
     /// The longest outage of the platform that is waited for, up to 168h; then the command stops, exit code 3 [default: 30m]
     /// [env: FLEETPUSH_MAX_OUTAGE]

@@ -32,12 +32,13 @@ pub struct VerifyingArgs {
     #[arg(
         hide_short_help = true,
         long,
+        allow_negative_numbers = true,
         value_name = "DEVICES",
         requires = "verify"
     )]
     pub sample: Option<Sampling>,
     /// With --verify or --canary-verify: the most questions a second [default: 5]
-    #[arg(hide_short_help = true, long, value_name = "RATE", value_parser = keys::RATE.key.parse)]
+    #[arg(hide_short_help = true, long, allow_negative_numbers = true, value_name = "RATE", value_parser = keys::RATE.key.parse)]
     pub history_rate: Option<Rate>,
 }
 

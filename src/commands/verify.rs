@@ -136,6 +136,12 @@ async fn find_out(
         (platform, None)
     } else {
         let connection = target::connect(&push, &Budget::default(), clock).await?;
+        if connection.simulator.is_some() {
+            printer.warn(
+                "the simulated platform begins anew with each command and knows nothing of earlier pushes: all commands are unknown to it; \
+                 to try a verification, use --simulate --verify with a push, or fleetpush simulator with --base-url",
+            );
+        }
         (Arc::new(connection.platform), connection.simulator)
     };
     let options = HistoryOptions {

@@ -85,6 +85,15 @@ fn a_push_verifies_itself_at_its_end_and_its_own_failures_prevail() {
         summary["counts"]["accepted"], sent,
         "what was accepted is verified all the same"
     );
+    let ended = push(&[
+        "--name",
+        "aborted",
+        "--again",
+        "--abort-if",
+        "failed>1%,min=1",
+    ])
+    .expect(4);
+    assert_eq!(ended.json()["run"]["state"], "aborted");
 
     // Where evidence cannot be had, the push is complete, and the same again goes on.
     sim.play(Scenario {
