@@ -85,15 +85,6 @@ fn a_push_verifies_itself_at_its_end_and_its_own_failures_prevail() {
         summary["counts"]["accepted"], sent,
         "what was accepted is verified all the same"
     );
-    let ended = push(&[
-        "--name",
-        "aborted",
-        "--again",
-        "--abort-if",
-        "failed>1%,min=1",
-    ])
-    .expect(4);
-    assert_eq!(ended.json()["run"]["state"], "aborted");
 
     // Where evidence cannot be had, the push is complete, and the same again goes on.
     sim.play(Scenario {
@@ -116,4 +107,21 @@ fn a_push_verifies_itself_at_its_end_and_its_own_failures_prevail() {
     checked.expect(0);
     let refused = site.push(&sim, &["run", "fleet.csv", "--verify-wait", "1m"]);
     refused.expect(2).says(&["--verify"]);
+
+    // A run that is aborted stays so.
+    sim.play(Scenario {
+        poison: 0.5,
+        ..history(History::default())
+    });
+    let ended = push(&[
+        "--name",
+        "aborted",
+        "--again",
+        "--abort-if",
+        "failed>1%,min=1",
+        "--concurrency",
+        "1",
+    ])
+    .expect(4);
+    assert_eq!(ended.json()["run"]["state"], "aborted");
 }
