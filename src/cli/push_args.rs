@@ -165,7 +165,7 @@ pub struct RecoveryArgs {
     /// Exit with 0 if failures stay below this, as in offline<5% [default: nothing]
     ///
     /// A complete run then counts as a success although some tasks failed or are in doubt. The classes are those of --abort-if. in_doubt<3
-    /// limits the number of tasks. With --verify, send_failed, unconfirmed and unanswered limit accepted commands. Repeat the flag for more limits, or separate them by semicolons. All limits have to hold, and failures
+    /// limits the number of tasks. With --verify, send_failed, answer_failed, unconfirmed and unanswered limit accepted commands. Repeat the flag for more limits, or separate them by semicolons. All limits have to hold, and failures
     /// without a limit are not tolerated.
     ///
     /// [env: FLEETPUSH_TOLERATE]

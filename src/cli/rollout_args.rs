@@ -21,7 +21,7 @@ pub struct RolloutArgs {
     pub canary: Option<Canary>,
     /// Stop after a good canary, with exit code 3
     ///
-    /// You can then look at the devices. The same command continues with the others. Needs --canary.
+    /// You can then look at the devices. The same command continues with the others. Needs a canary.
     ///
     /// [env: FLEETPUSH_CANARY_PAUSE]
     #[arg(long)]
@@ -29,7 +29,8 @@ pub struct RolloutArgs {
     /// Send to the others only when evidence shows that the canary's commands were sent, for example 10m [default: none]
     ///
     /// Asks the messages in the inbox and the devices' histories, as `verify` does, for at most this time. The conditions are those of
-    /// --abort-if on send_failed and unconfirmed, 10% each by default. Stops with exit code 3 when nothing can be asked. Needs --canary.
+    /// --abort-if on send_failed, unconfirmed, unanswered and answer_failed, 10% each by default. Stops with exit code 3 when nothing can be
+    /// asked. Needs a canary.
     ///
     /// [env: FLEETPUSH_CANARY_VERIFY]
     #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::CANARY_VERIFY.key.parse)]

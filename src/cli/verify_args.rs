@@ -38,8 +38,8 @@ pub struct VerifyArgs {
     pub expect_answer: Vec<ExpectedAnswer>,
     /// Exit with 0 although so many commands have not come as far, as in send_failed>1% [default: none]
     ///
-    /// You can count send_failed, unconfirmed (unknown, queued or expired) and unanswered. unconfirmed>50 is a number of commands. Repeat
-    /// the flag for more conditions, or separate them by semicolons. What has no condition is not tolerated.
+    /// You can count send_failed, answer_failed, unconfirmed (unknown, queued or expired) and unanswered. unconfirmed>50 is a number of
+    /// commands. Repeat the flag for more conditions, or separate them by semicolons. What has no condition is not tolerated.
     #[arg(long, value_name = "CONDITION")]
     pub tolerate: Vec<DeliveryTolerance>,
     /// How many accepted commands to ask about: all, or a number [default: all of up to 3000, else 400]

@@ -167,7 +167,7 @@ fn what_the_inbox_has_is_settled_and_only_the_rest_is_asked_of_the_history() {
     // The history has sent all of them.
     let asked = post.sim.stats().histories;
     let ended = post.verify(&["night"]).expect(0);
-    ended.says(&["no messages are waited for, since fleetpush listen is not running; 5 commands left for the history"]);
+    ended.says(&["no messages are waited for, since nobody receives them (fleetpush listen, or --queue); 5 commands left for the history"]);
     assert_eq!(post.sim.stats().histories - asked, 5);
     let recorded = post.recorded();
     let of = |n: usize| {
@@ -334,7 +334,7 @@ fn messages_are_waited_for_until_all_commands_have_come_far_enough() {
     waiting_for
         .ended()
         .expect(1)
-        .says(&["fleetpush listen is not running", "5 of 5 are unanswered"]);
+        .says(&["nobody receives them", "5 of 5 are unanswered"]);
 }
 
 #[test]

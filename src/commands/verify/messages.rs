@@ -182,7 +182,7 @@ impl<H: HistoryClient> Work<'_, H> {
             if !messages.is_listened_to() {
                 if !std::mem::replace(&mut messages.is_told_alone, true) {
                     self.printer.say(&format!(
-                    "no messages are waited for, since fleetpush listen is not running; {} left for the history",
+                    "no messages are waited for, since nobody receives them (fleetpush listen, or --queue); {} left for the history",
                     counted(short, "command")
                 ));
                 }

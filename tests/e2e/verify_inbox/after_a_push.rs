@@ -107,21 +107,28 @@ fn a_push_verifies_itself_at_its_end_and_its_own_failures_prevail() {
     checked.expect(0);
     let refused = site.push(&sim, &["run", "fleet.csv", "--verify-wait", "1m"]);
     refused.expect(2).says(&["--verify"]);
+}
 
-    // A run that is aborted stays so.
-    sim.play(Scenario {
+#[test]
+fn a_push_that_is_aborted_ends_as_aborted_whatever_is_verified() {
+    let sim = Sim::start(Scenario {
+        seed: 3,
         poison: 0.5,
-        ..history(History::default())
+        ..Scenario::default()
     });
-    let ended = push(&[
-        "--name",
-        "aborted",
-        "--again",
+    let site = Site::with(&devices(6));
+    let push = [
+        "run",
+        "fleet.csv",
+        "--format",
+        "json",
+        "--verify",
         "--abort-if",
         "failed>1%,min=1",
         "--concurrency",
         "1",
-    ])
-    .expect(4);
+    ];
+    let ended = site.push(&sim, &push).expect(4);
     assert_eq!(ended.json()["run"]["state"], "aborted");
+    assert_eq!(sim.stats().histories, 0, "the run is not complete");
 }

@@ -49,6 +49,9 @@ fn the_delivery_of_two_thousand_devices_is_what_the_platform_knows_whatever_is_l
     post.sim = Sim::start(lossy(&post, seed));
     let cutter = Cutter::before(post.broker.port(), StdRng::seed_from_u64(seed));
     let listener = post.listener_at(&Broker::plain_url_at(cutter.port()));
+    wait_for("a consumer", || {
+        (post.broker.standing(&post.queue).1 == 1).then_some(())
+    });
     let push = [
         "run",
         "fleet.csv",
@@ -67,6 +70,7 @@ fn the_delivery_of_two_thousand_devices_is_what_the_platform_knows_whatever_is_l
         let is_cut = cutter.cuts() >= CUTS || post.broker.standing(&post.queue).0 == 0;
         (stats.messages == stats.messages_planned && is_cut).then_some(())
     });
+    assert!(cutter.cuts() > 0);
     cutter.stop();
     wait_for("an empty queue", || {
         (post.broker.standing(&post.queue).0 == 0).then_some(())
@@ -84,6 +88,10 @@ fn the_delivery_of_two_thousand_devices_is_what_the_platform_knows_whatever_is_l
         let counted = format!("SELECT 1 FROM deliveries WHERE evidence = '{word}' LIMIT 1");
         assert_eq!(post.sql(&counted).len(), 1, "nothing by {word}");
     }
+    // Some lost replies were made good by a message, and the command was not sent again.
+    let adopted =
+        post.sql("SELECT 1 FROM results WHERE message LIKE 'adopted from a message%' LIMIT 1");
+    assert_eq!(adopted.len(), 1);
     // Whose answer is missing among the messages has it in the history.
     post.verify(&["night", "--verify-level", "answered", "--sample", "all"])
         .expect(1);
