@@ -200,13 +200,11 @@ async fn come_online(
             }
             None => None,
         };
-        match presence.and_then(|presence| by_messages(failure.failed_at, presence)) {
-            Some(true) => drop(online.insert(failure.device_key)),
-            Some(false) => {}
-            None => {
-                let devices = unknown.entry(failure.product_key).or_default();
-                devices.insert(failure.device_key, failure.failed_at);
-            }
+        if presence.is_some_and(|presence| by_messages(failure.failed_at, presence)) {
+            online.insert(failure.device_key);
+        } else {
+            let devices = unknown.entry(failure.product_key).or_default();
+            devices.insert(failure.device_key, failure.failed_at);
         }
     }
     if let Some(inbox) = inbox {

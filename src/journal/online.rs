@@ -22,18 +22,17 @@ pub(crate) fn newest_of_each_manifest(runs: &[Run]) -> Vec<RunId> {
         .collect()
 }
 
-/// Whether messages say that a device has come online since its task failed, and is not gone again; `None` when they say nothing of it.
-pub(crate) fn by_messages(failed_at: Timestamp, presence: DevicePresence) -> Option<bool> {
+/// Whether messages say that a device has come online since its task failed, and is not gone again.
+///
+/// If they do not, that proves nothing: nobody may have listened when it came, or came back. The platform's list has to be asked.
+pub(crate) fn by_messages(failed_at: Timestamp, presence: DevicePresence) -> bool {
     let DevicePresence {
         online_at,
         offline_at,
     } = presence;
-    if online_at.is_none() && offline_at.is_none() {
-        return None;
-    }
-    Some(online_at.is_some_and(|online| {
+    online_at.is_some_and(|online| {
         online > failed_at && offline_at.is_none_or(|offline| offline < online)
-    }))
+    })
 }
 
 /// Whether the platform lists a device as online, or, where it does not say, as seen since its task failed.
@@ -58,12 +57,15 @@ mod tests {
             };
             by_messages(Timestamp(100), presence)
         };
-        assert_eq!(said(None, None), None);
-        assert_eq!(said(Some(101), None), Some(true));
-        assert_eq!(said(Some(100), None), Some(false), "it failed all the same");
-        assert_eq!(said(Some(101), Some(99)), Some(true));
-        assert_eq!(said(Some(101), Some(102)), Some(false), "it is gone again");
-        assert_eq!(said(None, Some(150)), Some(false));
+        assert!(said(Some(101), None));
+        assert!(said(Some(101), Some(99)));
+        // Of these the list is asked: messages may be missing.
+        assert!(!said(None, None));
+        assert!(!said(Some(100), None), "it failed all the same");
+        assert!(!said(Some(50), Some(60)), "long before the failure");
+        assert!(!said(Some(101), Some(102)), "it is gone again");
+        assert!(!said(Some(101), Some(101)), "nobody knows which is later");
+        assert!(!said(None, Some(150)));
     }
 
     #[test]

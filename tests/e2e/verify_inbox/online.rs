@@ -1,9 +1,27 @@
 //! `retry --when-online` with messages.
 
+use fleetpush::simulator::{Inventory, ListedDevice};
+
 use super::*;
 
+/// A platform that lists those of three devices as online whose numbers these are.
+fn listing(online: &[usize]) -> Scenario {
+    let device = |number| ListedDevice {
+        device_key: format!("DK{number:05}"),
+        online: online.contains(&number),
+        ..ListedDevice::default()
+    };
+    Scenario {
+        inventory: Inventory {
+            devices: Some((1..=3).map(device).collect()),
+            ..Inventory::default()
+        },
+        ..Scenario::default()
+    }
+}
+
 #[test]
-fn a_device_that_messages_say_has_come_online_is_sent_to_without_a_question() {
+fn a_message_that_a_device_has_come_online_is_enough_and_of_all_others_the_list_is_asked() {
     let offline = Scenario {
         seed: 2,
         offline: 1.0,
@@ -29,14 +47,17 @@ fn a_device_that_messages_say_has_come_online_is_sent_to_without_a_question() {
         said("DK00003", 1, after),
         said("DK00003", 0, after + 1),
     ]);
-    sim.play(Scenario::default());
+    // The second has come online while nobody listened; the third is still gone.
+    sim.play(listing(&[2]));
     let retry = ["retry", "--when-online"];
     site.push(sim, &retry).expect(1);
-    let accepted = "SELECT device_key FROM results WHERE state = 'accepted'";
-    assert_eq!(post.sql(accepted), [json!({"device_key": "DK00001"})]);
-    assert_eq!(sim.stats().device_lists, 0, "the messages say it all");
+    let accepted = "SELECT device_key FROM results WHERE state = 'accepted' ORDER BY 1";
+    let of = |key: &str| json!({"device_key": key});
+    assert_eq!(post.sql(accepted), [of("DK00001"), of("DK00002")]);
+    assert_eq!(sim.stats().device_lists, 2, "the first needs no question");
     // What has gone again comes back.
     post.receive([said("DK00003", 2, after + 2)]);
-    site.push(sim, &retry).expect(1);
-    assert_eq!(post.sql(accepted).len(), 2);
+    site.push(sim, &retry).expect(0);
+    assert_eq!(post.sql(accepted).len(), 3);
+    assert_eq!(sim.stats().device_lists, 2, "the messages say it all");
 }
