@@ -17,7 +17,7 @@ use crate::{
     model::{Age, Class, Devices, RunState, TaskFilter, TaskId, TaskState, TaskStatus, Timestamp},
     settings::Retry as Settings,
     store::{InboxError, InboxReader, OfflineFailure, Run, Store, inbox_path},
-    ui::{number::counted, printer::Printer},
+    ui::{number::counted, printer::Printer, repeat::quoted},
 };
 
 /// Tasks that are looked at at a time.
@@ -104,9 +104,10 @@ async fn runs(
             meant.partition(|run| run.state == RunState::Complete);
         for run in others.iter().filter(|run| run.state.is_unfinished()) {
             printer.say(&format!(
-                "run '{}' is {} and left alone: only complete runs are sent again when devices come online",
+                "run '{}' is {} and left alone: only complete runs are sent again when devices come online{}",
                 run.about.name,
-                run.state.name()
+                run.state.name(),
+                way_on(run)
             ));
         }
         return Ok(complete);
@@ -121,12 +122,29 @@ async fn runs(
     }
     if run.state != RunState::Complete {
         printer.say(&format!(
-            "run '{name}' is {}; only a complete run is sent again when devices come online",
-            run.state.name()
+            "run '{name}' is {}; only a complete run is sent again when devices come online{}",
+            run.state.name(),
+            way_on(&run)
         ));
         return Ok(Vec::new());
     }
     Ok(vec![run])
+}
+
+/// The command that completes a run that is not complete, for the end of a line.
+fn way_on(run: &Run) -> String {
+    let name = quoted(&run.about.name);
+    match run.state {
+        RunState::Running | RunState::Stopped | RunState::Paused => {
+            format!("; fleetpush resume {name} continues it")
+        }
+        RunState::Aborted => {
+            format!(
+                "; see why (fleetpush status {name}), then fleetpush resume {name} --override-abort continues it"
+            )
+        }
+        RunState::Complete | RunState::Cancelled => String::new(),
+    }
 }
 
 /// What of a run has failed offline since a time.

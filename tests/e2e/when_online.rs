@@ -126,9 +126,13 @@ fn of_several_runs_of_one_manifest_only_the_newest_is_sent_again() {
         "--canary-pause",
     ];
     site.push(&sim, &third).expect(3);
-    retry(&site, &sim, &[])
+    retry(&site, &sim, &[]).expect(0).says(&[
+        "run 'third' is stopped and left alone",
+        "fleetpush resume third",
+    ]);
+    retry(&site, &sim, &["third"])
         .expect(0)
-        .says(&["run 'third' is stopped and left alone"]);
+        .says(&["run 'third' is stopped", "fleetpush resume third"]);
     let now = states(&site);
     assert_eq!(of(&now, "third", "accepted"), 1);
     assert_eq!(of(&now, "monday", "failed"), 3);
