@@ -2,6 +2,9 @@
 //!
 //! A connection that is lost is made again, with a login of its own. What was not acknowledged comes again, and the inbox passes over it.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use tokio::{
@@ -114,6 +117,8 @@ pub(crate) async fn listen(
         totals: ListenTotals::default(),
         named: BTreeSet::new(),
         is_shared_told: false,
+        full_since: None,
+        is_full_told: false,
     };
     let mut failed = 0;
     let mut refusals = 0;
@@ -175,6 +180,9 @@ struct Listener<'a> {
     /// The types that have been named.
     named: BTreeSet<String>,
     is_shared_told: bool,
+    /// Since when messages are in doubt because the queue was full at each connection.
+    full_since: Option<Timestamp>,
+    is_full_told: bool,
 }
 
 impl Listener<'_> {
@@ -235,17 +243,12 @@ impl Listener<'_> {
         backlog: &impl AsyncFn() -> Option<Backlog>,
     ) -> Result<(), InboxError> {
         self.totals.connections += 1;
-        let queue = &self.options.queue;
         let standing = subscription.standing();
         let backlog = backlog().await.unwrap_or_default();
         let now = self.clock.now();
-        let until = self.inbox.listened_until(queue).await?;
-        let is_full = backlog.bytes.is_some_and(is_full);
-        if let Some(gap) = message_gap(queue, until, now, is_full) {
-            self.inbox.record_gap(&gap, now).await?;
-            self.tell(ListenEvent::Warning(gap_words(&gap, is_full)));
-        }
-        self.inbox.listened(queue, now).await?;
+        self.note_gap(now, backlog.bytes.is_some_and(is_full))
+            .await?;
+        self.inbox.listened(&self.options.queue, now).await?;
         self.tell(ListenEvent::Listening {
             waiting: backlog
                 .messages
@@ -254,6 +257,28 @@ impl Listener<'_> {
         });
         if standing.is_some_and(|standing| standing.consumers > 0) {
             self.tell_shared();
+        }
+        Ok(())
+    }
+
+    /// Notes of which time messages may be missing, and says it; of a queue that stays full once.
+    async fn note_gap(&mut self, now: Timestamp, is_full: bool) -> Result<(), InboxError> {
+        let queue = &self.options.queue;
+        let until = self.inbox.listened_until(queue).await?;
+        let gap = message_gap(queue, until, now, is_full);
+        if !is_full {
+            self.full_since = None;
+        }
+        let Some(mut gap) = gap else { return Ok(()) };
+        if is_full {
+            // What was full at the last connection and is at this one was so in between, for all that anybody knows.
+            gap.from = self.full_since.unwrap_or(gap.from);
+            self.full_since = Some(gap.from);
+        }
+        self.inbox.record_gap(&gap, now).await?;
+        if !(is_full && self.is_full_told) {
+            self.is_full_told |= is_full;
+            self.tell(ListenEvent::Warning(gap_words(&gap, is_full)));
         }
         Ok(())
     }

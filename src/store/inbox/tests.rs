@@ -253,6 +253,40 @@ async fn what_is_pruned_is_gone_and_no_position_is_given_twice() {
 }
 
 #[tokio::test]
+async fn a_gap_that_overlaps_the_last_one_of_its_kind_extends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut inbox = inbox(&folder).await;
+    let gap = |queue: &str, from, to, cause| MessageGap {
+        queue: queue.to_owned(),
+        from: Timestamp(from),
+        to: Timestamp(to),
+        cause,
+    };
+    for (from, to) in [(1, 50), (50, 60), (40, 55), (70, 80), (75, 90)] {
+        let gap = gap(QUEUE, from, to, GapCause::Full);
+        inbox.record_gap(&gap, Timestamp(to)).await.unwrap();
+    }
+    let others = [
+        gap(QUEUE, 2, 52, GapCause::Away),
+        gap("a.1.other", 3, 53, GapCause::Full),
+    ];
+    for gap in &others {
+        inbox.record_gap(gap, Timestamp(100)).await.unwrap();
+    }
+    let [away, other] = others;
+    let mut reader = reader(&inbox).await;
+    assert_eq!(
+        reader.gaps().await.unwrap(),
+        [
+            gap(QUEUE, 1, 60, GapCause::Full),
+            away,
+            other,
+            gap(QUEUE, 70, 90, GapCause::Full),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn one_listener_at_a_time_and_its_end_makes_room() {
     let folder = tempfile::tempdir().unwrap();
     let first = inbox(&folder).await;

@@ -197,23 +197,38 @@ impl Inbox {
         Ok(until.map(Timestamp))
     }
 
-    /// Records a time of which messages are missing. The same gap again changes nothing.
+    /// Records a time of which messages are missing. One that overlaps the last gap of the same queue and cause, or follows it at once,
+    /// extends that.
     pub(crate) async fn record_gap(
         &mut self,
         gap: &MessageGap,
         now: Timestamp,
     ) -> Result<(), InboxError> {
-        sqlx::query(
-            "INSERT INTO gap (queue, from_at, to_at, cause, recorded_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS \
-             (SELECT 1 FROM gap WHERE queue = ?1 AND from_at = ?2 AND to_at = ?3 AND cause = ?4)",
+        let mut transaction = self.connection.begin_with(BEGIN).await?;
+        let extended = sqlx::query(
+            "UPDATE gap SET from_at = min(from_at, ?2), to_at = max(to_at, ?3) WHERE id = \
+             (SELECT id FROM gap WHERE queue = ?1 AND cause = ?4 AND from_at <= ?3 AND to_at >= ?2 ORDER BY to_at DESC, id DESC LIMIT 1)",
         )
         .bind(&gap.queue)
         .bind(gap.from.0)
         .bind(gap.to.0)
         .bind(gap.cause.name())
-        .bind(now.0)
-        .execute(&mut self.connection)
-        .await?;
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+        if extended == 0 {
+            sqlx::query(
+                "INSERT INTO gap (queue, from_at, to_at, cause, recorded_at) VALUES (?, ?, ?, ?, ?)",
+            )
+            .bind(&gap.queue)
+            .bind(gap.from.0)
+            .bind(gap.to.0)
+            .bind(gap.cause.name())
+            .bind(now.0)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
         Ok(())
     }
 
