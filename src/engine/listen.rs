@@ -119,6 +119,7 @@ pub(crate) async fn listen(
         is_shared_told: false,
         full_since: None,
         is_full_told: false,
+        is_prune_due: false,
     };
     let mut failed = 0;
     let mut refusals = 0;
@@ -183,6 +184,8 @@ struct Listener<'a> {
     /// Since when messages are in doubt because the queue was full at each connection.
     full_since: Option<Timestamp>,
     is_full_told: bool,
+    /// Whether a piece of what is to be deleted may be left.
+    is_prune_due: bool,
 }
 
 impl Listener<'_> {
@@ -295,10 +298,14 @@ impl Listener<'_> {
                 self.tell_shared();
             }
         }
-        if beat % PRUNE_EVERY == 1 {
+        self.prune(beat, now).await
+    }
+
+    /// Deletes a piece of what is old enough. What is left of it is for the next beat: messages wait meanwhile.
+    async fn prune(&mut self, beat: u64, now: Timestamp) -> Result<(), InboxError> {
+        if self.is_prune_due || beat % PRUNE_EVERY == 1 {
             let before = now.before(self.options.keep);
-            // What is left of it is for the next time: messages wait meanwhile.
-            self.inbox.prune(before).await?;
+            self.is_prune_due = self.inbox.prune(before).await?;
         }
         Ok(())
     }

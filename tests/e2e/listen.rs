@@ -1,6 +1,7 @@
 //! The listener and a real message broker: what comes is on the disk before it is acknowledged, whatever happens to either.
 
 mod itself;
+mod kept;
 mod losses;
 mod published;
 mod standing;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    model::{Consent, GapCause},
+    model::{CommandMessage, Consent, GapCause, MessageKind},
     store::InboxReader,
 };
 
@@ -28,6 +28,7 @@ async fn with_listener(test: impl AsyncFnOnce(Listener<'_>, mpsc::Receiver<Liste
         is_shared_told: false,
         full_since: None,
         is_full_told: false,
+        is_prune_due: false,
     };
     test(listener, told).await;
 }
@@ -39,6 +40,46 @@ fn warnings(told: &mut mpsc::Receiver<ListenEvent>) -> Vec<String> {
             _ => None,
         })
         .collect()
+}
+
+#[tokio::test]
+async fn a_piece_is_deleted_at_each_beat_until_nothing_old_is_left() {
+    with_listener(async |mut listener, _told| {
+        let message = |n: i64| {
+            QueueMessage::Command(CommandMessage {
+                kind: MessageKind::Input,
+                ticket: format!("T{n}"),
+                product_key: "PK".to_owned(),
+                device_key: "D".to_owned(),
+                code: None,
+                kv: None,
+                packet_id: None,
+                at: None,
+                digest: n,
+            })
+        };
+        let old: Vec<_> = (0..45_000).map(message).collect();
+        let inbox = &mut listener.inbox;
+        inbox.record("Q", &old, Timestamp(HOUR)).await.unwrap();
+        let new = [message(45_000)];
+        inbox.record("Q", &new, Timestamp(3 * HOUR)).await.unwrap();
+        let mut reader = InboxReader::open(inbox.path()).await.unwrap();
+        let mut left = Vec::new();
+        for beat in [0, 1, 2, 3, 4] {
+            let now = Timestamp(3 * HOUR);
+            listener.prune(beat, now).await.unwrap();
+            left.push(reader.after(0, 50_000).await.unwrap().len());
+        }
+        assert_eq!(left, [45_001, 25_001, 5_001, 1, 1]);
+        // Then it rests until it is time to look again.
+        let now = Timestamp(5 * HOUR);
+        listener.prune(5, now).await.unwrap();
+        assert_eq!(reader.after(0, 10).await.unwrap().len(), 1);
+        listener.prune(PRUNE_EVERY + 1, now).await.unwrap();
+        assert_eq!(reader.after(0, 10).await.unwrap().len(), 0);
+        reader.close().await.unwrap();
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -106,6 +106,17 @@ impl Inbox {
         })
     }
 
+    /// Changes the inbox of a listener that has ended.
+    pub(crate) fn change(&self, statement: &'static str) {
+        self.runtime.block_on(async {
+            let options = SqliteConnectOptions::new().filename(&self.path);
+            let mut connection = options.connect().await.expect("an inbox");
+            let changed = sqlx::query(statement).execute(&mut connection).await;
+            changed.expect("a change");
+            connection.close().await.expect("it closes");
+        });
+    }
+
     pub(crate) fn tickets(&self) -> Vec<String> {
         self.column("SELECT ticket FROM message ORDER BY id")
     }
