@@ -229,7 +229,17 @@ async fn come_online(
         inbox.close().await?;
     }
     if !unknown.is_empty() {
-        online.extend(listed_online(settings, unknown, interrupt, printer).await?);
+        match listed_online(settings, unknown, interrupt, printer).await {
+            Ok(listed) => online.extend(listed),
+            // A list that is out of reach keeps nothing from those that need no list.
+            Err(failure) if !online.is_empty() && !interrupt.is_stopped() => {
+                let failure = failure.message();
+                printer.warn(&format!(
+                    "{failure}; only devices that messages say are online are sent to"
+                ));
+            }
+            Err(failure) => return Err(failure),
+        }
     }
     Ok((!interrupt.is_stopped()).then_some(online))
 }

@@ -61,3 +61,41 @@ fn a_message_that_a_device_has_come_online_is_enough_and_of_all_others_the_list_
     assert_eq!(post.sql(accepted).len(), 3);
     assert_eq!(sim.stats().device_lists, 2, "the messages say it all");
 }
+
+#[test]
+fn a_list_that_is_refused_keeps_nothing_from_devices_that_messages_say_are_online() {
+    let offline = Scenario {
+        seed: 2,
+        offline: 1.0,
+        ..Scenario::default()
+    };
+    // So many that the product's list is read.
+    let Some(post) = Post::open("unlisted", &devices(110), offline) else {
+        return;
+    };
+    let (site, sim) = (&post.site, &post.sim);
+    let run = ["run", "fleet.csv", "--name", "night"];
+    site.push(sim, &run).expect(1);
+    sim.play(Scenario {
+        inventory: Inventory {
+            refusals: u64::MAX,
+            refusal_code: 80005,
+            ..Inventory::default()
+        },
+        ..Scenario::default()
+    });
+    let retry = ["retry", "--when-online"];
+    let refused = "the platform does not return the device list of product PK0001";
+    site.push(sim, &retry).expect(2).says(&[refused]);
+    // The year 2100.
+    post.receive([
+        json!({"type": "ONLINE", "productKey": "PK0001", "deviceKey": "DK00007", "createdAt": 4_102_444_800_000_i64,
+            "ticket": "1", "data": {"value": 1}}),
+    ]);
+    site.push(sim, &retry).expect(1).says(&[
+        refused,
+        "only devices that messages say are online are sent to",
+    ]);
+    let accepted = "SELECT device_key FROM results WHERE state = 'accepted'";
+    assert_eq!(post.sql(accepted), [json!({"device_key": "DK00007"})]);
+}
