@@ -59,7 +59,7 @@ async fn a_piece_is_deleted_at_each_beat_until_nothing_old_is_left() {
             })
         };
         let old: Vec<_> = (0..45_000).map(message).collect();
-        let inbox = &mut listener.inbox;
+        let inbox = &mut *listener.inbox;
         inbox.record("Q", &old, Timestamp(HOUR)).await.unwrap();
         let new = [message(45_000)];
         inbox.record("Q", &new, Timestamp(3 * HOUR)).await.unwrap();
