@@ -121,8 +121,9 @@ pub enum Command {
     /// Of more than 3000 it asks about a sample of 400. Without evidence a command stays unknown, which says nothing about the device. You
     /// can stop it at any time and start it again, also while a push uses the database.
     ///
-    /// Exits with 0 if every accepted command has come as far as --verify-level within --tolerate, with 1 if not, and with 3 if the
-    /// platform cannot be asked. If the run itself ends with 1, 3 or 4, so does this.
+    /// Exits with 0 if every accepted command has come as far as --verify-level within --tolerate, with 1 if not, with 3 if the platform
+    /// cannot be asked or refuses to tell of those that are missing, and with 5 if the credentials are refused. If the run itself ends
+    /// with 1, 3 or 4, so does this.
     #[command(alias = "resolve")]
     Verify(Box<VerifyArgs>),
     /// Stop a push until you resume it; works from another terminal

@@ -77,6 +77,6 @@ pub(crate) use tolerance::{LimitCount, Tolerance};
 pub(crate) use tsl::Tsl;
 pub(crate) use unseen::CodePoint;
 pub(crate) use verification::{
-    CountedDelivery, DeliveryLimit, DeliveryTolerance, Sampling, VerifyLevel,
+    CountedDelivery, DeliveryLimit, DeliveryTolerance, Sampling, Untold, VerifyLevel,
 };
 pub(crate) use words::{LogFormat, ManifestFormat, ProgressMode, RowFormat, SummaryFormat};

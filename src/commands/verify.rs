@@ -14,7 +14,11 @@ mod untold;
 use std::sync::Arc;
 
 pub(super) use self::canary::{Outcome, prove_canary};
-use self::{lent::Lent, messages::Messages, untold::Untold};
+use self::{
+    lent::Lent,
+    messages::Messages,
+    untold::{Refusals, Refused},
+};
 use super::{
     interrupt::Interrupt, limits, named::named_or_latest, named_history::NamedHistory,
     receiving::Receiving, session, target, thing_models,
@@ -75,7 +79,7 @@ struct Work<'a, H> {
     clock: Clock,
     interrupt: &'a Interrupt,
     printer: &'a Printer,
-    untold: Untold,
+    refused: Refused,
 }
 
 /// Asks about the tasks in doubt of a run, and about its accepted commands.
@@ -157,7 +161,7 @@ async fn find_out(
         clock,
         interrupt,
         printer,
-        untold: Untold::default(),
+        refused: Refused::default(),
     };
     let (stop, scope) = work.all(&mut lent, &run, waiting, rows.as_mut()).await?;
     unless_closed(rows.finish())?;

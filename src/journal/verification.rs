@@ -1,7 +1,7 @@
 //! Which accepted commands are asked about, and what their delivery says of the push.
 
 use crate::model::{
-    CountedDelivery, Delivery, DeliveryLimit, DeliveryTolerance, Sampling, VerifyLevel,
+    CountedDelivery, Delivery, DeliveryLimit, DeliveryTolerance, Sampling, Untold, VerifyLevel,
 };
 
 /// Up to so many commands are all asked about: ten minutes at the usual pace.
@@ -47,6 +47,18 @@ impl Standing {
     /// Whether all came as far as they have to, but for what is tolerated.
     pub(crate) fn is_good(&self) -> bool {
         self.exceeded.is_empty() && self.untolerated.is_empty()
+    }
+
+    /// Whether more than is tolerated is missing only because the platform refused to tell of it, so that nobody knows whether it is.
+    pub(crate) fn is_open(&self, untold: Untold) -> bool {
+        let is_met = |(limit, part): &(DeliveryLimit, u64)| {
+            !limit.is_exceeded(part - untold.of(limit.counted, *part), self.whole)
+        };
+        let is_untold =
+            |(counted, part): &(CountedDelivery, u64)| untold.of(*counted, *part) == *part;
+        !self.is_good()
+            && self.exceeded.iter().all(is_met)
+            && self.untolerated.iter().all(is_untold)
     }
 }
 
@@ -187,6 +199,49 @@ mod tests {
             (CountedDelivery::Unanswered, 90)
         );
         assert!(standing(&[], VerifyLevel::Answered, &DeliveryTolerance::default()).is_good());
+    }
+
+    #[test]
+    fn what_the_platform_does_not_tell_of_is_open_and_no_failure() {
+        let refused = |known: &[(Delivery, u64)]| {
+            let mut untold = Untold::default();
+            for (delivery, count) in known {
+                (0..*count).for_each(|_| untold.add(*delivery));
+            }
+            untold
+        };
+        let counts = [
+            (Delivery::Unknown, 6),
+            (Delivery::Queued, 4),
+            (Delivery::Sent, 85),
+            (Delivery::SendFailed, 5),
+        ];
+        let of = |level, tolerance: &str, known: &[(Delivery, u64)]| {
+            let tolerance = tolerance.parse().unwrap();
+            standing(&counts, level, &tolerance).is_open(refused(known))
+        };
+        let sent =
+            |tolerance: &str, known: &[(Delivery, u64)]| of(VerifyLevel::Sent, tolerance, known);
+        let all = [(Delivery::Unknown, 6), (Delivery::Queued, 4)];
+        assert!(sent("send_failed>5", &all));
+        assert!(
+            !sent("send_failed>5", &all[..1]),
+            "4 are known to be queued"
+        );
+        assert!(sent("send_failed>5;unconfirmed>4", &all[..1]));
+        assert!(sent("send_failed>5%;unconfirmed>4%", &all[..1]));
+        assert!(!sent("send_failed>5%;unconfirmed>3%", &all[..1]));
+        assert!(!sent("send_failed>5;unconfirmed>10", &all), "it is good");
+        // What failed is known, whatever else the platform refuses to tell.
+        assert!(!sent("unconfirmed>1", &all));
+        let failed = [all[0], all[1], (Delivery::SendFailed, 5)];
+        assert!(!sent("unconfirmed>1", &failed));
+        // Those that the platform told of before count as often as they are there.
+        assert!(sent("send_failed>5", &[(Delivery::Unknown, 100)]));
+        let answers = [all[0], all[1], (Delivery::Sent, 85)];
+        assert!(of(VerifyLevel::Answered, "send_failed>5", &answers));
+        assert!(!of(VerifyLevel::Answered, "send_failed>5", &answers[..2]));
+        assert!(!sent("send_failed>5", &answers[2..]));
     }
 
     proptest! {

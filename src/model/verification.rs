@@ -77,6 +77,35 @@ impl CountedDelivery {
     }
 }
 
+/// How many commands the platform refused to tell of that have not come as far as they have to. One that is known to have failed is none of
+/// them, since that is evidence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Untold {
+    unconfirmed: u64,
+    unanswered: u64,
+}
+
+impl Untold {
+    /// One more, of which this much is known.
+    pub(crate) fn add(&mut self, known: Delivery) {
+        match CountedDelivery::of(known) {
+            CountedDelivery::Unconfirmed => self.unconfirmed += 1,
+            CountedDelivery::Unanswered => self.unanswered += 1,
+            CountedDelivery::SendFailed | CountedDelivery::AnswerFailed => {}
+        }
+    }
+
+    /// How many of them count as this, of `part` commands that do.
+    pub(crate) fn of(self, counted: CountedDelivery, part: u64) -> u64 {
+        let untold = match counted {
+            CountedDelivery::Unconfirmed => self.unconfirmed,
+            CountedDelivery::Unanswered => self.unanswered,
+            CountedDelivery::SendFailed | CountedDelivery::AnswerFailed => 0,
+        };
+        untold.min(part)
+    }
+}
+
 /// One condition of `--tolerate`: up to `send_failed>1%` or `unconfirmed>50` it is tolerated, or below `send_failed<1%`, as other limits of a
 /// push are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

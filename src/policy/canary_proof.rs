@@ -1,6 +1,6 @@
 //! Whether the evidence about the commands to a canary is good enough for the other devices to follow.
 
-use crate::model::{AbortIf, Condition, CountedDelivery, Delivery, VerifyLevel};
+use crate::model::{AbortIf, Condition, CountedDelivery, Delivery, Untold, VerifyLevel};
 
 /// What is taken for a condition where `--abort-if` has none on the same word.
 const USUAL: &str = "10%";
@@ -37,13 +37,12 @@ fn counts_at(counted: CountedDelivery, level: VerifyLevel) -> bool {
     counted != CountedDelivery::Unanswered || level == VerifyLevel::Answered
 }
 
-/// Holds how many commands have which delivery against the conditions. The platform refused to tell of `untold` of those that are
-/// unconfirmed.
+/// Holds how many commands have which delivery against the conditions. The platform refused to tell of `untold` of them.
 pub(crate) fn judge(
     counts: &[(Delivery, u64)],
     level: VerifyLevel,
     abort_if: &AbortIf,
-    untold: u64,
+    untold: Untold,
 ) -> Proof {
     let whole: u64 = counts.iter().map(|(_, n)| n).sum();
     if whole == 0 {
@@ -58,16 +57,17 @@ pub(crate) fn judge(
     };
     let open = part(CountedDelivery::Unconfirmed);
     let unanswered = part(CountedDelivery::Unanswered);
-    let untold = untold.min(open);
     let mut verdict = Proof::Good;
     for condition in conditions(abort_if, level) {
         let part = part(condition.counted);
-        let (known, possible) = match condition.counted {
-            CountedDelivery::Unconfirmed => (part - untold, part),
+        let untold = untold.of(condition.counted, part);
+        let known = part - untold;
+        let possible = match condition.counted {
+            CountedDelivery::Unconfirmed => part,
             // An answer is waited for where the level is that.
-            CountedDelivery::AnswerFailed if level == VerifyLevel::Sent => (part, part),
-            CountedDelivery::AnswerFailed => (part, part + open + unanswered),
-            CountedDelivery::SendFailed | CountedDelivery::Unanswered => (part, part + open),
+            CountedDelivery::AnswerFailed if level == VerifyLevel::Sent => part,
+            CountedDelivery::AnswerFailed => part + open + unanswered,
+            CountedDelivery::SendFailed | CountedDelivery::Unanswered => part + open,
         };
         let words = |part| {
             format!(
@@ -78,7 +78,7 @@ pub(crate) fn judge(
         if condition.is_met(known, whole) {
             return Proof::Bad(words(known));
         }
-        if condition.counted == CountedDelivery::Unconfirmed && condition.is_met(part, whole) {
+        if untold > 0 && condition.is_met(part, whole) {
             verdict = Proof::Unknown(format!(
                 "{}, and the platform refused to tell of {untold} of them",
                 words(part)
@@ -94,12 +94,18 @@ pub(crate) fn judge(
 mod tests {
     use super::*;
 
+    fn refused(known: Delivery, count: u64) -> Untold {
+        let mut untold = Untold::default();
+        (0..count).for_each(|_| untold.add(known));
+        untold
+    }
+
     fn judged(counts: &[(Delivery, u64)], abort_if: &str, untold: u64) -> Proof {
         judge(
             counts,
             VerifyLevel::Sent,
             &abort_if.parse().unwrap(),
-            untold,
+            refused(Delivery::Unknown, untold),
         )
     }
 
@@ -156,12 +162,21 @@ mod tests {
             matches!(judged(&counts, "never", 2), Proof::Unknown(why) if why.contains("tell of 2"))
         );
         assert!(matches!(judged(&[], "never", 0), Proof::Unknown(_)));
+        // An answer that is not told of is none that is missing, and says nothing of what was not sent.
+        let answered = |counts: &[(Delivery, u64)]| {
+            let untold = refused(Delivery::Sent, 3);
+            judge(counts, VerifyLevel::Answered, &AbortIf::NEVER, untold)
+        };
+        let counts = [(Delivery::Answered, 7), (Delivery::Sent, 3)];
+        assert!(matches!(answered(&counts), Proof::Unknown(why) if why.contains("tell of 3")));
+        let counts = [(Delivery::Answered, 7), (Delivery::Unknown, 3)];
+        assert!(matches!(answered(&counts), Proof::Bad(_)));
     }
 
     #[test]
     fn an_answer_counts_where_it_is_asked_for() {
         let counts = [(Delivery::Sent, 8), (Delivery::Answered, 2)];
-        let at = |level| judge(&counts, level, &AbortIf::NEVER, 0);
+        let at = |level| judge(&counts, level, &AbortIf::NEVER, Untold::default());
         assert_eq!(at(VerifyLevel::Sent), Proof::Good);
         assert!(
             matches!(at(VerifyLevel::Answered), Proof::Bad(why) if why.contains("8 of 10 commands are unanswered"))
@@ -172,7 +187,7 @@ mod tests {
             (Delivery::Sent, 1),
             (Delivery::Answered, 8),
         ];
-        let at = |level| judge(&counts, level, &AbortIf::NEVER, 0);
+        let at = |level| judge(&counts, level, &AbortIf::NEVER, Untold::default());
         assert_eq!(at(VerifyLevel::Answered), Proof::GoodSoFar);
         assert_eq!(at(VerifyLevel::Sent), Proof::Good);
     }

@@ -48,6 +48,7 @@ pub(super) enum Question {
     MessageLate,
     MessageAnswer,
     MessageOnline,
+    HistoryRefused,
 }
 
 /// The source of a scenario's chance.

@@ -14,6 +14,7 @@ pub(super) const DATA_SHAPE: i64 = 71028;
 pub(super) const SERVICE_EXCEPTION: i64 = 50000;
 pub(super) const HUB_UNAVAILABLE: i64 = 70000;
 pub(super) const OFFLINE: i64 = 61002;
+pub(super) const UNAUTHORIZED: i64 = 61005;
 pub(super) const QUOTA: i64 = 61006;
 pub(super) const FREQUENCY: i64 = 61007;
 pub(super) const PRODUCT_REFUSED: i64 = 80005;
@@ -53,7 +54,7 @@ pub(super) fn text(code: i64) -> &'static str {
         PRODUCT_UNKNOWN => "product does not exist",
         61001 => "PROTOCOL_NOT_SUPPORT",
         OFFLINE => "Device offline",
-        61005 => "Unauthorized device",
+        UNAUTHORIZED => "Unauthorized device",
         QUOTA => "Device message upper limit",
         FREQUENCY => "Device message frequency is limited",
         HUB_UNAVAILABLE => "Hub service unavailable",

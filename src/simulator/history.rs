@@ -39,6 +39,7 @@ pub(super) async fn answer(
     call: &Call,
 ) -> Result<Response<ReplyBody>, Dropped> {
     let respond_with = |number| match Asked::parse(call.query()) {
+        Ok(asked) if is_refused(call, &asked) => respond::whole(codes::UNAUTHORIZED),
         Ok(asked) => {
             let entries = shown(platform, call, &asked, number);
             let page: Vec<Value> = asked
@@ -87,6 +88,17 @@ impl Asked {
             paging: Paging::parse(&query)?,
         })
     }
+}
+
+/// Whether the platform tells nothing of this device.
+fn is_refused(call: &Call, asked: &Asked) -> bool {
+    let playing = &call.playing;
+    let device = chance::hash(&asked.device_key);
+    playing.chance.within(
+        playing.scenario.history.refused,
+        Question::HistoryRefused,
+        device,
+    )
 }
 
 /// The entries that the device's history has at this moment, in the order in which they are told.

@@ -173,6 +173,54 @@ fn what_falls_short_is_tolerated_as_far_as_it_is_said() {
 }
 
 #[test]
+fn what_the_platform_refuses_to_tell_is_not_known_to_have_failed() {
+    let refusing = |refused, send_failed| {
+        told(History {
+            refused,
+            send_failed,
+            ..History::default()
+        })
+    };
+    let sim = Sim::start(refusing(1.0, 0.0));
+    let site = Site::with(&devices(24));
+    site.push_named(&sim, "night").expect(0);
+    let ended = verify(&site, &sim, &[]).expect(3).says(&[
+        "the platform refused to tell of 24 accepted commands: Unauthorized device (code 61005)",
+        "verify again later",
+    ]);
+    assert_eq!(ended.json_lines().len(), 24);
+    verify(&site, &sim, &["--tolerate", "unconfirmed>24"]).expect(0);
+    let push = ["run", "fleet.csv", "--name", "noon", "--again", "--verify"];
+    let rate = ["--history-rate", "unlimited"];
+    site.push(&sim, &[&push[..], &rate].concat())
+        .expect(3)
+        .says(&["the platform refused to tell of 24 accepted commands"]);
+    // What is known to have failed prevails, and so does silence.
+    let missing = |name: &str| recorded(&site).values().filter(|one| *one == name).count();
+    sim.play(refusing(0.5, 1.0));
+    let ended = verify(&site, &sim, &["night"]).expect(1);
+    let (failed, untold) = (missing("send_failed"), missing("unknown") - 24);
+    assert!(failed > 0 && untold > 0, "{ended:?}");
+    let words = format!("the platform refused to tell of {untold} accepted commands: Unau");
+    let ended = ended.says(&[&words]);
+    assert!(
+        !ended.stderr.contains("nothing else is missing"),
+        "{ended:?}"
+    );
+    let tolerated = format!("send_failed>{failed}");
+    verify(&site, &sim, &["night", "--tolerate", &tolerated]).expect(3);
+    sim.play(Scenario {
+        history_gap: 1.0,
+        ..refusing(0.5, 0.0)
+    });
+    verify(&site, &sim, &["noon"]).expect(1);
+    sim.play(refusing(0.5, 0.0));
+    verify(&site, &sim, &["noon"]).expect(3);
+    sim.play(refusing(0.0, 0.0));
+    verify(&site, &sim, &["noon"]).expect(0);
+}
+
+#[test]
 fn commands_to_one_device_within_seconds_are_told_apart_by_their_values() {
     let rows = "device_key,product_key,service,param.mode,param.target\n\
                 A,PK1,setMode,1,20.5\nA,PK1,setMode,2,20.5\nA,PK1,setMode,1,21\n";

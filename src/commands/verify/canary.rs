@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Lent, Messages, Scope, Untold, Work, models, products, rows::NoRows};
+use super::{Lent, Messages, Refusals, Refused, Scope, Work, models, products, rows::NoRows};
 use crate::{
     clock::Clock,
     commands::{interrupt::Interrupt, named_history::NamedHistory},
@@ -60,7 +60,7 @@ pub(in crate::commands) async fn prove_canary(
         clock,
         interrupt,
         printer,
-        untold: Untold::default(),
+        refused: Refused::default(),
     };
     let mut lent = Lent::of_push(store, &settings.database, interrupt, printer);
     let mut messages = Messages::open(&settings, printer).await;
@@ -100,10 +100,9 @@ impl<H: HistoryClient> Work<'_, H> {
             let Some(counts) = counts else {
                 return Ok(Outcome::Stopped);
             };
-            let (untold, refusal) = self.untold.take();
+            let refusals = self.refused.take();
             let now = self.clock.now();
-            if let Some(outcome) = self.outcome(&counts, abort_if, (untold, refusal), now >= until)
-            {
+            if let Some(outcome) = self.outcome(&counts, abort_if, &refusals, now >= until) {
                 return Ok(outcome);
             }
             rest = next_rest.min(now.until(until));
@@ -126,16 +125,16 @@ impl<H: HistoryClient> Work<'_, H> {
         &self,
         counts: &[(Delivery, u64)],
         abort_if: &AbortIf,
-        (untold, refusal): (u64, Option<String>),
+        refusals: &Refusals,
         is_over: bool,
     ) -> Option<Outcome> {
-        match judge(counts, self.settings.level, abort_if, untold) {
+        match judge(counts, self.settings.level, abort_if, refusals.untold) {
             Proof::Good => Some(Outcome::Good(words(counts))),
             _ if !is_over && !counts.is_empty() => None,
             Proof::GoodSoFar => Some(Outcome::Good(words(counts))),
             Proof::Bad(reason) => Some(Outcome::Bad(reason)),
-            Proof::Unknown(reason) => Some(Outcome::NoEvidence(match refusal {
-                Some(refusal) => format!("{reason}: {refusal}"),
+            Proof::Unknown(reason) => Some(Outcome::NoEvidence(match refusals.reason() {
+                Some((refusal, _)) => format!("{reason}: {refusal}"),
                 None => reason,
             })),
         }

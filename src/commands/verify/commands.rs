@@ -95,8 +95,10 @@ impl<H: HistoryClient> Work<'_, H> {
             return Ok(None);
         }
         let (asked, stop) = ask_about_commands(&self.asker, commands, || self.clock.now()).await;
-        for refusal in asked.iter().filter_map(|one| one.found.as_ref().err()) {
-            self.untold.add(refusal);
+        for one in &asked {
+            if let Err(refusal) = &one.found {
+                self.refused.add(one.command.known, refusal);
+            }
         }
         let proofs: Vec<_> = asked.iter().filter_map(Asked::proof).collect();
         if !self.settings.dry_run && !proofs.is_empty() {
@@ -160,11 +162,22 @@ impl<H: HistoryClient> Work<'_, H> {
         let settings = self.settings;
         let standing = verification::standing(&counts, settings.level, &settings.tolerate);
         self.tell(&counts, &standing, scope);
+        let refusals = self.refused.take();
+        let is_open = standing.is_open(refusals.untold);
+        if let Some(words) = refusals.words() {
+            let next = if is_open {
+                "; nothing else is missing, so verify again later"
+            } else {
+                ""
+            };
+            self.printer.warn(&format!("{words}{next}"));
+        }
         // A push may have gone on with it meanwhile.
         let name = run.about.name.clone();
         let run = store.run_by_name(&name).await?.unwrap_or(run);
         let own = exit_of(store, run, &settings.push).await?;
         Ok(match own {
+            Exit::Complete if is_open => Exit::Stopped,
             Exit::Complete if !standing.is_good() => Exit::Failures,
             own => own,
         })

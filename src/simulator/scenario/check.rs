@@ -73,6 +73,7 @@ impl Scenario {
             ("history.send_failed", self.history.send_failed),
             ("history.answered", self.history.answered),
             ("history.repeated", self.history.repeated),
+            ("history.refused", self.history.refused),
             ("messages.missing", self.messages.missing),
             ("messages.repeated", self.messages.repeated),
             ("messages.online", self.messages.online),

@@ -24,6 +24,8 @@ pub struct History {
     pub repeated: f64,
     /// How many reports every device makes with each question that anybody asks: they move what is asked for to later pages.
     pub growth: u32,
+    /// The share of devices whose history the platform refuses to tell: "Unauthorized device".
+    pub refused: f64,
 }
 
 /// Where the values of an entry stand.

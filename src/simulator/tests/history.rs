@@ -234,6 +234,29 @@ async fn what_is_late_or_lost_is_not_shown() {
 }
 
 #[tokio::test]
+async fn the_history_of_a_share_of_devices_is_refused() {
+    let (_simulator, mut client) = start(Scenario {
+        history: History {
+            refused: 0.5,
+            ..History::default()
+        },
+        ..Scenario::default()
+    })
+    .await;
+    let mut codes = Vec::new();
+    for device in 0..40 {
+        let query = format!("productKey=PK1&deviceKey=D{device}");
+        let code = ask(&mut client, &query).await["code"].as_i64();
+        assert_eq!(ask(&mut client, &query).await["code"].as_i64(), code);
+        codes.extend(code);
+    }
+    let refused = codes.iter().filter(|code| **code == 61005).count();
+    let told = codes.iter().filter(|code| **code == 200).count();
+    assert_eq!(refused + told, 40);
+    assert!((8..32).contains(&refused), "{refused}");
+}
+
+#[tokio::test]
 async fn wrong_questions_and_strangers_are_refused() {
     let (_simulator, mut client) = start(Scenario::default()).await;
     for (query, code) in [

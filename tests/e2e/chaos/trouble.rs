@@ -211,6 +211,7 @@ fn with_history(random: &mut SmallRng, ill: &mut Scenario) {
                 .expect("there are some"),
             repeated,
             growth,
+            refused: 0.1,
         };
     }
     if random.random_bool(0.1) {
