@@ -29,7 +29,7 @@ use crate::{
     engine::{HistoryAsker, HistoryOptions, Stop},
     exit::{Exit, Failure},
     gateway::{HistoryClient, Platform},
-    model::TaskId,
+    model::{Delivery, TaskId},
     settings::{FetchFrom, Verification as Settings},
     store::{Run, Store},
     thing_model::Models,
@@ -202,6 +202,8 @@ impl<H: HistoryClient> Work<'_, H> {
         rows: &mut dyn RowWriter,
     ) -> Result<(Option<Stop>, Scope), Failure> {
         let mut sum = Sum::default();
+        // Another expectation may have judged what is kept, and what is short by this one is asked about and shown.
+        self.judge_answers(lent, run).await?;
         let mut messages = Messages::open(self.settings, self.printer).await;
         let mut stop = None;
         if let Some(messages) = &mut messages {
@@ -209,8 +211,11 @@ impl<H: HistoryClient> Work<'_, H> {
                 .doubts_by_messages(lent, run, messages, &mut sum, rows)
                 .await?;
             if stop.is_none() {
-                let wait = self.settings.wait;
-                stop = self.settle_messages(lent, run, messages, wait).await?;
+                // An answer that is not the expected one has come, so that no message is waited for.
+                let mut enough = self.settings.level.reached().to_vec();
+                enough.push(Delivery::AnswerFailed);
+                let until = (self.settings.wait, &*enough);
+                stop = self.settle_messages(lent, run, messages, until).await?;
             }
         }
         if stop.is_none() {

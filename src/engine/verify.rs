@@ -21,13 +21,17 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
+    /// What the history says of the command, if anything.
+    pub(crate) fn found(&self) -> Option<&Proof> {
+        self.found.as_ref().ok().and_then(Option::as_ref)
+    }
+
     /// The evidence, as it is recorded.
     pub(crate) fn proof(&self) -> Option<TaskProof> {
-        let proof = self.found.as_ref().ok()?.clone()?;
         Some(TaskProof {
             task: self.command.task,
             attempt: self.command.attempt,
-            proof,
+            proof: self.found()?.clone(),
         })
     }
 }

@@ -4,7 +4,14 @@
 
 use serde_json::Value;
 
-use crate::model::{Delivery, ExpectedAnswer};
+use crate::model::{Delivery, ExpectedAnswer, Proof};
+
+/// Judges the answer that a proof has, if it has one and if anything is expected.
+pub(crate) fn judge(proof: &mut Proof, expected: &[ExpectedAnswer]) {
+    if !expected.is_empty() && proof.delivery == Delivery::Answered {
+        proof.delivery = judged(proof.answer.as_deref(), expected);
+    }
+}
 
 /// What an answer that was kept as JSON counts as. One that lacks an expected code is another answer, and so is none.
 pub(crate) fn judged(answer: Option<&str>, expected: &[ExpectedAnswer]) -> Delivery {
@@ -52,6 +59,37 @@ fn is_same(told: &Value, expected: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{EvidenceSource, Timestamp};
+
+    #[test]
+    fn a_proof_is_judged_where_an_answer_is_expected() {
+        let of = |delivery, answer: Option<&str>, expected: &[&str]| {
+            let mut proof = Proof {
+                delivery,
+                source: EvidenceSource::History,
+                at: None,
+                known_at: Timestamp(0),
+                answer: answer.map(Into::into),
+            };
+            let expected: Vec<_> = expected.iter().map(|one| one.parse().unwrap()).collect();
+            judge(&mut proof, &expected);
+            assert_eq!(proof.answer.as_deref(), answer, "it is kept");
+            proof.delivery
+        };
+        let answer = Some(r#"{"result":"0"}"#);
+        for (expected, delivery) in [
+            (&["result=0"][..], Delivery::Answered),
+            (&["result=1"], Delivery::AnswerFailed),
+            (&[], Delivery::Answered),
+        ] {
+            assert_eq!(of(Delivery::Answered, answer, expected), delivery);
+        }
+        assert_eq!(
+            of(Delivery::Answered, None, &["result=0"]),
+            Delivery::AnswerFailed
+        );
+        assert_eq!(of(Delivery::Sent, None, &["result=0"]), Delivery::Sent);
+    }
 
     fn of(answer: &str, expected: &[&str]) -> Delivery {
         let expected: Vec<_> = expected.iter().map(|one| one.parse().unwrap()).collect();

@@ -45,6 +45,22 @@ pub(crate) fn fold_unjudged(known: Option<Proof>, new: Proof) -> Proof {
     }
 }
 
+/// What a command counts as of which `known` is recorded, once `new` is put to it by `fold`.
+pub(crate) fn after(
+    known: Delivery,
+    new: Option<&Proof>,
+    fold: impl Fn(Option<Proof>, Proof) -> Proof,
+) -> Delivery {
+    new.map_or(known, |new| {
+        let before = Proof {
+            delivery: known,
+            known_at: Timestamp(i64::MIN),
+            ..new.clone()
+        };
+        fold(Some(before), new.clone()).delivery
+    })
+}
+
 /// When a command leaves the platform's cache that was sent until `sent_by`; `None` when it is in none.
 pub(crate) fn cache_ends(
     is_cache: Option<bool>,

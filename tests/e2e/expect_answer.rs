@@ -92,6 +92,37 @@ fn another_answer_has_failed_and_another_expectation_judges_it_anew() {
 }
 
 #[test]
+fn every_other_answer_has_a_row() {
+    let sim = Sim::start(answering());
+    let site = Site::with(&devices(6));
+    site.push_named(&sim, "night").expect(0);
+    let rows = |args: &[&str], code| {
+        let ended = verify(&site, &sim, &[&["--format", "jsonl"], args].concat());
+        ended.expect(code).json_lines()
+    };
+    let other = |args: &[&str]| {
+        let rows = rows(args, 1);
+        assert_eq!(rows.len(), 6, "{args:?}");
+        for row in rows {
+            assert_eq!(row["delivery"], "answer_failed", "{args:?} {row}");
+            let verdict = "answered otherwise than expected";
+            assert_eq!(row["verdict"], verdict, "{args:?} {row}");
+            let answer = row["entry_data"].as_str().unwrap_or_default();
+            assert!(answer.contains("true"), "{args:?} {row}");
+        }
+    };
+    other(&["--dry-run", "--expect-answer", "volume=false"]);
+    assert_eq!(recorded(&site), all("unknown", 6));
+    other(&["--expect-answer", "volume=false"]);
+    // Who expects nothing judges nothing anew.
+    other(&[]);
+    other(&["--verify-level", "answered"]);
+    assert!(rows(&["--expect-answer", "volume=true"], 0).is_empty());
+    // An answer that is kept from before is judged before it is asked about.
+    other(&["--expect-answer", "volume=false"]);
+}
+
+#[test]
 fn a_push_verifies_the_answers_at_its_end() {
     let sim = Sim::start(answering());
     let site = Site::with(&devices(6));

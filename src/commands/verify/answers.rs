@@ -4,7 +4,7 @@ use super::{Lent, Work};
 use crate::{
     exit::Failure,
     gateway::HistoryClient,
-    journal::{answer::judged, delivery},
+    journal::{answer, delivery},
     model::{Proof, TaskId},
     store::Run,
 };
@@ -20,6 +20,11 @@ impl<H: HistoryClient> Work<'_, H> {
         } else {
             delivery::fold
         }
+    }
+
+    /// Judges the answer that a proof has before it is recorded.
+    pub(super) fn judge(&self, proof: &mut Proof) {
+        answer::judge(proof, &self.settings.expected);
     }
 
     /// Judges all answers of the run that are kept, also those that another expectation has judged. Without an expectation they stay as
@@ -41,7 +46,7 @@ impl<H: HistoryClient> Work<'_, H> {
             let answers = store.kept_answers(run, after, PAGE).await?;
             let changed: Vec<_> = answers
                 .iter()
-                .map(|kept| (kept, judged(kept.answer.as_deref(), expected)))
+                .map(|kept| (kept, answer::judged(kept.answer.as_deref(), expected)))
                 .filter(|(kept, delivery)| kept.delivery != *delivery)
                 .map(|(kept, delivery)| (kept.task, kept.attempt, delivery))
                 .collect();

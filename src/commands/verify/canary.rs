@@ -86,7 +86,9 @@ impl<H: HistoryClient> Work<'_, H> {
         let mut next_rest = REST.0;
         loop {
             if let Some(messages) = messages.as_deref_mut()
-                && let Some(stop) = self.settle_messages(lent, run, messages, rest).await?
+                && let Some(stop) = self
+                    .settle_messages(lent, run, messages, (rest, self.settings.level.reached()))
+                    .await?
             {
                 return Ok(stopped(stop));
             }

@@ -6,7 +6,10 @@ use crate::{
     engine::{Asked, Stop, ask_about_commands},
     exit::{Exit, Failure},
     gateway::HistoryClient,
-    journal::verification::{self, Standing},
+    journal::{
+        delivery,
+        verification::{self, Standing},
+    },
     model::{Delivery, TaskId},
     store::{AcceptedCommand, Run, Store},
     ui::{
@@ -94,10 +97,13 @@ impl<H: HistoryClient> Work<'_, H> {
         if commands.is_empty() {
             return Ok(None);
         }
-        let (asked, stop) = ask_about_commands(&self.asker, commands, || self.clock.now()).await;
-        for one in &asked {
-            if let Err(refusal) = &one.found {
-                self.refused.add(one.command.known, refusal);
+        let (mut asked, stop) =
+            ask_about_commands(&self.asker, commands, || self.clock.now()).await;
+        for one in &mut asked {
+            match &mut one.found {
+                Ok(Some(proof)) => self.judge(proof),
+                Ok(None) => {}
+                Err(refusal) => self.refused.add(one.command.known, refusal),
             }
         }
         let proofs: Vec<_> = asked.iter().filter_map(Asked::proof).collect();
@@ -111,13 +117,13 @@ impl<H: HistoryClient> Work<'_, H> {
             lent.give_back(store).await?;
         }
         let reached = self.settings.level.reached();
-        let is_short =
-            |found: Option<Delivery>| found.is_none_or(|delivery| !reached.contains(&delivery));
+        let stands = |one: &Asked| delivery::after(one.command.known, one.found(), self.fold());
         unless_closed(
             asked
                 .iter()
-                .filter(|one| is_short(one.proof().map(|proof| proof.proof.delivery)))
-                .try_for_each(|one| rows::command(one, rows)),
+                .map(|one| (one, stands(one)))
+                .filter(|(_, delivery)| !reached.contains(delivery))
+                .try_for_each(|(one, delivery)| rows::command(one, delivery, rows)),
         )?;
         Ok(stop)
     }

@@ -36,7 +36,8 @@ impl<H: HistoryClient> Work<'_, H> {
                 return Ok(None);
             };
             after = last.task;
-            let (resolved, _) = self.decided(messages, doubts).await?;
+            let (mut resolved, _) = self.decided(messages, doubts).await?;
+            self.judge_all(&mut resolved);
             let adopted = adopt(&mut store, run, &resolved, self.clock.now()).await?;
             lent.give_back(store).await?;
             sum.asked += resolved.len() as u64;
@@ -92,6 +93,7 @@ impl<H: HistoryClient> Work<'_, H> {
             let mut resolved = decided;
             resolved.extend(asked);
             resolved.sort_by_key(|one| one.doubt.task);
+            self.judge_all(&mut resolved);
             sum.asked += resolved.len() as u64;
             if dry_run {
                 let adopted = resolved.iter().filter(|one| one.is_adopted());
@@ -109,6 +111,13 @@ impl<H: HistoryClient> Work<'_, H> {
             if stop.is_some() {
                 return Ok(stop);
             }
+        }
+    }
+
+    /// Judges the answers of commands that were in doubt.
+    fn judge_all(&self, resolved: &mut [Resolved]) {
+        for proof in resolved.iter_mut().filter_map(|one| one.proof.as_mut()) {
+            self.judge(proof);
         }
     }
 

@@ -106,15 +106,15 @@ impl Messages {
 }
 
 impl<H: HistoryClient> Work<'_, H> {
-    /// Settles what the inbox has, and what comes until the time is over or all commands have come as far as they have to.
+    /// Settles what the inbox has, and what comes until the time is over or all commands have one of these deliveries.
     pub(super) async fn settle_messages(
         &self,
         lent: &mut Lent<'_>,
         run: &Run,
         messages: &mut Messages,
-        wait: Duration,
+        until: (Duration, &[Delivery]),
     ) -> Result<Option<Stop>, Failure> {
-        let stop = self.wait_for_messages(lent, run, messages, wait).await?;
+        let stop = self.wait_for_messages(lent, run, messages, until).await?;
         if stop.is_some() || self.settings.dry_run {
             return Ok(stop);
         }
@@ -159,7 +159,7 @@ impl<H: HistoryClient> Work<'_, H> {
         lent: &mut Lent<'_>,
         run: &Run,
         messages: &mut Messages,
-        wait: Duration,
+        (wait, enough): (Duration, &[Delivery]),
     ) -> Result<Option<Stop>, Failure> {
         let reached = self.settings.level.reached();
         let until = self.clock.now().after(wait);
@@ -174,7 +174,7 @@ impl<H: HistoryClient> Work<'_, H> {
             };
             tracing::debug!(changed, "the inbox has been settled");
             settled = reached;
-            let short = short_of(&counts, reached);
+            let short = short_of(&counts, enough);
             let now = self.clock.now();
             if short == 0 || now >= until || self.settings.dry_run {
                 return Ok(None);
@@ -319,9 +319,12 @@ impl<H: HistoryClient> Work<'_, H> {
         }
     }
 
-    async fn record(&self, store: &mut Store, proofs: Vec<TaskProof>) -> Result<u64, Failure> {
+    async fn record(&self, store: &mut Store, mut proofs: Vec<TaskProof>) -> Result<u64, Failure> {
         if self.settings.dry_run || proofs.is_empty() {
             return Ok(0);
+        }
+        for one in &mut proofs {
+            self.judge(&mut one.proof);
         }
         let now = self.clock.now();
         Ok(store.settle_deliveries(proofs, now, self.fold()).await?)

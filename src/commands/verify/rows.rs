@@ -111,11 +111,14 @@ fn words(verdict: &Verdict, dry_run: bool) -> &'static str {
     }
 }
 
-/// Prints an accepted command.
-pub(super) fn command(asked: &Asked, writer: &mut dyn RowWriter) -> Result<(), OutputError> {
+/// Prints an accepted command, and what is known of it now.
+pub(super) fn command(
+    asked: &Asked,
+    delivery: Delivery,
+    writer: &mut dyn RowWriter,
+) -> Result<(), OutputError> {
     let command = &asked.command;
-    let proof = asked.found.as_ref().ok().and_then(Option::as_ref);
-    let delivery = proof.map_or(command.known, |proof| proof.delivery);
+    let proof = asked.found();
     let verdict = match (&asked.found, proof) {
         (Err(refusal), _) => format!("the platform tells nothing: {refusal}"),
         (_, None) if asked.cut => "more entries than are read".to_owned(),
@@ -127,9 +130,8 @@ pub(super) fn command(asked: &Asked, writer: &mut dyn RowWriter) -> Result<(), O
             }
             Delivery::SendFailed => "could not be sent to the device".to_owned(),
             Delivery::Sent => "sent to the device".to_owned(),
-            Delivery::Unknown | Delivery::Answered | Delivery::AnswerFailed => {
-                "answered by the device".to_owned()
-            }
+            Delivery::AnswerFailed => "answered otherwise than expected".to_owned(),
+            Delivery::Unknown | Delivery::Answered => "answered by the device".to_owned(),
         },
     };
     writer.row(&[
