@@ -167,7 +167,12 @@ fn what_may_only_be_read_is_read_and_never_written() {
     let site = Site::with(&devices(3));
     site.push(&sim, &["run", "fleet.csv"]).expect(0);
     let binary = site.path("fleetpush");
-    std::fs::copy(env!("CARGO_BIN_EXE_fleetpush"), &binary).unwrap();
+    // By another process: what this one has open for writing, a process that another test starts may have as well, and then nobody may run it.
+    let copied = std::process::Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_fleetpush"))
+        .arg(&binary)
+        .status();
+    assert!(copied.unwrap().success());
     let mode = |name: &str, mode| {
         std::fs::set_permissions(site.path(name), PermissionsExt::from_mode(mode)).unwrap();
     };
