@@ -373,7 +373,10 @@ fn only_what_comes_from_behind_the_check_proves_a_token() {
 #[tokio::test]
 async fn a_question_is_what_the_notes_say_and_its_answer_a_page() {
     let server = server(|_| {
-        Act::ok(r#"{"code":"200","msg":null,"data":[{"ticket":1335004867605954561,"sendStatus":1,"sendTime":"5"}]}"#)
+        Act::ok(
+            r#"{"code":200,"msg":"","data":[{"ticket":"1335004867605954561","sendStatus":1,"sendTime":"1763838149123","createTime":"1763838149100",
+            "direction":"2","msgType":"DOWN","cmd":"0011","data":"AAUABg==","dmData":"[\"5\",\"6\"]","productKey":"PK","deviceKey":"A B"}]}"#,
+        )
     })
     .await;
     let told = platform(&server, key()).page(query()).await;

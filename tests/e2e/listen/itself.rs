@@ -164,3 +164,42 @@ fn a_broker_that_is_away_is_a_warning_and_nothing_waits_for_it() {
         .expect(0)
         .says(&["are not received", "--amqp-url"]);
 }
+
+#[test]
+fn a_run_that_goes_on_and_a_retry_receive_messages_too() {
+    let Some(post) = post("goes-on") else { return };
+    let url = post.broker.plain_url();
+    let half = ["run", "fleet.csv", "--name", "night"];
+    let canary = ["--canary", "5", "--canary-pause"];
+    let run = [&half[..], &canary].concat();
+    post.site.push(&post.sim, &run).expect(3);
+    let waiting = ["--verify", "--verify-wait", "24h"];
+    let resume = [&["resume", "night"][..], &waiting].concat();
+    // Of the canary's commands the messages wait in the queue since then.
+    post.site
+        .push(&post.sim, &with_queue(&post, &url, &resume))
+        .expect(0)
+        .says(&[&format!("listening to {}", post.queue)]);
+    let sent = json!({"delivery": "sent", "evidence": "reqack", "n": DEVICES});
+    assert_eq!(known(&post.site), [sent]);
+
+    let failing = Scenario {
+        offline: 1.0,
+        ..publishing(&post)
+    };
+    post.sim.play(failing);
+    post.site.write("other.csv", devices(3));
+    let other = ["run", "other.csv", "--name", "other", "--abort-if", "never"];
+    post.site
+        .push(&post.sim, &[&other[..], &["--max-attempts", "1"]].concat())
+        .expect(1);
+    post.sim.play(publishing(&post));
+    let retry = [&["retry", "other"][..], &waiting].concat();
+    post.site
+        .push(&post.sim, &with_queue(&post, &url, &retry))
+        .expect(0);
+    let sent = json!({"delivery": "sent", "evidence": "reqack", "n": DEVICES + 3});
+    assert_eq!(known(&post.site), [sent]);
+    assert_eq!(post.sim.stats().histories, 0);
+    nothing_is_lost_or_twice(&post);
+}

@@ -124,3 +124,29 @@ fn what_may_still_be_sent_or_has_been_is_refused_with_a_way_out() {
     .says(&["--state", "--delivery"]);
     assert_eq!(sim.stats().requests, 1);
 }
+
+#[test]
+fn what_has_expired_in_the_cache_is_sent_again() {
+    let queued = History {
+        queued: 1.0,
+        ..History::default()
+    };
+    let row = r#"PK1,A,"[{""fuwu"":[{""raw1"":""AA""}]}]""#;
+    let manifest = format!("product_key,device_key,data,is_cache,cache_time\n{row},true,1\n");
+    let (site, sim) = (Site::with(&manifest), Sim::start(told(queued)));
+    site.push_named(&sim, "night").expect(0);
+    let again = ["retry", "night", "--delivery", "expired"];
+    // It is queued until its second is over.
+    let counted = wait_for("a command that has expired", || {
+        verify(&site, &sim, &["night"]).expect(1);
+        let counted = rows(&site, "SELECT delivery FROM results");
+        (counted != [json!({"delivery": "queued"})]).then_some(counted)
+    });
+    assert_eq!(counted, [json!({"delivery": "expired"})]);
+    sim.play(told(History::default()));
+    site.push(&sim, &again)
+        .expect(0)
+        .says(&["a device may get its command twice"]);
+    assert_eq!(got(&sim), BTreeMap::from([("A".to_owned(), 2)]));
+    verify(&site, &sim, &["night"]).expect(0);
+}
