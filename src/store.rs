@@ -57,6 +57,7 @@ mod temporary;
 #[cfg(test)]
 mod tests;
 mod throttles;
+mod ticket;
 mod told;
 mod transaction;
 mod views;

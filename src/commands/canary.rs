@@ -9,7 +9,7 @@ use super::{
     canary_check::{Checked, check},
     canary_devices::named,
     interrupt::Interrupt,
-    push::With,
+    verified::With,
     verify::{Outcome, prove_canary},
 };
 use crate::{

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use serde_json::json;
-use sqlx::{Connection, Row as _, SqliteConnection};
+use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     Run, Store, StoreError, TaskProof, bulk::Values, delivery, owner::BEGIN, send_time::window,
-    sqlite::bind_ticket,
+    ticket::bind_ticket,
 };
 use crate::model::{CompetingSend, InDoubtSend, InDoubtTask, Proof, TaskId, Ticket, Timestamp};
 
@@ -79,6 +79,20 @@ const RECORDED: &str = of_device!(
      ON g.first_task = (SELECT max(first_task) FROM accepted_span WHERE first_task <= m.task_id) AND g.end_task > m.task_id"
 );
 
+/// A task in doubt as its row has it, without what is held against it.
+pub(super) fn in_doubt(task: TaskId, row: &SqliteRow) -> Result<InDoubtTask, sqlx::Error> {
+    Ok(InDoubtTask {
+        task,
+        line: row.try_get("line")?,
+        product_key: row.try_get::<&str, _>("product_key")?.into(),
+        device_key: row.try_get::<&str, _>("device_key")?.into(),
+        data: row.try_get::<&str, _>("data")?.into(),
+        sends: Vec::new(),
+        competing: Vec::new(),
+        recorded: HashSet::new(),
+    })
+}
+
 impl Store {
     /// The tasks of a run that ended in doubt with their last send, those after `after` in the order of their ids, at most `most`.
     ///
@@ -103,16 +117,7 @@ impl Store {
         .await?;
         let mut doubts = Vec::with_capacity(rows.len());
         for row in rows {
-            let mut doubt = InDoubtTask {
-                task: TaskId(row.try_get("task_id")?),
-                line: row.try_get("line")?,
-                product_key: row.try_get::<&str, _>("product_key")?.into(),
-                device_key: row.try_get::<&str, _>("device_key")?.into(),
-                data: row.try_get::<&str, _>("data")?.into(),
-                sends: Vec::new(),
-                competing: Vec::new(),
-                recorded: HashSet::new(),
-            };
+            let mut doubt = in_doubt(TaskId(row.try_get("task_id")?), &row)?;
             complete(&mut self.connection, &run.about.base_url, &mut doubt).await?;
             doubts.push(doubt);
         }

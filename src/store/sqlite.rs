@@ -26,8 +26,6 @@ use super::throttles::is_resting;
 
 mod write;
 
-pub(super) use write::bind_ticket;
-
 /// A transaction of the push of one run.
 pub(crate) struct Transaction<'c> {
     run: RunId,

@@ -1,14 +1,12 @@
 //! Doubtful sends that are to be sent again, and what the inbox has of their devices.
 
-use std::collections::HashSet;
-
 use serde_json::json;
 use sqlx::Row as _;
 
 use super::{
     InboxMessage, StoreError,
     inbox::{InboxBeside, Since},
-    resolve::complete,
+    resolve::{complete, in_doubt},
     writes::Writes,
 };
 use crate::model::{CLOCK_TOLERANCE, InDoubtTask, RequestId, TaskId, Timestamp};
@@ -88,16 +86,7 @@ pub(super) async fn told_doubt(
         .bind(task.0)
         .fetch_one(&mut *connection)
         .await?;
-    let mut doubt = InDoubtTask {
-        task,
-        line: row.try_get("line")?,
-        product_key: row.try_get::<&str, _>("product_key")?.into(),
-        device_key: row.try_get::<&str, _>("device_key")?.into(),
-        data: row.try_get::<&str, _>("data")?.into(),
-        sends: Vec::new(),
-        competing: Vec::new(),
-        recorded: HashSet::new(),
-    };
+    let mut doubt = in_doubt(task, &row)?;
     complete(connection, row.try_get("base_url")?, &mut doubt).await?;
     let Some(reader) = inbox.reader(now).await else {
         return Ok(None);

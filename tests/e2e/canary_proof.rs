@@ -42,19 +42,6 @@ fn push<'a>(time: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&base[..], &proof, more].concat()
 }
 
-/// How many commands have which delivery.
-fn recorded(site: &Site) -> BTreeMap<String, u64> {
-    let asked = "SELECT delivery, count(*) AS n FROM results WHERE state = 'accepted' GROUP BY 1";
-    let rows = site.run(&["sql", asked, "--format", "jsonl"]).expect(0);
-    rows.json_lines()
-        .iter()
-        .map(|row| {
-            let delivery = row["delivery"].as_str().unwrap_or("-").to_owned();
-            (delivery, row["n"].as_u64().unwrap_or_default())
-        })
-        .collect()
-}
-
 /// Starts a push whose canary waits for its proof.
 fn waiting(site: &Site, sim: &Sim, more: &[&str]) -> Push {
     let push = site.start(sim, &push("10m", more));
@@ -78,7 +65,7 @@ fn a_canary_that_has_proved_itself_opens_the_fleet() {
     assert!(!ended.stderr.contains("go first, 4 of them"), "{ended:?}");
     assert_eq!(sim.stats().histories, 4, "only the canary is asked about");
     let expected = [("sent".to_owned(), 4), ("unknown".to_owned(), 56)];
-    assert_eq!(recorded(&site), BTreeMap::from(expected));
+    assert_eq!(site.deliveries(), BTreeMap::from(expected));
     agree(&site.journal(), &sim);
 }
 
@@ -115,7 +102,7 @@ fn silence_is_no_proof_unless_the_conditions_allow_it() {
         .push(&sim, &push("1s", &lenient))
         .expect(0)
         .says(&["the canary is proved: 4 queued"]);
-    assert_eq!(recorded(&other)["queued"], 4);
+    assert_eq!(other.deliveries()["queued"], 4);
 }
 
 #[test]
@@ -171,7 +158,7 @@ fn a_push_that_is_killed_while_it_waits_goes_on_with_the_proof() {
     let sim = Sim::start(all_queued());
     let site = Site::with(&devices(60));
     waiting(&site, &sim, &["--verify-level", "answered"]).kill();
-    assert_eq!(recorded(&site)["queued"], 4, "what was found is kept");
+    assert_eq!(site.deliveries()["queued"], 4, "what was found is kept");
     sim.play(telling(History {
         answered: 1.0,
         ..History::default()

@@ -18,19 +18,6 @@ fn answering() -> Scenario {
     }
 }
 
-/// How many commands have which delivery.
-fn recorded(site: &Site) -> BTreeMap<String, u64> {
-    let asked = "SELECT delivery, count(*) AS n FROM results WHERE state = 'accepted' GROUP BY 1";
-    let rows = site.run(&["sql", asked, "--format", "jsonl"]).expect(0);
-    rows.json_lines()
-        .iter()
-        .map(|row| {
-            let delivery = row["delivery"].as_str().unwrap_or("-").to_owned();
-            (delivery, row["n"].as_u64().unwrap_or_default())
-        })
-        .collect()
-}
-
 fn all(delivery: &str, n: u64) -> BTreeMap<String, u64> {
     BTreeMap::from([(delivery.to_owned(), n)])
 }
@@ -47,11 +34,11 @@ fn another_answer_has_failed_and_another_expectation_judges_it_anew() {
     let site = Site::with(&devices(6));
     site.push_named(&sim, "night").expect(0);
     verify(&site, &sim, &["--expect-answer", "volume=true"]).expect(0);
-    assert_eq!(recorded(&site), all("answered", 6));
+    assert_eq!(site.deliveries(), all("answered", 6));
     verify(&site, &sim, &["--expect-answer", "volume=false"])
         .expect(1)
         .says(&["6 answer_failed", "6 of 6 are answer_failed"]);
-    assert_eq!(recorded(&site), all("answer_failed", 6));
+    assert_eq!(site.deliveries(), all("answer_failed", 6));
     // The answers are kept, and whoever expects nothing changes nothing.
     let answers = "SELECT DISTINCT delivery, answer IS NOT NULL AS kept FROM deliveries";
     let told = site.run(&["sql", answers, "--format", "jsonl"]).expect(0);
@@ -60,7 +47,7 @@ fn another_answer_has_failed_and_another_expectation_judges_it_anew() {
         serde_json::json!({"delivery": "answer_failed", "kept": 1})
     );
     verify(&site, &sim, &[]).expect(1);
-    assert_eq!(recorded(&site), all("answer_failed", 6));
+    assert_eq!(site.deliveries(), all("answer_failed", 6));
     let status = site.run(&["status", "night"]).expect(0);
     assert!(
         status.stdout.contains("answered otherwise than expected"),
@@ -85,9 +72,9 @@ fn another_answer_has_failed_and_another_expectation_judges_it_anew() {
         "mode=1",
     ];
     verify(&site, &sim, &both).expect(1);
-    assert_eq!(recorded(&site), all("answer_failed", 6));
+    assert_eq!(site.deliveries(), all("answer_failed", 6));
     verify(&site, &sim, &["--expect-answer", "volume=true"]).expect(0);
-    assert_eq!(recorded(&site), all("answered", 6));
+    assert_eq!(site.deliveries(), all("answered", 6));
     verify(&site, &sim, &["--expect-answer", "volume"]).expect(2);
 }
 
@@ -112,7 +99,7 @@ fn every_other_answer_has_a_row() {
         }
     };
     other(&["--dry-run", "--expect-answer", "volume=false"]);
-    assert_eq!(recorded(&site), all("unknown", 6));
+    assert_eq!(site.deliveries(), all("unknown", 6));
     other(&["--expect-answer", "volume=false"]);
     // Who expects nothing judges nothing anew.
     other(&[]);

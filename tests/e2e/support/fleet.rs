@@ -1,6 +1,7 @@
 //! A folder of its own for each test: manifests, the database, and the environment of the processes that work on them.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     path::{Path, PathBuf},
     process::Command,
@@ -32,6 +33,20 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// How many accepted commands have which delivery.
+    pub(crate) fn deliveries(&self) -> BTreeMap<String, u64> {
+        let asked =
+            "SELECT delivery, count(*) AS n FROM results WHERE state = 'accepted' GROUP BY 1";
+        let rows = self.run(&["sql", asked, "--format", "jsonl"]).expect(0);
+        rows.json_lines()
+            .iter()
+            .map(|row| {
+                let delivery = row["delivery"].as_str().unwrap_or("-").to_owned();
+                (delivery, row["n"].as_u64().unwrap_or_default())
+            })
+            .collect()
+    }
+
     /// An empty one.
     pub(crate) fn new() -> Self {
         Self {
