@@ -29,6 +29,10 @@ bench *words:
 bench-pace *words="1":
     cargo bench --locked --bench pace -- {{ words }}
 
+# Break the rules of `journal` and `policy` in every way that cargo-mutants knows: each has to fail a test, or stand with its reason in .cargo/mutants.toml. Hours; `just mutants --file src/journal/told.rs` for one file
+mutants *args="--file 'src/journal/**/*.rs' --file 'src/policy/**/*.rs'":
+    cargo mutants {{ args }}
+
 # Build the documentation, as CI does
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --document-private-items

@@ -357,17 +357,20 @@ mod tests {
 
     #[test]
     fn both_halves_prove_a_size_and_one_does_not() {
-        // Of another request, between the two.
-        let rows = vec![half(10, 5, true), half(20, 2, true), half(11, 4, true)];
-        let mut halves = Halves::new(rows);
+        // Of other requests, between the two.
+        let rows = [(10, 5), (20, 2), (30, 3), (31, 2), (11, 4)];
+        let rows = rows.map(|(bundle, devices)| half(bundle, devices, true));
+        let mut halves = Halves::new(rows.into());
         let mut changes = Changes::default();
         let mut answered = |bundle, devices, passed| {
             halves.answered(&mut changes, BundleId(bundle), devices, passed)
         };
         assert_eq!(answered(10, 5, true), None);
         assert_eq!(answered(20, 2, true), None, "it stands alone");
+        assert_eq!(answered(30, 3, true), None);
+        assert_eq!(answered(31, 2, true), Some((9, 3)));
         assert_eq!(answered(11, 4, true), Some((9, 5)));
-        let expected = [10, 20, 11].map(|bundle| (BundleId(bundle), true));
+        let expected = [10, 20, 30, 31, 11].map(|bundle| (BundleId(bundle), true));
         assert_eq!(changes.answered_bundles, expected);
     }
 

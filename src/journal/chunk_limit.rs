@@ -92,7 +92,11 @@ mod tests {
             limit: Some(limit),
             hints: 1,
         };
-        assert_eq!(halves_passed(found(50), 80, 40).limit, Some(40));
+        let lower = Sizes {
+            hints: 0,
+            ..found(40)
+        };
+        assert_eq!(halves_passed(found(50), 80, 40), lower);
         for half in [50, 60] {
             assert_eq!(halves_passed(found(50), 100, half), found(50), "{half}");
         }

@@ -54,7 +54,6 @@ pub(crate) fn after(
     new.map_or(known, |new| {
         let before = Proof {
             delivery: known,
-            known_at: Timestamp(i64::MIN),
             ..new.clone()
         };
         fold(Some(before), new.clone()).delivery
@@ -168,6 +167,32 @@ mod tests {
         let unjudged = |known, new| fold_unjudged(Some(proof(known, 1)), proof(new, 2)).delivery;
         assert_eq!(unjudged(AnswerFailed, Answered), AnswerFailed);
         assert_eq!(unjudged(Sent, SendFailed), SendFailed);
+    }
+
+    #[test]
+    fn what_is_recorded_counts_as_older_than_what_is_put_to_it() {
+        use Delivery::{AnswerFailed, Answered, Queued, SendFailed, Sent, Unknown};
+        for (known, new, expected) in [
+            (Unknown, None, Unknown),
+            (Sent, None, Sent),
+            (Unknown, Some(Queued), Queued),
+            (Sent, Some(Queued), Sent),
+            (Sent, Some(SendFailed), SendFailed),
+            (Answered, Some(AnswerFailed), Answered),
+        ] {
+            let new = new.map(|new| proof(new, 1));
+            assert_eq!(
+                after(known, new.as_ref(), fold),
+                expected,
+                "{known:?} {new:?}"
+            );
+        }
+        let judged = proof(Answered, 1);
+        assert_eq!(after(AnswerFailed, Some(&judged), fold), Answered);
+        assert_eq!(
+            after(AnswerFailed, Some(&judged), fold_unjudged),
+            AnswerFailed
+        );
     }
 
     #[test]

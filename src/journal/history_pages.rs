@@ -34,8 +34,6 @@ pub(crate) struct HistoryPages {
     pass: u32,
     /// Pages that were asked for in all passes.
     asked: u32,
-    /// Entries that were met in this pass.
-    in_pass: u64,
     /// Entries that were new in this pass.
     new_in_pass: u64,
     /// How many there were when the pass began.
@@ -51,7 +49,6 @@ impl HistoryPages {
             page: 1,
             pass: 1,
             asked: 0,
-            in_pass: 0,
             new_in_pass: 0,
             total: None,
         }
@@ -84,7 +81,6 @@ impl HistoryPages {
                 }
             }
         }
-        self.in_pass += met_now;
         // A page that only repeats is one of a platform that does not count pages, or of a history that has grown by a whole page: the
         // total says which.
         if more && met_now > 0 {
@@ -97,7 +93,7 @@ impl HistoryPages {
         }
         let is_whole = self
             .total
-            .is_none_or(|total| self.in_pass >= total || self.trace.entries.len() as u64 >= total);
+            .is_none_or(|total| self.trace.entries.len() as u64 >= total);
         // A platform that counts what it gives twice has given all when another pass brings nothing.
         if is_whole || (self.pass > 1 && self.new_in_pass == 0) {
             return NextPage::Done;
@@ -107,7 +103,7 @@ impl HistoryPages {
             return NextPage::Done;
         }
         self.pass += 1;
-        (self.page, self.in_pass, self.new_in_pass) = (1, 0, 0);
+        (self.page, self.new_in_pass) = (1, 0);
         NextPage::Ask(1)
     }
 
@@ -172,6 +168,23 @@ mod tests {
             _ => (vec![4, 2], false, Some(4)),
         });
         assert_eq!(told, (vec![5, 4, 2, 3], false, 4));
+        // The first page brings nothing new in the second pass, and the second page does.
+        let told = read(|pass, page| match (pass, page) {
+            (_, 1) => (vec![5, 4], true, Some(4)),
+            (1, _) => (vec![4, 2], false, Some(4)),
+            _ => (vec![3, 2], false, Some(4)),
+        });
+        assert_eq!(told, (vec![5, 4, 2, 3], false, 4));
+    }
+
+    #[test]
+    fn a_history_that_is_promised_and_not_given_is_asked_for_once_more() {
+        let told = read(|pass, _| match pass {
+            1 => (vec![], false, Some(2)),
+            _ => (vec![2, 1], false, Some(2)),
+        });
+        assert_eq!(told, (vec![2, 1], false, 2));
+        assert_eq!(read(|_, _| (vec![], false, Some(2))), (vec![], false, 2));
     }
 
     #[test]

@@ -118,10 +118,8 @@ impl Findings {
         let (count, rows) = self.kinds.entry(mismatch).or_default();
         *count += 1;
         let at = rows.partition_point(|other| *other < row);
-        if at < EXAMPLES {
-            rows.insert(at, row);
-            rows.truncate(EXAMPLES);
-        }
+        rows.insert(at, row);
+        rows.truncate(EXAMPLES);
     }
 
     /// How many rows there are of a kind.
@@ -203,6 +201,34 @@ mod tests {
     }
 
     #[test]
+    fn each_kind_has_a_name_and_words_and_a_reason() {
+        let told = Mismatch::ALL.map(|mismatch| {
+            let reason = Reason {
+                mismatch,
+                product_key: "PK",
+                listed_under: None,
+            };
+            format!("{}: {}; {reason}", mismatch.name(), mismatch.words())
+        });
+        insta::assert_snapshot!(told.join("\n"), @r"
+        unknown: not in the device list; product PK has no such device: correct device_key or product_key
+        other_product: of another product; product PK has no such device: correct device_key or product_key
+        raw: with raw data; the device's data format is raw, and it accepts no thing-model commands (70063)
+        inactive: never activated; the device has never been activated
+        offline: offline; the device is offline
+        ");
+        let elsewhere = Reason {
+            mismatch: Mismatch::OtherProduct,
+            product_key: "PK",
+            listed_under: Some("OTHER"),
+        };
+        assert_eq!(
+            elsewhere.to_string(),
+            "the device belongs to product OTHER and not to PK: correct product_key"
+        );
+    }
+
+    #[test]
     fn a_device_is_wanted_by_what_the_platform_says_of_it() {
         let device = |online, last_online: Option<i64>| ListedDevice {
             state: ListedState {
@@ -242,7 +268,8 @@ mod tests {
     #[test]
     fn the_first_rows_by_line_are_kept_and_all_are_counted() {
         let mut findings = Findings::default();
-        for line in (1..=50).rev() {
+        // They come in no order.
+        for line in (1..=50).map(|n| n * 7 % 51) {
             findings.add(
                 Mismatch::Unknown,
                 ListedRow {

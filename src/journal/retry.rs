@@ -129,3 +129,71 @@ fn decide_device(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::{AfterFailure, Class, TaskState};
+
+    const RULE: Leave = Leave {
+        stale: false,
+        after_failure: AfterFailure::Block,
+    };
+
+    fn task(task: i64, ended: (TaskState, Class), wanted: bool) -> DeviceTask {
+        DeviceTask {
+            task: TaskId(task),
+            device_key: format!("D{task}"),
+            product_key: "PK".into(),
+            ended: Some((ended.0, Some(ended.1))),
+            wanted,
+            overtaken: false,
+            services: Arc::new([Some("fuwu".into())]),
+        }
+    }
+
+    /// What is planned for a device, and what is left out of the draft.
+    fn planned(device: &[DeviceTask], leave: Leave) -> (RetryPlan, Vec<i64>) {
+        let (mut plan, mut left_out) = (RetryPlan::default(), Vec::new());
+        decide_device(device, leave, &mut plan, &mut left_out);
+        (plan, left_out.iter().map(|task| task.0).collect())
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted_by_its_reason() {
+        let doubt = (TaskState::InDoubt, Class::InDoubt);
+        let blocked = (TaskState::Failed, Class::Blocked);
+        let waiting = [
+            task(1, doubt, false),
+            task(2, blocked, true),
+            task(3, blocked, true),
+        ];
+        let (plan, left_out) = planned(&waiting, RULE);
+        assert_eq!((plan.waiting, plan.stale), (2, 0));
+        assert_eq!((plan.example, left_out), (None, vec![1, 2, 3]));
+
+        let failed = (TaskState::Failed, Class::Offline);
+        let accepted = (TaskState::Accepted, Class::Accepted);
+        let stale = [
+            task(4, failed, true),
+            task(5, failed, true),
+            task(6, accepted, false),
+            task(7, failed, true),
+        ];
+        let (plan, left_out) = planned(&stale, RULE);
+        assert_eq!((plan.waiting, plan.stale), (0, 2));
+        assert_eq!(
+            (plan.example.as_deref(), left_out),
+            (Some("D4"), vec![4, 5, 6])
+        );
+        // Whoever insists is told all the same.
+        let insists = Leave {
+            stale: true,
+            ..RULE
+        };
+        let (plan, left_out) = planned(&stale, insists);
+        assert_eq!((plan.stale, left_out), (2, vec![6]));
+    }
+}

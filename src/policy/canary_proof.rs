@@ -78,7 +78,7 @@ pub(crate) fn judge(
         if condition.is_met(known, whole) {
             return Proof::Bad(words(known));
         }
-        if untold > 0 && condition.is_met(part, whole) {
+        if condition.is_met(part, whole) {
             verdict = Proof::Unknown(format!(
                 "{}, and the platform refused to tell of {untold} of them",
                 words(part)
@@ -190,5 +190,18 @@ mod tests {
         let at = |level| judge(&counts, level, &AbortIf::NEVER, Untold::default());
         assert_eq!(at(VerifyLevel::Answered), Proof::GoodSoFar);
         assert_eq!(at(VerifyLevel::Sent), Proof::Good);
+        // The same of what may not even have been sent.
+        let counts = [
+            (Delivery::AnswerFailed, 1),
+            (Delivery::Unknown, 1),
+            (Delivery::Answered, 8),
+        ];
+        let open = judge(
+            &counts,
+            VerifyLevel::Answered,
+            &AbortIf::NEVER,
+            Untold::default(),
+        );
+        assert_eq!(open, Proof::GoodSoFar);
     }
 }

@@ -383,6 +383,23 @@ mod tests {
     }
 
     #[test]
+    fn every_code_says_where_it_is_from_and_some_what_is_special() {
+        for info in all() {
+            let source = match info.code {
+                429 => HTTP,
+                code if ADDED.contains(&code) => NOTES,
+                _ => SPECIFICATION,
+            };
+            assert_eq!(info.source, source, "{}", info.code);
+        }
+        let noted = all().iter().filter(|info| info.note.is_some());
+        let noted: Vec<i64> = noted.map(|info| info.code).collect();
+        assert_eq!(noted, [429, 61006, 61007, 90047]);
+        let scopes = [Device, Payload, Product, Account].map(Scope::name);
+        assert_eq!(scopes, ["device", "payload", "product", "account"]);
+    }
+
+    #[test]
     fn the_table_is_sorted_for_the_search() {
         assert!(all().is_sorted_by(|a, b| a.code < b.code));
     }

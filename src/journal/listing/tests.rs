@@ -159,6 +159,48 @@ fn a_platform_that_gives_the_same_page_again_and_again_is_not_asked_for_ever() {
     let more = (0..100).take_while(|_| reading.takes_more(page(0))).count();
     assert_eq!(more, 2);
     assert_eq!(reading.verdict(None), Verdict::Again);
+    // As many pages as `total` takes are enough.
+    let page = |new| PageRead {
+        total: Some(20),
+        ..page(new)
+    };
+    let mut reading = Reading::default().next();
+    assert!(reading.takes_more(page(10)));
+    assert!(!reading.takes_more(page(0)));
+}
+
+#[test]
+fn what_came_twice_proves_nothing_even_where_total_is_what_was_read() {
+    let mut reading = Reading::default().next();
+    for (entries, new) in [(10, 10), (2, 1), (0, 0)] {
+        let total = Some(11);
+        reading.takes_more(PageRead {
+            entries,
+            new,
+            total,
+        });
+    }
+    assert_eq!((reading.seen, reading.repeated), (11, 1));
+    assert_eq!(reading.verdict(None), Verdict::Again);
+}
+
+#[test]
+fn the_last_reading_is_the_fifth() {
+    let mut reading = Reading::default();
+    for number in 1..=READINGS {
+        reading = reading.next();
+        reading.takes_more(PageRead {
+            entries: 0,
+            new: 0,
+            total: Some(1),
+        });
+        let expected = if number < 5 {
+            Verdict::Again
+        } else {
+            Verdict::Uncertain
+        };
+        assert_eq!(reading.verdict(None), expected, "{number}");
+    }
 }
 
 /// Changes of one kind: only additions, or only deletions. A device that goes while another comes can hide it.

@@ -161,6 +161,13 @@ fn without_a_common_ticket_a_message_is_of_the_one_send_that_fits_it() {
         message(Output, "T", 10_070),
     ];
     assert_eq!(of(&sends, &twice), [(1, Sent), (1, Answered)]);
+    // Less is proved by it than by a ticket.
+    let proofs = by_device(&sends, &twice, TOLERANCE);
+    assert!(
+        proofs
+            .iter()
+            .all(|one| one.proof.source == EvidenceSource::Device)
+    );
     // A send in doubt takes the message away from others, and is not proved.
     let mut doubt = send(2, 10_000, REBOOT);
     doubt.is_accepted = false;
@@ -206,9 +213,16 @@ fn an_input_tells_a_command_and_no_other_message_does() {
         (r#"{"raw":"AA"}"#, false),
     ] {
         let trace = trace_of(&[input("T", 1, "f", kv)]);
-        let told = trace.entries[0].named.as_ref().unwrap();
+        let entry = &trace.entries[0];
+        assert_eq!(entry.direction, Some(Direction::Down));
+        let told = entry.named.as_ref().unwrap();
         assert_eq!(is_same_call(told, &sent), expected, "{kv}");
     }
+    // Two values of one name are a list and no object, of which the last value would be left.
+    let twice = json!([{"a": "1"}, {"a": "2"}]);
+    assert!(is_same_call(&twice, &twice));
+    assert!(!is_same_call(&twice, &json!([{"a": "2"}])));
+    assert!(!is_same_call(&twice, &json!({"a": "2"})));
     let other = trace_of(&[input("T", 1, "g", r#"{"delay":"5"}"#)]);
     let reboot: Value = serde_json::from_str(REBOOT).unwrap();
     assert!(!is_same_call(

@@ -94,6 +94,10 @@ async fn halves_that_are_answered_together_prove_as_much() {
         found.extend(push.exchange(records.collect(), limits).await.findings);
     }
     assert_eq!(found, [Finding::ChunkLimit(5)]);
+    // It is on the disk with the exchange that has found it.
+    push.restart();
+    push.claim(1, 10).await;
+    assert_eq!(push.out[0].members.len(), 5);
 }
 
 #[tokio::test]

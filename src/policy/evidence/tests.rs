@@ -72,6 +72,23 @@ fn adopts(ticket: &str, at: i64, by: Match) -> Verdict {
 }
 
 #[test]
+fn each_match_has_a_name() {
+    let names = [
+        Match::TimeAndData,
+        Match::TimeAlone,
+        Match::Contested,
+        Match::Recorded,
+        Match::OtherData,
+        Match::OtherTime,
+    ]
+    .map(Match::name);
+    assert_eq!(
+        names.join(", "),
+        "time and data, time alone, contested, recorded, other data, other time"
+    );
+}
+
+#[test]
 fn a_single_match_is_adopted() {
     let doubt = doubt();
     assert_eq!(
