@@ -30,13 +30,38 @@ impl<'r> Origin<'r> {
 
 /// Whether two runs are of the same manifest, however its file was typed.
 pub(crate) fn is_same(one: &RunRow, other: &RunRow) -> bool {
-    let both = one.manifest_path.is_some() && other.manifest_path.is_some();
-    origin(one, both) == origin(other, both)
+    Told::of(one).is_same_as(Told::of(other))
 }
 
-fn origin(run: &RunRow, by_path: bool) -> Origin<'_> {
-    let path = run.manifest_path.as_deref().filter(|_| by_path);
-    Origin::of(&run.name, path, &run.manifest, run.is_stream)
+/// What is told of a run's manifest.
+#[derive(Debug, Clone, Copy)]
+struct Told<'r> {
+    name: &'r str,
+    path: Option<&'r str>,
+    typed: &'r str,
+    is_stream: bool,
+}
+
+impl<'r> Told<'r> {
+    fn of(run: &'r RunRow) -> Self {
+        Self {
+            name: &run.name,
+            path: run.manifest_path.as_deref(),
+            typed: &run.manifest,
+            is_stream: run.is_stream,
+        }
+    }
+
+    /// Where only one of the two has a path, both go by how they were typed.
+    fn is_same_as(self, other: Self) -> bool {
+        let both = self.path.is_some() && other.path.is_some();
+        self.origin(both) == other.origin(both)
+    }
+
+    fn origin(self, by_path: bool) -> Origin<'r> {
+        let path = self.path.filter(|_| by_path);
+        Origin::of(self.name, path, self.typed, self.is_stream)
+    }
 }
 
 /// The name that the first of several runs was given: they are NAME, NAME-2, NAME-3, …
@@ -66,6 +91,26 @@ mod tests {
         let stream = |name| Origin::of(name, None, "standard input", true);
         assert_eq!(stream("night"), stream("night-3"));
         assert_ne!(stream("night"), stream("lab"));
+    }
+
+    #[test]
+    fn two_files_are_compared_by_what_is_known_of_both() {
+        let file = |typed, path| Told {
+            name: "r",
+            path,
+            typed,
+            is_stream: false,
+        };
+        let night = file("night.csv", Some("/data/night.csv"));
+        for (other, expected) in [
+            (file("./night.csv", Some("/data/night.csv")), true),
+            (file("night.csv", Some("/lab/night.csv")), false),
+            (file("night.csv", None), true),
+            (file("./night.csv", None), false),
+        ] {
+            assert_eq!(night.is_same_as(other), expected, "{other:?}");
+            assert_eq!(other.is_same_as(night), expected, "{other:?}");
+        }
     }
 
     #[test]
