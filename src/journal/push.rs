@@ -316,24 +316,14 @@ impl<'s> Journal<'s> {
         self.store.canary_proof(self.state.run()).await
     }
 
-    /// Notes that the canary's devices have proved what they have to.
+    /// Notes that the canary's devices have proved what they have to. [`choose_canary`](Self::choose_canary) finds it when the push goes on.
     pub(crate) async fn canary_is_proved(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        self.store.canary_is_proved(self.state.run(), now).await?;
-        self.look_at_proof().await
+        self.store.canary_is_proved(self.state.run(), now).await
     }
 
-    /// Notes that the command of the canary has decided for it.
+    /// Notes that the command of the canary has decided for it, in the same way.
     pub(crate) async fn canary_is_checked(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        self.store.canary_is_checked(self.state.run(), now).await?;
-        self.look_at_proof().await
-    }
-
-    async fn look_at_proof(&mut self) -> Result<(), StoreError> {
-        let proof = self.canary_proof().await?;
-        if let CanaryState::Open(open) = &mut self.state.tasks_mut().canary {
-            open.is_unproved = proof.is_some_and(|proof| proof.is_open());
-        }
-        Ok(())
+        self.store.canary_is_checked(self.state.run(), now).await
     }
 
     /// Notes what this push asks the canary's devices to prove; gives whether they have not proved it yet.
