@@ -26,18 +26,18 @@ pub(crate) async fn skip_unchanged(
             let devices: Vec<&str> = open.iter().copied().collect();
             note(&mut known, look.earlier_pruned(&devices).await?);
         }
-        for (place, run) in past.runs.iter().enumerate() {
+        let mut runs = past.runs.iter().zip(&youngest).peekable();
+        while let Some((run, _)) = runs.next() {
             let devices: Vec<&str> = open.iter().copied().collect();
             note(&mut known, look.earlier_in(run.id, &devices).await?);
-            let left = &past.runs[place + 1..];
-            let (Some(next), Some(youngest)) = (left.first(), youngest.get(place + 1)) else {
+            let Some((next, youngest)) = runs.peek() else {
                 break;
             };
             if let Some(next_end) = next.ended_at {
                 // A key may stand for devices of two products.
                 open = devices_of(&tasks)
                     .filter(|device| {
-                        !is_settled(device, known_of(&known, device), next_end, *youngest)
+                        !is_settled(device, known_of(&known, device), next_end, **youngest)
                     })
                     .map(|device| &*device[0].device_key)
                     .collect();
@@ -295,6 +295,7 @@ mod tests {
         assert_eq!(at(1, 1), [TaskId(1)]);
         assert!(at(1, 2).is_empty());
         assert!(at(1, 3).is_empty());
+        assert!(at(2, 1).is_empty(), "of the same run");
         // The clock of what is known was ahead.
         assert!(at(3, 1).is_empty());
     }
@@ -312,6 +313,7 @@ mod tests {
             is_settled(&tasks("a1"), &before, Timestamp(1), RunId(youngest))
         };
         assert!(younger(2));
+        assert!(!younger(3), "of the same run");
         assert!(!younger(4), "its clock was ahead");
     }
 }
