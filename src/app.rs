@@ -1,4 +1,4 @@
-//! The process: reads what is asked, does it, and tells how it ended.
+//! The process: parses the arguments, runs the command, and returns the exit code.
 
 use std::{
     borrow::Cow,

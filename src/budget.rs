@@ -1,8 +1,9 @@
 //! The memory that rows, payloads and replies may take together, whatever their size.
 //!
-//! One budget for a whole push. Whoever keeps something large takes its bytes from it, and waits or lets go when they are not there. Staging
-//! comes before sending, so that each of them has all of it. Each use may always keep one thing, whatever its size, so that none waits for
-//! ever: what is kept ends by itself, and only replies wait while claims are kept, which need their replies to end.
+//! One budget for a whole push. Code that keeps something large takes its bytes from the budget, and waits or drops something if they are
+//! not available. Staging comes before sending, so each of them can use the whole budget. Each use may always keep one item, whatever its
+//! size, so that none waits for ever: what is kept ends by itself, and only replies wait while claims are kept, which need their replies to
+//! end.
 
 use std::{
     pin::pin,

@@ -111,19 +111,19 @@ pub enum Command {
     Retry(Box<RetryArgs>),
     /// Find out what became of a run's commands, by evidence; sends nothing
     ///
-    /// Asks the history of devices, one device a question. First it asks about each task that ended in doubt: a task becomes accepted, with
-    /// the entry's ticket, when exactly one entry matches by time and values, and no other command to the device can have made it. With
-    /// several matches or none it stays in doubt: an entry can appear late, so ask again later, or send again with `retry --state
-    /// in_doubt`. Commands that were blocked by a task in doubt stay failed when it becomes accepted, and `retry --class blocked` sends
-    /// them. Tasks that wait to be sent again are left to `resume`.
+    /// Reads the histories of devices, one device at a time. It starts with the tasks that ended in doubt. A task becomes accepted, with the
+    /// entry's ticket, when exactly one entry matches by time and values, and that entry cannot come from another command. With several
+    /// matches or none, the task stays in doubt. Entries can appear late, so run verify again later, or send again with `retry --state
+    /// in_doubt`. Commands that a task in doubt has blocked stay failed when it becomes accepted; `retry --class blocked` sends them. verify
+    /// leaves tasks that are still to be sent again to `resume`.
     ///
-    /// Then it asks about accepted commands by their tickets, and records their delivery: queued, sent, send_failed, expired or answered.
-    /// Of more than 3000 it asks about a sample of 400. Without evidence a command stays unknown, which says nothing about the device. You
-    /// can stop it at any time and start it again, also while a push uses the database.
+    /// Then it looks up the tickets of accepted commands, and records their delivery: queued, sent, send_failed, expired or answered. If
+    /// there are more than 3000, it looks up a sample of 400. A command without evidence stays unknown; the device may still have it. You
+    /// can stop verify at any time and start it again, also while a push uses the database.
     ///
-    /// Exits with 0 if every accepted command has come as far as --verify-level within --tolerate, with 1 if not, with 3 if the platform
-    /// cannot be asked or refuses to tell of those that are missing, and with 5 if the credentials are refused. If the run itself ends
-    /// with 1, 3 or 4, so does this.
+    /// The exit code is 0 if every accepted command has reached --verify-level within --tolerate, and 1 if not. It is 3 if the platform does
+    /// not answer, or refuses information about those that are missing, and 5 if it refuses the credentials. If the run itself ends with 1,
+    /// 3 or 4, the exit code is the same.
     #[command(alias = "resolve")]
     Verify(Box<VerifyArgs>),
     /// Stop a push until you resume it; works from another terminal
@@ -148,9 +148,9 @@ pub enum Command {
     Inventory(Box<InventoryArgs>),
     /// Record the platform's messages about commands and devices; for a service
     ///
-    /// The messages of a queue say which commands were sent, what devices answered, and which devices came online. They are written to the
-    /// inbox, a file beside the results database, until a signal stops the command. A message is acknowledged when it is on the disk. The
-    /// queue is never created or cleared: create one in the platform's console or with its API, and let nothing else read it.
+    /// The messages of a queue report which commands were sent, what devices answered, and which devices came online. listen writes them to
+    /// the inbox, a file beside the results database, until a signal stops it. It acknowledges a message when the message is on the disk. It
+    /// never creates or clears the queue. Create one in the platform's console or with its API, and let nothing else read it.
     Listen(Box<ListenArgs>),
     /// Delete old runs that have ended, and free their disk space
     ///

@@ -1,4 +1,4 @@
-//! One file for each command: it opens what the command needs, does or asks it, and tells how it went.
+//! One file for each command: it opens what the command needs, does the work, and reports the result.
 
 mod archive;
 mod ask;

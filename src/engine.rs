@@ -1,13 +1,14 @@
-//! Pushes one run: claims tasks, sends them, records what came back.
+//! Pushes one run: claims tasks, sends them, and records the replies.
 //!
-//! One writer, [`push()`], owns the journal: it hands out claims and records what the senders report, in one transaction after the other.
-//! What it decides, it decides by pure parts: `recorder` says what a reply means for the tasks, `feeder` how much to claim, `journal::outage` whether
-//! the platform is there, `rollout` which phase a careful start is in. Senders know neither SQL nor a rule. The engine prints nothing; it tells what happens by [`Event`]s.
+//! One writer, [`push()`], owns the journal. It hands out claims and records what the senders report, one transaction after another. Pure
+//! parts make its decisions: `recorder` says what a reply means for the tasks, `feeder` how much to claim, `journal::outage` whether the
+//! platform is there, and `rollout` which phase a careful start is in. Senders know neither SQL nor a rule. The engine prints nothing; it
+//! reports what happens by [`Event`]s.
 //!
-//! [`listen()`] is no part of a push: it takes the messages of a queue in, for as long as it is let.
+//! [`listen()`] is not part of a push: it receives the messages of a queue until it is stopped.
 //!
-//! [`HistoryAsker`] asks the platform what it has sent, which is the other way to end a doubt ([`ask_about_doubts`]), and what became of
-//! accepted commands ([`ask_about_commands`]). `by_message` settles both by what the platform's messages have said already.
+//! [`HistoryAsker`] reads the histories of devices. They decide tasks in doubt ([`ask_about_doubts`]) and show what became of accepted
+//! commands ([`ask_about_commands`]). `by_message` decides both from messages that the platform has sent already.
 
 mod by_message;
 mod event;

@@ -27,7 +27,7 @@ mod wire;
 use std::{sync::Arc, time::Duration};
 
 pub(crate) use base_url::{BaseUrl, BaseUrlError};
-pub(crate) use broker::{Broker, BrokerAddress, BrokerError, QueueStanding, Subscription};
+pub(crate) use broker::{Broker, BrokerAddress, BrokerError, QueueCounts, Subscription};
 pub(crate) use credentials::Credentials;
 pub(crate) use handover::Handover;
 pub(crate) use history::{HistoryPage, HistoryQuery, HistoryReply};
@@ -98,13 +98,12 @@ pub(crate) trait HistoryClient: Send + Sync + 'static {
 pub enum GatewayError {
     /// No HTTPS client, as a rule because the system has no trust store.
     #[error(
-        "cannot set up HTTPS: {0}: see that the system's certificate authorities are installed (the package is often called ca-certificates)"
+        "cannot set up HTTPS: {0}: check that the system's certificate authorities are installed (the package is often called ca-certificates)"
     )]
     Client(String),
     /// A variable that is to name a proxy and does not.
     #[error("{variable}: {reason}: correct it, or exclude the platform with NO_PROXY")]
     Proxy {
-        /// The variable.
         variable: &'static str,
         /// What is wrong with it.
         reason: String,

@@ -1,14 +1,14 @@
-//! The journal of a push: its state and its rules, apart from the rows that a store keeps of it.
+//! The journal of a push: its state and its rules, apart from the rows that a store keeps.
 //!
-//! [`Journal`] is one run being pushed. What it decides is decided by types and functions on values, which need neither a database nor a
-//! network: they are given the rows that they ask for and give back changes. Only `push` and `state` talk with the store.
+//! [`Journal`] is one run that is being pushed. Types and functions on values make its decisions. They need neither a database nor a
+//! network: they get rows and return changes. Only `push` and `state` use the store.
 //!
 //! ```text
-//! push → state → requests, tasks, settle → bundle, ending, refusal, first_sends, … → request → store's rows
+//! push → state → requests, tasks, settle → bundle, task_end, refusal, first_sends, … → request → store's rows
 //! ```
 //!
-//! The engine tells the rules about the platform what requests came to, and does what they say: `outage`, `suspect`, `excuse`, `strays`.
-//! A retry asks the store for rows and gives back what is to be left out: `retry`, `staleness`.
+//! The engine passes the outcome of requests to the rules about the platform, and follows them: `outage`, `suspect`, `excuse`, `strays`. A
+//! retry gets rows from the store and returns which of them to leave out: `retry`, `staleness`.
 
 mod accepted_range;
 pub(crate) mod answer;

@@ -1,6 +1,6 @@
-//! The words of the domain as types: what a payload is, what a send can come to, which states a task can be in.
+//! The types of the domain: what a payload is, how a send can end, which states a task can be in.
 //!
-//! Nothing here does I/O, but for the look-up of a time zone that somebody names, and nothing here imports another module of the crate.
+//! Nothing here does I/O, except for looking up a time zone by its name, and nothing here imports another module of the crate.
 
 mod age;
 mod bundle_status;
@@ -64,10 +64,10 @@ pub(crate) use options::{AfterFailure, InDoubt, Language, OptionError, Percent, 
 pub(crate) use outcome::{Class, Outcome};
 pub use payload::Payload;
 pub(crate) use payload::{BadRow, Row, RowError};
-pub(crate) use rollout::{Canary, CanaryStanding, CanaryVerdict, Ramp, Steps};
+pub(crate) use rollout::{Canary, CanaryStatus, CanaryVerdict, Ramp, Steps};
 pub(crate) use schedule::{Deadline, Hours, Moment, RepeatAfter, Schedule, SendWindow, Until};
 pub(crate) use send_result::{Answer, Element, SendResult, Stray, Unsent};
-pub(crate) use state::{Counts, RunState, TaskState, TaskStatus};
+pub(crate) use state::{Counts, RunState, Tally, TaskState, TaskStatus};
 pub(crate) use tags::Tags;
 pub(crate) use task_filter::{Devices, TaskFilter};
 pub(crate) use threshold::{AbortIf, Condition, Counted, Limit, Tolerate};

@@ -12,6 +12,6 @@ mod threshold;
 pub(crate) use disposition::{
     Disposition, Rules, after_crash, dispose, longest_pause, next_task_at, probe_delay,
 };
-pub(crate) use evidence::{Evidence, Match, Verdict, Weighed, spans, weigh};
+pub(crate) use evidence::{Evidence, EvidenceVerdict, Match, Weighed, spans, weigh};
 pub(crate) use judgement::{Basis, DeviceOutcome, Judgement, Signal, judge};
-pub(crate) use threshold::{Ended, Sample, crossed, tolerance};
+pub(crate) use threshold::{Sample, crossed, tolerance};

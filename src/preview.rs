@@ -1,7 +1,7 @@
-//! What a manifest would send, found while its rows are read, and what looks like a mistake in it.
+//! Counts what a manifest would send while its rows are read, and finds likely mistakes.
 //!
-//! [`Survey`] counts in bounded memory, [`Preview`] is what it has found, and [`warnings`] are the rules that read it. Nothing here knows the
-//! platform's thing model: a name or a value is odd only beside the others.
+//! [`Survey`] counts in bounded memory, [`Preview`] is its result, and [`warnings`] are the rules that read it. Nothing here uses a thing
+//! model: a name or a value is suspicious only in comparison with the others.
 
 mod alike;
 mod calls;
@@ -12,5 +12,5 @@ mod warning;
 pub(crate) use self::{
     count::{Met, PayloadUse, Preview, Values},
     survey::Survey,
-    warning::{Oddity, Warning, own_payloads, warnings},
+    warning::{Warning, WarningKind, own_payloads, warnings},
 };

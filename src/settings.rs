@@ -1,7 +1,7 @@
-//! What the command line, the environment and the config file come to together: one value for each thing that can be set.
+//! Merges the command line, the environment and the config file: one value for each setting.
 //!
-//! A flag wins over its `FLEETPUSH_*` variable, the variable over the config file's profile, the profile over the keys at the file's
-//! top, and those over the default. Arguments are destructured without `..`, so that the compiler finds a flag that is not used.
+//! A flag overrides its `FLEETPUSH_*` variable, the variable the profile of the config file, the profile the keys at the top of the file,
+//! and those the default. Arguments are destructured without `..`, so that the compiler finds a flag that is not used.
 
 mod arguments;
 mod control;

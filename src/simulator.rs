@@ -9,9 +9,9 @@ mod broker_access;
 mod chance;
 mod codes;
 mod command;
+mod delivery_state;
 mod elements;
 mod entry;
-mod fate;
 mod fleet;
 mod history;
 mod inventory;
@@ -48,8 +48,8 @@ pub use ledger::Delivery;
 pub use limiter::{LimitError, LimitKind, RequestLimit};
 pub use messages::MessageKind;
 pub use scenario::{
-    AtFirst, AuthRefusal, Fate, Fault, History, HistoryForm, HistoryOrder, Inventory, Limit,
-    ListedDevice, Messages, Outage, QueueStatus, Quirk, Scenario, ScenarioError, TicketForm,
+    AtFirst, AuthRefusal, DeliveryState, Fault, History, HistoryForm, HistoryOrder, Inventory,
+    Limit, ListedDevice, Messages, Outage, QueueStatus, Quirk, Scenario, ScenarioError, TicketForm,
 };
 pub use stats::Stats;
 #[cfg(test)]
@@ -120,9 +120,9 @@ impl Simulator {
     }
 
     /// What has become of a command, by the scenario that it plays.
-    pub fn fate(&self, ticket: &str) -> Fate {
+    pub fn delivery_state(&self, ticket: &str) -> DeliveryState {
         let playing = self.platform.playing();
-        fate::fate(&playing.scenario.history, playing.chance, ticket)
+        delivery_state::delivery_state(&playing.scenario.history, playing.chance, ticket)
     }
 
     /// The kinds of message that are published about a command, by the scenario that it plays, if that names a broker.

@@ -1,7 +1,7 @@
-//! The journal: one SQLite file that knows every task, every request and what came of it.
+//! The results database: one SQLite file with every task, every request and its outcome.
 //!
-//! All SQL of the crate stands in this folder. One process at a time owns a database and writes through one [`Store`]; readers use a
-//! [`Reader`] and are always welcome. The platform's messages are in a file of their own, the [`inbox`].
+//! All SQL of the crate is in this folder. One process at a time owns a database and writes through one [`Store`]. Any number of
+//! [`Reader`]s can read at any time. The platform's messages are in a file of their own, the [`inbox`].
 
 mod accepted_range;
 mod archive;
@@ -99,16 +99,14 @@ pub(crate) use resolve::{Adopted, Adoption};
 pub(crate) use retry::{DeviceTask, Retriable, RetryDraft};
 pub(crate) use row::{
     AcceptedRange, Attempt, Blocker, Bundle, CanaryRow, DeviceThrottle, Due, DueTask, EndedTask,
-    FinishedRequest, FirstTask, NewBundle, NewRequest, NextTask, ProbeTask, PushRows, RefusalKey,
-    RefusalRow,
+    FinishedRequest, FirstTask, Member, NewBundle, NewRequest, NextTask, ProbeTask, PushRows,
+    RefusalKey, RefusalRow,
 };
-pub(crate) use row::{Member, Tally};
 pub(crate) use run::{NewRun, Run};
 pub(crate) use select::{Unknown, UnknownValue};
 pub(crate) use session::{NewSession, SessionEnd, SessionTotals};
 pub(crate) use stage::{Earlier, Forgotten, Past, PastRun, Staged, StagedTask, Stager};
 pub(crate) use stage::{Listed, ListedRow};
 pub(crate) use stale::Stale;
-pub(crate) use tally::Ending;
 pub(crate) use told::ToldDoubt;
 pub(crate) use transaction::PushTransaction;

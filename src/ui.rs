@@ -1,4 +1,4 @@
-//! What people and pipes see: stdout is data, stderr is progress and words.
+//! What people and programs see: data on stdout, messages and progress on stderr.
 
 mod bar;
 pub(crate) mod format;

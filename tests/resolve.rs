@@ -426,7 +426,7 @@ async fn an_outage_or_a_refusal_ends_it_with_its_own_code() {
     bench.simulator.play(away).unwrap();
     let (code, _, said) = bench.resolve(&["--max-outage", "1s"]).await;
     assert_eq!(code, 3, "{said}");
-    assert!(said.contains("no answer comes"), "{said}");
+    assert!(said.contains("the platform does not answer"), "{said}");
     let locked_out = Scenario {
         ready_token: None,
         ..faulty(None)

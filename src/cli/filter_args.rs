@@ -44,7 +44,7 @@ pub struct FilterArgs {
     /// Only accepted tasks of this delivery, as in send_failed,unconfirmed
     ///
     /// Separate them by commas, or repeat the flag: unknown, queued, sent, send_failed, expired, answered; unconfirmed stands for unknown,
-    /// queued and expired. `verify` finds it out.
+    /// queued and expired. `verify` records it.
     #[arg(hide_short_help = true, hide_possible_values = true, long, value_name = "DELIVERY", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(DeliveryWord::ALL, DeliveryWord::name))]
     pub delivery: Vec<DeliveryWord>,
     /// Only tasks that were sent this many times: 3, 3-5, or 3- for at least 3

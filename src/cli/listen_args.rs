@@ -13,14 +13,14 @@ pub(super) const MESSAGES: &str = "Messages";
 #[derive(Debug, Args)]
 #[command(after_help = super::help::MORE)]
 pub struct ListenArgs {
-    /// The queue, by its whole name: a.123.fleet [env: FLEETPUSH_QUEUE]
+    /// The queue, by its full name: a.123.fleet [env: FLEETPUSH_QUEUE]
     #[arg(long, value_name = "QUEUE", help_heading = MESSAGES, value_parser = keys::QUEUE.parse)]
     pub queue: Option<String>,
-    /// The message broker, when it is not that of --region: amqps://HOST:5671/quec-open, without a user name or password
+    /// The message broker, if it is not the one of --region: amqps://HOST:5671/quec-open, without a user name or password
     /// [env: FLEETPUSH_AMQP_URL]
     #[arg(long, value_name = "URL", help_heading = MESSAGES, value_parser = keys::AMQP_URL.parse)]
     pub amqp_url: Option<String>,
-    /// How long messages are kept, 1h to 90d [default: 7d] [env: FLEETPUSH_INBOX_KEEP]
+    /// How long to keep messages, 1h to 90d [default: 7d] [env: FLEETPUSH_INBOX_KEEP]
     #[arg(long, value_name = "DURATION", help_heading = MESSAGES, value_parser = keys::INBOX_KEEP.key.parse)]
     pub inbox_keep: Option<Age>,
     /// Write metrics of the listener to this file in the Prometheus text format: every 15 seconds and at the end

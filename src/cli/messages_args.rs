@@ -8,12 +8,12 @@ use super::keys;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Messages")]
 pub struct MessagesArgs {
-    /// The queue whose messages are received while the push lasts, as in a.123.fleet, if no `listen` receives them [env: FLEETPUSH_QUEUE]
+    /// Receive the messages of this queue during the push, as in a.123.fleet, unless `listen` does [env: FLEETPUSH_QUEUE]
     ///
-    /// The messages say what became of commands: --verify uses them, and a send in doubt is looked for in them before it is sent again.
+    /// The messages report what became of commands. --verify uses them, and the push looks for a send in doubt in them before it sends again.
     #[arg(hide_short_help = true, long, value_name = "QUEUE", value_parser = keys::QUEUE.parse)]
     pub queue: Option<String>,
-    /// The message broker, when it is not that of --region: amqps://HOST:5671/quec-open, without a user name or password
+    /// The message broker, if it is not the one of --region: amqps://HOST:5671/quec-open, without a user name or password
     /// [env: FLEETPUSH_AMQP_URL]
     #[arg(hide_short_help = true, long, value_name = "URL", value_parser = keys::AMQP_URL.parse)]
     pub amqp_url: Option<String>,

@@ -44,10 +44,10 @@ pub struct RetryArgs {
     /// Which of them [default: --class offline,frequency,quota,transient, when no other filter is given]
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// Send what failed offline, if the device has come online since
+    /// Send the tasks that failed offline, if the device has come online since
     ///
-    /// For a timer. Without a run, of all complete runs, but only the newest of each manifest. Uses the ONLINE messages in the inbox, and
-    /// asks the platform about the other devices. Exits with 0 if there is nothing to send.
+    /// For a timer. Without a run, it selects tasks of all complete runs, but only of the newest run of each manifest. It uses the ONLINE
+    /// messages in the inbox, and asks the platform about the other devices. The exit code is 0 if there is nothing to send.
     #[arg(long, conflicts_with_all = ["state", "class", "code", "device", "devices_from", "product", "label", "delivery", "attempts", "ended_after", "ended_before"])]
     pub when_online: bool,
     /// With --when-online: how long ago a task may have failed [default: 7d]

@@ -117,8 +117,8 @@ pub struct ExplainArgs {
     pub live: bool,
     /// For --live, a thing model: the platform's export, a JSON file; repeat for more products
     ///
-    /// It gives names to entries that have numeric ids. Without it, the model that --tsl fetch has kept in the folder DATABASE.tsl is used.
-    /// PRODUCT=FILE says for which product a file is.
+    /// It translates numeric ids in histories to names. Without the flag, explain uses the model that --tsl fetch has stored in the folder
+    /// DATABASE.tsl. PRODUCT=FILE sets the product.
     #[arg(hide_short_help = true, long, value_name = "[PRODUCT=]FILE", help_heading = OUTPUT, requires = "live")]
     pub tsl: Vec<Tsl>,
     /// Format of the answer: text, or one JSON object for each device [default: text]

@@ -28,9 +28,9 @@ pub struct RolloutArgs {
     pub canary_pause: bool,
     /// Send to the others only when evidence shows that the canary's commands were sent, for example 10m [default: none]
     ///
-    /// Asks the messages in the inbox and the devices' histories, as `verify` does, for at most this time. The conditions are those of
-    /// --abort-if on send_failed, unconfirmed, unanswered and answer_failed, 10% each by default. Stops with exit code 3 when nothing can be
-    /// asked. Needs a canary.
+    /// Reads the messages in the inbox and the devices' histories, as `verify` does, for at most this time. The conditions are those of
+    /// --abort-if on send_failed, unconfirmed, unanswered and answer_failed, 10% each by default. If it can read neither, the run stops with
+    /// exit code 3. Needs a canary.
     ///
     /// [env: FLEETPUSH_CANARY_VERIFY]
     #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::CANARY_VERIFY.key.parse)]
@@ -47,8 +47,8 @@ pub struct RolloutArgs {
     pub canary_devices: Option<PathBuf>,
     /// After a good canary, send to the others only if this shell command ends with exit code 0 [default: none]
     ///
-    /// It gets the canary's commands as CSV on standard input: line, product_key, device_key, state, class, code, message, ticket, attempts,
-    /// delivery. Its output goes to standard error. It runs after --canary-verify, and not again once it has passed. Needs a canary.
+    /// The command gets the canary's commands as CSV on standard input: line, product_key, device_key, state, class, code, message, ticket, attempts,
+    /// delivery. Its output goes to standard error. It runs after --canary-verify, and does not run again when it has passed. Needs a canary.
     #[arg(hide_short_help = true, long, value_name = "COMMAND")]
     pub canary_check: Option<CanaryCheck>,
     /// Begin slowly: 1,x2,every=500 begins at 1 request a second and doubles the rate after every 500 accepted commands, up to --rate.

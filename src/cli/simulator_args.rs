@@ -15,7 +15,7 @@ internal_error, internal_error_acted, bad_gateway, bad_gateway_acted, unavailabl
 service_exception, hub_unavailable, trickle, oversized, wrong_type, not_json, dead_in_pool";
 
 const QUIRK_HELP: &str = "\
-Share of replies that are odd, for example `left_out=0.01`; can be repeated
+Share of replies that have a quirk, for example `left_out=0.01`; can be repeated
 
 Names: left_out, doubled, stray, reordered, data_null, data_missing, data_object, code_text, ticket_number, ticket_null, msg_null, \
 msg_object, key_lower, key_padded, key_foreign, code_unreadable";
@@ -126,7 +126,7 @@ pub struct SimulatorArgs {
     #[arg(long, value_name = "NAME=SHARE", value_parser = named_share::<Fault>)]
     pub login_fault: Vec<(Fault, f64)>,
 
-    /// Share of replies that are odd, for example `left_out=0.01`; can be repeated
+    /// Share of replies that have a quirk, for example `left_out=0.01`; can be repeated
     #[arg(long, alias = "oddity", value_name = "NAME=SHARE", value_parser = named_share::<Quirk>, long_help = QUIRK_HELP)]
     pub quirk: Vec<(Quirk, f64)>,
 
@@ -138,16 +138,16 @@ pub struct SimulatorArgs {
     #[arg(hide_short_help = true, long, value_name = "SHARE", value_parser = share)]
     pub history_gap: Option<f64>,
 
-    /// Message broker on this machine to which messages about commands are published, amqp://USER:PASSWORD@HOST:PORT/VHOST; the user must
-    /// be allowed to declare exchanges and queues
+    /// Publish messages about commands to this message broker on this machine, amqp://USER:PASSWORD@HOST:PORT/VHOST; the user must be
+    /// allowed to declare exchanges and queues
     #[arg(hide_short_help = true, long, value_name = "URL")]
     pub amqp: Option<String>,
 
-    /// Queue that gets these messages, with its whole name [default: a.1.fleet]
+    /// Queue for these messages, with its full name [default: a.1.fleet]
     #[arg(hide_short_help = true, long, value_name = "NAME")]
     pub queue: Option<String>,
 
-    /// Count deliveries, but do not keep them; a device's history is then empty
+    /// Count deliveries, but do not store them; a device's history is then empty
     #[arg(hide_short_help = true, long)]
     pub no_ledger: bool,
 }

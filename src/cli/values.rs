@@ -75,7 +75,7 @@ pub(super) fn queue(text: &str) -> Result<String, String> {
         .chars()
         .all(|character| character.is_ascii_alphanumeric() || "._-".contains(character));
     if text.is_empty() || text.len() > LONGEST || !is_sound {
-        return Err("write the whole name of a queue, as in a.123.fleet".to_owned());
+        return Err("write the full name of a queue, as in a.123.fleet".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -84,7 +84,7 @@ pub(super) fn queue(text: &str) -> Result<String, String> {
 pub(super) fn amqp_url(text: &str) -> Result<String, String> {
     if text.contains('@') {
         return Err(
-            "it carries a user name or a password: leave them out, the login is made from FLEETPUSH_ACCESS_KEY and FLEETPUSH_ACCESS_SECRET"
+            "it contains a user name or a password: remove them, the login is made from FLEETPUSH_ACCESS_KEY and FLEETPUSH_ACCESS_SECRET"
                 .to_owned(),
         );
     }

@@ -14,10 +14,10 @@ pub struct VerifyingArgs {
     /// After the push, find out by evidence what became of its commands, as `verify` does
     ///
     /// The exit code is that of `verify`, unless the run itself ends with 1, 3 or 4. --tolerate 'send_failed<1%;unconfirmed<5%' limits
-    /// commands that have not come as far as --verify-level.
+    /// commands that have not reached --verify-level.
     #[arg(hide_short_help = true, long)]
     pub verify: bool,
-    /// With --verify or --canary-verify: how far every accepted command has to have come: sent or answered [default: sent]
+    /// With --verify or --canary-verify: the delivery that every accepted command must reach: sent or answered [default: sent]
     #[arg(hide_short_help = true, long, value_name = "LEVEL", value_parser = one_of(VerifyLevel::ALL, VerifyLevel::name))]
     pub verify_level: Option<VerifyLevel>,
     /// With --verify or --canary-verify: count every answer without this output of the service as answer_failed, as in result=0
@@ -25,10 +25,10 @@ pub struct VerifyingArgs {
     /// Repeat it for more outputs that an answer must have. Also makes `answered` the default of --verify-level.
     #[arg(hide_short_help = true, long, value_name = "CODE=VALUE")]
     pub expect_answer: Vec<ExpectedAnswer>,
-    /// With --verify: how long to wait for messages before the history is asked, up to 24h [default: 10m]
+    /// With --verify: how long to wait for messages before reading the history, up to 24h [default: 10m]
     #[arg(hide_short_help = true, long, value_name = "DURATION", requires = "verify", value_parser = up_to_a_day)]
     pub verify_wait: Option<Duration>,
-    /// With --verify: how many accepted commands to ask the history about: all, or a number [default: all of up to 3000, else 400]
+    /// With --verify: how many accepted commands to look up in the history: all, or a number [default: all of up to 3000, else 400]
     #[arg(
         hide_short_help = true,
         long,
@@ -37,7 +37,7 @@ pub struct VerifyingArgs {
         requires = "verify"
     )]
     pub sample: Option<Sampling>,
-    /// With --verify or --canary-verify: the most questions a second [default: 5]
+    /// With --verify or --canary-verify: maximum history requests a second [default: 5]
     #[arg(hide_short_help = true, long, allow_negative_numbers = true, value_name = "RATE", value_parser = keys::RATE.key.parse)]
     pub history_rate: Option<Rate>,
 }

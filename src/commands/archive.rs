@@ -1,4 +1,4 @@
-//! `prune --archive`: what is kept of runs before they are deleted, as CSV files.
+//! `prune --archive`: writes runs as CSV files before they are deleted.
 
 use std::{
     fs::{File, create_dir_all},
@@ -63,7 +63,6 @@ impl Archive {
         Ok(archive)
     }
 
-    /// The folder.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }

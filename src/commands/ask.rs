@@ -1,5 +1,5 @@
-//! How a command reaches a run that another process may be pushing: as the owner of the database when nobody is, else by a request to the
-//! owner.
+//! How `pause` and `cancel` reach a run that another process may be pushing: as the owner of the database if there is none, else by a
+//! request to the owner.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The bad rows of a manifest as they are told: rows that are wrong in the same way share a line, so that every line tells another thing.
+//! Lists the bad rows of a manifest. Rows with the same mistake share a line.
 
 use std::fmt::Write as _;
 

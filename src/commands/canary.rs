@@ -1,4 +1,4 @@
-//! A push whose canary has to prove something: it stops after the canary, and goes on when that is proved.
+//! A push whose canary must be proved: it stops after the canary, and continues when the canary is proved.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -115,7 +115,7 @@ impl Pushing<'_> {
         };
         if let Some(wait) = proof.evidence() {
             printer.say(&format!(
-                "{went}; evidence of them is waited for up to {} before the other devices follow",
+                "{went}; waiting up to {} for evidence of them before sending to the other devices",
                 duration(wait)
             ));
             let evidence = self.evidence(journal, &proof, wait, &interrupt);
@@ -229,7 +229,7 @@ impl Pushing<'_> {
         let proof = journal.canary_proof().await?.unwrap_or_default();
         if proof.verify.is_none() {
             self.with.printer.warn(&format!(
-                "--abort-if '{condition}' was not looked at: only --canary-verify asks what became of commands before the end"
+                "--abort-if '{condition}' was not evaluated: only --canary-verify verifies commands before the end"
             ));
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! `--canary-check`: a command of the operator's that decides on a canary.
+//! `--canary-check`: a command of the user that decides on a canary.
 
 use std::{
     fs::File,

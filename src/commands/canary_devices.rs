@@ -1,4 +1,4 @@
-//! `--canary-devices`: the devices that a file names go first.
+//! `--canary-devices`: the devices of a file are sent to first.
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
@@ -70,13 +70,13 @@ pub(super) async fn named(
     let sent = store.first_sends_of(&run, &keys).await?;
     if sent == 0 {
         return Err(Failure::usage(anyhow!(
-            "nothing is to be sent to any device of --canary-devices {}, so that there would be no canary, and nothing was sent: name others",
+            "the manifest has nothing to send to any device of --canary-devices {}, so there would be no canary, and nothing was sent: name other devices",
             path.display()
         )));
     }
     if let Some(idle @ 1..) = (keys.len() as u64).checked_sub(sent) {
         printer.say(&format!(
-            "nothing is to be sent to {} of --canary-devices",
+            "the manifest has nothing to send to {} of --canary-devices",
             counted(idle, "device")
         ));
     }

@@ -1,4 +1,4 @@
-//! A manifest that is being staged, held against the platform's device lists (`--inventory`).
+//! Compares a manifest with the platform's device lists while it is staged (`--inventory`).
 
 use std::{collections::HashSet, fmt::Write as _};
 
@@ -8,7 +8,7 @@ use super::{fleet::Fleet, interrupt::Interrupt};
 use crate::{
     clock,
     exit::Failure,
-    journal::inventory::{Findings, Mismatch, Reason, mismatch},
+    journal::inventory::{Findings, Mismatch, MismatchReason, mismatch},
     model::TaskId,
     settings::Push,
     store::{Listed, ListedRow, Stager},
@@ -167,7 +167,7 @@ async fn look(stager: &mut Stager<'_>, holds_back: bool) -> Result<Findings, Fai
 }
 
 fn reason(mismatch: Mismatch, row: &ListedRow) -> String {
-    let reason = Reason {
+    let reason = MismatchReason {
         mismatch,
         product_key: &row.product_key,
         listed_under: row.listed_under.as_deref(),

@@ -1,4 +1,4 @@
-//! `fleetpush config show`: what a push would go by, and why.
+//! `fleetpush config show`: the settings of a push, and their sources.
 
 use crate::{
     exit::{Exit, Failure},

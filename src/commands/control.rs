@@ -1,5 +1,5 @@
-//! Requests to pause or to cancel a run, as its owner meets them: those that were left while nobody owned the database, and those that come
-//! while it pushes.
+//! Control requests (pause, cancel) as the owner of a database handles them: those left while there was no owner, and those that arrive
+//! during a push.
 
 use std::{io, path::Path, time::Duration};
 
@@ -13,7 +13,7 @@ use tokio::{
 use super::{end::end, session};
 use crate::{
     clock,
-    journal::control::{Verdict, stronger, verdict},
+    journal::control::{ControlDecision, decide, stronger},
     model::{Control, ControlAction, RunState},
     store::{ControlFile, ControlFiles, Run, Store, StoreError},
     ui::{number::counted, printer::Printer, text::clean},
@@ -58,8 +58,8 @@ pub(super) async fn settle(store: &mut Store, printer: &Printer) -> Result<(), S
     for file in found {
         let run = store.run_by_id(file.run.id).await?;
         let action = file.control.action;
-        match (verdict(&file, run.as_ref()), run) {
-            (Verdict::Obey, Some(run)) => {
+        match (decide(&file, run.as_ref()), run) {
+            (ControlDecision::Obey, Some(run)) => {
                 if let Some(file) = files.begin(file) {
                     let (id, name) = (run.id, run.about.name.clone());
                     obey(store, run, &file.control, printer).await?;
@@ -69,7 +69,7 @@ pub(super) async fn settle(store: &mut Store, printer: &Printer) -> Result<(), S
                     delete(files.end(action, id), &file.path, printer);
                 }
             }
-            (Verdict::Foreign, _) => {
+            (ControlDecision::Foreign, _) => {
                 printer.warn(&format!(
                     "{} asks to {} a run that this database does not have, and is deleted",
                     file.path.display(),
@@ -77,7 +77,7 @@ pub(super) async fn settle(store: &mut Store, printer: &Printer) -> Result<(), S
                 ));
                 delete(std::fs::remove_file(&file.path), &file.path, printer);
             }
-            (Verdict::Void, run) => {
+            (ControlDecision::Void, run) => {
                 // The push has obeyed it.
                 if let Some(run) =
                     run.filter(|run| run.last_control.as_ref() == Some(&file.control.id))
@@ -88,7 +88,9 @@ pub(super) async fn settle(store: &mut Store, printer: &Printer) -> Result<(), S
                 }
                 delete(std::fs::remove_file(&file.path), &file.path, printer);
             }
-            (Verdict::Obey, None) => delete(std::fs::remove_file(&file.path), &file.path, printer),
+            (ControlDecision::Obey, None) => {
+                delete(std::fs::remove_file(&file.path), &file.path, printer);
+            }
         }
     }
     Ok(())
@@ -198,7 +200,7 @@ async fn look(
 /// The request that counts now, when it is another one than before: its file says that it is obeyed.
 fn next(files: &ControlFiles, run: &Run, before: Option<&Control>) -> Option<Control> {
     let is_new = |file: &ControlFile| {
-        verdict(file, Some(run)) == Verdict::Obey
+        decide(file, Some(run)) == ControlDecision::Obey
             && before.is_none_or(|before| stronger(&file.control, before))
     };
     let found = files.of_run(run.id).into_iter().filter(is_new);

@@ -152,7 +152,7 @@ fn enough(path: &Path, needed: u64, free: u64) -> Result<String, Failure> {
     );
     if free < needed {
         return Err(Failure::database(anyhow!(
-            "{told}; make room, or name a file on another disk with --backup; nothing was done"
+            "{told}; free some space, or name a file on another disk with --backup; nothing was done"
         )));
     }
     Ok(told)

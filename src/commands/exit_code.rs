@@ -1,11 +1,11 @@
-//! The exit code that tells how a push ended, or how its run stands.
+//! The exit code for the end of a push, or for the state of its run.
 
 use crate::{
     engine::Stop,
     exit::{Exit, Failure},
     journal::Journal,
     model::{RunState, Tolerance},
-    policy::{self, Ended},
+    policy,
     settings::Push,
     store::{Run, Store},
 };
@@ -15,10 +15,7 @@ pub(super) async fn exit_of(store: &mut Store, run: Run, settings: &Push) -> Res
     Ok(match run.state {
         RunState::Complete => {
             let journal = Journal::open(store, run, settings.recovery.after_failure).await?;
-            let ended: Vec<Ended> = journal
-                .tally()
-                .map(|(key, n)| (key.state, key.class, n))
-                .collect();
+            let ended: Vec<_> = journal.tally().collect();
             complete(&policy::tolerance(&settings.recovery.tolerate, &ended))
         }
         RunState::Cancelled => Exit::Failures,

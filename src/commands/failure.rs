@@ -1,4 +1,4 @@
-//! What the errors of each layer mean for the exit code, with what a command adds to them.
+//! Maps the errors of each layer to exit codes, and adds what a command knows about them.
 
 use std::{ffi::OsStr, path::Path};
 

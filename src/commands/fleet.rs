@@ -1,4 +1,4 @@
-//! The fleet as the platform lists it: the products of the account, and the devices of a product, read until the list holds still.
+//! The fleet as the platform lists it: the products of the account, and the devices of a product. A list is read until it does not change.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ use crate::{
     engine::{QuestionOptions, Questions, Stop},
     exit::Failure,
     gateway::DeviceQuery,
-    journal::listing::{PageRead, Reading, Verdict},
+    journal::listing::{PageRead, Reading, ReadingVerdict},
     model::{ListedDevice, ListedProduct},
     settings::Push,
     store::{DeviceLists, ListSize},
@@ -40,13 +40,13 @@ pub(super) struct ReadList {
     /// Entries without a key.
     unreadable: u64,
     readings: u32,
-    verdict: Verdict,
+    verdict: ReadingVerdict,
 }
 
 impl ReadList {
     /// Whether devices may be missing from it.
     pub(super) fn is_uncertain(&self) -> bool {
-        self.verdict == Verdict::Uncertain
+        self.verdict == ReadingVerdict::Uncertain
     }
 
     /// What is to be told of it.
@@ -116,15 +116,15 @@ impl Fleet {
             };
             let verdict = reading.verdict(difference);
             match verdict {
-                Verdict::Again => {
+                ReadingVerdict::Again => {
                     tracing::debug!(product_key, ?reading, ?difference, "the device list moved");
                     continue;
                 }
-                Verdict::Whole | Verdict::Steady => {
+                ReadingVerdict::Whole | ReadingVerdict::Steady => {
                     lists.keep_only(product_key, reading.number).await?;
                 }
                 // What any reading has met may be there.
-                Verdict::Uncertain => {}
+                ReadingVerdict::Uncertain => {}
             }
             return Ok(ReadList {
                 size: lists.size(product_key).await?,

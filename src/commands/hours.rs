@@ -1,4 +1,4 @@
-//! Whether something may be sent now, by the schedule and the clocks of this machine.
+//! Whether sending is allowed now, by the schedule and the clocks of this machine.
 
 use anyhow::Context as _;
 use jiff::tz::TimeZone;

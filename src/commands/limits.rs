@@ -1,4 +1,4 @@
-//! How many requests at a time this process can have files for.
+//! How many requests this process can have in flight with its limit on open files.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

@@ -128,7 +128,7 @@ pub(super) async fn known_queue(
         Ok(queues) => queues,
         Err(result) => {
             printer.warn(&format!(
-                "the platform does not list the queues ({}), so that what waits in {name} is not known",
+                "the platform does not list the queues ({}), so the number of messages that wait in {name} is not known",
                 said(&result)
             ));
             return Ok(None);
@@ -136,13 +136,13 @@ pub(super) async fn known_queue(
     };
     let Some(queue) = queues.into_iter().find(|queue| queue.name == name) else {
         printer.warn(&format!(
-            "the platform does not list a queue of the name {name}; what waits in it is not known"
+            "the platform does not list a queue of the name {name}; the number of messages that wait in it is not known"
         ));
         return Ok(None);
     };
     match queue.state {
         Some(QueueState::Disabled) => Err(Failure::refused(anyhow!(
-            "the queue {name} is disabled, as a queue is that nobody has read for 30 days: make a new one and subscribe it \
+            "the queue {name} is disabled, because nothing has read it for 30 days: create a new queue and subscribe it \
              (docs/delivery.md), then give its name with --queue"
         ))),
         Some(QueueState::NotEnabled) => Err(Failure::refused(anyhow!(
@@ -165,7 +165,7 @@ impl From<InboxError> for Failure {
             InboxError::Owned { .. } => Self::locked(error),
             InboxError::Missing(_) => Self::usage(error),
             InboxError::Sql(_) => Self::database(anyhow::Error::new(error).context(
-                "the messages that were not recorded are not acknowledged, and come again: make room on the disk, then listen again",
+                "the messages that were not recorded are not acknowledged, and will be delivered again: free some space on the disk, then listen again",
             )),
             InboxError::Open { .. } | InboxError::File(_) => Self::database(error),
         }

@@ -1,5 +1,5 @@
-//! Who listens to a push: people by the progress, machines by the monitor. Each has a channel of its own, and the progress a thread, so
-//! that a terminal that nobody reads holds up neither the engine nor the other.
+//! The listeners of a push: the progress for people, and the monitor for machines. Each has its own channel. The progress has its own
+//! thread, so a terminal that nobody reads delays neither the engine nor the monitor.
 
 use std::io;
 

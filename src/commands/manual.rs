@@ -1,4 +1,4 @@
-//! `fleetpush completions` and `fleetpush man`: what shells and readers of manuals want to know of the command line.
+//! `fleetpush completions` and `fleetpush man`: made from the definition of the command line.
 
 use std::io::Write as _;
 

@@ -1,4 +1,4 @@
-//! The history of devices by the names of a thing model, where one is at hand.
+//! The history of devices, translated to the names of a thing model if there is one.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What looks like a mistake in a manifest, in words: for `check`, and for the beginning of a push.
+//! Likely mistakes in a manifest as text: for `check`, and for the beginning of a push.
 
 use super::phases::{Phases, time};
 use crate::{
@@ -42,7 +42,7 @@ pub(super) fn warnings(
 ) -> Vec<Odd> {
     let mut found: Vec<Odd> = Vec::new();
     for warning in preview::warnings(preview) {
-        let kind = warning.oddity.kind();
+        let kind = warning.kind.name();
         if found.iter().filter(|odd| odd.kind == kind).count() < MOST {
             found.push(Odd {
                 kind,

@@ -1,4 +1,4 @@
-//! `fleetpush pause`: stop a run until somebody resumes it, also one that another process pushes.
+//! `fleetpush pause`: stops a run until it is resumed, also one that another process pushes.
 
 use super::{
     ask::{KEPT, Reached, reach, report},

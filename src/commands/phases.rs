@@ -1,4 +1,4 @@
-//! The phases of a push that begins carefully, and the least time that they take.
+//! The phases of a careful start, and their minimum duration.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -37,7 +37,6 @@ pub(super) struct CanaryPhase {
 }
 
 impl Phases {
-    /// All the requests.
     pub(super) fn all_requests(&self) -> u64 {
         self.requests + self.canary.map_or(0, |canary| canary.requests)
     }

@@ -1,4 +1,4 @@
-//! `fleetpush prune`: delete old runs, and give their space back.
+//! `fleetpush prune`: deletes old runs and frees their space.
 
 use tracing::warn;
 

@@ -25,13 +25,14 @@ use crate::{
     exit::{Exit, Failure},
     journal::Journal,
     model::{Counts, Deadline, RunState},
-    policy::{self, Ended, Rules},
+    policy::{self, Rules},
     settings::{Database, Push},
     store::{Looked, Missing, Reader, Run, SessionTotals, Store, StoreError},
     throttle::Ceilings,
     ui::{
         printer::{Printer, unless_closed},
         repeat::{quoted, quoted_path},
+        report::EndingLine,
         summary::{Part, Sent, Session, Summary},
     },
 };
@@ -116,10 +117,7 @@ async fn send(
     let after = journal.counts();
     // They tell what led to an error, too.
     listeners.ended().await;
-    let ended: Vec<Ended> = journal
-        .tally()
-        .map(|(key, n)| (key.state, key.class, n))
-        .collect();
+    let ended: Vec<_> = journal.tally().collect();
     let Pushed {
         stop,
         requests,
@@ -277,11 +275,7 @@ async fn summarize(
     }
     let run = status::report_of(&mut reader, row, repeat(database)).await?;
     printer.monitor().set_status(&run);
-    let ended: Vec<Ended> = run
-        .endings
-        .iter()
-        .map(|ending| (ending.state, ending.class, ending.tasks))
-        .collect();
+    let ended: Vec<_> = run.endings.iter().map(EndingLine::counted).collect();
     let tolerance = policy::tolerance(&settings.recovery.tolerate, &ended);
     let summary = Summary {
         tolerance: (run.state == RunState::Complete).then_some(tolerance),

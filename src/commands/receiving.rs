@@ -1,6 +1,6 @@
-//! A push, or a verification, that receives the messages of its queue itself while it lasts, when no `listen` does.
+//! A push, or a verification, that receives the messages of its queue itself while it runs, if no `listen` does.
 //!
-//! Messages are of use and never needed: whatever keeps them away is a warning, and the work goes on.
+//! Messages are useful but never needed: if they cannot be received, it warns and continues.
 
 use std::{path::PathBuf, thread, time::Duration};
 
@@ -126,7 +126,7 @@ impl Reception {
         };
         if let Err(why) = received {
             self.printer.warn(&format!(
-                "messages of the queue {} are not received: {why}; the device history tells the same",
+                "messages of the queue {} are not received: {why}; the device history has the same information",
                 self.listening.queue
             ));
         }
@@ -215,7 +215,7 @@ impl Reception {
                 }
                 ListenEvent::Disconnected { reason } => {
                     self.printer.warn(&format!(
-                        "messages are not received, and the broker is connected to again: {}",
+                        "messages are not received; connecting to the message broker again: {}",
                         clean(&reason)
                     ));
                 }

@@ -112,7 +112,6 @@ pub(super) async fn results(settings: Settings, printer: &Printer) -> Result<Exi
 /// What was written.
 #[derive(Default)]
 pub(super) struct Listed {
-    /// Rows.
     pub(super) rows: u64,
     /// Tasks that a manifest cannot have.
     without_payload: u64,
@@ -314,7 +313,6 @@ fn is_among(row: &ResultRow, devices: &BTreeSet<DeviceOf>) -> bool {
 /// A device: its key, and its product where that is known.
 pub(super) type DeviceOf = (String, Option<String>);
 
-/// The device of a row.
 pub(super) fn device_of(row: &ResultRow) -> DeviceOf {
     (row.device_key.clone(), row.product_key.clone())
 }

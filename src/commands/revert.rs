@@ -376,7 +376,7 @@ impl Sum {
                 ""
             };
             printer.say(&format!(
-                "{} left out, since the device {}: {}{more}",
+                "{} left out, because the device {}: {}{more}",
                 counted(*count, "command"),
                 reason.words(),
                 examples.join(", ")
@@ -384,7 +384,7 @@ impl Sum {
         }
         if let Some(until) = self.cached_until {
             printer.warn(&format!(
-                "the platform may still have {} of run '{}' in its cache, and give {} to the device after this one: wait until {}, or send with \
+                "the platform may still have {} of run '{}' in its cache, and deliver {} after the manifest's: wait until {}, or send with \
                  is_cover",
                 counted(self.cached, "command"),
                 run.name,

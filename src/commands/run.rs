@@ -1,4 +1,4 @@
-//! `fleetpush run`: stage, then resume. The same push again continues, or says that it is complete.
+//! `fleetpush run`: stages, then resumes. The same push again continues, or reports that it is complete.
 
 mod decision;
 mod owned;
@@ -177,7 +177,7 @@ fn decision<R>(earlier: Option<Earlier<R>>, others: &[Run], settings: &Settings)
 fn say_whose(run: &Run, about: &NewRun, printer: &Printer) {
     if !versions::is_named(&run.about.name, &about.name) {
         printer.say(&format!(
-            "this push is run '{}' already; the name '{}' is not used (--again pushes it anew under that name)",
+            "this push already is run '{}'; the name '{}' is not used (--again pushes it again under that name)",
             run.about.name, about.name
         ));
     }
@@ -197,7 +197,7 @@ fn warn_of_future(name: &str, finished_at: Option<Timestamp>, printer: &Printer)
 fn say_when(name: &str, anew_at: Option<Timestamp>, settings: &Settings, printer: &Printer) {
     if let Some(at) = anew_at {
         printer.say(&format!(
-            "run '{name}' has ended, and is pushed anew from {} on (--repeat-after {})",
+            "run '{name}' has ended; it can be pushed again from {} on (--repeat-after {})",
             at.human(),
             settings.repeat_after
         ));

@@ -1,4 +1,4 @@
-//! `fleetpush sql`: a statement of somebody's own, for machines without SQLite's shell.
+//! `fleetpush sql`: runs a statement of the user, for machines without SQLite's shell.
 
 use std::{fmt::Write as _, io::Read as _};
 

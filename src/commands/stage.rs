@@ -1,4 +1,4 @@
-//! Staging a manifest: its rows are read on a thread of their own and stored as they come.
+//! Staging a manifest: a thread reads its rows, and they are stored as they arrive.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The guard against sending what is older than what a device has accepted since.
+//! Prevents that a device is sent something older than what it has accepted since.
 
 use anyhow::anyhow;
 

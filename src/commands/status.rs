@@ -1,7 +1,7 @@
-//! `fleetpush status`: where one run stands.
+//! `fleetpush status`: the state of one run.
 
+mod activity;
 mod groups;
-mod standing;
 mod watch;
 
 use std::io::Write as _;
@@ -21,7 +21,7 @@ use crate::{
         format::{Column, Value, writer},
         printer::{OutputError, Printer, unless_closed},
         repeat::Repeat,
-        report::{EndingLine, RunReport, Standing},
+        report::{EndingLine, RunActivity, RunReport},
     },
 };
 
@@ -95,20 +95,20 @@ async fn look(
     }
     let mut report = report_of(&mut reader, run, repeat(&settings.database)).await?;
     reader.close().await?;
-    let standing = standing::of(
+    let activity = activity::of(
         &report,
-        &standing::Seen {
+        &activity::Seen {
             sessions: &sessions,
             presence: &presence,
             pause,
             latency,
             throughput,
-            host: &standing::host(),
+            host: &activity::host(),
             now,
         },
     );
-    let pace = standing::pace(&report, &standing, throughput, now);
-    report.standing = Some(standing);
+    let pace = activity::pace(&report, &activity, throughput, now);
+    report.activity = Some(activity);
     Ok(Look {
         report,
         pace,
@@ -153,12 +153,12 @@ pub(super) async fn report_of(
         canary,
         endings: endings
             .into_iter()
-            .map(|ending| EndingLine {
-                state: ending.state,
-                class: ending.class,
-                code: ending.code,
-                text: ending.code.and_then(codes::lookup).map(|info| info.text),
-                tasks: ending.tasks,
+            .map(|(key, tasks)| EndingLine {
+                state: key.state,
+                class: key.class,
+                code: key.code,
+                text: key.code.and_then(codes::lookup).map(|info| info.text),
+                tasks,
             })
             .collect(),
         deliveries,
@@ -167,7 +167,7 @@ pub(super) async fn report_of(
         next_due: due.next,
         latest_due: due.latest,
         repeat,
-        standing: None,
+        activity: None,
     })
 }
 
@@ -186,11 +186,11 @@ fn print(look: &Look, format: RowFormat, printer: &Printer) -> Result<(), Output
 /// For a person.
 fn text(look: &Look) -> String {
     let report = &look.report;
-    let standing = report.standing.as_ref();
+    let activity = report.activity.as_ref();
     let rows = [
         ("pace", look.pace.clone()),
-        ("time", standing.and_then(Standing::time_words)),
-        ("latency", standing.and_then(Standing::latency_words)),
+        ("time", activity.and_then(RunActivity::time_words)),
+        ("latency", activity.and_then(RunActivity::latency_words)),
     ];
     let rows: Vec<_> = rows
         .into_iter()

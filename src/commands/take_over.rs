@@ -1,4 +1,4 @@
-//! Taking up a run that another process may just be pausing.
+//! Continues a run that another process may be pausing at this moment.
 
 use std::time::{Duration, Instant};
 

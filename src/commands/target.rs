@@ -1,4 +1,4 @@
-//! The platform that a push goes to, or the simulator that stands in for it.
+//! The platform of a push, or the simulator in its place.
 
 use std::net::{Ipv4Addr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! A database of which nobody else knows, thrown away in the end.
+//! A temporary database, deleted at the end.
 
 use std::path::Path;
 

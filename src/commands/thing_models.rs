@@ -65,7 +65,7 @@ pub(super) fn at_hand(given: &[Tsl], database: &Path) -> Result<Models, Failure>
             Tsl::File { product_key, path } => sources.add(product_key.as_deref(), path)?,
             Tsl::Fetch => {
                 return Err(Failure::usage(anyhow!(
-                    "--tsl fetch is for check, run, template and verify; the model that they keep is used here without a flag: fetch it with check --tsl fetch, or give a file"
+                    "--tsl fetch is for check, run, template and verify; this command uses the model that they have stored, without a flag: fetch it with check --tsl fetch, or give a file"
                 )));
             }
         }

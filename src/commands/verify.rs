@@ -1,6 +1,6 @@
-//! `fleetpush verify`: ask the platform what became of a run's commands, and show the evidence.
+//! `fleetpush verify`: finds out what became of a run's commands, and shows the evidence.
 //!
-//! The database is owned only while something is read or recorded, so that a push can take it at any time.
+//! It owns the database only while it reads or records something, so a push can take the database at any time.
 
 mod answers;
 mod canary;
@@ -142,7 +142,7 @@ async fn find_out(
         let connection = target::connect(&push, &Budget::default(), clock).await?;
         if connection.simulator.is_some() {
             printer.warn(
-                "the simulated platform begins anew with each command and knows nothing of earlier pushes: all commands are unknown to it; \
+                "the simulated platform starts empty with each command and does not know earlier pushes, so all commands are unknown to it; \
                  to try a verification, use --simulate --verify with a push, or fleetpush simulator with --base-url",
             );
         }
@@ -179,7 +179,7 @@ async fn find_out(
         }
         Stop::Outage { reason } => {
             printer.warn(&format!(
-                "stopped, since no answer comes: {reason}; the same again goes on"
+                "stopped, because the platform does not answer: {reason}; run the same command again to continue"
             ));
             Exit::Stopped
         }

@@ -1,4 +1,4 @@
-//! `fleetpush retry --when-online`: sends again what failed because devices were offline that have come online since.
+//! `fleetpush retry --when-online`: sends tasks again that failed offline, if their devices have come online since.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -104,7 +104,7 @@ async fn runs(
             meant.partition(|run| run.state == RunState::Complete);
         for run in others.iter().filter(|run| run.state.is_unfinished()) {
             printer.say(&format!(
-                "run '{}' is {} and left alone: only complete runs are sent again when devices come online{}",
+                "run '{}' is {} and skipped: only complete runs are sent again when devices come online{}",
                 run.about.name,
                 run.state.name(),
                 way_on(run)
@@ -200,7 +200,7 @@ async fn come_online(
         Ok(inbox) => Some(inbox),
         Err(InboxError::Missing(_)) => None,
         Err(error) => {
-            printer.warn(&format!("{error}; the device list is asked instead"));
+            printer.warn(&format!("{error}; the device list is used instead"));
             None
         }
     };

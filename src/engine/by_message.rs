@@ -1,4 +1,4 @@
-//! Settles commands by the messages in the inbox: accepted ones by their tickets, and tasks in doubt by an `INPUT` that tells the same command.
+//! Decides commands by the messages in the inbox: accepted ones by their tickets, and tasks in doubt by an `INPUT` of the same command.
 
 use std::{collections::HashSet, time::Duration};
 

@@ -1,7 +1,7 @@
-//! What the engine tells the outside, and the only way out of it. What is said of requests and their tasks is said after the commit that
-//! records them, so that nothing that is shown can be lost.
+//! The events of the engine, its only output. An event about a request or its tasks is emitted after the commit that records them, so that
+//! nothing that is shown can be lost.
 //!
-//! The engine never waits for a listener: one that does not keep up misses events, and a later [`Event::Progress`] tells the counts.
+//! The engine never waits for a listener. One that does not keep up misses events, and a later [`Event::Progress`] has the counts.
 
 use std::{collections::BTreeMap, time::Duration};
 

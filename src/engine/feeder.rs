@@ -1,5 +1,5 @@
-//! How much to claim, and when to record: enough at a time that no sender waits for the disk, and little, since all that has been claimed and
-//! not recorded is in doubt after a crash.
+//! How much to claim, and when to record. Enough that no sender waits for the disk, but no more: after a crash, everything that was claimed
+//! and not recorded is in doubt.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Asks for the histories of devices: all pages of a stretch of time, at a pace, and again when the platform does not answer.
+//! Reads the histories of devices: all pages of a time range, at a pace, and again if the platform does not answer.
 
 use std::{sync::Arc, time::Duration};
 

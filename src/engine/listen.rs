@@ -1,6 +1,7 @@
-//! Listens to a queue: takes its messages in, and acknowledges them when they are on the disk.
+//! Listens to a queue: receives its messages, and acknowledges them when they are on the disk.
 //!
-//! A connection that is lost is made again, with a login of its own. What was not acknowledged comes again, and the inbox passes over it.
+//! If the connection is lost, it connects again with a new login. Messages that were not acknowledged are delivered again, and the inbox
+//! ignores those that it has already.
 
 #[cfg(test)]
 mod tests;
@@ -43,7 +44,6 @@ const NAMED_TYPES: usize = 20;
 /// What to listen to.
 #[derive(Debug, Clone)]
 pub(crate) struct ListenOptions {
-    /// The queue.
     pub(crate) queue: String,
     /// How long messages are kept.
     pub(crate) keep: Duration,
@@ -71,7 +71,6 @@ pub(crate) enum ListenEvent {
     Listening {
         /// Messages that wait.
         waiting: Option<u64>,
-        /// Their bytes.
         bytes: Option<u64>,
     },
     /// The connection is gone, and will be made again.
@@ -217,7 +216,7 @@ impl Listener<'_> {
                     beat += 1;
                     self.beat(beat, &subscription).await
                 }
-                Some(None) => return Ok(subscription.fate()),
+                Some(None) => return Ok(subscription.end_reason()),
                 Some(Some(batch)) => {
                     let messages: Vec<QueueMessage> = batch
                         .iter()
@@ -246,7 +245,7 @@ impl Listener<'_> {
         backlog: &impl AsyncFn() -> Option<Backlog>,
     ) -> Result<(), InboxError> {
         self.totals.connections += 1;
-        let standing = subscription.standing();
+        let queue_counts = subscription.queue_counts();
         let backlog = backlog().await.unwrap_or_default();
         let now = self.clock.now();
         self.note_gap(now, backlog.bytes.is_some_and(is_full))
@@ -255,10 +254,10 @@ impl Listener<'_> {
         self.tell(ListenEvent::Listening {
             waiting: backlog
                 .messages
-                .or(standing.map(|standing| u64::from(standing.waiting))),
+                .or(queue_counts.map(|queue_counts| u64::from(queue_counts.waiting))),
             bytes: backlog.bytes,
         });
-        if standing.is_some_and(|standing| standing.consumers > 0) {
+        if queue_counts.is_some_and(|queue_counts| queue_counts.consumers > 0) {
             self.tell_shared();
         }
         Ok(())
@@ -293,8 +292,8 @@ impl Listener<'_> {
             self.inbox.listened(&self.options.queue, now).await?;
         }
         if beat.is_multiple_of(COUNT_EVERY) && !self.is_shared_told {
-            let standing = subscription.count().await;
-            if standing.is_some_and(|standing| standing.consumers > 1) {
+            let queue_counts = subscription.count().await;
+            if queue_counts.is_some_and(|queue_counts| queue_counts.consumers > 1) {
                 self.tell_shared();
             }
         }
@@ -383,7 +382,7 @@ fn gap_words(gap: &MessageGap, is_full: bool) -> String {
     let why = if is_full {
         "the queue is full (500 MB)"
     } else {
-        "nobody listened for longer than the queue keeps messages (6 hours)"
+        "nothing listened for longer than the queue keeps messages (6 hours)"
     };
     format!(
         "{why}: messages from {} to {} may be lost; the device history still covers them",

@@ -1,4 +1,4 @@
-//! A push from its beginning to its end: what a crash has left is settled, the writer does its work, and the journal learns how it ended.
+//! A push from its beginning to its end: it settles what a crash has left, runs the writer, and records how it ended.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,5 @@
-//! Questions to the platform: at a pace, and again when it does not answer. A question changes nothing there, so a lost one is asked again.
+//! Questions to the platform: at a pace, and again if there is no answer. A question changes nothing on the platform, so a lost one can be
+//! repeated.
 
 use std::time::Duration;
 
@@ -73,17 +74,17 @@ impl Questions {
                 Err(result) => result,
             };
             let (retry_after, reason) = match what_follows(&result) {
-                Next::Give(refusal) => {
+                NextTry::Give(refusal) => {
                     self.pacer.silent(ticket);
                     return Ok(Err(refusal));
                 }
-                Next::Stop(stop) => return Err(stop),
+                NextTry::Stop(stop) => return Err(stop),
                 // The next token is another one, and the token source ends it when that is refused, too.
-                Next::AtOnce => {
+                NextTry::AtOnce => {
                     self.pacer.silent(ticket);
                     continue;
                 }
-                Next::Slower {
+                NextTry::Slower {
                     retry_after,
                     reason,
                 } => {
@@ -91,7 +92,7 @@ impl Questions {
                     self.pacer.refused(ticket, hold);
                     (retry_after, reason)
                 }
-                Next::Later {
+                NextTry::Later {
                     retry_after,
                     reason,
                 } => {
@@ -105,7 +106,7 @@ impl Questions {
                 return Err(Stop::Outage { reason });
             }
             failed += 1;
-            tracing::warn!(reason, ?pause, "no answer, and asked again");
+            tracing::warn!(reason, ?pause, "no answer; asking again");
             tokio::select! {
                 () = self.stopped() => return Err(Stop::Signal),
                 () = tokio::time::sleep(pause) => {}
@@ -124,7 +125,7 @@ impl Questions {
 }
 
 /// What follows when there is no answer.
-enum Next {
+enum NextTry {
     /// The platform does not tell it.
     Give(String),
     /// Nothing can be asked any more.
@@ -144,7 +145,7 @@ enum Next {
 }
 
 /// Judges a question without an answer as a send to one device would be.
-fn what_follows(result: &SendResult) -> Next {
+fn what_follows(result: &SendResult) -> NextTry {
     let judgement = policy::judge(result, 1);
     let outcome = judgement.devices.into_iter().next().map(|one| one.outcome);
     let (class, code, message) = match outcome {
@@ -158,12 +159,12 @@ fn what_follows(result: &SendResult) -> Next {
     };
     match judgement.signal {
         Signal::Stop { reason } | Signal::Forbidden { reason } => {
-            Next::Stop(Stop::Refused { reason })
+            NextTry::Stop(Stop::Refused { reason })
         }
         Signal::Throttled {
             retry_after,
             reason,
-        } => Next::Slower {
+        } => NextTry::Slower {
             retry_after,
             reason,
         },
@@ -171,26 +172,26 @@ fn what_follows(result: &SendResult) -> Next {
             retry_after,
             reason,
             ..
-        } => Next::Later {
+        } => NextTry::Later {
             retry_after,
             reason,
         },
-        Signal::Unauthorized { .. } => Next::AtOnce,
-        Signal::Silent => Next::Later {
+        Signal::Unauthorized { .. } => NextTry::AtOnce,
+        Signal::Silent => NextTry::Later {
             retry_after: None,
             reason: words,
         },
         Signal::Reached => match class {
             // A limit passes, whatever it counts.
-            Some(Class::Frequency | Class::Quota) => Next::Slower {
+            Some(Class::Frequency | Class::Quota) => NextTry::Slower {
                 retry_after: None,
                 reason: told(),
             },
-            Some(Class::Transient) => Next::Later {
+            Some(Class::Transient) => NextTry::Later {
                 retry_after: None,
                 reason: told(),
             },
-            _ => Next::Give(told()),
+            _ => NextTry::Give(told()),
         },
     }
 }

@@ -1,10 +1,10 @@
-//! Resolves tasks in doubt by the platform's own history, a batch at a time: reads them, asks, weighs what is told, and records what it
-//! proves before anybody hears of it.
+//! Decides tasks in doubt by the histories of devices, a batch at a time: reads a batch, asks, weighs the entries, and records the result
+//! before anything is shown.
 //!
-//! Only tasks that have ended in doubt are asked about. Those that wait to be sent again are the push's affair: a ticket found for one of
+//! It asks only about tasks that have ended in doubt. Those that are due to be sent again belong to the push: a ticket found for one of
 //! them would have to stop a send that may be under way.
 //!
-//! The database is needed to read a batch and to record what was found, and not while the platform is asked.
+//! The database is needed only to read a batch and to record the result, not while the platform is asked.
 
 use futures::{StreamExt as _, stream};
 use serde_json::Value;
@@ -14,7 +14,7 @@ use crate::{
     gateway::HistoryClient,
     journal::{delivery, told},
     model::{EvidenceSource, InDoubtTask, Proof, TaskId, Timestamp},
-    policy::{self, Evidence, Match, Verdict},
+    policy::{self, Evidence, EvidenceVerdict, Match},
     store::{Adopted, Adoption, Run, Store, StoreError},
 };
 
@@ -98,7 +98,7 @@ async fn ask<H: HistoryClient>(
     let mut proof = None;
     let found = told.map(|trace| {
         let evidence = policy::weigh(&doubt, &trace, tolerance, is_same);
-        if let Verdict::Adopt { ticket, .. } = &evidence.verdict {
+        if let EvidenceVerdict::Adopt { ticket, .. } = &evidence.verdict {
             // When its cache is over is not known of a send without a reply.
             proof = delivery::of_history(&trace, ticket, now, None);
         }
@@ -115,11 +115,12 @@ async fn ask<H: HistoryClient>(
 /// The ticket that the evidence gives a task.
 fn adoption(resolved: &Resolved) -> Option<Adoption> {
     let Ok(Evidence {
-        verdict: Verdict::Adopt {
-            ticket,
-            sent_at,
-            by,
-        },
+        verdict:
+            EvidenceVerdict::Adopt {
+                ticket,
+                sent_at,
+                by,
+            },
         ..
     }) = &resolved.found
     else {

@@ -1,4 +1,4 @@
-//! The rollout: a canary first, and a rate that rises. Says when the one is over and how it went, and what the other allows.
+//! The rollout: first a canary, then a rising rate. Decides when the canary is over and how it went, and which rate is allowed.
 
 use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
 

@@ -25,7 +25,7 @@ pub(super) struct Job {
 
 /// What a sender says.
 #[derive(Debug)]
-pub(super) enum Report {
+pub(super) enum SenderReport {
     /// The last piece of the request has been handed to HTTP: from now on the platform may act on it.
     Started(RequestId),
     /// The send is over.
@@ -66,7 +66,7 @@ pub(super) async fn run<G: Gateway>(
     pacer: Arc<Pacer>,
     mut jobs: mpsc::Receiver<Job>,
     gate: watch::Receiver<Gate>,
-    reports: mpsc::Sender<Report>,
+    reports: mpsc::Sender<SenderReport>,
     concurrency: usize,
 ) {
     stream::poll_fn(move |context| jobs.poll_recv(context))
@@ -80,7 +80,7 @@ async fn send<G: Gateway>(
     gateway: &G,
     pacer: &Pacer,
     mut gate: watch::Receiver<Gate>,
-    reports: &mpsc::Sender<Report>,
+    reports: &mpsc::Sender<SenderReport>,
     job: Job,
 ) {
     let Job {
@@ -95,13 +95,13 @@ async fn send<G: Gateway>(
     };
     // The writer outlives the senders; when it does not, nobody is left to tell.
     let Some(ticket) = token else {
-        let _ = reports.send(Report::Returned(request)).await;
+        let _ = reports.send(SenderReport::Returned(request)).await;
         return;
     };
     let tell = reports.clone();
     let handover = Handover::telling(move || {
         // There is a place for both reports of every request.
-        let _ = tell.try_send(Report::Started(request));
+        let _ = tell.try_send(SenderReport::Started(request));
     });
     // A sender that is stopped, as at the end of a drain, leaves nothing behind that goes out later.
     let _withdrawal = WithdrawnWhenDropped(&handover);
@@ -112,7 +112,7 @@ async fn send<G: Gateway>(
         () = withdrawn(&mut gate, probe, &handover) => {
             pacer.returned(ticket);
             pacer.silent(ticket);
-            let _ = reports.send(Report::Returned(request)).await;
+            let _ = reports.send(SenderReport::Returned(request)).await;
             return;
         }
     };
@@ -120,9 +120,9 @@ async fn send<G: Gateway>(
     pacer.returned(ticket);
     let report = if send_report.result == SendResult::Unsent(Unsent::Late) {
         pacer.silent(ticket);
-        Report::Returned(request)
+        SenderReport::Returned(request)
     } else {
-        Report::Done {
+        SenderReport::Done {
             request,
             ticket,
             started,

@@ -1,4 +1,4 @@
-//! What the requests of a push came to, in numbers that only grow.
+//! Counts of a push's requests by their outcome. They only grow.
 
 use std::{collections::BTreeMap, time::Duration};
 

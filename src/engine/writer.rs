@@ -1,9 +1,9 @@
 //! The writer: the one task that owns the journal. It turns reports into records, records into commits, and commits into claims.
 //!
-//! The order of things is that of [`Writer::event_loop`]: one [`Wakeup`] is handled, what it makes due is done, and then the next is waited
-//! for. What belongs together has a type of its own, which sees nothing of the others: what has come in ([`Inbox`]), what is claimed
-//! and can be claimed ([`Claims`]), what requests say of the platform, the pace and the thresholds ([`Judge`]), the [`Rollout`], the end
-//! ([`StopState`]), the [`Senders`] and what is told ([`EventSink`]).
+//! [`Writer::event_loop`] has the order of things: handle one [`Wakeup`], do what has become due, wait for the next. Each kind of state has
+//! its own type, and these do not see each other: what has come in ([`Wakeups`]), what is claimed and can be claimed ([`Claims`]), what
+//! requests say about the platform, the pace and the thresholds ([`Judge`]), the [`Rollout`], the end ([`StopState`]), the [`Senders`], and
+//! the events to emit ([`EventSink`]).
 
 use tokio::time::Instant;
 use tracing::warn;
@@ -11,22 +11,22 @@ use tracing::warn;
 use self::{
     claims::Claims,
     event_sink::EventSink,
-    inbox::{Inbox, Wait, Wakeup},
     judge::{Effect, Judge},
     locked::LockWait,
     senders::Senders,
     stop::StopState,
+    wakeups::{Wait, Wakeup, Wakeups},
 };
 use super::{
     Context, Event, Options, Pause, Pushed, Stop,
     pace::FoundRate,
     rollout::{Advance, Rollout},
-    sender::{Gate, Report},
+    sender::{Gate, SenderReport},
 };
 use crate::{
     clock::Clock,
     gateway::{Gateway, SendReport},
-    journal::{ClaimLimits, Journal, Record, outage::Change},
+    journal::{ClaimLimits, Journal, Record, outage::OutageChange},
     model::{RequestId, Timestamp},
     policy::Sample,
     store::{KeptRate, StoreError},
@@ -37,7 +37,6 @@ mod backlog;
 mod came_back;
 mod claims;
 mod event_sink;
-mod inbox;
 mod judge;
 mod locked;
 mod outstanding;
@@ -46,6 +45,7 @@ mod senders;
 mod stop;
 mod thresholds;
 mod told;
+mod wakeups;
 
 /// Claims, hands out and records until the run is complete or something stops it.
 ///
@@ -63,7 +63,7 @@ struct Writer<'j, 's> {
     journal: &'j mut Journal<'s>,
     options: &'j Options,
     clock: Clock,
-    inbox: Inbox,
+    wakeups: Wakeups,
     events: EventSink,
     senders: Senders,
     claims: Claims,
@@ -100,7 +100,7 @@ impl<'j, 's> Writer<'j, 's> {
             journal,
             options,
             clock,
-            inbox: Inbox::new(clock, stop, leave, control, deadline, reports),
+            wakeups: Wakeups::new(clock, stop, leave, control, deadline, reports),
             events,
             senders,
             claims: Claims::new(options),
@@ -133,7 +133,7 @@ impl<'j, 's> Writer<'j, 's> {
         // A stop may have been asked for while the run was staged: it is heard before anything is claimed.
         let mut wait = Wait::No;
         loop {
-            let wakeup = self.inbox.next(wait).await;
+            let wakeup = self.wakeups.next(wait).await;
             self.handle(wakeup).await;
             self.stop.look(Instant::now());
             self.give_up_if_due();
@@ -193,7 +193,7 @@ impl<'j, 's> Writer<'j, 's> {
         [
             self.judge.platform.next_claim(&self.claims.backlog),
             self.judge.platform.give_up_at(),
-            self.inbox.deadline(),
+            self.wakeups.deadline(),
         ]
         .into_iter()
         .flatten()
@@ -239,17 +239,17 @@ impl<'j, 's> Writer<'j, 's> {
             now,
         };
         let records = self.claims.came_back.take();
-        let wait = LockWait::new(&self.senders, &self.inbox, &self.stop, self.options);
+        let wait = LockWait::new(&self.senders, &self.wakeups, &self.stop, self.options);
         let exchange = wait.until(self.journal.exchange(records, limits)).await?;
         self.claims.backlog.learn(&exchange, requests > 0);
         let excused = self.judge.thresholds.newly_excused();
         if !excused.is_empty() {
-            let wait = LockWait::new(&self.senders, &self.inbox, &self.stop, self.options);
+            let wait = LockWait::new(&self.senders, &self.wakeups, &self.stop, self.options);
             wait.until(self.journal.excuse(&excused)).await?;
         }
         for claim in exchange.claims {
             let probe = self.judge.platform.handed_out(claim.request);
-            self.senders.send(&claim, probe, self.inbox.deadline());
+            self.senders.send(&claim, probe, self.wakeups.deadline());
             self.claims.outstanding.add(claim);
         }
         for finding in exchange.findings {
@@ -264,7 +264,7 @@ impl<'j, 's> Writer<'j, 's> {
 
     /// Records what came back while the senders were being stopped, and releases what none of them had begun.
     async fn drain(&mut self) -> Result<(), StoreError> {
-        let reports = self.inbox.take_reports();
+        let reports = self.wakeups.take_reports();
         self.handle(Wakeup::Reports(reports)).await;
         let released = self.claims.outstanding.take_unsent().map(Record::released);
         self.claims.came_back.add(released);
@@ -278,7 +278,7 @@ impl<'j, 's> Writer<'j, 's> {
     async fn persist_rate(&mut self, all: bool) -> Result<(), StoreError> {
         match self.judge.pace.unkept(all) {
             Some(FoundRate { found }) => {
-                let wait = LockWait::new(&self.senders, &self.inbox, &self.stop, self.options);
+                let wait = LockWait::new(&self.senders, &self.wakeups, &self.stop, self.options);
                 let keep = self.journal.keep_rate(found, self.clock.now());
                 wait.until(keep).await
             }
@@ -287,18 +287,18 @@ impl<'j, 's> Writer<'j, 's> {
     }
 
     /// Takes a report, and gives what is to be recorded of it.
-    fn take(&mut self, report: Report) -> Option<Record> {
+    fn take(&mut self, report: SenderReport) -> Option<Record> {
         match report {
-            Report::Started(request) => {
+            SenderReport::Started(request) => {
                 self.claims.outstanding.started(request);
                 None
             }
-            Report::Returned(request) => {
+            SenderReport::Returned(request) => {
                 self.claims.backlog.request_ended();
                 self.judge.platform.returned(request, self.clock.now());
                 self.claims.outstanding.take(request).map(Record::released)
             }
-            Report::Done {
+            SenderReport::Done {
                 request,
                 ticket,
                 started,
@@ -334,9 +334,9 @@ impl<'j, 's> Writer<'j, 's> {
     }
 
     /// Does what follows from a change of what is known of the platform.
-    fn follow(&mut self, change: Change, now: Timestamp) {
+    fn follow(&mut self, change: OutageChange, now: Timestamp) {
         match change {
-            Change::Paused { reason, probe_at } => {
+            OutageChange::Paused { reason, probe_at } => {
                 self.senders.set_gate(Gate::ProbesOnly);
                 self.journal.pauses(reason.clone(), now);
                 self.events.push(Event::Paused(Pause {
@@ -345,12 +345,12 @@ impl<'j, 's> Writer<'j, 's> {
                     give_up_at: self.judge.platform.give_up_at().unwrap_or(now),
                 }));
             }
-            Change::Resumed { after } => {
+            OutageChange::Resumed { after } => {
                 self.senders.set_gate(Gate::Open);
                 self.journal.goes_on(now);
                 self.events.push(Event::Resumed { after });
             }
-            Change::Refused { reason } => self.begin_stop(Stop::Refused { reason }),
+            OutageChange::Refused { reason } => self.begin_stop(Stop::Refused { reason }),
         }
     }
 
@@ -411,7 +411,7 @@ impl<'j, 's> Writer<'j, 's> {
         let crossed = |journal: &Journal<'_>| thresholds.crossed(journal, Sample::Canary);
         let (rollout, is_stopping) = (&mut self.rollout, self.stop.has_begun());
         let advance = rollout.advance(self.journal, is_stopping, crossed, now);
-        let wait = LockWait::new(&self.senders, &self.inbox, &self.stop, self.options);
+        let wait = LockWait::new(&self.senders, &self.wakeups, &self.stop, self.options);
         let Advance {
             progress,
             steps,

@@ -1,4 +1,4 @@
-//! Where the platform is: a base URL that has been checked and has one canonical text.
+//! The base URL of the platform, checked and with one canonical text.
 
 use std::fmt;
 
@@ -18,15 +18,15 @@ pub enum BaseUrlError {
     Scheme(String),
     /// A user name or password in it.
     #[error(
-        "the base URL carries a user name or password: leave them out, credentials are read from FLEETPUSH_ACCESS_KEY and FLEETPUSH_ACCESS_SECRET or FLEETPUSH_TOKEN"
+        "the base URL contains a user name or password: remove them, credentials are read from FLEETPUSH_ACCESS_KEY and FLEETPUSH_ACCESS_SECRET or FLEETPUSH_TOKEN"
     )]
     UserInfo,
     /// A query or fragment in it.
-    #[error("the base URL carries a query or a fragment: leave out '?' or '#' and what follows")]
+    #[error("the base URL contains a query or a fragment: remove '?' or '#' and what follows")]
     Extra,
     /// Plain HTTP to another machine.
     #[error(
-        "the base URL would send credentials to {0} in the clear: write https://, or allow it with --insecure-http"
+        "the base URL would send credentials to {0} without encryption: write https://, or allow it with --insecure-http"
     )]
     Insecure(String),
 }

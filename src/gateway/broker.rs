@@ -1,7 +1,6 @@
-//! The platform's message broker: AMQP 0.9.1 in the dialect of `RabbitMQ`, over TLS. This is the one place that knows the AMQP client.
+//! The platform's message broker: AMQP 0.9.1 in the dialect of `RabbitMQ`, over TLS. This is the only place that uses the AMQP client.
 //!
-//! A queue is only ever consumed: it is asked for, never declared or cleared. Nothing is repeated behind these calls; when to connect again
-//! is decided by whoever listens.
+//! A queue is only consumed, never declared or cleared. Nothing is repeated behind these calls. The caller decides when to connect again.
 
 mod address;
 mod callbacks;
@@ -29,10 +28,10 @@ use tokio_rustls::TlsConnector;
 pub(crate) use self::{
     address::BrokerAddress,
     error::BrokerError,
-    subscription::{QueueStanding, Subscription},
+    subscription::{QueueCounts, Subscription},
 };
 use self::{
-    callbacks::{Fate, OfChannel, OfConnection},
+    callbacks::{CloseReason, OfChannel, OfConnection},
     subscription::{PATIENCE, count},
 };
 use super::{GatewayError, credentials, transport};
@@ -85,13 +84,13 @@ impl Broker {
     }
 
     /// Logs in anew, and asks how a queue stands, if the broker says it. Nothing is consumed.
-    pub(crate) async fn look(&self, queue: &str) -> Result<Option<QueueStanding>, BrokerError> {
+    pub(crate) async fn look(&self, queue: &str) -> Result<Option<QueueCounts>, BrokerError> {
         let connection = self.open().await?;
-        let fate = Fate::default();
-        let asked = timeout(PATIENCE, self.ask(&connection, &fate, queue)).await;
+        let close_reason = CloseReason::default();
+        let asked = timeout(PATIENCE, self.ask(&connection, &close_reason, queue)).await;
         let _ = timeout(PATIENCE, connection.close()).await;
         match asked {
-            Ok(asked) => Ok(asked?.map(|(_, standing)| standing)),
+            Ok(asked) => Ok(asked?.map(|(_, queue_counts)| queue_counts)),
             Err(_) => Err(self.unreachable("no answer in time")),
         }
     }
@@ -101,15 +100,15 @@ impl Broker {
         let connection = self.open().await?;
         match timeout(PATIENCE, self.consume(&connection, queue)).await {
             Ok(subscription) => {
-                let (deliveries, channel, counter, standing, fate) = subscription?;
+                let (deliveries, channel, counter, queue_counts, close_reason) = subscription?;
                 Ok(Subscription {
                     connection,
                     channel,
                     counter,
                     queue: queue.to_owned(),
                     deliveries,
-                    fate,
-                    standing,
+                    close_reason,
+                    queue_counts,
                 })
             }
             Err(_) => Err(self.unreachable("no answer in time")),
@@ -152,13 +151,13 @@ impl Broker {
     async fn ask(
         &self,
         connection: &Connection,
-        fate: &Fate,
+        close_reason: &CloseReason,
         queue: &str,
-    ) -> Result<Option<(Channel, QueueStanding)>, BrokerError> {
-        let told = Fate::default();
-        let failed = |error: AmqpError| self.refused(fate, queue, &error);
+    ) -> Result<Option<(Channel, QueueCounts)>, BrokerError> {
+        let told = CloseReason::default();
+        let failed = |error: AmqpError| self.refused(close_reason, queue, &error);
         connection
-            .register_callback(OfConnection(fate.clone()))
+            .register_callback(OfConnection(close_reason.clone()))
             .await
             .map_err(failed)?;
         let channel = connection.open_channel(None).await.map_err(failed)?;
@@ -167,7 +166,7 @@ impl Broker {
             .await
             .map_err(failed)?;
         match count(&channel, queue).await {
-            Ok(standing) => Ok(Some((channel, standing))),
+            Ok(queue_counts) => Ok(Some((channel, queue_counts))),
             Err(error) if told.code() == Some(404) => Err(self.refused(&told, queue, &error)),
             Err(_) => Ok(None),
         }
@@ -178,12 +177,12 @@ impl Broker {
         connection: &Connection,
         queue: &str,
     ) -> Result<Consuming, BrokerError> {
-        let fate = Fate::default();
-        let failed = |error: AmqpError| self.refused(&fate, queue, &error);
-        let (counter, standing) = self.ask(connection, &fate, queue).await?.unzip();
+        let close_reason = CloseReason::default();
+        let failed = |error: AmqpError| self.refused(&close_reason, queue, &error);
+        let (counter, queue_counts) = self.ask(connection, &close_reason, queue).await?.unzip();
         let channel = connection.open_channel(None).await.map_err(failed)?;
         channel
-            .register_callback(OfChannel(fate.clone()))
+            .register_callback(OfChannel(close_reason.clone()))
             .await
             .map_err(failed)?;
         channel
@@ -194,13 +193,13 @@ impl Broker {
             .manual_ack(true)
             .finish();
         let (_, deliveries) = channel.basic_consume_rx(arguments).await.map_err(failed)?;
-        Ok((deliveries, channel, counter, standing, fate))
+        Ok((deliveries, channel, counter, queue_counts, close_reason))
     }
 
     /// What an error after the login means, by what the broker has said.
-    fn refused(&self, fate: &Fate, queue: &str, error: &AmqpError) -> BrokerError {
-        let (address, reason) = (self.address.clone(), fate.words());
-        match fate.code() {
+    fn refused(&self, close_reason: &CloseReason, queue: &str, error: &AmqpError) -> BrokerError {
+        let (address, reason) = (self.address.clone(), close_reason.words());
+        match close_reason.code() {
             Some(404) => BrokerError::NoQueue {
                 address,
                 queue: queue.to_owned(),
@@ -288,8 +287,8 @@ type Consuming = (
     UnboundedReceiver<ConsumerMessage>,
     Channel,
     Option<Channel>,
-    Option<QueueStanding>,
-    Fate,
+    Option<QueueCounts>,
+    CloseReason,
 );
 
 async fn answer(

@@ -1,4 +1,4 @@
-//! What proves to the platform who is asking, and the signature made of it.
+//! The credentials for the platform, and the signature made from them.
 
 use std::fmt::Write;
 

@@ -1,8 +1,7 @@
-//! The moment from which on a request may reach the platform.
+//! The moment from which a request may reach the platform.
 //!
-//! A request that has been started has not been sent: it may wait for a login, for a connection, or for the other side to read on. In
-//! doubt is only what has been handed to HTTP to its last piece. That moment and the withdrawal of the request exclude each other: one
-//! of them comes first, and the other then cannot happen any more.
+//! A started request is not yet sent: it may wait for a login, for a connection, or for the other side to read. It can be in doubt only
+//! after its last piece was handed to HTTP. A request is either handed over or withdrawn: whichever happens first prevents the other.
 
 use std::{
     fmt,

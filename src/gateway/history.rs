@@ -1,7 +1,7 @@
-//! The history of a device: what the platform says that went to it and came from it (page "Query Device Historical Uplink/Downlink Data
+//! The history of a device: what the platform has sent to it and received from it (page "Query Device Historical Uplink/Downlink Data
 //! Logs").
 //!
-//! The page shows the pair of a property read. What an entry has of a service call is not documented, so every field is read on its own.
+//! The page shows a property read and its answer. The entry of a service call is not documented, so every field is read on its own.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::Value;

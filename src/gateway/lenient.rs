@@ -1,8 +1,8 @@
-//! Reading JSON from somebody who types its fields loosely.
+//! Reads JSON whose fields may have other types than documented.
 //!
-//! The platform's pages give numbers in examples where tables say `object`, tickets above 2^53, and messages that may be null, text or
-//! an object (platform notes, "Numbers in replies"). So no field has a type until somebody asks for it: fields are borrowed as the text
-//! they were written in, and what has an unexpected shape is absent and not an error.
+//! The platform's pages give numbers in examples where tables say `object`, tickets above 2^53, and messages that may be null, text or an
+//! object (platform notes, "Numbers in replies"). So a field has no type until the caller asks for one. Fields are borrowed as the text
+//! they were written in. A field of an unexpected form is absent, not an error.
 
 use std::{borrow::Cow, fmt};
 

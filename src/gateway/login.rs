@@ -175,7 +175,7 @@ impl Login {
             // Only the platform's own words are about the credentials: it always gives a code.
             _ if code.is_none() => Unsent::Refused {
                 error: format!(
-                    "{base_url} answers the login with {told}, and not as the platform does: check the region or base URL; between here and the platform {}",
+                    "{base_url} answers the login with {told}, which is no reply of the platform: check the region or base URL; between here and the platform {}",
                     self.transport.between()
                 ),
             },

@@ -15,7 +15,6 @@ const LONGEST_ID: usize = 512;
 /// Characters of a type that it is counted by.
 const LONGEST_TYPE: usize = 40;
 
-/// Reads one message.
 pub(crate) fn read_message(body: &[u8]) -> QueueMessage {
     if body.len() > LARGEST {
         return odd("(larger than 1 MiB)");

@@ -1,4 +1,4 @@
-//! The proxy that the environment puts between this machine and the platform, and what to say when it is the one that fails.
+//! The proxy from the environment, and the messages for when it fails.
 
 use std::fmt;
 

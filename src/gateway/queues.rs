@@ -1,4 +1,4 @@
-//! The account's queues ("Query Queue List", "Query Queue Details"): which there are, and what waits in one.
+//! The account's queues ("Query Queue List", "Query Queue Details"): their names, and what waits in one.
 
 use super::lenient::{self, Field};
 
@@ -30,9 +30,7 @@ pub(crate) enum QueueState {
 /// What waits in a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Backlog {
-    /// Messages.
     pub(crate) messages: Option<u64>,
-    /// Their bytes.
     pub(crate) bytes: Option<u64>,
 }
 

@@ -201,7 +201,7 @@ impl<'r> Found<'r> {
                 }
                 (Some(_), Some(_)) => {}
                 (None, _) => element.remark(&format!(
-                    "what stands for its ticket has {} bytes, and was not kept",
+                    "its ticket has {} bytes, and was not stored",
                     text.len()
                 )),
             }

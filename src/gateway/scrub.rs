@@ -1,9 +1,9 @@
-//! Cuts what is secret out of text from outside, before it is stored, logged or shown.
+//! Removes secrets from text that comes from outside, before it is stored, logged or shown.
 //!
-//! A platform, or what stands before it, may repeat what it was sent: the token in a message, the query of a login in a redirect. It may
-//! do so in another case, cut short, and in an encoding: percent encoding, JSON and HTML escapes, also several of them on top of one
-//! another; Base64 of either alphabet, with and without padding, also as a part of something longer; hexadecimal. All of them are found.
-//! Encryption, compression and other alphabets are not looked for.
+//! A platform, or something in front of it, may repeat what it was sent: the token in a message, the query of a login in a redirect. It may
+//! do so in another case, truncated, or encoded: percent encoding, JSON and HTML escapes, also several of them nested; Base64 of either
+//! alphabet, with and without padding, also as a part of something longer; hexadecimal. All of these are found. Encryption, compression and
+//! other alphabets are not.
 
 use std::{
     borrow::Cow,

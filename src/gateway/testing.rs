@@ -1,5 +1,5 @@
-//! A platform in a test's hands: an HTTP/1.1 server on loopback that does with each request exactly what the test says, down to the
-//! bytes and the end of the connection.
+//! A platform for tests: an HTTP/1.1 server on loopback that answers each request exactly as the test says, down to the bytes and the end
+//! of the connection.
 
 use std::{
     sync::{Arc, Mutex},
@@ -226,7 +226,6 @@ pub(super) fn limits() -> Limits {
     }
 }
 
-/// A transport to this server.
 pub(super) fn transport(server: &Server, limits: Limits) -> Transport {
     let roots = Roots::needed_for(&server.base_url);
     Transport::new(

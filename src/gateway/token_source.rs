@@ -1,8 +1,8 @@
-//! The token that requests carry: who fetches it, when it is renewed, and when there is no use in trying again.
+//! The token for requests: who fetches it, when it is renewed, and when trying again is useless.
 //!
-//! A token got by login is renewed when half of its time has passed, by whichever sender notices first, while the others go on with the
-//! one that is still good. When there is none, one sender fetches it and the others wait for what comes of that. A new token that is refused
-//! is tried once more after a pause, for which they all wait.
+//! The first sender to notice that half of the time of a token has passed renews it. The others continue with the old one. If there is no
+//! token, one sender fetches it and the others wait for the result. A new token that is refused is tried once more after a pause, for which
+//! all senders wait.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +15,6 @@ use crate::model::{Timestamp, Unsent};
 
 mod state;
 
-/// A token, and which one it is.
 #[derive(Debug, Clone)]
 pub(super) struct Token {
     /// The value of `Authorization`.

@@ -1,7 +1,7 @@
 //! Accepted ranges: neighbouring first sends that one reply accepted alike, written as one row.
 //!
-//! A fleet that accepts is most of a push, and a row for each of its devices would be most of its cost. What is not alike in everything
-//! but its ticket, or not sent for the first time, has a row of its own as ever.
+//! Most sends of a push are accepted, and a row for each of them would be most of its cost. A task has a row of its own if it differs in
+//! anything but its ticket, or was sent before.
 
 use super::task_end::TaskEnd;
 use crate::{

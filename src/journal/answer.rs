@@ -1,6 +1,6 @@
 //! Whether a device has answered as expected.
 //!
-//! The judgement is ours, and the answer is kept: another expectation judges it anew.
+//! The answer is stored, and the judgement beside it: another expectation judges the answer again.
 
 use serde_json::Value;
 

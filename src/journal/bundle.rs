@@ -1,4 +1,4 @@
-//! Bundles: tasks that travel together and are never merged with others, since a request of them was refused.
+//! Bundles: tasks of a refused request, or of a half of one. They are sent together and never merged with others.
 
 use std::collections::HashMap;
 

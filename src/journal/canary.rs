@@ -1,13 +1,13 @@
-//! The canary: the devices of a run that go first.
+//! The canary: the devices of a run that are sent to first.
 //!
-//! Each device of the canary has one row in `due` as long as it has not ended, since of its tasks one is under way at a time: a later
-//! one takes the place of an earlier one that has ended. So the canary is over when `due` is empty, and nothing else has to be kept.
+//! Only one task of a device is under way at a time: a later one takes the place of an earlier one that has ended. So each device of the
+//! canary has one row in `due` until its last task has ended. The canary is over when `due` is empty, and nothing else has to be stored.
 
 use std::collections::BTreeSet;
 
 use crate::{
-    model::{Canary, ProofAsked, TaskState},
-    store::{CanaryRow, Tally},
+    model::{Canary, ProofAsked, Tally, TaskState},
+    store::CanaryRow,
 };
 
 /// A canary that has not passed.

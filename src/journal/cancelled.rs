@@ -1,6 +1,6 @@
-//! How a task ends that is pending when its run is cancelled.
+//! How a pending task ends when its run is cancelled.
 //!
-//! A store cancels all tasks of a run with statements over sets. This is what they are held to, task by task.
+//! A store cancels all tasks of a run with statements over sets. Tests compare them with this function, task by task.
 
 use crate::{
     model::{Class, TaskId, TaskState},
@@ -9,7 +9,7 @@ use crate::{
 
 /// A pending task of a run that is cancelled.
 #[derive(Debug, Clone)]
-pub(crate) struct Pending {
+pub(crate) struct PendingTask {
     pub(crate) task: TaskId,
     /// Its sends so far, in their order.
     pub(crate) sends: Vec<Attempt>,
@@ -19,7 +19,7 @@ pub(crate) struct Pending {
 
 /// How it ends: skipped, but in doubt when any of its sends is, since nobody knows whether that was acted on, and skipped would say that
 /// it was not. A last send in doubt stands with the end, and an earlier one stays among the sends.
-pub(crate) fn cancelled(pending: &Pending) -> EndedTask {
+pub(crate) fn cancelled(pending: &PendingTask) -> EndedTask {
     let last = pending.sends.last();
     let all = last.map_or(0, |last| last.number);
     let in_doubt = |attempt: &Attempt| attempt.outcome.class == Class::InDoubt;

@@ -1,4 +1,4 @@
-//! Chunking: tasks that agree travel together.
+//! Chunking: tasks with the same payload are sent together.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! The platform's limit of devices in one request, which nobody documents: believed when it has been met twice, and never against what
-//! has passed.
+//! The platform's limit of devices in one request, which is not documented. It is assumed after two rejected requests, and never below a
+//! size that has passed.
 
 use crate::model::Sizes;
 

@@ -1,4 +1,4 @@
-//! What a request from outside means for a run, and what it makes of the end of a push.
+//! What a control request (pause, cancel) from another process means for a run, and how it changes the end of a push.
 
 use crate::{
     model::{Control, ControlAction, RunState},
@@ -7,7 +7,7 @@ use crate::{
 
 /// What to do about a control file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum ControlDecision {
     /// Do what it asks.
     Obey,
     /// Nothing: that has been done, or can no longer be done.
@@ -17,17 +17,17 @@ pub(crate) enum Verdict {
 }
 
 /// What to do about a control file, by what is known of its run.
-pub(crate) fn verdict(file: &ControlFile, run: Option<&Run>) -> Verdict {
+pub(crate) fn decide(file: &ControlFile, run: Option<&Run>) -> ControlDecision {
     let Some(run) = run.filter(|run| run.created_at == file.run.created_at) else {
-        return Verdict::Foreign;
+        return ControlDecision::Foreign;
     };
     if run.last_control.as_ref() == Some(&file.control.id) {
-        return Verdict::Void;
+        return ControlDecision::Void;
     }
     if is_possible(file.control.action, run.state) {
-        Verdict::Obey
+        ControlDecision::Obey
     } else {
-        Verdict::Void
+        ControlDecision::Void
     }
 }
 
@@ -116,12 +116,12 @@ mod tests {
         ] {
             for (action, possible) in [(Pause, pause), (Cancel, cancel)] {
                 let expected = if possible {
-                    Verdict::Obey
+                    ControlDecision::Obey
                 } else {
-                    Verdict::Void
+                    ControlDecision::Void
                 };
                 assert_eq!(
-                    verdict(&file(action), Some(&run(state))),
+                    decide(&file(action), Some(&run(state))),
                     expected,
                     "{action:?} {state:?}"
                 );
@@ -136,13 +136,13 @@ mod tests {
             last_control: Some("1f".into()),
             ..run(RunState::Stopped)
         };
-        assert_eq!(verdict(&pause, Some(&obeyed)), Verdict::Void);
+        assert_eq!(decide(&pause, Some(&obeyed)), ControlDecision::Void);
         let other = Run {
             created_at: Timestamp(4),
             ..run(RunState::Stopped)
         };
-        assert_eq!(verdict(&pause, Some(&other)), Verdict::Foreign);
-        assert_eq!(verdict(&pause, None), Verdict::Foreign);
+        assert_eq!(decide(&pause, Some(&other)), ControlDecision::Foreign);
+        assert_eq!(decide(&pause, None), ControlDecision::Foreign);
     }
 
     #[test]

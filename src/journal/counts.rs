@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    model::{Counts, TaskState},
-    store::Tally,
-};
+use crate::model::{Counts, Tally, TaskState};
 
 /// What is counted of a run's tasks.
 #[derive(Debug, Default)]

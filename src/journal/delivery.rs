@@ -1,9 +1,8 @@
-//! What evidence says of a command after its reply, and how one piece of evidence goes with another.
+//! What evidence says about a command after its reply, and how pieces of evidence combine.
 //!
 //! Evidence has three ranks: the platform has the command (`queued`, `expired`), the platform has dealt with it (`sent`, `send_failed`),
-//! the device has answered (`answered`, `answer_failed`). A higher rank stands whatever a lower one says, in whichever order they come.
-//! Of the same rank, what holds as of later replaces what holds as of earlier; an answer that is as expected is final. Where there is no
-//! evidence, nothing changes: silence proves nothing.
+//! the device has answered (`answered`, `answer_failed`). A higher rank replaces a lower one, in whichever order they arrive. Within a
+//! rank, later evidence replaces earlier evidence; an answer as expected is final. Missing evidence changes nothing.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What an outage has ended counts for no threshold: neither of `--abort-if` nor of a canary.
+//! Tasks that an outage has ended count for no threshold, neither of `--abort-if` nor of a canary.
 
 use std::collections::BTreeMap;
 

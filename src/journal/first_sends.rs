@@ -1,4 +1,4 @@
-//! First sends: how far they have been claimed, and how they share a claim with what is due.
+//! First sends: how far they have been claimed, and how they share a claim with due tasks.
 
 use super::prefetch::Prefetch;
 use crate::model::TaskId;

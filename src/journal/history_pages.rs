@@ -1,7 +1,7 @@
-//! The pages of one device's history, put together.
+//! Combines the pages of one device's history.
 //!
-//! The order of the entries is not documented, and a history grows while it is read: entries move from page to page, so that some come
-//! twice and others not at all. What the platform counts, `total`, says whether all of them have come; when not, the pages are read again.
+//! The order of the entries is not documented, and a history grows while it is read. Entries move from page to page, so some appear twice
+//! and others not at all. The platform's count, `total`, shows whether all entries were read. If not, the pages are read again.
 
 use std::collections::HashMap;
 

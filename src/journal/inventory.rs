@@ -1,4 +1,4 @@
-//! What speaks against a task by the platform's device list, before anything is sent.
+//! Why a task must not be sent, or may fail, according to the platform's device list.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -142,13 +142,13 @@ impl Findings {
 }
 
 /// Why a row must not go out, for the view `results`; `listed_under` as in [`ListedRow`].
-pub(crate) struct Reason<'r> {
+pub(crate) struct MismatchReason<'r> {
     pub(crate) mismatch: Mismatch,
     pub(crate) product_key: &'r str,
     pub(crate) listed_under: Option<&'r str>,
 }
 
-impl fmt::Display for Reason<'_> {
+impl fmt::Display for MismatchReason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let product = self.product_key;
         match (self.mismatch, self.listed_under) {
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn each_kind_has_a_name_and_words_and_a_reason() {
         let told = Mismatch::ALL.map(|mismatch| {
-            let reason = Reason {
+            let reason = MismatchReason {
                 mismatch,
                 product_key: "PK",
                 listed_under: None,
@@ -217,7 +217,7 @@ mod tests {
         inactive: never activated; the device has never been activated
         offline: offline; the device is offline
         ");
-        let elsewhere = Reason {
+        let elsewhere = MismatchReason {
             mismatch: Mismatch::OtherProduct,
             product_key: "PK",
             listed_under: Some("OTHER"),

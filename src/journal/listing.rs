@@ -1,9 +1,9 @@
-//! How a list is read whose pages may shift while they are read: when a reading of it is over, and what it proves.
+//! Reads a list whose pages may shift while they are read: when a reading is over, and what it proves.
 //!
-//! The platform cuts its list anew for each page. When a device is deleted, others move to pages that have been read and are missed; when
-//! one is added, some come twice. Neither is announced. What speaks for a reading: nothing came twice, and `total` was the same on every
-//! page and is what was read; or else another reading that has found the very same. It is not seen when a device goes and another one
-//! comes between the same two pages, at a place where the one hides the other.
+//! The platform builds its list anew for each page. If a device is deleted, others move to pages that were read already, and are missed. If
+//! one is added, some appear twice. The platform reports neither. A reading is good if nothing appeared twice and `total` was the same on
+//! every page and equals what was read, or if another reading has found exactly the same. One case cannot be detected: one device is
+//! deleted and another one added between the same two pages, so that one hides the other.
 
 use crate::store::Difference;
 
@@ -36,7 +36,6 @@ pub(crate) struct Reading {
 /// A page as it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PageRead {
-    /// Its entries.
     pub(crate) entries: u64,
     /// Those that are new in this reading.
     pub(crate) new: u64,
@@ -46,7 +45,7 @@ pub(crate) struct PageRead {
 
 /// What readings have proved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum ReadingVerdict {
     /// The reading is the list.
     Whole,
     /// Two readings agree, and `total` says something else.
@@ -84,18 +83,18 @@ impl Reading {
     }
 
     /// What it proves once its last page has been read; `difference` is that to the reading before it, if there is one.
-    pub(crate) fn verdict(&self, difference: Option<Difference>) -> Verdict {
+    pub(crate) fn verdict(&self, difference: Option<Difference>) -> ReadingVerdict {
         let is_consistent = self.repeated == 0 && !self.is_moving && self.total == Some(self.seen);
         if is_consistent {
-            return Verdict::Whole;
+            return ReadingVerdict::Whole;
         }
         if difference == Some(Difference::default()) && !self.is_moving {
-            return Verdict::Steady;
+            return ReadingVerdict::Steady;
         }
         if self.number < READINGS {
-            Verdict::Again
+            ReadingVerdict::Again
         } else {
-            Verdict::Uncertain
+            ReadingVerdict::Uncertain
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which messages of a queue are missing when somebody listens to it again.
+//! Which messages of a queue are missing when listening starts again.
 
 use std::time::Duration;
 

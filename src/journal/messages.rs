@@ -1,8 +1,8 @@
-//! What the platform's messages prove of commands.
+//! What the platform's messages prove about commands.
 //!
-//! A message proves something of the command with its ticket. That messages have the ticket of the reply is surely meant, and nowhere
-//! shown. Where no ticket of a queue is one of ours, a message is held against the sends to its device by service and time, and proves
-//! something only where one send alone fits it.
+//! A message proves something about the command with its ticket. The vendor's pages suggest that messages have the ticket of the reply, but
+//! none shows it. If no ticket of a queue is one of ours, a message is compared with the sends to its device by service and time, and
+//! proves something only if exactly one send matches.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
         Delivery, Direction, EvidenceSource, HistoryEntry, InDoubtTask, MessageKind, Proof, Ticket,
         TimeRange, Timestamp, Trace,
     },
-    policy::{self, Evidence, Match, Verdict},
+    policy::{self, Evidence, EvidenceVerdict, Match},
     store::{DeviceSend, InboxMessage, SendTicket, TaskProof, TicketMessage},
 };
 
@@ -165,7 +165,7 @@ pub(crate) fn weighed(
     let trace = trace_of(messages);
     let evidence = policy::weigh(doubt, &trace, tolerance, is_same_call);
     match &evidence.verdict {
-        Verdict::Adopt {
+        EvidenceVerdict::Adopt {
             ticket,
             by: Match::TimeAndData,
             ..

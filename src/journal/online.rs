@@ -1,4 +1,4 @@
-//! Which devices that were offline can be sent to now, and of which runs.
+//! Which devices that were offline can be sent to now, and for which runs.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Which manifest a run is of.
+//! Which manifest a run belongs to.
 
 use crate::store::RunRow;
 

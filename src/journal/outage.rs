@@ -1,8 +1,8 @@
-//! Whether the platform is there: a state machine over what requests came to, in the order in which they ended, without a clock of its own.
+//! Whether the platform is there: a state machine over the outcomes of requests, in the order in which they ended, without its own clock.
 //!
-//! One request without a usable answer says nothing: it may be unlucky, or disliked. Five in a row, whoever sent them, are an outage. Then
-//! only probes are sent, one device each; and after one that was answered, 1, 2, 4 … requests at a time, since a platform that comes back
-//! is not helped by all that has waited.
+//! One request without a usable answer proves nothing. Five in a row, from any sender, are an outage. Then only probes are sent, with one
+//! device each. After a probe was answered, 1, 2, 4 … requests are sent at a time, because a platform that recovers should not get
+//! everything that has waited at once.
 
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ struct Rising {
 
 /// What changes by the end of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum OutageChange {
     /// Nothing but probes may be sent; also when a pause goes on.
     Paused {
         /// What the platform or the network said.
@@ -186,7 +186,11 @@ impl OutageTracker {
 
     /// Begins a pause when it is time to give up and none has begun: whoever gives up has asked once more. Nothing is asked when there is
     /// nothing that a probe `can_carry`.
-    pub(crate) fn ask_once_more(&mut self, now: Timestamp, can_carry: bool) -> Option<Change> {
+    pub(crate) fn ask_once_more(
+        &mut self,
+        now: Timestamp,
+        can_carry: bool,
+    ) -> Option<OutageChange> {
         let is_late = self.give_up_at().is_some_and(|at| at <= now);
         (is_late && can_carry && !self.is_paused()).then(|| self.pause(&self.reason(), now))
     }
@@ -223,7 +227,7 @@ impl OutageTracker {
         payload: PayloadId,
         signal: &Signal,
         now: Timestamp,
-    ) -> (Option<Change>, Excuse) {
+    ) -> (Option<OutageChange>, Excuse) {
         match signal {
             Signal::Reached => (self.reached(request, now), Excuse::No),
             Signal::Silent | Signal::Stop { .. } => {
@@ -253,7 +257,7 @@ impl OutageTracker {
         }
     }
 
-    fn reached(&mut self, request: RequestId, now: Timestamp) -> Option<Change> {
+    fn reached(&mut self, request: RequestId, now: Timestamp) -> Option<OutageChange> {
         self.answered = true;
         self.row = 0;
         self.refusals = 0;
@@ -267,7 +271,7 @@ impl OutageTracker {
                     answers: 0,
                     proven: false,
                 });
-                Some(Change::Resumed {
+                Some(OutageChange::Resumed {
                     after: trouble.map_or(Duration::ZERO, |trouble| trouble.since.until(now)),
                 })
             }
@@ -294,7 +298,7 @@ impl OutageTracker {
         payload: PayloadId,
         reason: &str,
         now: Timestamp,
-    ) -> Option<Change> {
+    ) -> Option<OutageChange> {
         // The probe passed and the next request did not: it may be this one.
         let after_probe = self.follows_probe(request);
         self.note(payload, reason, true, now);
@@ -309,7 +313,7 @@ impl OutageTracker {
         request: RequestId,
         retry_after: Option<Duration>,
         now: Timestamp,
-    ) -> (Option<Change>, Excuse) {
+    ) -> (Option<OutageChange>, Excuse) {
         match &mut self.phase {
             OutagePhase::Paused(probing) => {
                 if probing.probe != Some(request) {
@@ -345,7 +349,7 @@ impl OutageTracker {
         reason: &str,
         stops: bool,
         now: Timestamp,
-    ) -> Option<Change> {
+    ) -> Option<OutageChange> {
         self.note(payload, reason, true, now);
         if let OutagePhase::Paused(probing) = &mut self.phase {
             if probing.probe != Some(request) {
@@ -354,7 +358,7 @@ impl OutageTracker {
             probing.probe = None;
             probing.refused += 1;
             if stops && probing.refused >= REFUSED_PROBES {
-                return Some(Change::Refused {
+                return Some(OutageChange::Refused {
                     reason: reason.to_owned(),
                 });
             }
@@ -375,7 +379,7 @@ impl OutageTracker {
         believed.then(|| self.pause(reason, now))
     }
 
-    fn pause(&mut self, reason: &str, probe_at: Timestamp) -> Change {
+    fn pause(&mut self, reason: &str, probe_at: Timestamp) -> OutageChange {
         self.row = 0;
         self.refusals = 0;
         self.phase = OutagePhase::Paused(Probing {
@@ -384,14 +388,14 @@ impl OutageTracker {
             probe_at,
             probe: None,
         });
-        Change::Paused {
+        OutageChange::Paused {
             reason: reason.to_owned(),
             probe_at,
         }
     }
 
-    fn paused(&self, probe_at: Timestamp) -> Change {
-        Change::Paused {
+    fn paused(&self, probe_at: Timestamp) -> OutageChange {
+        OutageChange::Paused {
             reason: self.reason(),
             probe_at,
         }

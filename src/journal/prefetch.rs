@@ -1,4 +1,4 @@
-//! First sends, read ahead of their claim in batches.
+//! First sends that were read in batches before they are claimed.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! The journal of one run while it is pushed: what came back goes in and what is to be sent comes out, in one transaction.
+//! The journal of one run while it is pushed. One transaction records what came back and returns what to send.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -10,9 +10,9 @@ use super::{
 use crate::{
     model::{
         AfterFailure, Canary, CanaryProof, CanaryVerdict, Control, Counts, ProofAsked, RequestId,
-        RunState, Timestamp,
+        RunState, Tally, Timestamp,
     },
-    store::{KeptRate, Missing, NewCanary, PushTransaction, Run, Store, StoreError, Tally},
+    store::{KeptRate, Missing, NewCanary, PushTransaction, Run, Store, StoreError},
 };
 
 /// One run being pushed.

@@ -1,4 +1,4 @@
-//! Why a task was or was not sent, and what to do about it, in words.
+//! Why a task was or was not sent, and what to do about it, as text.
 
 use crate::{
     model::{Class, RunState, TaskState, TaskStatus, Timestamp},

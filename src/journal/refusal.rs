@@ -1,4 +1,4 @@
-//! When a payload or product is not sent any more, since the platform refuses it as such.
+//! When to stop sending a payload or product because the platform refuses it as such.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,13 +19,13 @@ const REQUESTS: i64 = 2;
 /// Payloads and products that are not sent any more.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    payloads: HashMap<PayloadId, Reason>,
-    products: HashMap<Box<str>, Reason>,
+    payloads: HashMap<PayloadId, RefusalReason>,
+    products: HashMap<Box<str>, RefusalReason>,
 }
 
 /// Why a payload or product is not sent any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Reason {
+pub(super) struct RefusalReason {
     pub(super) code: i64,
     pub(super) request: RequestId,
 }
@@ -41,7 +41,7 @@ impl Refusals {
     }
 
     /// Why this payload is not sent any more, if so.
-    pub(super) fn of(&self, payload: PayloadId, product_key: &str) -> Option<Reason> {
+    pub(super) fn of(&self, payload: PayloadId, product_key: &str) -> Option<RefusalReason> {
         self.payloads
             .get(&payload)
             .or_else(|| self.products.get(product_key))
@@ -50,7 +50,7 @@ impl Refusals {
 
     /// A payload or product is not sent any more.
     pub(super) fn end(&mut self, refusal: &RefusalRow) {
-        let reason = Reason {
+        let reason = RefusalReason {
             code: refusal.code,
             request: refusal.request,
         };
@@ -125,7 +125,7 @@ impl Refusing {
 
 /// The refusals of some payloads and products, as they were before.
 #[derive(Debug)]
-pub(super) struct Known(HashMap<RefusalKey, RefusalRow>);
+pub(super) struct KnownRefusals(HashMap<RefusalKey, RefusalRow>);
 
 /// What follows from more refusals.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -135,7 +135,7 @@ pub(super) struct RefusalChanges {
     pub(super) findings: Vec<Finding>,
 }
 
-impl Known {
+impl KnownRefusals {
     pub(super) fn new(rows: Vec<RefusalRow>) -> Self {
         Self(
             rows.into_iter()
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_payload_ends_when_enough_devices_in_enough_requests_were_refused_and_none_accepted() {
-        let known = Known::new(vec![]);
+        let known = KnownRefusals::new(vec![]);
         let key = refusing(1, 1).key().clone();
         for (sizes, ends) in [
             (vec![20], false),
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_has_ended_stays_as_it_ended_and_says_why() {
-        let known = Known::new(vec![]);
+        let known = KnownRefusals::new(vec![]);
         let more = [refusing(1, 10), refusing(2, 10), refusing(3, 10)];
         let judged = known.judge(&more, &HashSet::new());
         assert_eq!(judged.changed.len(), 1);
@@ -277,20 +277,20 @@ mod tests {
             (RequestId(2), 2, 20)
         );
         let refusals = Refusals::new(vec![row.clone()]);
-        let reason = Reason {
+        let reason = RefusalReason {
             code: 70091,
             request: RequestId(2),
         };
         assert_eq!(refusals.of(PayloadId(7), "PK"), Some(reason));
         assert_eq!(refusals.of(PayloadId(8), "PK"), None);
-        let later = Known::new(vec![row]).judge(&[refusing(4, 10)], &HashSet::new());
+        let later = KnownRefusals::new(vec![row]).judge(&[refusing(4, 10)], &HashSet::new());
         assert_eq!(later, RefusalChanges::default());
     }
 
     #[test]
     fn a_refused_product_ends_every_payload_of_it() {
         let product = |id| Refusing::new(&claim(id, 10, false), Refused::Product, 80005, 0);
-        let judged = Known::new(vec![]).judge(&[product(1), product(2)], &HashSet::new());
+        let judged = KnownRefusals::new(vec![]).judge(&[product(1), product(2)], &HashSet::new());
         let refusals = Refusals::new(judged.changed);
         assert!(refusals.of(PayloadId(99), "PK").is_some());
         assert_eq!(refusals.of(PayloadId(99), "OTHER"), None);
@@ -303,10 +303,10 @@ mod tests {
         #[test]
         fn it_makes_no_difference_what_comes_together(sizes in prop::collection::vec(1_usize..8, 1..12), cut in 0_usize..12) {
             let more: Vec<Refusing> = sizes.iter().zip(1..).map(|(n, id)| refusing(id, *n)).collect();
-            let at_once = Known::new(vec![]).judge(&more, &HashSet::new());
+            let at_once = KnownRefusals::new(vec![]).judge(&more, &HashSet::new());
             let (first, second) = more.split_at(cut.min(more.len()));
-            let before = Known::new(vec![]).judge(first, &HashSet::new());
-            let after = Known::new(before.changed.clone()).judge(second, &HashSet::new());
+            let before = KnownRefusals::new(vec![]).judge(first, &HashSet::new());
+            let after = KnownRefusals::new(before.changed.clone()).judge(second, &HashSet::new());
             let last = after.changed.last().or(before.changed.last());
             prop_assert_eq!(at_once.changed.last(), last);
             prop_assert_eq!(at_once.findings.len(), before.findings.len() + after.findings.len());

@@ -1,4 +1,4 @@
-//! The requests of a push: their numbers, their payloads, and the memory that they take.
+//! The requests of a push: their numbers, their payloads, and their share of the memory budget.
 
 use std::sync::Arc;
 

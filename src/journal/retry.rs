@@ -1,4 +1,4 @@
-//! A retry: what of a run is sent again, and what is left out of it.
+//! A retry: which tasks of a run are sent again, and which are left out.
 
 use super::{
     retriable::of_filter,

@@ -1,4 +1,4 @@
-//! What takes a run back: for each device and service of it, what the device had accepted last before.
+//! Reverts a run: for each of its devices and services, what the device had accepted last before.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! How many bytes may be on their way to the platform.
+//! How many bytes may be in flight.
 
 use crate::{
     budget::{Budget, Use},

@@ -1,4 +1,4 @@
-//! What is written of the tasks of requests that have ended.
+//! What is written about the tasks of requests that have ended.
 
 use super::{
     request::{Claim, Next, Settlement},

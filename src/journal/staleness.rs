@@ -1,4 +1,4 @@
-//! Which of a device's tasks a retry may send again, so that the device never ends with an older value than it had.
+//! Which of a device's tasks a retry may send again, so that the device never ends up with an older value than it had.
 
 use crate::model::{AfterFailure, Class, TaskId, TaskState};
 

@@ -1,7 +1,7 @@
-//! The state of a push, and its exchanges: what came back goes in and what is to be sent comes out, in one transaction of the store.
+//! The state of a push, and its exchanges: one transaction of the store records what came back and returns what to send.
 //!
-//! What is decided stands in the types that this one is made of. Here they ask the store for the rows that they need and hand it the
-//! changes that they make; whatever is read sees what was changed before.
+//! The types that this state consists of make the decisions. The methods here get the rows that they need from the store, and pass it the
+//! changes. A read always sees the changes before it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use super::{
     chunk_limit,
     counts::TaskCounts,
     first_sends::FirstSends,
-    refusal::{Known, Refusals, Refusing},
+    refusal::{KnownRefusals, Refusals, Refusing},
     request::{ClaimLimits, Exchange, Finding, Record, RequestEnd},
     requests::Requests,
     settle::TaskChanges,
@@ -208,7 +208,7 @@ impl PushState {
     ) -> Result<Vec<Finding>, StoreError> {
         let keys: HashSet<_> = refusing.iter().map(|one| one.key().clone()).collect();
         let keys: Vec<_> = keys.into_iter().collect();
-        let known = Known::new(rows.refusals(&keys).await?);
+        let known = KnownRefusals::new(rows.refusals(&keys).await?);
         let mut accepted = HashSet::new();
         for key in known.ends_unless_accepted(refusing) {
             // An acceptance in the same transaction speaks against a refusal.

@@ -1,6 +1,6 @@
-//! One step of a push: what an exchange has decided and not written yet.
+//! One step of a push: what an exchange has decided but not written yet.
 
-use super::task_end::{Cascade, Ended};
+use super::task_end::{Cascade, PreviousTask};
 use crate::{
     model::{TaskId, Timestamp},
     store::{Changes, PushTransaction, StoreError},
@@ -13,7 +13,7 @@ pub(super) struct Step {
     pub(super) now: Timestamp,
     pub(super) changes: Changes,
     /// Tasks that have ended, in the order of their ids, as long as it has not been decided what follows for the next of their devices.
-    pub(super) ended: Vec<Ended>,
+    pub(super) ended: Vec<PreviousTask>,
     pub(super) cascade: Cascade,
 }
 

@@ -1,7 +1,7 @@
-//! Replies that speak of devices, and of none that was asked about: the keys come back in a form that nobody here can match.
+//! Replies about devices that were not asked about: the platform returns keys in a form that nothing here can match.
 //!
-//! Such requests are in doubt one and all, and sending them again brings no other answer. So a push stops before it sends the whole fleet
-//! everything several times.
+//! All such requests are in doubt, and sending them again gives the same reply. So a push stops before it sends everything to the whole
+//! fleet several times.
 
 use crate::model::{Answer, Payload};
 

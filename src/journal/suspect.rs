@@ -1,5 +1,5 @@
-//! One request is not the platform: a request that is refused again and again while others are answered becomes a suspect. Something is
-//! wrong with one of its devices, or something in front of the platform dislikes it; nothing is wrong with the platform.
+//! Suspects: requests that are refused again and again while others are answered. Something is wrong with one of their devices, or
+//! something in front of the platform refuses it. Nothing is wrong with the platform.
 
 use std::collections::VecDeque;
 
@@ -79,7 +79,6 @@ impl Default for Others {
 }
 
 impl Others {
-    /// A request was answered.
     pub(crate) fn answered(&mut self, request: RequestId) {
         self.answered = self.answered.max(request);
     }

@@ -1,8 +1,8 @@
-//! What the end of a task means for the device's next one: it becomes due, or ends too when it is blocked.
+//! What the end of a task means for the device's next task: it becomes due, or it ends too if it is blocked.
 
 use crate::{
-    model::{AfterFailure, Class, TaskId, TaskState, Timestamp},
-    store::{Blocker, EndedTask, NextTask, Tally},
+    model::{AfterFailure, Class, Tally, TaskId, TaskState, Timestamp},
+    store::{Blocker, EndedTask, NextTask},
 };
 
 /// A task that ends now.
@@ -63,14 +63,14 @@ impl TaskEnd {
 
 /// What a task that has ended leaves to the device's next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ended {
+pub(super) struct PreviousTask {
     pub(super) task: TaskId,
     pub(super) state: TaskState,
     pub(super) class: Option<Class>,
     pub(super) next_task_at: Option<Timestamp>,
 }
 
-impl From<&TaskEnd> for Ended {
+impl From<&TaskEnd> for PreviousTask {
     fn from(ending: &TaskEnd) -> Self {
         Self {
             task: ending.task.task,
@@ -97,7 +97,7 @@ pub(super) enum Follows {
 /// What follows for the device's next task. What is blocked ends at once, or soon when the transaction has no room for it.
 pub(super) fn follows(
     next: &NextTask,
-    previous: &Ended,
+    previous: &PreviousTask,
     after_failure: AfterFailure,
     has_room: bool,
     now: Timestamp,
@@ -177,7 +177,7 @@ mod tests {
             for after_failure in [AfterFailure::Block, AfterFailure::Continue] {
                 for has_room in [true, false] {
                     for next_task_at in [None, Some(LATER)] {
-                        let previous = Ended {
+                        let previous = PreviousTask {
                             task: TaskId(1),
                             state,
                             class: None,

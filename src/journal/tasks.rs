@@ -7,7 +7,7 @@ use super::{
     canary::CanaryState,
     counts::TaskCounts,
     step::Step,
-    task_end::{Ended, Follows, TaskEnd, follows},
+    task_end::{Follows, PreviousTask, TaskEnd, follows},
     throttled::{defer_throttled, is_throttled},
     waiting::Waiting,
 };
@@ -73,7 +73,7 @@ impl Tasks {
         }
         self.canary.leave_due(were_due);
         if self.ordered {
-            step.ended.extend(ended.iter().map(Ended::from));
+            step.ended.extend(ended.iter().map(PreviousTask::from));
         }
         let (ranges, others) = accepted_ranges(ended);
         step.changes.accepted_ranges.extend(ranges);

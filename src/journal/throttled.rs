@@ -1,4 +1,4 @@
-//! How long a device rests whose reply says that the platform throttles it.
+//! How long a device rests after the platform has throttled it.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
-//! A send in doubt that the platform's messages tell of: its task is accepted, and not sent again.
+//! A send in doubt that a message of the platform proves: its task is accepted, and not sent again.
 
 use super::{delivery, messages, task_end::TaskEnd};
 use crate::{
     model::{CLOCK_TOLERANCE, Class, Proof, TaskState, Ticket, Timestamp},
-    policy::{Evidence, Verdict},
+    policy::{Evidence, EvidenceVerdict},
     store::{EndedTask, MOST_OF_DEVICE, Member, TaskProof, ToldDoubt},
 };
 
@@ -33,7 +33,7 @@ pub(super) fn found(told: &ToldDoubt) -> Option<Found> {
     }
     let (evidence, ticket) = messages::weighed(&told.doubt, &told.messages, CLOCK_TOLERANCE)?;
     let Evidence {
-        verdict: Verdict::Adopt { sent_at, .. },
+        verdict: EvidenceVerdict::Adopt { sent_at, .. },
         ..
     } = evidence
     else {

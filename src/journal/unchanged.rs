@@ -1,4 +1,4 @@
-//! Which tasks of a new run need not be sent, since their devices have accepted the same last.
+//! Which tasks of a new run can be skipped because their devices accepted the same payload last.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,7 +20,7 @@ pub(crate) async fn skip_unchanged(
     let past = look.past_runs().await?;
     let youngest = youngest_left(&past.runs);
     while let Some(tasks) = look.next().await? {
-        let mut known = Known::new();
+        let mut known = EarlierSends::new();
         let mut open: HashSet<&str> = tasks.iter().map(|task| &*task.device_key).collect();
         if past.any_pruned {
             let devices: Vec<&str> = open.iter().copied().collect();
@@ -56,9 +56,9 @@ pub(crate) async fn skip_unchanged(
 }
 
 /// What devices were sent before, by their key and product.
-type Known = HashMap<(String, String), Vec<Earlier>>;
+type EarlierSends = HashMap<(String, String), Vec<Earlier>>;
 
-fn note(known: &mut Known, earlier: Vec<Earlier>) {
+fn note(known: &mut EarlierSends, earlier: Vec<Earlier>) {
     for earlier in earlier {
         let device = (earlier.device_key.clone(), earlier.product_key.clone());
         known.entry(device).or_default().push(earlier);
@@ -66,7 +66,7 @@ fn note(known: &mut Known, earlier: Vec<Earlier>) {
 }
 
 /// What is known of the device of these tasks.
-fn known_of<'k>(known: &'k Known, device: &[StagedTask]) -> &'k [Earlier] {
+fn known_of<'k>(known: &'k EarlierSends, device: &[StagedTask]) -> &'k [Earlier] {
     device
         .first()
         .map(|task| (task.device_key.clone(), task.product_key.clone()))

@@ -1,4 +1,4 @@
-//! Which accepted commands are asked about, and what their delivery says of the push.
+//! Which accepted commands to ask about, and what their delivery means for the push.
 
 use crate::model::{
     CountedDelivery, Delivery, DeliveryLimit, DeliveryTolerance, Sampling, Untold, VerifyLevel,
@@ -30,7 +30,7 @@ pub(crate) fn pick(seed: u64, part: u64, size: u64) -> u64 {
 
 /// How far commands have come.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct DeliverySummary {
     /// Commands that were looked at.
     pub(crate) whole: u64,
     /// Those that have come as far as they have to.
@@ -43,7 +43,7 @@ pub(crate) struct Standing {
     pub(crate) untolerated: Vec<(CountedDelivery, u64)>,
 }
 
-impl Standing {
+impl DeliverySummary {
     /// Whether all came as far as they have to, but for what is tolerated.
     pub(crate) fn is_good(&self) -> bool {
         self.exceeded.is_empty() && self.untolerated.is_empty()
@@ -63,11 +63,11 @@ impl Standing {
 }
 
 /// Holds how many commands have which delivery against what is asked for.
-pub(crate) fn standing(
+pub(crate) fn summarize(
     counts: &[(Delivery, u64)],
     level: VerifyLevel,
     tolerance: &DeliveryTolerance,
-) -> Standing {
+) -> DeliverySummary {
     let sum = |wanted: &dyn Fn(Delivery) -> bool| -> u64 {
         let counted = counts.iter().filter(|(delivery, _)| wanted(*delivery));
         counted.map(|(_, n)| n).sum()
@@ -84,7 +84,7 @@ pub(crate) fn standing(
         .collect();
     let is_limited =
         |counted: CountedDelivery| tolerance.0.iter().any(|limit| limit.counted == counted);
-    Standing {
+    DeliverySummary {
         whole,
         reached: sum(&has_reached),
         exceeded: tolerance
@@ -175,7 +175,7 @@ mod tests {
                 "" => DeliveryTolerance::default(),
                 text => text.parse().unwrap(),
             };
-            standing(&counts, level, &tolerance)
+            summarize(&counts, level, &tolerance)
         };
         let strict = of(VerifyLevel::Sent, "");
         assert_eq!((strict.whole, strict.reached), (100, 94));
@@ -198,7 +198,7 @@ mod tests {
             of(VerifyLevel::Answered, "").short[2],
             (CountedDelivery::Unanswered, 90)
         );
-        assert!(standing(&[], VerifyLevel::Answered, &DeliveryTolerance::default()).is_good());
+        assert!(summarize(&[], VerifyLevel::Answered, &DeliveryTolerance::default()).is_good());
     }
 
     #[test]
@@ -218,7 +218,7 @@ mod tests {
         ];
         let of = |level, tolerance: &str, known: &[(Delivery, u64)]| {
             let tolerance = tolerance.parse().unwrap();
-            standing(&counts, level, &tolerance).is_open(refused(known))
+            summarize(&counts, level, &tolerance).is_open(refused(known))
         };
         let sent =
             |tolerance: &str, known: &[(Delivery, u64)]| of(VerifyLevel::Sent, tolerance, known);
@@ -257,10 +257,10 @@ mod tests {
         fn every_command_counts_once(counts in proptest::collection::vec(0_u64..50, 7)) {
             let counts: Vec<(Delivery, u64)> = Delivery::ALL.into_iter().zip(counts).collect();
             for level in VerifyLevel::ALL {
-                let standing = standing(&counts, *level, &DeliveryTolerance::default());
-                let short: u64 = standing.short.iter().map(|(_, n)| n).sum();
-                prop_assert_eq!(standing.reached + short, standing.whole);
-                prop_assert_eq!(standing.is_good(), short == 0);
+                let summary = summarize(&counts, *level, &DeliveryTolerance::default());
+                let short: u64 = summary.short.iter().map(|(_, n)| n).sum();
+                prop_assert_eq!(summary.reached + short, summary.whole);
+                prop_assert_eq!(summary.is_good(), short == 0);
             }
         }
     }

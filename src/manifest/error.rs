@@ -50,7 +50,6 @@ impl FileError {
         }
     }
 
-    /// An error of a line.
     pub(super) fn at(line: u64, kind: FileErrorKind) -> Self {
         Self {
             line: Some(line),
@@ -139,7 +138,7 @@ pub enum FileErrorKind {
     Read(String),
     /// It was to be kept for a second reading, and the disk refused.
     #[error(
-        "cannot be kept in a temporary file: {0}; set TMPDIR to a folder that can be written and has room, or give the manifest as a file"
+        "cannot be copied to a temporary file: {0}; set TMPDIR to a writable folder with enough space, or give the manifest as a file"
     )]
     Spool(String),
     /// The compressed data stops before its end.
@@ -168,7 +167,6 @@ pub enum FileErrorKind {
     /// Another format by its first bytes.
     #[error("is {what}, and a manifest is CSV or JSONL; {way}")]
     Foreign {
-        /// What it is.
         what: &'static str,
         /// What to do.
         way: &'static str,
@@ -190,17 +188,17 @@ pub enum FileErrorKind {
     },
     /// An array of objects where one object a line is wanted.
     #[error(
-        "is one JSON array, and a manifest has one object a line; `jq -c '.[]' FILE > manifest.jsonl` makes it so"
+        "is one JSON array, but a manifest has one object a line; convert it: `jq -c '.[]' FILE > manifest.jsonl`"
     )]
     JsonArray,
     /// What `results` has written.
     #[error(
-        "is a list of results, and a manifest says what is to be sent; `fleetpush results --as-manifest` writes one of the same tasks"
+        "is a list of results, not a manifest; `fleetpush results --as-manifest` writes the same tasks as a manifest"
     )]
     Results,
     /// Objects over several lines.
     #[error(
-        "the object runs over several lines, and a manifest has one object a line; `jq -c . FILE > manifest.jsonl` makes it so"
+        "the object spans several lines, but a manifest has one object a line; convert it: `jq -c . FILE > manifest.jsonl`"
     )]
     PrettyPrinted,
     /// A line for Excel before the header.
@@ -232,12 +230,12 @@ pub enum FileErrorKind {
     RowTooLong,
     /// A quoted field runs into the end of the file.
     #[error(
-        "a quote is opened in this row and never closed: the row is cut, or the quote belongs to the text and is to be doubled, in a field in quotes"
+        "a quote opens in this row and never closes: the row is truncated, or the quote is part of the text; if so, double it and put the field in quotes"
     )]
     OpenQuote,
     /// A closing quote in a row of several lines is followed by text, so that the field may have swallowed rows.
     #[error(
-        "the row runs over several lines and has text after a closing quote; is a quote left open or not doubled?"
+        "the row spans several lines and has text after a closing quote; is a quote left open or not doubled?"
     )]
     StrayQuote,
     /// The header, or a column of it, is not usable.

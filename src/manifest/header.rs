@@ -400,7 +400,7 @@ mod tests {
         assert!(refusal("").contains("is empty"));
         assert!(refusal("\n \r\n").contains("is empty"));
         assert!(refusal("device_key,site\rDK1,x\r").contains("carriage returns alone"));
-        assert!(refusal("device_key,\"site\n").contains("never closed"));
+        assert!(refusal("device_key,\"site\n").contains("never closes"));
         assert!(refusal(&format!("device_key,{}", "x".repeat(ROW_LIMIT))).contains("longer than"));
     }
 }

@@ -29,7 +29,6 @@ pub(super) struct Records<R> {
     raw: Vec<u8>,
 }
 
-/// One record.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Record<'a> {
     /// The line on which it begins.
@@ -57,7 +56,6 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// One field.
     pub(super) fn field(&self, place: usize) -> Option<&'a str> {
         let end = *self.ends.get(place)?;
         let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
@@ -251,7 +249,7 @@ mod tests {
     fn a_quote_that_is_never_closed_is_a_fault() {
         for text in ["a\nb,\"x\nc\n", "\"", "a\n\"b"] {
             let error = read(text.as_bytes()).expect_err(text);
-            assert!(error.contains("never closed"), "{error}");
+            assert!(error.contains("never closes"), "{error}");
         }
         assert_eq!(lines("a,\"b\""), [1]);
     }

@@ -9,10 +9,7 @@ use super::{cell, leftover};
 pub enum Warning {
     /// No line end follows the last row, which began on this line. Such a file may have been cut, and then the row's last value is, too;
     /// nothing else shows that in delimited text.
-    NoLineEnd {
-        /// The line.
-        line: u64,
-    },
+    NoLineEnd { line: u64 },
     /// Keys of JSONL that look like what an export leaves behind.
     OddKeys(OddKeys),
 }

@@ -5,11 +5,8 @@ use super::Timestamp;
 /// A device as the platform lists it. What the platform does not say is absent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ListedDevice {
-    /// Its product.
     pub(crate) product_key: String,
-    /// Its key.
     pub(crate) device_key: String,
-    /// Its name.
     pub(crate) name: Option<String>,
     /// Its serial number.
     pub(crate) sn: Option<String>,
@@ -32,15 +29,12 @@ pub(crate) struct ListedState {
 /// A product as the platform lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ListedProduct {
-    /// Its key.
     pub(crate) product_key: String,
-    /// Its name.
     pub(crate) name: Option<String>,
     /// Whether it stands on another platform, which takes no commands by this API (80005).
     pub(crate) is_elsewhere: bool,
 }
 
-/// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListPage<T> {
     /// The entries that could be read.

@@ -44,7 +44,6 @@ pub(crate) struct CommandMessage {
     pub(crate) ticket: String,
     /// The product of the device.
     pub(crate) product_key: String,
-    /// The device.
     pub(crate) device_key: String,
     /// The service, of `INPUT` and `OUTPUT`.
     pub(crate) code: Option<String>,
@@ -63,7 +62,6 @@ pub(crate) struct CommandMessage {
 pub(crate) struct PresenceMessage {
     /// The product of the device.
     pub(crate) product_key: String,
-    /// The device.
     pub(crate) device_key: String,
     /// Whether it is online now.
     pub(crate) is_online: bool,
@@ -90,7 +88,6 @@ pub(crate) enum QueueMessage {
 /// A time in which messages were lost, or may have been.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MessageGap {
-    /// The queue.
     pub(crate) queue: String,
     /// The first moment of which messages may be missing.
     pub(crate) from: Timestamp,

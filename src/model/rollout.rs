@@ -58,7 +58,7 @@ impl std::fmt::Display for Canary {
 
 /// Where the canary of a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CanaryStanding {
+pub(crate) struct CanaryStatus {
     pub(crate) devices: u64,
     /// How many of them have ended.
     pub(crate) ended: u64,

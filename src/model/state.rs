@@ -1,5 +1,7 @@
 //! The states of tasks and runs, under the names that the views use.
 
+use super::Class;
+
 /// How a task ended. A task without one of these is pending or in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -32,6 +34,17 @@ impl TaskState {
     pub fn from_number(number: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|state| *state as i64 == number)
     }
+}
+
+/// What tasks are counted by once they have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tally {
+    /// How they ended.
+    pub state: TaskState,
+    /// The class; skipped tasks have none.
+    pub class: Option<Class>,
+    /// The code that decided, when there was one.
+    pub code: Option<i64>,
 }
 
 /// The status of a task: the state of the view `results`.

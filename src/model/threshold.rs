@@ -395,7 +395,7 @@ fn list(text: &str, empty: &str) -> Result<Vec<String>, OptionError> {
         .map(|item| {
             if item == empty {
                 Err(OptionError(format!(
-                    "the word {empty} stands alone: leave it out, or what it stands beside"
+                    "{empty} cannot be combined with conditions: remove it, or the conditions"
                 )))
             } else {
                 Ok(item.to_owned())

@@ -80,7 +80,7 @@ pub(crate) fn judge(
         }
         if condition.is_met(part, whole) {
             verdict = Proof::Unknown(format!(
-                "{}, and the platform refused to tell of {untold} of them",
+                "{}, and the platform refused information about {untold} of them",
                 words(part)
             ));
         } else if verdict == Proof::Good && condition.is_met(possible, whole) {
@@ -159,7 +159,7 @@ mod tests {
         assert!(matches!(judged(&counts, "never", 0), Proof::Bad(_)));
         assert!(matches!(judged(&counts, "never", 1), Proof::Bad(why) if why.contains("2 of 10")));
         assert!(
-            matches!(judged(&counts, "never", 2), Proof::Unknown(why) if why.contains("tell of 2"))
+            matches!(judged(&counts, "never", 2), Proof::Unknown(why) if why.contains("information about 2"))
         );
         assert!(matches!(judged(&[], "never", 0), Proof::Unknown(_)));
         // An answer that is not told of is none that is missing, and says nothing of what was not sent.
@@ -168,7 +168,9 @@ mod tests {
             judge(counts, VerifyLevel::Answered, &AbortIf::NEVER, untold)
         };
         let counts = [(Delivery::Answered, 7), (Delivery::Sent, 3)];
-        assert!(matches!(answered(&counts), Proof::Unknown(why) if why.contains("tell of 3")));
+        assert!(
+            matches!(answered(&counts), Proof::Unknown(why) if why.contains("information about 3"))
+        );
         let counts = [(Delivery::Answered, 7), (Delivery::Unknown, 3)];
         assert!(matches!(answered(&counts), Proof::Bad(_)));
     }

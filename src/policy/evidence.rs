@@ -16,13 +16,12 @@ pub(crate) struct Evidence {
     /// Every entry once, in the order in which they came.
     pub(crate) entries: Vec<Weighed>,
     /// What follows.
-    pub(crate) verdict: Verdict,
+    pub(crate) verdict: EvidenceVerdict,
 }
 
 /// An entry, and what it is to the task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Weighed {
-    /// The entry.
     pub(crate) entry: HistoryEntry,
     /// Whether it may be the task's.
     pub(crate) matches: Match,
@@ -63,7 +62,7 @@ impl Match {
 
 /// What follows for the task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum EvidenceVerdict {
     /// One entry alone is the task's: the platform took the command.
     Adopt {
         ticket: Ticket,
@@ -127,7 +126,7 @@ pub(crate) fn weigh(
         })
         .collect();
     let verdict = if trace.cut {
-        Verdict::TooMany
+        EvidenceVerdict::TooMany
     } else {
         conclude(&entries)
     };
@@ -188,7 +187,7 @@ fn nearest(doubt: &InDoubtTask, entry: &HistoryEntry) -> usize {
         .unwrap_or(0)
 }
 
-fn conclude(entries: &[Weighed]) -> Verdict {
+fn conclude(entries: &[Weighed]) -> EvidenceVerdict {
     let mut candidates = entries.iter().filter(|entry| {
         matches!(
             entry.matches,
@@ -196,25 +195,25 @@ fn conclude(entries: &[Weighed]) -> Verdict {
         )
     });
     let Some(only) = candidates.next() else {
-        return Verdict::NoneFound;
+        return EvidenceVerdict::NoneFound;
     };
     let unexplained = entries
         .iter()
         .filter(|entry| !matches!(entry.matches, Match::Recorded | Match::OtherTime))
         .count();
     if candidates.next().is_some() || (only.matches == Match::TimeAlone && unexplained > 1) {
-        return Verdict::Several;
+        return EvidenceVerdict::Several;
     }
     if only.matches == Match::Contested {
-        return Verdict::Contested;
+        return EvidenceVerdict::Contested;
     }
     match (&only.entry.ticket, only.entry.sent_at) {
-        (Some(ticket), Some(sent_at)) => Verdict::Adopt {
+        (Some(ticket), Some(sent_at)) => EvidenceVerdict::Adopt {
             ticket: ticket.clone(),
             sent_at,
             by: only.matches,
         },
-        _ => Verdict::Unusable,
+        _ => EvidenceVerdict::Unusable,
     }
 }
 

@@ -1,9 +1,6 @@
 //! Whether so much of a run has gone wrong that it must not go on, or is no success.
 
-use crate::model::{AbortIf, Class, Counted, LimitCount, TaskState, Tolerance, Tolerate};
-
-/// How many tasks have ended in the same way.
-pub(crate) type Ended = (TaskState, Option<Class>, u64);
+use crate::model::{AbortIf, Class, Counted, LimitCount, Tally, TaskState, Tolerance, Tolerate};
 
 /// Which tasks conditions are held against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +12,11 @@ pub(crate) enum Sample {
 }
 
 /// What was counted, when one of the conditions is met by these ended tasks; `None` when the run may go on.
-pub(crate) fn crossed(abort_if: &AbortIf, ended: &[Ended], sample: Sample) -> Option<String> {
+pub(crate) fn crossed(
+    abort_if: &AbortIf,
+    ended: &[(Tally, u64)],
+    sample: Sample,
+) -> Option<String> {
     abort_if.each().find_map(|condition| {
         let (part, whole) = count(condition.counted, ended);
         let (applied, remark) = match sample {
@@ -31,7 +32,7 @@ pub(crate) fn crossed(abort_if: &AbortIf, ended: &[Ended], sample: Sample) -> Op
 }
 
 /// Holds what a run came to against what is tolerated.
-pub(crate) fn tolerance(tolerate: &Tolerate, ended: &[Ended]) -> Tolerance {
+pub(crate) fn tolerance(tolerate: &Tolerate, ended: &[(Tally, u64)]) -> Tolerance {
     let limits = tolerate
         .each()
         .map(|limit| {
@@ -44,14 +45,14 @@ pub(crate) fn tolerance(tolerate: &Tolerate, ended: &[Ended]) -> Tolerance {
         .filter_map(|class| {
             let tasks = ended
                 .iter()
-                .filter(|(state, of, _)| {
-                    matches!(state, TaskState::Failed | TaskState::InDoubt)
-                        && *of == Some(class)
+                .filter(|(key, _)| {
+                    matches!(key.state, TaskState::Failed | TaskState::InDoubt)
+                        && key.class == Some(class)
                         && !tolerate
                             .each()
-                            .any(|limit| limit.counted.counts(*state, *of))
+                            .any(|limit| limit.counted.counts(key.state, key.class))
                 })
-                .map(|(.., n)| n)
+                .map(|(_, n)| n)
                 .sum();
             (tasks > 0).then_some((class, tasks))
         })
@@ -60,12 +61,12 @@ pub(crate) fn tolerance(tolerate: &Tolerate, ended: &[Ended]) -> Tolerance {
 }
 
 /// How many are counted, and of how many.
-fn count(counted: Counted, ended: &[Ended]) -> (u64, u64) {
+fn count(counted: Counted, ended: &[(Tally, u64)]) -> (u64, u64) {
     let sum = |wanted: &dyn Fn(TaskState, Option<Class>) -> bool| {
         ended
             .iter()
-            .filter(|(state, class, _)| wanted(*state, *class))
-            .map(|(.., n)| n)
+            .filter(|(key, _)| wanted(key.state, key.class))
+            .map(|(_, n)| n)
             .sum()
     };
     (
@@ -77,6 +78,14 @@ fn count(counted: Counted, ended: &[Ended]) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    type Ended = (TaskState, Option<Class>, u64);
+
+    fn tally(ended: &[Ended]) -> Vec<(Tally, u64)> {
+        let code = None;
+        let counted = |&(state, class, n): &Ended| (Tally { state, class, code }, n);
+        ended.iter().map(counted).collect()
+    }
 
     fn ended(rejected: u64) -> [Ended; 7] {
         [
@@ -91,7 +100,7 @@ mod tests {
     }
 
     fn crossed_by(text: &str, rejected: u64, sample: Sample) -> Option<String> {
-        crossed(&text.parse().unwrap(), &ended(rejected), sample)
+        crossed(&text.parse().unwrap(), &tally(&ended(rejected)), sample)
     }
 
     #[test]
@@ -146,7 +155,7 @@ mod tests {
     }
 
     fn tolerated(text: &str, ended: &[Ended]) -> bool {
-        tolerance(&text.parse().unwrap(), ended).is_kept()
+        tolerance(&text.parse().unwrap(), &tally(ended)).is_kept()
     }
 
     #[test]
@@ -165,7 +174,7 @@ mod tests {
         assert!(tolerated("offline<5%;rejected<2;in_doubt<2%", &ended));
         assert!(!tolerated("offline<4%;rejected<2;in_doubt<2%", &ended));
         assert_eq!(
-            tolerance(&"offline<5%".parse().unwrap(), &ended).unlimited,
+            tolerance(&"offline<5%".parse().unwrap(), &tally(&ended)).unlimited,
             [(Class::InDoubt, 1), (Class::Rejected, 1)]
         );
         let well = &ended[..1];

@@ -7,7 +7,6 @@ use crate::model::Payload;
 /// How many rows something stands in, and where first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Met {
-    /// Rows.
     pub rows: u64,
     /// The line of the first one; 0 when there is none.
     pub line: u64,
@@ -47,7 +46,6 @@ impl Values {
 /// A parameter of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ParameterUse {
-    /// Its code.
     pub code: Box<str>,
     /// Rows that give it.
     pub met: Met,
@@ -58,7 +56,6 @@ pub(crate) struct ParameterUse {
 /// A service that is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServiceUse {
-    /// Its code.
     pub code: Box<str>,
     /// Rows that call it.
     pub met: Met,
@@ -68,10 +65,8 @@ pub(crate) struct ServiceUse {
     pub parameters: Vec<ParameterUse>,
 }
 
-/// A label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LabelUse {
-    /// Its name.
     pub name: Box<str>,
     /// Rows that have it.
     pub met: Met,
@@ -84,7 +79,6 @@ pub(crate) struct LabelUse {
 /// A payload and its rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PayloadUse {
-    /// The payload.
     pub payload: Arc<Payload>,
     /// Its rows.
     pub met: Met,
@@ -118,9 +112,7 @@ pub(crate) struct Preview {
 pub(super) struct Limits {
     /// Names of services, parameters and labels, all together.
     pub(super) names: usize,
-    /// Values of one of them.
     pub(super) values: usize,
-    /// Values of all of them.
     pub(super) all_values: usize,
     /// The longest name or value, in bytes.
     pub(super) longest: usize,

@@ -1,5 +1,5 @@
-//! What looks like a mistake in a manifest that can be sent. Nothing here stops a push: a name or a value is odd only beside the others,
-//! and may be meant.
+//! Likely mistakes in a manifest that can be sent. They never stop a push: a name or a value is suspicious only in comparison with the
+//! others, and may be intended.
 
 use super::{
     alike::{Alike, alike},
@@ -12,12 +12,12 @@ pub(crate) struct Warning {
     /// Where it stands.
     pub met: Met,
     /// What it is.
-    pub oddity: Oddity,
+    pub kind: WarningKind,
 }
 
 /// What looks like a mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Oddity {
+pub(crate) enum WarningKind {
     /// `data` is JSON and not the wire form; this is the first.
     NotWireForm { example: Box<str> },
     /// `data` has values without quotes; this is the first.
@@ -52,9 +52,9 @@ pub(crate) enum Oddity {
     },
 }
 
-impl Oddity {
+impl WarningKind {
     /// Its name for programs.
-    pub(crate) fn kind(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::NotWireForm { .. } => "not_wire_form",
             Self::BareValue { .. } => "bare_value",
@@ -106,7 +106,7 @@ fn not_wire_form(preview: &Preview) -> Option<Warning> {
     let (met, example) = preview.not_wire_form.as_ref()?;
     Some(Warning {
         met: *met,
-        oddity: Oddity::NotWireForm {
+        kind: WarningKind::NotWireForm {
             example: example.clone(),
         },
     })
@@ -116,7 +116,7 @@ fn bare_value(preview: &Preview) -> Option<Warning> {
     let (met, example) = preview.bare_value.as_ref()?;
     Some(Warning {
         met: *met,
-        oddity: Oddity::BareValue {
+        kind: WarningKind::BareValue {
             example: example.clone(),
         },
     })
@@ -142,7 +142,7 @@ fn without_parameters(preview: &Preview) -> Vec<Warning> {
         .filter(|service| service.bare.rows > 0 && service.bare.rows == service.met.rows)
         .map(|service| Warning {
             met: service.bare,
-            oddity: Oddity::NoParameters {
+            kind: WarningKind::NoParameters {
                 service: service.code.clone(),
                 labels: labels.clone(),
             },
@@ -157,7 +157,7 @@ fn near_service(service: &ServiceUse, services: &[ServiceUse]) -> Option<Warning
     })?;
     Some(Warning {
         met: service.met,
-        oddity: Oddity::NearService {
+        kind: WarningKind::NearService {
             service: service.code.clone(),
             likelier: likelier.code.clone(),
             rows: likelier.met.rows,
@@ -170,7 +170,7 @@ fn odd_parameters(service: &ServiceUse) -> Vec<Warning> {
     let of = service.met.rows;
     let bare = is_rare(service.bare.rows, of).then(|| Warning {
         met: service.bare,
-        oddity: Oddity::RarelyBare {
+        kind: WarningKind::RarelyBare {
             service: service.code.clone(),
             of,
         },
@@ -186,7 +186,7 @@ fn odd_parameters(service: &ServiceUse) -> Vec<Warning> {
         });
         (likelier.is_some() || is_rare(met.rows, of)).then(|| Warning {
             met,
-            oddity: Oddity::RareParameter {
+            kind: WarningKind::RareParameter {
                 service: service.code.clone(),
                 parameter: parameter.code.clone(),
                 of,
@@ -235,7 +235,7 @@ fn odd_values_of(service: &ServiceUse, parameter: &ParameterUse) -> Vec<Warning>
             .find(|(other, _)| alike(value, other).is_some());
         Warning {
             met: *met,
-            oddity: Oddity::RareValue {
+            kind: WarningKind::RareValue {
                 service: service.code.clone(),
                 parameter: parameter.code.clone(),
                 value: value.clone(),
@@ -294,8 +294,8 @@ mod tests {
     /// Each warning: its line, its rows and what is odd.
     fn told(text: &str) -> String {
         let mut words = String::new();
-        for Warning { met, oddity } in warnings(&preview(text)) {
-            writeln!(words, "{} {}x {oddity:?}", met.line, met.rows).unwrap();
+        for Warning { met, kind } in warnings(&preview(text)) {
+            writeln!(words, "{} {}x {kind:?}", met.line, met.rows).unwrap();
         }
         words
     }

@@ -1,4 +1,4 @@
-//! What is kept of a command line: what a push was told, and nothing of what it carries.
+//! The arguments that a session stores: the flags of a command, without the values that it sends.
 
 use std::ffi::OsString;
 

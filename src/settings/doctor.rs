@@ -1,4 +1,4 @@
-//! What `doctor` looks at. What is missing or wrong in the settings is one of its findings, and no reason to look at nothing else.
+//! The settings of `doctor`. A missing or wrong setting is one of its results, and does not prevent the other tests.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What surrounds the process: its variables and the user's folders, as a value, so that a test can give others.
+//! The environment of the process: its variables and the folders of the user, as a value, so that a test can replace it.
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 

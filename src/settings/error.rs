@@ -1,4 +1,4 @@
-//! What can be wrong with what was set, in words that name the place and the way out.
+//! Errors in settings. Each message names the place and what to do.
 
 use std::path::PathBuf;
 
@@ -47,23 +47,19 @@ pub(crate) enum Error {
     #[error(
         "the profile {profile:?} is given, but there is no config file: name one with --config or FLEETPUSH_CONFIG"
     )]
-    ProfileWithoutConfig {
-        /// The profile.
-        profile: String,
-    },
+    ProfileWithoutConfig { profile: String },
     /// The config file has no such profile.
     #[error("{} has no [profile.{profile}]{hint}", path.display())]
     UnknownProfile {
         /// The file.
         path: PathBuf,
-        /// The profile.
         profile: String,
         /// Which profiles there are.
         hint: String,
     },
     /// No platform is named.
     #[error(
-        "no platform is named: give --region china, --region europe or --base-url URL, or set FLEETPUSH_REGION or FLEETPUSH_BASE_URL \
+        "no platform is given: give --region china, --region europe or --base-url URL, or set FLEETPUSH_REGION or FLEETPUSH_BASE_URL \
          (--simulate uses a simulator instead)"
     )]
     NoTarget,
@@ -117,12 +113,12 @@ pub(crate) enum Error {
     NoDatabase,
     /// No queue is named.
     #[error(
-        "no queue is named: give --queue with its whole name, as in a.123.fleet, or set FLEETPUSH_QUEUE; docs/delivery.md says how to make one"
+        "no queue is given: give --queue with its full name, as in a.123.fleet, or set FLEETPUSH_QUEUE; docs/delivery.md shows how to create one"
     )]
     NoQueue,
     /// The base URL is none of a region's, and no broker is named.
     #[error(
-        "no message broker is named: give --region, or with --base-url also --amqp-url amqps://HOST:5671/quec-open, or set FLEETPUSH_AMQP_URL"
+        "no message broker is given: give --region, or with --base-url also --amqp-url amqps://HOST:5671/quec-open, or set FLEETPUSH_AMQP_URL"
     )]
     NoBroker,
     /// A manifest from the standard input has no name of its own.

@@ -11,7 +11,6 @@ use crate::{
 /// `fleetpush inventory`
 #[derive(Debug, Clone)]
 pub(crate) struct Inventory {
-    /// The products.
     pub products: Vec<String>,
     /// Only devices that are online, or offline.
     pub online: Option<bool>,

@@ -19,7 +19,6 @@ use crate::{
 /// `fleetpush run`
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
-    /// The manifest.
     pub input: ManifestInput,
     /// The run's name, when it is not to be made from the manifest's; always given for a manifest from the standard input.
     pub name: Option<String>,
@@ -53,7 +52,6 @@ pub(crate) enum OtherVersions {
 /// `fleetpush check`
 #[derive(Debug, Clone)]
 pub(crate) struct Check {
-    /// The manifest.
     pub input: ManifestInput,
     /// What the plan reckons with.
     pub pace: PaceSettings,

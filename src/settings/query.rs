@@ -30,7 +30,6 @@ pub(crate) struct Retry {
     pub run: Option<String>,
     /// How they ended: failed, in doubt, or either.
     pub states: Vec<TaskState>,
-    /// Which of them.
     pub filter: FilterArgs,
     /// Whether somebody has chosen, rather than the default.
     pub chosen: bool,

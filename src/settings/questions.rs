@@ -75,7 +75,6 @@ pub(crate) struct Diff {
     pub only: Vec<Change>,
     /// Only tasks in these states; empty: all.
     pub states: Vec<TaskStatus>,
-    /// Which of them.
     pub filter: FilterArgs,
     /// The most devices to list.
     pub limit: Option<u64>,
@@ -134,7 +133,6 @@ pub(crate) struct Revert {
     pub(crate) services: Vec<String>,
     /// Only tasks in these states; empty: all.
     pub(crate) states: Vec<TaskStatus>,
-    /// Which of them.
     pub(crate) filter: FilterArgs,
     /// The form of the manifest.
     pub(crate) format: RowFormat,

@@ -15,7 +15,6 @@ pub(crate) struct Report {
     pub run: Option<String>,
     /// Only tasks in these states; empty: all.
     pub states: Vec<TaskStatus>,
-    /// Which of them.
     pub filter: FilterArgs,
     /// The file to write to; `-` is stdout.
     pub out: PathBuf,

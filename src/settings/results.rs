@@ -15,7 +15,6 @@ pub(crate) struct Results {
     pub run: Option<String>,
     /// Only tasks in these states.
     pub states: Vec<TaskStatus>,
-    /// Which of them.
     pub filter: FilterArgs,
     /// The most rows to show.
     pub limit: Option<u64>,

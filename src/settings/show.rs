@@ -28,7 +28,6 @@ pub(crate) struct Show {
 /// One setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shown {
-    /// Its name.
     pub name: String,
     /// What it is, as it was written.
     pub value: ShownValue,

@@ -118,7 +118,6 @@ impl Verifying {
         }
     }
 
-    /// The verification of this run by this push.
     pub(crate) fn of(&self, run: &str, push: &Push, database: &Database) -> Verification {
         let mut push = push.clone();
         // The rate of pushes is another one.

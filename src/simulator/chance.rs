@@ -40,7 +40,7 @@ pub(super) enum Question {
     Inactive,
     Raw,
     Seen,
-    Fate,
+    DeliveryState,
     Answered,
     Repeated,
     MessageMissing,

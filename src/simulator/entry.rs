@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 /// The two forms of one command.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Told {
+pub(super) struct EncodedCommand {
     /// `dmData`, as JSON.
     pub(super) dm_data: Value,
     /// `data`, before it is Base64.
     pub(super) payload: Vec<u8>,
 }
 
-impl Told {
+impl EncodedCommand {
     /// A command, `data` as it was sent. What is no command of the model is told by an id that the model does not have, as bytes.
     pub(super) fn of(model: &Value, data: &str) -> Self {
         let model = model.get("data").unwrap_or(model);
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_call_is_told_by_ids() {
         let model: Value = serde_json::from_str(MODEL).unwrap();
-        let told = Told::of(&model, r#"[{"setMode":[{"mode":"1"},{"target":"20.5"}]}]"#);
+        let told = EncodedCommand::of(&model, r#"[{"setMode":[{"mode":"1"},{"target":"20.5"}]}]"#);
         assert_eq!(
             told.dm_data,
             json!([{"id": 20, "value": [{"id": 21, "value": "1"}, {"id": 22, "value": "20.5"}]}])
@@ -206,9 +206,9 @@ mod tests {
             told.payload,
             [0, 0xa4, 0, 2, 0, 0xaa, 0, 1, 0, 0xb2, 0x08, 0xcd]
         );
-        let stranger = Told::of(&model, r#"[{"nobody":[{"raw1":"AA"}]}]"#);
+        let stranger = EncodedCommand::of(&model, r#"[{"nobody":[{"raw1":"AA"}]}]"#);
         assert_eq!(stranger.dm_data[0]["id"], UNKNOWN);
-        assert_eq!(Told::of(&model, "no JSON").dm_data, json!([]));
+        assert_eq!(EncodedCommand::of(&model, "no JSON").dm_data, json!([]));
     }
 
     #[test]

@@ -19,15 +19,15 @@ pub(super) struct Device {
     /// Of both keys: which device it is.
     pub(super) id: u64,
     /// Of the device key alone: what chance has in store for it.
-    pub(super) fate: u64,
+    pub(super) seed: u64,
 }
 
 impl Device {
     pub(super) fn new(product_hash: u64, device_key: &str) -> Self {
-        let fate = hash(device_key);
+        let seed = hash(device_key);
         Self {
-            id: mix(fate ^ product_hash),
-            fate,
+            id: mix(seed ^ product_hash),
+            seed,
         }
     }
 }
@@ -140,7 +140,7 @@ impl Fleet {
         now: Timestamp,
     ) -> Result<(), i64> {
         let slow = |first: AtFirst, question| {
-            if chance.within(first.share, question, device.fate) {
+            if chance.within(first.share, question, device.seed) {
                 first.sends
             } else {
                 0

@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 use super::{
     chance::{self, Question},
     codes,
-    entry::Told,
-    fate::{ANSWER_MS, fate},
+    delivery_state::{ANSWER_MS, delivery_state},
+    entry::EncodedCommand,
     ledger::Delivery,
     login::Query,
     platform::{Call, Platform},
     question::{self, Paging},
     reply::ReplyBody,
     respond::{self, Dropped},
-    scenario::{Fate, HistoryForm, HistoryOrder},
+    scenario::{DeliveryState, HistoryForm, HistoryOrder},
     send, served_model,
 };
 
@@ -30,7 +30,7 @@ struct Entry {
     ticket: String,
     status: i64,
     at_ms: i64,
-    told: Told,
+    told: EncodedCommand,
 }
 
 /// Answers one question, or ends its connection.
@@ -120,7 +120,7 @@ fn shown(platform: &Platform, call: &Call, asked: &Asked, number: u64) -> Vec<En
         ticket: format!("{:024x}", chance::hash(&format!("{}{n}", asked.device_key))),
         status: 1,
         at_ms,
-        told: Told::report(),
+        told: EncodedCommand::report(),
     };
     let mut entries = Vec::new();
     let deliveries = platform.ledger().deliveries(Some(&asked.device_key));
@@ -133,25 +133,25 @@ fn shown(platform: &Platform, call: &Call, asked: &Asked, number: u64) -> Vec<En
             let behind = i64::try_from(n).unwrap_or_default() + 1;
             entries.push(report(n + chance::hash(&delivery.ticket), at_ms + behind));
         }
-        let fate = fate(history, playing.chance, &delivery.ticket);
-        if fate == Fate::Answered {
+        let delivery_state = delivery_state(history, playing.chance, &delivery.ticket);
+        if delivery_state == DeliveryState::Answered {
             entries.push(Entry {
                 direction: UP,
                 ticket: delivery.ticket.clone(),
                 status: 1,
                 at_ms: at_ms + ANSWER_MS,
-                told: Told::report(),
+                told: EncodedCommand::report(),
             });
         }
         entries.push(Entry {
             direction: DOWN,
-            status: match fate {
-                Fate::Queued => 0,
-                Fate::SendFailed => -1,
-                Fate::Sent | Fate::Answered => 1,
+            status: match delivery_state {
+                DeliveryState::Queued => 0,
+                DeliveryState::SendFailed => -1,
+                DeliveryState::Sent | DeliveryState::Answered => 1,
             },
             at_ms,
-            told: Told::of(&model, &delivery.data),
+            told: EncodedCommand::of(&model, &delivery.data),
             ticket: delivery.ticket,
         });
     }

@@ -233,16 +233,16 @@ fn samples() -> BTreeSet<(String, String)> {
 /// A device of which only its key is given; the rest follows from chance, and its being online from that of a send.
 fn usual(scenario: &Scenario, product_key: &str, device_key: &str) -> ListedDevice {
     let chance = Chance::new(scenario.seed);
-    let fate = hash(device_key);
+    let seed = hash(device_key);
     let can_fail = scenario.failing_products.is_empty()
         || scenario
             .failing_products
             .iter()
             .any(|key| key == product_key);
-    let within = |share, question| chance.within(share, question, fate);
+    let within = |share, question| chance.within(share, question, seed);
     let online = !(can_fail && within(scenario.offline, Question::Offline));
     let activated = !within(scenario.inventory.inactive, Question::Inactive);
-    let ago = chance.number(Question::Seen, fate);
+    let ago = chance.number(Question::Seen, seed);
     let ago = if online {
         ago % HOUR
     } else {
@@ -252,7 +252,7 @@ fn usual(scenario: &Scenario, product_key: &str, device_key: &str) -> ListedDevi
         product_key: product_key.to_owned(),
         device_key: device_key.to_owned(),
         device_name: format!("Device {device_key}"),
-        sn: format!("SN{:08}", fate % 100_000_000),
+        sn: format!("SN{:08}", seed % 100_000_000),
         online: online && activated,
         activated,
         data_format: if within(scenario.inventory.raw, Question::Raw) {

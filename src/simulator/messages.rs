@@ -18,8 +18,8 @@ use tokio::{
 use self::body::{Commanded, Order};
 use super::{
     chance::{Chance, Question, hash, mix},
-    fate::fate,
-    scenario::{Fate, Scenario},
+    delivery_state::delivery_state,
+    scenario::{DeliveryState, Scenario},
     served_model,
 };
 
@@ -55,11 +55,11 @@ pub(super) struct Taken<'a> {
 pub(super) fn kinds(scenario: &Scenario, chance: Chance, ticket: &str) -> Vec<MessageKind> {
     let messages = &scenario.messages;
     let mut kinds = vec![MessageKind::Input];
-    match fate(&scenario.history, chance, ticket) {
-        Fate::Queued => {}
-        Fate::SendFailed => kinds.push(MessageKind::ReqackFail),
-        Fate::Sent => kinds.push(MessageKind::ReqackSucc),
-        Fate::Answered => kinds.extend([MessageKind::ReqackSucc, MessageKind::Output]),
+    match delivery_state(&scenario.history, chance, ticket) {
+        DeliveryState::Queued => {}
+        DeliveryState::SendFailed => kinds.push(MessageKind::ReqackFail),
+        DeliveryState::Sent => kinds.push(MessageKind::ReqackSucc),
+        DeliveryState::Answered => kinds.extend([MessageKind::ReqackSucc, MessageKind::Output]),
     }
     if chance.within(messages.online, Question::MessageOnline, hash(ticket)) {
         kinds.push(MessageKind::Online);

@@ -18,7 +18,7 @@ use strum::VariantArray;
 pub(super) use broker::BrokerUrl;
 pub use check::ScenarioError;
 pub use fault::{Fault, Quirk};
-pub use history::{Fate, History, HistoryForm, HistoryOrder};
+pub use history::{DeliveryState, History, HistoryForm, HistoryOrder};
 pub use inventory::{Inventory, ListedDevice};
 pub use messages::{Messages, QueueStatus};
 pub use tickets::TicketForm;

@@ -203,7 +203,7 @@ impl Received<'_> {
         let is_poison = |device: &Device| {
             playing
                 .chance
-                .within(scenario.poison, Question::Poison, device.fate)
+                .within(scenario.poison, Question::Poison, device.seed)
         };
         let product = command.product_key.as_ref();
         if scenario.refuse_code.is_some() {
@@ -299,7 +299,7 @@ impl Received<'_> {
     fn verdict(&self, device: Device, can_fail: bool) -> Result<(), i64> {
         let playing = &self.call.playing;
         let (scenario, chance) = (&playing.scenario, playing.chance);
-        if can_fail && chance.within(scenario.offline, Question::Offline, device.fate) {
+        if can_fail && chance.within(scenario.offline, Question::Offline, device.seed) {
             return Err(codes::OFFLINE);
         }
         let refused = |codes: &[i64], question, subject| {
@@ -307,11 +307,11 @@ impl Received<'_> {
                 .choose(codes, question, subject)
                 .unwrap_or(codes::SERVICE_EXCEPTION))
         };
-        if can_fail && chance.within(scenario.rejected, Question::Rejected, device.fate) {
+        if can_fail && chance.within(scenario.rejected, Question::Rejected, device.seed) {
             return refused(
                 &scenario.rejected_codes,
                 Question::RejectedCode,
-                device.fate,
+                device.seed,
             );
         }
         let send = mix(device.id ^ self.number);

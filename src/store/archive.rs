@@ -1,4 +1,4 @@
-//! The rows of a run as the views show them, read by their owner one after the other: for what is kept of a run before it is deleted.
+//! The rows of a run as the views show them, read by the owner: they are written to files before the run is deleted.
 
 use futures::TryStreamExt as _;
 

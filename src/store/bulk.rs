@@ -1,6 +1,6 @@
-//! Statements of many rows. Each statement is a round trip to the thread that owns the connection, which costs more than ten rows do; so
-//! rows go out together, in a few fixed sizes, each of which is prepared once. What fills a size only in part is filled up with rows of
-//! NULLs, which the statement passes over.
+//! Statements of many rows. Each statement is a round trip to the thread that owns the connection, which costs more than ten rows. So rows
+//! are written together, in a few fixed sizes, and each size is prepared once. If there are fewer rows than the size has, the rest are rows
+//! of NULLs, which the statement skips.
 
 use std::sync::{Arc, OnceLock};
 

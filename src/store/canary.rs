@@ -1,4 +1,4 @@
-//! The canary of a run: the row that tells of it, and its devices.
+//! The canary of a run: its row, and its devices.
 
 mod choose;
 

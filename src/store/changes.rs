@@ -1,13 +1,13 @@
-//! What an exchange changes, by kind, so that each kind is one statement of many rows.
+//! The changes of an exchange, grouped by kind, so that each kind is one statement of many rows.
 
 use super::{
     TaskProof,
     row::{
         AcceptedRange, Attempt, DeviceThrottle, Due, EndedTask, FinishedRequest, NewBundle,
-        NewRequest, RefusalRow, Tally,
+        NewRequest, RefusalRow,
     },
 };
-use crate::model::{BundleId, BundleStatus, PayloadId, RequestId, Sizes, TaskId};
+use crate::model::{BundleId, BundleStatus, PayloadId, RequestId, Sizes, Tally, TaskId};
 
 /// Changes that are written together, in the order of the fields.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -1,16 +1,16 @@
-//! What any store must do for a push, as tests against its interface.
+//! What each store must do for a push, as tests against its interface.
 //!
-//! A store is held to it by a [`Fixture`] and [`conformance_tests!`]: SQLite in `store::tests`, and the store in memory that the journal's
-//! own tests push with.
+//! [`Fixture`] and [`conformance_tests!`] apply them to a store: to SQLite in `store::tests`, and to the store in memory that the journal's
+//! tests use.
 
 use std::time::Duration;
 
 use super::{
     Attempt, Changes, DeviceThrottle, Due, EndedTask, FinishedRequest, NewBundle, NewRequest,
-    PushRows, PushTransaction, RefusalKey, RefusalRow, Tally,
+    PushRows, PushTransaction, RefusalKey, RefusalRow,
 };
 use crate::model::{
-    BundleId, BundleStatus, Class, History, Outcome, Payload, PayloadId, RequestId, TaskId,
+    BundleId, BundleStatus, Class, History, Outcome, Payload, PayloadId, RequestId, Tally, TaskId,
     TaskState, Timestamp,
 };
 
@@ -36,7 +36,6 @@ pub(crate) type ManifestRow = (&'static str, u8);
 
 /// A store that is tested. It has one run.
 pub(crate) trait Fixture {
-    /// Its transactions.
     type Rows<'s>: PushTransaction
     where
         Self: 's;

@@ -1,10 +1,10 @@
 //! Control files: how another process asks the owner of a database to pause or to cancel a run.
 //!
-//! Only the owner writes into the database: another writer would move the log into the file without a seal, and could hold the owner up in
-//! a transaction. A request therefore is a small file beside the database, named after it, the action and the run (`push.db.pause-7`). It
-//! is on the disk before it has its name. The owner looks for it, gives it another name when it begins to obey (`push.db.pausing-7`), and
-//! deletes it after the commit that records it. So it outlives both processes, and of an owner that takes a pause up and somebody who
-//! takes it back exactly one succeeds.
+//! Only the owner writes into the database. Another writer would move the log into the file without a seal, and its transaction could make
+//! the owner wait. So a request is a small file beside the database, named after it, the action and the run (`push.db.pause-7`). It is on
+//! the disk before it has its name. The owner looks for it, renames it when it begins to act on it (`push.db.pausing-7`), and deletes it
+//! after the commit that records it. So the request outlives both processes. If the owner acts on a pause while another process withdraws
+//! it, exactly one of them succeeds.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -51,7 +51,6 @@ pub(crate) struct ControlledRun {
 pub(crate) struct ControlFile {
     /// The file.
     pub path: PathBuf,
-    /// The run that it is for.
     pub run: ControlledRun,
     /// What it asks.
     pub control: Control,

@@ -1,4 +1,4 @@
-//! What is known of accepted commands after their reply: the commands that can be asked about, and the evidence about them.
+//! The delivery of accepted commands: the commands that can be asked about, and the evidence about them.
 
 use serde_json::json;
 use sqlx::{Connection as _, Row as _, SqliteConnection, sqlite::SqliteRow};

@@ -1,4 +1,5 @@
-//! The platform's device list as it is read: a temporary table, so that a million devices take no memory. It goes with its connection.
+//! The platform's device list while it is read: a temporary table, so that a million devices take no memory. It exists as long as its
+//! connection.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! All sends to one device that may have reached the platform, in every run that went there.
+//! All sends to one device that may have reached the platform, in every run for that platform.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! What can go wrong with the results database.
+//! Errors of the results database.
 
 use std::{fmt, io, path::PathBuf, time::Duration};
 
@@ -59,7 +59,7 @@ pub enum StoreError {
     },
     /// A request to the owner cannot be left beside the database.
     #[error(
-        "cannot write {path}, which asks the push to {action}; give the command as the user who owns the push (sudo -u USER), or as one \
+        "cannot write {path}, which asks the push to {action}; run the command as the user who owns the push (sudo -u USER), or as one \
          who may write into the folder",
         path = path.display(), action = action.name()
     )]
@@ -81,7 +81,7 @@ pub enum StoreError {
     },
     /// Bringing the schema up to date takes too long to be done by the way.
     #[error(
-        "the database {path} has schema {from} of an older fleetpush; to bring it to schema {to} takes about {seconds} s, too long for this command, and nothing was done",
+        "the database {path} has schema {from} of an older fleetpush; the migration to schema {to} takes about {seconds} s, too long for this command, so nothing was done",
         path = path.display(), seconds = takes.as_secs()
     )]
     HeavyMigration {
@@ -100,7 +100,6 @@ pub enum StoreError {
         log = log.display(), path = path.display()
     )]
     LostLog {
-        /// The log.
         log: PathBuf,
         /// The database.
         path: PathBuf,

@@ -1,4 +1,5 @@
-//! Whether a file is a results database of ours. Looked at before SQLite may write: another program's file stays as it is.
+//! Whether a file is a results database of fleetpush. This is checked before SQLite may write, so that another program's file does not
+//! change.
 
 use std::{
     io,

@@ -1,9 +1,9 @@
-//! The inbox: what the platform's messages have said, in an SQLite file of its own beside the results database.
+//! The inbox: the platform's messages, in an SQLite file of their own beside the results database.
 //!
-//! It is apart from the results database because that has one owner, and messages come while a push owns it. One listener at a time
-//! writes, through an [`Inbox`]; an [`InboxReader`] is welcome at any time. Messages about commands are kept by ticket, whether or not the
-//! ticket is known yet, since a reply may be behind its message. Of a device's connection only the last change is kept, and of all
-//! else a count.
+//! It is separate because the results database has one owner, and messages arrive while a push owns it. One listener at a time writes,
+//! through an [`Inbox`]. Any number of [`InboxReader`]s can read at any time. Messages about commands are stored by ticket, even if the
+//! ticket is not known yet, because a reply can arrive after its message. Of a device's connection only the last change is stored, and of
+//! all other messages only a count.
 
 mod beside;
 mod read;
@@ -35,12 +35,11 @@ const SCHEMAS: [&str; 2] = [
     include_str!("inbox/schema_2.sql"),
 ];
 
-/// An error of the inbox.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InboxError {
     /// Another listener has it.
     #[error(
-        "another process ({owner}) listens already and has the inbox {path}; end it first, or give another database with --db",
+        "another process ({owner}) already listens and has the inbox {path}; end it first, or give another database with --db",
         path = path.display()
     )]
     Owned {
@@ -58,7 +57,7 @@ pub(crate) enum InboxError {
         reason: String,
     },
     /// Nobody has listened yet.
-    #[error("no inbox at {path}; fleetpush listen makes one", path = .0.display())]
+    #[error("no inbox at {path}; fleetpush listen creates it", path = .0.display())]
     Missing(PathBuf),
     /// A file of it cannot be used.
     #[error(transparent)]

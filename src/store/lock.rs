@@ -1,7 +1,8 @@
 //! One owner at a time, by locks of the operating system, so that a dead owner holds nothing.
 //!
-//! Two locks: one on a file beside the database, which earlier versions know and which says who the owner is, and one on the database's
-//! inode, which no name leads past: the file beside it may be deleted, and a database may be reached by another name.
+//! There are two locks. One is on a file beside the database; it names the owner, and earlier versions use it too. The other is on the
+//! inode of the database: the file beside it may be deleted, and a database may be opened by another name, but the inode is always the
+//! same.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},

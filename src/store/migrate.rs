@@ -1,6 +1,6 @@
-//! What it takes to bring a database of an older schema up to date: the time, and the room on the disk.
+//! What a migration of an older schema takes: the time, and the space on the disk.
 //!
-//! Nearly all migrations change the schema alone, which takes no time. Those that read or write rows stand in [`WORK`] with what a row costs.
+//! Nearly all migrations change only the schema, which takes no time. [`WORK`] lists those that read or write rows, with the cost of a row.
 
 use std::{
     io,
@@ -29,7 +29,6 @@ struct Work {
     version: i64,
     /// The table that it reads, as it is before.
     table: &'static str,
-    /// Which of its rows.
     rows: &'static str,
     /// Nanoseconds.
     time: u64,

@@ -1,7 +1,7 @@
 //! Reads a database of an older schema as if it had the newest one, without changing it.
 //!
-//! What the newest schema has besides is made in the connection's own temporary schema, which SQLite looks into first: a table that is missing
-//! is an empty one, a column that is missing is read as its default, and every view is that of `views.sql`.
+//! What it lacks is created in the connection's temporary schema, which SQLite searches first. A missing table is an empty one, a missing
+//! column has its default, and every view is that of `views.sql`.
 
 use std::collections::BTreeSet;
 

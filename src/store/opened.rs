@@ -1,4 +1,4 @@
-//! Opening a database as its owner: first as it is, since its schema may be an older one.
+//! Opening a database as its owner. It is first opened as it is, because its schema may be an older one.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! The owner's mark in the database: a random number that each start writes.
 //!
-//! Every transaction begins with a look at it ([`BEGIN`]): an owner that has lost
-//! its database to another one stops at its next transaction, whatever the locks of the file system are worth.
+//! Every transaction begins with a check of the mark ([`BEGIN`]). An owner that has lost its database to another one stops at its next
+//! transaction, even if the locks of the file system do not work.
 
 use sqlx::{AssertSqlSafe, SqliteConnection};
 

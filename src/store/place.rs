@@ -1,4 +1,4 @@
-//! Where a database may lie: SQLite's log must be found beside the one name of the file, and locks must hold.
+//! Where a database may be: SQLite must find the log beside the only name of the file, and locks must work.
 
 use std::{
     ffi::OsString,

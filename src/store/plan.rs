@@ -1,4 +1,4 @@
-//! What pushing a run takes, before anything is sent.
+//! What pushing a run will take, computed before anything is sent.
 
 use std::ops::Range;
 
@@ -12,7 +12,6 @@ use crate::model::TaskId;
 pub(crate) struct Plan {
     /// Devices, each counted once, however many rows it has.
     pub devices: u64,
-    /// Products.
     pub products: u64,
     /// Different payloads.
     pub payloads: u64,

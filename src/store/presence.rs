@@ -1,4 +1,4 @@
-//! Whether the database is still where it was opened, and how its content is saved when it is not.
+//! Whether the database is still where it was opened, and how its content is saved if it is not.
 
 use std::{
     fs::OpenOptions,

@@ -1,8 +1,9 @@
-//! Deleting runs that have ended. Their space goes back to the file system in `space`.
+//! Deletes runs that have ended. `space` returns their space to the file system.
 //!
-//! A run goes in three steps, each of which may be interrupted: what its devices accepted last is copied to `device_past`; one transaction
-//! takes the row of `run` away, without which no view shows anything of it, and puts one into `pruned_run`; then everything that belonged
-//! to it is deleted piece by piece. What an interruption leaves of the last step is deleted when the database is next opened.
+//! A run is deleted in three steps, each of which can be interrupted. The first copies what its devices accepted last to `device_past`. The
+//! second one is one transaction: it deletes the row of `run`, without which no view shows anything of the run, and adds one to
+//! `pruned_run`. The third deletes everything that belonged to the run, piece by piece. What an interruption leaves of it is deleted when
+//! the database is opened next.
 
 use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
 
@@ -43,7 +44,6 @@ const BY_RUN: [&str; 6] = [
 pub(crate) struct Prunable {
     /// Its number.
     pub id: RunId,
-    /// Its name.
     pub name: String,
     /// The manifest as it was named.
     pub manifest: String,
@@ -62,7 +62,6 @@ pub(crate) struct Prunable {
 /// A run that is no more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PrunedRun {
-    /// Its name.
     pub name: String,
     /// How it had ended.
     pub state: RunState,

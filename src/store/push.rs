@@ -1,4 +1,4 @@
-//! What the store keeps of a push: what it begins with, and how it begins and ends.
+//! What the store has for a push: what it begins with, and how it begins and ends.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,13 +11,13 @@ use super::{
     file_id::FileId,
     identity::log_path,
     open::BUSY_TIMEOUT,
-    row::{PushRows, Tally},
+    row::PushRows,
     sqlite::{Transaction, refusal},
+    tally::read_tally,
     writes::Writes,
 };
 use crate::model::{
-    BundleId, BundleStatus, Class, Control, RequestId, RunId, RunState, TaskId, TaskState,
-    Timestamp,
+    BundleId, BundleStatus, Control, RequestId, RunId, RunState, Tally, TaskId, Timestamp,
 };
 
 static EXCUSE: Bulk = Bulk::insert(
@@ -171,34 +171,6 @@ impl Store {
     pub(crate) async fn wait_as_usual(&mut self) -> Result<(), StoreError> {
         self.wait_for_others(BUSY_TIMEOUT).await
     }
-}
-
-/// Reads counts of ended tasks.
-async fn read_tally(
-    connection: &mut SqliteConnection,
-    run: RunId,
-    select: &'static str,
-) -> Result<Vec<(Tally, u64)>, StoreError> {
-    sqlx::query_as::<_, (i64, i64, i64, i64)>(select)
-        .bind(run.0)
-        .fetch_all(connection)
-        .await?
-        .into_iter()
-        .map(|(state, class, code, n)| {
-            let key = tally(state, class, code)
-                .ok_or_else(|| StoreError::Damaged(format!("a tally has the state {state}")))?;
-            Ok((key, n.unsigned_abs()))
-        })
-        .collect()
-}
-
-/// What tasks are counted by, in the numbers of the tables.
-pub(super) fn tally(state: i64, class: i64, code: i64) -> Option<Tally> {
-    Some(Tally {
-        state: TaskState::from_number(state)?,
-        class: Class::from_number(class),
-        code: (code != 0).then_some(code),
-    })
 }
 
 /// How the requests of a run stand that were refused and are kept together.

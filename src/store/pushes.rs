@@ -1,4 +1,4 @@
-//! The runs of a database as a push asks for them, read beside its owner.
+//! The runs of a database as a push needs them, read while another process may own it.
 
 use sqlx::sqlite::SqliteRow;
 

@@ -1,5 +1,5 @@
-//! Opens a results database for reading alone: never creates, never migrates, never takes the owner's lock, and so is welcome at any
-//! time, a push under way included.
+//! Opens a results database only for reading: it never creates or migrates it and never takes the owner's lock. So it can be used at any
+//! time, also during a push.
 
 use std::{
     borrow::Cow,
@@ -60,7 +60,7 @@ pub enum ReadError {
         known: i64,
     },
     /// An earlier fleetpush broke off while it brought it up to date, and only an owner may go on.
-    #[error("{} has the old schema {found}, this fleetpush needs {known}; resume or run a push with it once, which updates it", .path.display())]
+    #[error("{} has the old schema {found}, this fleetpush needs {known}; run or resume a push with it once to update it", .path.display())]
     Older {
         /// The database.
         path: PathBuf,
@@ -343,7 +343,7 @@ mod tests {
         .await;
         insta::assert_snapshot!(refusal().await, @"DB has schema 9999, and this fleetpush knows schemas up to N; use a newer fleetpush");
         execute(&path, "UPDATE _sqlx_migrations SET success = 0").await;
-        insta::assert_snapshot!(refusal().await, @"DB has the old schema 0, this fleetpush needs N; resume or run a push with it once, which updates it");
+        insta::assert_snapshot!(refusal().await, @"DB has the old schema 0, this fleetpush needs N; run or resume a push with it once to update it");
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! What a process that ended in the middle has left behind: requests without an end.
+//! What a process that was killed has left: requests without an end.
 
 use sqlx::Row;
 

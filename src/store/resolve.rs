@@ -14,9 +14,7 @@ use crate::model::{CompetingSend, InDoubtSend, InDoubtTask, Proof, TaskId, Ticke
 /// A ticket found for a task in doubt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Adoption {
-    /// The task.
     pub task: TaskId,
-    /// Its ticket.
     pub ticket: Ticket,
     /// How it was found: the message of the task's last attempt from now on.
     pub message: Box<str>,

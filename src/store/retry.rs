@@ -1,4 +1,4 @@
-//! Opening ended tasks again: the tasks that a filter chooses, drafted in a table of their own until it is decided which of them go.
+//! Opens ended tasks again. The tasks that a filter chooses are first drafted in a table, until it is decided which of them are sent.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -34,9 +34,7 @@ pub(crate) struct Retriable {
 /// A task of a device that has several in the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DeviceTask {
-    /// The task.
     pub(crate) task: TaskId,
-    /// Its device.
     pub(crate) device_key: String,
     /// The device's product.
     pub(crate) product_key: String,

@@ -4,26 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use crate::model::{
     BundleId, BundleStatus, CanaryProof, Class, History, Outcome, Payload, PayloadId, RequestId,
-    TaskId, TaskState, Ticket, Timestamp,
+    Tally, TaskId, TaskState, Ticket, Timestamp,
 };
-
-/// What tasks are counted by once they have ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Tally {
-    /// How they ended.
-    pub state: TaskState,
-    /// The class; skipped tasks have none.
-    pub class: Option<Class>,
-    /// The code that decided, when there was one.
-    pub code: Option<i64>,
-}
 
 /// One task of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Member {
-    /// The task.
     pub task: TaskId,
-    /// Its device.
     pub device_key: Arc<str>,
     /// What it has been through before this send.
     pub history: History,

@@ -31,7 +31,6 @@ pub(crate) struct Run {
     pub id: RunId,
     /// What it is made of.
     pub about: NewRun,
-    /// Its state.
     pub state: RunState,
     /// When it was staged.
     pub created_at: Timestamp,
@@ -62,7 +61,6 @@ pub(super) const SELECT: &str = "SELECT id, name, manifest, manifest_path, manif
      first_task, end_task, ordered, chunk_limit, account, passed_size, limit_hints, created_at, paused_at, paused_by, last_control FROM run";
 
 impl Store {
-    /// The run of this name.
     pub(crate) async fn run_by_name(&mut self, name: &str) -> Result<Option<Run>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
             "{SELECT} WHERE name = ? AND state <> 'staging'"

@@ -1,9 +1,9 @@
-//! The seal: the sign by which a lost write-ahead log is noticed.
+//! The seal, which shows that a write-ahead log was lost.
 //!
-//! `owner.needs_log` is 1 in the file and 0 in its log: [`Store::seal`] sets it, moves the log into the file, and takes it back.
-//! The file alone therefore says that something is missing, while a file with its log does not. Whoever moves the whole log into the file
-//! in order, as `sqlite3` does when it is the last to close it after a crash, moves the 0 too. While a run is pushed only a seal moves the
-//! log into the file; otherwise SQLite does as well, and then a log that is lost before the next seal is not noticed.
+//! `owner.needs_log` is 1 in the file and 0 in its log: [`Store::seal`] sets it, moves the log into the file, and resets it. So the file
+//! alone shows that something is missing, and the file with its log does not. If the whole log is moved into the file in order, as by an
+//! `sqlite3` that is the last to close it after a crash, the 0 moves too. During a push only a seal moves the log into the file. At other
+//! times SQLite does too, and a log that is lost before the next seal is not noticed.
 
 use std::path::Path;
 

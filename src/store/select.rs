@@ -1,5 +1,5 @@
-//! The tasks of a run that a filter chooses, page by page: the narrowest index gives the ids, and what no index knows is looked up for them
-//! alone. The owner chooses with it what is sent again, and readers what they list.
+//! The tasks of a run that a filter chooses, page by page. The narrowest index yields ids; conditions without an index are checked only for
+//! these. The owner uses it for what is sent again, and readers for what they list.
 
 mod devices;
 mod known;
@@ -28,7 +28,6 @@ pub(super) const PAGE: i64 = 1000;
 /// Where the tasks of a run are.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tasks {
-    /// The run.
     pub(super) run: RunId,
     /// Its first id.
     pub(super) first: i64,
@@ -105,7 +104,6 @@ impl Selection {
         self.page
     }
 
-    /// The filter.
     pub(super) fn filter(&self) -> &TaskFilter {
         &self.filter
     }

@@ -1,4 +1,4 @@
-//! When a request was on its way, as far as that was noted.
+//! When a request was on its way, as far as that was recorded.
 
 use std::time::Duration;
 

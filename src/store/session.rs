@@ -1,7 +1,7 @@
 //! Sessions: each start of a command that writes leaves a row, which outlives its run.
 //!
-//! A session is introduced when its process opens the database, and stands there with the first thing that it writes. What it came to is
-//! measured once, when it ends; of one that was killed, when the next one begins.
+//! A session is prepared when its process opens the database, and is inserted with the first thing that the process writes. Its totals are
+//! computed once: when it ends, or, if it was killed, when the next session begins.
 
 use std::time::Duration;
 
@@ -14,7 +14,6 @@ use crate::model::{Asker, Control, RunId, Timestamp};
 /// Who starts a command, and with what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NewSession {
-    /// The command.
     pub command: &'static str,
     /// How it was given: what stood on the command line has payloads left out.
     pub about: Asker,
@@ -46,7 +45,6 @@ pub(crate) struct SessionTotals {
     pub failed: u64,
     /// Tasks that ended in doubt.
     pub in_doubt: u64,
-    /// Requests.
     pub requests: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The transaction of a push on SQLite: few, large statements.
+//! The transaction of a push on SQLite, in few, large statements.
 
 use std::{borrow::Cow, collections::HashMap, time::Duration};
 

@@ -1,7 +1,7 @@
 //! Staging: the rows of a manifest become the tasks of a run.
 //!
-//! Rows are committed in large groups under a run in the state `staging`, which nothing shows; the last transaction makes it a run. What
-//! an interrupted staging leaves behind is deleted when the database is next opened.
+//! Rows are committed in large groups, for a run in the state `staging`, which no view shows. The last transaction changes that state. What
+//! an interrupted staging leaves is deleted when the database is opened next.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ mod repeats;
 mod tests;
 mod unchanged;
 
-use group::{Grouper, Pending};
+use group::{Grouper, WaitingRow};
 pub(crate) use listed::{Listed, ListedRow};
 use order::Order;
 use repeats::Repeats;
@@ -76,7 +76,6 @@ pub(crate) struct Stager<'s> {
 /// What staging made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Staged {
-    /// The run.
     pub run: Run,
     /// Rows that were recorded as skipped, since the device's row before it has the same payload.
     pub duplicates: u64,
@@ -212,7 +211,7 @@ impl Stager<'_> {
             async {
                 for (row, payload) in new {
                     self.repeats.note(&row.device_key);
-                    let row = Pending {
+                    let row = WaitingRow {
                         line: row.line,
                         device_key: row.device_key,
                         labels: row.labels,
@@ -242,10 +241,10 @@ impl Stager<'_> {
     ) -> Result<(), StoreError> {
         let first = self.next_task;
         self.next_task += errors.len() as i64;
-        let rows: Vec<(i64, Pending)> = (first..)
+        let rows: Vec<(i64, WaitingRow)> = (first..)
             .zip(errors)
             .map(|(id, error)| {
-                let row = Pending {
+                let row = WaitingRow {
                     line: error.line,
                     device_key: error.device_key.clone(),
                     labels: None,
@@ -395,7 +394,7 @@ impl Stager<'_> {
 }
 
 /// The values of a row of `task`; without a payload it is never sent.
-fn task(values: Values, id: i64, payload: Option<PayloadId>, row: Pending) -> Values {
+fn task(values: Values, id: i64, payload: Option<PayloadId>, row: WaitingRow) -> Values {
     values
         .bind(id)
         .bind(payload.map(|payload| payload.0))

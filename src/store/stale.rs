@@ -1,4 +1,4 @@
-//! Whether what a run has yet to send is older than what its devices have accepted since.
+//! Whether the pending tasks of a run are older than what its devices have accepted since.
 
 use sqlx::SqliteConnection;
 

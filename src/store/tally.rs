@@ -1,33 +1,30 @@
-//! How the tasks of a run have ended, as the tally counts them.
+//! The tally: how many tasks of a run have ended how.
 
 use sqlx::SqliteConnection;
 
-use crate::model::{Class, RunId, TaskState};
+use crate::model::{Class, RunId, Tally, TaskState};
 
-/// How many tasks ended in the same way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ending {
-    /// The state they ended in.
-    pub state: TaskState,
-    /// The class of the outcome; none for skipped tasks.
-    pub class: Option<Class>,
-    /// The code that decided, when there was one.
-    pub code: Option<i64>,
-    /// How many tasks.
-    pub tasks: u64,
-}
+/// How the run's tasks have ended, the most frequent of a state first.
+const ENDINGS: &str = "SELECT state, class, code, n FROM tally WHERE run_id = ? AND n > 0 ORDER BY state, n DESC, class, code";
 
 /// How the run's tasks have ended, by state, class and code; the most frequent of a state first.
 pub(super) async fn endings(
     connection: &mut SqliteConnection,
     run: RunId,
-) -> Result<Vec<Ending>, sqlx::Error> {
-    let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
-        "SELECT state, class, code, n FROM tally WHERE run_id = ? AND n > 0 ORDER BY state, n DESC, class, code",
-    )
-    .bind(run.0)
-    .fetch_all(connection)
-    .await?;
+) -> Result<Vec<(Tally, u64)>, sqlx::Error> {
+    read_tally(connection, run, ENDINGS).await
+}
+
+/// Reads counts of ended tasks: state, class, code and number, with 0 for no class and no code.
+pub(super) async fn read_tally(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    select: &'static str,
+) -> Result<Vec<(Tally, u64)>, sqlx::Error> {
+    let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(select)
+        .bind(run.0)
+        .fetch_all(connection)
+        .await?;
     let damaged = |what: String| sqlx::Error::Decode(what.into());
     rows.into_iter()
         .map(|(state, class, code, tasks)| {
@@ -35,13 +32,13 @@ pub(super) async fn endings(
             if class != 0 && known.is_none() {
                 return Err(damaged(format!("class {class} in tally")));
             }
-            Ok(Ending {
+            let key = Tally {
                 state: TaskState::from_number(state)
                     .ok_or_else(|| damaged(format!("state {state} in tally")))?,
                 class: known,
                 code: (code != 0).then_some(code),
-                tasks: tasks.unsigned_abs(),
-            })
+            };
+            Ok((key, tasks.unsigned_abs()))
         })
         .collect()
 }

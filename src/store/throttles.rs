@@ -1,4 +1,4 @@
-//! The memory of throttled devices, when a push begins: a device rests for as long as planned, whichever run comes next.
+//! Throttled devices when a push begins: a device rests as long as planned, in whichever run it is sent to next.
 
 use sqlx::Connection;
 

@@ -1,4 +1,4 @@
-//! How a ticket is kept.
+//! How a ticket is stored.
 
 use super::bulk::Values;
 use crate::model::Ticket;

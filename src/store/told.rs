@@ -1,4 +1,4 @@
-//! Doubtful sends that are to be sent again, and what the inbox has of their devices.
+//! Sends in doubt that are due to be sent again, and the messages of the inbox about their devices.
 
 use serde_json::json;
 use sqlx::Row as _;

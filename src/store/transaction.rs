@@ -1,4 +1,4 @@
-//! What a push asks of a store: rows to decide by, and changes to write.
+//! What a push needs of a store: rows for its decisions, and the changes to write.
 
 use std::collections::HashMap;
 
@@ -51,7 +51,6 @@ pub(crate) trait PushTransaction {
     /// The payload of a task, if it has one.
     async fn payload_of(&mut self, task: TaskId) -> Result<Option<PayloadId>, StoreError>;
 
-    /// A payload.
     async fn payload(&mut self, id: PayloadId) -> Result<Payload, StoreError>;
 
     /// The next tasks of the devices of these, in the order of their ids: of each the first one that has not ended.

@@ -1,4 +1,4 @@
-//! The views of the schema, as `views.sql` has them: each stands there once, whatever the migrations made of it.
+//! The views of the schema, from `views.sql`. Each view is defined only there, whatever the migrations made of it.
 
 use std::collections::HashSet;
 

@@ -1,5 +1,6 @@
-//! The writes of one transaction, gathered: each trip to the thread that owns the connection wakes two threads, which at a platform's pace
-//! is most of what a request costs. What is little travels together, so that a quiet push makes one trip where it would make eight.
+//! The writes of one transaction, collected. Each round trip to the thread that owns the connection wakes two threads, which is most of the
+//! cost of a request at a platform's pace. Small writes travel together, so that a transaction with few changes takes one round trip
+//! instead of eight.
 
 use std::sync::Arc;
 

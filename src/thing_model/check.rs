@@ -86,7 +86,7 @@ impl ThingModel {
                 .iter()
                 .any(|Pair(other, _)| other == name)
             {
-                walk.found(Misfit::new(71029, format!("`{name}` stands twice")));
+                walk.found(Misfit::new(71029, format!("`{name}` is given twice")));
             }
             match service.input(name) {
                 Some(input) => input.check(name, value, walk),

@@ -33,7 +33,6 @@ pub(crate) enum ExportError {
     NoServices,
 }
 
-/// Reads an export.
 pub(crate) fn read(text: &str) -> Result<ThingModel, ExportError> {
     let whole: Value = serde_json::from_str(text)?;
     let data = match (whole.get("data"), text_of(whole.get("code"))) {

@@ -18,7 +18,6 @@ pub(crate) trait ModelSource: Debug + Send + Sync {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the thing model of product {product_key} is not available: {reason}")]
 pub struct NoModel {
-    /// The product.
     pub(crate) product_key: Box<str>,
     /// What is wrong.
     pub(crate) reason: String,

@@ -5,9 +5,7 @@ use super::text::width;
 /// A terminal's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size {
-    /// Rows.
     pub(super) rows: u16,
-    /// Columns.
     pub(super) columns: u16,
 }
 

@@ -15,7 +15,6 @@ use crate::store::ResultRow;
 pub(crate) enum ManifestWriter {
     /// As CSV, with a column for each label.
     Csv {
-        /// The writer.
         csv: Box<csv::Writer<Output>>,
         /// The labels that the run has.
         labels: Vec<String>,

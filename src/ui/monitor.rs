@@ -1,7 +1,7 @@
-//! What machines see of a push while it goes on: a metrics file for Prometheus, and the service manager that has started the process.
+//! What machines see of a push while it runs: a metrics file for Prometheus, and the service manager.
 //!
-//! Both hear of the push by the engine's events and by nothing else. The engine tells its counts every second even when nothing
-//! happens, so there is no timer here: when the engine stands still, the metrics file grows old and the watchdog is not fed.
+//! Both get it from the events of the engine and from nowhere else. The engine emits its counts every second even if nothing happens, so
+//! there is no timer here: if the engine is stuck, the metrics file becomes old and the watchdog is not reset.
 
 mod file;
 mod last_end;
@@ -51,7 +51,6 @@ pub(crate) struct Monitor {
 /// The run that is pushed, as it is told of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct About<'a> {
-    /// Its name.
     pub name: &'a str,
     /// The manifest as it was named.
     pub manifest: &'a str,

@@ -51,7 +51,7 @@ pub(crate) fn suggestions(report: &RunReport) -> Vec<Suggestion> {
         }
         (0, 0) => {}
         (_, 0) => suggest("results", " --state failed", "see what failed and why"),
-        (0, _) => suggest("results", " --state in_doubt", "see what is in doubt"),
+        (0, _) => suggest("results", " --state in_doubt", "see the tasks in doubt"),
         (_, _) => suggest(
             "results",
             " --state failed,in_doubt",
@@ -80,10 +80,14 @@ pub(crate) fn suggestions(report: &RunReport) -> Vec<Suggestion> {
                 suggest(
                     "verify",
                     "",
-                    "look for what is in doubt in the devices' histories",
+                    "look for the tasks in doubt in the devices' histories",
                 );
             }
-            suggest("retry", " --state in_doubt", "send again what is in doubt");
+            suggest(
+                "retry",
+                " --state in_doubt",
+                "send the tasks in doubt again",
+            );
         }
         if report.target == "simulator"
             && report.counts.failed == 0

@@ -1,4 +1,4 @@
-//! stderr that nobody may be reading: what is written to it is written by a thread of its own, so that a full pipe holds up no push.
+//! A writer for stderr that never blocks: another thread does the writing, so a full pipe does not delay a push.
 
 use std::{
     io::{self, Write},

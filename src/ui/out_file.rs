@@ -1,4 +1,4 @@
-//! The file of `--out`: known to be writable before the work begins, written beside its place, and put there when it is complete.
+//! The file of `--out`: checked before the work begins, written beside its place, and moved there when it is complete.
 
 use std::{
     io::{self, Write},

@@ -1,7 +1,7 @@
-//! The report of a run as one HTML page that needs nothing else: no network, no other file.
+//! The report of a run as one HTML page that needs no network and no other file.
 //!
-//! The template escapes every value. What it takes as it is are pictures and files of this module. The page's own policy lets in no
-//! script and no style but these, so that a device key could do nothing even if it were not escaped.
+//! The template escapes every value, except pictures and files of this module. The policy of the page allows only its own script and
+//! styles, so that a device key could do nothing even if it were not escaped.
 
 mod advice;
 mod axis;
@@ -38,7 +38,7 @@ const LONGEST: usize = 160;
 
 /// The page cannot be made.
 #[derive(Debug, thiserror::Error)]
-#[error("the report cannot be put together")]
+#[error("cannot create the report")]
 pub struct PageError(#[from] askama::Error);
 
 /// Makes the page.

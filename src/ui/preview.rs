@@ -3,7 +3,7 @@
 use super::number::{counted, grouped};
 use crate::{
     model::Payload,
-    preview::{Met, Oddity, PayloadUse, Preview, Values, Warning},
+    preview::{Met, PayloadUse, Preview, Values, Warning, WarningKind},
 };
 
 /// Services, parameters or labels that are listed.
@@ -157,7 +157,7 @@ fn options(payload: &Payload) -> String {
 
 /// What is odd and what to do: lower case, no full stop.
 pub(crate) fn message(warning: &Warning) -> String {
-    let Warning { met, oddity } = warning;
+    let Warning { met, kind } = warning;
     let here = |met: &Met| counted(met.rows, "row");
     let of = |of: u64| format!("{} of {}", grouped(met.rows), counted(of, "row"));
     let meant = |likelier: &Option<Box<str>>| {
@@ -165,20 +165,20 @@ pub(crate) fn message(warning: &Warning) -> String {
             format!("; is it misspelled for {}?", quoted(likelier))
         })
     };
-    match oddity {
-        Oddity::NotWireForm { example } => format!(
+    match kind {
+        WarningKind::NotWireForm { example } => format!(
             "the data {} calls no service ({}), and is sent unchanged; the platform's form is \
              [{{\"service\":[{{\"parameter\":\"value\"}}]}}], which the columns service and param.<code> make",
             quoted(example),
             here(met)
         ),
-        Oddity::BareValue { example } => format!(
+        WarningKind::BareValue { example } => format!(
             "the data {} has a value without quotes ({}), and is sent unchanged; the documentation has strings only, such as \"5\" or \"true\", and \
              does not say whether the platform takes others",
             quoted(example),
             here(met)
         ),
-        Oddity::NoParameters { service, labels } => {
+        WarningKind::NoParameters { service, labels } => {
             let example = labels.first().map_or("", |label| label);
             let named: Vec<String> = labels.iter().take(5).map(|label| quoted(label)).collect();
             let more = match labels.len() - named.len() {
@@ -198,7 +198,7 @@ pub(crate) fn message(warning: &Warning) -> String {
                 named.join(", "),
             )
         }
-        Oddity::NearService {
+        WarningKind::NearService {
             service,
             likelier,
             rows,
@@ -210,31 +210,31 @@ pub(crate) fn message(warning: &Warning) -> String {
             grouped(*rows),
             quoted(likelier)
         ),
-        Oddity::RarelyBare { service, of: all } => format!(
+        WarningKind::RarelyBare { service, of: all } => format!(
             "the service {} has no parameters in {}",
             quoted(service),
             of(*all)
         ),
-        Oddity::RareParameter {
+        WarningKind::RareParameter {
             service,
             parameter,
             of: all,
             likelier,
         } => format!(
-            "the parameter {} of {} stands in {}{}",
+            "the parameter {} of {} is in {}{}",
             quoted(parameter),
             quoted(service),
             of(*all),
             meant(likelier)
         ),
-        Oddity::RareValue {
+        WarningKind::RareValue {
             service,
             parameter,
             value,
             of: all,
             likelier,
         } => format!(
-            "the value {} of {} stands in {}{}",
+            "the value {} of {} is in {}{}",
             quoted(value),
             quoted(&format!("{service}.{parameter}")),
             of(*all),
@@ -378,10 +378,10 @@ mod tests {
         insta::assert_snapshot!(told.join("\n"), @r#"
         69: the data `{"mode":1}` calls no service (1 row), and is sent unchanged; the platform's form is [{"service":[{"parameter":"value"}]}], which the columns service and param.<code> make
         39: 1 row calls the service `Set`, and 197 call `set`; is it misspelled?
-        29: the parameter `mod` of `set` stands in 1 of 197 rows; is it misspelled for `mode`?
+        29: the parameter `mod` of `set` is in 1 of 197 rows; is it misspelled for `mode`?
         49: the service `set` has no parameters in 1 of 197 rows
-        9: the value `eko` of `set.mode` stands in 1 of 195 rows; is it misspelled for `eco`?
-        19: the value `echo` of `set.mode` stands in 1 of 195 rows; is it misspelled for `eco`?
+        9: the value `eko` of `set.mode` is in 1 of 195 rows; is it misspelled for `eco`?
+        19: the value `echo` of `set.mode` is in 1 of 195 rows; is it misspelled for `eco`?
         "#);
         insta::assert_snapshot!(own_payloads(2000, 2000, 2000, "at least 80 s at 25 requests a second", &["set.t".to_owned()]), @"each row has its own payload: 2,000 requests, at least 80 s at 25 requests a second; what differs is `set.t`");
     }

@@ -222,7 +222,6 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// A file.
     pub(super) fn to_file(file: Box<dyn Write + Send>) -> Self {
         Self {
             sink: BufWriter::with_capacity(BUFFER, file),

@@ -1,4 +1,4 @@
-//! Shows how a push gets on, from the engine's events, until they end.
+//! Shows the progress of a push from the events of the engine, until they end.
 
 mod display;
 mod left;

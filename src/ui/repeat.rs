@@ -1,4 +1,4 @@
-//! Commands as they have to be typed: with the flags that they share with this one.
+//! The next commands, with the flags that they share with this one.
 
 use std::path::{Path, PathBuf};
 

@@ -1,20 +1,20 @@
-//! What is to be told of one run: shared by `status` and by the summary at the end of a push.
+//! The facts about one run, shared by `status` and by the summary at the end of a push.
 
+mod activity;
 mod again;
 mod json;
-mod standing;
 mod text;
 
+pub(crate) use activity::{Process, RunActivity, Spent, TimeLeft};
 pub(crate) use json::{Breakdown, GroupObject, RunObject, Shares};
 pub(super) use json::{ClassObject, LimitObject, PushObject, SessionObject, ToleranceObject};
-pub(crate) use standing::{Process, Spent, Standing, TimeLeft};
 pub(super) use text::label;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use super::repeat::Repeat;
 use crate::model::{
-    CanaryStanding, Class, Counts, Delivery, Paused, RunId, RunState, TaskState, Timestamp,
+    CanaryStatus, Class, Counts, Delivery, Paused, RunId, RunState, Tally, TaskState, Timestamp,
 };
 
 /// Everything that is told of a run.
@@ -22,7 +22,6 @@ use crate::model::{
 pub(crate) struct RunReport {
     /// The run's number.
     pub number: RunId,
-    /// Its name.
     pub name: String,
     /// The manifest as it was named.
     pub manifest: String,
@@ -45,7 +44,7 @@ pub(crate) struct RunReport {
     /// How many tasks are in which state.
     pub counts: Counts,
     /// The devices that go first, if any do.
-    pub canary: Option<CanaryStanding>,
+    pub canary: Option<CanaryStatus>,
     /// How tasks have ended; adds up to the counts of the end states.
     pub endings: Vec<EndingLine>,
     /// How many accepted tasks have which delivery; adds up to the accepted ones.
@@ -61,7 +60,7 @@ pub(crate) struct RunReport {
     /// Flags for the next command.
     pub repeat: Repeat,
     /// Where it stands beyond its counts, for whoever asks from outside.
-    pub standing: Option<Standing>,
+    pub activity: Option<RunActivity>,
 }
 
 /// How many tasks ended in the same way.
@@ -80,6 +79,14 @@ pub(crate) struct EndingLine {
 }
 
 impl EndingLine {
+    /// What these tasks are counted by, and how many they are.
+    pub(crate) fn counted(&self) -> (Tally, u64) {
+        let Self {
+            state, class, code, ..
+        } = *self;
+        (Tally { state, class, code }, self.tasks)
+    }
+
     /// Whether somebody has to look at tasks that ended so.
     pub(crate) fn is_trouble(&self) -> bool {
         matches!(self.state, TaskState::Failed | TaskState::InDoubt)
@@ -187,7 +194,7 @@ pub(super) mod tests {
             next_due: None,
             latest_due: None,
             repeat: Repeat::default(),
-            standing: None,
+            activity: None,
         }
     }
 }

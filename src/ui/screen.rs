@@ -1,4 +1,4 @@
-//! stderr, shared by words, log and progress bar, so that none of them is printed into another.
+//! stderr, shared by messages, log and progress bar, so that none of them interrupts another.
 
 use std::{
     io::{self, Write},

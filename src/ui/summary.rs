@@ -1,6 +1,6 @@
-//! The words at the end of a push: what this push did, and where the run stands now.
+//! The summary at the end of a push: what this push did, and the state of the run.
 //!
-//! As text it goes to stderr, since it is for people; with `--format json` it is one JSON object on stdout and nothing else is there.
+//! As text it goes to stderr, for people. With `--format json` it is one JSON object on stdout, where nothing else is printed.
 
 mod tolerance;
 
@@ -221,7 +221,7 @@ fn stop_words(stop: &Stop) -> Option<(&'static str, &str)> {
             went,
         )),
         Stop::Unproved { reason } => Some((
-            "stopped, because nothing can be asked about the commands to the canary",
+            "stopped, because the canary's commands cannot be verified now",
             reason,
         )),
         Stop::Aborted { reason } => Some(("aborted, because too many tasks failed", reason)),
@@ -288,9 +288,9 @@ mod tests {
           fleetpush results night-1 --state failed,in_doubt
           # send again what may succeed now
           fleetpush retry night-1 --region europe
-          # look for what is in doubt in the devices' histories
+          # look for the tasks in doubt in the devices' histories
           fleetpush verify night-1 --region europe
-          # send again what is in doubt
+          # send the tasks in doubt again
           fleetpush retry night-1 --state in_doubt --region europe
         ");
     }

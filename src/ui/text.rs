@@ -1,4 +1,4 @@
-//! Makes text from a manifest or the platform harmless on a terminal.
+//! Makes text from a manifest or the platform safe for a terminal.
 
 use std::{borrow::Cow, fmt::Write as _};
 

@@ -17,7 +17,6 @@ use crate::{
 /// All that is known of one device.
 #[derive(Debug)]
 pub(crate) struct Timeline {
-    /// Its key.
     pub device_key: String,
     /// What it accepted last in runs that have been pruned.
     pub past: Vec<PastAcceptance>,
@@ -34,7 +33,6 @@ pub(crate) struct Timeline {
 /// What a run did with the device.
 #[derive(Debug)]
 pub(crate) struct RunPart {
-    /// The run.
     pub run: RunRow,
     /// The device's tasks, in the order of the manifest.
     pub tasks: Vec<TaskPart>,
@@ -45,7 +43,6 @@ pub(crate) struct RunPart {
 pub(crate) struct TaskPart {
     /// What became of it.
     pub row: ResultRow,
-    /// Its sends.
     pub sends: Vec<Send>,
     /// Why it is where it is.
     pub why: String,
@@ -56,7 +53,6 @@ pub(crate) struct TaskPart {
 /// What the platform tells of the device in one product.
 #[derive(Debug)]
 pub(crate) struct HistoryPart {
-    /// The product.
     pub product_key: String,
     /// The entries, or why the platform tells none.
     pub told: Result<Trace, String>,

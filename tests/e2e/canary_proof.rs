@@ -58,7 +58,7 @@ fn a_canary_that_has_proved_itself_opens_the_fleet() {
     let sim = Sim::start(telling(History::default()));
     let site = Site::with(&devices(60));
     let ended = site.push(&sim, &push("10m", &[])).expect(0).says(&[
-        "canary of 4 devices: 4 accepted; evidence of them is waited for up to 10 min",
+        "canary of 4 devices: 4 accepted; waiting up to 10 min for evidence of them",
         "the canary is proved: 4 sent",
         "4 devices, passed",
     ]);
@@ -115,7 +115,7 @@ fn without_anybody_to_ask_the_fleet_waits_for_the_next_start() {
         ..all_queued()
     });
     push.ended().expect(3).says(&[
-        "stopped, because nothing can be asked about the commands to the canary",
+        "stopped, because the canary's commands cannot be verified now",
         "--canary-verify none",
     ]);
     assert_eq!(reached(&sim).len(), 4);
@@ -219,5 +219,5 @@ fn a_proof_needs_a_canary_and_conditions() {
     }
     let told = site.push(&sim, &["run", "fleet.csv", "--abort-if", "unconfirmed>5%"]);
     told.expect(0)
-        .says(&["--abort-if 'unconfirmed>5%' was not looked at"]);
+        .says(&["--abort-if 'unconfirmed>5%' was not evaluated"]);
 }

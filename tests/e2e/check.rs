@@ -107,8 +107,8 @@ fn slips_are_told_with_their_lines() {
     let checked = site.run(&["check", "fleet.csv"]).expect(0);
     insta::assert_snapshot!(checked.stderr, @r"
     warning: fleet.csv, line 70: 1 row calls the service `setmode`, and 1,999 call `setMode`; is it misspelled?
-    warning: fleet.csv, line 80: the value `2000` of `setMode.target` stands in 1 of 1,999 rows
-    warning: fleet.csv, line 90: the value `boots` of `setMode.mode` stands in 1 of 1,999 rows; is it misspelled for `boost`?
+    warning: fleet.csv, line 80: the value `2000` of `setMode.target` is in 1 of 1,999 rows
+    warning: fleet.csv, line 90: the value `boots` of `setMode.mode` is in 1 of 1,999 rows; is it misspelled for `boost`?
     ");
     site.write(
         "wire.jsonl",
@@ -206,7 +206,7 @@ fn a_check_says_what_run_would_do() {
 
         run would send nothing: run 'night' is paused by USER at TIME; fleetpush resume night continues it
 
-        run would fail: an older version of fleet.csv has not been pushed to its end, so this one has not been staged or sent
+        run would fail: the run of an older version of fleet.csv is unfinished, so this version has not been staged or sent
                   run 'night' is paused: 20 of 30 tasks pending, 10 accepted, 0 failed, 0 in doubt
                   give --supersede to cancel it and push this version, or --alongside to push this one as well
 

@@ -361,7 +361,7 @@ impl Story {
         }
         // Killed between two migrations of a new database, which the next push goes on with.
         if ended.code == Some(6) {
-            ended.says(&["has the old schema", "run a push with it once"]);
+            ended.says(&["has the old schema", "run or resume a push with it once"]);
             return None;
         }
         let runs = ended.expect(0).json_lines();

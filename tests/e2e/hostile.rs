@@ -252,5 +252,5 @@ fn a_place_for_temporary_files_is_asked_for_by_its_name() {
     Push::start_with_input(command)
         .ended()
         .expect(2)
-        .says(&["set TMPDIR to a folder"]);
+        .says(&["set TMPDIR to a writable folder"]);
 }

@@ -242,7 +242,7 @@ fn a_wrong_quote_is_told_with_its_row_and_column() {
     told(
         "cut.csv",
         b"device_key,param.mode\nDK1,\"a\"\nDK2,\"b",
-        &["line 3", "never closed", "the row is cut"],
+        &["line 3", "never closes", "the row is truncated"],
     );
 }
 

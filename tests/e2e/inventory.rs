@@ -212,7 +212,7 @@ fn limits_are_waited_for_and_a_refusal_has_its_exit_code() {
     let site = Site::new();
     let told = inventory(&site, &sim, &["PK0001"])
         .expect(0)
-        .says(&["61007", "asked again"]);
+        .says(&["61007", "asking again"]);
     assert_eq!(keys(&told.stdout).len(), 3);
 
     site.write("old.csv", "keep me");

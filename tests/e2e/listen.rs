@@ -161,7 +161,7 @@ fn two_who_share_a_queue_or_an_inbox_are_told() {
         (post.broker.standing(&post.queue).1 == 1).then_some(())
     });
     let again = post.start().ended().expect(7);
-    assert!(again.stderr.contains("listens already"), "{}", again.stderr);
+    assert!(again.stderr.contains("already listens"), "{}", again.stderr);
 
     let other = Post {
         site: Site::new(),
@@ -227,13 +227,13 @@ fn what_is_missing_or_would_leak_is_refused_before_anything_is_asked() {
     };
     listen(&["--region", "europe"])
         .expect(2)
-        .says(&["no queue is named", "--queue"]);
+        .says(&["no queue is given", "--queue"]);
     listen(&["--queue", "a.1.q", "--base-url", "http://127.0.0.1:9"])
         .expect(2)
-        .says(&["no message broker is named", "--amqp-url"]);
+        .says(&["no message broker is given", "--amqp-url"]);
     listen(&["--queue", "a 1", "--region", "europe"])
         .expect(2)
-        .says(&["write the whole name of a queue"]);
+        .says(&["write the full name of a queue"]);
     let leaking = listen(&[
         "--queue",
         "a.1.q",
@@ -242,6 +242,6 @@ fn what_is_missing_or_would_leak_is_refused_before_anything_is_asked() {
         "--amqp-url",
         "amqp://broker.example/quec-open",
     ]);
-    leaking.expect(2).says(&["in the clear"]);
+    leaking.expect(2).says(&["without encryption"]);
     assert!(!site.path("push.db.inbox").exists());
 }

@@ -9,7 +9,7 @@ fn what_is_asked_for_and_not_done_is_said() {
     site.push(&sim, &["run", "fleet.csv"]).expect(0);
     site.push(&sim, &["run", "fleet.csv", "--name", "other"])
         .expect(0)
-        .says(&["already; the name 'other' is not used"]);
+        .says(&["this push already is run", "the name 'other' is not used"]);
     site.push(&sim, &["run", "fleet.csv", "--simulate"])
         .expect(2)
         .says(&["--simulate", "--base-url"]);

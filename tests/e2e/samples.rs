@@ -164,7 +164,7 @@ fn the_listeners_unit_is_one_that_systemd_understands_and_that_ends_for_good_on_
     Push::start(command)
         .ended()
         .expect(2)
-        .says(&["no queue is named"]);
+        .says(&["no queue is given"]);
 }
 
 /// How exposed a service may be, in tenths, from 0 (not at all) to 100.

@@ -278,7 +278,7 @@ fn a_nightly_push_is_made_anew_when_the_last_is_old_enough() {
     // By mistake, and too early.
     night("2026-11-22T23:00:00Z").expect(0).says(&[
         "nothing to send",
-        &format!("run '{name}' has ended, and is pushed anew from 2026-11-23 18:00:0"),
+        &format!("run '{name}' has ended; it can be pushed again from 2026-11-23 18:00:0"),
         "--repeat-after 20h",
     ]);
     assert_eq!(sim.deliveries().len(), 5);

@@ -277,7 +277,7 @@ fn a_model_that_was_kept_serves_when_the_platform_gives_none() {
         refused_products: vec!["PK/1".to_owned()],
         ..with_model()
     });
-    check(2).says(&["70017", "the one of", "ago is used", "it takes 1 to 5"]);
+    check(2).says(&["70017", "using the stored one of", "ago", "it takes 1 to 5"]);
 }
 
 #[test]

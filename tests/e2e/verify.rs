@@ -185,7 +185,7 @@ fn what_the_platform_refuses_to_tell_is_not_known_to_have_failed() {
     let site = Site::with(&devices(24));
     site.push_named(&sim, "night").expect(0);
     let ended = verify(&site, &sim, &[]).expect(3).says(&[
-        "the platform refused to tell of 24 accepted commands: Unauthorized device (code 61005)",
+        "the platform refused information about 24 accepted commands: Unauthorized device (code 61005)",
         "verify again later",
     ]);
     assert_eq!(ended.json_lines().len(), 24);
@@ -194,14 +194,14 @@ fn what_the_platform_refuses_to_tell_is_not_known_to_have_failed() {
     let rate = ["--history-rate", "unlimited"];
     site.push(&sim, &[&push[..], &rate].concat())
         .expect(3)
-        .says(&["the platform refused to tell of 24 accepted commands"]);
+        .says(&["the platform refused information about 24 accepted commands"]);
     // What is known to have failed prevails, and so does silence.
     let missing = |name: &str| recorded(&site).values().filter(|one| *one == name).count();
     sim.play(refusing(0.5, 1.0));
     let ended = verify(&site, &sim, &["night"]).expect(1);
     let (failed, untold) = (missing("send_failed"), missing("unknown") - 24);
     assert!(failed > 0 && untold > 0, "{ended:?}");
-    let words = format!("the platform refused to tell of {untold} accepted commands: Unau");
+    let words = format!("the platform refused information about {untold} accepted commands: Unau");
     let ended = ended.says(&[&words]);
     assert!(
         !ended.stderr.contains("nothing else is missing"),
@@ -347,7 +347,10 @@ fn an_outage_leaves_what_was_found_and_ends_with_its_own_code() {
     });
     verify(&site, &sim, &["--max-outage", "1s"])
         .expect(3)
-        .says(&["no answer comes", "the same again goes on"]);
+        .says(&[
+            "the platform does not answer",
+            "run the same command again to continue",
+        ]);
     sim.play(told(History::default()));
     verify(&site, &sim, &["--dry-run"]).expect(1);
     assert!(

@@ -167,7 +167,7 @@ fn what_the_inbox_has_is_settled_and_only_the_rest_is_asked_of_the_history() {
     // The history has sent all of them.
     let asked = post.sim.stats().histories;
     let ended = post.verify(&["night"]).expect(0);
-    ended.says(&["no messages are waited for, since nobody receives them (fleetpush listen, or --queue); 5 commands left for the history"]);
+    ended.says(&["not waiting for messages, because nothing receives them (fleetpush listen, or --queue); 5 commands left for the history"]);
     assert_eq!(post.sim.stats().histories - asked, 5);
     let recorded = post.recorded();
     let of = |n: usize| {
@@ -334,7 +334,7 @@ fn messages_are_waited_for_until_all_commands_have_come_far_enough() {
     waiting_for
         .ended()
         .expect(1)
-        .says(&["nobody receives them", "5 of 5 are unanswered"]);
+        .says(&["nothing receives them", "5 of 5 are unanswered"]);
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn where_no_ticket_is_ours_only_device_and_time_are_left() {
     ]);
     post.verify(&["--verify-wait", "0s"])
         .expect(1)
-        .says(&["no ticket in the messages of the queue is one of ours"]);
+        .says(&["no ticket in the messages of the queue belongs to these runs"]);
     let expected = (
         sent[0].ticket.clone(),
         ("sent".to_owned(), "device".to_owned()),
@@ -369,7 +369,11 @@ fn where_no_ticket_is_ours_only_device_and_time_are_left() {
     // Once a ticket is known, only tickets count.
     post.receive([reqack(&sent[1], "fail")]);
     let ended = post.verify(&["--verify-wait", "0s"]).expect(1);
-    assert!(!ended.stderr.contains("is one of ours"), "{}", ended.stderr);
+    assert!(
+        !ended.stderr.contains("belongs to these runs"),
+        "{}",
+        ended.stderr
+    );
     assert_eq!(post.recorded()[&sent[1].ticket].0, "send_failed");
     assert_eq!(post.recorded().len(), 2);
 }
@@ -410,7 +414,7 @@ fn a_doubt_is_decided_by_an_input_of_the_same_values_before_the_history_is_asked
     post.receive(told);
     post.verify(&["--verify-wait", "0s"])
         .expect(1)
-        .says(&["3 tasks in doubt asked about; 3 accepted now, 0 still in doubt"]);
+        .says(&["asked about 3 tasks in doubt; 3 accepted now, 0 still in doubt"]);
     assert_eq!(
         post.sim.stats().histories,
         2,

@@ -127,7 +127,7 @@ fn of_several_runs_of_one_manifest_only_the_newest_is_sent_again() {
     ];
     site.push(&sim, &third).expect(3);
     retry(&site, &sim, &[]).expect(0).says(&[
-        "run 'third' is stopped and left alone",
+        "run 'third' is stopped and skipped",
         "fleetpush resume third",
     ]);
     retry(&site, &sim, &["third"])

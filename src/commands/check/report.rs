@@ -1,4 +1,4 @@
-//! What `check` has found, as lines and as JSON.
+//! The result of `check`, as lines and as JSON.
 
 use std::{path::PathBuf, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! One thing that was looked at, and what was found.
+//! The result of one test.
 
 use serde_json::{Value, json};
 

@@ -45,7 +45,7 @@ async fn database(path: &Path, folder: &Path) -> Finding {
             return Finding::ok(
                 CHECK,
                 format!(
-                    "{} does not exist yet; the first push makes it",
+                    "{} does not exist yet; the first push creates it",
                     path.display()
                 ),
             );

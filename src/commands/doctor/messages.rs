@@ -1,11 +1,11 @@
-//! What a listener needs: the queue by the platform's word, and the message broker. Nothing is consumed. A push works without both, so
-//! that nothing here fails it.
+//! What `listen` needs: the queue, as the platform describes it, and the message broker. Nothing is consumed. A push works without both, so
+//! no result here is a failure.
 
 use std::time::Duration;
 
 use super::{super::listen::said, finding::Finding};
 use crate::{
-    gateway::{Broker, BrokerAddress, Platform, QueueStanding, QueueState},
+    gateway::{Broker, BrokerAddress, Platform, QueueCounts, QueueState},
     journal::message_gap::is_full,
     settings::{Credentials, Doctor as Settings},
     ui::number::{bytes, counted},
@@ -45,14 +45,14 @@ async fn listed(platform: &Platform, name: &str) -> Finding {
     };
     let Some(queue) = queues.into_iter().find(|queue| queue.name == name) else {
         return Finding::warn(QUEUE, format!("the platform does not list {name}")).todo(
-            "give the whole name, as in a.123.fleet; docs/delivery.md says how to make a queue",
+            "give the full name, as in a.123.fleet; docs/delivery.md shows how to create a queue",
         );
     };
     match queue.state {
         Some(QueueState::Disabled) => {
             return Finding::warn(
                 QUEUE,
-                format!("{name} is disabled, as a queue is that nobody has read for 30 days"),
+                format!("{name} is disabled, because nothing has read it for 30 days"),
             )
             .todo(MAKE_ONE);
         }
@@ -107,21 +107,21 @@ async fn reached(settings: &Settings, queue: &str) -> Finding {
         Err(error) => return Finding::warn(BROKER, error.to_string()),
     };
     match looked {
-        Ok(standing) => standing_words(&address.to_string(), standing),
+        Ok(queue_counts) => queue_words(&address.to_string(), queue_counts),
         Err(error) => Finding::warn(BROKER, error.to_string()),
     }
 }
 
-fn standing_words(address: &str, standing: Option<QueueStanding>) -> Finding {
+fn queue_words(address: &str, queue_counts: Option<QueueCounts>) -> Finding {
     let told = format!("{address} accepts the login");
-    match standing.map(|standing| standing.consumers) {
+    match queue_counts.map(|queue_counts| queue_counts.consumers) {
         None => Finding::ok(BROKER, told),
-        Some(0) => Finding::ok(BROKER, format!("{told}; nobody reads the queue now")),
+        Some(0) => Finding::ok(BROKER, format!("{told}; nothing reads the queue now")),
         Some(1) => Finding::ok(BROKER, format!("{told}; one consumer reads the queue")),
         Some(consumers) => Finding::warn(
             BROKER,
             format!("{consumers} consumers share the queue, and each gets a part of its messages"),
         )
-        .todo("end the others, or make a queue of its own for each"),
+        .todo("end the others, or create a separate queue for each"),
     }
 }

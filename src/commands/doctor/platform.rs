@@ -1,5 +1,5 @@
-//! What a push needs of the platform and of the way there: the target, the proxy, a connection with a certificate that is trusted, the
-//! clock, and a login. No command is sent.
+//! What a push needs of the platform and of the network: the target, the proxy, a connection with a trusted certificate, the clock, and a
+//! login. No command is sent.
 
 use std::time::Duration;
 
@@ -147,7 +147,7 @@ async fn with_login(
 fn destination(settings: &Settings, findings: &mut Vec<Finding>) -> Option<Destination> {
     let problem = match &settings.destination {
         Ok(Some(destination)) => return Some(destination.clone()),
-        Ok(None) => Finding::fail("target", Exit::Usage, "no platform is named").todo(
+        Ok(None) => Finding::fail("target", Exit::Usage, "no platform is given").todo(
             "give --region or --base-url, or set one in the config file or as FLEETPUSH_REGION",
         ),
         Err(error) => Finding::fail("target", Exit::Usage, error.to_string()),
@@ -253,7 +253,7 @@ async fn products(platform: &Platform) -> Finding {
     };
     if page.entries.is_empty() {
         return Finding::warn(CHECK, "the account sees none").todo(
-            "let the owner of the products authorise this account, or log in with another AccessKey",
+            "ask the owner of the products to authorise this account, or log in with another AccessKey",
         );
     }
     let named: Vec<String> = page.entries.iter().take(NAMED).map(product).collect();

@@ -1,4 +1,4 @@
-//! What a page tells of a part of a run: the tasks that a filter chooses, counted in one reading.
+//! The part of a run that a page covers: the tasks that a filter chooses, counted in one pass.
 
 use std::{
     cmp::Reverse,

@@ -27,10 +27,10 @@ pub(super) fn may_be_chosen(filter: &TaskFilter) -> Result<(), Failure> {
         let name = delivery.name();
         return Err(Failure::usage(match why {
             NotAgain::MayStillBeSent => anyhow!(
-                "--delivery {name}: nothing says that the platform will not send these commands, so retry does not send them again; it takes send_failed and expired; fleetpush verify finds out what became of the others"
+                "--delivery {name}: the platform may still send these commands, so retry does not send them again; it takes send_failed and expired; fleetpush verify finds out what became of the others"
             ),
             NotAgain::Sent => anyhow!(
-                "--delivery {name}: the platform has sent these commands, so retry does not send them again; it takes send_failed and expired; to send others all the same, write a manifest of them and push it: fleetpush results --delivery {name} --as-manifest --out again.csv"
+                "--delivery {name}: the platform has sent these commands, so retry does not send them again; it takes send_failed and expired; to send them anyway, write a manifest of them and push it: fleetpush results --delivery {name} --as-manifest --out again.csv"
             ),
         }));
     }

@@ -1,4 +1,4 @@
-//! What follows from what the database knows of a push. No I/O.
+//! What `run` does, according to what the database has of the push. No I/O.
 
 use crate::{
     model::{RepeatAfter, RunState, Timestamp},

@@ -1,4 +1,4 @@
-//! What to say when another process owns the database: as a rule the same push, started twice or still under way.
+//! The message when another process owns the database: usually the same push, started twice or still running.
 
 use std::path::Path;
 

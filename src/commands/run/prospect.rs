@@ -1,4 +1,4 @@
-//! What `run` would do with a results database as it is. Reads beside its owner and changes nothing.
+//! What `run` would do with a results database in its present state. Reads beside its owner and changes nothing.
 
 use super::{
     decision::{Decision, Earlier, RunFlags, decide},
@@ -47,7 +47,6 @@ pub(in crate::commands) struct Prospect {
     pub(in crate::commands) does: Does,
     /// The run that there is, or the name of the new one.
     pub(in crate::commands) run: Option<String>,
-    /// The state of the run that there is.
     pub(in crate::commands) state: Option<RunState>,
     /// Its tasks that are pending.
     pub(in crate::commands) pending: Option<u64>,

@@ -1,4 +1,4 @@
-//! The last look at a new run before it is one: what is odd about it, and at a terminal the plan and a question.
+//! The last check of a new run: its likely mistakes, and at a terminal the plan and a question.
 
 use std::io::{self, IsTerminal as _};
 

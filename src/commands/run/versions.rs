@@ -1,4 +1,4 @@
-//! Versions of one manifest: which runs are of the same file, or of the same stream by name, and what becomes of unfinished ones.
+//! Versions of one manifest: which runs belong to the same file, or to the same name on stdin, and what happens to unfinished ones.
 
 use anyhow::anyhow;
 
@@ -76,7 +76,7 @@ pub(super) async fn in_the_way_of(
         ));
     }
     Ok(Failure::usage(anyhow!(
-        "an older version of {} has not been pushed to its end, so this one has not been staged or sent\n{}\n\
+        "the run of an older version of {} is unfinished, so this version has not been staged or sent\n{}\n\
          give --supersede to cancel it and push this version, or --alongside to push this one as well",
         about.manifest,
         lines.join("\n")

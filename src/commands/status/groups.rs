@@ -1,4 +1,4 @@
-//! How a run that is broken down is shown.
+//! Shows the breakdown of a run.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! `status --watch`: a run is shown again every second until nobody works on it any more.
+//! `status --watch`: shows a run every second until no process works on it.
 
 use std::{
     io::Write as _,

@@ -1,4 +1,5 @@
-//! Thing models that the platform is asked for: each product's once, and kept beside the database for a night without an answer.
+//! Thing models from the platform: each product's is fetched once, and stored beside the database in case the platform does not answer
+//! later.
 
 use std::{
     ffi::OsString,
@@ -77,7 +78,7 @@ impl Fetched {
                 }
                 if let Err(error) = self.keep(product_key, &text) {
                     tracing::warn!(
-                        "the thing model of product {product_key} cannot be kept in {}: {error}",
+                        "the thing model of product {product_key} cannot be stored in {}: {error}",
                         self.folder.display()
                     );
                 }
@@ -88,7 +89,7 @@ impl Fetched {
         let words = no_answer.words;
         if let Some((model, age)) = kept(&self.folder, product_key) {
             tracing::warn!(
-                "the platform does not return the thing model of product {product_key} ({words}); the one of {} ago is used",
+                "the platform does not return the thing model of product {product_key} ({words}); using the stored one of {} ago",
                 number::duration(age)
             );
             return Ok(model);

@@ -1,4 +1,4 @@
-//! What devices answered, held against what is expected.
+//! Compares the answers of devices with the expected ones.
 
 use super::{Lent, Work};
 use crate::{

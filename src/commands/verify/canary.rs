@@ -1,4 +1,4 @@
-//! The proof of a canary: the push waits until evidence shows that the canary's commands were sent, and looks again and again.
+//! The proof of a canary: the push waits, and verifies repeatedly, until evidence shows that the canary's commands were sent.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Accepted commands: which of them the history is asked about, and what their delivery comes to.
+//! Accepted commands: which of them to look up in the history, and what their delivery means for the run.
 
 use super::{BATCH, Lent, Messages, Scope, Work, rows};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     gateway::HistoryClient,
     journal::{
         delivery,
-        verification::{self, Standing},
+        verification::{self, DeliverySummary},
     },
     model::{Delivery, TaskId},
     store::{AcceptedCommand, Run, Store},
@@ -166,10 +166,10 @@ impl<H: HistoryClient> Work<'_, H> {
             Scope::Sample(tasks) => store.delivery_counts_among(tasks).await?,
         };
         let settings = self.settings;
-        let standing = verification::standing(&counts, settings.level, &settings.tolerate);
-        self.tell(&counts, &standing, scope);
+        let summary = verification::summarize(&counts, settings.level, &settings.tolerate);
+        self.tell(&counts, &summary, scope);
         let refusals = self.refused.take();
-        let is_open = standing.is_open(refusals.untold);
+        let is_open = summary.is_open(refusals.untold);
         if let Some(words) = refusals.words() {
             let next = if is_open {
                 "; nothing else is missing, so verify again later"
@@ -184,13 +184,13 @@ impl<H: HistoryClient> Work<'_, H> {
         let own = exit_of(store, run, &settings.push).await?;
         Ok(match own {
             Exit::Complete if is_open => Exit::Stopped,
-            Exit::Complete if !standing.is_good() => Exit::Failures,
+            Exit::Complete if !summary.is_good() => Exit::Failures,
             own => own,
         })
     }
 
-    fn tell(&self, counts: &[(Delivery, u64)], standing: &Standing, scope: &Scope) {
-        if standing.whole == 0 {
+    fn tell(&self, counts: &[(Delivery, u64)], summary: &DeliverySummary, scope: &Scope) {
+        if summary.whole == 0 {
             return;
         }
         let parts: Vec<String> = counts
@@ -198,32 +198,32 @@ impl<H: HistoryClient> Work<'_, H> {
             .map(|(delivery, n)| format!("{n} {}", delivery.name()))
             .collect();
         let of_what = match scope {
-            Scope::All => counted(standing.whole, "accepted command"),
-            Scope::Sample(_) => format!("a sample of {}", counted(standing.whole, "command")),
+            Scope::All => counted(summary.whole, "accepted command"),
+            Scope::Sample(_) => format!("a sample of {}", counted(summary.whole, "command")),
         };
         self.printer
             .say(&format!("delivery of {of_what}: {}", parts.join(", ")));
         if matches!(scope, Scope::Sample(_)) {
-            let (low, high) = verification::wilson(standing.reached, standing.whole);
+            let (low, high) = verification::wilson(summary.reached, summary.whole);
             self.printer.say(&format!(
                 "at least {}: {:.1} % of the sample, so {:.1} to {:.1} % of all accepted commands (Wilson interval, 95 % confidence)",
                 self.settings.level,
-                100.0 * standing.reached as f64 / standing.whole as f64,
+                100.0 * summary.reached as f64 / summary.whole as f64,
                 100.0 * low,
                 100.0 * high,
             ));
         }
-        for (limit, part) in &standing.exceeded {
+        for (limit, part) in &summary.exceeded {
             self.printer.say(&format!(
                 "{part} of {} are {} (--tolerate '{limit}')",
-                standing.whole,
+                summary.whole,
                 limit.counted.name()
             ));
         }
-        for (counted_as, part) in &standing.untolerated {
+        for (counted_as, part) in &summary.untolerated {
             self.printer.say(&format!(
                 "{part} of {} are {}, and no --tolerate allows it",
-                standing.whole,
+                summary.whole,
                 counted_as.name()
             ));
         }

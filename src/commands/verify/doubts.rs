@@ -146,7 +146,7 @@ impl<H: HistoryClient> Work<'_, H> {
         }
         if waiting > 0 {
             printer.say(&format!(
-                "not asked about, since in line to be sent again after a send in doubt: {}; to go on with: {}",
+                "not asked about, because they are still to be sent again after a send in doubt: {}; to continue: {}",
                 counted(waiting, "task"),
                 next.command("resume", name, &run.about.base_url, "")
             ));
@@ -167,7 +167,7 @@ fn told(sum: &Sum, dry_run: bool) -> String {
         )
     } else {
         format!(
-            "{asked} in doubt asked about; {} accepted now, {left} still in doubt",
+            "asked about {asked} in doubt; {} accepted now, {left} still in doubt",
             sum.adopted
         )
     }

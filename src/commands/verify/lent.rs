@@ -1,4 +1,4 @@
-//! A database that is owned only for the moment in which something is read or recorded.
+//! A database that is owned only while something is read or recorded.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -72,7 +72,7 @@ impl<'a> Lent<'a> {
                 Err(owner) if !self.is_told => {
                     self.is_told = true;
                     self.printer.say(&format!(
-                        "waiting: another process uses the database ({owner}); verify goes on when it has ended"
+                        "waiting: another process uses the database ({owner}); verify continues when it has ended"
                     ));
                 }
                 Err(_) => {}

@@ -1,4 +1,4 @@
-//! The messages in the inbox: what they say of accepted commands is settled, and more of them are waited for.
+//! The messages in the inbox: records what they prove about accepted commands, and waits for more.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -66,14 +66,14 @@ impl Messages {
             Err(InboxError::Missing(_)) => {
                 if let Some(queue) = &settings.queue {
                     printer.warn(&format!(
-                        "no messages of the queue {queue} have been received: there is no inbox at {}; only the history is asked (fleetpush listen --queue {queue} receives them)",
+                        "no messages of the queue {queue} have been received: there is no inbox at {}; only the history is used (fleetpush listen --queue {queue} receives them)",
                         path.display()
                     ));
                 }
                 None
             }
             Err(error) => {
-                printer.warn(&format!("{error}; only the history is asked"));
+                printer.warn(&format!("{error}; only the history is used"));
                 None
             }
         }
@@ -182,7 +182,7 @@ impl<H: HistoryClient> Work<'_, H> {
             if !messages.is_listened_to() {
                 if !std::mem::replace(&mut messages.is_told_alone, true) {
                     self.printer.say(&format!(
-                    "no messages are waited for, since nobody receives them (fleetpush listen, or --queue); {} left for the history",
+                    "not waiting for messages, because nothing receives them (fleetpush listen, or --queue); {} left for the history",
                     counted(short, "command")
                 ));
                 }
@@ -334,7 +334,7 @@ impl<H: HistoryClient> Work<'_, H> {
         match stands {
             Acquaintance::NoMessages | Acquaintance::Known => {}
             Acquaintance::Strange => self.printer.warn(
-                "no ticket in the messages of the queue is one of ours: messages are matched by device and time instead, where exactly one \
+                "no ticket in the messages of the queue belongs to these runs: messages are matched by device and time instead, if exactly one \
                  command fits (evidence: device)",
             ),
             Acquaintance::OtherDevices => self.printer.warn(

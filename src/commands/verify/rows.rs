@@ -1,10 +1,10 @@
-//! The rows of `fleetpush verify`: one for each entry of the history of a device in doubt, and one for each accepted command that has not
-//! come as far as it has to.
+//! The rows of `fleetpush verify`: one for each history entry of a device in doubt, and one for each accepted command that has not reached
+//! the level.
 
 use crate::{
     engine::{Asked, Resolved},
     model::{Delivery, HistoryEntry, Ticket},
-    policy::{Match, Verdict, Weighed},
+    policy::{EvidenceVerdict, Match, Weighed},
     ui::{
         format::{Column, RowWriter, Value},
         printer::OutputError,
@@ -47,7 +47,7 @@ pub(super) fn doubt(
 ) -> Result<(), OutputError> {
     let verdict = match &resolved.found {
         Ok(evidence) => words(&evidence.verdict, dry_run).to_owned(),
-        Err(refusal) => format!("the platform tells nothing: {refusal}"),
+        Err(refusal) => format!("the platform refuses information: {refusal}"),
     };
     let entries = resolved
         .found
@@ -99,15 +99,15 @@ fn entry(
     ])
 }
 
-fn words(verdict: &Verdict, dry_run: bool) -> &'static str {
+fn words(verdict: &EvidenceVerdict, dry_run: bool) -> &'static str {
     match verdict {
-        Verdict::Adopt { .. } if dry_run => "would be accepted",
-        Verdict::Adopt { .. } => "accepted",
-        Verdict::NoneFound => "in doubt: no entry matches",
-        Verdict::Several => "in doubt: several entries may match",
-        Verdict::Contested => "in doubt: another send may have made the entry",
-        Verdict::Unusable => "in doubt: the entry has no ticket or no time",
-        Verdict::TooMany => "in doubt: too many entries",
+        EvidenceVerdict::Adopt { .. } if dry_run => "would be accepted",
+        EvidenceVerdict::Adopt { .. } => "accepted",
+        EvidenceVerdict::NoneFound => "in doubt: no entry matches",
+        EvidenceVerdict::Several => "in doubt: several entries may match",
+        EvidenceVerdict::Contested => "in doubt: another send may have made the entry",
+        EvidenceVerdict::Unusable => "in doubt: the entry has no ticket or no time",
+        EvidenceVerdict::TooMany => "in doubt: too many entries",
     }
 }
 
@@ -120,7 +120,7 @@ pub(super) fn command(
     let command = &asked.command;
     let proof = asked.found();
     let verdict = match (&asked.found, proof) {
-        (Err(refusal), _) => format!("the platform tells nothing: {refusal}"),
+        (Err(refusal), _) => format!("the platform refuses information: {refusal}"),
         (_, None) if asked.cut => "more entries than are read".to_owned(),
         (_, None) => "no entry has the ticket".to_owned(),
         _ => match delivery {

@@ -1,4 +1,4 @@
-//! What the platform refused to tell.
+//! Commands about which the platform refused information.
 
 use std::{
     collections::BTreeMap,
@@ -50,7 +50,9 @@ impl Refusals {
             format!("{reason}; for {} of them other reasons", self.count - times)
         };
         let commands = counted(self.count, "accepted command");
-        Some(format!("the platform refused to tell of {commands}: {why}"))
+        Some(format!(
+            "the platform refused information about {commands}: {why}"
+        ))
     }
 }
 
@@ -80,15 +82,14 @@ mod tests {
         let refused = Refused::default();
         assert_eq!(refused.take().words(), None);
         refused.add(Delivery::Unknown, "Unauthorized device (code 61005)");
-        let words =
-            "the platform refused to tell of 1 accepted command: Unauthorized device (code 61005)";
+        let words = "the platform refused information about 1 accepted command: Unauthorized device (code 61005)";
         assert_eq!(refused.take().words().as_deref(), Some(words));
         for n in 0..100 {
             refused.add(Delivery::Queued, &format!("no device {n}"));
             refused.add(Delivery::Sent, "Device offline (code 61002)");
         }
         let refusals = refused.take();
-        let words = "the platform refused to tell of 200 accepted commands: Device offline (code 61002); for 100 of them other reasons";
+        let words = "the platform refused information about 200 accepted commands: Device offline (code 61002); for 100 of them other reasons";
         assert_eq!(refusals.words().as_deref(), Some(words));
         assert_eq!(refusals.reasons.len(), REASONS);
         assert_eq!(refused.take(), Refusals::default());

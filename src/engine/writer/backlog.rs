@@ -1,4 +1,4 @@
-//! What there is to claim, as far as the last exchange told.
+//! What can be claimed, as far as the last exchange has shown.
 
 use crate::{journal::Exchange, model::Timestamp};
 

@@ -1,4 +1,4 @@
-//! What came back and waits for a commit.
+//! What came back and is not committed yet.
 
 use std::time::Duration;
 

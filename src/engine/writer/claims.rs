@@ -1,4 +1,4 @@
-//! From a claim to its record: what can be claimed, what has been, what has come back; and when to go to the database for it.
+//! Claims and records: what can be claimed, what is claimed and what has come back, and when to start a transaction for them.
 
 use std::time::Duration;
 

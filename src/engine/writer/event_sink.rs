@@ -1,4 +1,4 @@
-//! What a push tells of itself, and the way out of it.
+//! The events that a push emits.
 
 use std::collections::BTreeMap;
 

@@ -15,7 +15,7 @@ use crate::{
         recorder::{Settled, settle},
     },
     gateway::SendReport,
-    journal::{Claim, Journal, RequestEnd, Strays, outage::Change},
+    journal::{Claim, Journal, RequestEnd, Strays, outage::OutageChange},
     model::{SendResult, Timestamp},
     policy::{Rules, Signal},
     store::KeptRate,
@@ -38,7 +38,7 @@ pub(super) struct Judge {
 pub(super) enum Effect {
     Tell(Event),
     Stop(Stop),
-    Follow(Change),
+    Follow(OutageChange),
 }
 
 impl Judge {

@@ -1,4 +1,4 @@
-//! Waiting for a database that another process holds: nothing is sent meanwhile, no reply is lost, and a signal is heard at once.
+//! Waiting for a database that another process has locked. Nothing is sent meanwhile, no reply is lost, and a signal takes effect at once.
 
 use std::{pin::pin, time::Duration};
 
@@ -8,7 +8,7 @@ use tokio::{
 };
 use tracing::warn;
 
-use super::{inbox::Inbox, senders::Senders, stop::StopState};
+use super::{senders::Senders, stop::StopState, wakeups::Wakeups};
 use crate::{
     engine::{Options, sender::Gate},
     store::StoreError,
@@ -31,14 +31,14 @@ impl<'w> LockWait<'w> {
     /// Begins now; what is under way is waited for until the drain timeout has passed, when a stop has begun or from when it begins.
     pub(super) fn new(
         senders: &'w Senders,
-        inbox: &Inbox,
+        wakeups: &Wakeups,
         stop: &StopState,
         options: &Options,
     ) -> Self {
         let drain_timeout = options.drain_timeout;
         Self {
             gate: senders.gate(),
-            stop: inbox.signal(),
+            stop: wakeups.signal(),
             deadline: stop.has_begun().then(|| Instant::now() + drain_timeout),
             drain_timeout,
         }

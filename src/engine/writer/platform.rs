@@ -1,4 +1,4 @@
-//! What is known of the platform: whether it is there, and whether what a request came to is about it or about the request.
+//! The state of the platform: whether it is there, and whether the outcome of a request says something about it or only about the request.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,7 +6,7 @@ use super::{backlog::Backlog, outstanding::Outstanding};
 use crate::{
     journal::{
         Claim,
-        outage::{Change, Excuse, OutageTracker},
+        outage::{Excuse, OutageChange, OutageTracker},
         suspect::{self, Others},
     },
     model::{BundleStatus, PayloadId, RequestId, SendResult, Timestamp},
@@ -38,7 +38,7 @@ pub(super) struct JudgedRequest {
 /// What follows from a signal.
 #[derive(Debug)]
 pub(super) struct Heard {
-    pub(super) change: Option<Change>,
+    pub(super) change: Option<OutageChange>,
     /// Whether what ended with the request counts.
     pub(super) excuse: Excuse,
     pub(super) was_paused: bool,
@@ -143,7 +143,11 @@ impl Platform {
     }
 
     /// Begins a pause when it is time to give up and none has begun, with a probe for what it `can_carry`.
-    pub(super) fn ask_once_more(&mut self, now: Timestamp, can_carry: bool) -> Option<Change> {
+    pub(super) fn ask_once_more(
+        &mut self,
+        now: Timestamp,
+        can_carry: bool,
+    ) -> Option<OutageChange> {
         self.outage.ask_once_more(now, can_carry)
     }
 

@@ -9,7 +9,7 @@ use tokio::{
 use tracing::warn;
 
 use crate::{
-    engine::sender::{self, Gate, Job, Report},
+    engine::sender::{self, Gate, Job, SenderReport},
     gateway::{Gateway, Outgoing},
     journal::Claim,
     model::Timestamp,
@@ -31,7 +31,7 @@ impl Senders {
         gateway: Arc<G>,
         pacer: Arc<Pacer>,
         concurrency: usize,
-    ) -> (Self, mpsc::Receiver<Report>) {
+    ) -> (Self, mpsc::Receiver<SenderReport>) {
         // Claims are made only as long as there is a place here for each, so that the writer never waits for a sender that waits for it.
         let places = 2 * concurrency;
         let (jobs, jobs_out) = mpsc::channel(places);

@@ -1,4 +1,4 @@
-//! How a push comes to its end: why it stops, how long what is under way is waited for then, and when it is over.
+//! The end of a push: why it stops, how long it waits for requests in flight, and when it is over.
 
 use std::time::Duration;
 

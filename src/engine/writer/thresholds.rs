@@ -1,4 +1,4 @@
-//! What of all that has ended counts towards the thresholds of `--abort-if`.
+//! Which ended tasks count towards the thresholds of `--abort-if`.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,8 @@ use super::platform::Heard;
 use crate::{
     engine::Options,
     journal::{Journal, Next, Settlement, excuse::Excused},
-    model::AbortIf,
-    policy::{self, Ended, Sample},
-    store::Tally,
+    model::{AbortIf, Tally},
+    policy::{self, Sample},
 };
 
 /// The thresholds, and what counts towards none of them.
@@ -52,9 +51,9 @@ impl Thresholds {
 
     /// Which threshold has been crossed, if any.
     pub(super) fn crossed(&self, journal: &Journal<'_>, sample: Sample) -> Option<String> {
-        let counted: Vec<Ended> = journal
+        let counted: Vec<(Tally, u64)> = journal
             .tally()
-            .map(|(key, n)| (key.state, key.class, self.excused.counted(&key, n)))
+            .map(|(key, n)| (key, self.excused.counted(&key, n)))
             .collect();
         policy::crossed(&self.abort_if, &counted, sample)
     }

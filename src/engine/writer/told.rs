@@ -1,4 +1,4 @@
-//! What the platform's messages say of sends in doubt.
+//! Reports what the platform's messages have proved about sends in doubt.
 
 use tracing::{info, warn};
 
@@ -11,6 +11,8 @@ pub(super) fn tell(tasks: u64, trouble: Option<String>) {
         );
     }
     if let Some(trouble) = trouble {
-        warn!("{trouble}; the push goes on, and sends in doubt are not looked for in its messages");
+        warn!(
+            "{trouble}; the push continues, and does not look for sends in doubt in its messages"
+        );
     }
 }

@@ -17,11 +17,11 @@ pub(crate) enum BrokerAddressError {
     Form,
     /// A user name or a password in it.
     #[error(
-        "it carries a user name or a password: leave them out, the login is made from FLEETPUSH_ACCESS_KEY and FLEETPUSH_ACCESS_SECRET"
+        "it contains a user name or a password: remove them, the login is made from FLEETPUSH_ACCESS_KEY and FLEETPUSH_ACCESS_SECRET"
     )]
     UserInfo,
     /// Plain text to another machine.
-    #[error("it would send the login to {0} in the clear: write amqps://")]
+    #[error("it would send the login to {0} without encryption: write amqps://")]
     Plain(String),
 }
 

@@ -1,4 +1,4 @@
-//! What the broker says when it ends a connection, a channel or a subscription: the client hands it on to these.
+//! Receives what the broker says when it ends a connection, a channel or a subscription.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,29 +11,27 @@ use amqprs::{
 
 /// What the broker said first, with its code. Clones are of the same.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Fate(Arc<Mutex<Option<(u16, String)>>>);
+pub(super) struct CloseReason(Arc<Mutex<Option<(u16, String)>>>);
 
-impl Fate {
+impl CloseReason {
     fn set(&self, code: u16, words: &str) {
-        let mut fate = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        fate.get_or_insert_with(|| (code, words.to_owned()));
+        let mut reason = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        reason.get_or_insert_with(|| (code, words.to_owned()));
     }
 
-    /// The code.
     pub(super) fn code(&self) -> Option<u16> {
-        let fate = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        fate.as_ref().map(|(code, _)| *code)
+        let reason = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        reason.as_ref().map(|(code, _)| *code)
     }
 
-    /// The words.
     pub(super) fn words(&self) -> Option<String> {
-        let fate = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        fate.as_ref().map(|(_, words)| words.clone())
+        let reason = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        reason.as_ref().map(|(_, words)| words.clone())
     }
 }
 
 /// Hears how a connection ends.
-pub(super) struct OfConnection(pub(super) Fate);
+pub(super) struct OfConnection(pub(super) CloseReason);
 
 // The client's traits are made with `async_trait`: this is what it writes.
 #[async_trait::async_trait]
@@ -51,7 +49,7 @@ impl ConnectionCallback for OfConnection {
 }
 
 /// Hears how a channel ends.
-pub(super) struct OfChannel(pub(super) Fate);
+pub(super) struct OfChannel(pub(super) CloseReason);
 
 #[async_trait::async_trait]
 impl ChannelCallback for OfChannel {

@@ -1,4 +1,4 @@
-//! Why a queue cannot be listened to, with what to do.
+//! Why listening to a queue fails, and what to do.
 
 use super::BrokerAddress;
 
@@ -8,7 +8,6 @@ pub(crate) enum BrokerError {
     /// Nobody answers there, or not in time.
     #[error("the message broker {address} cannot be reached: {reason}")]
     Unreachable {
-        /// The broker.
         address: BrokerAddress,
         /// Why not.
         reason: String,
@@ -19,7 +18,6 @@ pub(crate) enum BrokerError {
          --region and --amqp-url"
     )]
     Certificate {
-        /// The broker.
         address: BrokerAddress,
         /// What is wrong with it.
         reason: String,
@@ -27,7 +25,6 @@ pub(crate) enum BrokerError {
     /// Whoever answers is no broker of this kind.
     #[error("{address} does not speak AMQP 0.9.1 ({reason}): check --region and --amqp-url")]
     Foreign {
-        /// The broker.
         address: BrokerAddress,
         /// What it said.
         reason: String,
@@ -37,29 +34,23 @@ pub(crate) enum BrokerError {
         "the message broker {address} refuses the login: check FLEETPUSH_ACCESS_KEY and FLEETPUSH_ACCESS_SECRET, that they belong to this \
          platform, and this machine's clock, which may be at most 10 minutes off"
     )]
-    Login {
-        /// The broker.
-        address: BrokerAddress,
-    },
+    Login { address: BrokerAddress },
     /// The login is good, and the broker refuses what is asked for.
     #[error(
         "the message broker {address} refuses access ({reason}): check the path of --amqp-url, and that the queue belongs to this account"
     )]
     Denied {
-        /// The broker.
         address: BrokerAddress,
         /// What it said.
         reason: String,
     },
     /// There is no such queue.
     #[error(
-        "the message broker {address} has no queue '{queue}' ({reason}): give --queue the whole name, as in a.123.fleet; docs/delivery.md \
+        "the message broker {address} has no queue '{queue}' ({reason}): give --queue the full name, as in a.123.fleet; docs/delivery.md \
          says how to make one"
     )]
     NoQueue {
-        /// The broker.
         address: BrokerAddress,
-        /// The queue.
         queue: String,
         /// What it said.
         reason: String,

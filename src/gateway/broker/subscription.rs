@@ -9,7 +9,7 @@ use amqprs::{
 };
 use tokio::{sync::mpsc::UnboundedReceiver, time::timeout};
 
-use super::callbacks::Fate;
+use super::callbacks::CloseReason;
 
 /// How long the broker may take to answer a question or a goodbye.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
@@ -24,7 +24,7 @@ pub(crate) struct Delivery {
 
 /// How a queue stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct QueueStanding {
+pub(crate) struct QueueCounts {
     /// Messages that wait in it.
     pub(crate) waiting: u32,
     /// Who consumes it.
@@ -39,18 +39,18 @@ pub(crate) struct Subscription {
     pub(super) counter: Option<Channel>,
     pub(super) queue: String,
     pub(super) deliveries: UnboundedReceiver<ConsumerMessage>,
-    pub(super) fate: Fate,
-    pub(super) standing: Option<QueueStanding>,
+    pub(super) close_reason: CloseReason,
+    pub(super) queue_counts: Option<QueueCounts>,
 }
 
 impl Subscription {
     /// How the queue stood before it was consumed by us, if the broker says it.
-    pub(crate) fn standing(&self) -> Option<QueueStanding> {
-        self.standing
+    pub(crate) fn queue_counts(&self) -> Option<QueueCounts> {
+        self.queue_counts
     }
 
     /// How the queue stands now, with us, if the broker says it.
-    pub(crate) async fn count(&self) -> Option<QueueStanding> {
+    pub(crate) async fn count(&self) -> Option<QueueCounts> {
         let counter = self.counter.as_ref()?;
         timeout(PATIENCE, count(counter, &self.queue))
             .await
@@ -81,8 +81,8 @@ impl Subscription {
     }
 
     /// What the broker has said of the end of the connection.
-    pub(crate) fn fate(&self) -> String {
-        self.fate
+    pub(crate) fn end_reason(&self) -> String {
+        self.close_reason
             .words()
             .unwrap_or_else(|| "the connection was lost".to_owned())
     }
@@ -103,11 +103,11 @@ impl fmt::Debug for Subscription {
 }
 
 /// Asks how a queue stands, which does not make one.
-pub(super) async fn count(channel: &Channel, queue: &str) -> Result<QueueStanding, AmqpError> {
+pub(super) async fn count(channel: &Channel, queue: &str) -> Result<QueueCounts, AmqpError> {
     let arguments = QueueDeclareArguments::new(queue).passive(true).finish();
     let counted = channel.queue_declare(arguments).await?;
     let (_, waiting, consumers) = counted.unwrap_or_default();
-    Ok(QueueStanding { waiting, consumers })
+    Ok(QueueCounts { waiting, consumers })
 }
 
 fn delivery(message: ConsumerMessage) -> Delivery {

@@ -1,4 +1,4 @@
-//! Why a proxy opens no tunnel. The HTTP client reports that it was refused, but for 407 not with which status.
+//! Why a proxy refuses a tunnel. The HTTP client reports the refusal, but its status only for 407.
 
 use std::time::Duration;
 

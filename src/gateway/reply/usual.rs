@@ -1,8 +1,8 @@
-//! The usual reply, in one pass.
+//! Reads the usual reply in one pass.
 //!
-//! Nearly every reply is written as the specification's example is, and is read here as it comes. What is not — a code that is text, an
-//! escape, an element without a key — is left to the tolerant reading, which goes over a reply once for each level and so can put up
-//! with all of that. What is read here is read there to the same effect.
+//! Almost every reply is written like the example of the specification, and is read here. Everything else (a code that is text, an escape,
+//! an element without a key) is left to the tolerant reader, which scans a reply once for each level. Both read the same reply to the same
+//! result.
 
 use std::fmt;
 

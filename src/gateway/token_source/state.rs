@@ -1,4 +1,4 @@
-//! What is known of the tokens of a login. No I/O: the rules of the token source, to be tested by the clock.
+//! The state of the tokens of a login. No I/O: these rules are tested with a given time.
 
 use std::time::Duration;
 

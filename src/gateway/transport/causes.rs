@@ -1,4 +1,4 @@
-//! What stands behind an error of the HTTP client: the one cause that says what helps, or the text of them all.
+//! The cause behind an error of the HTTP client: the one that helps the user, or the text of them all.
 
 use std::{error::Error, fmt::Write, fs::File, io};
 
@@ -66,7 +66,7 @@ pub(super) fn certificate_fault(error: &reqwest::Error) -> Option<CertificateFau
                 fault.to_string(),
                 match fault {
                     Fault::NotValidForName | Fault::NotValidForNameContext { .. } => {
-                        "it is for another name: check the region or base URL, and who answers there"
+                        "it is for another name: check the region or base URL, and which server answers there"
                     }
                     Fault::Expired
                     | Fault::ExpiredContext { .. }

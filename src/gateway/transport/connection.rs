@@ -1,4 +1,4 @@
-//! Why no connection came about, and so whether it is waited for.
+//! Why a connection failed, and whether to wait for it.
 
 use super::{
     Failure, Transport,

@@ -1,4 +1,4 @@
-//! Whose certificates are trusted. The trust store is read once, whatever the number of connections, which share their sessions as well.
+//! Which certificates are trusted. The trust store is read once for all connections, which also share their sessions.
 
 use std::sync::Arc;
 

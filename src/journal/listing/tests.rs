@@ -71,7 +71,7 @@ impl List {
 }
 
 /// Reads it as a command does, and gives the devices that are found.
-fn read(list: &mut List) -> (Verdict, BTreeSet<u32>) {
+fn read(list: &mut List) -> (ReadingVerdict, BTreeSet<u32>) {
     let mut reading = Reading::default();
     let mut all = BTreeSet::new();
     let mut before: Option<BTreeSet<u32>> = None;
@@ -96,9 +96,9 @@ fn read(list: &mut List) -> (Verdict, BTreeSet<u32>) {
             gone: before.difference(&now).count() as u64,
         });
         match reading.verdict(difference) {
-            Verdict::Again => before = Some(now),
-            verdict @ Verdict::Uncertain => return (verdict, all),
-            verdict @ (Verdict::Whole | Verdict::Steady) => return (verdict, now),
+            ReadingVerdict::Again => before = Some(now),
+            verdict @ ReadingVerdict::Uncertain => return (verdict, all),
+            verdict @ (ReadingVerdict::Whole | ReadingVerdict::Steady) => return (verdict, now),
         }
     }
 }
@@ -108,7 +108,10 @@ fn a_list_that_holds_still_is_read_once() {
     for (count, pages) in [(0, 1), (1, 2), (9, 2), (10, 2), (11, 3), (35, 5)] {
         let mut list = List::new(count, 10);
         let (verdict, found) = read(&mut list);
-        assert_eq!((verdict, found), (Verdict::Whole, (0..count).collect()));
+        assert_eq!(
+            (verdict, found),
+            (ReadingVerdict::Whole, (0..count).collect())
+        );
         assert_eq!(list.asked, pages, "{count}");
     }
 }
@@ -118,7 +121,7 @@ fn a_total_that_disagrees_is_outvoted_by_two_readings() {
     let mut list = List::new(25, 10);
     list.off = 3;
     let (verdict, found) = read(&mut list);
-    assert_eq!((verdict, found.len()), (Verdict::Steady, 25));
+    assert_eq!((verdict, found.len()), (ReadingVerdict::Steady, 25));
     assert_eq!(list.asked, 8);
 }
 
@@ -128,7 +131,7 @@ fn a_device_that_slips_by_while_another_is_deleted_is_found_in_the_next_reading(
     // Between the first page and the second one.
     list.changes = vec![vec![], vec![Change::Delete(0)]];
     let (verdict, found) = read(&mut list);
-    assert_eq!((verdict, found), (Verdict::Whole, (1..25).collect()));
+    assert_eq!((verdict, found), (ReadingVerdict::Whole, (1..25).collect()));
 }
 
 #[test]
@@ -143,7 +146,7 @@ fn a_list_that_never_holds_still_is_called_uncertain() {
             }]
         })
         .collect();
-    assert_eq!(read(&mut list).0, Verdict::Uncertain);
+    assert_eq!(read(&mut list).0, ReadingVerdict::Uncertain);
     assert!(list.asked < 40);
 }
 
@@ -158,7 +161,7 @@ fn a_platform_that_gives_the_same_page_again_and_again_is_not_asked_for_ever() {
     assert!(reading.takes_more(page(10)));
     let more = (0..100).take_while(|_| reading.takes_more(page(0))).count();
     assert_eq!(more, 2);
-    assert_eq!(reading.verdict(None), Verdict::Again);
+    assert_eq!(reading.verdict(None), ReadingVerdict::Again);
     // As many pages as `total` takes are enough.
     let page = |new| PageRead {
         total: Some(20),
@@ -181,7 +184,7 @@ fn what_came_twice_proves_nothing_even_where_total_is_what_was_read() {
         });
     }
     assert_eq!((reading.seen, reading.repeated), (11, 1));
-    assert_eq!(reading.verdict(None), Verdict::Again);
+    assert_eq!(reading.verdict(None), ReadingVerdict::Again);
 }
 
 #[test]
@@ -195,9 +198,9 @@ fn the_last_reading_is_the_fifth() {
             total: Some(1),
         });
         let expected = if number < 5 {
-            Verdict::Again
+            ReadingVerdict::Again
         } else {
-            Verdict::Uncertain
+            ReadingVerdict::Uncertain
         };
         assert_eq!(reading.verdict(None), expected, "{number}");
     }
@@ -224,7 +227,7 @@ proptest! {
         list.changes = changes;
         list.off = off;
         let (verdict, found) = read(&mut list);
-        if verdict != Verdict::Uncertain {
+        if verdict != ReadingVerdict::Uncertain {
             prop_assert!(list.constant.is_subset(&found), "{:?} of {:?}", found, list.constant);
         }
         // Never more than READINGS readings, each a few pages longer than the list ever was.
@@ -243,7 +246,7 @@ proptest! {
         list.changes = vec![Vec::new(); when];
         list.changes.push(vec![if adds { Change::Add(place) } else { Change::Delete(place) }]);
         let (verdict, found) = read(&mut list);
-        prop_assert_ne!(verdict, Verdict::Uncertain);
+        prop_assert_ne!(verdict, ReadingVerdict::Uncertain);
         prop_assert!(list.constant.is_subset(&found));
     }
 }

@@ -58,12 +58,12 @@ impl Push {
         RequestId(self.next)
     }
 
-    fn end(&mut self, request: RequestId, signal: &Signal) -> (Option<Change>, Excuse) {
+    fn end(&mut self, request: RequestId, signal: &Signal) -> (Option<OutageChange>, Excuse) {
         self.outage.apply_signal(request, P, signal, self.now)
     }
 
     /// Sends a request, which ends at once.
-    fn send(&mut self, signal: &Signal) -> (Option<Change>, Excuse) {
+    fn send(&mut self, signal: &Signal) -> (Option<OutageChange>, Excuse) {
         let request = self.hand_out();
         self.end(request, signal)
     }
@@ -100,7 +100,7 @@ fn five_in_a_row_are_an_outage_and_one_answer_breaks_the_row() {
         assert_eq!(push.send(signal).0, None);
     }
     assert_eq!(push.send(&unusable()), (None, Excuse::Perhaps));
-    let paused = Change::Paused {
+    let paused = OutageChange::Paused {
         reason: "HTTP 502".into(),
         probe_at: at(1),
     };
@@ -143,7 +143,7 @@ fn a_push_that_has_not_paused_asks_once_more_before_it_gives_up() {
         assert_eq!(push.outage.ask_once_more(push.now, false), None);
         let change = push.outage.ask_once_more(push.now, true);
         assert!(
-            matches!(&change, Some(Change::Paused { probe_at, .. }) if *probe_at == push.now),
+            matches!(&change, Some(OutageChange::Paused { probe_at, .. }) if *probe_at == push.now),
             "{change:?}"
         );
         assert!(!push.outage.gives_up(push.now, true));
@@ -168,13 +168,16 @@ fn probes_become_ever_rarer_and_one_that_is_answered_ends_the_pause() {
         let probe = push.hand_out();
         assert_eq!(push.outage.next_probe(), None, "one probe at a time");
         let change = push.end(probe, &unusable());
-        assert!(matches!(change, (Some(Change::Paused { .. }), Excuse::Yes)));
+        assert!(matches!(
+            change,
+            (Some(OutageChange::Paused { .. }), Excuse::Yes)
+        ));
     }
     push.wait();
     let after = at(0).until(push.now);
     assert_eq!(
         push.send(&Signal::Reached).0,
-        Some(Change::Resumed { after })
+        Some(OutageChange::Resumed { after })
     );
     assert_eq!(push.outage.give_up_at(), None);
 }
@@ -256,7 +259,7 @@ fn a_request_that_fails_right_after_a_probe_that_passed_is_probed_for_again_at_o
     push.wait();
     push.send(&Signal::Reached);
     let (change, excuse) = push.send(&unusable());
-    assert!(matches!(change, Some(Change::Paused { .. })));
+    assert!(matches!(change, Some(OutageChange::Paused { .. })));
     assert_eq!(excuse, Excuse::Yes);
     assert_eq!(push.wait(), Duration::from_secs(1));
     push.send(&Signal::Reached);
@@ -277,7 +280,7 @@ fn refusals_for_their_number_count_as_trouble_and_pause_the_run_when_nothing_els
     push.now = at(10);
     assert!(matches!(
         push.send(&throttled()).0,
-        Some(Change::Paused { .. })
+        Some(OutageChange::Paused { .. })
     ));
     push.wait();
     push.send(&Signal::Reached);
@@ -290,7 +293,7 @@ fn a_refusal_of_everybody_is_believed_after_two_probes() {
     let others: Vec<_> = (0..15).map(|_| push.hand_out()).collect();
     assert!(matches!(
         push.send(&forbidden()).0,
-        Some(Change::Paused { .. })
+        Some(OutageChange::Paused { .. })
     ));
     for other in others {
         assert_eq!(push.end(other, &forbidden()).0, None);
@@ -298,12 +301,12 @@ fn a_refusal_of_everybody_is_believed_after_two_probes() {
     assert_eq!(push.wait(), Duration::ZERO);
     assert!(matches!(
         push.send(&forbidden()).0,
-        Some(Change::Paused { .. })
+        Some(OutageChange::Paused { .. })
     ));
     assert_eq!(push.wait(), Duration::ZERO);
     assert_eq!(
         push.send(&forbidden()).0,
-        Some(Change::Refused {
+        Some(OutageChange::Refused {
             reason: "HTTP 403".into()
         })
     );
@@ -323,7 +326,7 @@ fn a_refusal_while_others_are_answered_neither_pauses_nor_stops() {
         assert_eq!(push.end(request, &unauthorized()).0, None);
     }
     let (change, _) = push.send(&unauthorized());
-    assert!(matches!(change, Some(Change::Paused { .. })));
+    assert!(matches!(change, Some(OutageChange::Paused { .. })));
 }
 
 #[test]
@@ -336,14 +339,14 @@ fn a_token_that_is_refused_is_the_sessions_to_give_up_on() {
         waits.push(push.wait().as_secs());
         assert!(matches!(
             push.send(&unauthorized()).0,
-            Some(Change::Paused { .. })
+            Some(OutageChange::Paused { .. })
         ));
     }
     assert_eq!(waits, [0, 0, 1, 2, 4]);
     push.wait();
     assert!(matches!(
         push.send(&Signal::Reached).0,
-        Some(Change::Resumed { .. })
+        Some(OutageChange::Resumed { .. })
     ));
 }
 
@@ -415,7 +418,7 @@ proptest! {
             match signal {
                 Signal::Reached => {
                     prop_assert!(!push.outage.is_paused());
-                    prop_assert_eq!(matches!(change, Some(Change::Resumed { .. })), was_paused);
+                    prop_assert_eq!(matches!(change, Some(OutageChange::Resumed { .. })), was_paused);
                     prop_assert_eq!(push.outage.give_up_at(), None);
                 }
                 Signal::Unusable { .. } => {
@@ -424,9 +427,9 @@ proptest! {
                 }
                 _ => prop_assert_eq!(excuse, Excuse::No),
             }
-            refused |= matches!(change, Some(Change::Refused { .. }));
+            refused |= matches!(change, Some(OutageChange::Refused { .. }));
             if push.outage.is_paused() && !was_paused {
-                let is_news = matches!(change, Some(Change::Paused { .. }));
+                let is_news = matches!(change, Some(OutageChange::Paused { .. }));
                 prop_assert!(is_news);
             }
             if refused {

@@ -1,4 +1,4 @@
-//! Claiming: which tasks go out next, and in which requests.
+//! Claiming: which tasks are sent next, and in which requests.
 
 use super::PushState;
 use crate::{

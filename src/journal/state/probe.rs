@@ -1,4 +1,5 @@
-//! Probes: one device, each time another, and of another payload if there is one, so that neither of the two can pass for an outage.
+//! Probes: requests with one device. Each has another device, and another payload if there is one, so that a bad device or payload does not
+//! look like an outage.
 
 use super::PushState;
 use crate::{

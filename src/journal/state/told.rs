@@ -1,4 +1,4 @@
-//! Before a send in doubt is repeated, the platform's messages are asked whether it was taken.
+//! Before a send in doubt is repeated, looks for a message that proves that the platform has accepted it.
 
 use std::collections::HashSet;
 

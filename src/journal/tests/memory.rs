@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     model::{
-        BundleId, BundleStatus, Class, PayloadId, RequestId, Sizes, TaskId, TaskState, Timestamp,
+        BundleId, BundleStatus, Class, PayloadId, RequestId, Sizes, Tally, TaskId, TaskState,
+        Timestamp,
     },
     store::{
         Attempt, Changes, Due, DueTask, EndedTask, Member, NewBundle, NewRequest, PushRows,
-        RefusalRow, Tally, TaskProof, ToldDoubt,
+        RefusalRow, TaskProof, ToldDoubt,
         conformance::{Fixture, ManifestRow, conformance_tests},
     },
 };

@@ -284,7 +284,7 @@ fn a_bad_line_names_field_and_reason() {
 fn an_object_over_several_lines_is_told_once() {
     for text in ["{\n\"deviceKey\":\"D\"\n}\n", "\n{\"a\":1,\n\n  \"b\":2}"] {
         let error = read_bytes(text.as_bytes()).expect_err(text).to_string();
-        assert!(error.contains("runs over several lines"), "{error}");
+        assert!(error.contains("spans several lines"), "{error}");
     }
     // A line that is cut is one bad row.
     let entries = read(&format!("{{\"a\":\n{BODY}\n"));

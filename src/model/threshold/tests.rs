@@ -87,7 +87,7 @@ fn a_bad_threshold_says_what_to_write() {
     assert!(error("failed>1%;").contains("is not a condition"));
     assert!(error("ofline>30%").contains("write failed or frequency or quota"));
     assert!(error("accepted>30%").contains("cannot be counted"));
-    assert!(error("never;failed>1%").contains("stands alone"));
+    assert!(error("never;failed>1%").contains("cannot be combined"));
     let error = |text: &str| text.parse::<Tolerate>().unwrap_err().to_string();
     assert!(error("offline>5%").contains("is not a limit"));
     assert!(error("offline<0%").contains("tolerates none"));

@@ -55,7 +55,7 @@ fn other(ticket: &str, at: i64) -> HistoryEntry {
     }
 }
 
-fn verdict(doubt: &InDoubtTask, entries: &[HistoryEntry]) -> Verdict {
+fn verdict(doubt: &InDoubtTask, entries: &[HistoryEntry]) -> EvidenceVerdict {
     let trace = Trace {
         entries: entries.to_vec(),
         cut: false,
@@ -63,8 +63,8 @@ fn verdict(doubt: &InDoubtTask, entries: &[HistoryEntry]) -> Verdict {
     weigh(doubt, &trace, TOLERANCE, Value::eq).verdict
 }
 
-fn adopts(ticket: &str, at: i64, by: Match) -> Verdict {
-    Verdict::Adopt {
+fn adopts(ticket: &str, at: i64, by: Match) -> EvidenceVerdict {
+    EvidenceVerdict::Adopt {
         ticket: Ticket::new(ticket).unwrap(),
         sent_at: Timestamp(at),
         by,
@@ -120,7 +120,7 @@ fn the_window_ends_where_the_tolerance_does() {
         let expected = if found {
             adopts("8", at, Match::TimeAndData)
         } else {
-            Verdict::NoneFound
+            EvidenceVerdict::NoneFound
         };
         assert_eq!(verdict(&doubt(), &[entry("8", at)]), expected, "{at}");
     }
@@ -128,14 +128,14 @@ fn the_window_ends_where_the_tolerance_does() {
 
 #[test]
 fn several_matches_or_none_leave_it_in_doubt() {
-    assert_eq!(verdict(&doubt(), &[]), Verdict::NoneFound);
+    assert_eq!(verdict(&doubt(), &[]), EvidenceVerdict::NoneFound);
     assert_eq!(
         verdict(&doubt(), &[other("8", 102_000)]),
-        Verdict::NoneFound
+        EvidenceVerdict::NoneFound
     );
     assert_eq!(
         verdict(&doubt(), &[entry("8", 102_000), entry("9", 103_000)]),
-        Verdict::Several
+        EvidenceVerdict::Several
     );
     let cut = Trace {
         entries: vec![entry("8", 102_000)],
@@ -143,7 +143,7 @@ fn several_matches_or_none_leave_it_in_doubt() {
     };
     assert_eq!(
         weigh(&doubt(), &cut, TOLERANCE, Value::eq).verdict,
-        Verdict::TooMany
+        EvidenceVerdict::TooMany
     );
 }
 
@@ -160,7 +160,7 @@ fn time_alone_needs_an_entry_that_stands_alone() {
     for beside in [other("9", 103_000), entry("9", 103_000)] {
         assert_eq!(
             verdict(&doubt(), &[untold("8", 102_000), beside]),
-            Verdict::Several
+            EvidenceVerdict::Several
         );
     }
 }
@@ -169,7 +169,10 @@ fn time_alone_needs_an_entry_that_stands_alone() {
 fn a_recorded_ticket_is_no_candidate() {
     let mut doubt = doubt();
     doubt.recorded.extend(Ticket::new("8"));
-    assert_eq!(verdict(&doubt, &[entry("8", 102_000)]), Verdict::NoneFound);
+    assert_eq!(
+        verdict(&doubt, &[entry("8", 102_000)]),
+        EvidenceVerdict::NoneFound
+    );
     assert_eq!(
         verdict(&doubt, &[entry("8", 102_000), untold("9", 103_000)]),
         adopts("9", 103_000, Match::TimeAlone)
@@ -189,7 +192,7 @@ fn what_another_send_may_have_made_is_not_adopted() {
     let entries = [entry("8", 102_000)];
     assert_eq!(
         verdict(&competitor(104_000, DATA), &entries),
-        Verdict::Contested
+        EvidenceVerdict::Contested
     );
     let adopted = adopts("8", 102_000, Match::TimeAndData);
     assert_eq!(verdict(&competitor(104_000, "[]"), &entries), adopted);
@@ -197,7 +200,7 @@ fn what_another_send_may_have_made_is_not_adopted() {
     // What does not tell its data may be of any send at that time.
     assert_eq!(
         verdict(&competitor(104_000, "[]"), &[untold("8", 102_000)]),
-        Verdict::Contested
+        EvidenceVerdict::Contested
     );
 }
 
@@ -213,16 +216,16 @@ fn an_entry_that_lacks_what_is_needed_proves_nothing() {
     };
     assert_eq!(
         verdict(&doubt(), std::slice::from_ref(&no_ticket)),
-        Verdict::Unusable
+        EvidenceVerdict::Unusable
     );
     assert_eq!(
         verdict(&doubt(), std::slice::from_ref(&no_time)),
-        Verdict::Unusable
+        EvidenceVerdict::Unusable
     );
     // It may be the task's all the same, and then the other one is not.
     assert_eq!(
         verdict(&doubt(), &[no_time, entry("9", 102_000)]),
-        Verdict::Several
+        EvidenceVerdict::Several
     );
 }
 
@@ -269,7 +272,7 @@ proptest! {
             })
             .collect();
         let alike: Value = serde_json::from_str(DATA).unwrap();
-        if let Verdict::Adopt { ticket, sent_at, .. } = verdict(&doubt, &entries) {
+        if let EvidenceVerdict::Adopt { ticket, sent_at, .. } = verdict(&doubt, &entries) {
             prop_assert_ne!(ticket.as_str(), recorded.to_string());
             prop_assert!((95_000..=135_000).contains(&sent_at.0));
             let others = entries.iter().filter(|one| {
@@ -303,12 +306,12 @@ fn what_comes_from_the_device_and_what_only_reads_is_no_command_of_ours() {
     };
     assert_eq!(
         verdict(&doubt(), &[answer.clone(), read.clone()]),
-        Verdict::NoneFound
+        EvidenceVerdict::NoneFound
     );
     // Newest first: the answer stands before its command and has the same ticket.
     assert_eq!(
         verdict(&doubt(), &[answer, untold("8", 102_000), read]),
-        Verdict::Several,
+        EvidenceVerdict::Several,
         "a read beside it may have hidden the command"
     );
 }

@@ -143,8 +143,8 @@ fn a_flag_that_is_repeated_is_one_list() {
     );
     assert_eq!(
         with(&["--abort-if", "rejected>50", "--abort-if", "never"]).error(),
-        "invalid value 'rejected>50;never' for '--abort-if' on the command line: the word never stands alone: leave it out, \
-         or what it stands beside"
+        "invalid value 'rejected>50;never' for '--abort-if' on the command line: never cannot be combined with conditions: \
+         remove it, or the conditions"
     );
 }
 
@@ -165,7 +165,7 @@ fn the_strongest_source_names_the_target() {
 #[test]
 fn a_target_is_named_once() {
     assert!(Invocation::run(false).error().starts_with(
-        "no platform is named: give --region china, --region europe or --base-url URL"
+        "no platform is given: give --region china, --region europe or --base-url URL"
     ));
     assert_eq!(
         Invocation::run(false)

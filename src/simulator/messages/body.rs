@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use super::{MessageKind, Taken};
 use crate::simulator::{
     chance::hash,
+    delivery_state::ANSWER_MS,
     entry::{by_code, inputs, pairs},
-    fate::ANSWER_MS,
 };
 
 /// How long the platform takes to issue a command, and to say that it was sent, as in the vendor's examples.

@@ -167,7 +167,7 @@ fn check_messages(messages: &Messages) -> Result<(), ScenarioError> {
     if !(1..=255).contains(&messages.queue.len()) {
         return Err(ScenarioError::OutOfRange {
             field: "messages.queue",
-            must: "the whole name of a queue, as in a.1.fleet",
+            must: "the full name of a queue, as in a.1.fleet",
         });
     }
     Ok(())

@@ -58,7 +58,7 @@ pub enum HistoryOrder {
 
 /// What became of a command after it was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fate {
+pub enum DeliveryState {
     /// It has not been sent to the device yet.
     Queued,
     /// It could not be sent to the device.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::client::{Client, start};
-use crate::simulator::{AuthRefusal, Fate, History, Outage, Scenario};
+use crate::simulator::{AuthRefusal, DeliveryState, History, Outage, Scenario};
 
 const HISTORY: &str = "/v2/quecdatastorage/r1/openapi/device/data/history";
 
@@ -98,11 +98,15 @@ async fn a_command_waits_fails_or_is_answered_as_the_scenario_says() {
     let (simulator, mut client) = start(Scenario::default()).await;
     client.send(&["A"]).await.unwrap();
     let ticket = simulator.deliveries()[0].ticket.clone();
-    for (share, fate, told) in [
-        ([0.0, 0.0, 0.0], Fate::Sent, vec![(2, 1)]),
-        ([1.0, 0.0, 0.0], Fate::Queued, vec![(2, 0)]),
-        ([0.0, 1.0, 0.0], Fate::SendFailed, vec![(2, -1)]),
-        ([0.0, 0.0, 1.0], Fate::Answered, vec![(1, 1), (2, 1)]),
+    for (share, delivery_state, told) in [
+        ([0.0, 0.0, 0.0], DeliveryState::Sent, vec![(2, 1)]),
+        ([1.0, 0.0, 0.0], DeliveryState::Queued, vec![(2, 0)]),
+        ([0.0, 1.0, 0.0], DeliveryState::SendFailed, vec![(2, -1)]),
+        (
+            [0.0, 0.0, 1.0],
+            DeliveryState::Answered,
+            vec![(1, 1), (2, 1)],
+        ),
     ] {
         let [queued, send_failed, answered] = share;
         let history = json!({"queued": queued, "send_failed": send_failed, "answered": answered});
@@ -117,7 +121,7 @@ async fn a_command_waits_fails_or_is_answered_as_the_scenario_says() {
             })
             .collect();
         assert_eq!(seen, told);
-        assert_eq!(simulator.fate(&ticket), fate);
+        assert_eq!(simulator.delivery_state(&ticket), delivery_state);
     }
 }
 

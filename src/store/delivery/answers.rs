@@ -8,7 +8,6 @@ use crate::{
     store::{Run, Store, StoreError, owner::BEGIN},
 };
 
-/// An answer that is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeptAnswer {
     pub(crate) task: TaskId,

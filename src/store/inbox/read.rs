@@ -27,7 +27,6 @@ pub(crate) struct InboxMessage {
     pub(crate) ticket: String,
     /// The product of the device.
     pub(crate) product_key: String,
-    /// The device.
     pub(crate) device_key: String,
     /// The service, of `INPUT` and `OUTPUT`.
     pub(crate) code: Option<String>,

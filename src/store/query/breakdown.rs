@@ -23,9 +23,7 @@ pub enum BreakdownError {
     /// No task has such a label.
     #[error("no task of run '{run}' has the label '{label}'; {}", listed_labels(.known))]
     UnknownLabel {
-        /// The run.
         run: String,
-        /// The label.
         label: String,
         /// The labels that there are.
         known: Vec<String>,
@@ -35,7 +33,6 @@ pub enum BreakdownError {
         "{dimension} has more than {MOST_GROUPS} values in run '{run}'; break it down by something else, or query the view results"
     )]
     TooManyGroups {
-        /// The run.
         run: String,
         /// What it was broken down by.
         dimension: Dimension,
@@ -189,14 +186,11 @@ impl Reader {
 
     async fn by_code(&mut self, run: &RunRow) -> Result<Vec<Group>, BreakdownError> {
         let mut groups = Groups::new();
-        for ending in self.breakdown(run.id).await? {
-            let code = ending.code.map(|code| code.to_string());
-            let class = ending.class.map(|class| class.name().to_owned());
+        for (key, tasks) in self.breakdown(run.id).await? {
+            let code = key.code.map(|code| code.to_string());
+            let class = key.class.map(|class| class.name().to_owned());
             let value = code.or(class);
-            groups
-                .entry(value)
-                .or_default()
-                .add(ending.state, ending.tasks);
+            groups.entry(value).or_default().add(key.state, tasks);
         }
         if run.counts.pending > 0 {
             groups.entry(None).or_default().pending += run.counts.pending;

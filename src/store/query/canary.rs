@@ -1,7 +1,7 @@
 //! Where the canary of a run stands.
 
 use crate::{
-    model::{CanaryStanding, CanaryVerdict, RunId},
+    model::{CanaryStatus, CanaryVerdict, RunId},
     store::{
         canary::LEFT,
         reader::{ReadError, Reader},
@@ -10,7 +10,7 @@ use crate::{
 
 impl Reader {
     /// Where the canary of a run stands, if it has one.
-    pub(crate) async fn canary(&mut self, run: RunId) -> Result<Option<CanaryStanding>, ReadError> {
+    pub(crate) async fn canary(&mut self, run: RunId) -> Result<Option<CanaryStatus>, ReadError> {
         let row: Option<(i64, bool, Option<String>)> = sqlx::query_as(
             "SELECT devices, passed_at IS NOT NULL, verdict FROM canary WHERE run_id = ?",
         )
@@ -31,7 +31,7 @@ impl Reader {
                 .map_err(|error| self.failure(error))?
         };
         let devices = devices.unsigned_abs();
-        Ok(Some(CanaryStanding {
+        Ok(Some(CanaryStatus {
             devices,
             ended: devices.saturating_sub(left.unsigned_abs()),
             verdict: over.then(|| {

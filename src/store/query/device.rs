@@ -17,11 +17,9 @@ const PIECE: i64 = 20_000;
 /// One send of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Send {
-    /// The task.
     pub task: i64,
     /// Its number among the sends of the task, from 1.
     pub attempt: i64,
-    /// The request that it was in.
     pub request_id: i64,
     /// How many devices the request had.
     pub devices: i64,
@@ -31,7 +29,6 @@ pub(crate) struct Send {
     pub code: Option<i64>,
     /// The platform's words, or ours.
     pub message: Option<String>,
-    /// The ticket.
     pub ticket: Option<String>,
     /// When it went out.
     pub sent_at: Timestamp,
@@ -46,13 +43,11 @@ pub(crate) struct Send {
 pub(crate) struct PastAcceptance {
     /// The run's name.
     pub run: String,
-    /// The product.
     pub product_key: String,
     /// The service; empty when none could be read.
     pub service: String,
     /// The line of the manifest.
     pub line: i64,
-    /// The ticket.
     pub ticket: Option<String>,
     /// When, in milliseconds.
     pub accepted_at: i64,
@@ -61,7 +56,6 @@ pub(crate) struct PastAcceptance {
 /// The last throttled reply for a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LastThrottle {
-    /// The product.
     pub product_key: String,
     /// How it was throttled.
     pub class: Class,

@@ -7,7 +7,6 @@ use crate::store::reader::{ReadError, Reader};
 pub(crate) struct PrunedRow {
     /// Its number.
     pub run: i64,
-    /// Its name.
     pub name: String,
     /// The manifest as it was named.
     pub manifest: Option<String>,
@@ -23,7 +22,6 @@ pub(crate) struct PrunedRow {
     pub started_at: Option<String>,
     /// When it ended.
     pub finished_at: String,
-    /// Its tasks.
     pub tasks: i64,
     /// Those that were accepted.
     pub accepted: Option<i64>,

@@ -30,7 +30,6 @@ pub(crate) struct ResultRow {
     pub product_key: Option<String>,
     /// The device, as written; empty for some invalid rows.
     pub device_key: String,
-    /// The status of the task.
     pub status: TaskStatus,
     /// The class of its last outcome.
     pub class: Option<Class>,

@@ -16,11 +16,8 @@ const PAGE: i64 = 500;
 /// A command of a service that a device accepted in another run, or may have got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Acceptance {
-    /// The device.
     pub(crate) device_key: String,
-    /// Its product.
     pub(crate) product_key: String,
-    /// The service.
     pub(crate) service: String,
     /// The run's number.
     pub(crate) run: i64,

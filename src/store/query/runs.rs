@@ -28,7 +28,6 @@ pub enum FindError {
     NoTagged {
         /// The database.
         path: std::path::PathBuf,
-        /// The tags.
         tags: Tags,
     },
     /// No run of this name or number.
@@ -45,12 +44,11 @@ pub enum FindError {
     },
     /// There was a run of this name or number.
     #[error(
-        "run '{name}' has been pruned; fleetpush runs --pruned and fleetpush sessions list what is left of it"
+        "run '{name}' has been pruned; fleetpush runs --pruned and fleetpush sessions list what was kept of it"
     )]
     Pruned {
         /// Its number.
         run: i64,
-        /// Its name.
         name: String,
     },
     /// The database cannot be read.
@@ -109,7 +107,6 @@ pub(crate) struct RunRow {
     pub identity: String,
     /// The target, or the word `simulator`.
     pub base_url: String,
-    /// Its state.
     pub state: RunState,
     /// When it was staged.
     pub created_at: Timestamp,

@@ -17,7 +17,6 @@ pub(crate) struct SessionRow {
     pub run: Option<i64>,
     /// The run's name.
     pub name: Option<String>,
-    /// The command.
     pub command: String,
     /// What stood on the command line, as a JSON array.
     pub arguments: String,
@@ -39,7 +38,6 @@ pub(crate) struct SessionRow {
     pub stop: Option<String>,
     /// What was said of that.
     pub reason: Option<String>,
-    /// The exit code.
     pub exit_code: Option<i64>,
     /// Tasks that were sent.
     pub sent: i64,
@@ -49,7 +47,6 @@ pub(crate) struct SessionRow {
     pub failed: i64,
     /// Tasks that ended in doubt.
     pub in_doubt: i64,
-    /// Requests.
     pub requests: i64,
     /// Sends, each repeat counted.
     pub sends: i64,

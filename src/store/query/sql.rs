@@ -43,7 +43,7 @@ pub enum SqlError {
     #[error("there is no statement; write one, as in 'SELECT * FROM runs'")]
     Empty,
     /// The text has more than one.
-    #[error("there is more than one statement; write one alone\n{0}")]
+    #[error("there is more than one statement; give only one\n{0}")]
     Several(Place),
     /// It does something else than to read.
     #[error(

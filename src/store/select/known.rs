@@ -35,9 +35,7 @@ pub(crate) struct Unknown {
 /// A value of a label that no task of the run has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UnknownValue {
-    /// The label.
     pub label: String,
-    /// The value.
     pub value: String,
     /// The values that tasks have, the most frequent first, at most a thousand.
     pub known: Vec<String>,
@@ -163,7 +161,7 @@ async fn codes(
     wanted: &[RangeInclusive<i64>],
 ) -> Result<BTreeSet<i64>, sqlx::Error> {
     let ended = endings(connection, run).await?;
-    let mut codes: BTreeSet<i64> = ended.iter().filter_map(|ending| ending.code).collect();
+    let mut codes: BTreeSet<i64> = ended.iter().filter_map(|(key, _)| key.code).collect();
     let is_met =
         |range: &RangeInclusive<i64>, codes: &BTreeSet<i64>| codes.range(range.clone()).count() > 0;
     if !wanted.iter().all(|range| is_met(range, &codes)) {

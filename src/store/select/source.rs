@@ -6,8 +6,8 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::Tasks;
 use crate::{
-    model::{Class, TaskFilter, TaskState, TaskStatus},
-    store::{Ending, accepted_range::in_no_accepted_range},
+    model::{Class, Tally, TaskFilter, TaskState, TaskStatus},
+    store::accepted_range::in_no_accepted_range,
 };
 
 /// Where the ids of candidates come from. Each yields ids in ascending order, and yields a superset of what its `statuses` and the
@@ -54,14 +54,14 @@ impl Source {
 }
 
 /// The sources that together give every row that matches the filter, each once, whatever its device.
-pub(super) fn plan(filter: &TaskFilter, endings: &[Ending]) -> VecDeque<Source> {
+pub(super) fn plan(filter: &TaskFilter, endings: &[(Tally, u64)]) -> VecDeque<Source> {
     if filter.statuses.is_empty() && !filter.needs_outcome() {
         return [Source::All].into();
     }
     let mut sources = VecDeque::new();
     let matching: Vec<_> = endings
         .iter()
-        .flat_map(|ending| codes(ending.code).map(|code| (ending.state, ending.class, code)))
+        .flat_map(|(key, _)| codes(key.code).map(|code| (key.state, key.class, code)))
         .filter(|(state, class, code)| {
             filter.wants(TaskStatus::Ended(*state)) && filter.passes_outcome(*class, *code)
         })
@@ -197,13 +197,8 @@ fn bounds(ranges: &[RangeInclusive<i64>]) -> Vec<[i64; 2]> {
 mod tests {
     use super::*;
 
-    fn ending(state: TaskState, class: Option<Class>, code: Option<i64>) -> Ending {
-        Ending {
-            state,
-            class,
-            code,
-            tasks: 1,
-        }
+    fn ending(state: TaskState, class: Option<Class>, code: Option<i64>) -> (Tally, u64) {
+        (Tally { state, class, code }, 1)
     }
 
     #[test]

@@ -6,13 +6,13 @@ use crate::model::PayloadId;
 
 /// A row that waits to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pending {
+pub(super) struct WaitingRow {
     pub(super) line: u64,
     pub(super) device_key: Box<str>,
     pub(super) labels: Option<Box<str>>,
 }
 
-impl Pending {
+impl WaitingRow {
     /// About the memory that it takes, in bytes.
     fn weight(&self) -> usize {
         size_of::<Self>()
@@ -26,7 +26,7 @@ impl Pending {
 const OVERHEAD: usize = 16;
 /// What a group takes for itself, with the room for rows that it begins with, about, in bytes.
 const OF_GROUP: usize =
-    4 * size_of::<Pending>() + OVERHEAD + 2 * size_of::<(PayloadId, Vec<Pending>)>();
+    4 * size_of::<WaitingRow>() + OVERHEAD + 2 * size_of::<(PayloadId, Vec<WaitingRow>)>();
 
 /// Rows of one payload that are laid side by side, about; always whole chunks.
 const GROUP: usize = 4096;
@@ -35,9 +35,9 @@ const GROUP: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Grouper {
     /// Rows that wait for their neighbours.
-    groups: HashMap<PayloadId, Vec<Pending>>,
+    groups: HashMap<PayloadId, Vec<WaitingRow>>,
     /// Rows that wait for nothing but to be written, in this order.
-    complete: VecDeque<(PayloadId, Pending)>,
+    complete: VecDeque<(PayloadId, WaitingRow)>,
     /// Of all these rows.
     weight: usize,
     /// Beyond this weight rows must be taken before others come, in bytes.
@@ -59,7 +59,7 @@ impl Grouper {
     }
 
     /// Gathers one row.
-    pub(super) fn push(&mut self, payload: PayloadId, row: Pending) {
+    pub(super) fn push(&mut self, payload: PayloadId, row: WaitingRow) {
         self.weight += row.weight();
         let group = self.groups.entry(payload).or_default();
         group.push(row);
@@ -87,7 +87,7 @@ impl Grouper {
     }
 
     /// Takes complete rows to be written, at most so many. When too much waits there are some.
-    pub(super) fn take(&mut self, most: usize) -> vec_deque::Drain<'_, (PayloadId, Pending)> {
+    pub(super) fn take(&mut self, most: usize) -> vec_deque::Drain<'_, (PayloadId, WaitingRow)> {
         if self.complete.is_empty() && self.is_full() {
             self.complete_chunks();
         }
@@ -130,8 +130,8 @@ mod tests {
 
     use super::*;
 
-    fn row(line: u64, size: usize) -> Pending {
-        Pending {
+    fn row(line: u64, size: usize) -> WaitingRow {
+        WaitingRow {
             line,
             device_key: "k".repeat(size).into(),
             labels: None,

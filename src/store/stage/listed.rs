@@ -27,7 +27,6 @@ pub(crate) enum Listed {
 /// A row of the manifest and its device.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ListedRow {
-    /// The line.
     pub(crate) line: u64,
     pub(crate) device_key: String,
     pub(crate) product_key: String,

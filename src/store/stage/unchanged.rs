@@ -22,9 +22,7 @@ const SERVICES: usize = 20_000;
 /// A task of the run that is being staged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StagedTask {
-    /// The task.
     pub(crate) task: TaskId,
-    /// Its device.
     pub(crate) device_key: String,
     /// The device's product.
     pub(crate) product_key: String,
@@ -37,9 +35,7 @@ pub(crate) struct StagedTask {
 /// What a device was sent before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Earlier {
-    /// The device.
     pub(crate) device_key: String,
-    /// Its product.
     pub(crate) product_key: String,
     /// The service; `None` stands for data whose services cannot be read.
     pub(crate) service: Option<String>,

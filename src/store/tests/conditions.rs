@@ -18,8 +18,8 @@ use crate::{
         retry,
         staleness::{Command, Leave, is_overtaken_by},
     },
-    model::{Class, RequestId, RunId, TaskFilter, TaskId, TaskState, Timestamp},
-    store::{Changes, EndedTask, Run, Store, Tally},
+    model::{Class, RequestId, RunId, Tally, TaskFilter, TaskId, TaskState, Timestamp},
+    store::{Changes, EndedTask, Run, Store},
 };
 
 const NOW: Timestamp = Timestamp(1_000_000);

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::pushed::staged;
 use crate::{
     journal::{
-        cancelled::{Pending, cancelled},
+        cancelled::{PendingTask, cancelled},
         throttled::{defer_throttled, is_resting},
     },
     model::{
@@ -268,7 +268,7 @@ async fn cancelling_agrees(sends: Vec<Vec<bool>>, ended: Vec<bool>) {
             changes.due.push(due);
         }
         changes.attempts.extend(sends.iter().cloned());
-        expected.push(cancelled(&Pending {
+        expected.push(cancelled(&PendingTask {
             task,
             sends,
             waits_after,

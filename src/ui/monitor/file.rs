@@ -1,4 +1,4 @@
-//! A file that is only ever seen whole.
+//! A file that readers only ever see complete.
 
 use std::{
     fs::Permissions,
@@ -41,7 +41,6 @@ impl MetricsError {
     }
 }
 
-/// A metrics file.
 #[derive(Debug)]
 pub(super) struct MetricsFile {
     path: PathBuf,

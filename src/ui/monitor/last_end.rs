@@ -1,4 +1,4 @@
-//! How the command before this one has ended, which the metrics file carries from one command to the next.
+//! How the command before this one ended. The metrics file carries it from one command to the next.
 
 use crate::model::Timestamp;
 

@@ -1,4 +1,4 @@
-//! What people and machines see of a listener: words, a metrics file for Prometheus, and the service manager.
+//! The status of a listener: messages, a metrics file for Prometheus, and the service manager.
 
 use std::path::Path;
 

@@ -88,7 +88,6 @@ impl<'a> Page<'a> {
         self.family(name, "counter", help, &[(&[], value.to_string())]);
     }
 
-    /// A gauge.
     pub(super) fn gauge(&mut self, name: &str, help: &str, samples: &[(Labels<'_>, String)]) {
         self.family(name, "gauge", help, samples);
     }

@@ -1,4 +1,4 @@
-//! The service manager: that the push has begun, how it gets on, that it is alive, and that it ends (`sd_notify(3)`).
+//! Notifies the service manager that the push has begun, how far it is, that it is alive, and that it ends (`sd_notify(3)`).
 
 use std::{
     ffi::OsStr,

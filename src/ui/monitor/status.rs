@@ -1,4 +1,4 @@
-//! What is known of a push from outside the engine.
+//! The state of a push that the engine does not report.
 
 use std::collections::BTreeMap;
 

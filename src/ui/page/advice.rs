@@ -1,4 +1,4 @@
-//! What needs a hand, and which.
+//! Which tasks need action, and what to do.
 
 use super::Shown;
 use crate::{

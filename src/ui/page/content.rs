@@ -91,7 +91,6 @@ pub(crate) struct Changes {
 pub(crate) struct Device {
     /// The device.
     pub key: String,
-    /// Its product.
     pub product: String,
     /// How the task ended.
     pub state: TaskState,
@@ -103,6 +102,5 @@ pub(crate) struct Device {
     pub sends: i64,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// Its labels.
     pub labels: Vec<(String, String)>,
 }

@@ -1,8 +1,8 @@
-//! The time left of a push, or that it cannot be told yet. Plain code on what the events say; who calls brings the time.
+//! The time left of a push, or that it cannot be estimated yet. Pure code over events; the caller passes the time.
 //!
-//! A push has two ways of taking time. As long as there are devices that can be sent to, what ends each second says how long it takes. When
-//! what is left waits for throttled devices, it goes in rounds: each device takes its next command when its pause is over, so that the
-//! fleet's speed before says nothing, and neither does the number that happened to end in the middle of a round.
+//! A push takes its time in two ways. While there are devices that can be sent to, the number that end each second gives the time left.
+//! When the rest waits for throttled devices, it goes in rounds: each device gets its next command when its pause is over. Then neither the
+//! earlier pace of the fleet nor the number that ended in the middle of a round says anything.
 
 use std::time::Duration;
 

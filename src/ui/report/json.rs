@@ -1,12 +1,12 @@
-//! What programs read of a run: one object, of a push in its summary and of `status`. Its published schema, `docs/summary.schema.json`, is
-//! made from the types in this file, and their comments are its descriptions.
+//! The JSON object of a run, for the summary of a push and for `status`. The published schema, `docs/summary.schema.json`, is made from the
+//! types in this file. Their comments are its descriptions.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{RunReport, Standing};
+use super::{RunActivity, RunReport};
 use crate::{
     model::{CanaryVerdict, Class, Counts, Timestamp},
     ui::{next::suggestions, printer::OutputError, text::clean_json},
@@ -50,7 +50,7 @@ pub(crate) struct RunObject {
     /// Commands that may be typed next, the most useful first.
     next: Vec<String>,
     #[serde(flatten)]
-    standing: Option<StandingObject>,
+    activity: Option<ActivityObject>,
     /// The tasks broken down, for each dimension of `--by`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Vec<Breakdown>"))]
@@ -129,7 +129,7 @@ struct Ending {
 
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct StandingObject {
+struct ActivityObject {
     /// Only from `status`, as all keys up to `by`: whether a process works on the run; null when that cannot be found out.
     alive: Option<bool>,
     /// The process that works on the run.
@@ -339,39 +339,39 @@ impl RunReport {
                 .into_iter()
                 .map(|next| next.command)
                 .collect(),
-            standing: self.standing.as_ref().map(StandingObject::from),
+            activity: self.activity.as_ref().map(ActivityObject::from),
             by: None,
             push: None,
         }
     }
 }
 
-impl From<&Standing> for StandingObject {
-    fn from(standing: &Standing) -> Self {
+impl From<&RunActivity> for ActivityObject {
+    fn from(activity: &RunActivity) -> Self {
         let milliseconds = |took: Duration| took.as_millis() as u64;
-        let spent = standing.spent;
+        let spent = activity.spent;
         Self {
-            alive: standing.alive,
-            process: standing.process.as_ref().map(|process| ProcessObject {
+            alive: activity.alive,
+            process: activity.process.as_ref().map(|process| ProcessObject {
                 pid: process.pid,
                 host: process.host.clone(),
             }),
-            outage: standing
+            outage: activity
                 .paused
                 .as_ref()
                 .map(|(since, reason)| OutageObject {
                     since: Time(since.to_string()),
                     reason: reason.clone(),
                 }),
-            seconds_left: standing.left.map(|left| left.about.as_secs_f64()),
+            seconds_left: activity.left.map(|left| left.about.as_secs_f64()),
             spent_ms: SpentObject {
                 staging: milliseconds(spent.staging),
                 canary: milliseconds(spent.canary),
                 sending: milliseconds(spent.sending),
                 paused: milliseconds(spent.paused),
             },
-            sessions: standing.sessions,
-            latency_ms: standing.latency.map(|latency| LatencyObject {
+            sessions: activity.sessions,
+            latency_ms: activity.latency.map(|latency| LatencyObject {
                 requests: latency.requests,
                 p50: milliseconds(latency.p50),
                 p95: milliseconds(latency.p95),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{EndingLine, RunReport, again};
 use crate::{
-    model::{CanaryStanding, CanaryVerdict, Class, Counts, Delivery, TaskState},
+    model::{CanaryStatus, CanaryVerdict, Class, Counts, Delivery, TaskState},
     ui::{
         next::{Suggestion, suggestions},
         number::{counted, grouped},
@@ -207,7 +207,7 @@ impl EndingLine {
 }
 
 /// `40 of 50 devices ended`, `50 devices, passed`.
-fn canary_words(canary: CanaryStanding) -> String {
+fn canary_words(canary: CanaryStatus) -> String {
     let devices = counted(canary.devices, "device");
     match canary.verdict {
         None => format!("{} of {devices} ended", grouped(canary.ended)),
@@ -263,9 +263,9 @@ mod tests {
           fleetpush results night-1 --state failed,in_doubt
           # send again what may succeed now
           fleetpush retry night-1 --region europe
-          # look for what is in doubt in the devices' histories
+          # look for the tasks in doubt in the devices' histories
           fleetpush verify night-1 --region europe
-          # send again what is in doubt
+          # send the tasks in doubt again
           fleetpush retry night-1 --state in_doubt --region europe
         ");
     }
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn a_canary_is_told_until_it_has_passed_and_after() {
         let line = |ended, verdict| {
-            let canary = Some(CanaryStanding {
+            let canary = Some(CanaryStatus {
                 devices: 50,
                 ended,
                 verdict,

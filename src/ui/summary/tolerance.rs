@@ -71,16 +71,21 @@ pub(super) fn object(tolerance: &Tolerance) -> Option<ToleranceObject> {
 mod tests {
     use super::*;
     use crate::{
-        model::{Class, TaskState},
+        model::{Class, Tally, TaskState},
         policy,
     };
 
     fn tolerance(tolerate: &str, offline: u64, rejected: u64) -> Tolerance {
         let ended = [
-            (TaskState::Accepted, Some(Class::Accepted), 100 - offline),
-            (TaskState::Failed, Some(Class::Offline), offline),
-            (TaskState::Failed, Some(Class::Rejected), rejected),
-        ];
+            (TaskState::Accepted, Class::Accepted, 100 - offline),
+            (TaskState::Failed, Class::Offline, offline),
+            (TaskState::Failed, Class::Rejected, rejected),
+        ]
+        .map(|(state, class, tasks)| {
+            let class = Some(class);
+            let code = None;
+            (Tally { state, class, code }, tasks)
+        });
         policy::tolerance(&tolerate.parse().unwrap(), &ended)
     }
 

@@ -53,7 +53,7 @@ fn a_queue_and_its_broker_are_looked_at_and_nothing_is_consumed() {
         "ok",
         &["is enabled; 12 messages wait (3.0 kB)"],
     );
-    expect(&well, "broker", "ok", &["accepts the login; nobody reads"]);
+    expect(&well, "broker", "ok", &["accepts the login; nothing reads"]);
     wait_for("a message that waits as before", || {
         (post.broker.standing(&post.queue) == (1, 0)).then_some(())
     });

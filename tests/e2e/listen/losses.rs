@@ -108,8 +108,8 @@ fn a_disk_that_is_full_ends_the_listener_and_what_was_not_recorded_comes_again()
     // Blocks of 512 bytes or of 1 KiB: less than the messages have in any case.
     let limited = with_limit("-f 3000", &post.command(&post.broker.plain_url()));
     Push::start(limited).ended().expect(6).says(&[
-        "are not acknowledged, and come again",
-        "make room on the disk",
+        "are not acknowledged, and will be delivered again",
+        "free some space on the disk",
     ]);
     let listener = post.start();
     let inbox = post.inbox();

@@ -30,7 +30,7 @@ fn a_queue_that_is_disabled_or_not_enabled_is_refused_and_says_what_to_do() {
     has_status(QueueStatus::Disabled);
     post.start().ended().expect(5).says(&[
         "the queue a.1.state is disabled",
-        "make a new one and subscribe it",
+        "create a new queue and subscribe it",
     ]);
     has_status(QueueStatus::NotEnabled);
     post.start().ended().expect(5).says(&[

@@ -6,7 +6,9 @@ use std::{
     process::Command,
 };
 
-use fleetpush::simulator::{Delivery, Fate, MessageKind, Outage, Scenario, Simulator, Stats};
+use fleetpush::simulator::{
+    Delivery, DeliveryState, MessageKind, Outage, Scenario, Simulator, Stats,
+};
 use tokio::runtime::{Builder, Runtime};
 
 use super::wait_for;
@@ -105,17 +107,17 @@ impl Sim {
 
     /// The delivery of every command that it has acted on, by its ticket.
     pub(crate) fn known_deliveries(&self) -> BTreeMap<String, String> {
-        let word = |fate| match fate {
-            Fate::Queued => "queued",
-            Fate::SendFailed => "send_failed",
-            Fate::Sent => "sent",
-            Fate::Answered => "answered",
+        let word = |delivery_state| match delivery_state {
+            DeliveryState::Queued => "queued",
+            DeliveryState::SendFailed => "send_failed",
+            DeliveryState::Sent => "sent",
+            DeliveryState::Answered => "answered",
         };
         let deliveries = self.deliveries().into_iter();
         deliveries
             .map(|one| {
-                let fate = word(self.simulator.fate(&one.ticket));
-                (one.ticket, fate.to_owned())
+                let delivery_state = word(self.simulator.delivery_state(&one.ticket));
+                (one.ticket, delivery_state.to_owned())
             })
             .collect()
     }

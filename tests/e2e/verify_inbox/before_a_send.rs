@@ -155,7 +155,7 @@ fn an_inbox_that_cannot_be_read_is_warned_of_once_and_stops_no_push() {
     assert_eq!(
         ended
             .stderr
-            .matches("sends in doubt are not looked for")
+            .matches("does not look for sends in doubt")
             .count(),
         1,
         "{}",

@@ -47,7 +47,7 @@ impl Push {
     }
 
     /// What changes by the end of a request.
-    fn end(&mut self, claim: &Claim, result: &SendResult) -> Option<Change> {
+    fn end(&mut self, claim: &Claim, result: &SendResult) -> Option<OutageChange> {
         let judged = self.platform.judge(claim, result);
         assert!(!matches!(judged.signal, Signal::Stop { .. }));
         let heard = self.platform.apply_signal(claim, &judged.signal, self.now);
@@ -55,7 +55,7 @@ impl Push {
     }
 
     /// Sends a request, which ends at once.
-    fn send(&mut self, suspect: bool, result: &SendResult) -> Option<Change> {
+    fn send(&mut self, suspect: bool, result: &SendResult) -> Option<OutageChange> {
         let claim = self.hand_out(suspect);
         self.end(&claim, result)
     }
@@ -137,7 +137,10 @@ fn suspects_do_not_prolong_an_outage() {
         }
         assert_eq!(push.times(), before, "{refusal:?}");
         let change = push.send(false, &accepted());
-        assert!(matches!(change, Some(Change::Resumed { .. })), "{change:?}");
+        assert!(
+            matches!(change, Some(OutageChange::Resumed { .. })),
+            "{change:?}"
+        );
         for claim in &late[10..] {
             assert_eq!(push.end(claim, &refusal), None, "{refusal:?}");
         }
@@ -145,7 +148,10 @@ fn suspects_do_not_prolong_an_outage() {
         assert_eq!(push.send(true, &refusal), None, "{refusal:?}");
         assert_eq!(push.times(), (None, None), "{refusal:?}");
         let change = push.send(false, &status(502));
-        assert!(matches!(change, Some(Change::Paused { .. })), "{change:?}");
+        assert!(
+            matches!(change, Some(OutageChange::Paused { .. })),
+            "{change:?}"
+        );
     }
 }
 
@@ -158,7 +164,7 @@ fn a_suspect_that_is_the_probe_ends_a_pause_by_any_answer_and_stops_no_push() {
         let change = push.send(true, &refusal);
         if matches!(refusal, SendResult::Answered(_)) {
             assert!(
-                matches!(change, Some(Change::Resumed { .. })),
+                matches!(change, Some(OutageChange::Resumed { .. })),
                 "{refusal:?}: {change:?}"
             );
             assert_eq!(push.times(), (None, None), "{refusal:?}");

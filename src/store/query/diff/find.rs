@@ -58,17 +58,16 @@ async fn find_failing(
     side: i64,
     run: &RunRow,
 ) -> Result<(), sqlx::Error> {
-    for ending in endings(connection, run.id).await? {
-        let (TaskState::Failed | TaskState::InDoubt, Some(class)) = (ending.state, ending.class)
-        else {
+    for (key, _) in endings(connection, run.id).await? {
+        let (TaskState::Failed | TaskState::InDoubt, Some(class)) = (key.state, key.class) else {
             continue;
         };
         // The tally does not tell the code 0 from none.
-        let nought = ending.code.is_none().then_some(Some(0));
-        for code in std::iter::once(ending.code).chain(nought) {
+        let nought = key.code.is_none().then_some(Some(0));
+        for code in std::iter::once(key.code).chain(nought) {
             sqlx::query(FAILING)
                 .bind(side)
-                .bind(ending.state as i64)
+                .bind(key.state as i64)
                 .bind(class as i64)
                 .bind(code)
                 .bind(run.first_task)

@@ -21,7 +21,7 @@ fn one_reading_statement_is_taken_and_nothing_else() {
         ("ATTACH 'x.db' AS x", "ATTACH does not read"),
         (
             "SELECT 1;\n  DELETE FROM run",
-            "there is more than one statement; write one alone\nline 2:   DELETE FROM run\n          ^",
+            "there is more than one statement; give only one\nline 2:   DELETE FROM run\n          ^",
         ),
     ] {
         let error = only_reads(sql).unwrap_err().to_string();

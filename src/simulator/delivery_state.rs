@@ -2,23 +2,23 @@
 
 use super::{
     chance::{Chance, Question, hash},
-    scenario::{Fate, History},
+    scenario::{DeliveryState, History},
 };
 
 /// How long a device takes for its answer, as in the vendor's example.
 pub(super) const ANSWER_MS: i64 = 69;
 
 /// What has become of a command, by the share that it belongs to.
-pub(super) fn fate(history: &History, chance: Chance, ticket: &str) -> Fate {
+pub(super) fn delivery_state(history: &History, chance: Chance, ticket: &str) -> DeliveryState {
     let subject = hash(ticket);
-    let draw = chance.share(Question::Fate, subject);
+    let draw = chance.share(Question::DeliveryState, subject);
     if draw < history.queued {
-        Fate::Queued
+        DeliveryState::Queued
     } else if draw < history.queued + history.send_failed {
-        Fate::SendFailed
+        DeliveryState::SendFailed
     } else if chance.within(history.answered, Question::Answered, subject) {
-        Fate::Answered
+        DeliveryState::Answered
     } else {
-        Fate::Sent
+        DeliveryState::Sent
     }
 }

@@ -1,4 +1,4 @@
-//! Whether somebody works on a run, how far it is, and what it has spent its time on.
+//! Whether a process works on a run, how far it is, and what its sessions spent their time on.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
 
 /// Where a run stands beyond its counts; known to whoever asks for it, not to the push itself.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Standing {
+pub(crate) struct RunActivity {
     /// Whether a process works on it; none when that cannot be found out.
     pub alive: Option<bool>,
     /// The process that does.
@@ -30,7 +30,6 @@ pub(crate) struct Standing {
     pub latency: Option<Latency>,
 }
 
-/// A process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Process {
     /// Its number.
@@ -53,7 +52,6 @@ pub(crate) struct TimeLeft {
 pub(crate) struct Spent {
     /// Reading and staging the manifest.
     pub staging: Duration,
-    /// The canary.
     pub canary: Duration,
     /// Sending, the canary left out.
     pub sending: Duration,
@@ -83,7 +81,7 @@ impl Spent {
     }
 }
 
-impl Standing {
+impl RunActivity {
     /// What sessions have spent their time on, if anything is known of it.
     pub(crate) fn time_words(&self) -> Option<String> {
         let spent = self.spent.words()?;
@@ -117,14 +115,14 @@ impl Standing {
 impl RunReport {
     /// Whether somebody works on the run, as far as that has been asked and can be found out.
     pub(crate) fn alive(&self) -> Option<bool> {
-        self.standing.as_ref().and_then(|standing| standing.alive)
+        self.activity.as_ref().and_then(|activity| activity.alive)
     }
 
     /// The state in words: `running, pid 1234, 53 %, 28 s left`, `paused since …: …`, `interrupted …`.
     pub(in crate::ui) fn state_words(&self) -> String {
         let name = self.state.name();
-        let Some(standing) = self
-            .standing
+        let Some(activity) = self
+            .activity
             .as_ref()
             .filter(|_| self.state == RunState::Running)
         else {
@@ -132,11 +130,11 @@ impl RunReport {
         };
         let progress = percent(self.counts.ended(), self.counts.tasks);
         let mut parts = Vec::new();
-        match standing.alive {
+        match activity.alive {
             Some(false) => {
                 return format!("interrupted at {progress}: no process works on it");
             }
-            Some(true) => match &standing.paused {
+            Some(true) => match &activity.paused {
                 Some((since, reason)) => {
                     parts.push(format!("paused since {}: {}", since.human(), clean(reason)));
                 }
@@ -144,12 +142,12 @@ impl RunReport {
             },
             None => parts.push(name.to_owned()),
         }
-        if let Some(Process { pid, host }) = &standing.process {
+        if let Some(Process { pid, host }) = &activity.process {
             let at = host.as_ref().map(|host| format!(" on {}", clean(host)));
             parts.push(format!("pid {pid}{}", at.unwrap_or_default()));
         }
         parts.push(progress);
-        if let Some(left) = standing.left.filter(|_| standing.paused.is_none()) {
+        if let Some(left) = activity.left.filter(|_| activity.paused.is_none()) {
             let at_least = if left.at_least { "at least " } else { "" };
             parts.push(format!("{at_least}{} left", duration(left.about)));
         }
@@ -162,7 +160,7 @@ mod tests {
     use super::*;
     use crate::{model::Counts, ui::report::tests::report};
 
-    fn words(standing: Standing) -> String {
+    fn words(activity: RunActivity) -> String {
         let report = RunReport {
             state: RunState::Running,
             counts: Counts {
@@ -171,14 +169,14 @@ mod tests {
                 pending: 470,
                 ..Counts::default()
             },
-            standing: Some(standing),
+            activity: Some(activity),
             ..report()
         };
         report.state_words()
     }
 
-    fn working() -> Standing {
-        Standing {
+    fn working() -> RunActivity {
+        RunActivity {
             alive: Some(true),
             process: Some(Process {
                 pid: 1234,
@@ -188,13 +186,13 @@ mod tests {
                 about: Duration::from_secs(28),
                 at_least: false,
             }),
-            ..Standing::default()
+            ..RunActivity::default()
         }
     }
 
     #[test]
     fn a_run_is_alive_or_left_behind() {
-        let elsewhere = Standing {
+        let elsewhere = RunActivity {
             process: Some(Process {
                 pid: 7,
                 host: Some("web-1".into()),
@@ -205,20 +203,20 @@ mod tests {
             }),
             ..working()
         };
-        let paused = Standing {
+        let paused = RunActivity {
             paused: Some((Timestamp(1_795_374_001_123), "HTTP 503\u{1b}[2J".into())),
             ..working()
         };
-        let left_behind = Standing {
+        let left_behind = RunActivity {
             alive: Some(false),
-            ..Standing::default()
+            ..RunActivity::default()
         };
         let told = [
             working(),
             elsewhere,
             paused,
             left_behind,
-            Standing::default(),
+            RunActivity::default(),
         ]
         .map(words);
         insta::assert_snapshot!(told.join("\n"), @r"
@@ -234,7 +232,7 @@ mod tests {
     #[test]
     fn times_are_told_where_there_are_any() {
         let seconds = Duration::from_secs;
-        let standing = Standing {
+        let activity = RunActivity {
             spent: Spent {
                 staging: Duration::from_millis(20),
                 canary: seconds(3),
@@ -243,11 +241,11 @@ mod tests {
             },
             sessions: 2,
             latency: Latency::of(&[(12, 95), (40, 4), (30_000, 1)]),
-            ..Standing::default()
+            ..RunActivity::default()
         };
-        insta::assert_snapshot!(standing.time_words().unwrap(), @"3.0 s canary, 1 min 10 s sending, 5.0 s paused, in 2 sessions");
-        insta::assert_snapshot!(standing.latency_words().unwrap(), @"p50 12 ms, p95 12 ms, p99 40 ms, worst 30 s");
-        assert_eq!(Standing::default().time_words(), None);
-        assert_eq!(Standing::default().latency_words(), None);
+        insta::assert_snapshot!(activity.time_words().unwrap(), @"3.0 s canary, 1 min 10 s sending, 5.0 s paused, in 2 sessions");
+        insta::assert_snapshot!(activity.latency_words().unwrap(), @"p50 12 ms, p95 12 ms, p99 40 ms, worst 30 s");
+        assert_eq!(RunActivity::default().time_words(), None);
+        assert_eq!(RunActivity::default().latency_words(), None);
     }
 }

@@ -1,5 +1,5 @@
-//! What follows from what is seen of a run: whether somebody works on it, how long it will take, how fast it goes. No I/O but the name of
-//! this machine.
+//! Derives from what was read of a run whether a process works on it, how long it will take, and how fast it is. No I/O except for the name
+//! of this machine.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::{
     store::{OpenPause, Presence, RecentThroughput, SessionRow},
     ui::{
         number::{duration, pace_words},
-        report::{Process, RunReport, Spent, Standing, TimeLeft},
+        report::{Process, RunActivity, RunReport, Spent, TimeLeft},
     },
 };
 
@@ -17,7 +17,6 @@ const LEAST: Duration = Duration::from_secs(1);
 
 /// What is seen of a run from outside.
 pub(super) struct Seen<'s> {
-    /// Its sessions.
     pub(super) sessions: &'s [SessionRow],
     /// Whether somebody owns the database.
     pub(super) presence: &'s Presence,
@@ -38,7 +37,7 @@ pub(super) fn host() -> String {
 }
 
 /// Where the run stands.
-pub(super) fn of(report: &RunReport, seen: &Seen<'_>) -> Standing {
+pub(super) fn of(report: &RunReport, seen: &Seen<'_>) -> RunActivity {
     let open = seen.sessions.iter().rfind(|session| session.is_open);
     let alive = match (report.state, seen.presence) {
         // An earlier version of fleetpush, which notes no session, may be at work.
@@ -50,7 +49,7 @@ pub(super) fn of(report: &RunReport, seen: &Seen<'_>) -> Standing {
     let working = open.filter(|_| alive == Some(true));
     let milliseconds =
         |part: fn(&SessionRow) -> i64| seen.sessions.iter().map(part).sum::<i64>().unsigned_abs();
-    Standing {
+    RunActivity {
         alive,
         process: working.map(|session| Process {
             pid: session.pid,
@@ -101,14 +100,14 @@ fn time_left(report: &RunReport, throughput: RecentThroughput, now: Timestamp) -
 /// A line about a run's pace: of late while somebody works on it, over all the time that sessions pushed when it has ended.
 pub(super) fn pace(
     report: &RunReport,
-    standing: &Standing,
+    activity: &RunActivity,
     throughput: Option<RecentThroughput>,
     now: Timestamp,
 ) -> Option<String> {
     let started = report.started_at?;
     let counts = report.counts;
     if let Some(finished) = report.finished_at {
-        let pushed = standing.spent.pushing();
+        let pushed = activity.spent.pushing();
         // Runs of earlier versions have no sessions.
         let took = if pushed.is_zero() {
             started.until(finished)
@@ -122,7 +121,7 @@ pub(super) fn pace(
             pace_words(took, sent as f64 / took.as_secs_f64(), None)
         });
     }
-    let throughput = throughput.filter(|_| standing.alive != Some(false))?;
+    let throughput = throughput.filter(|_| activity.alive != Some(false))?;
     Some(format!(
         "{} in the last {}",
         pace_words(

@@ -1,4 +1,5 @@
-//! What wakes the writer: a report, a person, the hour or a moment that it waits for. Each becomes one [`Wakeup`], and here alone is their order.
+//! What wakes the writer: a report, a person, the end of its time, or the end of a wait. Each becomes one [`Wakeup`]. Their order is
+//! defined only here.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tokio::{
 
 use crate::{
     clock::Clock,
-    engine::{Stop, sender::Report},
+    engine::{Stop, sender::SenderReport},
     model::{Control, ControlAction, Deadline, Timestamp},
 };
 
@@ -26,7 +27,7 @@ pub(super) enum Wakeup {
     /// What is under way is not to be waited for any longer.
     Leave,
     /// Senders have reported.
-    Reports(Vec<Report>),
+    Reports(Vec<SenderReport>),
     /// The senders have ended.
     NoSenders,
     /// Nothing else has happened for a while.
@@ -43,20 +44,20 @@ pub(super) enum Wait {
     Forever,
 }
 
-/// Where all comes in that the writer does not do by itself.
-pub(super) struct Inbox {
+/// Everything that wakes the writer.
+pub(super) struct Wakeups {
     clock: Clock,
     stop: watch::Receiver<bool>,
     leave: watch::Receiver<bool>,
     control: watch::Receiver<Option<Control>>,
     deadline: Option<Deadline>,
-    reports: mpsc::Receiver<Report>,
-    /// Reports that have come and have not been handed out.
-    arrived: Vec<Report>,
+    reports: mpsc::Receiver<SenderReport>,
+    /// Reports that have arrived and were not handed out yet.
+    arrived: Vec<SenderReport>,
     heard: Heard,
 }
 
-/// What has been handed out, and stays as it is from then on.
+/// The wakeups that were handed out; they stay as they are from then on.
 #[derive(Default)]
 struct Heard {
     stop: bool,
@@ -64,14 +65,14 @@ struct Heard {
     control: bool,
 }
 
-impl Inbox {
+impl Wakeups {
     pub(super) fn new(
         clock: Clock,
         stop: watch::Receiver<bool>,
         leave: watch::Receiver<bool>,
         control: watch::Receiver<Option<Control>>,
         deadline: Option<Deadline>,
-        reports: mpsc::Receiver<Report>,
+        reports: mpsc::Receiver<SenderReport>,
     ) -> Self {
         Self {
             clock,
@@ -105,7 +106,7 @@ impl Inbox {
     }
 
     /// All reports that have come.
-    pub(super) fn take_reports(&mut self) -> Vec<Report> {
+    pub(super) fn take_reports(&mut self) -> Vec<SenderReport> {
         while let Ok(report) = self.reports.try_recv() {
             self.arrived.push(report);
         }
@@ -175,13 +176,13 @@ mod tests {
     use super::*;
     use crate::model::RequestId;
 
-    /// An inbox and everything that fills it.
+    /// An wakeups and everything that fills it.
     struct Around {
-        inbox: Inbox,
+        wakeups: Wakeups,
         stop: watch::Sender<bool>,
         leave: watch::Sender<bool>,
         control: watch::Sender<Option<Control>>,
-        reports: mpsc::Sender<Report>,
+        reports: mpsc::Sender<SenderReport>,
     }
 
     fn around(deadline: Option<Deadline>) -> Around {
@@ -191,7 +192,7 @@ mod tests {
         let (reports, reports_out) = mpsc::channel(8);
         let clock = Clock::start();
         Around {
-            inbox: Inbox::new(
+            wakeups: Wakeups::new(
                 clock,
                 stop_out,
                 leave_out,
@@ -223,14 +224,14 @@ mod tests {
             what: "the hour".into(),
         };
         let mut around = around(Some(over));
-        let report = Report::Started(RequestId(1));
+        let report = SenderReport::Started(RequestId(1));
         around.reports.try_send(report).unwrap();
         around.stop.send_replace(true);
         around.leave.send_replace(true);
         around.control.send_replace(Some(cancelled()));
         let mut woken = Vec::new();
         for _ in 0..7 {
-            woken.push(match around.inbox.next(Wait::Forever).await {
+            woken.push(match around.wakeups.next(Wait::Forever).await {
                 Wakeup::Stop(stop) => stop.name(),
                 Wakeup::Leave => "leave",
                 Wakeup::Reports(reports) => {
@@ -250,12 +251,14 @@ mod tests {
     async fn what_stops_the_push_ends_a_wait_and_goes_before_the_report_that_came_with_it() {
         let mut around = around(None);
         let (stop, reports) = (around.stop.clone(), around.reports.clone());
-        let (first, ()) = tokio::join!(around.inbox.next(Wait::Forever), async {
-            reports.try_send(Report::Started(RequestId(1))).unwrap();
+        let (first, ()) = tokio::join!(around.wakeups.next(Wait::Forever), async {
+            reports
+                .try_send(SenderReport::Started(RequestId(1)))
+                .unwrap();
             stop.send_replace(true);
         });
         assert!(matches!(first, Wakeup::Stop(Stop::Signal)), "{first:?}");
-        let second = around.inbox.next(Wait::No).await;
+        let second = around.wakeups.next(Wait::No).await;
         assert!(matches!(second, Wakeup::Reports(_)), "{second:?}");
     }
 
@@ -264,11 +267,11 @@ mod tests {
         let mut around = around(None);
         let begun = Instant::now();
         let soon = Duration::from_millis(300);
-        let woken = around.inbox.next(Wait::Until(begun + soon)).await;
+        let woken = around.wakeups.next(Wait::Until(begun + soon)).await;
         assert!(matches!(woken, Wakeup::Due), "{woken:?}");
         assert_eq!(begun.elapsed(), soon);
         drop(around.reports);
-        let woken = around.inbox.next(Wait::Forever).await;
+        let woken = around.wakeups.next(Wait::Forever).await;
         assert!(matches!(woken, Wakeup::NoSenders), "{woken:?}");
     }
 }
