@@ -15,13 +15,18 @@ use std::{
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use crate::{
-    simulator::limiter::{Admission, Limiter, RequestLimit},
+    simulator::limiter::{Admission, LimitKind, Limiter, RequestLimit},
     throttle::{Ceilings, Controller, Ticket, Wait},
 };
 
 /// A request takes from so many to so many seconds, and a timer is late by so many at most.
 const LATENCY: (f64, f64) = (0.02, 0.05);
 const LATE_TIMER: f64 = 0.0012;
+/// So much is refused at most of what somebody sends who knows the limit.
+const MOST_REFUSED: f64 = 0.02;
+/// How late a timer may be without the next request being late, too, in seconds; and a rate that nothing is paced at.
+const SLACK: f64 = 0.025;
+const UNPACED: f64 = 10_000.0;
 
 /// What is played.
 #[derive(Debug, Clone)]
@@ -36,10 +41,14 @@ pub struct Trial {
     pub then: Option<(f64, Option<RequestLimit>)>,
     /// The share of requests that are refused whatever the limit says.
     pub accidents: f64,
+    /// For how long such a refusal asks to wait, in seconds.
+    pub accidents_ask: Option<u64>,
     /// A request reaches the platform up to so many seconds late, and its reply comes back up to so many seconds late.
     pub late: (f64, f64),
     /// When each push begins and ends, in seconds.
     pub pushes: Vec<(f64, f64)>,
+    /// The pushes find nothing and keep to this pace, and to `concurrency` in flight, because they know the limit.
+    pub known: Option<Known>,
 }
 
 /// What one push came to.
@@ -64,14 +73,47 @@ impl Trial {
             limit,
             then: None,
             accidents: 0.0,
+            accidents_ask: None,
             late: (0.0, 0.0),
             pushes: vec![(0.0, f64::INFINITY)],
+            known: None,
         }
     }
 
     /// From sending a request to its reply, in seconds, as a mean.
     pub fn round_trip(&self) -> f64 {
         f64::midpoint(LATENCY.0, LATENCY.1) + f64::midpoint(self.late.0, self.late.1)
+    }
+
+    /// What somebody gets who knows the limit, keeps to the best even pace or number in flight, and is refused [`MOST_REFUSED`] at most, in
+    /// requests a second. The limit is told in requests a second, too.
+    pub fn known_best(&self, limit: f64, seconds: f64, seed: u64) -> f64 {
+        let rates = (30..=100)
+            .step_by(2)
+            .map(|percent| limit * f64::from(percent) / 100.0);
+        let paces: Vec<(usize, Known)> = match self.limit.map(|limit| limit.kind) {
+            // As fast as replies come.
+            Some(LimitKind::InFlight { requests }) => (1..=requests as usize)
+                .map(|most| (most, Known::at(UNPACED, 0.0)))
+                .collect(),
+            _ => rates
+                .flat_map(|rate| [Known::at(rate, 0.0), Known::at(rate, SLACK)])
+                .map(|known| (self.concurrency, known))
+                .collect(),
+        };
+        paces
+            .into_iter()
+            .map(|(concurrency, known)| {
+                let trial = Self {
+                    concurrency,
+                    known: Some(known),
+                    ..self.clone()
+                };
+                trial.play(seconds, seed).remove(0)
+            })
+            .filter(|played| played.refused_between(0.0, seconds) <= MOST_REFUSED)
+            .map(|played| played.accepted_between(0.0, seconds) / seconds)
+            .fold(0.0, f64::max)
     }
 
     /// Plays so many seconds.
@@ -111,9 +153,42 @@ enum What {
     IsAnswered(bool, Option<u64>),
 }
 
+/// What a push goes by.
+enum Pace {
+    Found(Box<Controller>),
+    Known(Known),
+}
+
+/// The pace of somebody who knows the limit: even, and pauses are kept to.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    interval: f64,
+    slack: f64,
+    due: f64,
+}
+
+impl Known {
+    fn at(rate: f64, slack: f64) -> Self {
+        Self {
+            interval: 1.0 / rate,
+            slack,
+            due: 0.0,
+        }
+    }
+
+    fn take(&mut self, now: f64) -> Result<(), f64> {
+        if self.due > now {
+            return Err(self.due);
+        }
+        self.due = self.due.max(now - self.slack) + self.interval;
+        Ok(())
+    }
+}
+
 struct Push {
-    controller: Controller,
-    tickets: Vec<Ticket>,
+    pace: Pace,
+    /// Of each request, when a controller decides.
+    tickets: Vec<Option<Ticket>>,
     in_flight: usize,
     /// When it looks for something to do.
     wakes: f64,
@@ -123,9 +198,13 @@ struct Push {
 
 impl Push {
     fn played(self) -> Played {
+        let (found, found_in_flight) = match &self.pace {
+            Pace::Found(controller) => (controller.found(), controller.found_in_flight()),
+            Pace::Known(_) => (None, None),
+        };
         Played {
-            found: self.controller.found(),
-            found_in_flight: self.controller.found_in_flight(),
+            found,
+            found_in_flight,
             ..self.played
         }
     }
@@ -148,13 +227,20 @@ impl World {
             requests: trial.ceiling,
             devices: None,
         };
-        let begin = |(begins, ends): &(f64, f64)| Push {
-            controller: Controller::new(
+        let pace = |begins: f64| match trial.known {
+            Some(known) => Pace::Known(Known {
+                due: begins,
+                ..known
+            }),
+            None => Pace::Found(Box::new(Controller::new(
                 ceilings,
                 trial.concurrency,
                 None,
-                epoch + Duration::from_secs_f64(*begins),
-            ),
+                epoch + Duration::from_secs_f64(begins),
+            ))),
+        };
+        let begin = |(begins, ends): &(f64, f64)| Push {
+            pace: pace(*begins),
             tickets: Vec::new(),
             in_flight: 0,
             wakes: *begins,
@@ -231,7 +317,14 @@ impl World {
         if self.now >= push.ends || push.in_flight >= self.trial.concurrency {
             return;
         }
-        match push.controller.take(1, now) {
+        let taken = match &mut push.pace {
+            Pace::Found(controller) => controller.take(1, now).map(Some),
+            Pace::Known(known) => known
+                .take(self.now)
+                .map(|()| None)
+                .map_err(|due| Wait::Until(epoch + Duration::from_secs_f64(due))),
+        };
+        match taken {
             Ok(ticket) => {
                 push.tickets.push(ticket);
                 push.in_flight += 1;
@@ -257,16 +350,27 @@ impl World {
             What::IsAnswered(taken, hold) => {
                 let now = self.instant();
                 let push = &mut self.pushes[push];
-                let ticket = push.tickets[ticket];
                 push.in_flight -= 1;
-                push.controller.returned(ticket, now);
+                let hold = hold.map(Duration::from_secs);
                 if taken {
                     push.played.accepted.push(self.now);
-                    push.controller.accepted(ticket, now);
                 } else {
                     push.played.refused.push(self.now);
-                    let hold = hold.map(Duration::from_secs);
-                    push.controller.refused(ticket, hold, now);
+                }
+                match (&mut push.pace, push.tickets[ticket]) {
+                    (Pace::Found(controller), Some(ticket)) => {
+                        controller.returned(ticket, now);
+                        if taken {
+                            controller.accepted(ticket, now);
+                        } else {
+                            controller.refused(ticket, hold, now);
+                        }
+                    }
+                    (Pace::Known(known), _) => {
+                        let asked = hold.unwrap_or_default().as_secs_f64();
+                        known.due = known.due.max(self.now + asked);
+                    }
+                    (Pace::Found(_), None) => {}
                 }
                 push.wakes = self.now;
             }
@@ -296,7 +400,7 @@ impl World {
                 0.0,
                 limit.and_then(|limit| limit.asks_for(room_after)),
             ),
-            None => (false, 0.0, None),
+            None => (false, 0.0, self.trial.accidents_ask),
         };
         if taken {
             self.schedule(queued + latency, push, ticket, What::IsDone);

@@ -27,6 +27,8 @@ struct Table {
     name: &'static str,
     columns: Vec<Column>,
     rows: Vec<Row>,
+    /// Whether to show what somebody gets who knows the limit and sends evenly.
+    shows_known: bool,
     /// Which means are good enough; nothing is aimed at without.
     is_met: Option<fn(&[f64]) -> bool>,
 }
@@ -59,11 +61,12 @@ fn print_table(table: &Table, seeds: &Range<u64>, only: &str) {
         return;
     }
     let names: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
+    let known = if table.shows_known { " known |" } else { "" };
     println!(
-        "| {} | {} | said |\n|{}",
+        "| {} | {} |{known} said |\n|{}",
         table.name,
         names.join(" | "),
-        "---|".repeat(names.len() + 2)
+        "---|".repeat(names.len() + 2 + usize::from(table.shows_known))
     );
     let (mut sums, mut met) = (vec![0.0; names.len()], 0);
     for row in &rows {
@@ -96,6 +99,10 @@ fn print_table(table: &Table, seeds: &Range<u64>, only: &str) {
         } else {
             ""
         };
+        if table.shows_known {
+            let known = row.trial.known_best(row.ideal, 30.0, seeds.start);
+            cells.push(format!("{:.2}", known / row.ideal));
+        }
         println!(
             "| {}{mark} | {} | {} |",
             row.name,

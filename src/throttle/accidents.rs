@@ -50,6 +50,9 @@ const AT_ONCE: f64 = 4.0;
 const AT_ONCE_EACH: f64 = 40.0;
 /// Accidents in a row that are less likely than this are none.
 const ROW: f64 = 1e-5;
+/// Refusals that ask for pauses are accidents only below such a share; and a rate is taken back for them once in so many requests.
+const FEW_SHARE: f64 = 0.1;
+const GOOD_EVERY: u64 = 150;
 /// More in a row tell nothing more, whatever they are.
 const LONGEST_ROW: u32 = 8;
 
@@ -67,6 +70,8 @@ pub(super) struct Accidents {
     believed_at: u64,
     /// The share of requests that may be refused by accident.
     allowed: f64,
+    /// How many requests had been answered when a rate was last found to be as good although refusals ask for pauses.
+    good_at: u64,
     /// So many refusals would be accidents now.
     spare: f64,
     /// The share that was refused of the last few.
@@ -107,6 +112,19 @@ impl Accidents {
             self.spare -= 1.0;
         }
         is_accident
+    }
+
+    /// Whether no limit is believed in, and few requests are refused by accident.
+    pub(super) fn are_few_and_all(&self) -> bool {
+        self.limit.is_infinite() && self.allowed < FEW_SHARE
+    }
+
+    /// The same where refusals ask for pauses: not again before many more have been answered, since these may know better.
+    pub(super) fn as_good_though_asked(&mut self, rate: f64) -> Option<f64> {
+        let is_due = self.answered >= self.good_at + GOOD_EVERY;
+        let good = self.as_good(rate).filter(|_| is_due)?;
+        self.good_at = self.answered;
+        Some(good)
     }
 
     /// A higher rate than this one that has been tried and is as good, when refusals go on and are no fewer here: it was lowered in vain.

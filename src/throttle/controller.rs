@@ -22,7 +22,7 @@ use super::{
 };
 
 /// The rate to begin with when there is no ceiling, in requests a second: slow enough to be refused little, and soon left behind.
-const START: f64 = 100.0;
+const START: f64 = 60.0;
 /// The share of the ceiling to begin with.
 const START_SHARE: f64 = 0.8;
 /// Ceilings up to this need no gentleness, in requests a second; and at such a rate a pause costs little.
@@ -60,6 +60,8 @@ pub(crate) enum Wait {
 enum Said {
     Taken,
     Refused,
+    /// Refused, perhaps because the limit in flight that was found is lower by now.
+    TooMany,
     /// Nothing that concerns the pace.
     Nothing,
 }
@@ -282,7 +284,7 @@ impl Controller {
             sent.back = Some(now);
         }
         if self.most.returned(now) {
-            self.flights = Flights::new(self.concurrency);
+            self.flights.begin_anew();
         }
     }
 
@@ -310,19 +312,35 @@ impl Controller {
             self.asked_until = self.asked_until.max(now + self.asked);
         }
         let begins = ticket.sent_at > self.bunch_ends;
-        // Whoever says for how long to wait knows why.
-        if self.most.refused(now)
-            || (begins && hold.is_none() && self.is_accident(ticket.rate, now))
-        {
-            self.note(ticket, Said::Nothing);
-            self.as_if_accepted(ticket.sent_at);
+        let said = if self.most.refused(now) {
+            Said::Nothing
+        } else if begins {
+            self.what_it_means(ticket, hold.is_some(), now)
         } else {
-            self.note(ticket, Said::Refused);
-            if begins {
-                self.begin_bunch(ticket, now);
-            }
+            Said::Refused
+        };
+        self.note(ticket, said);
+        match said {
+            Said::Refused if begins => self.begin_bunch(ticket, now),
+            Said::Refused => {}
+            Said::Nothing | Said::TooMany | Said::Taken => self.as_if_accepted(ticket.sent_at),
         }
         self.understand(instant);
+    }
+
+    /// What the first refusal of a bunch speaks against.
+    fn what_it_means(&mut self, ticket: Ticket, asks: bool, now: f64) -> Said {
+        if let Some(suspects) = self.most.may_be_lower(now) {
+            if suspects == 1 {
+                self.flights.begin_anew();
+            }
+            return Said::TooMany;
+        }
+        if self.is_accident(ticket.rate, asks, now) {
+            Said::Nothing
+        } else {
+            Said::Refused
+        }
     }
 
     fn note(&mut self, ticket: Ticket, said: Said) {
@@ -369,6 +387,10 @@ impl Controller {
                     self.flights.count(sent.at, sent.back.unwrap_or(now), false);
                     self.since_bunch.1 += 1.0;
                     self.record.refused(sent.at, self.bunch == Some(number));
+                    self.limit_in_flight(instant);
+                }
+                Some(Said::TooMany) => {
+                    self.flights.count(sent.at, sent.back.unwrap_or(now), false);
                     self.limit_in_flight(instant);
                 }
                 Some(Said::Nothing) | None => {}

@@ -5,8 +5,10 @@
 
 use std::collections::VecDeque;
 
-/// So many must have been taken below a limit, and refused at it; of those below such a share may have been refused.
+/// So many must have been taken below a limit (fewer when the platform is known to have one), and so many refused at it; of those below such
+/// a share may have been refused.
 const TAKEN_BELOW: f64 = 20.0;
+const TAKEN_BELOW_KNOWN: f64 = 8.0;
 const TAKEN_NEXT: f64 = 3.0;
 const REFUSED_AT: f64 = 3.0;
 const REFUSED_BELOW: f64 = 0.05;
@@ -24,6 +26,8 @@ const MEMORY: f64 = 200.0;
 const HOLD: f64 = 30.0;
 const HOLD_MOST: f64 = 240.0;
 const HOLD_AGAIN: f64 = 1.0;
+/// So many refusals in a hold may mean that the limit is lower by now, before they speak against the rate.
+const SUSPECTS: u32 = 12;
 /// One more is taken when so many requests have been sent as the last of so many at a time, and this number of seconds ago the first.
 const TAKEN_AS_LAST: u32 = 20;
 const TAKEN_FOR: f64 = 2.0;
@@ -39,6 +43,8 @@ pub(super) struct Most {
     /// Since when, and for how long before one more is tried.
     since: f64,
     hold: f64,
+    /// Since when refusals speak for a limit that is lower by now, and how many have.
+    suspected: Option<(f64, u32)>,
     /// While one more is tried: how many requests have been sent as the last of so many.
     trial: Option<u32>,
     /// When the ceiling began to hold up the next request; how long it has since the window began.
@@ -55,6 +61,7 @@ impl Most {
             present: ceiling,
             since: 0.0,
             hold: HOLD,
+            suspected: None,
             trial: None,
             full_from: None,
             full: 0.0,
@@ -84,8 +91,21 @@ impl Most {
         let is_news = most < self.present && self.trial.is_none();
         if is_news {
             (self.present, self.since, self.hold) = (most, now, HOLD);
+            self.suspected = None;
         }
         is_news
+    }
+
+    /// How many refusals have spoken for a limit that is lower than the one that was found, with this one; none when none was found, or
+    /// when they are too many to mean that.
+    pub(super) fn may_be_lower(&mut self, now: f64) -> Option<u32> {
+        self.found()?;
+        let (since, suspects) = self
+            .suspected
+            .filter(|(since, _)| now < since + HOLD)
+            .unwrap_or((now, 0));
+        self.suspected = Some((since, suspects + 1));
+        (suspects < SUSPECTS).then_some(suspects + 1)
     }
 
     /// A request has been sent as one of so many in flight; the next one is due in so many seconds.
@@ -157,6 +177,13 @@ impl Flights {
         }
     }
 
+    /// Forgets what requests came to, but not which are in flight.
+    pub(super) fn begin_anew(&mut self) {
+        let concurrency = self.since.len() - 1;
+        self.by_others = vec![(0.0, 0.0); concurrency + 1];
+        self.since = vec![(f64::INFINITY, 0.0); concurrency + 1];
+    }
+
     /// Counts a request; all that were sent before it have been counted.
     pub(super) fn count(&mut self, sent_at: f64, back_at: f64, taken: bool) {
         let others = self.back.iter().filter(|back| **back > sent_at).count();
@@ -186,8 +213,14 @@ impl Flights {
         }
     }
 
-    /// The most requests in flight, if they are limited.
-    pub(super) fn limit(&self) -> Option<usize> {
+    /// The most requests in flight, if they are limited. A limit on the rate is taken for one on these unless their times tell them apart;
+    /// that is not asked where the platform is known to limit these.
+    pub(super) fn limit(&self, is_known: bool) -> Option<usize> {
+        let least = if is_known {
+            TAKEN_BELOW_KNOWN
+        } else {
+            TAKEN_BELOW
+        };
         let sum = |part: &[(f64, f64)]| {
             part.iter()
                 .fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
@@ -195,12 +228,13 @@ impl Flights {
         (1..self.by_others.len()).find(|&most| {
             let (below, at) = self.by_others.split_at(most);
             let ((taken_below, refused_below), (taken_at, refused_at)) = (sum(below), sum(at));
-            taken_below >= TAKEN_BELOW
+            taken_below >= least
                 && below[most - 1].0 >= TAKEN_NEXT
                 && refused_at >= REFUSED_AT
                 && refused_below <= REFUSED_BELOW * refused_at.min(taken_below)
                 && taken_at <= TAKEN_AT * refused_at
-                && self.since[most - 1].1 > (1.0 + LATER / refused_at) * self.since[most - 1].0
+                && (is_known
+                    || self.since[most - 1].1 > (1.0 + LATER / refused_at) * self.since[most - 1].0)
         })
     }
 }

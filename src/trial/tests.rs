@@ -86,6 +86,40 @@ fn a_limit_in_flight_that_is_lifted_is_left_behind_one_by_one() {
 }
 
 #[test]
+fn a_limit_in_flight_that_is_lowered_is_found_again() {
+    for retry_after in ["no", "yes"] {
+        let lower = trial("in-flight:4", retry_after);
+        let limit = 4.0 / lower.round_trip();
+        let trial = Trial {
+            then: Some((20.0, lower.limit)),
+            ..trial("in-flight:8", retry_after)
+        };
+        for seed in [10, 11, 12] {
+            let played = trial.play(60.0, seed).remove(0);
+            assert_eq!(played.found_in_flight, Some(4), "{retry_after}, {seed}");
+            let later = share(&played, limit, 30.0, 60.0);
+            assert!(later > 0.9, "{retry_after}, {seed}: {later}");
+        }
+    }
+}
+
+/// At a ceiling of 25 and with 1 of 100 requests refused, a second of pause for each leaves 0.79.
+#[test]
+fn accidents_that_ask_for_pauses_do_not_drive_the_rate_down() {
+    let trial = Trial {
+        ceiling: Some(25.0),
+        accidents: 0.01,
+        accidents_ask: Some(1),
+        ..Trial::of(None)
+    };
+    for seed in [10, 11, 12] {
+        let played = trial.play(300.0, seed).remove(0);
+        let later = share(&played, 25.0, 200.0, 300.0);
+        assert!(later > 0.55, "{seed}: {later}");
+    }
+}
+
+#[test]
 fn a_limit_on_the_rate_is_none_on_requests_in_flight() {
     for limit in [
         "token-bucket:40,burst=1",

@@ -40,7 +40,7 @@ impl Controller {
     /// Sends no more at a time than the platform takes.
     pub(super) fn limit_in_flight(&mut self, instant: Instant) {
         let now = self.seconds(instant);
-        if let Some(most) = self.flights.limit()
+        if let Some(most) = self.flights.limit(self.most.found().is_some())
             && self.most.limit(most, now)
         {
             // What was refused says nothing about the rate.

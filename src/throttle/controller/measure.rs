@@ -11,7 +11,7 @@ use super::Controller;
 use crate::throttle::meter::Fit;
 
 /// By which factor an acceptance raises a rate that has met no limit, and one that has met a limit which is not known yet.
-const RISE: f64 = 1.15;
+const RISE: f64 = 1.2;
 const SLOW_RISE: f64 = 1.02;
 /// Beyond this rate nothing is paced, in requests a second.
 const UNPACED: f64 = 100_000.0;
@@ -23,7 +23,7 @@ const MARGIN: f64 = 0.99;
 const HOLD: f64 = 1.0;
 const HOLD_TAKEN: f64 = 5.0;
 const HOLD_KNOWN: f64 = 6.0;
-const HOLD_FOR_PAUSE: f64 = 8.0;
+const HOLD_FOR_PAUSE: f64 = 12.0;
 const HOLD_MOST: f64 = 30.0;
 /// How much more is tried after twice that time, as a share.
 const PROBE: f64 = 0.04;
@@ -165,14 +165,22 @@ impl Controller {
     }
 
     /// Whether a refusal says nothing against the rate. When it says that lowering it was in vain, the rate is taken back to where it was.
-    pub(super) fn is_accident(&mut self, rate: f64, now: f64) -> bool {
-        if self.accidents.explain(rate) && self.doubted {
+    /// Whoever asks for a pause mostly knows why, so that more is wanted to doubt that.
+    pub(super) fn is_accident(&mut self, rate: f64, asks: bool, now: f64) -> bool {
+        let is_expected = self.accidents.explain(rate);
+        if !self.doubted {
+            return false;
+        }
+        if is_expected && (!asks || self.accidents.are_few_and_all()) {
             return true;
         }
-        let good = self
-            .limit
-            .filter(|_| self.doubted)
-            .and_then(|_| self.accidents.as_good(rate));
+        let good = self.limit.and_then(|_| {
+            if asks {
+                self.accidents.as_good_though_asked(rate)
+            } else {
+                self.accidents.as_good(rate)
+            }
+        });
         if let Some(good) = good {
             self.hold(good.min(self.ceiling), now);
             self.accidents.begin_anew();
