@@ -58,7 +58,7 @@ fn a_canary_that_has_proved_itself_opens_the_fleet() {
     let sim = Sim::start(telling(History::default()));
     let site = Site::with(&devices(60));
     let ended = site.push(&sim, &push("10m", &[])).expect(0).says(&[
-        "canary of 4 devices: 4 accepted; waiting up to 10 min for evidence of them",
+        "canary of 4 devices: 4 accepted; waiting up to 10 min 00 s for evidence of them",
         "the canary is proved: 4 sent",
         "4 devices, passed",
     ]);
