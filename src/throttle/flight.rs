@@ -238,3 +238,6 @@ impl Flights {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
