@@ -309,3 +309,8 @@ impl Record {
         self.follow(fit.meter, fit.counts_refused, |_, _| {})
     }
 }
+
+#[cfg(test)]
+mod fit_tests;
+#[cfg(test)]
+mod tests;

@@ -163,3 +163,6 @@ impl Record {
         (taken >= 1.0).then(|| (taken + 0.5) / (end - from).max(1e-4))
     }
 }
+
+#[cfg(test)]
+mod tests;
