@@ -419,3 +419,8 @@ impl Controller {
         self.record.fit(bound).filter(|fit| fit.bunches >= 2)
     }
 }
+
+#[cfg(test)]
+mod explained_tests;
+#[cfg(test)]
+mod tests;
