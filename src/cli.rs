@@ -50,7 +50,7 @@ pub(crate) use self::{
     completing::{Candidate, Candidates, complete, on_the_line},
     config_args::{ConfigArgs, ConfigCommand, ConfigShowArgs, GivenSettings},
     control_args::ControlArgs,
-    db_args::{DbArgs, DbCommand, MigrateArgs},
+    db_args::{CopyArgs, DbArgs, DbCommand, MigrateArgs},
     doctor_args::DoctorArgs,
     filter_args::FilterArgs,
     generate::{CompletionsArgs, ManArgs, completions, manual, manuals},

@@ -14,6 +14,7 @@ mod compare;
 mod config;
 mod confirm;
 mod control;
+mod copy;
 mod db;
 mod diff;
 mod doctor;
@@ -193,6 +194,12 @@ pub(crate) async fn execute(command: Command, printer: &Printer) -> Result<Exit,
         Command::Migrate(settings) => {
             stoppable(printer, async |interrupt| {
                 db::migrate(settings, interrupt, printer).await
+            })
+            .await
+        }
+        Command::Copy(settings) => {
+            stoppable(printer, async |interrupt| {
+                Box::pin(copy::copy(settings, interrupt, printer)).await
             })
             .await
         }

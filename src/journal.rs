@@ -19,6 +19,7 @@ pub(crate) mod cancelled;
 mod chunk;
 mod chunk_limit;
 pub(crate) mod control;
+pub(crate) mod copying;
 mod counts;
 pub(crate) mod delivery;
 pub(crate) mod excuse;

@@ -39,7 +39,7 @@ pub(crate) use self::{
     control::Control,
     credentials::{Credentials, CredentialsError},
     database::{Database, Introduction, SIMULATED},
-    db::Migrate,
+    db::{Copy, Migrate, MigrateFile, MigrateServer},
     doctor::Doctor,
     environment::Environment,
     error::Error,
@@ -129,6 +129,8 @@ pub(crate) enum Command {
     Sql(Sql),
     /// Bring the database up to date.
     Migrate(Migrate),
+    /// Copy runs to a database on a server.
+    Copy(Copy),
     /// Explain codes.
     Codes(Codes),
     /// Serve the simulator.
@@ -144,6 +146,11 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether its results database is on a server.
+    fn is_on_server(&self) -> bool {
+        matches!(self, Self::Migrate(Migrate::Server(_)) | Self::Copy(_))
+    }
+
     /// Whether it needs credentials, unless it is simulated.
     fn logs_in(&self) -> bool {
         match self {
@@ -250,7 +257,14 @@ pub(crate) fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, E
             Command::Revert(Box::new(Revert::resolve(*args, db, &sources)?))
         }
         cli::Command::Sql(args) => Command::Sql(Sql::resolve(args, db, &sources)?),
-        cli::Command::Db(args) => Command::Migrate(Migrate::resolve(args, db, &sources)?),
+        cli::Command::Db(args) => match args.command {
+            cli::DbCommand::Migrate(args) => {
+                Command::Migrate(Migrate::resolve(args, db, &sources)?)
+            }
+            cli::DbCommand::Copy(args) => {
+                Command::Copy(Copy::resolve(args, db.as_deref(), &sources)?)
+            }
+        },
         cli::Command::Codes(args) => Command::Codes(Codes::resolve(args)),
         cli::Command::Simulator(args) => Command::Simulator(args),
         cli::Command::Doctor(args) => {
@@ -269,13 +283,24 @@ pub(crate) fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, E
         cli::Command::Completions(args) => Command::Completions(args),
         cli::Command::Man(args) => Command::Man(args),
     };
-    let mut warnings = environment.unknown_variables();
-    if command.logs_in() {
-        warnings.extend(credentials::warnings(&sources)?);
-    }
     Ok(Settings {
+        warnings: warnings(&command, environment, &sources)?,
         command,
         logging: Logging::resolve(quiet, verbose, log_format, &sources)?,
-        warnings,
     })
+}
+
+fn warnings(
+    command: &Command,
+    environment: &Environment,
+    sources: &Sources<'_>,
+) -> Result<Vec<String>, Error> {
+    let mut warnings = environment.unknown_variables();
+    if command.logs_in() {
+        warnings.extend(credentials::warnings(sources)?);
+    }
+    if command.is_on_server() {
+        warnings.extend(credentials::database_warning(sources));
+    }
+    Ok(warnings)
 }

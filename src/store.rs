@@ -12,6 +12,7 @@ mod changes;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod control;
+mod copy;
 mod delivery;
 mod device_list;
 mod device_sends;
@@ -30,6 +31,7 @@ mod pace;
 mod payload;
 mod place;
 mod plan;
+mod postgres;
 mod presence;
 mod prune;
 mod push;
@@ -69,6 +71,10 @@ pub(crate) use archive::Archived;
 pub(crate) use canary::{NewCanary, SentCommand};
 pub(crate) use changes::Changes;
 pub(crate) use control::{ControlFile, ControlFiles, ControlledRun, TakenBack};
+pub(crate) use copy::{
+    CopySource, CopyTarget, Digest, Holdings, Part, RunMark, SessionMark, SourceError, SourceRun,
+    Written,
+};
 pub(crate) use delivery::{AcceptedCommand, DeliveryCounts, Looked, SendTicket, TaskProof};
 pub(crate) use device_list::{DeviceLists, Difference, ListSize};
 pub(crate) use device_sends::DeviceSend;
@@ -86,6 +92,7 @@ pub(crate) use pace::KeptRate;
 pub(crate) use payload::PayloadCache;
 pub(crate) use place::{file_system, network_folder};
 pub(crate) use plan::Plan;
+pub(crate) use postgres::{ServerError, ServerStore};
 pub(crate) use prune::{Prunable, PrunedRun};
 pub(crate) use query::MOST_KEYS;
 pub(crate) use query::{

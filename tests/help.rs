@@ -53,6 +53,7 @@ fn help_of_every_command() {
         insta::assert_snapshot!(command, help(&[command, "--help"]));
     }
     insta::assert_snapshot!("db_migrate", help(&["db", "migrate", "--help"]));
+    insta::assert_snapshot!("db_copy", help(&["db", "copy", "--help"]));
     insta::assert_snapshot!("config", help(&["config", "--help"]));
     insta::assert_snapshot!("config_show", help(&["config", "show", "--help"]));
     // Its flags are the simulator's own affair.

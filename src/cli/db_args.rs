@@ -21,7 +21,29 @@ pub enum DbCommand {
     ///
     /// First prints how long the migration takes and how much disk space it needs. Commands that write migrate a database themselves if
     /// that takes less than 5 s. Otherwise they exit with 6 and name this command. Commands that only read never need it.
+    ///
+    /// With --db postgres://… it makes or migrates the schema fleetpush of a database on a PostgreSQL server. The database must exist.
     Migrate(MigrateArgs),
+    /// Copy all runs of an SQLite database to a PostgreSQL one, where teams and tools can query them
+    ///
+    /// Copies each run as a whole, then reads it back and compares every row. Run it again at any time: runs that are equal are left as they
+    /// are, and runs that have gone on are copied anew. It also works during a push. Then it reports which run is not finished.
+    Copy(CopyArgs),
+}
+
+/// `fleetpush db copy`
+#[derive(Debug, Args)]
+#[command(after_long_help = super::help::COPY_EPILOGUE)]
+pub struct CopyArgs {
+    /// The SQLite database, which is only read
+    #[arg(value_name = "FROM")]
+    pub from: PathBuf,
+    /// The PostgreSQL database: postgres://USER@HOST/DATABASE, without a password
+    #[arg(value_name = "TO")]
+    pub to: PathBuf,
+    /// Also copy runs anew that somebody has changed in the PostgreSQL database
+    #[arg(long)]
+    pub replace: bool,
 }
 
 /// `fleetpush db migrate`

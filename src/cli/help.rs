@@ -28,6 +28,7 @@ Environment:
   FLEETPUSH_TOKEN                                   A ready token instead of the key pair
   FLEETPUSH_ACCESS_KEY_FILE, FLEETPUSH_ACCESS_SECRET_FILE, FLEETPUSH_TOKEN_FILE
                                                     The same, each from a file
+  FLEETPUSH_DB_PASSWORD, FLEETPUSH_DB_PASSWORD_FILE The password of a PostgreSQL database
   FLEETPUSH_LOG                                     Log filter, for example fleetpush=debug
   FLEETPUSH_<FLAG>                                  A flag, for those whose help names a variable
 
@@ -101,6 +102,19 @@ fleetpush cannot open the migrated database, but it can open the backup.
 Examples:
   fleetpush db migrate --dry-run
   fleetpush db migrate --backup /backup/fleetpush-before-update.db";
+
+/// What follows the flags of `db copy` in `--help`.
+pub(super) const COPY_EPILOGUE: &str = "\
+The password comes from ~/.pgpass or the file that PGPASSFILE names, or from FLEETPUSH_DB_PASSWORD
+or the file that FLEETPUSH_DB_PASSWORD_FILE names. The address sets TLS: sslmode=verify-full, with
+sslrootcert=FILE for certificates that the system does not trust.
+
+Run numbers stay the same. So a PostgreSQL database takes the runs of one SQLite database, and
+refuses those of another. A run that `prune` has deleted from FROM stays in TO.
+
+Examples:
+  fleetpush db migrate --db 'postgres://fleet@db.example.com/fleet?sslmode=verify-full'
+  fleetpush db copy fleetpush.db 'postgres://fleet@db.example.com/fleet?sslmode=verify-full'";
 
 /// What follows the flags of `revert` in `--help`.
 pub(super) const REVERT_EPILOGUE: &str = "\

@@ -6,7 +6,7 @@ use std::{fmt::Display, ops::RangeInclusive, path::PathBuf, str::FromStr, time::
 
 use jiff::fmt::friendly::{SpanParser, SpanPrinter};
 
-use crate::model::{Age, CanaryVerify, OptionError};
+use crate::model::{Age, CanaryVerify, OptionError, ServerAddress};
 
 /// A whole number within bounds.
 pub(super) fn whole<T: Copy + FromStr + PartialOrd + Display>(
@@ -131,12 +131,16 @@ pub(super) fn note(text: &str) -> Result<String, String> {
 
 /// The file of the results database: what SQLite or another program would read as something else is no path.
 pub(super) fn database(text: &str) -> Result<PathBuf, String> {
+    // What is wrong with it is said where no password is repeated.
+    if ServerAddress::is_meant(text) {
+        return Ok(text.into());
+    }
     let is_uri = text
         .split_once(':')
         .is_some_and(|(scheme, rest)| scheme == "file" || rest.starts_with("//"));
     if is_uri || text == ":memory:" {
         return Err(
-            "write the path of a file, for example /srv/fleetpush/fleetpush.db; a file whose name begins so is ./NAME".to_owned(),
+            "write the path of a file, for example /srv/fleetpush/fleetpush.db, or postgres://USER@HOST/DATABASE; a file whose name begins so is ./NAME".to_owned(),
         );
     }
     if text.ends_with('/') {
@@ -287,7 +291,7 @@ mod tests {
             "file:x.db",
             "file:///srv/x.db",
             "sqlite://x.db",
-            "postgres://host/db",
+            "mysql://host/db",
             "runs/",
         ] {
             assert!(database(text).is_err(), "{text}");

@@ -7,8 +7,8 @@ use anyhow::anyhow;
 use super::{interrupt::Interrupt, must_exist, session};
 use crate::{
     exit::{Exit, Failure},
-    settings::Migrate as Settings,
-    store::{Opened, Upgrade, free, share_room},
+    settings::{Migrate as Settings, MigrateFile, MigrateServer},
+    store::{Opened, ServerStore, Upgrade, free, share_room},
     ui::{
         number::{bytes, counted, duration},
         printer::Printer,
@@ -21,8 +21,14 @@ pub(super) async fn migrate(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
+    let work = async {
+        match settings {
+            Settings::File(settings) => bring_up_to_date(settings, printer).await,
+            Settings::Server(settings) => on_server(settings, printer).await,
+        }
+    };
     tokio::select! {
-        exit = bring_up_to_date(settings, printer) => exit,
+        exit = work => exit,
         () = interrupt.stopped() => {
             printer.say("stopped; the database is intact, and the same command does the rest");
             Ok(Exit::Stopped)
@@ -31,7 +37,7 @@ pub(super) async fn migrate(
 }
 
 /// Says what is to be done, with its time and its room, and does it.
-async fn bring_up_to_date(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
+async fn bring_up_to_date(settings: MigrateFile, printer: &Printer) -> Result<Exit, Failure> {
     let database = &settings.database;
     must_exist(&database.path)?;
     if let Some(backup) = &settings.backup {
@@ -90,6 +96,32 @@ async fn bring_up_to_date(settings: Settings, printer: &Printer) -> Result<Exit,
         upgrade.to,
         bytes(size)
     ));
+    Ok(Exit::Complete)
+}
+
+/// Makes the schema of a database on a server, or brings it up to date.
+async fn on_server(settings: MigrateServer, printer: &Printer) -> Result<Exit, Failure> {
+    let MigrateServer { dry_run, server } = settings;
+    let mut store = ServerStore::connect(&server.address, server.password.as_ref()).await?;
+    let address = store.address().clone();
+    let upgrade = store.upgrade().await?;
+    let made = if upgrade.from == 0 {
+        format!("{address}: schema fleetpush made, version {}", upgrade.to)
+    } else {
+        format!("{address} has schema {} now", upgrade.to)
+    };
+    if dry_run {
+        printer.say(&format!(
+            "{address} has schema {}; {} to schema {}; nothing was done (--dry-run)",
+            upgrade.from,
+            counted(upgrade.migrations as u64, "migration"),
+            upgrade.to
+        ));
+    } else {
+        store.migrate().await?;
+        printer.say(&made);
+    }
+    store.close().await?;
     Ok(Exit::Complete)
 }
 

@@ -9,7 +9,10 @@ use crate::{
     gateway::{BaseUrlError, GatewayError},
     manifest::ManifestError,
     settings::SIMULATED,
-    store::{BreakdownError, FindError, ReadError, SqlError, StoreError},
+    store::{
+        BreakdownError, FindError, ReadError, ServerError, SourceError, SqlError, StoreError,
+        Written,
+    },
     thing_model::{Cause, NoModel},
     ui::{
         monitor::MetricsError, out_file::OutFileError, page::PageError, printer::OutputError,
@@ -41,6 +44,31 @@ impl From<ReadError> for Failure {
             )),
             ReadError::Missing(_) => Self::usage(error),
             _ => Self::database(error),
+        }
+    }
+}
+
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Self {
+        Self::database(error)
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Read(error) => error.into(),
+            _ => Self::database(error),
+        }
+    }
+}
+
+impl From<Written> for Failure {
+    fn from(error: Written) -> Self {
+        match error {
+            Written::Source(error) => error.into(),
+            Written::Server(error) => error.into(),
+            Written::Differs { .. } => Self::database(error),
         }
     }
 }

@@ -10,7 +10,9 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Error, Origin,
-    credential_names::{ACCESS_KEY, ACCESS_SECRET, FILE_KEYS, NAMES, TOKEN},
+    credential_names::{
+        ACCESS_KEY, ACCESS_SECRET, DB_PASSWORD, DB_PASSWORD_FILE, FILE_KEYS, NAMES, TOKEN,
+    },
     source::{Found, Sources},
 };
 use crate::{files, model::CodePoint};
@@ -217,20 +219,52 @@ fn usable(text: SecretString, place: String) -> Result<SecretString, Error> {
     Err(CredentialsError::Unusable { place, reason }.into())
 }
 
+/// The password for a results database on a server, where a variable or the file that it names has one.
+pub(super) fn database_password(sources: &Sources<'_>) -> Result<Option<SecretString>, Error> {
+    let given = sources.environment.text(DB_PASSWORD)?;
+    let (held, by) = match (given, sources.environment.path(DB_PASSWORD_FILE)) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => {
+            return Err(CredentialsError::Twice {
+                variable: DB_PASSWORD,
+            }
+            .into());
+        }
+        (Some(text), None) => (Held::Text(text.into()), DB_PASSWORD),
+        (None, Some(path)) => (Held::File(path), DB_PASSWORD_FILE),
+    };
+    let place = Place {
+        held,
+        by: by.to_owned(),
+        origin: Origin::Variable(by.to_owned()),
+    };
+    place.read().map(Some)
+}
+
 /// What is careless about the files that hold credentials, and stops nothing.
 pub(super) fn warnings(sources: &Sources<'_>) -> Result<Vec<String>, Error> {
     let mut warnings = Vec::new();
     for which in 0..NAMES.len() {
-        if let Some((path, by, _)) = file(which, sources)?
-            && files::is_open_to_all(&path)
-        {
-            let path = path.display();
-            warnings.push(format!(
-                "every user of this machine can read {path}, which {by} names: restrict it with chmod 600 {path}"
-            ));
+        if let Some((path, by, _)) = file(which, sources)? {
+            warnings.extend(carelessness(&path, &by));
         }
     }
     Ok(warnings)
+}
+
+/// The same of the file with the database's password.
+pub(super) fn database_warning(sources: &Sources<'_>) -> Option<String> {
+    let path = sources.environment.path(DB_PASSWORD_FILE)?;
+    carelessness(&path, DB_PASSWORD_FILE)
+}
+
+fn carelessness(path: &Path, by: &str) -> Option<String> {
+    let shown = path.display();
+    files::is_open_to_all(path).then(|| {
+        format!(
+            "every user of this machine can read {shown}, which {by} names: restrict it with chmod 600 {shown}"
+        )
+    })
 }
 
 /// The text of a file without the line break at its end and the byte order mark at its beginning, which editors add.

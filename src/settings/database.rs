@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use super::{
     Error,
-    source::{Origin, Sources},
+    source::{Found, Origin, Sources},
 };
 use crate::{
     cli::{OwnerArgs, keys},
-    model::{Consent, Tags},
+    model::{Consent, ServerAddress, Tags},
 };
 
 /// The file name of the simulator's database, beside the platform's.
@@ -40,21 +40,51 @@ pub(crate) struct Introduction {
     pub note: Option<String>,
 }
 
+/// The address of a database that is on a server; none when it is a file.
+pub(super) fn on_server(named: &Found<PathBuf>) -> Result<Option<ServerAddress>, Error> {
+    let Some(text) = named
+        .value
+        .to_str()
+        .filter(|text| ServerAddress::is_meant(text))
+    else {
+        return Ok(None);
+    };
+    match ServerAddress::read(text) {
+        Ok(address) => Ok(Some(address)),
+        Err(reason) => Err(Error::Address {
+            origin: named.origin.clone(),
+            reason,
+        }),
+    }
+}
+
 impl Database {
     /// The file that is named, or the usual one.
     ///
     /// With `--simulate` only a file named on the command line is taken as it is: what a variable or the config file names is the
-    /// platform's, and the simulator keeps its own beside it.
+    /// platform's, and the simulator keeps its own beside it. A database on a server is refused.
     pub(super) fn resolve(
         flag: Option<PathBuf>,
         simulated: bool,
         sources: &Sources<'_>,
     ) -> Result<Self, Error> {
-        let found = sources.find(&keys::DB, flag)?;
+        let mut found = sources.find(&keys::DB, flag)?;
         let named_by_flag = found
             .as_ref()
             .is_some_and(|found| found.origin == Origin::Flag);
         let is_usual = found.is_none();
+        if let Some(database) = &found
+            && let Some(address) = on_server(database)?
+        {
+            // The simulator keeps its own in a file in any case: where nothing else is named.
+            if !simulated || named_by_flag {
+                return Err(Error::OnServer {
+                    address,
+                    origin: database.origin.clone(),
+                });
+            }
+            found = None;
+        }
         let usual = match found {
             Some(found) => found.into_path(),
             None => sources

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::model::{AddressError, ServerAddress};
+
 use super::{CredentialsError, Origin};
 
 /// Something that was set is wrong, or something that is needed is missing.
@@ -111,6 +113,47 @@ pub(crate) enum Error {
     /// Nobody knows where the results database is.
     #[error("no folder for the results database is known: name the file with --db or FLEETPUSH_DB")]
     NoDatabase,
+    /// The address of a database on a server is wrong. Its text is not shown, since there may be a password in it.
+    #[error("--db {origin}: {reason}")]
+    Address {
+        /// Where it stands.
+        origin: Origin,
+        /// What is wrong.
+        reason: AddressError,
+    },
+    /// The command works on a file, and a server is named.
+    #[error(
+        "this command works on SQLite databases so far, and --db {origin} names {address}, which is on a PostgreSQL server: name a file with \
+         --db; on PostgreSQL there are fleetpush db migrate and fleetpush db copy, and any SQL client reads the views (docs/several-machines.md)"
+    )]
+    OnServer {
+        /// The database.
+        address: ServerAddress,
+        /// Where it stands.
+        origin: Origin,
+    },
+    /// A flag that means something for a file alone.
+    #[error(
+        "{flag} is for an SQLite database, and {address} is on a PostgreSQL server: leave it out{instead}"
+    )]
+    OnlyForFile {
+        /// The flag.
+        flag: &'static str,
+        /// The database.
+        address: ServerAddress,
+        /// What to do instead, if there is something.
+        instead: &'static str,
+    },
+    /// The databases of a copy are not of the kinds that it takes.
+    #[error(
+        "db copy copies from an SQLite file to a PostgreSQL database: write fleetpush db copy FILE postgres://USER@HOST/DATABASE"
+    )]
+    CopyOf,
+    /// The databases of a copy are named by its arguments.
+    #[error(
+        "db copy takes both databases as arguments: leave --db out, and write fleetpush db copy FILE postgres://USER@HOST/DATABASE"
+    )]
+    CopyWithDb,
     /// No queue is named.
     #[error(
         "no queue is given: give --queue with its full name, as in a.123.fleet, or set FLEETPUSH_QUEUE; docs/delivery.md shows how to create one"

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{
     Database, Error, Origin, credential_names,
     credentials::{self, CredentialsError},
+    database::on_server,
     environment::{CONFIG, PROFILE},
     source::Sources,
 };
@@ -90,8 +91,15 @@ impl Show {
             let mut shown = setting(described, flag, sources)?;
             if described.name == keys::DB.name {
                 // The file itself: without a setting it has a place all the same, and in a file it is meant from that file's folder.
-                let path = Database::resolve(db.map(Path::to_owned), false, sources)?.path;
-                shown.value = ShownValue::Text(path.display().to_string());
+                let named = sources.find(&keys::DB, db.map(Path::to_owned))?;
+                let server = named.as_ref().map(on_server).transpose()?.flatten();
+                shown.value = ShownValue::Text(match server {
+                    Some(address) => address.as_str().to_owned(),
+                    None => Database::resolve(db.map(Path::to_owned), false, sources)?
+                        .path
+                        .display()
+                        .to_string(),
+                });
             }
             settings.push(shown);
         }

@@ -45,6 +45,7 @@ mod schedule;
 mod scheduler_day;
 mod secrets;
 mod select;
+mod server;
 mod service;
 mod sessions;
 mod signals;

@@ -22,7 +22,7 @@ const OPERATIONS: Page = (
 );
 
 /// The pages of user documentation. That none is forgotten is a test of `pages`.
-const PAGES: [Page; 8] = [
+const PAGES: [Page; 9] = [
     README,
     ("docs/manifest.md", include_str!("../../docs/manifest.md")),
     (
@@ -32,6 +32,10 @@ const PAGES: [Page; 8] = [
     ("docs/pace.md", include_str!("../../docs/pace.md")),
     RESULTS_DATABASE,
     OPERATIONS,
+    (
+        "docs/several-machines.md",
+        include_str!("../../docs/several-machines.md"),
+    ),
     ("docs/delivery.md", include_str!("../../docs/delivery.md")),
     ("docs/simulator.md", include_str!("../../docs/simulator.md")),
 ];

@@ -251,6 +251,7 @@ tours! {
     pace: "docs/pace.md";
     results_database: "docs/results-database.md";
     operations: "docs/operations.md";
+    several_machines: "docs/several-machines.md";
     delivery: "docs/delivery.md";
     simulator: "docs/simulator.md";
 }

@@ -1,0 +1,32 @@
+//! A results database on a PostgreSQL server: the same views, copied from SQLite.
+
+mod address;
+mod copy;
+mod killed;
+mod queries;
+mod views;
+
+use crate::support::{Database, Ended, Postgres, Push, Site, with_server};
+
+/// A database with our schema; none where no server is installed.
+fn made(site: &Site) -> Option<Database> {
+    let database = Postgres::shared()?.database();
+    let url = database.url();
+    Push::start(with_server(site, &["db", "migrate", "--db", &url]))
+        .ended()
+        .expect(0)
+        .says(&["schema fleetpush made"]);
+    Some(database)
+}
+
+/// Copies the site's database.
+fn copy(site: &Site, to: &Database, more: &[&str]) -> Ended {
+    copy_from(site, "push.db", to, more)
+}
+
+/// Copies a database of the site.
+fn copy_from(site: &Site, from: &str, to: &Database, more: &[&str]) -> Ended {
+    let url = to.url();
+    let args = [&["db", "copy", from, &url][..], more].concat();
+    Push::start(with_server(site, &args)).ended()
+}

@@ -1,0 +1,103 @@
+//! A copy that is killed at any moment leaves each run whole or not there, and the same command does the rest.
+
+use std::time::{Duration, Instant};
+
+use rand::RngExt as _;
+use rustix::process::Signal;
+
+use super::{copy, made, views::are_equal};
+use crate::support::{Database, Push, Sim, Site, devices, with_server};
+
+const RUNS: usize = 4;
+const KILLS: u32 = 12;
+
+fn start(site: &Site, to: &Database) -> Push {
+    Push::start(with_server(site, &["db", "copy", "push.db", &to.url()]))
+}
+
+/// Fails the test unless every run that is there has all of its tasks, and each of them a result.
+#[track_caller]
+fn is_whole(database: &Database) -> usize {
+    let runs: Vec<(i64, i64, i64)> = database.on(async |connection| {
+        sqlx::query_as(
+            "SELECT r.tasks, r.accepted, (SELECT count(*) FROM fleetpush.results AS t WHERE t.run = r.run AND t.state = 'accepted')
+             FROM fleetpush.runs AS r",
+        )
+        .fetch_all(connection)
+        .await
+        .expect("the views can be read")
+    });
+    for (tasks, accepted, shown) in &runs {
+        assert_eq!((accepted, shown), (tasks, tasks));
+    }
+    runs.len()
+}
+
+#[test]
+fn killed_at_any_moment_it_leaves_each_run_whole_or_not_there() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(1000));
+    for number in 0..RUNS {
+        site.push(
+            &sim,
+            &[
+                "run",
+                "fleet.csv",
+                "--name",
+                &format!("run-{number}"),
+                "--again",
+            ],
+        )
+        .expect(0);
+    }
+    let Some(whole) = made(&site) else { return };
+    let began = Instant::now();
+    copy(&site, &whole, &[]).expect(0);
+    let took = began.elapsed();
+    let mut seen = Vec::new();
+    let mut database = made(&site).expect("there is a server");
+    for kill in 0..KILLS {
+        let copying = start(&site, &database);
+        // Close to each moment of a whole copy; how far that is, is left to chance.
+        let moment = took.mul_f64(f64::from(kill + 1) / f64::from(KILLS));
+        let moment = moment + Duration::from_micros(rand::rng().random_range(0..5_000));
+        std::thread::sleep(moment);
+        copying.kill();
+        let runs = is_whole(&database);
+        seen.push(runs);
+        if runs == RUNS {
+            copy(&site, &database, &[]).expect(0);
+            are_equal(&site, &database);
+            database = made(&site).expect("there is a server");
+        }
+    }
+    copy(&site, &database, &[]).expect(0);
+    are_equal(&site, &database);
+    assert!(seen.iter().any(|runs| (1..RUNS).contains(runs)), "{seen:?}");
+}
+
+#[test]
+fn a_signal_is_heard_while_it_waits() {
+    let sim = Sim::healthy();
+    let site = Site::with(&devices(1000));
+    site.push(&sim, &["run", "fleet.csv", "--name", "one"])
+        .expect(0);
+    let Some(database) = made(&site) else { return };
+    // Somebody else's step lasts: this one waits, and hears the signal all the same.
+    database.on(async |connection| {
+        sqlx::raw_sql("BEGIN; LOCK TABLE fleetpush.copied_run IN SHARE ROW EXCLUSIVE MODE")
+            .execute(&mut *connection)
+            .await
+            .expect("a lock");
+        let copying = start(&site, &database);
+        copying.wait_until_it_catches(Signal::TERM);
+        copying.signal(Signal::TERM);
+        copying
+            .ended()
+            .expect(3)
+            .says(&["run by run", "the same command does the rest"]);
+    });
+    assert_eq!(is_whole(&database), 0);
+    copy(&site, &database, &[]).expect(0);
+    are_equal(&site, &database);
+}
