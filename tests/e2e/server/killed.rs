@@ -1,15 +1,12 @@
 //! A copy that is killed at any moment leaves each run whole or not there, and the same command does the rest.
 
-use std::time::{Duration, Instant};
-
-use rand::RngExt as _;
 use rustix::process::Signal;
 
 use super::{copy, made, views::are_equal};
-use crate::support::{Database, Push, Sim, Site, devices, with_server};
+use crate::support::{Database, Push, Sim, Site, devices, wait_for, with_server};
 
 const RUNS: usize = 4;
-const KILLS: u32 = 12;
+const KILLS: usize = 12;
 
 fn start(site: &Site, to: &Database) -> Push {
     Push::start(with_server(site, &["db", "copy", "push.db", &to.url()]))
@@ -50,25 +47,25 @@ fn killed_at_any_moment_it_leaves_each_run_whole_or_not_there() {
         )
         .expect(0);
     }
-    let Some(whole) = made(&site) else { return };
-    let began = Instant::now();
-    copy(&site, &whole, &[]).expect(0);
-    let took = began.elapsed();
-    let mut seen = Vec::new();
-    let mut database = made(&site).expect("there is a server");
+    let Some(mut database) = made(&site) else {
+        return;
+    };
+    let (mut seen, mut there) = (Vec::new(), 0);
     for kill in 0..KILLS {
         let copying = start(&site, &database);
-        // Close to each moment of a whole copy; how far that is, is left to chance.
-        let moment = took.mul_f64(f64::from(kill + 1) / f64::from(KILLS));
-        let moment = moment + Duration::from_micros(rand::rng().random_range(0..5_000));
-        std::thread::sleep(moment);
+        // In the first run that is left, or in one after it: how far that has come is left to the machine.
+        let copied = kill % (RUNS - there);
+        wait_for("so many runs", || {
+            (copying.stderr().matches(": copied, ").count() >= copied).then_some(())
+        });
         copying.kill();
-        let runs = is_whole(&database);
-        seen.push(runs);
-        if runs == RUNS {
+        there = is_whole(&database);
+        seen.push(there);
+        if there == RUNS {
             copy(&site, &database, &[]).expect(0);
             are_equal(&site, &database);
             database = made(&site).expect("there is a server");
+            there = 0;
         }
     }
     copy(&site, &database, &[]).expect(0);
