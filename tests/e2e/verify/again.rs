@@ -107,7 +107,7 @@ fn what_may_still_be_sent_or_has_been_is_refused_with_a_way_out() {
         ("queued", "fleetpush verify finds out"),
         (
             "send_failed,unconfirmed",
-            "--delivery unknown: nothing says",
+            "--delivery unknown: the platform may still send",
         ),
         ("sent", "--delivery sent --as-manifest"),
         ("answered", "--delivery answered --as-manifest"),
