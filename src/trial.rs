@@ -85,8 +85,8 @@ impl Trial {
         f64::midpoint(LATENCY.0, LATENCY.1) + f64::midpoint(self.late.0, self.late.1)
     }
 
-    /// What somebody gets who knows the limit, keeps to the best even pace or number in flight, and is refused [`MOST_REFUSED`] at most, in
-    /// requests a second. The limit is told in requests a second, too.
+    /// What somebody gets who knows the limit, keeps to the best even pace or number in flight, and is refused 2 % at most, in requests a
+    /// second. The limit is given in requests a second, too.
     pub fn known_best(&self, limit: f64, seconds: f64, seed: u64) -> f64 {
         let rates = (30..=100)
             .step_by(2)
