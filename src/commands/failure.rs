@@ -58,6 +58,7 @@ impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         match error {
             SourceError::Read(error) => error.into(),
+            SourceError::Missing(_) => Self::usage(error),
             _ => Self::database(error),
         }
     }

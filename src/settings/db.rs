@@ -153,13 +153,18 @@ impl Copy {
         if db.is_some() {
             return Err(Error::CopyWithDb);
         }
-        let on_server = |value: PathBuf| {
-            on_server(&Found {
+        // It is no --db, and is not called so.
+        let on_server = |argument: &'static str, value: PathBuf| {
+            let found = Found {
                 value,
                 origin: Origin::Flag,
+            };
+            on_server(&found).map_err(|error| match error {
+                Error::Address { reason, .. } => Error::AddressArgument { argument, reason },
+                error => error,
             })
         };
-        match (on_server(from.clone())?, on_server(to)?) {
+        match (on_server("FROM", from.clone())?, on_server("TO", to)?) {
             (None, Some(address)) => Ok(Self {
                 from,
                 to: Server::resolve(address, sources)?,

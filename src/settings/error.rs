@@ -121,6 +121,14 @@ pub(crate) enum Error {
         /// What is wrong.
         reason: AddressError,
     },
+    /// The same of an argument.
+    #[error("{argument}: {reason}")]
+    AddressArgument {
+        /// Its name.
+        argument: &'static str,
+        /// What is wrong.
+        reason: AddressError,
+    },
     /// The command works on a file, and a server is named.
     #[error(
         "this command works on SQLite databases so far, and --db {origin} names {address}, which is on a PostgreSQL server: name a file with \

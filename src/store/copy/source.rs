@@ -28,6 +28,12 @@ pub(crate) enum SourceError {
     /// The database cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// There is nothing at the path.
+    #[error("no results database at {}; name the SQLite file of a push as FROM", .0.display())]
+    Missing(PathBuf),
+    /// The file is something else.
+    #[error("{} is not a results database of fleetpush; name the SQLite file of a push as FROM", .0.display())]
+    NotOurs(PathBuf),
     /// Its schema is an earlier version's.
     #[error("{} has the schema of an earlier fleetpush: run fleetpush db migrate --db '{}' first", .0.display(), .0.display())]
     Older(PathBuf),
@@ -73,7 +79,11 @@ pub(crate) struct CopySource {
 impl CopySource {
     /// Opens the database. From now on it is read as it is at this moment.
     pub(crate) async fn open(path: &Path) -> Result<Self, SourceError> {
-        let mut reader = Reader::open(path).await?;
+        let mut reader = Reader::open(path).await.map_err(|error| match error {
+            ReadError::Missing(path) => SourceError::Missing(path),
+            ReadError::NotOurs(path) => SourceError::NotOurs(path),
+            error => error.into(),
+        })?;
         if let Some(log) = reader.lost_log().await? {
             return Err(SourceError::LostLog(log));
         }

@@ -90,9 +90,18 @@ fn flags_of_a_file_are_refused_for_a_server() {
     run(&site, &["db", "copy", "a.db", url, "--db", "c.db"])
         .expect(2)
         .says(&["leave --db out"]);
-    run(&site, &["db", "copy", "a.db", url])
+    run(&site, &["db", "copy", "a.db", url]).expect(2).says(&[
+        "no results database at a.db",
+        "name the SQLite file of a push as FROM",
+    ]);
+    site.write("text.db", "no database");
+    run(&site, &["db", "copy", "text.db", url])
+        .expect(6)
+        .says(&["is not a results database", "as FROM"]);
+    let wrong = "postgres://fleet@db.example.com/fleet?sslmod=require";
+    run(&site, &["db", "copy", "a.db", wrong])
         .expect(2)
-        .says(&["no results database at a.db"]);
+        .says(&["error: TO: ", "'sslmod'"]);
 }
 
 #[test]
