@@ -1,4 +1,4 @@
-//! The one place that reads the wall clock.
+//! The one place that reads the wall clock, except that the control files of `store` are asked for their age.
 //!
 //! A test of the binary gives the process another time with [`TEST_NOW`]: its wall clock starts there and runs on.
 

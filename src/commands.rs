@@ -1,4 +1,5 @@
-//! One file for each command: it opens what the command needs, does the work, and reports the result.
+//! The commands: each has a file that opens what it needs, does the work, and reports the result. [`execute`] has an arm for each of them.
+//! The other files are parts that commands share, such as `push`, `stage` and `session`.
 
 mod archive;
 mod ask;

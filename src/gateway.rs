@@ -1,6 +1,6 @@
 //! The platform, seen from the engine: one call that sends one request and says what became of it, and one that asks what was sent.
 //!
-//! [`Gateway`] and [`HistoryClient`] are the crate's traits at a boundary, because tests need another platform; [`Platform`] is the real one.
+//! [`Gateway`] and [`HistoryClient`] are traits, because tests need another platform; [`Platform`] is the real one.
 //! They are two, since whoever pushes does not ask, and whoever asks does not push. How an answer is judged, and what follows, is not
 //! decided here.
 

@@ -1,7 +1,7 @@
 //! The journal of a push: its state and its rules, apart from the rows that a store keeps.
 //!
 //! [`Journal`] is one run that is being pushed. Types and functions on values make its decisions. They need neither a database nor a
-//! network: they get rows and return changes. Only `push` and `state` use the store.
+//! network: they get rows and return changes. Only `push`, `state` and its `step`, `retry` and `unchanged` call the store.
 //!
 //! ```text
 //! push → state → requests, tasks, settle → bundle, task_end, refusal, first_sends, … → request → store's rows

@@ -1,19 +1,19 @@
 //! `fleetpush` pushes thing-model service commands to a whole fleet through the `sendServiceData` call of the Quectel/Acceleronix
 //! platform, loses nothing, and can say afterwards what happened to every device.
 //!
-//! An arrow means 'imports':
+//! An arrow means 'may import'. Every layer may also import `model`, `clock`, `files` and `budget`, unless the arrow leads to 'only' or
+//! 'nothing'. Of these four, `clock` imports `model`, and the others nothing. `journal` does not import `clock`: its functions get the time.
 //!
 //! ```text
-//! app → cli, commands, exit           commands → settings, manifest, engine, store, gateway, ui
-//! engine → journal, store, gateway (trait), policy, throttle, model        store, gateway, manifest, policy → model
-//! commands → journal                  journal → policy, model, store's rows
-//! manifest → thing_model
-//! ui → engine events                  model, thing_model, throttle, budget → nothing of this crate
-//! app → settings, logging, clock      settings → cli, model, clock         logging → settings, clock
-//! store, gateway, commands → budget
-//! commands, ui → preview              preview → model
-//! trial → throttle, simulator
-//! ui, exit → clock                    settings, manifest, simulator, ui → files
+//! app → cli, settings, logging, exit, commands, ui
+//! commands → exit, ui, engine, journal, gateway, store, manifest, settings, cli, policy, preview, thing_model, throttle, simulator
+//! ui → engine (events), store (rows), policy, preview
+//! engine → gateway, journal, store, policy, throttle
+//! journal → store, policy
+//! settings → cli          manifest → thing_model          trial → throttle, simulator
+//! cli → simulator         logging → settings
+//! gateway, store, simulator, exit → no other layer
+//! policy, preview → only model          thing_model, throttle → nothing
 //! ```
 
 mod app;

@@ -1,9 +1,10 @@
 //! The writer: the one task that owns the journal. It turns reports into records, records into commits, and commits into claims.
 //!
 //! [`Writer::event_loop`] has the order of things: handle one [`Wakeup`], do what has become due, wait for the next. Each kind of state has
-//! its own type, and these do not see each other: what has come in ([`Wakeups`]), what is claimed and can be claimed ([`Claims`]), what
-//! requests say about the platform, the pace and the thresholds ([`Judge`]), the [`Rollout`], the end ([`StopState`]), the [`Senders`], and
-//! the events to emit ([`EventSink`]).
+//! its own type: what has come in ([`Wakeups`]), what is claimed and can be claimed ([`Claims`]), what requests say about the platform, the
+//! pace and the thresholds ([`Judge`]), the [`Rollout`], the end ([`StopState`]), the [`Senders`], and the events to emit ([`EventSink`]).
+//! None of them changes another one. Where one reads another one, the writer lends it: claims depend on what the judge knows of pace and
+//! outage, and the end depends on what is outstanding.
 
 use tokio::time::Instant;
 use tracing::warn;

@@ -15,8 +15,8 @@ pub(super) const READ_MOST: usize = 8192;
 /// Bytes of keys that are read at once, about.
 const LONGEST_KEYS: usize = 2 << 20;
 
-/// First sends, read ahead of their claim. Tasks leave the first sends before the first of these reads or never, so that what has been
-/// read stays true.
+/// First sends, read ahead of their claim. Tasks leave the first sends before the first of these reads, so that what has been read stays
+/// true; only a task that becomes a probe before its turn leaves them later, and is [removed](Self::remove) here.
 #[derive(Debug)]
 pub(super) struct Prefetch {
     tasks: VecDeque<FirstTask>,
