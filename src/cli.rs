@@ -109,21 +109,21 @@ pub enum Command {
     ///
     /// Without a filter, it sends failed tasks of the classes offline, frequency, quota and transient.
     Retry(Box<RetryArgs>),
-    /// Find out what became of a run's commands, by evidence; sends nothing
+    /// Look for evidence of what happened to a run's commands; sends nothing
     ///
     /// Reads the histories of devices, one device at a time. It starts with the tasks that ended in doubt. A task becomes accepted, with the
-    /// entry's ticket, when exactly one entry matches by time and values, and that entry cannot come from another command. With several
-    /// matches or none, the task stays in doubt. Entries can appear late, so run verify again later, or send again with `retry --state
-    /// in_doubt`. Commands that a task in doubt has blocked stay failed when it becomes accepted; `retry --class blocked` sends them. verify
-    /// leaves tasks that are still to be sent again to `resume`.
+    /// entry's ticket, if exactly one entry matches by time and values, and that entry cannot come from another command. If there are several
+    /// matches or none, the task stays in doubt. Entries can appear late, so run verify again later, or resend the commands with `retry --state
+    /// in_doubt`. If a task in doubt has blocked later commands of its device, these stay failed when the task becomes accepted; `retry --class
+    /// blocked` sends them. verify does not look up tasks that are still to be sent again.
     ///
     /// Then it looks up the tickets of accepted commands, and records their delivery: queued, sent, send_failed, expired or answered. If
     /// there are more than 3000, it looks up a sample of 400. A command without evidence stays unknown; the device may still have it. You
-    /// can stop verify at any time and start it again, also while a push uses the database.
+    /// can stop verify at any time and start it again, even while a push uses the database.
     ///
-    /// The exit code is 0 if every accepted command has reached --verify-level within --tolerate, and 1 if not. It is 3 if the platform does
-    /// not answer, or refuses information about those that are missing, and 5 if it refuses the credentials. If the run itself ends with 1,
-    /// 3 or 4, the exit code is the same.
+    /// The exit code is 0 if every accepted command has reached --verify-level or the others are within --tolerate, and otherwise 1. It is 3 if
+    /// the platform does not respond, or if it refuses information about all commands that have not reached the level, and 5 if it refuses the
+    /// credentials. If the run itself ends with 1, 3 or 4, that is the exit code.
     #[command(alias = "resolve")]
     Verify(Box<VerifyArgs>),
     /// Stop a push until you resume it; works from another terminal
@@ -135,7 +135,7 @@ pub enum Command {
     /// End a run: its pending tasks become skipped; works from another terminal
     ///
     /// A running push stops within a second, waits for requests in flight, and exits with 1. You cannot undo this. `run --again` pushes the
-    /// manifest anew, and `retry` sends failed tasks again.
+    /// manifest again, and `retry` sends failed tasks again.
     Cancel(ControlArgs),
     /// Validate a manifest and show what a push would send; sends nothing
     Check(Box<CheckArgs>),
@@ -144,23 +144,24 @@ pub enum Command {
     /// Write the platform's device list as a manifest; sends nothing
     ///
     /// Each device of the products becomes a row, with the labels device_name, sn, online and last_online. If the list changes while it is
-    /// read, it is read again, up to 5 times. The exit code is 1 if devices may still be missing.
+    /// being read, it is read again, up to 5 times. The exit code is 1 if devices may still be missing.
     Inventory(Box<InventoryArgs>),
-    /// Record the platform's messages about commands and devices; for a service
+    /// Receive the platform's messages about commands and devices; runs as a service
     ///
     /// The messages of a queue report which commands were sent, what devices answered, and which devices came online. listen writes them to
     /// the inbox, a file beside the results database, until a signal stops it. It acknowledges a message when the message is on the disk. It
-    /// never creates or clears the queue. Create one in the platform's console or with its API, and let nothing else read it.
+    /// never creates or clears the queue. Create one in the platform's console or with its API, and do not let anything else read it.
     Listen(Box<ListenArgs>),
     /// Delete old runs that have ended, and free their disk space
     ///
-    /// Deletes runs that are complete or cancelled, with their tasks, requests and results. With both conditions, it deletes the runs that
-    /// meet both. It never deletes an unfinished run. It keeps what each device accepted last, for the view `devices` and against stale
-    /// sends. The push of a deleted run stays ended: running it again sends nothing, unless you give `--again`.
+    /// Deletes runs that are complete or cancelled, with their tasks, requests and results. With --older-than and --keep, it deletes only runs
+    /// that meet both conditions. It never deletes an unfinished run. It keeps the last two commands that each device accepted for each service,
+    /// because `revert`, the view `devices` and the check for overtaken runs need them. The push of a deleted run stays ended: running it again
+    /// sends nothing, unless you give `--again`.
     Prune(PruneArgs),
     /// List the runs
     Runs(RunsArgs),
-    /// List each start of a command that writes: who, when, why, and what it sent
+    /// List each start of a command that writes: who, when and why, and what it sent
     Sessions(SessionsArgs),
     /// Show the progress or the outcome of a run, by state and code
     Status(StatusArgs),
@@ -170,22 +171,22 @@ pub enum Command {
     Explain(Box<ExplainArgs>),
     /// Show what changed from one run to the next, or what fails every time
     Diff(Box<DiffArgs>),
-    /// Write one HTML page about a run: for a browser, a mail, or print
+    /// Write an HTML page about a run, to view, mail or print
     Report(Box<ReportArgs>),
-    /// Write a manifest that gives devices back what they had before a run; sends nothing
+    /// Write a manifest that restores what devices had before a run; sends nothing
     Revert(Box<RevertArgs>),
-    /// Query the database in SQL; only reads
+    /// Query the results database in SQL; read-only
     Sql(SqlArgs),
     /// Maintain the results database
     Db(DbArgs),
-    /// Explain the platform's codes and what fleetpush does about them
+    /// Explain the platform's codes and how fleetpush handles them
     Codes(CodesArgs),
     /// Serve the platform's API on this machine, with faults on demand
     Simulator(Box<SimulatorArgs>),
     /// Test what a push needs: login, clock, proxy, certificate, database, disk; sends nothing
     ///
-    /// Each line reports one test, and what to do if it failed. The exit code is 0 if no test failed. Otherwise it is the code with which a
-    /// push would end at the first failure.
+    /// Each line reports one test, and what to do if it failed. The exit code is 0 if no test failed. Otherwise, it is the exit code of a push
+    /// that meets the first failure.
     Doctor(Box<DoctorArgs>),
     /// Show the settings and where they come from
     Config(ConfigArgs),
@@ -216,10 +217,10 @@ pub struct GlobalArgs {
     pub profile: Option<String>,
     /// Log only errors, and show no progress
     ///
-    /// With --progress it still shows the progress.
+    /// If you also give --progress, progress is shown.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Log more: -v what happens, -vv each decision, -vvv everything
+    /// Log more: -v events, -vv decisions, -vvv everything
     ///
     /// The variable FLEETPUSH_LOG sets a log filter, for example fleetpush=debug.
     #[arg(short, long, global = true, action = ArgAction::Count)]

@@ -17,17 +17,17 @@ pub struct DbArgs {
 /// The commands of `fleetpush db`.
 #[derive(Debug, Subcommand)]
 pub enum DbCommand {
-    /// Migrate the database of an older version, with a backup if you want one
+    /// Migrate the database of an older version, optionally with a backup
     ///
-    /// First prints how long the migration takes and how much disk space it needs. Commands that write migrate a database themselves if
-    /// that takes less than 5 s. Otherwise they exit with 6 and name this command. Commands that only read never need it.
+    /// First prints how long the migration takes and how much disk space it needs. Commands that write migrate the database themselves if
+    /// that takes less than 5 s. Otherwise, they exit with 6 and name this command. Commands that only read never need a migration.
     ///
-    /// With --db postgres://… it makes or migrates the schema fleetpush of a database on a PostgreSQL server. The database must exist.
+    /// With --db postgres://…, it creates or migrates the schema fleetpush in an existing PostgreSQL database.
     Migrate(MigrateArgs),
     /// Copy all runs of an SQLite database to a PostgreSQL one, where teams and tools can query them
     ///
-    /// Copies each run as a whole, then reads it back and compares every row. Run it again at any time: runs that are equal are left as they
-    /// are, and runs that have gone on are copied anew. It also works during a push. Then it reports which run is not finished.
+    /// Copies each run as a whole, then reads it back and compares every row. Run the command again at any time: it copies the runs that have
+    /// changed, and leaves the others as they are. It works during a push, and then reports which run is not finished.
     Copy(CopyArgs),
 }
 
@@ -41,7 +41,7 @@ pub struct CopyArgs {
     /// The PostgreSQL database: postgres://USER@HOST/DATABASE, without a password
     #[arg(value_name = "TO")]
     pub to: PathBuf,
-    /// Also copy runs anew that somebody has changed in the PostgreSQL database
+    /// Also overwrite runs that somebody has changed in the PostgreSQL database
     #[arg(long)]
     pub replace: bool,
 }
@@ -53,7 +53,7 @@ pub struct MigrateArgs {
     /// First copy the unchanged database to this file, which must not exist
     #[arg(long, value_name = "FILE")]
     pub backup: Option<PathBuf>,
-    /// Print what would be done, how long it takes and how much space it needs; change nothing
+    /// Print what the migration would do, how long it takes and how much space it needs; change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// In the simulator's database.

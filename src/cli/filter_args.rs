@@ -15,7 +15,7 @@ pub struct FilterArgs {
     /// Only tasks of these classes, as in offline,quota
     ///
     /// Separate them by commas, or repeat the flag: accepted, frequency, quota, transient, outage, in_doubt, offline, auth, refused,
-    /// rejected, blocked, invalid.
+    /// rejected, blocked, invalid, unchanged.
     #[arg(hide_possible_values = true, long, value_name = "CLASS", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(&Class::ALL, Class::name))]
     pub class: Vec<Class>,
     /// Only tasks with these codes of the platform, as in 61002 or 70090-70094
@@ -25,12 +25,12 @@ pub struct FilterArgs {
     pub code: Vec<RangeInclusive<i64>>,
     /// Only tasks of this device, or of all devices with this prefix: '8601*'
     ///
-    /// Repeat the flag for more.
+    /// Repeat the flag for more devices.
     #[arg(long, value_name = "KEY", help_heading = FILTERS, value_parser = values::not_empty)]
     pub device: Vec<String>,
-    /// Only tasks of devices in this file, one key a line; - is stdin
+    /// Only tasks of devices in this file, one key per line; - is stdin
     ///
-    /// The file can also be a manifest or the output of `results`. Its column device_key is then used.
+    /// The file can also be a manifest or the output of `results`; fleetpush then reads the column device_key.
     #[arg(long, value_name = "FILE", help_heading = FILTERS)]
     pub devices_from: Option<PathBuf>,
     /// Only tasks of these products; separate by commas or repeat
@@ -38,13 +38,13 @@ pub struct FilterArgs {
     pub product: Vec<String>,
     /// Only tasks with this label, as in site=Oslo
     ///
-    /// Repeat the flag for other values of the label, which are alternatives, or for other labels, which must match too.
+    /// Repeat the flag for other values of the label, which are alternatives, or for other labels, which must also match.
     #[arg(long, value_name = "NAME=VALUE", help_heading = FILTERS, value_parser = values::label)]
     pub label: Vec<(String, String)>,
-    /// Only accepted tasks of this delivery, as in send_failed,unconfirmed
+    /// Only accepted tasks with this delivery, as in send_failed,unconfirmed
     ///
-    /// Separate them by commas, or repeat the flag: unknown, queued, sent, send_failed, expired, answered; unconfirmed stands for unknown,
-    /// queued and expired. `verify` records it.
+    /// Separate them by commas, or repeat the flag: unknown, queued, sent, send_failed, expired, answered, answer_failed; unconfirmed stands
+    /// for unknown, queued and expired. `verify` records the delivery.
     #[arg(hide_short_help = true, hide_possible_values = true, long, value_name = "DELIVERY", value_delimiter = ',', help_heading = FILTERS, value_parser = one_of(DeliveryWord::ALL, DeliveryWord::name))]
     pub delivery: Vec<DeliveryWord>,
     /// Only tasks that were sent this many times: 3, 3-5, or 3- for at least 3

@@ -58,7 +58,7 @@ impl CompletedShell {
 /// `fleetpush man`
 #[derive(Debug, Clone, Args)]
 pub struct ManArgs {
-    /// Write the page of every command to a file of its own in this folder instead
+    /// Instead, write a page for every command to a separate file in this folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<std::path::PathBuf>,
 }

@@ -2,7 +2,7 @@
 
 /// What follows the commands in `-h`.
 pub(super) const SHORT_EPILOGUE: &str = "\
---help shows examples, exit codes and the environment. `fleetpush help COMMAND` shows the flags of a command.";
+--help shows examples, exit codes and variables. `fleetpush help COMMAND` shows the flags of a command.";
 
 /// What follows the commands in `--help`.
 pub(super) const LONG_EPILOGUE: &str = "\
@@ -25,16 +25,16 @@ Exit codes:
 
 Environment:
   FLEETPUSH_ACCESS_KEY, FLEETPUSH_ACCESS_SECRET     The key pair that logs in to the platform
-  FLEETPUSH_TOKEN                                   A ready token instead of the key pair
+  FLEETPUSH_TOKEN                                   An access token instead of the key pair
   FLEETPUSH_ACCESS_KEY_FILE, FLEETPUSH_ACCESS_SECRET_FILE, FLEETPUSH_TOKEN_FILE
                                                     The same, each from a file
   FLEETPUSH_DB_PASSWORD, FLEETPUSH_DB_PASSWORD_FILE The password of a PostgreSQL database
   FLEETPUSH_LOG                                     Log filter, for example fleetpush=debug
-  FLEETPUSH_<FLAG>                                  A flag, for those whose help names a variable
+  FLEETPUSH_<FLAG>                                  A flag, if its help names this variable
 
-A flag overrides its variable. A variable overrides the config file's profile, a profile the keys at
-the top of the file, and those the default. A key of the config file is a flag without the leading
-dashes: `rate = 10`. Credentials are never read from a flag or from a key of the config file.";
+A setting comes from the first of these that has it: the flag, its variable, the profile of the
+config file, the keys at the top of the config file, the default. A key of the config file is a flag
+without the leading dashes: `rate = 10`. A flag or the config file cannot contain a credential.";
 
 /// What follows the flags of a command in `-h`.
 pub(super) const MORE: &str = "These are the most used flags. --help lists all of them.";
@@ -57,8 +57,8 @@ Examples:
   fleetpush check fleet.csv --region europe --rate 10 --canary 1%
   fleetpush check fleet.csv --format json
 
-`check` takes every flag of `run`, and needs no credentials. With the target (--region, --base-url
-or --simulate), it also shows what `run` would do with the current results database.";
+`check` takes every flag of `run`, and needs no credentials. With a target (--region, --base-url or
+--simulate), it also shows what `run` would do with the current results database.";
 
 pub(super) const RUN_EPILOGUE: &str = "\
 Examples:
@@ -86,9 +86,9 @@ Examples:
 
 /// What follows the flags of `report` in `--help`.
 pub(super) const REPORT_EPILOGUE: &str = "\
-The page needs no network and no other file. It shows what you have to do and the commands for it,
-the course of the push, the latency, and the first 1,000 devices that failed or are in doubt. With
-filters the page covers a part of the run, and says so.
+The page needs no network and no other file. It shows what to do next, with the commands, a chart of
+the push, the latency, and the first 1,000 devices that failed or are in doubt. With filters, the
+page covers a part of the run, and says so.
 
 Examples:
   fleetpush report night-1 --out night-1.html
@@ -96,8 +96,8 @@ Examples:
 
 /// What follows the flags of `db migrate` in `--help`.
 pub(super) const MIGRATE_EPILOGUE: &str = "\
-If this is interrupted or killed, the database stays intact. Run the same command again. An older
-fleetpush cannot open the migrated database, but it can open the backup.
+If the migration is interrupted or killed, the database stays intact. Run the same command again. An
+older fleetpush cannot open the migrated database, but it can open the backup.
 
 Examples:
   fleetpush db migrate --dry-run
@@ -105,12 +105,12 @@ Examples:
 
 /// What follows the flags of `db copy` in `--help`.
 pub(super) const COPY_EPILOGUE: &str = "\
-The password comes from ~/.pgpass or the file that PGPASSFILE names, or from FLEETPUSH_DB_PASSWORD
-or the file that FLEETPUSH_DB_PASSWORD_FILE names. The address sets TLS: sslmode=verify-full, with
-sslrootcert=FILE for certificates that the system does not trust.
+The password comes from FLEETPUSH_DB_PASSWORD or the file that FLEETPUSH_DB_PASSWORD_FILE names, or
+else from the file that PGPASSFILE names or ~/.pgpass. Parameters of the address control TLS:
+sslmode=verify-full, and sslrootcert=FILE for certificates that the system does not trust.
 
-Run numbers stay the same. So a PostgreSQL database takes the runs of one SQLite database, and
-refuses those of another. A run that `prune` has deleted from FROM stays in TO.
+Run numbers stay the same, so a PostgreSQL database can contain the runs of only one SQLite
+database. A run that `prune` has deleted from FROM stays in TO.
 
 Examples:
   fleetpush db migrate --db 'postgres://fleet@db.example.com/fleet?sslmode=verify-full'
@@ -119,9 +119,9 @@ Examples:
 /// What follows the flags of `revert` in `--help`.
 pub(super) const REVERT_EPILOGUE: &str = "\
 The manifest has a row for each device that accepted a command of the run, or may have received one.
-The row contains what the device had accepted last before the run, for each service. To send it,
-push the manifest with `run`. Devices that have accepted something newer since, or that have nothing
-earlier, are left out and reported. A run that has not ended is refused.
+The row contains the last command that the device accepted before the run, for each service. To send
+it, push the manifest with `run`. Devices that have accepted a newer command since, or that have no
+earlier one, are left out and counted. A run that has not ended is refused.
 
 Examples:
   fleetpush revert night-2 --service setApn --out revert.jsonl
@@ -130,7 +130,8 @@ Examples:
 /// What follows the flags of `sql` in `--help`.
 pub(super) const SQL_EPILOGUE: &str = "\
 The database is opened read-only: a statement that would change it fails. The views are runs,
-results, attempts, requests and devices; docs/results-database.md has their columns.
+results, attempts, deliveries, requests, sessions, pruned_runs and devices;
+docs/results-database.md lists their columns.
 
 Examples:
   fleetpush sql 'SELECT name, state, tasks, failed FROM runs'
@@ -138,7 +139,7 @@ Examples:
 
 /// What follows the flags of `results` in `--help`.
 pub(super) const RESULTS_EPILOGUE: &str = "\
-Rows are in the order in which they are sent. `--sort line` sorts them by line.
+Rows are in the order of sending. To sort them by the line of the manifest, use `--sort line`.
 
 Examples:
   fleetpush results --state failed --columns device_key,label.site,code,message --sort label.site

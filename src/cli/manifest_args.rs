@@ -17,7 +17,7 @@ pub struct RunArgs {
     /// The run's name [default: the manifest's file name, a dash and 8 hex digits]
     #[arg(long, value_name = "NAME", value_parser = values::run_name)]
     pub name: Option<String>,
-    /// Tag the run, as in team=network; repeat it for more tags
+    /// Tag the run, as in team=network; repeat for more tags
     ///
     /// With tags, teams can share a results database. Put the tags into each team's profile of the config file. With that profile, commands
     /// without a run's name use the latest run that has these tags.
@@ -25,13 +25,13 @@ pub struct RunArgs {
     /// [env: FLEETPUSH_TAG]
     #[arg(hide_short_help = true, long, value_name = "KEY=VALUE", value_parser = keys::TAG.parse)]
     pub tag: Vec<Tags>,
-    /// Push a complete manifest again, as a new run NAME-2
+    /// Push a manifest again although its run has ended, as a new run NAME-2
     #[arg(long)]
     pub again: bool,
     /// Push again if the last push ended this long ago [default: never]
     ///
-    /// Pushes the same manifest as a new run NAME-2. For a push every night, give less than the time from the end of one night's push to
-    /// the start of the next, for example 12h.
+    /// Pushes the same manifest as a new run NAME-2. For a nightly push, give less than the time from the end of one push to the start of the
+    /// next, for example 12h.
     ///
     /// [env: FLEETPUSH_REPEAT_AFTER]
     #[arg(long, value_name = "DURATION", help_heading = "Schedule", value_parser = keys::REPEAT_AFTER.key.parse)]
@@ -39,7 +39,7 @@ pub struct RunArgs {
     /// Cancel unfinished runs of other versions of this manifest, and push this one
     #[arg(hide_short_help = true, long)]
     pub supersede: bool,
-    /// Push this version of the manifest beside unfinished runs of other versions
+    /// Push this version of the manifest, and keep unfinished runs of other versions
     #[arg(hide_short_help = true, long, conflicts_with = "supersede")]
     pub alongside: bool,
     /// What comes before it.
@@ -59,13 +59,13 @@ pub struct BeforeArgs {
     /// Skip rows whose payload is the one that the device accepted last, according to the results database
     ///
     /// Use this for settings, not for actions such as a restart. A row is skipped if the last command that the device accepted for the
-    /// service had the same payload, and no later command can have reached the device. Other rows are sent.
+    /// service had the same payload, and no later command can have reached the device. All other rows are sent.
     #[arg(hide_short_help = true, long)]
     pub skip_unchanged: bool,
     /// Show what the push would send, as `check` does; send nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask before a new run of more than 1,000 devices; without a terminal, fleetpush never asks
+    /// Do not ask for confirmation of a new run of more than 1,000 devices; without a terminal, fleetpush never asks
     #[arg(hide_short_help = true, long)]
     pub yes: bool,
 }
@@ -104,18 +104,17 @@ pub struct ManifestArgs {
     pub tsl: Vec<Tsl>,
     /// Compare the rows with the platform's device list before anything is sent
     ///
-    /// A row is an error if its product does not have the device, if the device belongs to another product, or if its data format is raw. A
-    /// row is a warning if the device is offline or has never been activated. The list is read once, when the manifest is staged, at
-    /// --rate.
+    /// A row is an error if the device is unknown, belongs to another product, or has the data format raw. A row gives a warning if the device
+    /// is offline or has never been activated. The list is read once, when the manifest is staged, at the rate of --rate.
     #[arg(hide_short_help = true, long)]
     pub inventory: bool,
-    /// With --inventory: record rows that it refuses as failed, class invalid, and push the others
+    /// With --inventory: record rows with errors as failed, class invalid, and push the others
     #[arg(hide_short_help = true, long, requires = "inventory")]
     pub skip_unknown: bool,
     /// The product key for rows without one
     #[arg(long, value_name = "KEY", help_heading = PAYLOAD, value_parser = values::not_empty)]
     pub product_key: Option<String>,
-    /// The data for rows without data: the wire string, for example '[{"fuwu":[{"raw1":"AA"}]}]'
+    /// The data for rows without one: the wire string, for example '[{"fuwu":[{"raw1":"AA"}]}]'
     #[arg(hide_short_help = true, long, value_name = "JSON", help_heading = PAYLOAD, conflicts_with = "service", value_parser = values::not_empty)]
     pub data: Option<String>,
     /// The service for rows without one

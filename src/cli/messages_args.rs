@@ -10,7 +10,7 @@ use super::keys;
 pub struct MessagesArgs {
     /// Receive the messages of this queue during the push, as in a.123.fleet, unless `listen` does [env: FLEETPUSH_QUEUE]
     ///
-    /// The messages report what became of commands. --verify uses them, and the push looks for a send in doubt in them before it sends again.
+    /// The messages report what happened to commands. --verify uses them, and the push searches them before it resends a command in doubt.
     #[arg(hide_short_help = true, long, value_name = "QUEUE", value_parser = keys::QUEUE.parse)]
     pub queue: Option<String>,
     /// The message broker, if it is not the one of --region: amqps://HOST:5671/quec-open, without a user name or password

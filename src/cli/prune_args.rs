@@ -16,7 +16,7 @@ pub struct PruneArgs {
     pub older_than: Option<Age>,
     /// Keep the latest N ended runs of each manifest, however old they are; this or --older-than is required
     ///
-    /// A manifest is identified by the path of its file, and one from stdin by the run's name.
+    /// A manifest is identified by the path of its file, or by the run's name if it came from stdin.
     #[arg(long, value_name = "N", value_parser = values::number::<u64>)]
     pub keep: Option<u64>,
     /// First write each run and its attempts to CSV files in this folder

@@ -48,11 +48,11 @@ pub struct PushArgs {
     /// How to show progress on stderr; auto is a bar on a terminal and lines elsewhere [default: auto] [env: FLEETPUSH_PROGRESS]
     #[arg(hide_short_help = true, long, value_name = "MODE", help_heading = "Output", value_parser = one_of(ProgressMode::ALL, ProgressMode::name))]
     pub progress: Option<ProgressMode>,
-    /// Write metrics of the push to this file in the Prometheus text format, for the textfile collector of node_exporter. The file is
+    /// Write metrics of the push to this file in the Prometheus text format, for node_exporter's textfile collector. The file is
     /// replaced every 15 seconds and at the end [env: FLEETPUSH_METRICS_FILE]
     #[arg(hide_short_help = true, long, value_name = "PATH", help_heading = "Output", value_parser = keys::METRICS_FILE.parse)]
     pub metrics_file: Option<PathBuf>,
-    /// Write an HTML page about the run to this file at the end, as `report` does; {run} in it is replaced by the run's name [env:
+    /// At the end, write an HTML page about the run to this file, as `report` does; {run} stands for the run's name [env:
     /// FLEETPUSH_REPORT]
     #[arg(hide_short_help = true, long, value_name = "FILE", help_heading = "Output", value_parser = keys::REPORT.parse)]
     pub report: Option<PathBuf>,
@@ -69,7 +69,7 @@ pub struct TargetArgs {
     pub region: Option<Region>,
     /// The platform's base URL, instead of --region
     ///
-    /// Give the scheme and the host. A push needs this or --region.
+    /// Give the scheme and the host. This or --region is required.
     ///
     /// [env: FLEETPUSH_BASE_URL]
     #[arg(long, value_name = "URL", value_parser = keys::BASE_URL.parse)]
@@ -87,10 +87,10 @@ pub struct TargetArgs {
     /// Time limit for opening a connection, 1ms to 1h [default: 10s] [env: FLEETPUSH_CONNECT_TIMEOUT]
     #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::CONNECT_TIMEOUT.key.parse)]
     pub connect_timeout: Option<Duration>,
-    /// Time limit for a request, from its beginning to the end of its reply, 1ms to 1h [default: 30s] [env: FLEETPUSH_REQUEST_TIMEOUT]
+    /// Time limit for a request, from its start to the end of its reply, 1ms to 1h [default: 30s] [env: FLEETPUSH_REQUEST_TIMEOUT]
     #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::REQUEST_TIMEOUT.key.parse)]
     pub request_timeout: Option<Duration>,
-    /// Continue a run that began with another AccessKey, for example after you have rotated the key
+    /// Continue a run that began with another AccessKey of the same account
     #[arg(hide_short_help = true, long)]
     pub accept_account: bool,
 }
@@ -126,7 +126,7 @@ pub struct RecoveryArgs {
     /// FLEETPUSH_MAX_ATTEMPTS]
     #[arg(hide_short_help = true, long, value_name = "ATTEMPTS", value_parser = keys::MAX_ATTEMPTS.key.parse)]
     pub max_attempts: Option<u32>,
-    /// Maximum total pause of a throttled device, up to 168h; then its task fails [default: 1h] [env: FLEETPUSH_MAX_SNOOZE]
+    /// Maximum total pause of a throttled task, up to 168h; then the task fails [default: 1h] [env: FLEETPUSH_MAX_SNOOZE]
     #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::MAX_SNOOZE.key.parse)]
     pub max_snooze: Option<Duration>,
     /// Maximum time to wait during an outage of the platform, up to 168h. Then the run stops with exit code 3. With --until or --window,
@@ -144,7 +144,7 @@ pub struct RecoveryArgs {
     /// [env: FLEETPUSH_IN_DOUBT]
     #[arg(long, value_name = "CHOICE", value_parser = one_of(InDoubt::ALL, InDoubt::name))]
     pub in_doubt: Option<InDoubt>,
-    /// What to do with a device's later commands when one has failed: fail them unsent, or send them anyway [default: block] [env:
+    /// What to do with a device's later commands after one has failed: fail them unsent, or send them anyway [default: block] [env:
     /// FLEETPUSH_AFTER_FAILURE]
     #[arg(hide_short_help = true, long, value_name = "CHOICE", value_parser = one_of(AfterFailure::ALL, AfterFailure::name))]
     pub after_failure: Option<AfterFailure>,
@@ -153,8 +153,8 @@ pub struct RecoveryArgs {
     /// For example, failed>10%,min=500 aborts when at least 500 tasks have ended and more than 10% of them have failed. Offline and blocked
     /// tasks do not count. Without `min`, the minimum is 500. Use a class instead of `failed` to count that class: offline>30%,min=1000. A
     /// number instead of a share needs no `min`: rejected>50. Repeat the flag for more conditions, or separate them by semicolons. The run
-    /// is aborted when one of them is met. send_failed, unconfirmed, unanswered and answer_failed count the commands to the canary with --canary-verify, without
-    /// a minimum. `never` switches all of this off.
+    /// is aborted when one of them is met. With --canary-verify, send_failed, unconfirmed, unanswered and answer_failed apply to the canary's
+    /// commands, without a minimum. `never` switches all conditions off.
     ///
     /// [env: FLEETPUSH_ABORT_IF]
     #[arg(long, value_name = "CONDITION", value_parser = keys::ABORT_IF.key.parse)]
@@ -165,16 +165,16 @@ pub struct RecoveryArgs {
     /// Exit with 0 if failures stay below this, as in offline<5% [default: nothing]
     ///
     /// A complete run then counts as a success although some tasks failed or are in doubt. The classes are those of --abort-if. in_doubt<3
-    /// limits the number of tasks. With --verify, send_failed, answer_failed, unconfirmed and unanswered limit accepted commands. Repeat the flag for more limits, or separate them by semicolons. All limits have to hold, and failures
-    /// without a limit are not tolerated.
+    /// limits the number of tasks. With --verify, send_failed, answer_failed, unconfirmed and unanswered limit accepted commands. Repeat the flag
+    /// for more limits, or separate them by semicolons. All limits must hold, and failures without a limit are not tolerated.
     ///
     /// [env: FLEETPUSH_TOLERATE]
     #[arg(hide_short_help = true, long, value_name = "LIMIT", value_parser = keys::TOLERATE.key.parse)]
     pub tolerate: Vec<Tolerate>,
-    /// How many times to try an offline device again, up to 1000 [default: 0] [env: FLEETPUSH_RETRY_OFFLINE]
+    /// How many times to send to an offline device again, up to 1000 [default: 0] [env: FLEETPUSH_RETRY_OFFLINE]
     #[arg(hide_short_help = true, long, value_name = "TIMES", value_parser = keys::RETRY_OFFLINE.key.parse)]
     pub retry_offline: Option<u32>,
-    /// How long to wait before trying an offline device again, 1s to 168h [default: 30m] [env: FLEETPUSH_OFFLINE_DELAY]
+    /// How long to wait before sending to an offline device again, 1s to 168h [default: 30m] [env: FLEETPUSH_OFFLINE_DELAY]
     #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = keys::OFFLINE_DELAY.key.parse)]
     pub offline_delay: Option<Duration>,
 }

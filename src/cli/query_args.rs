@@ -37,7 +37,7 @@ pub struct RetryArgs {
     pub run: Option<String>,
     /// Only these states [default: failed]
     ///
-    /// Separate them by commas, or repeat the flag. --class in_doubt also chooses tasks in doubt. --delivery send_failed,expired chooses
+    /// Separate them by commas, or repeat the flag. --class in_doubt also selects tasks in doubt. --delivery send_failed,expired selects
     /// accepted tasks instead.
     #[arg(long, value_name = "STATE", value_delimiter = ',', help_heading = FILTERS, conflicts_with = "delivery", value_parser = one_of(&[TaskState::Failed, TaskState::InDoubt], TaskState::name))]
     pub state: Vec<TaskState>,
@@ -46,8 +46,8 @@ pub struct RetryArgs {
     pub filter: FilterArgs,
     /// Send the tasks that failed offline, if the device has come online since
     ///
-    /// For a timer. Without a run, it selects tasks of all complete runs, but only of the newest run of each manifest. It uses the ONLINE
-    /// messages in the inbox, and asks the platform about the other devices. The exit code is 0 if there is nothing to send.
+    /// Start this from a timer. Without a run, it selects tasks of all complete runs, but only of the newest run of each manifest. It uses the
+    /// ONLINE messages in the inbox, and asks the platform about the other devices. The exit code is 0 if there is nothing to send.
     #[arg(long, conflicts_with_all = ["state", "class", "code", "device", "devices_from", "product", "label", "delivery", "attempts", "ended_after", "ended_before"])]
     pub when_online: bool,
     /// With --when-online: how long ago a task may have failed [default: 7d]
@@ -61,7 +61,7 @@ pub struct RetryArgs {
     /// Print how many tasks would be sent again, and send nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask before sending to more than 1,000 devices
+    /// Do not ask for confirmation before sending to more than 1,000 devices
     #[arg(long)]
     pub yes: bool,
     /// How to push.
@@ -81,7 +81,7 @@ pub struct RunsArgs {
     /// List the totals of runs that have been pruned
     #[arg(long, help_heading = FILTERS, conflicts_with = "state")]
     pub pruned: bool,
-    /// Only runs with this tag, as in team=network; repeat it for more tags that a run must have
+    /// Only runs with this tag, as in team=network; repeat for more tags, which must all match
     #[arg(long, value_name = "KEY=VALUE", help_heading = FILTERS, value_parser = keys::TAG.parse)]
     pub tag: Vec<Tags>,
     /// Maximum runs to show, the latest first [default: all]
@@ -120,10 +120,10 @@ pub struct StatusArgs {
     pub run: Option<String>,
     /// Break the tasks down: by product, code, payload, hour, or label.KEY for a label of the manifest
     ///
-    /// Separate several by commas, or repeat the flag. Each one makes its own table. hour is the hour in UTC in which a task ended.
+    /// Separate them by commas, or repeat the flag. Each one is a separate table. hour is the hour in UTC in which a task ended.
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub by: Vec<Dimension>,
-    /// Update the output every second until no process works on the run
+    /// Update the output every second until no process is working on the run
     ///
     /// On a terminal this redraws the output. Elsewhere it prints the first line whenever that changes, or one object a second with
     /// --format jsonl.
@@ -156,7 +156,7 @@ pub struct ResultsArgs {
     /// Only these columns, in this order: columns of the view, and labels as in label.site
     ///
     /// Separate them by commas, or repeat the flag: run, name, line, product_key, device_key, state, class, code, message, ticket,
-    /// attempts, request_id, due_at, finished_at, data, labels, qos, is_cache, cache_time, is_cover, extend_para.
+    /// attempts, request_id, due_at, finished_at, data, labels, qos, is_cache, cache_time, is_cover, extend_para, delivery, delivery_at.
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',', help_heading = OUTPUT, value_parser = values::not_empty)]
     pub columns: Vec<String>,
     /// Sort by these columns, or labels as in label.site; -finished_at puts the largest first
@@ -167,7 +167,7 @@ pub struct ResultsArgs {
     /// The form of the rows, and the file for them.
     #[command(flatten)]
     pub output: OutputArgs,
-    /// Write the tasks with their payloads and labels as a manifest for `run`: JSON lines, or CSV with --format csv
+    /// Write the tasks with their payloads and labels as a manifest for `run`: JSONL, or CSV with --format csv
     #[arg(long, help_heading = OUTPUT, conflicts_with_all = ["columns", "sort"])]
     pub as_manifest: bool,
     /// In the simulator's database.

@@ -32,7 +32,7 @@ pub struct DiffArgs {
     /// have not ended or are gone, they are those of the task in the earlier run.
     #[arg(long, value_name = "BY", value_delimiter = ',', help_heading = OUTPUT, value_parser = values::not_empty)]
     pub by: Vec<String>,
-    /// List the devices, one a row, instead of counts
+    /// List the devices, one on each row, instead of counts
     #[arg(long, help_heading = OUTPUT)]
     pub list: bool,
     /// Only these changes; separate by commas or repeat
@@ -53,7 +53,7 @@ pub struct DiffArgs {
     /// The form of the rows, and the file for them.
     #[command(flatten)]
     pub output: OutputArgs,
-    /// Write the tasks that fail in the later run as a manifest for `run`; with --only, all chosen tasks
+    /// Write the tasks that fail in the later run as a manifest for `run`; with --only, all selected tasks
     #[arg(long, help_heading = OUTPUT, conflicts_with_all = ["list", "by"])]
     pub as_manifest: bool,
     /// In the simulator's database.
@@ -65,10 +65,10 @@ pub struct DiffArgs {
 #[derive(Debug, Args)]
 #[command(after_help = super::help::MORE, after_long_help = super::help::REVERT_EPILOGUE)]
 pub struct RevertArgs {
-    /// The run to take back
+    /// The run to undo
     #[arg(value_parser = values::run_name)]
     pub run: String,
-    /// The services to take back; separate by commas or repeat
+    /// The services to restore; separate by commas or repeat
     ///
     /// Leave out services that are actions, such as a restart: revert would repeat them.
     #[arg(long, required = true, value_name = "SERVICE", value_delimiter = ',', value_parser = values::not_empty)]
@@ -87,7 +87,7 @@ pub struct RevertArgs {
     /// The file is created or replaced only when the manifest is complete. - is stdout.
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub out: Option<PathBuf>,
-    /// Write the devices that are left out, and the reasons, to this CSV file
+    /// Write the devices that are left out, with the reasons, to this CSV file
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub left_out: Option<PathBuf>,
     /// In the simulator's database.
@@ -115,13 +115,13 @@ pub struct ExplainArgs {
     /// Also read the history of the device from the platform
     #[arg(long, help_heading = OUTPUT)]
     pub live: bool,
-    /// For --live, a thing model: the platform's export, a JSON file; repeat for more products
+    /// With --live: a thing model, a JSON file exported from the platform; repeat for more products
     ///
-    /// It translates numeric ids in histories to names. Without the flag, explain uses the model that --tsl fetch has stored in the folder
-    /// DATABASE.tsl. PRODUCT=FILE sets the product.
+    /// The model translates the numeric ids in histories to names. Without the flag, explain uses the model that --tsl fetch has stored in the
+    /// folder DATABASE.tsl. PRODUCT=FILE sets the product.
     #[arg(hide_short_help = true, long, value_name = "[PRODUCT=]FILE", help_heading = OUTPUT, requires = "live")]
     pub tsl: Vec<Tsl>,
-    /// Format of the answer: text, or one JSON object for each device [default: text]
+    /// Format of the output: text, or one JSON object for each device [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_parser = one_of(SummaryFormat::ALL, SummaryFormat::name))]
     pub format: Option<SummaryFormat>,
     /// The platform that is asked.

@@ -5,7 +5,7 @@ use clap::Args;
 /// `--simulate`
 #[derive(Debug, Clone, Copy, Args)]
 pub struct SimulateArg {
-    /// Push to a simulator inside the process; its database is simulated.db
+    /// Use a simulator instead of the platform; its database is simulated.db
     #[arg(long, conflicts_with_all = ["region", "base_url"])]
     pub simulate: bool,
 }

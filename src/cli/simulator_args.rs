@@ -8,14 +8,14 @@ use serde::{Deserialize, de::IntoDeserializer as _};
 use crate::simulator::{Fault, Limit, Messages, Quirk, RequestLimit, Scenario, ScenarioError};
 
 const FAULT_HELP: &str = "\
-Share of requests that meet a fault, for example `reset_after=0.01`; can be repeated
+Share of requests with a fault, for example `reset_after=0.01`; can be repeated
 
 Names: reset_before, reset_unread, too_large_unread, reset_after, cut, hang, hang_acted, request_timeout, too_many_requests, \
 internal_error, internal_error_acted, bad_gateway, bad_gateway_acted, unavailable, page, gateway_timeout, gateway_timeout_acted, \
 service_exception, hub_unavailable, trickle, oversized, wrong_type, not_json, dead_in_pool";
 
 const QUIRK_HELP: &str = "\
-Share of replies that have a quirk, for example `left_out=0.01`; can be repeated
+Share of replies with a quirk, for example `left_out=0.01`; can be repeated
 
 Names: left_out, doubled, stray, reordered, data_null, data_missing, data_object, code_text, ticket_number, ticket_null, msg_null, \
 msg_object, key_lower, key_padded, key_foreign, code_unreadable";
@@ -37,15 +37,15 @@ Each also takes, separated by commas:
 /// What the simulated platform is to be like. Shares are numbers from 0 to 1.
 #[derive(Debug, Clone, Args)]
 pub struct SimulatorArgs {
-    /// Address to listen on; loopback only, port 0 takes a free one
+    /// Address to listen on; loopback only, port 0 uses any free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8765", value_parser = loopback)]
     pub listen: SocketAddr,
 
-    /// Scenario to start from, TOML or JSON; the other flags change it
+    /// Scenario, a TOML or JSON file; the other flags override it
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
 
-    /// Thing model, a JSON file exported from the platform: served for every product, and used to check commands
+    /// Thing model, a JSON file exported from the platform; it is served for every product and used to check commands
     #[arg(long, value_name = "FILE")]
     pub tsl: Option<PathBuf>,
 
@@ -77,15 +77,15 @@ pub struct SimulatorArgs {
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub transient: Option<f64>,
 
-    /// Share of devices that make the platform refuse every whole request that names them
+    /// Share of devices that make the platform refuse every request that contains them
     #[arg(hide_short_help = true, long, value_name = "SHARE", value_parser = share)]
     pub poison: Option<f64>,
 
-    /// Messages that a device accepts in a window of milliseconds; more are answered with 61007
+    /// Maximum messages to a device in a window of milliseconds; others get code 61007
     #[arg(long, value_name = "N/MS", value_parser = limit)]
     pub frequency: Option<Limit>,
 
-    /// Messages that a device accepts in a window of milliseconds; more are answered with 61006
+    /// Maximum messages to a device in a window of milliseconds; others get code 61006
     #[arg(long, value_name = "N/MS", value_parser = limit)]
     pub quota: Option<Limit>,
 
@@ -97,7 +97,7 @@ pub struct SimulatorArgs {
     #[arg(long, value_name = "LIMIT", conflicts_with = "rate_limit", long_help = LIMIT_HELP)]
     pub limit: Option<RequestLimit>,
 
-    /// Text of `Retry-After` in a 429 or 503; need not be valid
+    /// Text of `Retry-After` in a 429 or 503; can be invalid
     #[arg(
         hide_short_help = true,
         long,
@@ -118,15 +118,15 @@ pub struct SimulatorArgs {
     #[arg(hide_short_help = true, long, value_name = "MS")]
     pub token_lifetime: Option<u64>,
 
-    /// Share of requests that meet a fault, for example `reset_after=0.01`; can be repeated
+    /// Share of requests with a fault, for example `reset_after=0.01`; can be repeated
     #[arg(long, value_name = "NAME=SHARE", value_parser = named_share::<Fault>, long_help = FAULT_HELP)]
     pub fault: Vec<(Fault, f64)>,
 
-    /// Share of logins and token refreshes that meet a fault, with the names of --fault; can be repeated
+    /// Share of logins and token refreshes with a fault, with the names of --fault; can be repeated
     #[arg(long, value_name = "NAME=SHARE", value_parser = named_share::<Fault>)]
     pub login_fault: Vec<(Fault, f64)>,
 
-    /// Share of replies that have a quirk, for example `left_out=0.01`; can be repeated
+    /// Share of replies with a quirk, for example `left_out=0.01`; can be repeated
     #[arg(long, alias = "oddity", value_name = "NAME=SHARE", value_parser = named_share::<Quirk>, long_help = QUIRK_HELP)]
     pub quirk: Vec<(Quirk, f64)>,
 
@@ -138,12 +138,12 @@ pub struct SimulatorArgs {
     #[arg(hide_short_help = true, long, value_name = "SHARE", value_parser = share)]
     pub history_gap: Option<f64>,
 
-    /// Publish messages about commands to this message broker on this machine, amqp://USER:PASSWORD@HOST:PORT/VHOST; the user must be
+    /// Publish messages about commands to a message broker on this machine: amqp://USER:PASSWORD@HOST:PORT/VHOST. The user must be
     /// allowed to declare exchanges and queues
     #[arg(hide_short_help = true, long, value_name = "URL")]
     pub amqp: Option<String>,
 
-    /// Queue for these messages, with its full name [default: a.1.fleet]
+    /// Full name of the queue for these messages [default: a.1.fleet]
     #[arg(hide_short_help = true, long, value_name = "NAME")]
     pub queue: Option<String>,
 

@@ -32,11 +32,11 @@ pub struct VerifyArgs {
     pub verify_level: Option<VerifyLevel>,
     /// Count every answer without this output of the service as answer_failed, as in result=0
     ///
-    /// Repeat it for more outputs that an answer must have. Also makes `answered` the default of --verify-level. Answers that are already
+    /// Repeat the flag for more outputs that an answer must have. Changes the default of --verify-level to answered. Answers that are already
     /// stored are judged again.
     #[arg(long, value_name = "CODE=VALUE")]
     pub expect_answer: Vec<ExpectedAnswer>,
-    /// Exit with 0 even if so many commands have not reached --verify-level, as in send_failed>1% [default: none]
+    /// Exit with 0 even if up to this many commands have not reached --verify-level, as in send_failed>1% [default: none]
     ///
     /// You can count send_failed, answer_failed, unconfirmed (unknown, queued or expired) and unanswered. unconfirmed>50 is a number of
     /// commands. Repeat the flag for more conditions, or separate them by semicolons. Without a condition, nothing is tolerated.
@@ -44,19 +44,19 @@ pub struct VerifyArgs {
     pub tolerate: Vec<DeliveryTolerance>,
     /// How many accepted commands to look up: all, or a number [default: all of up to 3000, else 400]
     ///
-    /// Each device takes one request. The sample comes from all parts of the run, as a canary does, and is the same each time.
+    /// Each command takes one request or more. The sample comes from all parts of the run, and is the same each time.
     #[arg(long, allow_negative_numbers = true, value_name = "DEVICES")]
     pub sample: Option<Sampling>,
     /// Use the messages of this queue, as in a.123.fleet [default: those in the inbox, if there is one] [env: FLEETPUSH_QUEUE]
     ///
-    /// verify receives them into the inbox beside the database, unless fleetpush listen does that.
+    /// verify receives them into the inbox beside the database, unless `listen` does.
     #[arg(long, value_name = "QUEUE", help_heading = MESSAGES, value_parser = keys::QUEUE.parse)]
     pub queue: Option<String>,
     /// The message broker, if it is not the one of --region: amqps://HOST:5671/quec-open, without a user name or password
     /// [env: FLEETPUSH_AMQP_URL]
     #[arg(hide_short_help = true, long, value_name = "URL", help_heading = MESSAGES, value_parser = keys::AMQP_URL.parse)]
     pub amqp_url: Option<String>,
-    /// How long to wait for messages before reading the history, up to 24h; 0s does not wait [default: 10m]
+    /// How long to wait for messages before reading histories, up to 24h; 0s does not wait [default: 10m]
     ///
     /// The wait ends early when every accepted command has reached --verify-level, or when nothing receives messages.
     #[arg(long, value_name = "DURATION", help_heading = MESSAGES, value_parser = up_to_a_day)]
@@ -66,11 +66,11 @@ pub struct VerifyArgs {
     /// An entry of a history matches a send if its time is at most this long before the start or after the end of the send.
     #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = up_to_a_day)]
     pub tolerance: Option<Duration>,
-    /// A thing model: the platform's export, a JSON file, or fetch; repeat for more products
+    /// A thing model: a JSON file exported from the platform, or `fetch`; repeat for more products
     ///
-    /// It translates numeric ids in histories to names, so that verify can compare values with what was sent. Without the flag, verify uses
-    /// the model in the folder DATABASE.tsl, and fetches the model if there is none. PRODUCT=FILE sets the product. fetch fetches the model
-    /// anyway.
+    /// The model translates the numeric ids in histories to names, so that verify can compare values with what was sent. Without the flag,
+    /// verify uses the model in the folder DATABASE.tsl, and fetches the model if there is none. PRODUCT=FILE sets the product. `fetch` always
+    /// fetches the model.
     #[arg(hide_short_help = true, long, value_name = "[PRODUCT=]FILE|fetch")]
     pub tsl: Vec<Tsl>,
     /// Format of the rows on stdout [default: table]

@@ -11,7 +11,7 @@ use crate::model::{ExpectedAnswer, Rate, Sampling, VerifyLevel};
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Verification")]
 pub struct VerifyingArgs {
-    /// After the push, find out by evidence what became of its commands, as `verify` does
+    /// After the push, look for evidence of what happened to its commands, as `verify` does
     ///
     /// The exit code is that of `verify`, unless the run itself ends with 1, 3 or 4. --tolerate 'send_failed<1%;unconfirmed<5%' limits
     /// commands that have not reached --verify-level.
@@ -22,13 +22,13 @@ pub struct VerifyingArgs {
     pub verify_level: Option<VerifyLevel>,
     /// With --verify or --canary-verify: count every answer without this output of the service as answer_failed, as in result=0
     ///
-    /// Repeat it for more outputs that an answer must have. Also makes `answered` the default of --verify-level.
+    /// Repeat the flag for more outputs that an answer must have. Changes the default of --verify-level to answered.
     #[arg(hide_short_help = true, long, value_name = "CODE=VALUE")]
     pub expect_answer: Vec<ExpectedAnswer>,
-    /// With --verify: how long to wait for messages before reading the history, up to 24h [default: 10m]
+    /// With --verify: how long to wait for messages before reading histories, up to 24h [default: 10m]
     #[arg(hide_short_help = true, long, value_name = "DURATION", requires = "verify", value_parser = up_to_a_day)]
     pub verify_wait: Option<Duration>,
-    /// With --verify: how many accepted commands to look up in the history: all, or a number [default: all of up to 3000, else 400]
+    /// With --verify: how many accepted commands to look up in histories: all, or a number [default: all of up to 3000, else 400]
     #[arg(
         hide_short_help = true,
         long,
