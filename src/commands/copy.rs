@@ -25,7 +25,7 @@ pub(super) async fn copy(
     tokio::select! {
         exit = copy_all(&settings, printer) => exit,
         () = interrupt.stopped() => {
-            printer.say("stopped; what has been copied is complete run by run, and the same command does the rest");
+            printer.say("stopped; every run that was copied is complete; run the same command again to copy the rest");
             Ok(Exit::Stopped)
         }
     }
@@ -62,13 +62,12 @@ async fn copy_all(settings: &Settings, printer: &Printer) -> Result<Exit, Failur
     source.close().await?;
     came_to.say(printer);
     if came_to.refused > 0 {
+        let (runs, them) = match came_to.refused {
+            1 => ("1 run was".to_owned(), "it"),
+            several => (format!("{several} runs were"), "them"),
+        };
         return Err(Failure::database(anyhow!(
-            "{} changed in {} since they were copied, and were left as they are there; --replace copies them anew",
-            if came_to.refused == 1 {
-                "1 run was".to_owned()
-            } else {
-                format!("{} runs were", came_to.refused)
-            },
+            "{runs} changed in {} after the copy, and not overwritten; --replace copies {them} again",
             settings.to.address
         )));
     }
@@ -160,7 +159,7 @@ impl Course {
                 target.leave().await?;
                 self.came_to.refused += 1;
                 printer.warn(&format!(
-                    "{name}: its rows in TO are not those that were copied ({}), and were left as they are",
+                    "{name}: its rows in TO are not those that were copied ({}), and were not overwritten",
                     differing.join(", ")
                 ));
             }
@@ -173,7 +172,7 @@ impl Course {
                     "copied"
                 } else {
                     self.came_to.anew += 1;
-                    "copied anew"
+                    "copied again"
                 };
                 printer.say(&format!(
                     "{name}: {how}, {} in {}",
@@ -211,7 +210,7 @@ impl Course {
 impl CameTo {
     fn say(&self, printer: &Printer) {
         printer.say(&format!(
-            "{} copied, {} copied anew, {} equal already; every row was compared",
+            "{} copied, {} copied again, {} already equal; every row was compared",
             grouped(self.copied),
             grouped(self.anew),
             grouped(self.equal)

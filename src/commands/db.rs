@@ -30,7 +30,7 @@ pub(super) async fn migrate(
     tokio::select! {
         exit = work => exit,
         () = interrupt.stopped() => {
-            printer.say("stopped; the database is intact, and the same command does the rest");
+            printer.say("stopped; the database is intact; run the same command again to continue");
             Ok(Exit::Stopped)
         }
     }
@@ -86,7 +86,10 @@ async fn bring_up_to_date(settings: MigrateFile, printer: &Printer) -> Result<Ex
     if let Some(introduction) = &database.introduction {
         store.introduce(session::of_process(introduction));
     }
-    let did = format!("schema {} brought to {}", upgrade.from, upgrade.to);
+    let did = format!(
+        "migrated from schema {} to schema {}",
+        upgrade.from, upgrade.to
+    );
     store.begin_session(None).await?;
     session::end_done(&mut store, did).await;
     let size = store.size()?;

@@ -110,7 +110,7 @@ fn key_pair(push: &Push) -> Result<(String, secrecy::SecretString), Failure> {
             ..
         } => Ok((access_key.clone(), access_secret.clone())),
         Target::Platform { .. } => Err(Failure::usage(anyhow!(
-            "a ready token cannot log in to the message broker: set FLEETPUSH_ACCESS_KEY and FLEETPUSH_ACCESS_SECRET instead"
+            "an access token cannot log in to the message broker: set FLEETPUSH_ACCESS_KEY and FLEETPUSH_ACCESS_SECRET instead"
         ))),
         Target::Simulator => Err(Failure::usage(anyhow!(
             "--simulate has no message broker: start fleetpush simulator --amqp with one, and give --base-url and --amqp-url"

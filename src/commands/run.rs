@@ -306,7 +306,7 @@ pub(super) fn about(
 /// Tells that a push has ended of which nothing else is known any more.
 fn pruned(run: &PrunedRun, printer: &Printer) -> Exit {
     printer.say(&format!(
-        "run '{}' is {} since {} and has been pruned; nothing is sent, unless --again pushes it anew",
+        "run '{}' is {} since {} and has been pruned; nothing is sent; --again pushes it again",
         run.name,
         run.state.name(),
         run.finished_at.human(),

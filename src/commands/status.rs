@@ -278,7 +278,7 @@ mod tests {
     #[tokio::test]
     async fn a_run_that_was_left_behind_is_told() {
         insta::assert_snapshot!(printed("north-1a2b3c4d", RowFormat::Table).await, @r"
-        run north-1a2b3c4d (number 1): interrupted at 53 %: no process works on it
+        run north-1a2b3c4d (number 1): interrupted at 53 %: no process is working on it
           manifest  north.csv to https://iot-api.acceleronix.io
           database  FOLDER/fleetpush.db
           started   2026-11-22 19:00:01 UTC

@@ -49,7 +49,7 @@ pub(super) fn must_be_of(run: &Run, push: &Push) -> Result<(), Failure> {
         return match (&run.account, account(&push.target)) {
             (Some(begun_with), Some(account)) if *begun_with != account && !push.accept_account => {
                 Err(Failure::usage(anyhow::anyhow!(
-                    "run '{}' was begun with another AccessKey (fingerprint {begun_with}, and yours is {account}); use that key, or give --accept-account if yours is a new key of the same account",
+                    "run '{}' was started with another AccessKey (fingerprint {begun_with}, and yours is {account}); use that key, or give --accept-account if yours is a new key of the same account",
                     run.about.name
                 )))
             }

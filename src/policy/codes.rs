@@ -284,7 +284,7 @@ pub(crate) fn reaction(class: Class) -> &'static str {
         }
         Class::Blocked => "fails unsent, because an earlier task of the device did not succeed",
         Class::Invalid => "fails unsent, because the manifest row is wrong",
-        Class::Unchanged => "is skipped, because the device has accepted the same last",
+        Class::Unchanged => "is skipped, because the device accepted the same payload last",
     }
 }
 

@@ -39,7 +39,7 @@ fn a_check_shows_what_goes_out() {
       devices   41
       products  2
       payloads  4
-      skipped   0 (same payload as the device's row before)
+      skipped   0 (same payload as the device's previous row)
       invalid   0
       services  setMode: 39 devices, mode (2 values), target (2 values)
                 reboot: 2 devices, no parameters
@@ -212,7 +212,7 @@ fn a_check_says_what_run_would_do() {
 
         run would push it as a new run 'night-2', and cancel 'night'
 
-        run would send nothing: run 'night' is complete since TIME; --again pushes it anew
+        run would send nothing: run 'night' is complete since TIME; --again pushes it again
 
         run would push it as a new run 'night-2'
 

@@ -303,7 +303,7 @@ fn a_run_goes_on_with_the_account_that_it_was_begun_with() {
         &["retry"],
     ] {
         let ended = push("second", args).expect(2).says(&[
-            "run 'night' was begun with another AccessKey",
+            "run 'night' was started with another AccessKey",
             "--accept-account",
         ]);
         assert!(!ended.stderr.contains("first"), "{}", ended.stderr);

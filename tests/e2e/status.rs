@@ -145,7 +145,7 @@ fn a_run_at_work_and_one_left_behind_are_told_apart() {
     let told = site.run(&["status"]).expect(0).stdout;
     let first = told.lines().next().unwrap();
     assert!(
-        first.contains("interrupted at ") && first.contains("no process works on it"),
+        first.contains("interrupted at ") && first.contains("no process is working on it"),
         "{told}"
     );
     assert!(told.contains("fleetpush resume night"), "{told}");

@@ -71,7 +71,7 @@ fn a_nightly_push_of_the_whole_fleet_sends_what_differs() {
     assert!(
         checked
             .stdout
-            .contains("unchanged 38 (the device has accepted the same last)"),
+            .contains("unchanged 38 (the device accepted the same payload last)"),
         "{}",
         checked.stdout
     );

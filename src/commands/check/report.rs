@@ -58,14 +58,14 @@ impl Report {
             format!("  products  {}", grouped(self.plan.products)),
             format!("  payloads  {}", grouped(self.plan.payloads)),
             format!(
-                "  skipped   {} (same payload as the device's row before)",
+                "  skipped   {} (same payload as the device's previous row)",
                 grouped(staged.duplicates)
             ),
             format!("  invalid   {}", grouped(staged.invalid)),
         ];
         if staged.unchanged > 0 {
             lines.push(format!(
-                "  unchanged {} (the device has accepted the same last)",
+                "  unchanged {} (the device accepted the same payload last)",
                 grouped(staged.unchanged)
             ));
         }

@@ -14,7 +14,7 @@ use crate::{
 const QUEUE: &str = "queue";
 const BROKER: &str = "broker";
 const MAKE_ONE: &str =
-    "make a new queue and subscribe it (docs/delivery.md), then give its name with --queue";
+    "create a new queue and subscribe it (docs/delivery.md), then give its name with --queue";
 
 /// Looks at both; at neither when no queue is named.
 pub(super) async fn look(settings: &Settings, platform: &Platform) -> Vec<Finding> {
@@ -92,8 +92,11 @@ async fn reached(settings: &Settings, queue: &str) -> Finding {
         access_secret,
     }) = &settings.credentials
     else {
-        return Finding::warn(BROKER, "a ready token cannot log in to the message broker")
-            .todo("set FLEETPUSH_ACCESS_KEY and FLEETPUSH_ACCESS_SECRET instead");
+        return Finding::warn(
+            BROKER,
+            "an access token cannot log in to the message broker",
+        )
+        .todo("set FLEETPUSH_ACCESS_KEY and FLEETPUSH_ACCESS_SECRET instead");
     };
     let connect: Duration = settings.timeouts.connect;
     let broker = Broker::new(

@@ -102,7 +102,7 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
         findings.push(clock(reached.date, asked_at));
         let login = match login {
             Some(finding) if !is_simulated => finding,
-            _ if is_token => Finding::ok("login", "a ready token is set"),
+            _ if is_token => Finding::ok("login", "an access token is set, so no login is needed"),
             _ => logged_in(&connection.platform).await,
         };
         findings.extend(with_login(settings, &connection.platform, login, is_simulated).await);

@@ -247,7 +247,7 @@ fn ended(
         format!(", and --repeat-after from {} on", at.human())
     });
     format!(
-        "send nothing: run '{name}' is {}{pruned}{since}; --again pushes it anew{anew}",
+        "send nothing: run '{name}' is {}{pruned}{since}; --again pushes it again{anew}",
         state.name()
     )
 }

@@ -1,4 +1,4 @@
-//! `status --watch`: shows a run every second until no process works on it.
+//! `status --watch`: shows a run every second until no process is working on it.
 
 use std::{
     io::Write as _,

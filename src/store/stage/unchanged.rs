@@ -403,7 +403,7 @@ impl Look<'_, '_> {
         if skipped > 0 {
             sqlx::query(
                 "INSERT INTO outcome (task_id, state, class, message, attempts, finished_at) \
-                 SELECT task_id, 4, 13, 'the device has accepted the same last', 0, ? FROM temp.unchanged ORDER BY task_id",
+                 SELECT task_id, 4, 13, 'the device accepted the same payload last', 0, ? FROM temp.unchanged ORDER BY task_id",
             )
             .bind(now.0)
             .execute(&mut *connection)

@@ -42,7 +42,7 @@ pub(super) fn needs(report: &RunReport, examples: &[Vec<String>], shown: &Shown)
 fn rest(report: &RunReport) -> Option<Need> {
     let (advice, flags) = match report.state {
         RunState::Running => (
-            "The push was not finished when this page was made. If no process works on it, it continues with:",
+            "The push was not finished when this page was created. If no process is working on it, it continues with:",
             "",
         ),
         RunState::Stopped => (

@@ -132,7 +132,7 @@ impl RunReport {
         let mut parts = Vec::new();
         match activity.alive {
             Some(false) => {
-                return format!("interrupted at {progress}: no process works on it");
+                return format!("interrupted at {progress}: no process is working on it");
             }
             Some(true) => match &activity.paused {
                 Some((since, reason)) => {
@@ -223,7 +223,7 @@ mod tests {
         running, pid 1234, 53 %, 28 s left
         running, pid 7 on web-1, 53 %, at least 1 min 30 s left
         paused since 2026-11-22 19:00:01 UTC: HTTP 503\u{1b}[2J, pid 1234, 53 %
-        interrupted at 53 %: no process works on it
+        interrupted at 53 %: no process is working on it
         running, 53 %
         ");
         assert_eq!(report().state_words(), "complete");

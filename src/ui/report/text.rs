@@ -196,7 +196,7 @@ impl EndingLine {
         let unsent = match self.class {
             Some(Class::Blocked) => Some("not sent: an earlier task of the device did not succeed"),
             Some(Class::Invalid) => Some("not sent: a bad row of the manifest"),
-            Some(Class::Unchanged) => Some("not sent: the device has accepted the same last"),
+            Some(Class::Unchanged) => Some("not sent: the device accepted the same payload last"),
             _ => None,
         };
         if let Some(text) = self.text.or(unsent.filter(|_| self.code.is_none())) {

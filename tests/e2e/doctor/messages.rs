@@ -67,7 +67,7 @@ fn a_queue_and_its_broker_are_looked_at_and_nothing_is_consumed() {
     expect(&full, "queue", "warn", &["is full", "fleetpush listen"]);
     play(QueueStatus::Disabled, 0);
     let disabled = look(&post, &post.queue, "secret");
-    expect(&disabled, "queue", "warn", &["is disabled", "make a new"]);
+    expect(&disabled, "queue", "warn", &["is disabled", "create a new"]);
     play(QueueStatus::NotEnabled, 0);
     let early = look(&post, &post.queue, "secret");
     expect(&early, "queue", "warn", &["is not enabled yet", "start a"]);
@@ -125,7 +125,7 @@ fn what_is_missing_for_messages_is_said() {
         ..Scenario::default()
     });
     let ended = Push::start(command).ended().expect(0);
-    expect(&ended, "broker", "warn", &["a ready token cannot log in"]);
+    expect(&ended, "broker", "warn", &["an access token cannot log in"]);
 
     let mut command = site.command(&args);
     command

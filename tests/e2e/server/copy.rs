@@ -24,16 +24,16 @@ fn a_copy_is_repeated_and_copies_what_has_gone_on() {
     let Some(database) = made(&site) else { return };
     copy(&site, &database, &[]).expect(0).says(&[
         "run 1 one (complete): copied, 50 tasks in ",
-        "2 copied, 0 copied anew, 0 equal",
+        "2 copied, 0 copied again, 0 already equal",
     ]);
     copy(&site, &database, &[])
         .expect(0)
-        .says(&["0 copied, 0 copied anew, 2 equal"]);
+        .says(&["0 copied, 0 copied again, 2 already equal"]);
     are_equal(&site, &database);
     site.push(&sim, &["retry", "two", "--class", "offline", "--yes"]);
     copy(&site, &database, &[]).expect(0).says(&[
-        "run 2 two (complete): copied anew",
-        "0 copied, 1 copied anew, 1 equal",
+        "run 2 two (complete): copied again",
+        "0 copied, 1 copied again, 1 already equal",
     ]);
     are_equal(&site, &database);
 }
@@ -55,7 +55,7 @@ fn what_was_changed_there_is_found_and_left() {
     assert_eq!(on_server(&database, "results"), changed);
     copy(&site, &database, &["--replace"])
         .expect(0)
-        .says(&["run 2 two (complete): copied anew"]);
+        .says(&["run 2 two (complete): copied again"]);
     are_equal(&site, &database);
     // A row that is missing is a change as well, and what stands beside the runs follows its source.
     database.execute("DELETE FROM attempt; DELETE FROM outcome; DELETE FROM session");
@@ -133,7 +133,7 @@ fn a_run_that_is_being_pushed_is_told_of() {
     push.ended().expect(3);
     let again = copy(&site, &database, &[])
         .expect(0)
-        .says(&["run 1 night (stopped): copied anew"]);
+        .says(&["run 1 night (stopped): copied again"]);
     assert!(!again.stderr.contains("is being pushed"), "{again:?}");
     are_equal(&site, &database);
 }

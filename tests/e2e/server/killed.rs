@@ -92,7 +92,7 @@ fn a_signal_is_heard_while_it_waits() {
         copying
             .ended()
             .expect(3)
-            .says(&["run by run", "the same command does the rest"]);
+            .says(&["every run that was copied is complete", "to copy the rest"]);
     });
     assert_eq!(is_whole(&database), 0);
     copy(&site, &database, &[]).expect(0);
