@@ -1,6 +1,6 @@
 //! Reads the wire form back: which services a `data` string calls, and with which parameters.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize,
@@ -83,13 +83,13 @@ fn scalar(json: &str) -> Cow<'_, str> {
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The members of an object, in their order.
-pub(super) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(super) struct Members<'a, V = &'a RawValue>(pub(super) Vec<(Cow<'a, str>, V)>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+impl<'de: 'a, 'a, V: Deserialize<'de>> Deserialize<'de> for Members<'a, V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Members<'de>;
+        struct Entries<V>(PhantomData<V>);
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for Entries<V> {
+            type Value = Members<'de, V>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
@@ -103,19 +103,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
                 Ok(Members(members))
             }
         }
-        deserializer.deserialize_map(Entries)
+        deserializer.deserialize_map(Entries(PhantomData))
     }
 }
 
-/// The labels of a row, from the text of its JSON object.
-pub(super) fn labels(text: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
-    let Ok(Members(members)) = serde_json::from_str(text) else {
-        return Vec::new();
-    };
-    members
-        .into_iter()
-        .map(|(name, value)| (name, scalar(value.get())))
-        .collect()
+/// The labels of a row, from the text of its JSON object. Their values are strings.
+pub(super) fn labels(text: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    let members = serde_json::from_str(text);
+    let Members(members) = members.unwrap_or_else(|_| Members(Vec::new()));
+    members.into_iter().map(|(name, Text(value))| (name, value))
 }
 
 #[cfg(test)]
@@ -190,9 +186,13 @@ mod tests {
 
     #[test]
     fn labels_read_back() {
+        let labels: Vec<_> = labels(r#"{"site":"Oslo","f\"l":"2\n"}"#).collect();
         assert_eq!(
-            labels(r#"{"site":"Oslo","f\"l":"2"}"#),
-            [("site".into(), "Oslo".into()), ("f\"l".into(), "2".into())]
+            labels,
+            [
+                ("site".into(), "Oslo".into()),
+                ("f\"l".into(), "2\n".into())
+            ]
         );
     }
 }
