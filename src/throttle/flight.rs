@@ -193,14 +193,12 @@ impl Flights {
             *was_taken /= 2.0;
             *was_refused /= 2.0;
         }
-        for (before, (least, most)) in self.sent.iter().zip(&mut self.since) {
-            if taken {
-                *least = least.min(sent_at - before);
-            } else {
-                *most = most.max(sent_at - before);
-            }
-        }
+        // In one piece, since all of them are looked at for each request.
+        let before = self.sent.make_contiguous().iter().zip(&mut self.since);
         if taken {
+            for (before, (least, _)) in before {
+                *least = least.min(sent_at - *before);
+            }
             self.sent.push_front(sent_at);
             self.sent.truncate(self.since.len());
             *was_taken += 1.0;
@@ -209,6 +207,9 @@ impl Flights {
                 self.back.pop_front();
             }
         } else {
+            for (before, (_, most)) in before {
+                *most = most.max(sent_at - *before);
+            }
             *was_refused += 1.0;
         }
     }
