@@ -10,7 +10,7 @@ use sqlx::{
     sqlite::SqliteConnectOptions,
 };
 
-use super::{schema::MIGRATOR, views};
+use super::{schema, views};
 
 /// A table of a schema, with the statement that makes it.
 struct Table {
@@ -27,7 +27,7 @@ pub(super) async fn complete(connection: &mut SqliteConnection) -> Result<(), sq
         .in_memory(true)
         .connect()
         .await?;
-    MIGRATOR.run(&mut newest).await?;
+    schema::migrate(&mut newest).await?;
     let wanted = tables(&mut newest).await?;
     let found: BTreeSet<String> = tables(connection)
         .await?
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use crate::{
         model::TaskFilter,
-        store::{Reader, sample::note_services},
+        store::{Reader, sample::note_services, schema::MIGRATOR},
     };
 
     /// What every schema can say: a run of two tasks, of which one is accepted and one is to be sent again.

@@ -13,8 +13,7 @@ use super::{
     lock::{Inode, Lock},
     migrate::{self, Upgrade},
     open::{connect, create_folder, open_private},
-    owner, place,
-    schema::MIGRATOR,
+    owner, place, schema,
     session::Present,
     views,
 };
@@ -142,7 +141,7 @@ impl Opened {
 
     /// Brings it up to date, and makes it ready for a command that writes.
     pub(crate) async fn migrate(mut self) -> Result<Store, StoreError> {
-        if let Err(error) = MIGRATOR.run(&mut self.connection).await {
+        if let Err(error) = schema::migrate(&mut self.connection).await {
             let reason = match error {
                 MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => {
                     "it was made by a newer fleetpush; use that version, or give another database with --db".into()

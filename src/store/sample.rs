@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::{MIGRATOR, Store, StoreError, payload, views};
+use super::{Store, StoreError, payload, schema, views};
 use crate::model::{PayloadId, Timestamp};
 
 /// The time at which the samples' first run was created.
@@ -70,7 +70,7 @@ async fn with_rows(folder: &Path, scripts: &[&'static str]) -> PathBuf {
         .connect()
         .await
         .unwrap();
-    MIGRATOR.run(&mut connection).await.unwrap();
+    schema::migrate(&mut connection).await.unwrap();
     views::renew(&mut connection).await.unwrap();
     for script in scripts {
         sqlx::raw_sql(*script)
