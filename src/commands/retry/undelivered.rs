@@ -27,10 +27,10 @@ pub(super) fn may_be_chosen(filter: &TaskFilter) -> Result<(), Failure> {
         let name = delivery.name();
         return Err(Failure::usage(match why {
             NotAgain::MayStillBeSent => anyhow!(
-                "--delivery {name}: the platform may still send these commands, so retry does not send them again; it takes send_failed and expired; fleetpush verify finds out what became of the others"
+                "--delivery {name}: the platform may still send these commands, so retry does not send them again; it takes send_failed and expired; fleetpush verify looks for evidence of the others"
             ),
             NotAgain::Sent => anyhow!(
-                "--delivery {name}: the platform has sent these commands, so retry does not send them again; it takes send_failed and expired; to send them anyway, write a manifest of them and push it: fleetpush results --delivery {name} --as-manifest --out again.csv"
+                "--delivery {name}: the platform has sent these commands, so retry does not send them again; it takes send_failed and expired; to send them anyway, write a manifest of them and push it: fleetpush results --delivery {name} --as-manifest --out again.jsonl"
             ),
         }));
     }
@@ -57,6 +57,6 @@ pub(super) async fn record_messages(
 /// The failure of a filter that chooses no such command.
 pub(super) fn none_chosen(run: &str) -> Failure {
     Failure::usage(anyhow!(
-        "run '{run}': no accepted command of this delivery matches the filter; fleetpush verify finds out what became of accepted commands, and fleetpush results --delivery send_failed,expired lists them"
+        "run '{run}': no accepted command with this delivery matches the filter; fleetpush verify records the deliveries, and fleetpush results --delivery send_failed,expired lists these commands"
     ))
 }

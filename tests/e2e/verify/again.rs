@@ -37,7 +37,7 @@ fn what_was_accepted_and_not_delivered_is_sent_again_and_nothing_else() {
     // Silence is no evidence.
     site.push(&sim, &again)
         .expect(2)
-        .says(&["no accepted command of this delivery matches the filter"]);
+        .says(&["no accepted command with this delivery matches the filter"]);
     verify(&site, &sim, &["night"]).expect(1);
     let failed: BTreeSet<String> = rows(
         &site,
@@ -103,13 +103,13 @@ fn what_may_still_be_sent_or_has_been_is_refused_with_a_way_out() {
     );
     site.push_named(&sim, "night").expect(0);
     for (words, says) in [
-        ("unknown", "fleetpush verify finds out"),
-        ("queued", "fleetpush verify finds out"),
+        ("unknown", "fleetpush verify looks for evidence"),
+        ("queued", "fleetpush verify looks for evidence"),
         (
             "send_failed,unconfirmed",
             "--delivery unknown: the platform may still send",
         ),
-        ("sent", "--delivery sent --as-manifest"),
+        ("sent", "--delivery sent --as-manifest --out again.jsonl"),
         ("answered", "--delivery answered --as-manifest"),
     ] {
         site.push(&sim, &["retry", "--delivery", words])
