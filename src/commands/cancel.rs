@@ -31,7 +31,7 @@ pub(super) async fn cancel(settings: Settings, printer: &Printer) -> Result<Exit
             printer.say(&format!("run '{name}' is cancelled: {did}"));
         }
         Reached::Obeyed(report) => printer.say(&format!(
-            "run '{}' is cancelled: {} of {} sent, and nothing more of it will be",
+            "run '{}' is cancelled: {} of {} sent; the others will not be sent",
             report.name,
             grouped(report.sent()),
             counted(report.counts.tasks, "task"),

@@ -254,7 +254,7 @@ fn silence(answer: &Answer, code: Option<i64>) -> Outcome {
     let message = if !answer.readable {
         format!("HTTP {status} with a body that is not a JSON object")
     } else if answer.code.is_some() {
-        format!("the reply to the request is silent about this device (HTTP {status})")
+        format!("the reply does not mention this device (HTTP {status})")
     } else {
         format!("HTTP {status} without a code")
     };

@@ -212,7 +212,7 @@ fn usable(text: SecretString, place: String) -> Result<SecretString, Error> {
         }
         text if text.trim() != text => "it begins or ends with a blank",
         text if CodePoint::unseen_in(text).is_some() => {
-            "it has an invisible character, such as a zero width space; copy it anew"
+            "it has an invisible character, such as a zero width space; copy it again"
         }
         _ => return Ok(text),
     };
@@ -320,11 +320,11 @@ mod tests {
             (" a\n", "it begins or ends with a blank"),
             (
                 "a\u{200b}b",
-                "it has an invisible character, such as a zero width space; copy it anew",
+                "it has an invisible character, such as a zero width space; copy it again",
             ),
             (
                 "\u{feff}\u{feff}a",
-                "it has an invisible character, such as a zero width space; copy it anew",
+                "it has an invisible character, such as a zero width space; copy it again",
             ),
         ] {
             std::fs::write(&path, wrong).unwrap();

@@ -50,7 +50,9 @@ fn another_answer_has_failed_and_another_expectation_judges_it_anew() {
     assert_eq!(site.deliveries(), all("answer_failed", 6));
     let status = site.run(&["status", "night"]).expect(0);
     assert!(
-        status.stdout.contains("answered otherwise than expected"),
+        status
+            .stdout
+            .contains("the answer was not the expected one"),
         "{status:?}"
     );
     verify(&site, &sim, &["--tolerate", "answer_failed>6"]).expect(0);
@@ -92,7 +94,7 @@ fn every_other_answer_has_a_row() {
         assert_eq!(rows.len(), 6, "{args:?}");
         for row in rows {
             assert_eq!(row["delivery"], "answer_failed", "{args:?} {row}");
-            let verdict = "answered otherwise than expected";
+            let verdict = "the answer was not the expected one";
             assert_eq!(row["verdict"], verdict, "{args:?} {row}");
             let answer = row["entry_data"].as_str().unwrap_or_default();
             assert!(answer.contains("true"), "{args:?} {row}");

@@ -125,12 +125,10 @@ pub(super) fn command(
         (_, None) => "no entry has the ticket".to_owned(),
         _ => match delivery {
             Delivery::Queued => "not sent to the device yet".to_owned(),
-            Delivery::Expired => {
-                "not sent to the device before its time in the cache was over".to_owned()
-            }
+            Delivery::Expired => "not sent to the device before its cache time ended".to_owned(),
             Delivery::SendFailed => "could not be sent to the device".to_owned(),
             Delivery::Sent => "sent to the device".to_owned(),
-            Delivery::AnswerFailed => "answered otherwise than expected".to_owned(),
+            Delivery::AnswerFailed => "the answer was not the expected one".to_owned(),
             Delivery::Unknown | Delivery::Answered => "answered by the device".to_owned(),
         },
     };

@@ -372,7 +372,7 @@ fn what_says_nothing_is_described_and_only_a_503_is_an_overload() {
             200,
             Some(200),
             true,
-            "the reply to the request is silent about this device (HTTP 200)",
+            "the reply does not mention this device (HTTP 200)",
         ),
         (200, Some(50000), true, "code 50000: Service exception"),
         (503, None, false, "code 503"),

@@ -153,7 +153,7 @@ fn delivered(page: &mut Page<'_>, deliveries: &[(Delivery, u64)]) {
         .collect();
     page.gauge(
         "fleetpush_deliveries",
-        "Accepted tasks of the run by what became of their commands, as far as evidence says; all together are the tasks of state accepted.",
+        "Accepted tasks of the run by delivery, according to the evidence; all together are the tasks of state accepted.",
         &samples,
     );
 }

@@ -51,7 +51,7 @@ fn rest(report: &RunReport) -> Option<Need> {
         ),
         RunState::Paused => ("The push is paused. This continues it:", ""),
         RunState::Aborted => (
-            "A threshold stopped the push. Look at the failures first: when the command is right, this sends the rest.",
+            "A threshold stopped the push. Look at the failures first. If the command is correct, this sends the rest.",
             " --override-abort",
         ),
         RunState::Cancelled | RunState::Complete => return None,
@@ -120,7 +120,7 @@ fn advice(state: TaskState, class: Option<Class>) -> (&'static str, &'static str
             "retry",
         ),
         Some(Class::Transient | Class::Outage) => (
-            "The platform failed temporarily, each time that they were sent. Sending again may help.",
+            "The platform failed temporarily each time they were sent. Sending again may help.",
             "retry",
         ),
         Some(Class::Auth | Class::Refused) => (

@@ -18,9 +18,9 @@ fn delivery_words(delivery: Delivery) -> &'static str {
         Delivery::Queued => "queued: not sent to the device yet",
         Delivery::Sent => "sent to the device",
         Delivery::SendFailed => "send_failed: could not be sent to the device",
-        Delivery::Expired => "expired: not sent before their time in the cache was over",
+        Delivery::Expired => "expired: not sent before their cache time ended",
         Delivery::Answered => "answered by the device",
-        Delivery::AnswerFailed => "answer_failed: answered otherwise than expected",
+        Delivery::AnswerFailed => "answer_failed: the answer was not the expected one",
     }
 }
 
