@@ -166,10 +166,9 @@ impl Accidents {
         } else {
             LITTLE_WITHOUT
         };
-        if known > little {
-            for (_, account) in self.accounts.range_mut(from..) {
-                account.shrink(little / known);
-            }
+        let left = (little / known).min(1.0);
+        for (_, account) in self.accounts.range_mut(from..) {
+            account.shrink(left);
         }
         self.begin_anew();
     }
@@ -221,11 +220,11 @@ impl Accidents {
         let lately = self.accounts.range(..=here);
         let lately = Account::sum(lately.filter(|(_, account)| account.last > before));
         let above = Account::sum(self.accounts.range(here + 1..));
-        if lately.share() > above.share() && lately.differs(above) {
+        if lately.refuses_more(above) {
             self.accounts.retain(|place, _| *place <= here);
         }
         let below = Account::sum(self.accounts.range(..here));
-        if now.share() < below.share() && now.differs(below) {
+        if below.refuses_more(now) {
             self.accounts.retain(|place, _| *place >= here);
         }
     }
@@ -239,7 +238,7 @@ impl Accidents {
             .fold(f64::NEG_INFINITY, f64::max);
         let Some((limit, below, _)) = limits
             .into_iter()
-            .find(|(_, _, likelihood)| *likelihood > likeliest - REFUTED)
+            .find(|(_, _, likelihood)| !is_refuted(*likelihood, likeliest))
         else {
             return;
         };
@@ -300,15 +299,20 @@ impl Accidents {
         // Below all rates that were tried the likelihood has one maximum: beyond it all limits are refuted when one is.
         for place in (lowest - FAR..*lowest).rev() {
             let explained = explain(place, Account::default(), &known);
-            let falls = limits.front().is_some_and(|above| explained.2 < above.2);
+            let is_past_it = limits.front().is_some_and(|above| explained.2 <= above.2);
             likeliest = likeliest.max(explained.2);
             limits.push_front(explained);
-            if falls && explained.2 < likeliest - REFUTED {
+            if is_past_it && is_refuted(explained.2, likeliest) {
                 break;
             }
         }
         limits.into()
     }
+}
+
+/// Whether an explanation is so much less likely than the likeliest that it is refuted.
+fn is_refuted(likelihood: f64, likeliest: f64) -> bool {
+    likelihood <= likeliest - REFUTED
 }
 
 fn place(rate: f64) -> i32 {
@@ -355,6 +359,11 @@ impl Account {
 
     fn share(self) -> f64 {
         self.refused / self.answered.max(1.0)
+    }
+
+    /// Whether a larger share is refused than in the other one, and not by chance.
+    fn refuses_more(self, other: Self) -> bool {
+        self.share() > other.share() && self.differs(other)
     }
 
     /// Whether other shares are refused than in the other one, and not by chance.

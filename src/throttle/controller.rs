@@ -5,6 +5,7 @@
 
 mod lower;
 mod measure;
+mod told;
 
 use std::{
     collections::VecDeque,
@@ -34,10 +35,6 @@ const FLOOR: f64 = 0.5;
 const OVERDUE: f64 = 0.5;
 /// So many of the last requests show how fast they really go.
 const RECENT: usize = 9;
-
-/// A limit is told when so many requests were taken, and a second so many by the clock but for such a share.
-const SHOWING: f64 = 40.0;
-const NEAR: f64 = 0.12;
 
 /// A request on its way.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -194,31 +191,6 @@ impl Controller {
 
     fn present(&self) -> f64 {
         self.rate.min(self.ceiling)
-    }
-
-    /// The requests a second that the platform takes, when it has been found out.
-    pub(crate) fn found(&self) -> Option<f64> {
-        let limit = self.limit.filter(|limit| limit.confirmed > Some(0))?;
-        limit.fit?;
-        let (taken, seconds) = self.record.taken_and_seconds();
-        let by_the_clock = taken / seconds;
-        (taken >= SHOWING && (by_the_clock / limit.rate - 1.0).abs() < NEAR).then_some(limit.rate)
-    }
-
-    /// Whether the platform has refused requests for their rate, and nothing has shown since that it would take more.
-    pub(super) fn is_limited(&self) -> bool {
-        self.limit.is_some()
-    }
-
-    /// The most requests in flight that the platform takes, when it limits them.
-    pub(crate) fn found_in_flight(&self) -> Option<usize> {
-        self.most.found()
-    }
-
-    /// Whether the ceiling on the requests in flight is what limits a rate that has a limit, and how many requests go a second then.
-    pub(super) fn held_up(&self) -> Option<(usize, f64)> {
-        let is_held_up = self.most.is_full() && self.present().is_finite();
-        is_held_up.then(|| (self.concurrency, self.concurrency as f64 / self.latency))
     }
 
     /// Sets another ceiling in requests a second.
@@ -448,3 +420,6 @@ impl Controller {
         at.saturating_duration_since(self.epoch).as_secs_f64()
     }
 }
+
+#[cfg(test)]
+mod tests;

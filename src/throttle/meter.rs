@@ -64,6 +64,26 @@ pub(super) struct Fit {
     pub(super) bunches: usize,
 }
 
+impl Fit {
+    /// This one, unless it is worse than the other one by so much.
+    fn or(self, other: Self, lead: f64) -> Self {
+        if self.misfit < other.misfit + lead {
+            self
+        } else {
+            other
+        }
+    }
+
+    fn is_much_worse(&self, best: &Self) -> bool {
+        self.misfit > best.misfit + PROMISING
+    }
+}
+
+/// How much worse an explanation may be that promises such a rate, where another one promises the other.
+fn lead(rate: f64, other: f64) -> f64 {
+    if rate > other { PROMISING } else { 0.0 }
+}
+
 fn steps(from: f64, to: f64, ratio: f64) -> impl Iterator<Item = f64> {
     std::iter::successors(Some(from), move |rate| Some(rate * ratio))
         .take_while(move |rate| *rate < to)
@@ -213,7 +233,7 @@ impl Record {
         };
         self.stood = usual.burst;
         let again = self.explain(usual.meter, usual.counts_refused);
-        if again.misfit > best.misfit + PROMISING {
+        if again.is_much_worse(&best) {
             return Some(best);
         }
         Some(Fit {
@@ -230,22 +250,20 @@ impl Record {
         if self.since > 0.0 {
             let stands = STANDS.map(|stood| {
                 self.stood = stood;
-                let fit = self.coarse_bucket((bottom, top), false);
-                (fit.map_or(f64::INFINITY, |fit| fit.misfit), stood)
+                let fits = self.coarse_buckets((bottom, top), false);
+                (least(&fits, f64::INFINITY), stood)
             });
             let best = stands
                 .into_iter()
                 .min_by(|one, other| one.0.total_cmp(&other.0));
             self.stood = best.map_or(0.0, |best| best.1);
         }
-        let mut best = self.bucket((bottom, top), false)?;
+        let best = self.bucket((bottom, top), false)?;
         if best.bunches < 2 {
             return Some(best);
         }
         let counted = self.bucket((bottom, top), true)?;
-        if counted.misfit < best.misfit {
-            best = counted;
-        }
+        let best = counted.or(best, 0.0);
         let windows = WINDOWS.into_iter().flat_map(|seconds| {
             let fixed = (0..PHASES).map(move |nth| {
                 let phase = seconds * f64::from(nth) / f64::from(PHASES);
@@ -259,25 +277,18 @@ impl Record {
             .filter(|fit| fit.burst >= LEAST_IN_WINDOW && (bottom..top).contains(&fit.rate))
             .min_by(|one, other| one.misfit.total_cmp(&other.misfit));
         // Of two explanations the one that promises more is tried first.
-        let lead = |fit: &Fit| if fit.rate > best.rate { PROMISING } else { 0.0 };
-        Some(
-            window
-                .filter(|fit| fit.misfit < best.misfit + lead(fit))
-                .unwrap_or(best),
-        )
+        Some(window.map_or(best, |fit| fit.or(best, lead(fit.rate, best.rate))))
     }
 
-    fn coarse_bucket(&self, (bottom, top): (f64, f64), counts_refused: bool) -> Option<Fit> {
+    fn coarse_buckets(&self, (bottom, top): (f64, f64), counts_refused: bool) -> Vec<Fit> {
         steps(bottom.min(top / COARSE), top, COARSE)
             .map(|rate| self.explain(Meter::Bucket { rate }, counts_refused))
-            .min_by(|one, other| one.misfit.total_cmp(&other.misfit))
+            .collect()
     }
 
     fn bucket(&self, (bottom, top): (f64, f64), counts_refused: bool) -> Option<Fit> {
         let explain = |rate: f64| self.explain(Meter::Bucket { rate }, counts_refused);
-        let coarse: Vec<Fit> = steps(bottom.min(top / COARSE), top, COARSE)
-            .map(explain)
-            .collect();
+        let coarse = self.coarse_buckets((bottom, top), counts_refused);
         let least = least(&coarse, f64::INFINITY);
         let best = coarse.iter().position(|fit| fit.misfit <= least)?;
         // Few refusals are often explained as well by rates that lie far apart.

@@ -149,6 +149,34 @@ mod tests {
     }
 
     #[test]
+    fn a_request_may_be_late_by_the_slack_and_the_next_one_is_not() {
+        let epoch = Instant::now();
+        let millis = Duration::from_millis;
+        // The slack, when a request goes that is due after ten milliseconds, and when the next one is due.
+        for (slack, goes, next) in [
+            (Some(5), 10, 20),
+            (Some(5), 14, 20),
+            (Some(5), 15, 20),
+            (Some(5), 16, 26),
+            (Some(0), 10, 20),
+            (Some(0), 11, 21),
+            (None, 35, 20),
+            (None, 36, 21),
+        ] {
+            let limits = Limits {
+                requests: Some(100.0),
+                devices: None,
+                slack: slack.map(millis),
+            };
+            let mut schedule = Schedule::default();
+            schedule.take(1, limits, epoch).unwrap();
+            schedule.take(1, limits, epoch + millis(goes)).unwrap();
+            let due = schedule.take(1, limits, epoch).unwrap_err();
+            assert_eq!(due, epoch + millis(next), "{slack:?} {goes}");
+        }
+    }
+
+    #[test]
     fn a_changed_limit_holds_at_once() {
         let now = Instant::now();
         let at = |requests| Limits {

@@ -137,6 +137,8 @@ fn accidents_in_a_row_are_soon_none() {
         (0.05, 4, true),
         (0.0, 0, false),
         (0.0, 1, true),
+        (1e-5, 1, false),
+        (0.9e-5, 1, true),
     ] {
         let accidents = Accidents {
             in_a_row,
@@ -156,6 +158,7 @@ fn a_refusal_is_an_accident_as_long_as_more_may_be() {
         (0.7, 0.1, 0, false),
         (5.0, 0.41, 0, true),
         (5.0, 0.42, 0, false),
+        (5.0, 31.0 / 75.0, 0, false),
         (5.0, 0.1, 6, true),
         (5.0, 0.1, 7, false),
     ] {
@@ -270,6 +273,14 @@ fn a_rate_that_was_tried_is_as_good_when_it_is_noticeably_higher() {
         assert_eq!(found, good, "case {nth}");
     }
     assert_eq!(known(&[]).as_good(1.0), None);
+    // One step higher is not noticeably so.
+    let accidents = Accidents {
+        limit: none,
+        allowed: 0.2,
+        ..known(&[(1, 100.0, 10.0, 500)])
+    };
+    assert_eq!(accidents.as_good(1.0), None);
+    assert_eq!(accidents.as_good(0.99), Some(APART));
 }
 
 #[test]
@@ -307,6 +318,7 @@ fn what_is_known_is_forgotten_when_the_platform_has_changed() {
     for (place, answered, refused, has_changed) in [
         (10, 100, 20, true),
         (10, 100, 10, false),
+        (10, 100, 1, false),
         (10, 100, 0, false),
         (12, 100, 20, false),
     ] {
@@ -362,6 +374,10 @@ fn what_is_known_counts_for_little_when_the_rate_is_lowered() {
         assert_eq!(written(&accidents), after, "{allowed}");
         assert_near(accidents.spare, spare);
     }
+    // What is of long ago is forgotten from one step below the rate.
+    let mut accidents = known(&[(8, 10.0, 1.0, 300), (9, 10.0, 1.0, 300)]);
+    accidents.lowered(rate_at(10), 0, 0);
+    assert_eq!(written(&accidents), [(8, 10.0, 1.0, 300)]);
     // What is little already stays.
     let little = [(10, 12.0, 2.0, 500)];
     let mut accidents = known(&little);

@@ -50,3 +50,51 @@ impl Controller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{assert_near, begun, limit, two_at_a_time};
+
+    #[test]
+    fn a_rate_that_has_fallen_by_a_tenth_is_told() {
+        // The ceiling, the rate told last and the present one; whether it is told, and the one to compare with from then on.
+        for (ceiling, told, rate, is_told, then) in [
+            (f64::INFINITY, 100.0, 89.9, true, 89.9),
+            (f64::INFINITY, 100.0, 90.0, false, 100.0),
+            (f64::INFINITY, 100.0, 95.0, false, 100.0),
+            (f64::INFINITY, 100.0, 120.0, false, 120.0),
+            (95.0, 100.0, 120.0, false, 95.0),
+            (80.0, 100.0, 120.0, true, 80.0),
+        ] {
+            let mut controller = begun(10);
+            (controller.ceiling, controller.told, controller.rate) = (ceiling, told, rate);
+            let lowered = controller.lowered();
+            assert_eq!(lowered, is_told.then_some(then), "{ceiling} {rate}");
+            assert_near(controller.told, then);
+        }
+    }
+
+    #[test]
+    fn a_limit_in_flight_takes_the_place_of_one_on_the_rate() {
+        // The limit in flight that was known, and the rate; whether that is news, and the rate afterwards.
+        for (known, rate, is_news, then) in [
+            (None, 20.0, true, 60.0),
+            (None, 100.0, true, 100.0),
+            (Some(4), 20.0, true, 60.0),
+            (Some(2), 20.0, false, 20.0),
+        ] {
+            let mut controller = begun(10);
+            if let Some(known) = known {
+                assert!(controller.most.limit(known, 0.0));
+            }
+            two_at_a_time(&mut controller, 0.0);
+            (controller.limit, controller.rate) = (Some(limit(rate, None, None)), rate);
+            controller.limit_in_flight(controller.epoch + std::time::Duration::from_secs(12));
+            assert_eq!(controller.found_in_flight(), Some(2), "{known:?}");
+            assert_eq!(controller.limit.is_none(), is_news, "{known:?}");
+            assert_near(controller.rate, then);
+            let bunch_ends = if is_news { 12.0 } else { -1.0 };
+            assert_near(controller.bunch_ends, bunch_ends);
+        }
+    }
+}

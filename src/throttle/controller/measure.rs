@@ -112,8 +112,8 @@ impl Limit {
     fn confirmed_by(before: Option<Self>, fit: &Fit, asked: f64, goes_on: f64) -> Self {
         let is_known = fit.between.1 / fit.between.0 < KNOWN;
         let times = before.and_then(|before| {
-            let is_same = (fit.rate / before.rate - 1.0).abs() < SAME;
-            before.confirmed.filter(|_| is_same)
+            let confirmed = before.confirmed;
+            confirmed.filter(|_| is_same(fit.rate, before.rate))
         });
         let confirmed = is_known.then_some(times.map_or(0, |times| times + 1));
         let hold = confirmed.map_or(HOLD, |times| {
@@ -130,6 +130,14 @@ impl Limit {
             faster: 0.0,
         }
     }
+}
+
+fn is_same(rate: f64, before: f64) -> bool {
+    (rate / before - 1.0).abs() < SAME
+}
+
+fn is_wrong(fit: &Fit, doubt: f64) -> bool {
+    doubt > DOUBT || fit.misfit > WRONG + (WRONG_EACH + DISORDER * fit.rate) * fit.bunches as f64
 }
 
 /// What explains refusals.
@@ -399,9 +407,7 @@ impl Controller {
         if self.record.taken_between_bunches() < TELLING {
             return Explained::Little;
         }
-        if self.record.doubt(&fit) > DOUBT
-            || fit.misfit > WRONG + (WRONG_EACH + DISORDER * fit.rate) * fit.bunches as f64
-        {
+        if is_wrong(&fit, self.record.doubt(&fit)) {
             self.wanted = (self.wanted + 1).min(WANTED_AT_MOST);
             self.record.forget_but_last();
             self.bounds.drain(..self.bounds.len().saturating_sub(1));

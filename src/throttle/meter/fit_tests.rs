@@ -44,9 +44,15 @@ impl Platform {
     }
 }
 
-/// Sends until five bunches of refusals have come, each at such a multiple of the rate that is taken, and followed by two requests at
+/// Sends until so many bunches of refusals have come, each at such a multiple of the rate that is taken, and followed by two requests at
 /// once and by a pause, which rests so long in relation to others.
-fn met(meter: Meter, counts_refused: bool, burst: f64, rate: f64, rests: f64) -> Record {
+fn met(
+    bunches: usize,
+    (meter, counts_refused): (Meter, bool),
+    burst: f64,
+    rate: f64,
+    rests: f64,
+) -> Record {
     let mut platform = Platform {
         meter,
         counts_refused,
@@ -57,7 +63,8 @@ fn met(meter: Meter, counts_refused: bool, burst: f64, rate: f64, rests: f64) ->
     };
     let mut record = Record::default();
     let mut at = 0.0;
-    for (times, pause) in [(1.5, 0.6), (1.1, 0.9), (2.0, 0.7), (1.3, 0.8), (1.1, 0.0)] {
+    let paces = [(1.5, 0.6), (1.1, 0.9), (2.0, 0.7), (1.3, 0.8), (1.1, 0.0)];
+    for (times, pause) in paces.into_iter().take(bunches) {
         let gap = 1.0 / (times * rate);
         at += gap;
         while platform.takes(at) {
@@ -95,7 +102,7 @@ fn the_meter_that_answered_is_found() {
         (fixed(10.0, 2.5), false, 50.0, 5.0, 1.0),
     ];
     for (meter, counts_refused, burst, rate, rests) in cases {
-        let mut record = met(meter, counts_refused, burst, rate, rests);
+        let mut record = met(5, (meter, counts_refused), burst, rate, rests);
         let bound = record.bound(0.0).unwrap();
         let fit = record.fit(bound).unwrap();
         let what = format!("{meter:?} {counts_refused} {burst}: {fit:?}");
@@ -110,13 +117,64 @@ fn the_meter_that_answered_is_found() {
             assert_eq!(fit.meter, meter, "{what}");
         }
         assert!(record.doubt(&fit) < 0.01, "{what}");
+        assert!(is_near(record.stood, 0.0), "nothing was before: {what}");
+    }
+}
+
+#[test]
+fn a_window_is_thought_of_from_two_bunches_on_and_first_when_it_promises_more() {
+    let bucket = |rate| Meter::Bucket { rate };
+    // The meter, its burst and the rate that it allows, the bunches, and the bound; the window that is found, if any.
+    for (meter, burst, rate, bunches, bound, window) in [
+        // A bucket of 12.8 a second explains as much, and more than a window of ten a second.
+        (sliding(1.0), 20.0, 20.0, 2, 23.1, Some(sliding(1.0))),
+        (sliding(1.0), 20.0, 20.0, 2, 19.8, None),
+        (sliding(1.0), 20.0, 20.0, 3, 19.8, Some(fixed(2.0, 0.8))),
+        // A single bunch of a bucket is explained by a window that promises more.
+        (bucket(2.0), 10.0, 2.0, 1, 1.98, None),
+    ] {
+        let mut record = met(bunches, (meter, false), burst, rate, 1.0);
+        let fit = record.fit(bound).unwrap();
+        let what = format!("{meter:?} {bunches} {bound}: {fit:?}");
+        let is_bucket = matches!(fit.meter, Meter::Bucket { .. });
+        assert_eq!((!is_bucket).then_some(fit.meter), window, "{what}");
+    }
+}
+
+#[test]
+fn an_explanation_is_better_when_less_is_explained_wrongly() {
+    let fit = |misfit| Fit {
+        meter: sliding(1.0),
+        counts_refused: false,
+        rate: 10.0,
+        between: (10.0, 10.0),
+        burst: 10.0,
+        misfit,
+        bunches: 2,
+    };
+    for (misfit, other, so_much, is_it) in [
+        (1.0, 2.0, 0.0, true),
+        (2.0, 1.0, 0.0, false),
+        (1.0, 1.0, 0.0, false),
+        (1.5, 1.0, 1.0, true),
+        (2.0, 1.0, 1.0, false),
+    ] {
+        let better = fit(misfit).or(fit(other), so_much);
+        let expected = if is_it { misfit } else { other };
+        assert!(is_near(better.misfit, expected), "{misfit} {other}");
+    }
+    for (misfit, is_worse) in [(1.9, false), (2.0, false), (2.1, true)] {
+        assert_eq!(fit(misfit).is_much_worse(&fit(1.0)), is_worse, "{misfit}");
+    }
+    for (rate, other, so_much) in [(2.0, 1.0, 1.0), (1.0, 2.0, 0.0), (1.0, 1.0, 0.0)] {
+        assert!(is_near(lead(rate, other), so_much), "{rate} {other}");
     }
 }
 
 #[test]
 fn a_bucket_that_was_full_when_it_began_to_be_followed_is_found() {
     for burst in [5.0, 10.0, 25.0, 60.0] {
-        let mut record = met(Meter::Bucket { rate: 40.0 }, false, burst, 40.0, 1.0);
+        let mut record = met(5, (Meter::Bucket { rate: 40.0 }, false), burst, 40.0, 1.0);
         let bound = record.bound(0.0).unwrap();
         record.forget(record.bunches()[1]);
         let fit = record.fit(bound).unwrap();
@@ -156,10 +214,26 @@ fn few_refusals_leave_a_range_of_rates() {
 }
 
 #[test]
+fn all_rates_that_explain_as_little_are_as_good() {
+    // Pairs of requests at once are taken, and single ones after a rest are refused: no rate explains that.
+    let told: Vec<_> = [0.0, 1.0]
+        .into_iter()
+        .flat_map(|from| {
+            let taken = (0..10).map(move |n| (from + f64::from(n / 2) / 10.0, Taken));
+            taken.chain([(from + 0.7, First)])
+        })
+        .collect();
+    let fit = record(&told).bucket((1.0, 100.0), false).unwrap();
+    assert!(fit.misfit > 1.0, "{fit:?}");
+    assert!((15.0..25.0).contains(&fit.between.0), "{fit:?}");
+    assert!((100.0 / COARSE..100.0).contains(&fit.between.1), "{fit:?}");
+}
+
+#[test]
 fn the_usual_meter_is_kept_while_it_explains_about_as_much() {
     let meter = Meter::Bucket { rate: 40.0 };
     for (rate, is_kept) in [(40.0, true), (40.1, true), (40.5, false)] {
-        let mut record = met(meter, false, 20.0, 40.0, 1.0);
+        let mut record = met(5, (meter, false), 20.0, 40.0, 1.0);
         let bound = record.bound(0.0).unwrap();
         let best = record.fit(bound).unwrap();
         let usual = Fit {

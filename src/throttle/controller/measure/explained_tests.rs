@@ -1,7 +1,7 @@
 //! What follows from refusals that a meter explains, that none does, and that are accidents.
 
 use super::{
-    tests::{assert_near, begun, held},
+    tests::{assert_near, begun, fit, held},
     *,
 };
 
@@ -67,6 +67,28 @@ fn refusals_are_explained_by_a_meter_of_enough_bunches() {
         controller.bounds.push_back(9.0);
         let explained = controller.explained();
         assert_eq!(name(&explained) == "little", is_little, "{taken}");
+    }
+}
+
+#[test]
+fn an_explanation_is_wrong_when_many_requests_are_or_when_it_is_doubted() {
+    // The rate, the bunches, how many are explained wrongly, and the doubt.
+    for (rate, bunches, misfit, doubt, expected) in [
+        (25.0, 2, 3.5, 0.0, false),
+        (25.0, 2, 3.6, 0.0, true),
+        (25.0, 4, 5.5, 0.0, false),
+        (25.0, 4, 5.6, 0.0, true),
+        (100.0, 2, 6.5, 0.0, false),
+        (100.0, 2, 6.6, 0.0, true),
+        (25.0, 2, 0.0, 0.25, false),
+        (25.0, 2, 0.0, 0.26, true),
+    ] {
+        let fit = Fit {
+            misfit,
+            bunches,
+            ..fit(rate, (rate, rate))
+        };
+        assert_eq!(is_wrong(&fit, doubt), expected, "{fit:?} {doubt}");
     }
 }
 
@@ -152,6 +174,22 @@ fn a_meter_gives_the_rate_and_what_is_refused_at_a_rate_is_no_limit_below_it() {
 }
 
 #[test]
+fn what_is_refused_at_four_fifths_of_the_rate_of_a_meter_is_no_limit_below_it() {
+    let Explained::By(fit) = measured(4).explained() else {
+        panic!("a meter explains this");
+    };
+    for (share, is_limit) in [(0.8, false), (0.81, true)] {
+        let mut controller = measured(4);
+        controller.limit = Some(held(40.0, None));
+        controller.rate = share * fit.rate;
+        controller.since_bunch = (8.0, 1.0);
+        controller.judge(100.0);
+        let limited = if is_limit { share * fit.rate } else { fit.rate };
+        assert_near(controller.limit.unwrap().rate, limited);
+    }
+}
+
+#[test]
 fn the_last_two_bounds_are_kept() {
     for (before, after) in [(vec![], 1), (vec![50.0], 2), (vec![50.0, 49.0], 2)] {
         let mut controller = measured(1);
@@ -178,6 +216,38 @@ fn accidents(refused: u32) -> Controller {
     (controller.doubted, controller.rate) = (true, 6.0);
     controller.limit = Some(held(6.0, None));
     controller
+}
+
+#[test]
+fn accidents_count_for_little_when_their_refusals_are_explained_and_for_nothing_when_all_has_changed()
+ {
+    // How many of ten are refused at any rate, what came of late at six a second, and whether an explanation is looked for; whether that
+    // rate is known to be as good as others, and higher ones to be as good as that.
+    for (share, since_bunch, is_looked_for, is_known, are_higher) in [
+        (1, (90.0, 10.0), true, true, false),
+        (1, (90.0, 10.0), false, true, true),
+        (4, (80.0, 20.0), true, false, false),
+        (4, (80.0, 20.0), false, false, false),
+    ] {
+        let mut controller = begun(None);
+        for rate in [96.0, 48.0, 24.0, 12.0, 6.0] {
+            for n in 0..200 {
+                if n * share % 10 < share {
+                    controller.accidents.explain(rate);
+                } else {
+                    controller.accidents.accepted(rate);
+                }
+            }
+        }
+        (controller.limit, controller.rate) = (Some(held(6.0, None)), 6.0);
+        controller.doubted = !is_looked_for;
+        controller.since_bunch = since_bunch;
+        controller.judge(0.5);
+        let what = format!("{share} {since_bunch:?} {is_looked_for}");
+        let is_good = |rate| controller.accidents.as_good(rate).is_some();
+        assert_eq!(is_good(3.0), is_known, "{what}");
+        assert_eq!(is_good(6.0), are_higher, "{what}");
+    }
 }
 
 #[test]

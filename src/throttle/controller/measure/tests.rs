@@ -14,7 +14,7 @@ pub(super) fn begun(ceiling: Option<f64>) -> Controller {
     controller
 }
 
-fn fit(rate: f64, between: (f64, f64)) -> Fit {
+pub(super) fn fit(rate: f64, between: (f64, f64)) -> Fit {
     Fit {
         meter: Meter::Bucket { rate },
         counts_refused: false,
@@ -49,6 +49,7 @@ fn a_limit_is_held_the_longer_the_better_it_is_known() {
         (None, 100.0, 1.14, 0.0, Some(0), 6.0),
         (None, 100.0, 1.16, 0.0, None, 1.0),
         (None, 1.0, 1.16, 0.0, None, 5.0),
+        (None, 1.0, 1.15, 0.0, None, 5.0),
         (None, 0.25, 1.0, 0.0, Some(0), 20.0),
         (None, 100.0, 1.0, 1.0, Some(0), 18.0),
         (None, 100.0, 1.0, 9.0, Some(0), 30.0),
@@ -123,6 +124,8 @@ fn a_rate_that_was_held_rises_slowly_and_then_faster() {
         (held(100.0, Some(2.0)), Some(95.0), 14.0, 95.0, true),
         (held(100.0, Some(2.0)), Some(70.0), 14.0, 70.0, true),
         (held(100.0, Some(2.0)), Some(68.0), 14.0, 68.0, false),
+        (held(100.0, Some(2.0)), Some(66.0), 11.0, 66.0, true),
+        (held(100.0, Some(2.0)), Some(65.0), 11.0, 65.0, false),
         (held(0.1, Some(2.0)), None, 11.0, 0.5, true),
         (held(0.1, Some(2.0)), Some(0.3), 11.0, 0.3, true),
         (held(100.0, None), None, 99.0, 60.0, true),
