@@ -29,8 +29,8 @@ bench *words:
 bench-pace *words="1":
     cargo bench --locked --bench pace -- {{ words }}
 
-# Mutate `journal` and `policy` with cargo-mutants: each mutant must fail a test or be listed with its reason in .cargo/mutants.toml. Takes hours; for one file, `just mutants --file src/journal/told.rs`
-mutants *args="--file 'src/journal/**/*.rs' --file 'src/policy/**/*.rs'":
+# Mutate `journal`, `policy` and `throttle` with cargo-mutants: each mutant must fail a test or be listed with its reason in .cargo/mutants.toml. Takes hours; for one file, `just mutants --file src/journal/told.rs`
+mutants *args="--file 'src/journal/**/*.rs' --file 'src/policy/**/*.rs' --file 'src/throttle/**/*.rs' --file src/throttle.rs":
     cargo mutants {{ args }}
 
 # Build the documentation, as CI does

@@ -219,8 +219,7 @@ fn accidents(refused: u32) -> Controller {
 }
 
 #[test]
-fn accidents_count_for_little_when_their_refusals_are_explained_and_for_nothing_when_all_has_changed()
- {
+fn an_explanation_makes_accidents_count_for_little_and_a_change_for_nothing() {
     // How many of ten are refused at any rate, what came of late at six a second, and whether an explanation is looked for; whether that
     // rate is known to be as good as others, and higher ones to be as good as that.
     for (share, since_bunch, is_looked_for, is_known, are_higher) in [
