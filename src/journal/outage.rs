@@ -3,6 +3,9 @@
 //! One request without a usable answer proves nothing. Five in a row, from any sender, are an outage. Then only probes are sent, with one
 //! device each. After a probe was answered, 1, 2, 4 … requests are sent at a time, because a platform that recovers should not get
 //! everything that has waited at once.
+//!
+//! A platform that has answered and then refuses requests for their number (429, 503) may do so until a window of its limit is over. That
+//! is an outage only when it lasts.
 
 use std::time::Duration;
 
@@ -17,6 +20,8 @@ const IN_A_ROW: u32 = 5;
 const REFUSED_PROBES: u32 = 2;
 /// When all requests have been refused for their number for so long, the rate is not what is wrong.
 const LULL: Duration = Duration::from_secs(10);
+/// The pace needs no more tries in that time, beside those that were under way or due.
+const TRIES: usize = 20;
 
 /// What is known of the platform.
 #[derive(Debug)]
@@ -30,6 +35,8 @@ pub(crate) struct OutageTracker {
     answered: bool,
     /// Requests in a row without a usable answer.
     row: u32,
+    /// Requests in a row that a platform which had answered refused for their number, with 503.
+    overloaded: usize,
     /// Refusals of credentials or endpoint in a row, each of a request that was handed out after the one before had ended.
     refusals: u32,
     /// Refusals of requests up to this one are one refusal.
@@ -121,6 +128,7 @@ impl OutageTracker {
             newest: RequestId(0),
             answered: false,
             row: 0,
+            overloaded: 0,
             refusals: 0,
             refused_until: RequestId(0),
             trouble: None,
@@ -240,11 +248,11 @@ impl OutageTracker {
             Signal::Unusable {
                 reason,
                 retry_after,
+                overloaded,
                 sent,
-                ..
             } => {
                 self.note(payload, reason, *sent, now);
-                self.unusable(request, *retry_after, now)
+                self.unusable(request, *retry_after, *overloaded, now)
             }
             Signal::Unauthorized { reason } => (
                 self.refused(request, payload, reason, false, now),
@@ -259,7 +267,7 @@ impl OutageTracker {
 
     fn reached(&mut self, request: RequestId, now: Timestamp) -> Option<OutageChange> {
         self.answered = true;
-        self.row = 0;
+        (self.row, self.overloaded) = (0, 0);
         self.refusals = 0;
         let trouble = self.trouble.take();
         match &mut self.phase {
@@ -303,17 +311,24 @@ impl OutageTracker {
         let after_probe = self.follows_probe(request);
         self.note(payload, reason, true, now);
         self.silent(request, now);
-        let since = self.trouble.as_ref().map_or(now, |trouble| trouble.since);
-        (!self.is_paused() && (after_probe || since.until(now) >= LULL))
+        (!self.is_paused() && (after_probe || self.is_lull(now)))
             .then(|| self.pause(reason, now.after(probe_delay(0, None))))
+    }
+
+    /// Whether nothing has been answered for so long that a limit does not explain it.
+    fn is_lull(&self, now: Timestamp) -> bool {
+        let since = self.trouble.as_ref().map(|trouble| trouble.since);
+        since.is_some_and(|since| since.until(now) >= LULL)
     }
 
     fn unusable(
         &mut self,
         request: RequestId,
         retry_after: Option<Duration>,
+        overloaded: bool,
         now: Timestamp,
     ) -> (Option<OutageChange>, Excuse) {
+        let is_lull = self.is_lull(now);
         match &mut self.phase {
             OutagePhase::Paused(probing) => {
                 if probing.probe != Some(request) {
@@ -330,6 +345,14 @@ impl OutageTracker {
             OutagePhase::Rising(rising) if request <= rising.after => return (None, Excuse::Yes),
             // The probe passed and the next request did not: one of the two is the exception.
             OutagePhase::Rising(rising) if !rising.proven => self.row = IN_A_ROW,
+            // Requests have passed: it is a limit, for which the pace knows what to do, as with any refusal for their number.
+            OutagePhase::Open | OutagePhase::Rising(_) if overloaded && self.answered => {
+                self.overloaded += 1;
+                if !is_lull && self.overloaded < TRIES + 2 * self.concurrency {
+                    return (None, Excuse::Perhaps);
+                }
+                self.row = IN_A_ROW;
+            }
             OutagePhase::Open | OutagePhase::Rising(_) => self.row += 1,
         }
         if self.row < IN_A_ROW {
@@ -380,7 +403,7 @@ impl OutageTracker {
     }
 
     fn pause(&mut self, reason: &str, probe_at: Timestamp) -> OutageChange {
-        self.row = 0;
+        (self.row, self.overloaded) = (0, 0);
         self.refusals = 0;
         self.phase = OutagePhase::Paused(Probing {
             failed: 0,

@@ -154,6 +154,33 @@ fn a_concurrency_that_holds_up_the_rate_is_told_once() {
 }
 
 #[test]
+fn a_window_that_refuses_with_503_until_it_is_over_is_no_outage() {
+    for retry_after in ["no", "yes"] {
+        let limit = format!("sliding-window:40,window=1s,refuse=503,retry-after={retry_after}");
+        let sim = Sim::start(Scenario {
+            limit: Some(limit.parse().expect("a limit")),
+            latency_ms: 20,
+            ..Scenario::default()
+        });
+        let site = Site::with(&devices(200));
+        let args = [
+            "run",
+            "fleet.csv",
+            "--chunk-size",
+            "1",
+            "--rate",
+            "400",
+            "--progress",
+            "lines",
+        ];
+        let ended = site.push(&sim, &args).expect(0);
+        agree(&site.journal(), &sim);
+        assert!(sim.stats().too_many > 0, "{:?}", sim.stats());
+        assert!(!ended.stderr.contains("paused"), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn refusals_whatever_the_rate_do_not_drive_it_down() {
     let sim = Sim::start(Scenario {
         faults: [(Fault::TooManyRequests, 0.1)].into(),

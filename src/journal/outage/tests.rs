@@ -2,6 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod limits;
+
 const P: PayloadId = PayloadId(1);
 
 fn at(seconds: i64) -> Timestamp {
@@ -266,25 +268,6 @@ fn a_request_that_fails_right_after_a_probe_that_passed_is_probed_for_again_at_o
     push.send(&Signal::Reached);
     // Once one has passed, it takes a row again.
     assert_eq!(push.send(&unusable()).0, None);
-}
-
-#[test]
-fn refusals_for_their_number_count_as_trouble_and_pause_the_run_when_nothing_else_comes() {
-    let mut push = Push::new();
-    push.send(&throttled());
-    push.now = at(9);
-    for _ in 0..20 {
-        assert_eq!(push.send(&throttled()).0, None);
-    }
-    assert_eq!(push.outage.give_up_at(), Some(at(1800)));
-    push.now = at(10);
-    assert!(matches!(
-        push.send(&throttled()).0,
-        Some(OutageChange::Paused { .. })
-    ));
-    push.wait();
-    push.send(&Signal::Reached);
-    assert_eq!(push.outage.give_up_at(), None);
 }
 
 #[test]
