@@ -3,6 +3,8 @@
 //!
 //! What differs from a real push: a push always has more to send, and there are no outages, so that a refusal is what it is with 429.
 
+mod known;
+mod stalls;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use known::Known;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use stalls::Stalls;
 
 use crate::{
     simulator::limiter::{Admission, LimitKind, Limiter, RequestLimit},
@@ -45,6 +49,9 @@ pub struct Trial {
     pub accidents_ask: Option<u64>,
     /// A request reaches the platform up to so many seconds late, and its reply comes back up to so many seconds late.
     pub late: (f64, f64),
+    /// A push, and the platform, stand still every so many seconds as a mean, for up to so many seconds: what has come meanwhile is read at
+    /// the end of it. So it is on a busy machine.
+    pub stalls: Option<(f64, f64)>,
     /// When each push begins and ends, in seconds.
     pub pushes: Vec<(f64, f64)>,
     /// The pushes find nothing and keep to this pace, and to `concurrency` in flight, because they know the limit.
@@ -62,6 +69,8 @@ pub struct Played {
     pub found: Option<f64>,
     /// Requests in flight.
     pub found_in_flight: Option<usize>,
+    /// What it said of these on the way, and when.
+    pub told_in_flight: Vec<(f64, usize)>,
 }
 
 impl Trial {
@@ -75,6 +84,7 @@ impl Trial {
             accidents: 0.0,
             accidents_ask: None,
             late: (0.0, 0.0),
+            stalls: None,
             pushes: vec![(0.0, f64::INFINITY)],
             known: None,
         }
@@ -159,34 +169,9 @@ enum Pace {
     Known(Known),
 }
 
-/// The pace of somebody who knows the limit: even, and pauses are kept to.
-#[derive(Debug, Clone, Copy)]
-pub struct Known {
-    interval: f64,
-    slack: f64,
-    due: f64,
-}
-
-impl Known {
-    fn at(rate: f64, slack: f64) -> Self {
-        Self {
-            interval: 1.0 / rate,
-            slack,
-            due: 0.0,
-        }
-    }
-
-    fn take(&mut self, now: f64) -> Result<(), f64> {
-        if self.due > now {
-            return Err(self.due);
-        }
-        self.due = self.due.max(now - self.slack) + self.interval;
-        Ok(())
-    }
-}
-
 struct Push {
     pace: Pace,
+    stalls: Stalls,
     /// Of each request, when a controller decides.
     tickets: Vec<Option<Ticket>>,
     in_flight: usize,
@@ -213,6 +198,7 @@ impl Push {
 struct World {
     trial: Trial,
     limiter: Limiter,
+    stalls: Stalls,
     random: SmallRng,
     epoch: Instant,
     now: f64,
@@ -228,10 +214,7 @@ impl World {
             devices: None,
         };
         let pace = |begins: f64| match trial.known {
-            Some(known) => Pace::Known(Known {
-                due: begins,
-                ..known
-            }),
+            Some(known) => Pace::Known(known.from(begins)),
             None => Pace::Found(Box::new(Controller::new(
                 ceilings,
                 trial.concurrency,
@@ -239,8 +222,12 @@ impl World {
                 epoch + Duration::from_secs_f64(begins),
             ))),
         };
+        // The platform's, and those of each push.
+        let mut seeds = (1..).map(|nth: u64| seed ^ (nth << 32));
+        let stalls = Stalls::new(seed ^ (1 << 40));
         let begin = |(begins, ends): &(f64, f64)| Push {
             pace: pace(*begins),
+            stalls: Stalls::new(seeds.next().unwrap_or_default()),
             tickets: Vec::new(),
             in_flight: 0,
             wakes: *begins,
@@ -251,6 +238,7 @@ impl World {
         Self {
             trial,
             limiter: Limiter::default(),
+            stalls,
             random: SmallRng::seed_from_u64(seed),
             epoch,
             now: 0.0,
@@ -313,6 +301,13 @@ impl World {
         let (now, epoch) = (self.instant(), self.epoch);
         let late = self.random.random_range(0.0..LATE_TIMER);
         let push = &mut self.pushes[nth];
+        if let Some(stalls) = self.trial.stalls {
+            let seen_at = push.stalls.seen_at(self.now, stalls);
+            if seen_at > self.now {
+                push.wakes = seen_at;
+                return;
+            }
+        }
         push.wakes = f64::INFINITY;
         if self.now >= push.ends || push.in_flight >= self.trial.concurrency {
             return;
@@ -344,6 +339,20 @@ impl World {
         let Some(Reverse((_, push, ticket, what))) = self.happenings.pop() else {
             return;
         };
+        if let Some(stalls) = self.trial.stalls {
+            // A reply is written by the platform before it is read.
+            let written_at = self.stalls.seen_at(self.now, stalls);
+            let seen_at = match what {
+                What::IsAnswered(..) => self.pushes[push].stalls.seen_at(self.now, stalls),
+                What::Arrives | What::IsDone => written_at,
+            };
+            let seen_at = seen_at.max(written_at);
+            if seen_at > self.now {
+                // Times are whole nanoseconds.
+                self.schedule(seen_at - self.now + 1e-9, push, ticket, what);
+                return;
+            }
+        }
         match what {
             What::Arrives => self.arrive(push, ticket),
             What::IsDone => self.limiter.ended(),
@@ -364,6 +373,12 @@ impl World {
                             controller.accepted(ticket, now);
                         } else {
                             controller.refused(ticket, hold, now);
+                        }
+                        let told = push.played.told_in_flight.last().map(|(_, told)| *told);
+                        if let Some(found) = controller.found_in_flight()
+                            && told != Some(found)
+                        {
+                            push.played.told_in_flight.push((self.now, found));
                         }
                     }
                     (Pace::Known(known), _) => {

@@ -17,7 +17,7 @@ use measure::Limit;
 use super::{
     Ceilings,
     accidents::Accidents,
-    flight::{Flights, Most},
+    flight::{Doubt, Flights, Most},
     meter::Record,
     schedule::{Limits, SLACK, Schedule},
 };
@@ -202,7 +202,7 @@ impl Controller {
     pub(crate) fn take(&mut self, devices: usize, now: Instant) -> Result<Ticket, Wait> {
         let at = self.seconds(now);
         if self.bunch_open {
-            self.understand(now);
+            self.understand(at);
         }
         self.rise(at);
         let most = if self.trying { 1 } else { self.most.now(at) };
@@ -266,18 +266,17 @@ impl Controller {
         self.last_taken = self.last_taken.max(ticket.sent_at);
         self.accidents.accepted(ticket.rate);
         self.as_if_accepted(ticket.sent_at);
-        self.understand(now);
+        self.understand(self.seconds(now));
     }
 
     /// A request has ended in a way that says nothing of the pace.
     pub(super) fn silent(&mut self, ticket: Ticket, now: Instant) {
         self.note(ticket, Said::Nothing);
-        self.understand(now);
+        self.understand(self.seconds(now));
     }
 
     /// The platform has refused a request because there are too many, and may ask for nothing before `hold` has passed.
     pub(crate) fn refused(&mut self, ticket: Ticket, hold: Option<Duration>, now: Instant) {
-        let instant = now;
         let now = self.seconds(now);
         self.asked = hold.map_or(0.0, |hold| hold.as_secs_f64());
         if hold.is_some() {
@@ -297,15 +296,16 @@ impl Controller {
             Said::Refused => {}
             Said::Nothing | Said::TooMany | Said::Taken => self.as_if_accepted(ticket.sent_at),
         }
-        self.understand(instant);
+        self.understand(now);
     }
 
     /// What the first refusal of a bunch speaks against.
     fn what_it_means(&mut self, ticket: Ticket, asks: bool, now: f64) -> Said {
-        if let Some(suspects) = self.most.may_be_lower(now) {
-            if suspects == 1 {
-                self.flights.begin_anew();
-            }
+        let doubt = self.most.doubt(now);
+        if matches!(doubt, Doubt::First | Doubt::Refuted) {
+            self.flights.begin_anew();
+        }
+        if matches!(doubt, Doubt::First | Doubt::More) {
             return Said::TooMany;
         }
         if self.is_accident(ticket.rate, asks, now) {
@@ -337,8 +337,7 @@ impl Controller {
     }
 
     /// Moves to the record what is known in the order of sending, and understands a bunch of refusals when all of it is known.
-    fn understand(&mut self, instant: Instant) {
-        let now = self.seconds(instant);
+    fn understand(&mut self, now: f64) {
         let overdue = now - OVERDUE - 2.0 * self.latency;
         while let Some(front) = self.sent.front()
             && (front.said.is_some() || front.at < overdue)
@@ -359,15 +358,14 @@ impl Controller {
                     self.flights.count(sent.at, sent.back.unwrap_or(now), false);
                     self.since_bunch.1 += 1.0;
                     self.record.refused(sent.at, self.bunch == Some(number));
-                    self.limit_in_flight(instant);
                 }
                 Some(Said::TooMany) => {
                     self.flights.count(sent.at, sent.back.unwrap_or(now), false);
-                    self.limit_in_flight(instant);
                 }
                 Some(Said::Nothing) | None => {}
             }
         }
+        self.limit_in_flight(now);
         if self.bunch_open
             && self
                 .sent

@@ -70,6 +70,52 @@ fn a_limit_in_flight_is_found_kept_below_and_told() {
     }
 }
 
+/// Stalls of up to 10 ms, fifty times a second, of the push and of the platform.
+const BUSY: Option<(f64, f64)> = Some((0.02, 0.01));
+
+/// Replies are read late there, so that a request seems to be in flight that the platform has ended.
+#[test]
+fn a_limit_in_flight_is_found_on_a_busy_machine_too() {
+    for most in [2, 8_usize] {
+        for retry_after in ["no", "yes"] {
+            let trial = Trial {
+                stalls: BUSY,
+                ..trial(&format!("in-flight:{most}"), retry_after)
+            };
+            let is_found = |seed: &u64| {
+                let played = trial.play(30.0, *seed).remove(0);
+                let found = played.found_in_flight;
+                found.is_some_and(|found| found.abs_diff(most) <= 1)
+            };
+            let found = (10..22).filter(is_found).count();
+            assert!(found >= 11, "{most}, Retry-After {retry_after}: {found}");
+        }
+    }
+}
+
+#[test]
+fn a_limit_on_the_rate_with_accidents_is_never_told_as_one_in_flight() {
+    for limit in [
+        "token-bucket:40,burst=1",
+        "token-bucket:40,burst=5",
+        "sliding-window:40,window=1s",
+    ] {
+        for accidents in [0.02, 0.1] {
+            for stalls in [None, BUSY] {
+                let trial = Trial {
+                    accidents,
+                    stalls,
+                    ..trial(limit, "no")
+                };
+                for seed in [10, 11, 12] {
+                    let told = trial.play(30.0, seed).remove(0).told_in_flight;
+                    assert_eq!(told, [], "{limit}, {accidents}, {stalls:?}, {seed}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_limit_in_flight_that_is_lifted_is_left_behind_one_by_one() {
     for retry_after in ["no", "yes"] {

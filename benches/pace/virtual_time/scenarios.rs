@@ -26,11 +26,26 @@ const LIMITS: [&str; 18] = [
     "in-flight:8",
 ];
 
-/// What lies between a push and the platform: a name, and how late requests and replies may be, in seconds.
-const WAYS: [(&str, (f64, f64)); 3] = [
-    ("", (0.0, 0.0)),
-    (", late replies", (0.0, 0.04)),
-    (", late requests", (0.04, 0.0)),
+/// What lies between a push and the platform.
+struct Way {
+    name: &'static str,
+    /// How late requests and replies may be, in seconds.
+    late: (f64, f64),
+    /// How often and for how long both stand still, in seconds.
+    stalls: Option<(f64, f64)>,
+}
+
+impl Way {
+    const fn new(name: &'static str, late: (f64, f64), stalls: Option<(f64, f64)>) -> Self {
+        Self { name, late, stalls }
+    }
+}
+
+const WAYS: [Way; 4] = [
+    Way::new("", (0.0, 0.0), None),
+    Way::new(", late replies", (0.0, 0.04), None),
+    Way::new(", late requests", (0.04, 0.0), None),
+    Way::new(", busy machine", (0.0, 0.0), Some((0.02, 0.01))),
 ];
 
 /// Limits before and after a change, and what follows each.
@@ -141,11 +156,15 @@ fn spans(row: &Row) -> (f64, f64, f64) {
 
 fn one_limit() -> Table {
     let mut rows = Vec::new();
-    for (way, late) in WAYS {
+    for Way { name, late, stalls } in WAYS {
         for text in LIMITS.into_iter().flat_map(with_and_without) {
-            let mut row = row(&text, 0.0, |trial| Trial { late, ..trial });
+            let mut row = row(&text, 0.0, |trial| Trial {
+                late,
+                stalls,
+                ..trial
+            });
             row.seconds = spans(&row).2;
-            row.name += way;
+            row.name += name;
             rows.push(row);
         }
     }

@@ -38,9 +38,8 @@ impl Controller {
     }
 
     /// Sends no more at a time than the platform takes.
-    pub(super) fn limit_in_flight(&mut self, instant: Instant) {
-        let now = self.seconds(instant);
-        if let Some(most) = self.flights.limit(self.most.found().is_some())
+    pub(super) fn limit_in_flight(&mut self, now: f64) {
+        if let Some(most) = self.flights.limit(self.most.before())
             && self.most.limit(most, now)
         {
             // What was refused says nothing about the rate.
@@ -89,8 +88,8 @@ mod tests {
             }
             two_at_a_time(&mut controller, 0.0);
             (controller.limit, controller.rate) = (Some(limit(rate, None, None)), rate);
-            controller.limit_in_flight(controller.epoch + std::time::Duration::from_secs(12));
-            assert_eq!(controller.found_in_flight(), Some(2), "{known:?}");
+            controller.limit_in_flight(12.0);
+            assert_eq!(controller.most.now(12.0), 2, "{known:?}");
             assert_eq!(controller.limit.is_none(), is_news, "{known:?}");
             assert_near(controller.rate, then);
             let bunch_ends = if is_news { 12.0 } else { -1.0 };

@@ -4,7 +4,14 @@ use super::*;
 fn four_of_ten() -> Most {
     let mut most = Most::new(10);
     assert!(most.limit(4, 100.0));
+    pass(&mut most, 4, 100.0);
     most
+}
+
+/// Puts a limit to the test that was found at a time: none of those that are sent as the last of so many is refused.
+fn pass(most: &mut Most, in_flight: usize, found_at: f64) {
+    send(most, 20, in_flight);
+    most.returned(found_at + 2.0);
 }
 
 /// The same while a fifth is tried, since second 130.
@@ -35,6 +42,7 @@ fn a_limit_is_news_when_it_is_lower() {
     ];
     for (limit, is_news, found) in cases {
         assert_eq!(most.limit(limit, 1000.0), is_news, "{limit}");
+        pass(&mut most, limit, 1000.0);
         assert_eq!(most.found(), found, "{limit}");
     }
     // While one more is tried, another limit would be no surprise.
@@ -107,22 +115,72 @@ fn one_too_many_is_tried_again_later_and_later() {
 
 #[test]
 fn a_dozen_refusals_in_a_hold_may_mean_a_lower_limit() {
-    assert_eq!(Most::new(10).may_be_lower(0.0), None);
+    assert_eq!(Most::new(10).doubt(0.0), Doubt::None);
     let mut most = four_of_ten();
-    for suspects in 1..=12 {
-        let at = 199.0 + f64::from(suspects);
-        assert_eq!(most.may_be_lower(at), Some(suspects));
+    for suspect in 1..=12 {
+        let doubt = if suspect == 1 {
+            Doubt::First
+        } else {
+            Doubt::More
+        };
+        assert_eq!(most.doubt(199.0 + f64::from(suspect)), doubt);
     }
-    for (at, suspects) in [
-        (212.0, None),
-        (229.9, None),
-        (230.0, Some(1)),
-        (231.0, Some(2)),
+    for (at, doubt) in [
+        (212.0, Doubt::None),
+        (229.9, Doubt::None),
+        (230.0, Doubt::First),
+        (231.0, Doubt::More),
     ] {
-        assert_eq!(most.may_be_lower(at), suspects, "{at}");
+        assert_eq!(most.doubt(at), doubt, "{at}");
     }
     assert!(most.limit(3, 232.0));
-    assert_eq!(most.may_be_lower(233.0), Some(1));
+    assert_eq!(most.doubt(233.0), Doubt::First);
+}
+
+#[test]
+fn a_limit_is_found_when_it_has_been_put_to_the_test() {
+    // How many are sent as the last of how many, and until when.
+    for (times, in_flight, at, is_found) in [
+        (19, 4, 1000.0, false),
+        (20, 4, 101.9, false),
+        (20, 3, 1000.0, false),
+        (20, 4, 102.0, true),
+    ] {
+        let mut most = Most::new(10);
+        assert!(most.limit(4, 100.0));
+        send(&mut most, times, in_flight);
+        most.returned(at);
+        let what = format!("{times} times {in_flight} at {at}");
+        assert_eq!(most.now(at + 40.0), 4 + usize::from(is_found), "{what}");
+        assert_eq!(most.found(), is_found.then_some(4), "{what}");
+        let before = if is_found {
+            Before::Known
+        } else {
+            Before::Refuted(0)
+        };
+        assert_eq!(most.before(), before, "{what}");
+    }
+}
+
+#[test]
+fn a_limit_at_which_requests_are_still_refused_is_none() {
+    // So many are sent as the last of so many before each refusal.
+    for (sent, refused) in [(0, 2), (9, 2), (10, 0)] {
+        let mut most = Most::new(10);
+        assert!(most.limit(4, 100.0));
+        let mut doubts = Vec::new();
+        for _ in 0..4 {
+            send(&mut most, sent, 4);
+            doubts.push(most.doubt(101.0));
+        }
+        let refuted = doubts.iter().position(|doubt| *doubt == Doubt::Refuted);
+        assert_eq!(refuted, usize::checked_sub(refused, 1), "{sent}");
+        if refuted.is_some() {
+            assert_eq!((most.now(101.0), most.found()), (10, None));
+            assert_eq!(most.before(), Before::Refuted(1));
+            assert_eq!(doubts.last(), Some(&Doubt::None));
+        }
+    }
 }
 
 #[test]
@@ -171,180 +229,4 @@ fn the_ceiling_limits_the_rate_when_requests_wait_half_of_the_time() {
     most.sent(4, 0.0, 101.0);
     most.returned(1000.0);
     assert!(!most.is_full());
-}
-
-#[test]
-fn requests_are_counted_by_the_taken_ones_that_are_not_yet_back() {
-    let mut flights = Flights::new(3);
-    let cases = [
-        (0.0, 1.0, true, 0),
-        (0.1, 1.1, true, 1),
-        (0.2, 9.0, false, 2),
-        (0.3, 1.3, true, 2),
-        (1.0, 2.0, true, 2),
-        (1.2, 3.0, true, 2),
-        (1.2, 3.0, true, 3),
-        (1.2, 3.0, true, 3),
-        (3.0, 4.0, false, 0),
-    ];
-    let mut expected = vec![(0.0, 0.0); 4];
-    for (sent, back, taken, others) in cases {
-        flights.count(sent, back, taken);
-        if taken {
-            expected[others].0 += 1.0;
-        } else {
-            expected[others].1 += 1.0;
-        }
-        assert_eq!(flights.by_others, expected, "sent at {sent}");
-    }
-    flights.begin_anew();
-    assert_eq!(flights.by_others, [(0.0, 0.0); 4]);
-    assert_eq!(flights.since, [(f64::INFINITY, 0.0); 4]);
-    // The last one that was taken is still on its way.
-    flights.count(2.9, 3.9, true);
-    assert_eq!(flights.by_others[3], (1.0, 0.0));
-}
-
-#[test]
-fn what_is_long_ago_counts_for_less() {
-    for (taken, refused) in [(200, 0), (150, 50), (0, 200)] {
-        let mut flights = Flights::new(1);
-        for n in 0..200 {
-            flights.count(f64::from(n), f64::from(n), n < taken);
-        }
-        let known = (f64::from(taken), f64::from(refused));
-        assert_eq!(flights.by_others[0], known);
-        flights.count(201.0, 201.0, true);
-        assert_eq!(flights.by_others[0], (known.0 / 2.0 + 1.0, known.1 / 2.0));
-    }
-    // One that does not come back fills a place until twice as many were taken as there are places.
-    let mut flights = Flights::new(2);
-    flights.count(0.0, 1000.0, true);
-    for n in 1..=7 {
-        flights.count(f64::from(n), f64::from(n), true);
-    }
-    assert_eq!(flights.by_others, [(2.0, 0.0), (6.0, 0.0), (0.0, 0.0)]);
-}
-
-#[test]
-fn the_times_since_those_before_are_kept() {
-    let mut flights = Flights::new(3);
-    for (sent, taken) in [
-        (1.0, true),
-        (2.0, true),
-        (2.25, false),
-        (2.5, false),
-        (4.0, true),
-        (4.25, false),
-    ] {
-        flights.count(sent, sent, taken);
-    }
-    let none = f64::INFINITY;
-    assert_eq!(
-        flights.since,
-        [(1.0, 0.5), (3.0, 2.25), (none, 3.25), (none, 0.0)]
-    );
-}
-
-/// A limit of three, hardly seen: what was taken and refused by the number of others, and the times since the third one before.
-const HARDLY: ([(f64, f64); 4], (f64, f64)) = (
-    [(10.0, 0.0), (7.0, 0.0), (3.0, 0.0), (1.5, 3.0)],
-    (1.0, 1.11),
-);
-
-#[test]
-fn a_limit_is_seen_by_what_is_refused_from_it_on() {
-    let limit = |by_others: [(f64, f64); 4], since, is_known| {
-        let mut flights = Flights::new(3);
-        flights.by_others = by_others.to_vec();
-        flights.since[2] = since;
-        flights.limit(is_known)
-    };
-    let (hardly, since) = HARDLY;
-    assert_eq!(limit(hardly, since, false), Some(3));
-    // What differs at which number of others, and whether it is a limit still, and where the platform is known to have one.
-    let cases = [
-        (0, (9.9, 0.0), false, true),
-        (1, (1.0, 0.0), false, true),
-        (2, (2.9, 0.0), false, false),
-        (2, (200.0, 0.0), true, true),
-        (3, (1.4, 2.9), false, false),
-        (3, (1.6, 3.0), false, false),
-        (3, (1.6, 3.2), true, true),
-        (0, (10.0, 0.14), true, true),
-        (0, (10.0, 0.16), false, false),
-        (3, (0.0, 0.0), false, false),
-    ];
-    for (others, (taken, refused), is_limit, is_known_limit) in cases {
-        let mut by_others = hardly;
-        by_others[others] = (taken, refused);
-        let what = format!("{taken} taken and {refused} refused of {others} others");
-        assert_eq!(limit(by_others, since, false).is_some(), is_limit, "{what}");
-        let known = limit(by_others, since, true).is_some();
-        assert_eq!(known, is_known_limit, "{what}");
-    }
-    // Where it is known, as few as eight are enough.
-    for (taken, is_limit) in [(4.9, false), (5.0, true)] {
-        let mut by_others = hardly;
-        (by_others[0].0, by_others[1].0) = (taken, 0.0);
-        assert_eq!(limit(by_others, since, true).is_some(), is_limit, "{taken}");
-    }
-    // However much is refused at the limit, below it next to nothing may be.
-    for (refused, is_limit) in [(0.9, true), (1.1, false)] {
-        let mut by_others = hardly;
-        (by_others[0].1, by_others[3].1) = (refused, 100.0);
-        assert_eq!(limit(by_others, since, true).is_some(), is_limit);
-    }
-}
-
-#[test]
-fn a_limit_in_flight_is_told_from_one_on_the_rate_by_the_times() {
-    let limit = |refused: f64, since| {
-        let mut flights = Flights::new(3);
-        let (mut by_others, _) = HARDLY;
-        by_others[3].1 = refused;
-        flights.by_others = by_others.to_vec();
-        flights.since[2] = since;
-        (flights.limit(false), flights.limit(true).is_some())
-    };
-    let cases = [
-        (3.0, (1.0, 1.09), None),
-        (3.0, (1.0, 1.11), Some(3)),
-        (3.0, (10.0, 10.9), None),
-        (3.0, (0.0, 0.0), None),
-        (3.0, (10.0, 11.1), Some(3)),
-        (12.0, (1.0, 1.02), None),
-        (12.0, (1.0, 1.03), Some(3)),
-        (12.0, (f64::INFINITY, 5.0), None),
-    ];
-    for (refused, since, found) in cases {
-        assert_eq!(limit(refused, since), (found, true), "{refused} {since:?}");
-    }
-}
-
-/// Whether a request is taken that is sent at a time, after others that were taken: when these were sent, and are back.
-type Rule<'a> = &'a dyn Fn(f64, &[(f64, f64)]) -> bool;
-
-#[test]
-fn a_platform_that_takes_three_at_a_time_is_seen_and_a_rate_is_not() {
-    // A request each tenth of a second; replies take a second or two.
-    let play = |takes: Rule| {
-        let (mut flights, mut taken) = (Flights::new(8), Vec::new());
-        for n in 0..400 {
-            let sent = f64::from(n) / 10.0;
-            let back = sent + f64::from(1 + n % 2);
-            let is_taken = takes(sent, &taken);
-            flights.count(sent, back, is_taken);
-            if is_taken {
-                taken.push((sent, back));
-            }
-        }
-        flights.limit(false)
-    };
-    let three =
-        |sent: f64, taken: &[(f64, f64)]| taken.iter().filter(|(_, back)| *back > sent).count() < 3;
-    assert_eq!(play(&three), Some(3));
-    let rate =
-        |sent: f64, taken: &[(f64, f64)]| taken.last().is_none_or(|(last, _)| sent > last + 0.45);
-    assert_eq!(play(&rate), None);
 }

@@ -2,7 +2,7 @@ use std::sync::PoisonError;
 
 use super::super::{
     measure::Limit,
-    tests::{assert_near, begun, fit, limit},
+    tests::{assert_near, begun, find_in_flight, fit, limit},
     *,
 };
 use crate::throttle::Pacer;
@@ -93,7 +93,7 @@ fn a_pacer_tells_what_its_controller_has_found() {
     assert_eq!(limited.found(), Some(25.0));
     assert!(limited.is_limited());
     let mut controller = waited(4.0);
-    assert!(controller.most.limit(3, 6.0));
+    find_in_flight(&mut controller, 3, 6.0);
     let full = pacer(controller);
     assert_eq!(full.held_up(), Some((10, 40.0)));
     assert_eq!(full.found_in_flight(), Some(3));
