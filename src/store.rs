@@ -13,6 +13,7 @@ mod changes;
 pub(crate) mod conformance;
 mod control;
 mod copy;
+mod db;
 mod delivery;
 mod device_list;
 mod device_sends;

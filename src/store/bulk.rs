@@ -5,10 +5,12 @@
 use std::sync::{Arc, OnceLock};
 
 use sqlx::{
-    Arguments as _, AssertSqlSafe, Encode, SqliteConnection, Type,
+    Arguments as _, AssertSqlSafe, Encode, Type,
     error::BoxDynError,
     sqlite::{Sqlite, SqliteArguments},
 };
+
+use super::db::DbConnection;
 
 /// The most rows in one statement is 2 to the power of this: so many that the trip is a small part of it.
 const MOST: usize = 10;
@@ -49,14 +51,14 @@ impl Values {
     pub(super) async fn execute(
         self,
         text: Arc<str>,
-        connection: &mut SqliteConnection,
+        connection: &mut DbConnection,
     ) -> Result<(), sqlx::Error> {
         if let Some(error) = self.failed {
             return Err(sqlx::Error::Encode(error));
         }
         // The text is made of constants alone.
         sqlx::query_with(AssertSqlSafe(text), self.arguments)
-            .execute(connection)
+            .execute(connection.sqlite()?)
             .await?;
         Ok(())
     }
@@ -86,7 +88,7 @@ impl Bulk {
     /// Runs the statement over `rows`, in their order; `bind` gives the values of one row.
     pub(super) async fn run<R>(
         &'static self,
-        connection: &mut SqliteConnection,
+        connection: &mut DbConnection,
         rows: R,
         mut bind: impl FnMut(Values, R::Item) -> Values,
     ) -> Result<(), sqlx::Error>
@@ -144,7 +146,7 @@ mod tests {
     #[tokio::test]
     async fn every_row_arrives_once_in_order() {
         static INSERT: Bulk = Bulk::insert("INSERT INTO t (n)", "(?)", "");
-        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let mut connection = DbConnection::connect("sqlite::memory:").await.unwrap();
         sqlx::query("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)")
             .execute(&mut connection)
             .await

@@ -5,9 +5,9 @@ mod choose;
 use std::{collections::BTreeSet, time::Duration};
 
 use futures::TryStreamExt as _;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::Connection;
 
-use super::{Run, Store, StoreError, owner::BEGIN, row::CanaryRow};
+use super::{Run, Store, StoreError, db::DbConnection, owner::BEGIN, row::CanaryRow};
 use crate::model::{
     Canary, CanaryProof, CanaryVerdict, ExpectedAnswer, OptionError, RunId, Timestamp, VerifyLevel,
 };
@@ -52,7 +52,7 @@ fn lines(expected: &[ExpectedAnswer]) -> Option<String> {
 
 /// The canary of a run, if it has one.
 pub(super) async fn read_canary(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: RunId,
 ) -> Result<Option<CanaryRow>, StoreError> {
     type Row = (

@@ -1,9 +1,14 @@
 //! The delivery of accepted commands: the commands that can be asked about, and the evidence about them.
 
 use serde_json::json;
-use sqlx::{Connection as _, Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Connection as _, Row as _};
 
-use super::{ReadError, Reader, Run, RunRow, Store, StoreError, owner::BEGIN, send_time::window};
+use super::{
+    ReadError, Reader, Run, RunRow, Store, StoreError,
+    db::{DbConnection, DbRow},
+    owner::BEGIN,
+    send_time::window,
+};
 use crate::model::{Delivery, EvidenceSource, Proof, TaskId, Ticket, TimeRange, Timestamp};
 
 /// An accepted command with its ticket.
@@ -187,7 +192,7 @@ impl Reader {
 
 /// How many accepted tasks of a run have which delivery; those without evidence are what is left of the tally.
 pub(super) async fn counts(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     (first, end): (i64, i64),
     run: i64,
 ) -> Result<DeliveryCounts, sqlx::Error> {
@@ -222,7 +227,7 @@ fn by_delivery(rows: Vec<(i64, i64)>) -> DeliveryCounts {
 
 /// Puts evidence, which is in the order of tasks, to what is known.
 pub(super) async fn settle(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     proofs: &[TaskProof],
     now: Timestamp,
     fold: &impl Fn(Option<Proof>, Proof) -> Proof,
@@ -274,7 +279,7 @@ pub(super) async fn settle(
 
 /// Accepted commands among these tasks, behind one of them, whose delivery is none of `reached`.
 async fn next_commands(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     (first, end): (i64, i64),
     after: TaskId,
     reached: &[Delivery],
@@ -292,7 +297,7 @@ async fn next_commands(
 
 /// The same among tasks that are named.
 async fn named_commands(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     tasks: &[TaskId],
     reached: &[Delivery],
 ) -> Result<Vec<AcceptedCommand>, StoreError> {
@@ -309,7 +314,7 @@ fn of_commands(condition: &str) -> sqlx::AssertSqlSafe<String> {
     sqlx::AssertSqlSafe(format!("{COMMAND}{condition}"))
 }
 
-fn command(row: &SqliteRow) -> Result<AcceptedCommand, StoreError> {
+fn command(row: &DbRow) -> Result<AcceptedCommand, StoreError> {
     let ticket: &str = row.try_get("ticket")?;
     Ok(AcceptedCommand {
         task: TaskId(row.try_get("task_id")?),

@@ -4,9 +4,11 @@
 use std::collections::HashSet;
 
 use serde_json::json;
-use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
-use super::{Store, StoreError};
+use super::{
+    Store, StoreError,
+    db::{DbConnection, DbRow},
+};
 use crate::model::{ListedDevice, ListedState, Timestamp};
 
 /// Devices that are read from it at a time.
@@ -44,7 +46,7 @@ WHERE d.reading = ?3";
 /// The device lists of products, as far as they have been read.
 #[derive(Debug)]
 pub(crate) struct DeviceLists<'c> {
-    connection: &'c mut SqliteConnection,
+    connection: &'c mut DbConnection,
 }
 
 /// By how much a reading differs from the one before it.
@@ -73,7 +75,7 @@ impl Store {
 }
 
 impl<'c> DeviceLists<'c> {
-    pub(super) async fn new(connection: &'c mut SqliteConnection) -> Result<Self, StoreError> {
+    pub(super) async fn new(connection: &'c mut DbConnection) -> Result<Self, StoreError> {
         sqlx::raw_sql(TABLE).execute(&mut *connection).await?;
         Ok(Self { connection })
     }
@@ -180,7 +182,7 @@ impl<'c> DeviceLists<'c> {
         product_key: &str,
         after: &str,
     ) -> Result<Vec<ListedDevice>, StoreError> {
-        let rows: Vec<SqliteRow> = sqlx::query(
+        let rows: Vec<DbRow> = sqlx::query(
             "SELECT device_key, product_key, name, sn, online, activated, raw, last_online FROM temp.listed_device \
              WHERE device_key > ?2 AND listed_under = ?1 AND product_key = ?1 ORDER BY device_key LIMIT ?3",
         )
@@ -193,7 +195,7 @@ impl<'c> DeviceLists<'c> {
     }
 }
 
-fn device(row: &SqliteRow) -> Result<ListedDevice, sqlx::Error> {
+fn device(row: &DbRow) -> Result<ListedDevice, sqlx::Error> {
     use sqlx::Row as _;
 
     Ok(ListedDevice {

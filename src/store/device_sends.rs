@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use sqlx::{Row as _, sqlite::SqliteRow};
+use sqlx::Row as _;
 
-use super::{Run, Store, StoreError, send_time::window};
+use super::{Run, Store, StoreError, db::DbRow, send_time::window};
 use crate::model::{TaskId, TimeRange};
 
 /// A send to a device that may have reached the platform.
@@ -78,7 +78,7 @@ impl Store {
             .bind(&run.about.base_url)
             .fetch_all(&mut self.connection)
             .await?;
-        let send = |row: &SqliteRow| -> Result<DeviceSend, StoreError> {
+        let send = |row: &DbRow| -> Result<DeviceSend, StoreError> {
             Ok(DeviceSend {
                 task: TaskId(row.try_get("task_id")?),
                 attempt: row.try_get("attempt")?,

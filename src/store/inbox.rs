@@ -13,7 +13,7 @@ mod write;
 
 use std::path::{Path, PathBuf};
 
-use sqlx::SqliteConnection;
+use super::db::DbConnection;
 
 pub(super) use self::read::Since;
 pub(crate) use self::{
@@ -75,7 +75,7 @@ pub(crate) fn inbox_path(database: &Path) -> PathBuf {
 }
 
 /// Whose file it is, and how many schemas have been applied to it.
-async fn version(connection: &mut SqliteConnection, path: &Path) -> Result<usize, InboxError> {
+async fn version(connection: &mut DbConnection, path: &Path) -> Result<usize, InboxError> {
     let id: i64 = sqlx::query_scalar("PRAGMA application_id")
         .fetch_one(&mut *connection)
         .await?;

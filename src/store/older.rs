@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use crate::{
         model::TaskFilter,
-        store::{Reader, sample::note_services, schema::MIGRATOR},
+        store::{Reader, db::DbConnection, sample::note_services, schema::MIGRATOR},
     };
 
     /// What every schema can say: a run of two tasks, of which one is accepted and one is to be sent again.
@@ -153,6 +153,7 @@ mod tests {
         };
         older.run(&mut connection).await.unwrap();
         sqlx::raw_sql(ROWS).execute(&mut connection).await.unwrap();
+        let mut connection = DbConnection::from(connection);
         if version >= 18 {
             note_services(&mut connection).await;
         }

@@ -15,6 +15,7 @@ use sqlx::{
 
 use super::{
     StoreError,
+    db::DbConnection,
     file_id::FileId,
     inbox::InboxBeside,
     lock::{Inode, Lock},
@@ -37,7 +38,7 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_mins(1);
 /// A database that this process owns, until the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Store {
-    pub(super) connection: SqliteConnection,
+    pub(super) connection: DbConnection,
     pub(super) path: PathBuf,
     pub(super) is_new: bool,
     pub(super) lost_log: bool,
@@ -98,7 +99,7 @@ impl Store {
         &mut self,
         asked: impl Fn() -> bool + Send + 'static,
     ) -> Result<(), StoreError> {
-        let mut handle = self.connection.lock_handle().await?;
+        let mut handle = self.connection.sqlite()?.lock_handle().await?;
         handle.set_progress_handler(STEPS, move || !asked());
         Ok(())
     }
@@ -106,6 +107,7 @@ impl Store {
     /// Lets statements finish, whatever is asked.
     pub(super) async fn let_finish(&mut self) -> Result<(), StoreError> {
         self.connection
+            .sqlite()?
             .lock_handle()
             .await?
             .remove_progress_handler();

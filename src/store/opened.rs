@@ -167,7 +167,7 @@ impl Opened {
         } = self;
         owner::take_over(&mut connection, rand::rng().random()).await?;
         let mut store = Store {
-            connection,
+            connection: connection.into(),
             messages: InboxBeside::of(&path),
             path,
             is_new,

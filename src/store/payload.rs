@@ -7,9 +7,9 @@ use std::{
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::Row as _;
 
-use super::{StoreError, bulk::Bulk};
+use super::{StoreError, bulk::Bulk, db::DbConnection};
 use crate::{
     budget::{Budget, KEPT, Use},
     model::{Payload, PayloadId, Row, RunId},
@@ -106,7 +106,7 @@ impl PayloadCache {
 
 /// The payload of this id.
 pub(super) async fn read_payload(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     id: PayloadId,
 ) -> Result<Payload, StoreError> {
     let row = sqlx::query(
@@ -155,7 +155,7 @@ pub(super) struct Interner {
 
 impl Interner {
     pub(super) async fn new(
-        connection: &mut SqliteConnection,
+        connection: &mut DbConnection,
         run: RunId,
         most: usize,
         budget: Budget,
@@ -177,7 +177,7 @@ impl Interner {
     /// The ids of the payloads of these rows, in their order; new ones are stored.
     pub(super) async fn intern(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut DbConnection,
         rows: &[Row],
     ) -> Result<Vec<PayloadId>, StoreError> {
         if self.shared.len() > SHARED {
@@ -212,7 +212,7 @@ impl Interner {
     /// The ids of these payloads, in their order; new ones are stored.
     async fn intern_unshared(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut DbConnection,
         payloads: &[Arc<Payload>],
     ) -> Result<Vec<PayloadId>, StoreError> {
         if self.known.len() > self.most {
@@ -261,7 +261,7 @@ impl Interner {
     /// Remembers those of `digests` that the database has.
     async fn look_up(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut DbConnection,
         digests: &[PayloadDigest],
     ) -> Result<(), StoreError> {
         let unknown: HashMap<String, PayloadDigest> = digests
@@ -296,7 +296,7 @@ static INSERT: Bulk = Bulk::insert(
 
 /// Notes what services these payloads call, which are new.
 pub(super) async fn note_services(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     first: PayloadId,
     last: PayloadId,
 ) -> Result<(), sqlx::Error> {

@@ -2,9 +2,7 @@
 
 use std::ops::Range;
 
-use sqlx::SqliteConnection;
-
-use super::{Run, Store, StoreError};
+use super::{Run, Store, StoreError, db::DbConnection};
 use crate::model::TaskId;
 
 /// What pushing a run takes.
@@ -35,7 +33,7 @@ impl Store {
 
 /// The same for these tasks.
 pub(super) async fn plan(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     tasks: Range<TaskId>,
     chunk_size: u32,
 ) -> Result<Plan, StoreError> {

@@ -5,9 +5,14 @@
 //! `pruned_run`. The third deletes everything that belonged to the run, piece by piece. What an interruption leaves of it is deleted when
 //! the database is opened next.
 
-use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Connection, Row as _};
 
-use super::{Store, StoreError, owner::BEGIN, run::STREAM};
+use super::{
+    Store, StoreError,
+    db::{DbConnection, DbRow},
+    owner::BEGIN,
+    run::STREAM,
+};
 use crate::model::{RunId, RunState, Timestamp};
 
 mod past;
@@ -78,7 +83,7 @@ pub(super) const PRUNED: &str = "SELECT name, state, end_task - first_task AS ta
      WHERE identity = ? ORDER BY id DESC LIMIT 1";
 
 /// A row of [`PRUNED`].
-pub(super) fn read_pruned(row: &SqliteRow) -> Result<PrunedRun, StoreError> {
+pub(super) fn read_pruned(row: &DbRow) -> Result<PrunedRun, StoreError> {
     let state: String = row.try_get("state")?;
     Ok(PrunedRun {
         name: row.try_get("name")?,
@@ -181,7 +186,7 @@ impl Store {
 
 /// The device a piece beyond this one in the index of a run, if there are so many.
 async fn device_after(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: i64,
     after: &str,
 ) -> Result<Option<String>, sqlx::Error> {
@@ -197,7 +202,7 @@ async fn device_after(
 
 /// Takes the run out of sight.
 async fn forget(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: RunId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -231,7 +236,7 @@ async fn forget(
 }
 
 async fn delete_tasks(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     first: i64,
     end: i64,
 ) -> Result<(), StoreError> {
@@ -249,10 +254,7 @@ async fn delete_tasks(
     Ok(())
 }
 
-async fn delete_device_tasks(
-    connection: &mut SqliteConnection,
-    run: i64,
-) -> Result<(), StoreError> {
+async fn delete_device_tasks(connection: &mut DbConnection, run: i64) -> Result<(), StoreError> {
     loop {
         let last = device_after(connection, run, "").await?;
         sqlx::query(
@@ -269,7 +271,7 @@ async fn delete_device_tasks(
 }
 
 /// Requests have no index of runs, so that their ends are found by reading them once.
-async fn delete_requests(connection: &mut SqliteConnection, run: i64) -> Result<(), StoreError> {
+async fn delete_requests(connection: &mut DbConnection, run: i64) -> Result<(), StoreError> {
     let ends = sqlx::query_as("SELECT min(id), max(id) FROM request WHERE run_id = ?")
         .bind(run)
         .fetch_one(&mut *connection)
@@ -283,7 +285,7 @@ async fn delete_requests(connection: &mut SqliteConnection, run: i64) -> Result<
     .await
 }
 
-async fn delete_payloads(connection: &mut SqliteConnection, run: i64) -> Result<(), StoreError> {
+async fn delete_payloads(connection: &mut DbConnection, run: i64) -> Result<(), StoreError> {
     let ends = sqlx::query_as("SELECT min(id), max(id) FROM payload WHERE run_id = ?")
         .bind(run)
         .fetch_one(&mut *connection)
@@ -300,7 +302,7 @@ async fn delete_payloads(connection: &mut SqliteConnection, run: i64) -> Result<
 
 /// Deletes rows by their ids from the first to the last, if there are any.
 async fn delete_between(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: i64,
     ends: (Option<i64>, Option<i64>),
     statement: &'static str,
@@ -319,7 +321,7 @@ async fn delete_between(
     Ok(())
 }
 
-async fn delete_the_rest(connection: &mut SqliteConnection, run: i64) -> Result<(), StoreError> {
+async fn delete_the_rest(connection: &mut DbConnection, run: i64) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with(BEGIN).await?;
     for statement in BY_RUN
         .into_iter()

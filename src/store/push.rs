@@ -2,12 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use sqlx::SqliteConnection;
-
 use super::{
     Run, Store, StoreError,
     bulk::Bulk,
     canary::read_canary,
+    db::DbConnection,
     file_id::FileId,
     identity::log_path,
     open::BUSY_TIMEOUT,
@@ -175,7 +174,7 @@ impl Store {
 
 /// How the requests of a run stand that were refused and are kept together.
 async fn read_standings(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: RunId,
 ) -> Result<Vec<(BundleId, BundleStatus)>, StoreError> {
     let rows: Vec<(i64, u32, bool)> = sqlx::query_as(

@@ -1,8 +1,6 @@
 //! The runs of a database as a push needs them, read while another process may own it.
 
-use sqlx::sqlite::SqliteRow;
-
-use super::{PrunedRun, ReadError, Reader, Run, StoreError, prune, run};
+use super::{PrunedRun, ReadError, Reader, Run, StoreError, db::DbRow, prune, run};
 
 impl Reader {
     /// Every run, in the order in which they were made.
@@ -31,8 +29,8 @@ impl Reader {
 
     fn read<T>(
         &self,
-        row: &SqliteRow,
-        read: fn(&SqliteRow) -> Result<T, StoreError>,
+        row: &DbRow,
+        read: fn(&DbRow) -> Result<T, StoreError>,
     ) -> Result<T, ReadError> {
         read(row).map_err(|error| self.damaged(error.to_string()))
     }

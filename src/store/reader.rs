@@ -8,10 +8,11 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
 use super::{
     MIGRATOR,
+    db::DbConnection,
     identity::{has_lost_log, log_path},
     older, views,
 };
@@ -90,7 +91,7 @@ pub enum ReadError {
 /// A results database, open for reading.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    pub(super) connection: SqliteConnection,
+    pub(super) connection: DbConnection,
     path: PathBuf,
     /// The tags of the run that is meant when none is named.
     pub(super) scope: Tags,
@@ -134,7 +135,7 @@ impl Reader {
             .await
             .map_err(|error| failure(path, error))?;
         let mut reader = Self {
-            connection,
+            connection: connection.into(),
             path: path.into(),
             scope: Tags::default(),
         };
@@ -144,7 +145,10 @@ impl Reader {
 
     /// The log that the database says belongs to it, when it is missing: what the last push recorded in the end is not shown then.
     pub(crate) async fn lost_log(&mut self) -> Result<Option<PathBuf>, ReadError> {
-        let is_lost = has_lost_log(&mut self.connection, &self.path)
+        let DbConnection::Sqlite(connection) = &mut self.connection else {
+            return Ok(None);
+        };
+        let is_lost = has_lost_log(connection, &self.path)
             .await
             .map_err(|error| self.failure(error))?;
         Ok(is_lost.then(|| log_path(&self.path)))
@@ -213,7 +217,8 @@ impl Reader {
                 found,
                 known,
             }),
-            std::cmp::Ordering::Less => older::complete(&mut self.connection)
+            std::cmp::Ordering::Less => self
+                .complete_schema()
                 .await
                 .map_err(|error| self.failure(error)),
         }
@@ -221,10 +226,16 @@ impl Reader {
 
     /// Reads through the views of this program when its last owner was one that had others.
     async fn renew_views(&mut self) -> Result<(), sqlx::Error> {
-        if views::are_current(&mut self.connection).await? {
+        let connection = self.connection.sqlite()?;
+        if views::are_current(connection).await? {
             return Ok(());
         }
-        views::make_temporary(&mut self.connection).await
+        views::make_temporary(connection).await
+    }
+
+    /// Has what the schema of an earlier fleetpush lacks.
+    async fn complete_schema(&mut self) -> Result<(), sqlx::Error> {
+        older::complete(self.connection.sqlite()?).await
     }
 
     pub(super) fn failure(&self, error: sqlx::Error) -> ReadError {

@@ -3,10 +3,15 @@
 use std::collections::HashSet;
 
 use serde_json::json;
-use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Connection, Row as _};
 
 use super::{
-    Run, Store, StoreError, TaskProof, bulk::Values, delivery, owner::BEGIN, send_time::window,
+    Run, Store, StoreError, TaskProof,
+    bulk::Values,
+    db::{DbConnection, DbRow},
+    delivery,
+    owner::BEGIN,
+    send_time::window,
     ticket::bind_ticket,
 };
 use crate::model::{CompetingSend, InDoubtSend, InDoubtTask, Proof, TaskId, Ticket, Timestamp};
@@ -78,7 +83,7 @@ const RECORDED: &str = of_device!(
 );
 
 /// A task in doubt as its row has it, without what is held against it.
-pub(super) fn in_doubt(task: TaskId, row: &SqliteRow) -> Result<InDoubtTask, sqlx::Error> {
+pub(super) fn in_doubt(task: TaskId, row: &DbRow) -> Result<InDoubtTask, sqlx::Error> {
     Ok(InDoubtTask {
         task,
         line: row.try_get("line")?,
@@ -189,7 +194,7 @@ impl Store {
 
 /// Adds what the database knows of the device's sends.
 pub(super) async fn complete(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     base_url: &str,
     doubt: &mut InDoubtTask,
 ) -> Result<(), StoreError> {
@@ -234,7 +239,7 @@ pub(super) async fn complete(
 
 /// Accepts a task and gives the number of its send; `None` when it is no longer in doubt, since nobody owned the database meanwhile.
 async fn accept(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: &Run,
     adoption: &Adoption,
     now: Timestamp,

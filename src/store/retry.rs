@@ -3,11 +3,12 @@
 use std::{collections::HashMap, sync::Arc};
 
 use serde_json::json;
-use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
+use sqlx::{Connection, Row, Transaction};
 
 use super::{
     Reader, Run, RunRow, Store, StoreError,
     accepted_range::in_no_accepted_range,
+    db::{Db, DbConnection},
     owner::BEGIN,
     run,
     select::{self, Candidates, Selection, Tasks, Unknown, UnknownValue},
@@ -61,7 +62,7 @@ pub(crate) struct Overtaken {
 /// committed.
 #[derive(Debug)]
 pub(crate) struct RetryDraft<'s> {
-    transaction: Transaction<'s, Sqlite>,
+    transaction: Transaction<'s, Db>,
     run: Run,
 }
 
@@ -122,7 +123,7 @@ impl Reader {
 
 impl<'s> RetryDraft<'s> {
     async fn begin(
-        mut transaction: Transaction<'s, Sqlite>,
+        mut transaction: Transaction<'s, Db>,
         run: &Run,
         filter: &TaskFilter,
         retriable: &Retriable,
@@ -280,7 +281,7 @@ fn ended(
 /// Makes the tables `reopened`, of the tasks that the filter chooses and those that they block, and `several`, of the devices among them
 /// that have other tasks in the run.
 async fn choose(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: &Run,
     filter: &TaskFilter,
     retriable: &Retriable,
@@ -382,7 +383,7 @@ const DEVICE_TASKS: &str = concat!(
 );
 
 async fn reopen(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: &Run,
     now: Timestamp,
 ) -> Result<(), StoreError> {

@@ -1,8 +1,8 @@
 //! Runs: finding them, naming them, changing their state.
 
-use sqlx::{Row, sqlite::SqliteRow};
+use sqlx::Row;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, db::DbRow};
 use crate::model::{Control, Paused, RunId, RunState, Sizes, Tags, TaskId, Timestamp};
 
 /// What a run is made of before it has tasks.
@@ -209,7 +209,7 @@ impl Store {
     }
 }
 
-pub(super) fn read(row: &SqliteRow) -> Result<Run, StoreError> {
+pub(super) fn read(row: &DbRow) -> Result<Run, StoreError> {
     let state: String = row.try_get("state")?;
     let paused = row
         .try_get::<Option<i64>, _>("paused_at")?

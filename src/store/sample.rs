@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
-use super::{Store, StoreError, payload, schema, views};
+use super::{Store, StoreError, db::DbConnection, payload, schema, views};
 use crate::model::{PayloadId, Timestamp};
 
 /// The time at which the samples' first run was created.
@@ -78,13 +78,14 @@ async fn with_rows(folder: &Path, scripts: &[&'static str]) -> PathBuf {
             .await
             .unwrap();
     }
+    let mut connection = DbConnection::from(connection);
     note_services(&mut connection).await;
     connection.close().await.unwrap();
     path
 }
 
 /// Notes anew what services the payloads call, as staging does, after statements that have written some.
-pub(crate) async fn note_services(connection: &mut SqliteConnection) {
+pub(super) async fn note_services(connection: &mut DbConnection) {
     sqlx::query("DELETE FROM called_service")
         .execute(&mut *connection)
         .await

@@ -8,13 +8,12 @@ pub(super) mod source;
 use std::collections::VecDeque;
 
 use serde_json::json;
-use sqlx::SqliteConnection;
 
 use self::{
     devices::Batches,
     source::{Source, candidates, plan},
 };
-use super::tally::endings;
+use super::{db::DbConnection, tally::endings};
 use crate::model::{RunId, TaskFilter};
 
 #[cfg(test)]
@@ -61,7 +60,7 @@ pub(super) struct Selection {
 impl Selection {
     /// Begins a selection in pages of at most so many tasks.
     pub(super) async fn begin(
-        connection: &mut SqliteConnection,
+        connection: &mut DbConnection,
         tasks: Tasks,
         filter: TaskFilter,
         page: i64,
@@ -91,7 +90,7 @@ impl Selection {
     /// Device keys of the filter that the run does not have.
     pub(super) async fn into_absent(
         self,
-        connection: &mut SqliteConnection,
+        connection: &mut DbConnection,
     ) -> Result<Vec<String>, sqlx::Error> {
         match self.devices {
             Some(devices) => devices.into_absent(connection, self.tasks.run).await,
@@ -111,7 +110,7 @@ impl Selection {
     /// The next candidates, which may be none for a page; `None` is the end.
     pub(super) async fn next(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut DbConnection,
     ) -> Result<Option<Candidates>, sqlx::Error> {
         if self.sources.is_empty()
             && let Some(devices) = &mut self.devices
@@ -141,7 +140,7 @@ impl Selection {
 
 /// Those of the tasks that meet the conditions for which no index is kept.
 pub(super) async fn passing(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     filter: &TaskFilter,
     ids: &[i64],
 ) -> Result<Vec<i64>, sqlx::Error> {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sqlx::{Row as _, sqlite::SqliteRow};
+use sqlx::Row as _;
 
-use super::StoreError;
+use super::{StoreError, db::DbRow};
 use crate::model::{TimeRange, Timestamp};
 
 /// How long after its claim a request may have been sent whose process ended before it noted when: claims are made for the next moment,
@@ -12,7 +12,7 @@ use crate::model::{TimeRange, Timestamp};
 pub(super) const UNNOTED: Duration = Duration::from_mins(2);
 
 /// From the beginning of a send to its end, as far as they were noted.
-pub(super) fn window(row: &SqliteRow) -> Result<TimeRange, StoreError> {
+pub(super) fn window(row: &DbRow) -> Result<TimeRange, StoreError> {
     let claimed_at = Timestamp(row.try_get("claimed_at")?);
     let sent_at: Option<i64> = row.try_get("sent_at")?;
     let latency: Option<i64> = row.try_get("latency_ms")?;

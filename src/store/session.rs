@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use serde_json::json;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::Connection;
 
-use super::{Run, Store, StoreError, owner::BEGIN};
+use super::{Run, Store, StoreError, db::DbConnection, owner::BEGIN};
 use crate::model::{Asker, Control, RunId, Timestamp};
 
 /// Who starts a command, and with what.
@@ -285,7 +285,7 @@ impl Store {
 
 /// Makes a row for a session, with what the tally of its run is by now.
 async fn insert(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     session: &NewSession,
     run: Option<(RunId, &str)>,
 ) -> Result<i64, StoreError> {
@@ -309,7 +309,7 @@ async fn insert(
     Ok(row)
 }
 
-async fn keep_totals(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+async fn keep_totals(connection: &mut DbConnection) -> Result<(), StoreError> {
     sqlx::query(KEEP_TOTALS).execute(connection).await?;
     Ok(())
 }

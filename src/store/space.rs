@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use sqlx::SqliteConnection;
-
-use super::{Store, StoreError};
+use super::{Store, StoreError, db::DbConnection};
 
 /// Pages that go back to the file system in one transaction: 20 MiB.
 const PAGES: i64 = 5_000;
@@ -66,6 +64,6 @@ impl Store {
     }
 }
 
-async fn number(connection: &mut SqliteConnection, sql: &'static str) -> Result<i64, sqlx::Error> {
+async fn number(connection: &mut DbConnection, sql: &'static str) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(sql).fetch_one(connection).await
 }

@@ -4,11 +4,12 @@ use std::{borrow::Cow, collections::HashMap, time::Duration};
 
 use serde::Deserialize;
 use serde_json::json;
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::Row;
 
 use super::{
     StoreError, ToldDoubt,
     changes::Changes,
+    db::{DbConnection, DbRow},
     inbox::InboxBeside,
     payload::read_payload,
     row::{
@@ -109,7 +110,7 @@ const REFUSALS: &str = "SELECT r.payload_id, r.product_key, r.code, r.request_id
 
 impl<'c> Transaction<'c> {
     pub(super) fn begin(
-        connection: &'c mut SqliteConnection,
+        connection: &'c mut DbConnection,
         messages: &'c mut InboxBeside,
         run: RunId,
     ) -> Self {
@@ -371,7 +372,7 @@ impl PushTransaction for Transaction<'_> {
     }
 }
 
-fn due_task(row: &SqliteRow) -> Result<DueTask, StoreError> {
+fn due_task(row: &DbRow) -> Result<DueTask, StoreError> {
     let bundle: Option<i64> = row.try_get("bundle_id")?;
     Ok(DueTask {
         payload: PayloadId(row.try_get("payload_id")?),
@@ -381,7 +382,7 @@ fn due_task(row: &SqliteRow) -> Result<DueTask, StoreError> {
 }
 
 /// A member of a request, from a row with its columns of `due`.
-pub(super) fn member(row: &SqliteRow, was_due: bool) -> Result<Member, StoreError> {
+pub(super) fn member(row: &DbRow, was_due: bool) -> Result<Member, StoreError> {
     let class: Option<i64> = row.try_get("class")?;
     let snoozed_ms: i64 = row.try_get("snoozed_ms")?;
     Ok(Member {
@@ -400,7 +401,7 @@ pub(super) fn member(row: &SqliteRow, was_due: bool) -> Result<Member, StoreErro
 }
 
 /// The refusals of a payload or product, from a row of `refusal`.
-pub(super) fn refusal(row: &SqliteRow) -> Result<RefusalRow, StoreError> {
+pub(super) fn refusal(row: &DbRow) -> Result<RefusalRow, StoreError> {
     let payload: Option<i64> = row.try_get("payload_id")?;
     Ok(RefusalRow {
         key: RefusalKey {

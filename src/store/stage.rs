@@ -5,11 +5,10 @@
 
 use std::sync::Arc;
 
-use sqlx::SqliteConnection;
-
 use super::{
     Run, Store, StoreError,
     bulk::{Bulk, MOST_ROWS, Values},
+    db::DbConnection,
     owner::BEGIN,
     payload::Interner,
     plan::{Plan, plan},
@@ -412,7 +411,7 @@ const DELETED: usize = 100_000;
 /// Needed when so many payloads take turns that not all could be gathered in memory. It costs a sort, and saves a request for every
 /// chunk that it fills.
 async fn regroup(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     first: i64,
     end: i64,
 ) -> Result<(i64, i64), sqlx::Error> {

@@ -1,8 +1,6 @@
 //! Whether the pending tasks of a run are older than what its devices have accepted since.
 
-use sqlx::SqliteConnection;
-
-use super::{Run, Store, StoreError, accepted_range::in_no_accepted_range};
+use super::{Run, Store, StoreError, accepted_range::in_no_accepted_range, db::DbConnection};
 
 #[cfg(test)]
 mod tests;
@@ -90,7 +88,7 @@ const NEWER: &str = "SELECT name FROM ( \
 
 /// Whether any run at the same platform is younger than this one and has been accepted by any device.
 pub(super) async fn any_younger(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: &Run,
 ) -> Result<bool, StoreError> {
     Ok(sqlx::query_scalar(ANY_YOUNGER)

@@ -1,15 +1,16 @@
 //! The tally: how many tasks of a run have ended how.
 
-use sqlx::SqliteConnection;
-
-use crate::model::{Class, RunId, Tally, TaskState};
+use crate::{
+    model::{Class, RunId, Tally, TaskState},
+    store::db::DbConnection,
+};
 
 /// How the run's tasks have ended, the most frequent of a state first.
 const ENDINGS: &str = "SELECT state, class, code, n FROM tally WHERE run_id = ? AND n > 0 ORDER BY state, n DESC, class, code";
 
 /// How the run's tasks have ended, by state, class and code; the most frequent of a state first.
 pub(super) async fn endings(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: RunId,
 ) -> Result<Vec<(Tally, u64)>, sqlx::Error> {
     read_tally(connection, run, ENDINGS).await
@@ -17,7 +18,7 @@ pub(super) async fn endings(
 
 /// Reads counts of ended tasks: state, class, code and number, with 0 for no class and no code.
 pub(super) async fn read_tally(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: RunId,
     select: &'static str,
 ) -> Result<Vec<(Tally, u64)>, sqlx::Error> {

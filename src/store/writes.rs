@@ -4,10 +4,9 @@
 
 use std::sync::Arc;
 
-use sqlx::SqliteConnection;
-
 use super::{
     bulk::{Bulk, Values},
+    db::DbConnection,
     owner::BEGIN,
 };
 
@@ -17,7 +16,7 @@ const TOGETHER: usize = 8;
 
 /// A transaction that writes. It ends with [`commit`](Self::commit), or after an error with [`roll_back`](Self::roll_back).
 pub(super) struct Writes<'c> {
-    connection: &'c mut SqliteConnection,
+    connection: &'c mut DbConnection,
     /// Statements that have not been executed yet.
     text: String,
     values: Values,
@@ -27,7 +26,7 @@ pub(super) struct Writes<'c> {
 
 impl<'c> Writes<'c> {
     /// Begins a transaction, with the first thing that it does.
-    pub(super) fn begin(connection: &'c mut SqliteConnection) -> Self {
+    pub(super) fn begin(connection: &'c mut DbConnection) -> Self {
         Self {
             connection,
             text: format!("{BEGIN};"),
@@ -73,7 +72,7 @@ impl<'c> Writes<'c> {
     }
 
     /// The connection, for what has to be read; all that has been written is there.
-    pub(super) async fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
+    pub(super) async fn connection(&mut self) -> Result<&mut DbConnection, sqlx::Error> {
         self.execute().await?;
         Ok(self.connection)
     }

@@ -11,10 +11,9 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::SqliteConnection;
-
 use crate::{
     model::Timestamp,
+    store::db::DbConnection,
     store::{Run, StoreError, bulk::Bulk},
 };
 
@@ -37,7 +36,7 @@ static DRAW: Bulk = Bulk::around(
 
 /// Moves `wanted` tasks of the run's first sends, fewer than there are, into `due`.
 pub(super) async fn choose(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: &Run,
     wanted: u64,
     seed: u64,
@@ -71,7 +70,7 @@ pub(super) async fn choose(
 
 /// Moves the first sends to these devices into `due`.
 pub(super) async fn take(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: &Run,
     devices: &BTreeSet<String>,
     now: Timestamp,
@@ -92,11 +91,7 @@ pub(super) async fn take(
 }
 
 /// Moves the chosen tasks into `due`.
-async fn hold(
-    connection: &mut SqliteConnection,
-    run: &Run,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+async fn hold(connection: &mut DbConnection, run: &Run, now: Timestamp) -> Result<(), StoreError> {
     sqlx::query("UPDATE task SET held = 1 WHERE id IN (SELECT task_id FROM temp.chosen)")
         .execute(&mut *connection)
         .await?;
@@ -116,7 +111,7 @@ async fn hold(
 
 /// Draws at least `wanted` tasks; where many are held back, in smaller and smaller parts.
 async fn draw_enough(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: &Run,
     wanted: u64,
     seed: u64,
@@ -141,7 +136,7 @@ async fn draw_enough(
 
 /// Adds a task of each product that the draw has missed, the largest first, as far as `wanted` suffices for one of each product.
 async fn seek_missed(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: &Run,
     wanted: u64,
     seed: u64,
@@ -194,7 +189,7 @@ async fn seek_missed(
 }
 
 async fn draw(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: &Run,
     parts: u64,
     seed: u64,

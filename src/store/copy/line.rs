@@ -1,15 +1,14 @@
 //! A row of SQLite as a line of PostgreSQL's `COPY`, byte for byte as PostgreSQL writes the same row.
 
-use sqlx::{
-    Decode, Row as _, Sqlite, TypeInfo as _, ValueRef as _,
-    sqlite::{SqliteRow, SqliteValueRef},
-};
+use sqlx::{Decode, Row as _, ValueRef as _};
+
+use crate::store::db::{Db, DbRow, Kind, ValueRef};
 
 /// What stands for U+0000, which PostgreSQL has no place for.
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
 /// Appends the line of a row.
-pub(super) fn append(line: &mut Vec<u8>, row: &SqliteRow) -> Result<(), sqlx::Error> {
+pub(super) fn append(line: &mut Vec<u8>, row: &DbRow) -> Result<(), sqlx::Error> {
     for place in 0..row.len() {
         if place > 0 {
             line.push(b'\t');
@@ -20,18 +19,18 @@ pub(super) fn append(line: &mut Vec<u8>, row: &SqliteRow) -> Result<(), sqlx::Er
     Ok(())
 }
 
-fn field(line: &mut Vec<u8>, value: SqliteValueRef<'_>) -> Result<(), sqlx::error::BoxDynError> {
+fn field(line: &mut Vec<u8>, value: ValueRef<'_>) -> Result<(), sqlx::error::BoxDynError> {
     if value.is_null() {
         line.extend_from_slice(b"\\N");
         return Ok(());
     }
-    match value.type_info().name() {
-        "INTEGER" => {
-            let number = <i64 as Decode<Sqlite>>::decode(value)?;
+    match *value.type_info() {
+        Kind::Integer => {
+            let number = <i64 as Decode<Db>>::decode(value)?;
             line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
         }
-        "BLOB" => bytes(line, <&[u8] as Decode<Sqlite>>::decode(value)?),
-        _ => text(line, <&str as Decode<Sqlite>>::decode(value)?),
+        Kind::Bytes => bytes(line, <&[u8] as Decode<Db>>::decode(value)?),
+        _ => text(line, <&str as Decode<Db>>::decode(value)?),
     }
     Ok(())
 }
@@ -63,12 +62,13 @@ fn text(line: &mut Vec<u8>, text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use sqlx::{Connection as _, SqliteConnection};
+    use sqlx::Connection as _;
 
     use super::*;
+    use crate::store::db::DbConnection;
 
     async fn line(sql: &'static str) -> String {
-        let mut connection = SqliteConnection::connect(":memory:").await.unwrap();
+        let mut connection = DbConnection::connect("sqlite::memory:").await.unwrap();
         let row = sqlx::query(sql).fetch_one(&mut connection).await.unwrap();
         let mut line = Vec::new();
         append(&mut line, &row).unwrap();

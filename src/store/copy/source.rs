@@ -223,7 +223,7 @@ impl CopySource {
 
     async fn all<T>(&mut self, sql: &'static str) -> Result<Vec<T>, SourceError>
     where
-        T: for<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow> + Send + Unpin,
+        T: for<'r> sqlx::FromRow<'r, crate::store::db::DbRow> + Send + Unpin,
     {
         let found = sqlx::query_as(sql)
             .fetch_all(&mut self.reader.connection)

@@ -4,11 +4,11 @@
 //! afterwards sees both.
 
 use serde_json::json;
-use sqlx::SqliteConnection;
 
 use super::{TaskProof, settle};
 use crate::{
     model::{Proof, TaskId, Timestamp},
+    store::db::DbConnection,
     store::{Reader, RunRow, StoreError, views},
 };
 
@@ -38,7 +38,7 @@ impl Reader {
                 .fetch_one(&mut self.connection)
                 .await?;
         if made == 0 {
-            views::make_temporary(&mut self.connection).await?;
+            views::make_temporary(self.connection.sqlite()?).await?;
         }
         copy(&mut self.connection, looked).await
     }
@@ -56,7 +56,7 @@ impl Reader {
     }
 }
 
-async fn copy(connection: &mut SqliteConnection, looked: Looked<'_>) -> Result<(), StoreError> {
+async fn copy(connection: &mut DbConnection, looked: Looked<'_>) -> Result<(), StoreError> {
     for (of_run, of_tasks) in [
         (
             "INSERT OR IGNORE INTO temp.delivery SELECT * FROM main.delivery WHERE task_id >= ? AND task_id < ?",

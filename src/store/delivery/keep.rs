@@ -1,10 +1,9 @@
 //! How evidence about sends is written.
 
-use sqlx::SqliteConnection;
-
 use super::{TaskProof, number_of, source_number};
 use crate::{
     model::Timestamp,
+    store::db::DbConnection,
     store::{
         bulk::{Bulk, Values},
         writes::Writes,
@@ -26,7 +25,7 @@ static KEEP_ANSWER: Bulk = Bulk::insert(
 
 /// Writes what is known of sends.
 pub(super) async fn put(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     proofs: &[TaskProof],
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {

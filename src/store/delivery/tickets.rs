@@ -3,11 +3,11 @@
 //! There may be a million: they are read as one text a page, since a row of its own for each costs several times as much.
 
 use serde::Deserialize;
-use sqlx::SqliteConnection;
 
 use super::{ids, numbers};
 use crate::{
     model::{Delivery, TaskId},
+    store::db::DbConnection,
     store::{Reader, Run, RunRow, Store, StoreError},
 };
 
@@ -117,7 +117,7 @@ impl Reader {
 }
 
 async fn accepted(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     (first, end): (i64, i64),
     after: TaskId,
     reached: &[Delivery],

@@ -5,10 +5,13 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{ConnectOptions, Connection, FromRow, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{ConnectOptions, Connection, FromRow, sqlite::SqliteConnectOptions};
 
 use super::{InboxError, version};
-use crate::model::{GapCause, MessageGap, MessageKind, Timestamp};
+use crate::{
+    model::{GapCause, MessageGap, MessageKind, Timestamp},
+    store::db::DbConnection,
+};
 
 /// How long a query waits for a lock; the listener holds one for milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -120,7 +123,7 @@ struct Row {
 /// An inbox, open for reading alone.
 #[derive(Debug)]
 pub(crate) struct InboxReader {
-    connection: SqliteConnection,
+    connection: DbConnection,
     path: PathBuf,
 }
 
@@ -140,7 +143,7 @@ impl InboxReader {
             Ok(file) if file.len() == 0 => return Err(InboxError::Missing(path.to_owned())),
             _ => {}
         }
-        let mut connection = SqliteConnectOptions::new()
+        let mut connection: DbConnection = SqliteConnectOptions::new()
             .filename(path)
             .read_only(true)
             .busy_timeout(busy)
@@ -150,7 +153,8 @@ impl InboxReader {
             .map_err(|error| InboxError::Open {
                 path: path.to_owned(),
                 reason: error.to_string(),
-            })?;
+            })?
+            .into();
         if version(&mut connection, path).await? == 0 {
             connection.close().await?;
             return Err(InboxError::Missing(path.to_owned()));

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection};
 
 use super::{
     super::{
@@ -14,7 +14,10 @@ use super::{
     },
     APPLICATION_ID, InboxError, SCHEMAS, version,
 };
-use crate::model::{Consent, MessageGap, QueueMessage, Timestamp};
+use crate::{
+    model::{Consent, MessageGap, QueueMessage, Timestamp},
+    store::db::DbConnection,
+};
 
 /// Messages that one transaction of a prune deletes: a commit of a batch waits no longer than that takes.
 const PRUNED_AT_ONCE: i64 = 20_000;
@@ -44,7 +47,7 @@ static PRESENCE: Bulk = Bulk::insert(
 /// An inbox that this process writes, until the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    connection: SqliteConnection,
+    connection: DbConnection,
     path: PathBuf,
     _lock: Lock,
 }
@@ -92,9 +95,10 @@ impl Inbox {
             path: path.to_owned(),
             source,
         })?;
-        let mut connection = connect(path, inode)
+        let mut connection: DbConnection = connect(path, inode)
             .await
-            .map_err(|error| opened(error.to_string()))?;
+            .map_err(|error| opened(error.to_string()))?
+            .into();
         migrate(&mut connection, path).await?;
         Ok(Self {
             connection,
@@ -278,14 +282,14 @@ impl Inbox {
 }
 
 /// The rows that this connection has changed so far: those that a conflict left out do not count.
-async fn changes(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+async fn changes(connection: &mut DbConnection) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("SELECT total_changes()")
         .fetch_one(connection)
         .await
 }
 
 async fn note_listened(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     queue: &str,
     now: Timestamp,
 ) -> Result<(), InboxError> {
@@ -313,12 +317,13 @@ async fn must_be_ours_or_empty(path: &Path) -> Result<(), InboxError> {
         reason: "it is no inbox of fleetpush, and has been left as it is; move it away, or give another database with --db".to_owned(),
     }
     };
-    let mut connection = SqliteConnectOptions::new()
+    let mut connection: DbConnection = SqliteConnectOptions::new()
         .filename(path)
         .read_only(true)
         .connect()
         .await
-        .map_err(foreign)?;
+        .map_err(foreign)?
+        .into();
     let looked = version(&mut connection, path).await;
     connection.close().await?;
     match looked {
@@ -327,7 +332,7 @@ async fn must_be_ours_or_empty(path: &Path) -> Result<(), InboxError> {
     }
 }
 
-async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), InboxError> {
+async fn migrate(connection: &mut DbConnection, path: &Path) -> Result<(), InboxError> {
     let from = version(connection, path).await?;
     for (number, schema) in SCHEMAS.iter().enumerate().skip(from) {
         let mut transaction = connection.begin_with(BEGIN).await?;

@@ -1,14 +1,12 @@
 //! What is kept of a run that goes: the last two acceptances of each device and service, with their payloads.
 
-use sqlx::SqliteConnection;
-
 use super::device_after;
-use crate::{model::RunId, store::StoreError};
+use crate::{model::RunId, store::StoreError, store::db::DbConnection};
 
 /// Notes what each device accepted last, and what before that, in the order of the keys, which is that of the tables. A run stays as it is,
 /// and to note it again changes nothing.
 pub(super) async fn keep_last_acceptances(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: RunId,
 ) -> Result<(), StoreError> {
     sqlx::query(PAYLOADS)

@@ -5,11 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use sqlx::{Connection, SqliteConnection};
+use sqlx::Connection;
 
 use super::{RunRow, optional_class};
 use crate::{
     model::{Class, RunId, TaskFilter, TaskState, TaskStatus, Timestamp},
+    store::db::DbConnection,
     store::{
         reader::{ReadError, Reader},
         select::{
@@ -224,7 +225,7 @@ impl ResultPages<'_> {
 /// The rows of these tasks, by task. They come as one text: each value of a row by itself costs sqlx an allocation and a lock, and each row a
 /// message between threads. What they carry is read once for each payload.
 pub(super) async fn read_rows(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: RunId,
     ids: &[i64],
 ) -> Result<Vec<RawRow>, sqlx::Error> {

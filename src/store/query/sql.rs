@@ -7,12 +7,14 @@ use std::fmt;
 use futures::StreamExt as _;
 use sqlx::{
     AssertSqlSafe, Column as _, Executor as _, Row as _, SqlSafeStr as _, Statement as _,
-    TypeInfo as _, ValueRef as _,
-    sqlite::{SqliteRow, SqliteValueRef},
+    ValueRef as _,
 };
 
 use self::tokens::tokens;
-use crate::store::reader::{ReadError, Reader};
+use crate::{
+    store::db::{Db, DbRow, Kind, ValueRef},
+    store::reader::{ReadError, Reader},
+};
 
 /// SQLite's result code `SQLITE_READONLY`, whatever it stands for in detail.
 const READ_ONLY: i32 = 8;
@@ -209,22 +211,22 @@ impl Reader {
     }
 }
 
-pub(in crate::store) fn cells(row: &SqliteRow) -> Result<Vec<Cell>, sqlx::Error> {
+pub(in crate::store) fn cells(row: &DbRow) -> Result<Vec<Cell>, sqlx::Error> {
     (0..row.len())
         .map(|index| cell(row.try_get_raw(index)?))
         .collect()
 }
 
-fn cell(value: SqliteValueRef<'_>) -> Result<Cell, sqlx::Error> {
+fn cell(value: ValueRef<'_>) -> Result<Cell, sqlx::Error> {
     if value.is_null() {
         return Ok(Cell::Null);
     }
-    let kind = value.type_info().name().to_owned();
-    let decoded = match kind.as_str() {
-        "INTEGER" => sqlx::Decode::<sqlx::Sqlite>::decode(value).map(Cell::Integer),
-        "REAL" => sqlx::Decode::<sqlx::Sqlite>::decode(value).map(Cell::Real),
-        "BLOB" => sqlx::Decode::<sqlx::Sqlite>::decode(value).map(Cell::Blob),
-        _ => sqlx::Decode::<sqlx::Sqlite>::decode(value).map(Cell::Text),
+    let kind = value.type_info().into_owned();
+    let decoded = match kind {
+        Kind::Integer => sqlx::Decode::<Db>::decode(value).map(Cell::Integer),
+        Kind::Real => sqlx::Decode::<Db>::decode(value).map(Cell::Real),
+        Kind::Bytes => sqlx::Decode::<Db>::decode(value).map(Cell::Blob),
+        Kind::Null | Kind::Text | Kind::Other => sqlx::Decode::<Db>::decode(value).map(Cell::Text),
     };
     decoded.map_err(sqlx::Error::Decode)
 }

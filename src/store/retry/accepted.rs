@@ -1,7 +1,7 @@
 //! Accepted tasks that are sent again. Those that stand in an accepted range get rows of their own first, with all of their range: what
 //! a range says it says of all its tasks.
 
-use sqlx::SqliteConnection;
+use crate::store::db::DbConnection;
 
 /// Of the candidates in ?1 those that have ended as the filter wants it, and not with the class ?5, whether in a row of their own or in a
 /// range.
@@ -33,7 +33,7 @@ const DISSOLVE: [&str; 4] = [
 ];
 
 /// Gives the tasks of each range with a task of the draft rows of their own.
-pub(super) async fn dissolve_ranges(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+pub(super) async fn dissolve_ranges(connection: &mut DbConnection) -> Result<(), sqlx::Error> {
     for statement in DISSOLVE {
         sqlx::query(statement).execute(&mut *connection).await?;
     }

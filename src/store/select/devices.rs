@@ -4,9 +4,11 @@ use std::collections::{BTreeSet, VecDeque};
 
 use serde::Serialize;
 use serde_json::json;
-use sqlx::SqliteConnection;
 
-use crate::model::{Devices, RunId};
+use crate::{
+    model::{Devices, RunId},
+    store::db::DbConnection,
+};
 
 /// Keys that are looked for together: as a rule their tasks make a page that is nearly full, and one that is full asks for another.
 const BATCH: usize = 900;
@@ -44,7 +46,7 @@ impl Batches {
     /// Keys that the run does not have: those that were noted, and those among the keys that nobody has asked for yet.
     pub(super) async fn into_absent(
         mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut DbConnection,
         run: RunId,
     ) -> Result<Vec<String>, sqlx::Error> {
         for keys in &self.keys {
@@ -56,7 +58,7 @@ impl Batches {
     /// The next keys, never none of them; `None` is the end.
     pub(super) async fn next(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut DbConnection,
         run: RunId,
     ) -> Result<Option<Vec<String>>, sqlx::Error> {
         if let Some(keys) = self.keys.pop_front() {
@@ -86,7 +88,7 @@ impl Batches {
 
 /// The next keys of the run from `first` on, and after `after`.
 async fn keys_from(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: RunId,
     first: &str,
     after: Option<&str>,
@@ -107,7 +109,7 @@ pub(in crate::store) const KEYS_AFTER: &str = "SELECT DISTINCT d.device_key FROM
 
 /// Those of the keys that the run does not have.
 pub(in crate::store) async fn absent(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: RunId,
     keys: &BTreeSet<String>,
 ) -> Result<Vec<String>, sqlx::Error> {
@@ -120,7 +122,7 @@ pub(in crate::store) async fn absent(
 }
 
 async fn missing<K: Serialize>(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: RunId,
     keys: &[K],
 ) -> Result<Vec<String>, sqlx::Error> {

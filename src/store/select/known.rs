@@ -2,11 +2,10 @@
 
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
-use sqlx::SqliteConnection;
-
 use super::{Tasks, devices::absent};
 use crate::{
     model::{RunId, TaskFilter},
+    store::db::DbConnection,
     store::tally::endings,
 };
 
@@ -43,7 +42,7 @@ pub(crate) struct UnknownValue {
 
 /// What the filter names and the run does not have, but for values of labels.
 pub(in crate::store) async fn unknown(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     tasks: Tasks,
     filter: &TaskFilter,
 ) -> Result<Unknown, sqlx::Error> {
@@ -89,7 +88,7 @@ pub(in crate::store) async fn unknown(
 
 /// The values of labels that the filter names and no task has. It reads the run from end to end: only for a filter that has found nothing.
 pub(in crate::store) async fn unknown_values(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     tasks: Tasks,
     filter: &TaskFilter,
 ) -> Result<Vec<UnknownValue>, sqlx::Error> {
@@ -122,7 +121,7 @@ pub(in crate::store) async fn unknown_values(
 
 /// Those of the names that no task has as a label.
 pub(in crate::store) async fn missing_labels(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     tasks: Tasks,
     names: impl IntoIterator<Item = &str>,
 ) -> Result<Vec<String>, sqlx::Error> {
@@ -144,7 +143,7 @@ pub(in crate::store) async fn missing_labels(
 
 /// The names of all labels of the tasks, in the order in which they come up.
 pub(in crate::store) async fn label_names(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     tasks: Tasks,
 ) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(LABEL_NAMES)
@@ -156,7 +155,7 @@ pub(in crate::store) async fn label_names(
 
 /// The codes of the run. What has not ended is asked only when a range has no code of what has.
 async fn codes(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: RunId,
     wanted: &[RangeInclusive<i64>],
 ) -> Result<BTreeSet<i64>, sqlx::Error> {

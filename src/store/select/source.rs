@@ -2,12 +2,13 @@
 
 use std::{collections::VecDeque, ops::RangeInclusive};
 
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::AssertSqlSafe;
 
 use super::Tasks;
 use crate::{
     model::{Class, Tally, TaskFilter, TaskState, TaskStatus},
     store::accepted_range::in_no_accepted_range,
+    store::db::DbConnection,
 };
 
 /// Where the ids of candidates come from. Each yields ids in ascending order, and yields a superset of what its `statuses` and the
@@ -140,7 +141,7 @@ ORDER BY 1 LIMIT ?3";
 
 /// The next ids, at most so many, of a source, from `from` on, in ascending order.
 pub(super) async fn candidates(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     tasks: &Tasks,
     source: &Source,
     from: i64,

@@ -3,10 +3,12 @@
 use std::ops::Range;
 
 use serde_json::json;
-use sqlx::SqliteConnection;
 
 use super::repeats::Met;
-use crate::model::{RunId, Timestamp};
+use crate::{
+    model::{RunId, Timestamp},
+    store::db::DbConnection,
+};
 
 /// What was found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,7 +22,7 @@ pub(super) struct Order {
 /// Fills the index of devices, and holds back the tasks that are not a device's first. Only devices that have been `met` before can have
 /// several.
 pub(super) async fn arrange(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: RunId,
     tasks: Range<i64>,
     met: Met,
@@ -74,7 +76,7 @@ pub(super) async fn arrange(
 }
 
 async fn hold_back(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     run: RunId,
     now: Timestamp,
 ) -> Result<Order, sqlx::Error> {
@@ -129,7 +131,7 @@ async fn hold_back(
 
 /// Lets the tasks of a device wait for those that are left of it; gives whether any waits.
 pub(super) async fn follow_anew(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     first: i64,
     end: i64,
 ) -> Result<bool, sqlx::Error> {

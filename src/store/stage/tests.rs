@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use sqlx::SqliteConnection;
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
     model::{Payload, RowError, TaskId},
+    store::db::DbConnection,
     store::sample,
 };
 
@@ -47,7 +47,7 @@ async fn open(folder: &Path) -> Store {
     sample::opened(&folder.join("test.db")).await
 }
 
-async fn count(connection: &mut SqliteConnection, sql: &'static str) -> i64 {
+async fn count(connection: &mut DbConnection, sql: &'static str) -> i64 {
     sqlx::query_scalar(sql).fetch_one(connection).await.unwrap()
 }
 

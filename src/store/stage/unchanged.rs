@@ -3,7 +3,6 @@
 use std::{collections::HashMap, sync::Arc};
 
 use serde_json::json;
-use sqlx::SqliteConnection;
 
 use super::{
     Stager,
@@ -11,6 +10,7 @@ use super::{
 };
 use crate::{
     model::{RunId, TaskId, Timestamp},
+    store::db::DbConnection,
     store::{Reader, StoreError, bulk::Bulk},
 };
 
@@ -134,7 +134,7 @@ impl Services {
     /// Looks up those of these payloads.
     async fn look_up(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut DbConnection,
         payloads: impl Iterator<Item = i64>,
     ) -> Result<(), sqlx::Error> {
         if self.0.len() > SERVICES {
@@ -168,7 +168,7 @@ impl Services {
 }
 
 async fn past_runs(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     base_url: &str,
     except: i64,
 ) -> Result<PastRuns, sqlx::Error> {
@@ -204,7 +204,7 @@ async fn past_runs(
 }
 
 async fn earlier_in(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     services: &mut Services,
     run: RunId,
     devices: &str,
@@ -240,7 +240,7 @@ async fn earlier_in(
 }
 
 async fn earlier_pruned(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     base_url: &str,
     devices: &str,
 ) -> Result<Vec<Earlier>, sqlx::Error> {

@@ -1,10 +1,10 @@
 //! SQLite does what a store must do.
 
-use sqlx::SqliteConnection;
 use tempfile::TempDir;
 
 use crate::{
     model::{Payload, PayloadId, Row, RunId, TaskId, Timestamp},
+    store::db::DbConnection,
     store::{
         NewRun, PushRows, Store,
         conformance::{Fixture, ManifestRow, conformance_tests},
@@ -74,7 +74,7 @@ impl Fixture for Sqlite {
     }
 }
 
-async fn column(connection: &mut SqliteConnection, select: &'static str) -> Vec<i64> {
+async fn column(connection: &mut DbConnection, select: &'static str) -> Vec<i64> {
     sqlx::query_scalar(select)
         .fetch_all(connection)
         .await

@@ -1,9 +1,10 @@
 //! The view `devices`: one row for each product, device and service.
 
-use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection};
 
 use crate::{
     model::Timestamp,
+    store::db::DbConnection,
     store::{reader::Reader, sample},
 };
 
@@ -11,7 +12,7 @@ use crate::{
 async fn shown(changes: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = sample::every_state(folder.path()).await;
-    let mut writer = SqliteConnection::connect(&format!("sqlite://{}", path.display()))
+    let mut writer = DbConnection::connect(&format!("sqlite://{}", path.display()))
         .await
         .unwrap();
     sqlx::raw_sql(AssertSqlSafe(changes.to_owned()))
@@ -79,7 +80,7 @@ async fn the_service_is_what_the_data_calls() {
 
 #[tokio::test]
 async fn throttles_that_an_earlier_version_has_recorded_are_remembered() {
-    let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+    let mut connection = DbConnection::connect("sqlite::memory:").await.unwrap();
     for script in [
         include_str!("../../../migrations/0001_initial.sql"),
         sample::EVERY_STATE,

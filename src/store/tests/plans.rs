@@ -1,9 +1,9 @@
 //! How the statements of every exchange find their rows: by a key, however large the run. A scan would cost the whole table each time.
 
-use sqlx::{ConnectOptions, Row, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{ConnectOptions, Row, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
-use crate::store::sample;
+use crate::{store::db::DbConnection, store::sample};
 
 /// Statements of the hot path, as `EXPLAIN QUERY PLAN` sees them; what they read must be reached by a key.
 const HOT: &[(&str, &str)] = &[
@@ -47,7 +47,7 @@ const OF_TASKS: &[(&str, &str)] = &[
 ];
 
 /// A database with tasks in every state.
-async fn sampled() -> (SqliteConnection, TempDir) {
+async fn sampled() -> (DbConnection, TempDir) {
     let folder = TempDir::new().unwrap();
     let path = sample::every_state(folder.path()).await;
     let connection = SqliteConnectOptions::new()
@@ -55,7 +55,7 @@ async fn sampled() -> (SqliteConnection, TempDir) {
         .connect()
         .await
         .unwrap();
-    (connection, folder)
+    (connection.into(), folder)
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn devices_are_found_by_their_keys() {
     }
 }
 
-async fn plan(connection: &mut SqliteConnection, sql: &str) -> Vec<String> {
+async fn plan(connection: &mut DbConnection, sql: &str) -> Vec<String> {
     sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
         .fetch_all(connection)
         .await

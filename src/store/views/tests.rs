@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 use sqlx::{ConnectOptions as _, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{FILE, are_current, name, renew, statements};
-use crate::store::{Store, reader::Reader, sample, schema::MIGRATOR};
+use crate::{
+    store::db::DbConnection,
+    store::{Store, reader::Reader, sample, schema::MIGRATOR},
+};
 
-async fn columns(connection: &mut SqliteConnection, view: &str) -> String {
+async fn columns(connection: &mut DbConnection, view: &str) -> String {
     sqlx::query_scalar::<_, String>(
         "SELECT group_concat(name, ', ' ORDER BY cid) FROM pragma_table_info(?)",
     )
@@ -18,7 +21,7 @@ async fn columns(connection: &mut SqliteConnection, view: &str) -> String {
 }
 
 /// A view as text: a line for each row, in the order asked for, `-` for NULL.
-async fn shown(connection: &mut SqliteConnection, sql: &'static str) -> String {
+async fn shown(connection: &mut DbConnection, sql: &'static str) -> String {
     let rows = sqlx::query(sql).fetch_all(connection).await.unwrap();
     let lines: Vec<String> = rows
         .iter()

@@ -1,16 +1,15 @@
 //! Finds the changes.
 
-use sqlx::SqliteConnection;
-
 use super::{RunRow, products::Products};
 use crate::{
     model::{Change, TaskState},
+    store::db::DbConnection,
     store::{accepted_range::in_no_accepted_range, tally::endings},
 };
 
 /// Finds what has changed from one run to another.
 pub(super) async fn changes(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     earlier: &RunRow,
     later: &RunRow,
 ) -> Result<(), sqlx::Error> {
@@ -35,7 +34,7 @@ pub(super) async fn changes(
 
 /// Finds what fails in each of these runs.
 pub(super) async fn failing_in_all(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     runs: &[RunRow],
 ) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(TABLES).execute(&mut *connection).await?;
@@ -54,7 +53,7 @@ pub(super) async fn failing_in_all(
 
 /// Notes the failing tasks of a run.
 async fn find_failing(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     side: i64,
     run: &RunRow,
 ) -> Result<(), sqlx::Error> {

@@ -4,9 +4,8 @@
 //! into first, has it with the product behind each key. A fleet of one product pays nothing for it.
 
 use serde_json::json;
-use sqlx::SqliteConnection;
 
-use crate::{model::RunId, store::RunRow};
+use crate::{model::RunId, store::RunRow, store::db::DbConnection};
 
 const SEVERAL: &str = "SELECT count(*) > 1 FROM (
     SELECT DISTINCT product_key FROM main.payload WHERE run_id IN (SELECT value FROM json_each(?)) LIMIT 2
@@ -32,7 +31,7 @@ pub(super) struct Products {
 impl Products {
     /// Has the names mean devices with their product, when these runs have several.
     pub(super) async fn begin(
-        connection: &mut SqliteConnection,
+        connection: &mut DbConnection,
         runs: &[RunRow],
     ) -> Result<Self, sqlx::Error> {
         let ids: Vec<RunId> = runs.iter().map(|run| run.id).collect();
@@ -52,7 +51,7 @@ impl Products {
     }
 
     /// Has the names mean what they always do.
-    pub(super) async fn end(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    pub(super) async fn end(self, connection: &mut DbConnection) -> Result<(), sqlx::Error> {
         if self.several {
             sqlx::raw_sql(END).execute(connection).await?;
         }
