@@ -5,7 +5,7 @@
 use crate::{
     cli::{self, Candidate, Candidates},
     policy::codes,
-    settings::{self, Command, Environment},
+    settings::{self, Command, Environment, Place},
     store::Reader,
 };
 
@@ -30,7 +30,11 @@ fn runs() -> Option<Vec<Candidate>> {
         .build()
         .ok()?
         .block_on(async {
-            let mut reader = Reader::open(&settings.database.path).await.ok()?;
+            // A shell that completes a word is not to wait for a server.
+            let Place::File(path) = &settings.database.place else {
+                return None;
+            };
+            let mut reader = Reader::open(path).await.ok()?;
             reader.runs().await.ok()
         })?;
     let candidate = |run: crate::store::RunRow| Candidate {

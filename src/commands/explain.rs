@@ -47,7 +47,7 @@ pub(super) async fn explain(
     printer: &Printer,
 ) -> Result<Exit, Failure> {
     let filter = filter(settings.states, settings.filter)?;
-    let mut reader = reading::open(&settings.database, printer).await?;
+    let mut reader = reading::open_file(&settings.database, printer).await?;
     let runs = reader.runs().await?;
     let keys = device_keys(&mut reader, &runs, &filter).await?;
     if keys.len() > MOST {

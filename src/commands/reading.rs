@@ -4,8 +4,11 @@ use crate::{
     clock,
     engine::settle_for_reader,
     exit::Failure,
-    settings::Database,
-    store::{InboxError, InboxReader, Looked, ReadError, Reader, inbox_path},
+    settings::{Database, Place, Readable},
+    store::{
+        InboxError, InboxReader, Looked, Presence, ReadError, Reader, ServerStore, inbox_path,
+        presence,
+    },
     ui::printer::Printer,
 };
 
@@ -16,7 +19,9 @@ pub(super) async fn settle(
     looked: Looked<'_>,
     printer: &Printer,
 ) -> Result<bool, Failure> {
-    let path = inbox_path(reader.path());
+    let Some(path) = reader.path().map(inbox_path) else {
+        return Ok(false);
+    };
     let mut inbox = match InboxReader::open(&path).await {
         Ok(inbox) => inbox,
         Err(InboxError::Missing(_)) => return Ok(false),
@@ -43,8 +48,15 @@ pub(super) async fn settle(
 }
 
 /// Opens the database for reading, with a warning when part of what was recorded is missing.
-pub(super) async fn open(database: &Database, printer: &Printer) -> Result<Reader, ReadError> {
-    let mut reader = Reader::open(&database.path).await?.scoped(&database.tags);
+pub(super) async fn open(database: &Readable, printer: &Printer) -> Result<Reader, ReadError> {
+    let reader = match &database.place {
+        Place::File(path) => Reader::open(path).await?,
+        Place::Server(server) => {
+            let server = ServerStore::connect(&server.address, server.password.as_ref()).await?;
+            Reader::on_server(server).await?
+        }
+    };
+    let mut reader = reader.scoped(&database.tags);
     if let Some(log) = reader.lost_log().await? {
         printer.warn(&format!(
             "the write-ahead log {} is missing: the last results of the last push are not shown; put the log back beside the database",
@@ -52,4 +64,17 @@ pub(super) async fn open(database: &Database, printer: &Printer) -> Result<Reade
         ));
     }
     Ok(reader)
+}
+
+/// The same for a command that reads a file alone.
+pub(super) async fn open_file(database: &Database, printer: &Printer) -> Result<Reader, ReadError> {
+    open(&database.clone().into(), printer).await
+}
+
+/// Whether somebody owns the database. Who works on one of a server cannot be seen from here.
+pub(super) fn presence_at(database: &Readable) -> Presence {
+    match &database.place {
+        Place::File(path) => presence(path),
+        Place::Server(_) => Presence::Unknown,
+    }
 }

@@ -2,13 +2,30 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{settings::Database, ui::repeat::Repeat};
+use crate::{
+    settings::{Database, Place, Readable},
+    ui::repeat::Repeat,
+};
 
 /// The flags that the next command needs to find the same database.
 pub(super) fn repeat(database: &Database) -> Repeat {
     Repeat {
         db: (!database.usual).then(|| absolute(&database.path)),
         simulate: database.simulated,
+        only_reads: false,
+        program: program(std::env::args_os().next().unwrap_or_default().as_ref()),
+    }
+}
+
+/// The same for a command that only reads.
+pub(super) fn repeat_reading(database: &Readable) -> Repeat {
+    Repeat {
+        db: (!database.usual).then(|| match &database.place {
+            Place::File(path) => absolute(path),
+            Place::Server(server) => server.address.as_str().into(),
+        }),
+        simulate: database.simulated,
+        only_reads: matches!(database.place, Place::Server(_)),
         program: program(std::env::args_os().next().unwrap_or_default().as_ref()),
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use self::part::{Part, flags};
 use super::{
     reading,
-    repeat::repeat,
+    repeat::{repeat, repeat_reading},
     select::{filter, remarks, value_remark},
     status,
 };
@@ -26,6 +26,7 @@ use crate::{
         out_file::Destination,
         page::{Breakdown, Changes, Content, Device, Shown, page},
         printer::{Output, OutputError, Printer, unless_closed},
+        repeat::Repeat,
         report::EndingLine,
     },
 };
@@ -63,7 +64,14 @@ pub(super) async fn report(settings: Settings, printer: &Printer) -> Result<Exit
             others,
         }
     };
-    let html = make(&mut reader, run, filter, shown, &settings.database).await?;
+    let html = make(
+        &mut reader,
+        run,
+        filter,
+        shown,
+        repeat_reading(&settings.database),
+    )
+    .await?;
     reader.close().await?;
     write(destination, &html, &settings.out, printer)?;
     Ok(Exit::Complete)
@@ -92,7 +100,14 @@ pub(super) async fn after_push(
     let path = file_of(pattern, run);
     let destination = Destination::open(Some(&path))?;
     let run = reader.find_run(Some(run)).await?;
-    let html = make(reader, run, TaskFilter::default(), Shown::Whole, database).await?;
+    let html = make(
+        reader,
+        run,
+        TaskFilter::default(),
+        Shown::Whole,
+        repeat(database),
+    )
+    .await?;
     write(destination, &html, &path, printer)
 }
 
@@ -124,11 +139,11 @@ async fn make(
     run: RunRow,
     filter: TaskFilter,
     shown: Shown,
-    database: &Database,
+    repeat: Repeat,
 ) -> Result<String, Failure> {
     let course = reader.course(&run).await?;
     let latency = reader.latency(&run).await?;
-    let mut report = status::report_of(reader, run.clone(), repeat(database)).await?;
+    let mut report = status::report_of(reader, run.clone(), repeat).await?;
     let (groups, times_sent) = match shown {
         Shown::Whole => (groups(reader, &run).await?, reader.times_sent(&run).await?),
         Shown::Part { .. } => {

@@ -137,7 +137,7 @@ async fn foretell(
     leave: Leave,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
-    let mut reader = reading::open(&settings.database, printer).await?;
+    let mut reader = reading::open_file(&settings.database, printer).await?;
     let row = reader.find_run(settings.run.as_deref()).await?;
     let run = reader.run_of(&row).await?;
     target::must_be_of(&run, &settings.push)?;

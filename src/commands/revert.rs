@@ -44,7 +44,7 @@ pub(super) async fn revert(settings: Settings, printer: &Printer) -> Result<Exit
     let filter = filter(settings.states.clone(), settings.filter.clone())?;
     let destination = Destination::open(settings.out.as_deref())?;
     let list = Destination::open(settings.left_out.as_deref())?;
-    let mut reader = reading::open(&settings.database, printer).await?;
+    let mut reader = reading::open_file(&settings.database, printer).await?;
     let run = reader.find_run(Some(&settings.run)).await?;
     must_have_ended(&run)?;
     must_call(&mut reader, &run, &settings.services).await?;

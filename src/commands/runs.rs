@@ -181,7 +181,8 @@ mod tests {
                 consent: crate::model::Consent::default(),
                 introduction: None,
                 tags: crate::model::Tags::default(),
-            },
+            }
+            .into(),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::{
     exit::{Exit, Failure},
     model::RowFormat,
     settings::Sessions as Settings,
-    store::{Presence, SessionRow, presence},
+    store::{Presence, SessionRow},
     ui::{
         format::{Column, Value, writer},
         printer::{OutputError, Printer, unless_closed},
@@ -44,7 +44,7 @@ const COLUMNS: &[Column] = &[
 /// Lists the sessions, the oldest first; with a limit the latest ones.
 pub(super) async fn sessions(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
     // Before the rows: a session that ends meanwhile has its end then.
-    let presence = presence(&settings.database.path);
+    let presence = reading::presence_at(&settings.database);
     let mut reader = reading::open(&settings.database, printer).await?;
     let sessions = match &settings.run {
         Some(run) => {

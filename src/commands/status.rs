@@ -8,7 +8,7 @@ use std::io::Write as _;
 
 use super::{
     reading,
-    repeat::{absolute, repeat},
+    repeat::{absolute, repeat_reading},
 };
 use crate::{
     clock,
@@ -16,7 +16,7 @@ use crate::{
     model::{Dimension, RowFormat, RunState, TaskState, Timestamp},
     policy::codes,
     settings::Status as Settings,
-    store::{FindError, Group, Looked, Presence, ReadError, Reader, RunRow, presence},
+    store::{FindError, Group, Looked, Presence, ReadError, Reader, RunRow},
     ui::{
         format::{Column, Value, writer},
         printer::{OutputError, Printer, unless_closed},
@@ -64,8 +64,7 @@ async fn look(
     printer: &Printer,
     now: Timestamp,
 ) -> Result<Look, Failure> {
-    let path = &settings.database.path;
-    let before = presence(path);
+    let before = reading::presence_at(&settings.database);
     let mut reader = reading::open(&settings.database, printer).await?;
     reader.freeze().await?;
     let run = reader.find_run(run).await?;
@@ -73,7 +72,7 @@ async fn look(
     let working = sessions.iter().find(|session| session.is_open);
     // It may have begun between the two looks. One that has ended since is shown as it was.
     let presence = match before {
-        Presence::Nobody if working.is_some() => presence(path),
+        Presence::Nobody if working.is_some() => reading::presence_at(&settings.database),
         before => before,
     };
     let pause = match working {
@@ -93,7 +92,7 @@ async fn look(
             reader.breakdown_by(&run, dimension).await?,
         ));
     }
-    let mut report = report_of(&mut reader, run, repeat(&settings.database)).await?;
+    let mut report = report_of(&mut reader, run, repeat_reading(&settings.database)).await?;
     reader.close().await?;
     let activity = activity::of(
         &report,
@@ -142,7 +141,7 @@ pub(super) async fn report_of(
         name: run.name,
         manifest: run.manifest,
         target: run.base_url,
-        database: absolute(reader.path()),
+        database: reader.path().map_or_else(|| reader.name().into(), absolute),
         state: run.state,
         paused: run.paused,
         cancelled_by: run.cancelled_by,
@@ -265,7 +264,8 @@ mod tests {
                 consent: crate::model::Consent::default(),
                 introduction: None,
                 tags: crate::model::Tags::default(),
-            },
+            }
+            .into(),
         };
         status_at(query, &printer, sample::at(30_000))
             .await

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{
-    Error,
+    Error, Server,
     source::{Found, Origin, Sources},
 };
 use crate::{
@@ -31,6 +31,25 @@ pub(crate) struct Database {
     pub tags: Tags,
 }
 
+/// Where a results database is.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    File(PathBuf),
+    Server(Server),
+}
+
+/// The results database of a command that only reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Readable {
+    pub place: Place,
+    /// Whether it is the simulator's, and not a platform's.
+    pub simulated: bool,
+    /// Whether it is where every command looks when nothing names another.
+    pub usual: bool,
+    /// The tags of the run that is meant when none is named.
+    pub tags: Tags,
+}
+
 /// What a command that writes says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Introduction {
@@ -55,6 +74,46 @@ pub(super) fn on_server(named: &Found<PathBuf>) -> Result<Option<ServerAddress>,
             origin: named.origin.clone(),
             reason,
         }),
+    }
+}
+
+impl Readable {
+    /// The database that is named, in a file or on a server, or the usual one.
+    pub(super) fn resolve(
+        flag: Option<PathBuf>,
+        simulated: bool,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Error> {
+        let named = sources.find(&keys::DB, flag.clone())?;
+        let address = named.as_ref().map(on_server).transpose()?.flatten();
+        if let Some(address) = address.filter(|_| !simulated) {
+            return Ok(Self {
+                place: Place::Server(Server::resolve(address, sources)?),
+                simulated,
+                usual: false,
+                tags: sources.tags(&[])?,
+            });
+        }
+        Ok(Database::resolve(flag, simulated, sources)?.into())
+    }
+}
+
+impl From<Database> for Readable {
+    fn from(database: Database) -> Self {
+        let Database {
+            path,
+            simulated,
+            usual,
+            consent: _,
+            introduction: _,
+            tags,
+        } = database;
+        Self {
+            place: Place::File(path),
+            simulated,
+            usual,
+            tags,
+        }
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) struct Copy {
 }
 
 /// A results database on a server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Server {
     /// Where it is.
     pub address: ServerAddress,
@@ -64,7 +64,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn resolve(address: ServerAddress, sources: &Sources<'_>) -> Result<Self, Error> {
+    pub(super) fn resolve(address: ServerAddress, sources: &Sources<'_>) -> Result<Self, Error> {
         Ok(Self {
             address,
             password: credentials::database_password(sources)?,

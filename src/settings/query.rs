@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Database, Error, Push, source::Sources};
+use super::{Database, Error, Push, Readable, source::Sources};
 use crate::{
     cli::{
         CodesArgs, FilterArgs, MessagesArgs, PaceArgs, PushArgs, RecoveryArgs, ResumeArgs,
@@ -59,7 +59,7 @@ pub(crate) struct Runs {
     /// The form of the rows.
     pub format: RowFormat,
     /// The results database.
-    pub database: Database,
+    pub database: Readable,
 }
 
 /// `fleetpush sessions`
@@ -72,7 +72,7 @@ pub(crate) struct Sessions {
     /// The form of the rows.
     pub format: RowFormat,
     /// The results database.
-    pub database: Database,
+    pub database: Readable,
 }
 
 /// `fleetpush status`
@@ -87,7 +87,7 @@ pub(crate) struct Status {
     /// The form of the rows.
     pub format: RowFormat,
     /// The results database.
-    pub database: Database,
+    pub database: Readable,
 }
 
 /// `fleetpush codes`
@@ -226,7 +226,7 @@ impl Runs {
             tags,
             limit,
             format: format.unwrap_or(RowFormat::Table),
-            database: Database::resolve(db, simulate.simulate, sources)?,
+            database: Readable::resolve(db, simulate.simulate, sources)?,
         })
     }
 }
@@ -247,7 +247,7 @@ impl Sessions {
             run,
             limit,
             format: format.unwrap_or(RowFormat::Table),
-            database: Database::resolve(db, simulate.simulate, sources)?,
+            database: Readable::resolve(db, simulate.simulate, sources)?,
         })
     }
 }
@@ -270,7 +270,7 @@ impl Status {
             by,
             watch,
             format: format.unwrap_or(RowFormat::Table),
-            database: Database::resolve(db, simulate.simulate, sources)?,
+            database: Readable::resolve(db, simulate.simulate, sources)?,
         })
     }
 }

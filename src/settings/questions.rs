@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Database, Error, Push, query::asking, results::row_format, source::Sources};
+use super::{Database, Error, Push, Readable, query::asking, results::row_format, source::Sources};
 use crate::{
     cli::{DiffArgs, ExplainArgs, FilterArgs, OutputArgs, PaceArgs, RevertArgs, SqlArgs},
     model::{Change, RowFormat, SummaryFormat, TaskStatus, Tsl},
@@ -189,7 +189,7 @@ pub(crate) struct Sql {
     /// The file to write to.
     pub out: Option<PathBuf>,
     /// The results database.
-    pub database: Database,
+    pub database: Readable,
 }
 
 impl Sql {
@@ -207,7 +207,7 @@ impl Sql {
             statement,
             format: row_format(format, false)?,
             out,
-            database: Database::resolve(db, simulate.simulate, sources)?,
+            database: Readable::resolve(db, simulate.simulate, sources)?,
         })
     }
 }

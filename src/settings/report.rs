@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Database, Error, source::Sources};
+use super::{Error, Readable, source::Sources};
 use crate::{
     cli::{FilterArgs, ReportArgs},
     model::TaskStatus,
@@ -19,7 +19,7 @@ pub(crate) struct Report {
     /// The file to write to; `-` is stdout.
     pub out: PathBuf,
     /// The results database.
-    pub database: Database,
+    pub database: Readable,
 }
 
 impl Report {
@@ -40,7 +40,7 @@ impl Report {
             states: state,
             filter,
             out,
-            database: Database::resolve(db, simulate.simulate, sources)?,
+            database: Readable::resolve(db, simulate.simulate, sources)?,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Database, Error, source::Sources};
+use super::{Error, Readable, source::Sources};
 use crate::{
     cli::{FilterArgs, OutputArgs, ResultsArgs},
     model::{RowFormat, TaskStatus},
@@ -29,7 +29,7 @@ pub(crate) struct Results {
     /// The file to write to.
     pub out: Option<PathBuf>,
     /// The results database.
-    pub database: Database,
+    pub database: Readable,
 }
 
 /// A column that rows are sorted by.
@@ -84,7 +84,7 @@ impl Results {
             sort: sort.iter().map(|text| SortColumn::parse(text)).collect(),
             format: row_format(format, as_manifest)?,
             out,
-            database: Database::resolve(db, simulate.simulate, sources)?,
+            database: Readable::resolve(db, simulate.simulate, sources)?,
         })
     }
 }

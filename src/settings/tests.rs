@@ -130,7 +130,10 @@ fn a_simulated_push_needs_no_platform_and_reads_no_secret() {
 #[test]
 fn the_simulator_never_gets_the_platforms_database() {
     let database = |invocation: Invocation| match invocation.resolve().command {
-        Command::Runs(runs) => runs.database.path,
+        Command::Runs(runs) => match runs.database.place {
+            Place::File(path) => path,
+            Place::Server(server) => panic!("{server:?}"),
+        },
         other => panic!("{other:?}"),
     };
     let runs = || Invocation::new(&["runs"]);

@@ -14,7 +14,7 @@ use crate::model::{
 
 /// Tasks of a run that stand in `due`, as long as none is under way but those: each part by an index.
 pub(super) const LEFT: &str = "SELECT (SELECT count(*) FROM due WHERE run_id = ?1 AND due_at IS NOT NULL) + \
-     (SELECT coalesce(sum(devices), 0) FROM request WHERE run_id = ?1 AND finished_at IS NULL)";
+     (SELECT CAST(coalesce(sum(devices), 0) AS bigint) FROM request WHERE run_id = ?1 AND finished_at IS NULL)";
 
 /// A canary that is chosen.
 #[derive(Debug, Clone, Copy)]

@@ -205,11 +205,12 @@ pub(super) async fn counts(
     .bind(end)
     .fetch_all(&mut *connection)
     .await?;
-    let accepted: i64 =
-        sqlx::query_scalar("SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = ? AND state = 1")
-            .bind(run)
-            .fetch_one(connection)
-            .await?;
+    let accepted: i64 = sqlx::query_scalar(
+        "SELECT CAST(coalesce(sum(n), 0) AS bigint) FROM tally WHERE run_id = ? AND state = 1",
+    )
+    .bind(run)
+    .fetch_one(connection)
+    .await?;
     let known: i64 = rows.iter().map(|(_, n)| n).sum();
     let mut counts = by_delivery(rows);
     if accepted > known {

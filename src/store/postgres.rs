@@ -25,6 +25,10 @@ impl ServerStore {
         &self.address
     }
 
+    pub(super) fn into_parts(self) -> (PgConnection, ServerAddress) {
+        (self.connection, self.address)
+    }
+
     pub(super) fn failure(&self, error: sqlx::Error) -> ServerError {
         ServerError::of(&self.address, error)
     }

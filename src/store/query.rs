@@ -142,8 +142,8 @@ impl Reader {
         });
         // The latest requests have the highest ids; the inner limit keeps this cheap when they are another run's.
         let (requests, devices): (i64, i64) = sqlx::query_as(
-            "SELECT count(*), coalesce(sum(devices), 0)
-             FROM (SELECT run_id, devices, finished_at, released FROM request ORDER BY id DESC LIMIT 20000)
+            "SELECT count(*), CAST(coalesce(sum(devices), 0) AS bigint)
+             FROM (SELECT run_id, devices, finished_at, released FROM request ORDER BY id DESC LIMIT 20000) AS latest
              WHERE run_id = ? AND released = 0 AND finished_at > ?",
         )
         .bind(run.0)

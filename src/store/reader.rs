@@ -3,7 +3,7 @@
 
 use std::{
     borrow::Cow,
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,9 +14,11 @@ use super::{
     MIGRATOR,
     db::DbConnection,
     identity::{has_lost_log, log_path},
-    older, views,
+    older,
+    postgres::{ServerError, ServerStore},
+    views,
 };
-use crate::model::Tags;
+use crate::model::{ServerAddress, Tags};
 
 /// How long a query waits for a lock; writers hold one for milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,8 +36,7 @@ const READ_ONLY_FOLDER: &str = "1544";
 
 /// Why a results database cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReadError {
+pub(crate) enum ReadError {
     /// There is nothing at the path, or a file without content.
     #[error("no results database at {}; push something first (fleetpush run), or name another with --db", .0.display())]
     Missing(PathBuf),
@@ -70,6 +71,9 @@ pub enum ReadError {
         /// The last schema that this program knows.
         known: i64,
     },
+    /// The server, or what it has, is not as it has to be.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// SQLite failed.
     #[error("cannot read the results database {}", .path.display())]
     Sqlite {
@@ -79,20 +83,27 @@ pub enum ReadError {
         source: sqlx::Error,
     },
     /// The database holds something that no fleetpush writes.
-    #[error("the results database {} is damaged: {what}", .path.display())]
+    #[error("the results database {place} is damaged: {what}")]
     Damaged {
         /// The database.
-        path: PathBuf,
+        place: String,
         /// What was found, and where.
         what: String,
     },
+}
+
+/// Where the database of a reader is.
+#[derive(Debug, Clone)]
+enum Place {
+    File(PathBuf),
+    Server(ServerAddress),
 }
 
 /// A results database, open for reading.
 #[derive(Debug)]
 pub(crate) struct Reader {
     pub(super) connection: DbConnection,
-    path: PathBuf,
+    place: Place,
     /// The tags of the run that is meant when none is named.
     pub(super) scope: Tags,
 }
@@ -136,22 +147,35 @@ impl Reader {
             .map_err(|error| failure(path, error))?;
         let mut reader = Self {
             connection: connection.into(),
-            path: path.into(),
+            place: Place::File(path.into()),
             scope: Tags::default(),
         };
-        reader.check_schema().await?;
+        reader.check_schema(path).await?;
         Ok(reader)
+    }
+
+    /// Reads the database of a server.
+    pub(crate) async fn on_server(mut server: ServerStore) -> Result<Self, ReadError> {
+        server.must_be_current().await?;
+        let (connection, address) = server.into_parts();
+        Ok(Self {
+            connection: connection.into(),
+            place: Place::Server(address),
+            scope: Tags::default(),
+        })
     }
 
     /// The log that the database says belongs to it, when it is missing: what the last push recorded in the end is not shown then.
     pub(crate) async fn lost_log(&mut self) -> Result<Option<PathBuf>, ReadError> {
-        let DbConnection::Sqlite(connection) = &mut self.connection else {
+        let (DbConnection::Sqlite(connection), Place::File(path)) =
+            (&mut self.connection, &self.place)
+        else {
             return Ok(None);
         };
-        let is_lost = has_lost_log(connection, &self.path)
+        let is_lost = has_lost_log(connection, path)
             .await
             .map_err(|error| self.failure(error))?;
-        Ok(is_lost.then(|| log_path(&self.path)))
+        Ok(is_lost.then(|| log_path(path)))
     }
 
     /// Has the latest run be the latest with these tags.
@@ -161,21 +185,29 @@ impl Reader {
         self
     }
 
-    /// The path of the database.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// The path of the database, if it is a file.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File(path) => Some(path),
+            Place::Server(_) => None,
+        }
+    }
+
+    /// How people name the database.
+    pub(crate) fn name(&self) -> String {
+        self.place.to_string()
     }
 
     /// Closes the database, so that SQLite can tidy up behind the last reader.
     pub(crate) async fn close(self) -> Result<(), ReadError> {
-        let path = self.path;
+        let place = self.place;
         self.connection
             .close()
             .await
-            .map_err(|error| failure(&path, error))
+            .map_err(|error| place.failure(error))
     }
 
-    async fn check_schema(&mut self) -> Result<(), ReadError> {
+    async fn check_schema(&mut self, path: &Path) -> Result<(), ReadError> {
         let (ours, migrated, all): (i64, i64, i64) = sqlx::query_as(
             "SELECT coalesce(sum(name = 'run'), 0), coalesce(sum(name = '_sqlx_migrations'), 0), count(*)
              FROM sqlite_schema WHERE type = 'table'",
@@ -185,10 +217,10 @@ impl Reader {
         .map_err(|error| self.failure(error))?;
         if all == migrated {
             // The process that made the file ended before it made the tables.
-            return Err(ReadError::Missing(self.path.clone()));
+            return Err(ReadError::Missing(path.into()));
         }
         if (ours, migrated) != (1, 1) {
-            return Err(ReadError::NotOurs(self.path.clone()));
+            return Err(ReadError::NotOurs(path.into()));
         }
         let found: i64 = sqlx::query_scalar(
             "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success",
@@ -207,13 +239,13 @@ impl Reader {
                 .await
                 .map_err(|error| self.failure(error)),
             std::cmp::Ordering::Greater => Err(ReadError::Newer {
-                path: self.path.clone(),
+                path: path.into(),
                 found,
                 known,
             }),
             // An update that broke off before its first step has left nothing that could be read.
             std::cmp::Ordering::Less if found == 0 => Err(ReadError::Older {
-                path: self.path.clone(),
+                path: path.into(),
                 found,
                 known,
             }),
@@ -239,13 +271,31 @@ impl Reader {
     }
 
     pub(super) fn failure(&self, error: sqlx::Error) -> ReadError {
-        failure(&self.path, error)
+        self.place.failure(error)
     }
 
     pub(super) fn damaged(&self, what: String) -> ReadError {
         ReadError::Damaged {
-            path: self.path.clone(),
+            place: self.place.to_string(),
             what,
+        }
+    }
+}
+
+impl Place {
+    fn failure(&self, error: sqlx::Error) -> ReadError {
+        match self {
+            Self::File(path) => failure(path, error),
+            Self::Server(address) => ServerError::of(address, error).into(),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Server(address) => address.fmt(f),
         }
     }
 }

@@ -176,12 +176,14 @@ pub(super) async fn passing(
 pub(super) const PASSING: &str = "
 SELECT t.id
 FROM json_each(?1) AS j
-CROSS JOIN task_end AS t ON t.id = j.value
-LEFT JOIN payload AS p ON p.id = t.payload_id
-WHERE (?2 IS NULL OR p.product_key IN (SELECT value FROM json_each(?2)))
+CROSS JOIN task_end AS t ON t.id = CAST(j.value AS bigint)
+WHERE (?2 IS NULL OR (
+        SELECT p.product_key FROM payload AS p CROSS JOIN run AS r ON r.id = p.run_id
+        WHERE p.id = t.payload_id AND t.id >= r.first_task AND t.id < r.end_task
+    ) IN (SELECT value FROM json_each(?2)))
     AND NOT EXISTS (
         SELECT 1 FROM json_each(?3) AS wanted WHERE NOT EXISTS (
-            SELECT 1 FROM json_each(wanted.value) AS choice CROSS JOIN json_each(t.labels) AS label
+            SELECT 1 FROM json_each(wanted.value) AS choice CROSS JOIN json_each(t.labels) AS label ON true
             WHERE label.key = wanted.key AND CAST(label.value AS TEXT) = choice.value))
     AND (?4 IS NULL OR coalesce(t.attempts, (SELECT d.sends FROM due AS d WHERE d.task_id = t.id),
         (SELECT max(attempt) FROM attempt WHERE task_id = t.id), 0) BETWEEN ?4 AND ?5)

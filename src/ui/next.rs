@@ -28,6 +28,9 @@ const TROUBLED_SAMPLE: &str = "samples/troubled.csv";
 pub(crate) fn suggestions(report: &RunReport) -> Vec<Suggestion> {
     let mut next = Vec::new();
     let mut suggest = |command: &str, flags: &str, purpose| {
+        if report.repeat.only_reads && !matches!(command, "results" | "status") {
+            return;
+        }
         next.push(Suggestion {
             command: report
                 .repeat
@@ -90,6 +93,7 @@ pub(crate) fn suggestions(report: &RunReport) -> Vec<Suggestion> {
             );
         }
         if report.target == "simulator"
+            && !report.repeat.only_reads
             && report.counts.failed == 0
             && report.manifest.ends_with(SAMPLE)
         {
@@ -260,6 +264,7 @@ mod tests {
             repeat: Repeat {
                 db: Some("/data/my runs.db".into()),
                 simulate: true,
+                only_reads: false,
                 program: Some("target/release/fleetpush".into()),
             },
             ..report()
@@ -269,6 +274,21 @@ mod tests {
             [
                 r"target/release/fleetpush results 'it'\''s night' --state failed,in_doubt --db '/data/my runs.db' --simulate"
             ]
+        );
+    }
+
+    #[test]
+    fn of_a_database_that_is_only_read_nothing_is_changed() {
+        let report = RunReport {
+            repeat: Repeat {
+                only_reads: true,
+                ..Repeat::default()
+            },
+            ..report()
+        };
+        assert_eq!(
+            commands(&report),
+            ["fleetpush results night-1 --state failed,in_doubt"]
         );
     }
 }

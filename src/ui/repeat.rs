@@ -13,6 +13,8 @@ pub(crate) struct Repeat {
     pub db: Option<PathBuf>,
     /// `--simulate`, when it was given.
     pub simulate: bool,
+    /// Whether the database is on a server, where commands only read so far.
+    pub only_reads: bool,
     /// The path of the program, when its plain name may not be found.
     pub program: Option<String>,
 }

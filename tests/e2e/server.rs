@@ -4,6 +4,7 @@ mod address;
 mod copy;
 mod killed;
 mod queries;
+mod reading;
 mod views;
 
 use crate::support::{Database, Ended, Postgres, Push, Site, with_server};

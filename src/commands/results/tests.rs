@@ -26,7 +26,8 @@ fn query(db: &std::path::Path, format: RowFormat) -> Settings {
             consent: crate::model::Consent::default(),
             introduction: None,
             tags: crate::model::Tags::default(),
-        },
+        }
+        .into(),
     }
 }
 

@@ -68,7 +68,7 @@ impl sqlx::Arguments for Arguments {
                 Kind::Real => Argument::Real(None),
                 Kind::Text => Argument::Text(None),
                 Kind::Bytes => Argument::Bytes(None),
-                Kind::Null | Kind::Integer | Kind::Other => Argument::Integer(None),
+                Kind::Null | Kind::Integer | Kind::Decimal | Kind::Other => Argument::Integer(None),
             });
         }
         Ok(())

@@ -57,7 +57,7 @@ impl<'c> Executor<'c> for &'c mut DbConnection {
                     Ok(row.map(DbRow::from))
                 }
                 DbConnection::Postgres(connection) => {
-                    let sql = dialect::of_postgres(sql);
+                    let sql = dialect::of_postgres(&sql);
                     let row = match arguments {
                         None => connection.fetch_optional(sql).await?,
                         Some(arguments) => {
@@ -89,7 +89,7 @@ impl<'c> Executor<'c> for &'c mut DbConnection {
                 }
                 DbConnection::Postgres(connection) => Column::all(
                     connection
-                        .prepare(dialect::of_postgres(sql.clone()))
+                        .prepare(dialect::of_postgres(&sql))
                         .await?
                         .columns(),
                 ),
@@ -135,7 +135,7 @@ impl DbConnection {
                 ),
             },
             Self::Postgres(connection) => {
-                let sql = dialect::of_postgres(sql);
+                let sql = dialect::of_postgres(&sql);
                 match arguments.map(Arguments::into_postgres) {
                     None => steps!(connection.fetch_many(sql)),
                     Some(Err(error)) => stream::iter([Err(error)]).boxed(),

@@ -19,6 +19,8 @@ pub(in crate::store) enum Kind {
     Real,
     Text,
     Bytes,
+    /// A number of PostgreSQL with any number of digits.
+    Decimal,
     /// None that a statement of ours yields.
     Other,
 }
@@ -39,6 +41,7 @@ impl Kind {
             "REAL" | "FLOAT8" | "FLOAT4" => Self::Real,
             "TEXT" | "VARCHAR" | "NAME" | "unknown" => Self::Text,
             "BLOB" | "BYTEA" => Self::Bytes,
+            "NUMERIC" => Self::Decimal,
             _ => Self::Other,
         }
     }
@@ -62,6 +65,7 @@ impl TypeInfo for Kind {
             Self::Real => "real",
             Self::Text => "text",
             Self::Bytes => "bytes",
+            Self::Decimal => "decimal",
             Self::Other => "another type",
         }
     }
@@ -77,6 +81,16 @@ pub(in crate::store) enum ValueRef<'r> {
 pub(in crate::store) enum Value {
     Sqlite(SqliteValue),
     Postgres(PgValue),
+}
+
+impl<'r> ValueRef<'r> {
+    /// The value as its engine writes it, of whatever type: of PostgreSQL's what came as text.
+    pub(in crate::store) fn written(self) -> Result<&'r str, BoxDynError> {
+        match self {
+            Self::Sqlite(value) => <&str as Decode<Sqlite>>::decode(value),
+            Self::Postgres(value) => value.as_str(),
+        }
+    }
 }
 
 impl<'r> sqlx::ValueRef<'r> for ValueRef<'r> {

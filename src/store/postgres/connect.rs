@@ -56,9 +56,11 @@ impl ServerStore {
                 reason,
             });
         }
-        // What has been said to be stored is on the server's disk, whatever is set for the user.
+        // What has been said to be stored is on the server's disk, whatever is set for the user. The views join up to a dozen tables, and
+        // only a planner that may order all of them begins with the few rows that are asked for.
         sqlx::raw_sql(
             "SET search_path = fleetpush; SET bytea_output = hex; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
+             SET join_collapse_limit = 16; SET from_collapse_limit = 16; SET geqo = off; SET jit = off;
              SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
         )
         .execute(&mut store.connection)

@@ -7,6 +7,9 @@ use super::{ServerError, ServerStore};
 /// The schema, embedded in the binary. Append-only.
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
+/// Functions that statements call, which are replaced with each migration.
+const FUNCTIONS: &str = include_str!("functions.sql");
+
 /// The views, which are replaced with each migration.
 const VIEWS: &str = include_str!("views.sql");
 
@@ -70,7 +73,9 @@ impl ServerStore {
 
     async fn replace_views(&mut self) -> Result<(), sqlx::Error> {
         let mut transaction = self.connection.begin().await?;
-        sqlx::raw_sql(VIEWS).execute(&mut *transaction).await?;
+        for script in [FUNCTIONS, VIEWS] {
+            sqlx::raw_sql(script).execute(&mut *transaction).await?;
+        }
         transaction.commit().await
     }
 

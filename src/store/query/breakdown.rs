@@ -18,8 +18,7 @@ const MOST_GROUPS: usize = 100_000;
 
 /// Why a run cannot be broken down.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BreakdownError {
+pub(crate) enum BreakdownError {
     /// No task has such a label.
     #[error("no task of run '{run}' has the label '{label}'; {}", listed_labels(.known))]
     UnknownLabel {
@@ -136,7 +135,7 @@ struct Source {
 
 const PRODUCT: Source = Source {
     value: "p.product_key",
-    join: "LEFT JOIN payload AS p ON p.id = e.payload_id",
+    join: "LEFT JOIN payload AS p ON p.id = e.payload_id AND p.run_id = ?3",
 };
 const PAYLOAD: Source = Source {
     value: "CAST(e.payload_id AS TEXT)",
@@ -173,7 +172,7 @@ impl Reader {
             Dimension::Payload => {
                 let mut groups = self.by_column(run, dimension, &PAYLOAD).await?;
                 sort(&mut groups);
-                self.describe_payloads(&mut groups).await?;
+                self.describe_payloads(run, &mut groups).await?;
                 groups
             }
             Dimension::Label(label) => self.by_label(run, dimension, label).await?,
@@ -201,12 +200,12 @@ impl Reader {
     async fn by_hour(&mut self, run: &RunRow) -> Result<Vec<Group>, BreakdownError> {
         const HOUR: i64 = 3_600_000;
         let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
-            "SELECT hour, state, sum(n) FROM (
+            "SELECT hour, state, CAST(sum(n) AS bigint) FROM (
                  SELECT finished_at / ?3 AS hour, 1 AS state, sum(end_task - first_task) AS n FROM accepted_span
                  WHERE first_task >= ?1 AND first_task < ?2 GROUP BY 1
                  UNION ALL
                  SELECT finished_at / ?3, state, count(*) FROM outcome WHERE task_id >= ?1 AND task_id < ?2 GROUP BY 1, 2
-             ) GROUP BY 1, 2",
+             ) AS ended GROUP BY 1, 2",
         )
         .bind(run.first_task)
         .bind(run.end_task)
@@ -254,11 +253,13 @@ impl Reader {
         dimension: &Dimension,
         Source { value, join }: &Source,
     ) -> Result<Vec<Group>, BreakdownError> {
-        let ended =
-            format!("SELECT {value}, e.state, sum(e.n) FROM ({ENDED}) AS e {join} GROUP BY 1, 2");
+        let ended = format!(
+            "SELECT {value}, e.state, CAST(sum(e.n) AS bigint) FROM ({ENDED}) AS e {join} GROUP BY 1, 2"
+        );
         let rows: Vec<(Option<String>, i64, i64)> = sqlx::query_as(AssertSqlSafe(ended))
             .bind(run.first_task)
             .bind(run.end_task)
+            .bind(run.id.0)
             .fetch_all(&mut self.connection)
             .await
             .map_err(|error| self.failure(error))?;
@@ -268,10 +269,13 @@ impl Reader {
             groups.entry(value).or_default().add(state, tasks as u64);
         }
         if run.counts.pending > 0 {
-            let all = format!("SELECT {value}, sum(e.n) FROM ({ALL}) AS e {join} GROUP BY 1");
+            let all = format!(
+                "SELECT {value}, CAST(sum(e.n) AS bigint) FROM ({ALL}) AS e {join} GROUP BY 1"
+            );
             let rows: Vec<(Option<String>, i64)> = sqlx::query_as(AssertSqlSafe(all))
                 .bind(run.first_task)
                 .bind(run.end_task)
+                .bind(run.id.0)
                 .fetch_all(&mut self.connection)
                 .await
                 .map_err(|error| self.failure(error))?;
@@ -285,7 +289,11 @@ impl Reader {
     }
 
     /// Says what the first payloads carry.
-    async fn describe_payloads(&mut self, groups: &mut [Group]) -> Result<(), ReadError> {
+    async fn describe_payloads(
+        &mut self,
+        run: &RunRow,
+        groups: &mut [Group],
+    ) -> Result<(), ReadError> {
         /// So many are described, and so much of each.
         const DESCRIBED: usize = 1000;
         for group in groups.iter_mut().take(DESCRIBED) {
@@ -294,9 +302,10 @@ impl Reader {
             };
             group.text = sqlx::query_scalar(
                 "SELECT product_key || ' ' || CASE WHEN length(data) > 200 THEN substr(data, 1, 200) || '…' ELSE data END \
-                 FROM payload WHERE id = ?",
+                 FROM payload WHERE id = ? AND run_id = ?",
             )
             .bind(id)
+            .bind(run.id.0)
             .fetch_optional(&mut self.connection)
             .await
             .map_err(|error| self.failure(error))?;

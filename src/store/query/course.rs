@@ -51,13 +51,13 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
 const SPAN: &str = "SELECT min(coalesce(sent_at, finished_at)), max(coalesce(finished_at, sent_at)) \
      FROM request WHERE run_id = ? AND released = 0 AND coalesce(sent_at, finished_at) IS NOT NULL";
 
-const REQUESTS: &str = "SELECT coalesce(sent_at, finished_at), finished_at, devices, iif(http_status IS NULL, NULL, latency_ms) FROM request \
+const REQUESTS: &str = "SELECT coalesce(sent_at, finished_at), finished_at, devices, CASE WHEN http_status IS NOT NULL THEN latency_ms END FROM request \
      WHERE run_id = ? AND released = 0 AND finished_at IS NOT NULL";
 
 const ENDS: &str = "SELECT (finished_at - ?3) / ?4, state, count(*) FROM outcome \
      WHERE task_id >= ?1 AND task_id < ?2 AND state <> 4 GROUP BY 1, 2 \
      UNION ALL \
-     SELECT (finished_at - ?3) / ?4, 1, sum(end_task - first_task) FROM accepted_span \
+     SELECT (finished_at - ?3) / ?4, 1, CAST(sum(end_task - first_task) AS bigint) FROM accepted_span \
      WHERE first_task >= ?1 AND first_task < ?2 GROUP BY 1";
 
 const THROTTLES: &str = "SELECT (q.finished_at - ?3) / ?4, count(*) FROM (\
@@ -66,11 +66,11 @@ const THROTTLES: &str = "SELECT (q.finished_at - ?3) / ?4, count(*) FROM (\
          SELECT request_id FROM outcome WHERE task_id >= ?1 AND task_id < ?2 AND class IN (2, 3) AND request_id IS NOT NULL\
      ) AS s JOIN request AS q ON q.id = s.request_id GROUP BY 1";
 
-const SENDS: &str = "SELECT attempts, sum(n) FROM (\
+const SENDS: &str = "SELECT attempts, CAST(sum(n) AS bigint) FROM (\
          SELECT attempts, count(*) AS n FROM outcome WHERE task_id >= ?1 AND task_id < ?2 AND attempts > 0 GROUP BY attempts \
          UNION ALL \
          SELECT 1, sum(end_task - first_task) FROM accepted_span WHERE first_task >= ?1 AND first_task < ?2\
-     ) WHERE n > 0 GROUP BY attempts ORDER BY attempts";
+     ) AS sent WHERE n > 0 GROUP BY attempts ORDER BY attempts";
 
 impl Reader {
     /// The course of a run; none before its first request has ended.

@@ -57,7 +57,7 @@ impl<'r> ResultPages<'r> {
                 .iter()
                 .map(|row| {
                     let mut keyed = vec![row.id.into()];
-                    keyed.extend(keys(row));
+                    keyed.extend(keys(row).into_iter().flat_map(number_and_text));
                     keyed.into()
                 })
                 .collect();
@@ -74,13 +74,16 @@ impl<'r> ResultPages<'r> {
                 Direction::Descending => "DESC",
             };
             // Writing to a string cannot fail.
-            let _ = write!(order, "k{number} {direction} NULLS LAST, ");
+            let _ = write!(
+                order,
+                "n{number} {direction} NULLS LAST, t{number} {direction} NULLS LAST, "
+            );
         }
         // Only words of ours are in it.
         sqlx::query(AssertSqlSafe(format!(
             "INSERT INTO temp.ranked (id) SELECT id FROM temp.listed ORDER BY {order}id LIMIT ?"
         )))
-        .bind(limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX)))
+        .bind(limit.map_or(i64::MAX, |limit| i64::try_from(limit).unwrap_or(i64::MAX)))
         .execute(&mut self.reader.connection)
         .await
         .map_err(|error| self.reader.failure(error))?;
@@ -102,12 +105,28 @@ impl<'r> ResultPages<'r> {
 }
 
 const TABLES: &str = "
-CREATE TEMP TABLE listed (id INTEGER, k0, k1, k2, k3, k4, k5, k6, k7);
+CREATE TEMP TABLE listed (id INTEGER,
+    n0 INTEGER, t0 TEXT, n1 INTEGER, t1 TEXT, n2 INTEGER, t2 TEXT, n3 INTEGER, t3 TEXT,
+    n4 INTEGER, t4 TEXT, n5 INTEGER, t5 TEXT, n6 INTEGER, t6 TEXT, n7 INTEGER, t7 TEXT);
 CREATE TEMP TABLE ranked (place INTEGER PRIMARY KEY, id INTEGER);";
 const LIST: &str = "
-INSERT INTO temp.listed (id, k0, k1, k2, k3, k4, k5, k6, k7)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8
+INSERT INTO temp.listed (id, n0, t0, n1, t1, n2, t2, n3, t3, n4, t4, n5, t5, n6, t6, n7, t7)
+SELECT CAST(value ->> 0 AS bigint),
+    CAST(value ->> 1 AS bigint), value ->> 2, CAST(value ->> 3 AS bigint), value ->> 4,
+    CAST(value ->> 5 AS bigint), value ->> 6, CAST(value ->> 7 AS bigint), value ->> 8,
+    CAST(value ->> 9 AS bigint), value ->> 10, CAST(value ->> 11 AS bigint), value ->> 12,
+    CAST(value ->> 13 AS bigint), value ->> 14, CAST(value ->> 15 AS bigint), value ->> 16
 FROM json_each(?)";
+
+/// A key as a number and as a text, of which one is absent: a column of PostgreSQL has one type.
+fn number_and_text(key: serde_json::Value) -> [serde_json::Value; 2] {
+    let absent = serde_json::Value::Null;
+    if key.is_number() {
+        [key, absent]
+    } else {
+        [absent, key]
+    }
+}
 
 impl OrderedPages<'_> {
     /// The next rows; an empty page is the end.

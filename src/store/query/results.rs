@@ -232,6 +232,8 @@ pub(super) async fn read_rows(
     let text: String = sqlx::query_scalar(ROWS)
         .bind(serde_json::json!(ids).to_string())
         .bind(run.0)
+        .bind(ids.iter().min().copied())
+        .bind(ids.iter().max().copied())
         .fetch_one(&mut *connection)
         .await?;
     let mut rows: Vec<RawRow> =
@@ -241,6 +243,7 @@ pub(super) async fn read_rows(
     let used: BTreeSet<i64> = rows.iter().filter_map(|row| row.payload_id).collect();
     let payloads: Vec<RawPayload> = sqlx::query_as(PAYLOADS)
         .bind(serde_json::json!(used).to_string())
+        .bind(run.0)
         .fetch_all(connection)
         .await?;
     let payloads: HashMap<i64, Arc<RawPayload>> = payloads
@@ -259,18 +262,20 @@ const PAGE_BYTES: i64 = 4 << 20;
 /// The longest data of a run. `octet_length` would read none of them whole; `length` of a blob is as good.
 const LONGEST: &str = "SELECT coalesce(max(octet_length(data)), 0) FROM payload WHERE run_id = ?";
 
-/// The rows of the run ?2 for the tasks in the JSON array ?1, as a JSON array of arrays.
+/// The rows of the run ?2 for the tasks in the JSON array ?1, of which ?3 is the first and ?4 the last, as a JSON array of arrays.
+/// PostgreSQL does not look at other tasks of the run when it knows the bounds.
 pub(in crate::store) const ROWS: &str = "
 SELECT json_group_array(json_array(
-    t.task, t.line, t.device_key, t.state, t.in_flight, t.class, t.code, t.message, t.ticket, t.attempts, t.request_id, t.due_at,
+    t.task, t.line, t.device_key, t.state, CAST(t.in_flight AS integer), t.class, t.code, t.message, t.ticket, t.attempts, t.request_id, t.due_at,
     t.finished_at, t.labels, t.payload_id, t.delivery, t.delivery_at
 ))
-FROM json_each(?1) AS j CROSS JOIN raw_results AS t ON t.task = j.value WHERE t.run = ?2";
+FROM json_each(?1) AS j CROSS JOIN raw_results AS t ON t.task = CAST(j.value AS bigint)
+WHERE t.run = ?2 AND t.task >= ?3 AND t.task <= ?4";
 
-/// The payloads in the JSON array ?1.
+/// The payloads of the run ?2 in the JSON array ?1.
 const PAYLOADS: &str = "
 SELECT p.id, p.product_key, p.data, p.qos, p.is_cache, p.cache_time, p.is_cover, p.extend_para
-FROM json_each(?1) AS j CROSS JOIN payload AS p ON p.id = j.value";
+FROM json_each(?1) AS j CROSS JOIN payload AS p ON p.id = CAST(j.value AS bigint) WHERE p.run_id = ?2";
 
 /// A row of [`ROWS`], whose columns these are, in their order.
 #[derive(serde::Deserialize)]

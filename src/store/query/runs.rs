@@ -18,8 +18,7 @@ const OFFERED: usize = 3;
 
 /// Why a run cannot be found.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FindError {
+pub(crate) enum FindError {
     /// The database has no run at all.
     #[error("{} has no run yet; push something first (fleetpush run)", .0.display())]
     NoRun(std::path::PathBuf),
@@ -58,7 +57,7 @@ pub enum FindError {
 
 impl FindError {
     /// What to say of a run that is not among the `names`, the latest first, in the database at `path`.
-    pub fn among(path: &Path, names: Vec<String>, wanted: &str) -> Self {
+    pub(crate) fn among(path: &Path, names: Vec<String>, wanted: &str) -> Self {
         if names.is_empty() {
             return Self::NoRun(path.into());
         }
@@ -138,12 +137,12 @@ macro_rules! select_run {
         concat!(
             "SELECT r.id, r.name, r.manifest, r.manifest_path, r.identity, r.base_url, r.state, r.created_at, r.started_at, r.finished_at, r.tasks,
                     r.first_task, r.end_task, r.paused_at, r.paused_by, r.cancelled_by, r.tags,
-                (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = r.id AND state = 1) AS accepted,
-                (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = r.id AND state = 2) AS failed,
-                (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = r.id AND state = 3) AS in_doubt,
-                (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = r.id AND state = 4) AS skipped,
+                (SELECT CAST(coalesce(sum(n), 0) AS bigint) FROM tally WHERE run_id = r.id AND state = 1) AS accepted,
+                (SELECT CAST(coalesce(sum(n), 0) AS bigint) FROM tally WHERE run_id = r.id AND state = 2) AS failed,
+                (SELECT CAST(coalesce(sum(n), 0) AS bigint) FROM tally WHERE run_id = r.id AND state = 3) AS in_doubt,
+                (SELECT CAST(coalesce(sum(n), 0) AS bigint) FROM tally WHERE run_id = r.id AND state = 4) AS skipped,
                 (SELECT count(*) FROM due WHERE run_id = r.id AND due_at IS NOT NULL AND class IN (2, 3)) AS snoozing,
-                (SELECT coalesce(sum(devices), 0) FROM request WHERE run_id = r.id AND finished_at IS NULL) AS in_flight
+                (SELECT CAST(coalesce(sum(devices), 0) AS bigint) FROM request WHERE run_id = r.id AND finished_at IS NULL) AS in_flight
              FROM run AS r WHERE r.state <> 'staging' ",
             $rest
         )
@@ -181,9 +180,9 @@ impl Reader {
             .map_err(|error| self.failure(error))?;
         match (row, wanted) {
             (Some(row), _) => Ok(self.run_row(row)?),
-            (None, None) if self.scope.is_empty() => Err(FindError::NoRun(self.path().into())),
+            (None, None) if self.scope.is_empty() => Err(FindError::NoRun(self.name().into())),
             (None, None) => Err(FindError::NoTagged {
-                path: self.path().into(),
+                path: self.name().into(),
                 tags: self.scope.clone(),
             }),
             (None, Some(wanted)) => Err(self.unknown_run(wanted).await?),
@@ -207,7 +206,7 @@ impl Reader {
                 .fetch_all(&mut self.connection)
                 .await
                 .map_err(|error| self.failure(error))?;
-        Ok(FindError::among(self.path(), names, wanted))
+        Ok(FindError::among(self.name().as_ref(), names, wanted))
     }
 
     fn run_row(&self, raw: RawRun) -> Result<RunRow, ReadError> {

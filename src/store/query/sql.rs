@@ -1,23 +1,20 @@
 //! A statement of somebody's own, which may only read.
 
+mod cell;
+mod refusal;
 mod tokens;
 
 use std::fmt;
 
-use futures::StreamExt as _;
-use sqlx::{
-    AssertSqlSafe, Column as _, Executor as _, Row as _, SqlSafeStr as _, Statement as _,
-    ValueRef as _,
-};
+use futures::{StreamExt as _, TryStreamExt as _};
+use sqlx::{AssertSqlSafe, Column, Executor as _, SqlSafeStr as _, Statement as _};
 
-use self::tokens::tokens;
+pub(in crate::store) use self::cell::cells;
+use self::{refusal::refused, tokens::tokens};
 use crate::{
-    store::db::{Db, DbRow, Kind, ValueRef},
+    store::db::{DbConnection, DbRow},
     store::reader::{ReadError, Reader},
 };
-
-/// SQLite's result code `SQLITE_READONLY`, whatever it stands for in detail.
-const READ_ONLY: i32 = 8;
 
 /// Words that a reading statement begins with.
 const READING: [&str; 4] = ["SELECT", "WITH", "VALUES", "EXPLAIN"];
@@ -39,8 +36,7 @@ pub(crate) enum Cell {
 
 /// Why a statement has no answer.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SqlError {
+pub(crate) enum SqlError {
     /// There is no statement in the text.
     #[error("there is no statement; write one, as in 'SELECT * FROM runs'")]
     Empty,
@@ -78,7 +74,7 @@ pub enum SqlError {
 
 /// A name that the database does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UnknownName {
+pub(crate) enum UnknownName {
     /// Of a table or a view.
     Table(String),
     /// Of a column.
@@ -87,7 +83,7 @@ pub enum UnknownName {
 
 /// A place in a statement: its line, and a mark under it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     number: usize,
     line: String,
     column: usize,
@@ -98,7 +94,7 @@ const NEAR: usize = 100;
 
 /// A place on lines of its own, or nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlaceLine(Option<Place>);
+pub(crate) struct PlaceLine(Option<Place>);
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -154,11 +150,18 @@ impl Reader {
         answer: &mut impl Answer,
     ) -> Result<(), SqlError> {
         only_reads(sql)?;
-        for pragma in ["PRAGMA query_only = ON", "PRAGMA trusted_schema = OFF"] {
-            self.plain(pragma).await?;
-        }
         // One transaction: the names of the columns and the rows are of the same moment.
-        self.plain("BEGIN").await?;
+        let begin: &[&'static str] = match self.connection {
+            DbConnection::Sqlite(_) => &[
+                "PRAGMA query_only = ON",
+                "PRAGMA trusted_schema = OFF",
+                "BEGIN",
+            ],
+            DbConnection::Postgres(_) => &["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"],
+        };
+        for statement in begin {
+            self.plain(statement).await?;
+        }
         let answered = self.hand_over(sql, answer).await;
         // Nothing has been changed: however it ends, it is over.
         self.plain("ROLLBACK").await?;
@@ -166,18 +169,22 @@ impl Reader {
     }
 
     async fn hand_over(&mut self, sql: &str, answer: &mut impl Answer) -> Result<(), sqlx::Error> {
-        let connection = &mut self.connection;
-        // The text is somebody's own, and that is the point.
+        // The text is somebody's own, and that is the point: it reaches its engine as it is.
         let statement = AssertSqlSafe(sql.to_owned()).into_sql_str();
-        let prepared = connection.prepare(statement).await?;
-        answer.head(
-            prepared
-                .columns()
-                .iter()
-                .map(|column| column.name().to_owned())
-                .collect(),
-        );
-        let mut rows = prepared.query().fetch(connection);
+        let (names, mut rows) = match &mut self.connection {
+            DbConnection::Sqlite(connection) => {
+                let prepared = connection.prepare(statement.clone()).await?;
+                let rows = connection.fetch(sqlx::query(statement));
+                (names(prepared.columns()), rows.map_ok(DbRow::from).boxed())
+            }
+            DbConnection::Postgres(connection) => {
+                let prepared = connection.prepare(statement.clone()).await?;
+                // Values come as text, whatever their types.
+                let rows = sqlx::raw_sql(statement).fetch(&mut **connection);
+                (names(prepared.columns()), rows.map_ok(DbRow::from).boxed())
+            }
+        };
+        answer.head(names);
         while let Some(row) = rows.next().await {
             if !answer.row(cells(&row?)?) {
                 break;
@@ -196,39 +203,33 @@ impl Reader {
 
     /// The names of the views and of their columns, for words about one that is unknown.
     pub(crate) async fn names(&mut self) -> Result<(Vec<String>, Vec<String>), ReadError> {
-        let views =
-            sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'view' ORDER BY name")
-                .fetch_all(&mut self.connection)
-                .await
-                .map_err(|error| self.failure(error))?;
-        let columns = sqlx::query_scalar(
-            "SELECT DISTINCT c.name FROM sqlite_schema AS s CROSS JOIN pragma_table_info(s.name) AS c WHERE s.type = 'view' ORDER BY 1",
-        )
-        .fetch_all(&mut self.connection)
-        .await
-        .map_err(|error| self.failure(error))?;
+        let [views, columns] = match self.connection {
+            DbConnection::Sqlite(_) => [
+                "SELECT name FROM sqlite_schema WHERE type = 'view' ORDER BY name",
+                "SELECT DISTINCT c.name FROM sqlite_schema AS s CROSS JOIN pragma_table_info(s.name) AS c WHERE s.type = 'view' ORDER BY 1",
+            ],
+            DbConnection::Postgres(_) => [
+                "SELECT viewname FROM pg_views WHERE schemaname = 'fleetpush' ORDER BY 1",
+                "SELECT DISTINCT column_name::text FROM information_schema.columns WHERE table_schema = 'fleetpush' ORDER BY 1",
+            ],
+        };
+        let views = sqlx::query_scalar(views)
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(|error| self.failure(error))?;
+        let columns = sqlx::query_scalar(columns)
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(|error| self.failure(error))?;
         Ok((views, columns))
     }
 }
 
-pub(in crate::store) fn cells(row: &DbRow) -> Result<Vec<Cell>, sqlx::Error> {
-    (0..row.len())
-        .map(|index| cell(row.try_get_raw(index)?))
+fn names<C: Column>(columns: &[C]) -> Vec<String> {
+    columns
+        .iter()
+        .map(|column| column.name().to_owned())
         .collect()
-}
-
-fn cell(value: ValueRef<'_>) -> Result<Cell, sqlx::Error> {
-    if value.is_null() {
-        return Ok(Cell::Null);
-    }
-    let kind = value.type_info().into_owned();
-    let decoded = match kind {
-        Kind::Integer => sqlx::Decode::<Db>::decode(value).map(Cell::Integer),
-        Kind::Real => sqlx::Decode::<Db>::decode(value).map(Cell::Real),
-        Kind::Bytes => sqlx::Decode::<Db>::decode(value).map(Cell::Blob),
-        Kind::Null | Kind::Text | Kind::Other => sqlx::Decode::<Db>::decode(value).map(Cell::Text),
-    };
-    decoded.map_err(sqlx::Error::Decode)
 }
 
 /// Fails unless the text is one statement that begins as reading ones do.
@@ -251,62 +252,6 @@ fn only_reads(sql: &str) -> Result<(), SqlError> {
         Some((offset, _)) => Err(SqlError::Several(Place::at(sql, *offset))),
         None => Ok(()),
     }
-}
-
-/// SQLite's refusal, with the place of the word that it names.
-fn refused(reader: &Reader, sql: &str, error: sqlx::Error) -> SqlError {
-    let Some(told) = error.as_database_error() else {
-        return reader.failure(error).into();
-    };
-    let code: i32 = told.code().and_then(|code| code.parse().ok()).unwrap_or(0);
-    if code & 0xff == READ_ONLY {
-        return SqlError::Writes;
-    }
-    // What is wrong with the statement has the code SQLITE_ERROR; all else is the database's.
-    if code & 0xff != 1 {
-        return reader.failure(error).into();
-    }
-    let message = told.message().to_owned();
-    let after = |lead: &str| message.strip_prefix(lead).map(str::to_owned);
-    let last = |name: String| name.rsplit('.').next().unwrap_or_default().to_owned();
-    let unknown = after("no such table: ")
-        .map(|name| UnknownName::Table(last(name)))
-        .or_else(|| after("no such column: ").map(|name| UnknownName::Column(last(name))));
-    let near = match &unknown {
-        Some(UnknownName::Table(name) | UnknownName::Column(name)) => Some(name.clone()),
-        None => named(&message),
-    };
-    let place = if message == "incomplete input" {
-        Some(Place::at(sql, sql.trim_end().len()))
-    } else {
-        near.and_then(|near| find(sql, &near))
-    };
-    SqlError::Refused {
-        message,
-        place: PlaceLine(place),
-        unknown,
-    }
-}
-
-/// The word that a message is about: `near "FORM": syntax error`, `no such function: f`, `ambiguous column name: run`.
-fn named(message: &str) -> Option<String> {
-    if let Some(rest) = message.strip_prefix("near \"") {
-        return rest.rsplit_once("\": ").map(|(near, _)| near.to_owned());
-    }
-    message
-        .split_once(": ")
-        .map(|(_, name)| name.rsplit('.').next().unwrap_or_default().to_owned())
-}
-
-/// The place of a word, when it stands once in the statement or first where it stands several times.
-fn find(sql: &str, wanted: &str) -> Option<Place> {
-    tokens(sql)
-        .into_iter()
-        .find(|(_, word)| {
-            word.eq_ignore_ascii_case(wanted)
-                || word.trim_matches(['"', '`', '[', ']', '\'']) == wanted
-        })
-        .map(|(offset, _)| Place::at(sql, offset))
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@
 use super::RunRow;
 use crate::{
     model::{Latency, Timestamp},
-    store::reader::{ReadError, Reader},
+    store::{
+        db::DbConnection,
+        reader::{ReadError, Reader},
+    },
 };
 
 /// A pause that lasts.
@@ -19,7 +22,7 @@ pub(crate) struct OpenPause {
 const LATENCIES: &str = "SELECT latency_ms, count(*) FROM request
     WHERE id >= (
         SELECT CASE WHEN r.started_at >= min(s.began_at) THEN min(s.first_request) ELSE 0 END
-        FROM run AS r LEFT JOIN session AS s ON s.run_id = r.id WHERE r.id = ?1
+        FROM run AS r LEFT JOIN session AS s ON s.run_id = r.id WHERE r.id = ?1 GROUP BY r.id
     ) AND id < coalesce(
         (SELECT CASE WHEN count(*) = count(end_request) THEN max(end_request) END FROM session WHERE run_id = ?1 AND first_request IS NOT NULL),
         9223372036854775807
@@ -29,7 +32,12 @@ const LATENCIES: &str = "SELECT latency_ms, count(*) FROM request
 impl Reader {
     /// From now on everything is read as it stands at this moment, until the reader is closed.
     pub(crate) async fn freeze(&mut self) -> Result<(), ReadError> {
-        sqlx::raw_sql("BEGIN")
+        // SQLite's transactions see one moment anyway.
+        let begin = match self.connection {
+            DbConnection::Sqlite(_) => "BEGIN",
+            DbConnection::Postgres(_) => "BEGIN ISOLATION LEVEL REPEATABLE READ",
+        };
+        sqlx::raw_sql(begin)
             .execute(&mut self.connection)
             .await
             .map_err(|error| self.failure(error))?;

@@ -183,10 +183,10 @@ const HAS_PRODUCT: &str =
     "SELECT EXISTS (SELECT 1 FROM payload WHERE run_id = ?1 AND product_key = ?2)";
 const PRODUCTS: &str = "SELECT DISTINCT product_key FROM payload WHERE run_id = ?1 ORDER BY 1";
 const LABEL_NAMES: &str = "
-SELECT j.key FROM task AS t CROSS JOIN json_each(t.labels) AS j WHERE t.id >= ?1 AND t.id < ?2
+SELECT j.key FROM task AS t CROSS JOIN json_each(t.labels) AS j ON true WHERE t.id >= ?1 AND t.id < ?2
 GROUP BY j.key ORDER BY min(t.id), min(j.id)";
 const LABEL_VALUES: &str = "
-SELECT CAST(j.value AS TEXT) FROM task AS t CROSS JOIN json_each(t.labels) AS j
+SELECT CAST(j.value AS TEXT) FROM task AS t CROSS JOIN json_each(t.labels) AS j ON true
 WHERE t.id >= ?1 AND t.id < ?2 AND j.key = ?3
 GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT ?4";
 const WAITING_CODES: &str = "

@@ -108,7 +108,7 @@ ORDER BY 1 LIMIT ?3";
 /// The first term is what lets SQLite use the partial index: it cannot know what is bound to the second.
 pub(in crate::store) const TROUBLE: &str = "
 SELECT task_id FROM outcome INDEXED BY outcome_trouble
-WHERE state IN (2, 3) AND state = ?5 AND class = ?6 AND code IS ?7 AND task_id >= ?1 AND task_id < ?2
+WHERE state IN (2, 3) AND state = ?5 AND class = ?6 AND code IS NOT DISTINCT FROM ?7 AND task_id >= ?1 AND task_id < ?2
 ORDER BY task_id LIMIT ?3";
 pub(super) const ENDED: &str = concat!(
     "SELECT t.id FROM task AS t WHERE t.id >= ?1 AND t.id < ?2 \
@@ -125,9 +125,9 @@ pub(super) const OPEN: &str = concat!(
 pub(in crate::store) const DUE: &str = "
 SELECT d.task_id FROM due AS d
 WHERE d.task_id >= ?1 AND d.task_id < ?2 AND d.request_id IS NULL
-    AND (?5 IS NULL OR d.class IN (SELECT value FROM json_each(?5)))
+    AND (?5 IS NULL OR d.class IN (SELECT CAST(value AS bigint) FROM json_each(?5)))
     AND (?6 IS NULL OR EXISTS (
-        SELECT 1 FROM json_each(?6) AS j JOIN attempt AS a ON a.code BETWEEN j.value ->> 0 AND j.value ->> 1
+        SELECT 1 FROM json_each(?6) AS j JOIN attempt AS a ON a.code BETWEEN CAST(j.value ->> 0 AS bigint) AND CAST(j.value ->> 1 AS bigint)
         WHERE a.task_id = d.task_id AND a.attempt = d.sends))
 ORDER BY d.task_id LIMIT ?3";
 /// Cross joins keep the order of the tables: requests without an end are few, and SQLite cannot know it.

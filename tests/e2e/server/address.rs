@@ -46,15 +46,12 @@ fn commands_that_work_on_sqlite_say_so() {
     for args in [
         &["run", "fleet.csv", "--base-url", "http://127.0.0.1:1"][..],
         &["resume", "--base-url", "http://127.0.0.1:1"],
-        &["status"],
-        &["results"],
-        &["runs"],
-        &["sessions"],
-        &["sql", "SELECT 1"],
+        &["retry", "--base-url", "http://127.0.0.1:1"],
+        &["diff"],
         &["prune", "--keep", "1"],
         &["cancel", "x"],
         &["doctor", "--base-url", "http://127.0.0.1:1"],
-        &["report", "--out", "x.html"],
+        &["revert", "x", "--service", "fuwu"],
     ] {
         let ended = run(&site, &[args, &["--db", url]].concat()).expect(2);
         ended.says(&[

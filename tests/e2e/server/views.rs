@@ -144,7 +144,7 @@ fn varied() -> Scenario {
 
 /// A database with runs of every kind: pruned, complete with all that can come of a send, in doubt, with a canary and deliveries, cancelled,
 /// stopped with snoozing tasks, and killed in the middle.
-fn everything(sim: &Sim) -> Site {
+pub(super) fn everything(sim: &Sim) -> Site {
     let site = Site::with(&devices(40));
     for name in ["gone-1", "gone-2"] {
         site.push(sim, &["run", "fleet.csv", "--name", name, "--again"])

@@ -75,8 +75,8 @@ impl Reader {
         let read = async {
             // A text of JSON has no line breaks.
             let labels: Option<String> = sqlx::query_scalar(
-                "SELECT group_concat(coalesce(labels, ''), char(10))
-                 FROM (SELECT labels FROM task WHERE id >= ? AND id < ? ORDER BY id)",
+                "SELECT string_agg(coalesce(labels, ''), char(10))
+                 FROM (SELECT labels FROM task WHERE id >= ? AND id < ? ORDER BY id) AS piece",
             )
             .bind(first)
             .bind(end)

@@ -1,0 +1,41 @@
+-- Functions of SQLite that the statements of both engines call, and PostgreSQL lacks. They are replaced with each migration, as the views are.
+
+-- The members of a list or of an object, as `json_each` of SQLite yields them: text without quotes, and what is nested as JSON.
+CREATE OR REPLACE FUNCTION fleetpush.json_each(given text) RETURNS TABLE (key text, value text, id bigint)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT (e.n - 1)::text, e.member #>> '{}', e.n
+    FROM pg_catalog.json_array_elements(CASE WHEN json_typeof(given::json) = 'array' THEN given::json ELSE '[]' END)
+        WITH ORDINALITY AS e (member, n)
+    UNION ALL
+    SELECT e.name, e.member #>> '{}', e.n
+    FROM pg_catalog.json_each(CASE WHEN json_typeof(given::json) = 'object' THEN given::json ELSE '{}' END)
+        WITH ORDINALITY AS e (name, member, n)
+$$;
+
+-- Where a text stands in another; 0: nowhere.
+CREATE OR REPLACE FUNCTION fleetpush.instr(given text, part text) RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT strpos(given, part)::bigint $$;
+
+-- A member of a list or of an object, as `->>` of SQLite finds it in a text.
+CREATE OR REPLACE FUNCTION fleetpush.json_member(given text, place integer) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT given::json OPERATOR(pg_catalog.->>) place $$;
+CREATE OR REPLACE FUNCTION fleetpush.json_member(given text, name text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT given::json OPERATOR(pg_catalog.->>) name $$;
+DO $$ BEGIN
+    IF to_regoperator('fleetpush.->>(text, integer)') IS NULL THEN
+        CREATE OPERATOR fleetpush.->> (LEFTARG = text, RIGHTARG = integer, FUNCTION = fleetpush.json_member);
+        CREATE OPERATOR fleetpush.->> (LEFTARG = text, RIGHTARG = text, FUNCTION = fleetpush.json_member);
+    END IF;
+END $$;
+
+-- Values as one text, a JSON list: one row costs less than many.
+CREATE OR REPLACE FUNCTION fleetpush.json_of(numbers bigint[]) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT array_to_json(numbers)::text $$;
+CREATE OR REPLACE FUNCTION fleetpush.json_of(lists json[]) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT array_to_json(lists)::text $$;
+CREATE OR REPLACE AGGREGATE fleetpush.json_group_array(bigint) (
+    SFUNC = array_append, STYPE = bigint[], INITCOND = '{}', FINALFUNC = fleetpush.json_of
+);
+CREATE OR REPLACE AGGREGATE fleetpush.json_group_array(json) (
+    SFUNC = array_append, STYPE = json[], INITCOND = '{}', FINALFUNC = fleetpush.json_of
+);
