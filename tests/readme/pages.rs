@@ -98,6 +98,25 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
+fn every_file_that_the_architecture_names_exists() {
+    let text = fs::read_to_string(root().join("docs/architecture.md")).expect("a page");
+    let mut seen = 0;
+    for word in text.split('`').skip(1).step_by(2) {
+        // A block between fences has blanks.
+        let is_file = [".rs", ".sql", ".md", ".tsv", "/"]
+            .iter()
+            .any(|end| word.ends_with(end));
+        if !is_file || word.contains(char::is_whitespace) {
+            continue;
+        }
+        seen += 1;
+        let places = [root().join("src").join(word), root().join(word)];
+        assert!(places.iter().any(|place| place.exists()), "{word}");
+    }
+    assert!(seen > 200, "{seen} files");
+}
+
+#[test]
 fn every_flag_that_is_named_exists() {
     let mut seen = 0;
     for (path, text) in PAGES {
