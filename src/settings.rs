@@ -39,7 +39,7 @@ pub(crate) use self::{
     control::Control,
     credentials::{Credentials, CredentialsError},
     database::{Database, Introduction, Place, Readable, SIMULATED},
-    db::{Copy, Migrate, MigrateFile, MigrateServer, Server},
+    db::{Copy, Migrate, MigrateFile, MigrateServer},
     doctor::Doctor,
     environment::Environment,
     error::Error,

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use secrecy::SecretString;
+
 use super::{
-    Error, Server,
+    Error, credentials,
     source::{Found, Origin, Sources},
 };
 use crate::{
@@ -29,6 +31,24 @@ pub(crate) struct Database {
     pub introduction: Option<Introduction>,
     /// The tags of the run that is meant when none is named: the latest one that has all of them. A new run gets them.
     pub tags: Tags,
+}
+
+/// A results database on a server.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    /// Where it is.
+    pub address: ServerAddress,
+    /// The password, unless PostgreSQL's own file has it.
+    pub password: Option<SecretString>,
+}
+
+impl Server {
+    pub(super) fn resolve(address: ServerAddress, sources: &Sources<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            address,
+            password: credentials::database_password(sources)?,
+        })
+    }
 }
 
 /// Where a results database is.

@@ -2,11 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
-
 use super::{
-    Database, Error, Origin, credentials,
-    database::on_server,
+    Database, Error, Origin,
+    database::{Server, on_server},
     source::{Found, Sources},
 };
 use crate::{
@@ -52,24 +50,6 @@ pub(crate) struct Copy {
     pub to: Server,
     /// Whether runs that were changed there are copied anew.
     pub replace: bool,
-}
-
-/// A results database on a server.
-#[derive(Debug, Clone)]
-pub(crate) struct Server {
-    /// Where it is.
-    pub address: ServerAddress,
-    /// The password, unless PostgreSQL's own file has it.
-    pub password: Option<SecretString>,
-}
-
-impl Server {
-    pub(super) fn resolve(address: ServerAddress, sources: &Sources<'_>) -> Result<Self, Error> {
-        Ok(Self {
-            address,
-            password: credentials::database_password(sources)?,
-        })
-    }
 }
 
 impl Migrate {
