@@ -101,6 +101,12 @@ impl Outcomes {
     }
 }
 
+/// How many requests before a request it is looked for one that it came too soon after: each of the first few, then ever fewer.
+fn places_before() -> impl Iterator<Item = usize> {
+    let next = |nth: &usize| Some((nth + 1).max(nth * 5 / 4));
+    std::iter::successors(Some(1), next).take_while(|nth| *nth <= BEFORE)
+}
+
 /// Cuts the figures in two at each place where they differ. Shows what the first ones came to, and the first figure of the others.
 fn cuts(figures: &[Figure], mut show: impl FnMut(Outcomes, Option<f64>)) {
     let mut first = Outcomes::default();
@@ -111,6 +117,16 @@ fn cuts(figures: &[Figure], mut show: impl FnMut(Outcomes, Option<f64>)) {
             show(first, next);
         }
     }
+}
+
+/// How many were taken whose figure lies beyond the cut.
+fn taken_beyond(figures: &[Figure], cut: f64) -> f64 {
+    let is_beyond = |(figure, is_taken): &&Figure| *is_taken && *figure > cut;
+    figures.iter().filter(is_beyond).count() as f64
+}
+
+fn is_likelier(likelihood: f64, best: f64) -> bool {
+    likelihood > best
 }
 
 impl Flights {
@@ -214,12 +230,10 @@ impl Flights {
                 {
                     return;
                 }
-                let taken_with = until_fewer[most - 1]
-                    .iter()
-                    .filter(|(until, is_taken)| *is_taken && *until > cut);
+                let taken_with = taken_beyond(&until_fewer[most - 1], cut);
                 let likelihood = at.likelihood() + below.likelihood();
-                if taken_with.count() as f64 - at.taken >= TAKEN_NEXT
-                    && best.is_none_or(|(best, _)| likelihood > best)
+                if taken_with - at.taken >= TAKEN_NEXT
+                    && best.is_none_or(|(best, _)| is_likelier(likelihood, best))
                 {
                     best = Some((likelihood, most));
                 }
@@ -237,8 +251,7 @@ impl Flights {
             .map(|request| request.sent)
             .collect();
         let mut best = all.likelihood();
-        let nths = std::iter::successors(Some(1), |nth: &usize| Some((nth + 1).max(nth * 5 / 4)));
-        for nth in nths.take_while(|nth| *nth <= BEFORE) {
+        for nth in places_before() {
             let mut since: Vec<Figure> = self
                 .evidence()
                 .map(|(_, request)| {

@@ -113,6 +113,8 @@ fn a_limit_is_seen_by_what_is_refused_from_it_on() {
         ((20, 2), (0, 5), true, true),
         ((20, 3), (0, 5), false, false),
         ((20, 2), (3, 5), false, false),
+        ((20, 0), (6, 4), true, true),
+        ((27, 3), (0, 5), true, true),
     ];
     for (alone, beside, is_limit, is_known_limit) in cases {
         let flights = seen(alone, beside, 0.5);
@@ -127,15 +129,24 @@ fn a_limit_is_seen_by_what_is_refused_from_it_on() {
 
 #[test]
 fn one_that_is_nearly_back_may_be_back() {
-    for (back_later, is_limit) in [(0.2, true), (0.26, false)] {
+    for (back_later, is_limit, scale) in [
+        (0.2, true, 1.0),
+        (0.26, false, 1.0),
+        (0.2, true, 10.0),
+        (0.26, false, 10.0),
+    ] {
         let mut flights = seen((20, 0), (0, 5), 0.5);
         for n in 0..20 {
             let now = 1000.0 + 10.0 * f64::from(n);
             flights.count(now, now + 1.0, true);
             flights.count(now + 1.0 - back_later, now + 2.0 - back_later, true);
         }
+        for request in &mut flights.requests {
+            request.sent *= scale;
+            request.back *= scale;
+        }
         let limit = flights.limit(Before::Known);
-        assert_eq!(limit, is_limit.then_some(1), "{back_later}");
+        assert_eq!(limit, is_limit.then_some(1), "{back_later}, {scale}");
     }
 }
 
@@ -148,6 +159,105 @@ fn a_look_is_worth_it_after_some_refusals() {
     for (looks, found) in [(1, None), (2, None), (3, Some(1))] {
         flights.count(5000.5, 5001.5, false);
         assert_eq!(flights.limit(Before::Known), found, "{looks}");
+    }
+}
+
+#[test]
+fn three_refusals_are_enough_for_a_look_and_a_tenth_more_for_another() {
+    let first = seen((20, 0), (0, 3), 0.5).limit(Before::Known);
+    assert_eq!(first, Some(1));
+    let mut flights = seen((20, 0), (0, 9), 0.5);
+    assert_eq!(flights.limit(Before::Known), Some(1));
+    flights.count(5000.0, 5001.0, true);
+    flights.count(5000.5, 5001.5, false);
+    assert_eq!(flights.limit(Before::Known), Some(1));
+}
+
+#[test]
+fn what_the_rate_explains_as_well_is_no_limit_in_flight() {
+    // Those that find one in flight come soon after it.
+    let mut flights = seen((20, 0), (0, 20), 0.5);
+    let all = Outcomes::of(flights.evidence().map(|(_, request)| request.is_taken));
+    assert_eq!(flights.by_flight(all, UNKNOWN), Some((0.0, 1)));
+    assert!(flights.by_rate(all).abs() < 1e-9);
+    assert_eq!(flights.limit(UNKNOWN), None);
+}
+
+#[test]
+fn what_comes_too_soon_after_one_that_was_taken_is_explained_by_the_rate() {
+    let mut flights = Flights::new(1);
+    for n in 0..20 {
+        let now = f64::from(n);
+        flights.count(now, now + 0.05, true);
+        flights.count(now + 0.1, now + 0.15, false);
+    }
+    let all = Outcomes::of(flights.evidence().map(|(_, request)| request.is_taken));
+    assert!(flights.by_rate(all).abs() < 1e-9);
+}
+
+#[test]
+fn fewer_places_are_looked_at_the_further_before_they_are() {
+    let places: Vec<usize> = places_before().take(100).collect();
+    let expected = [
+        1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 22, 27, 33, 41, 51, 63,
+    ];
+    assert_eq!(places, expected);
+}
+
+#[test]
+fn what_is_left_of_outcomes_is_less() {
+    let of = |taken, refused| Outcomes { taken, refused };
+    assert_eq!(of(5.0, 3.0).without(of(2.0, 1.0)), of(3.0, 2.0));
+}
+
+#[test]
+fn both_sides_of_a_limit_count() {
+    let flights = seen((27, 3), (0, 5), 0.5);
+    let all = Outcomes::of(flights.evidence().map(|(_, request)| request.is_taken));
+    let (likelihood, most) = flights.by_flight(all, UNKNOWN).unwrap();
+    let expected = 27.0 * 0.9_f64.ln() + 3.0 * 0.1_f64.ln();
+    assert_eq!(most, 1);
+    assert!((likelihood - expected).abs() < 1e-9, "{likelihood}");
+}
+
+#[test]
+fn one_that_is_back_in_a_quarter_of_the_usual_time_may_be_back() {
+    // Each takes a second. Those that are refused find one that is back in half a second.
+    let mut flights = Flights::new(1);
+    for n in 0..20 {
+        let now = 10.0 * f64::from(n);
+        flights.count(now, now + 1.0, true);
+        flights.count(now + 0.5, now + 1.5, false);
+        flights.count(now + 5.0, now + 6.0, true);
+        flights.count(now + 5.75, now + 6.75, true);
+    }
+    let all = Outcomes::of(flights.evidence().map(|(_, request)| request.is_taken));
+    assert_eq!(flights.by_flight(all, UNKNOWN), Some((0.0, 1)));
+}
+
+#[test]
+fn some_must_have_been_taken_with_one_fewer_in_flight() {
+    // How many were taken that found one in flight, and what came of those that found two.
+    for (with_one, with_two, limit) in [(3, (0, 5), 2), (2, (0, 5), 1), (2, (3, 5), 1)] {
+        let mut flights = Flights::new(2);
+        for n in 0..20 + with_one {
+            let now = 10.0 * f64::from(n);
+            flights.count(now, now + 1.0, true);
+            if n >= 20 {
+                flights.count(now + 0.25, now + 1.25, true);
+            }
+        }
+        // The last two are in flight still.
+        let mut now = 10.0 * f64::from(20 + with_one - 1) + 0.5;
+        for (is_taken, n) in [(false, with_two.1), (true, with_two.0)] {
+            for _ in 0..n {
+                flights.count(now, now + 1.0, is_taken);
+                now += 0.01;
+            }
+        }
+        let all = Outcomes::of(flights.evidence().map(|(_, request)| request.is_taken));
+        let found = flights.by_flight(all, UNKNOWN).map(|(_, most)| most);
+        assert_eq!(found, Some(limit), "{with_one}, {with_two:?}");
     }
 }
 
