@@ -158,11 +158,17 @@ impl Reader {
     pub(crate) async fn on_server(mut server: ServerStore) -> Result<Self, ReadError> {
         server.must_be_current().await?;
         let (connection, address) = server.into_parts();
-        Ok(Self {
+        let mut reader = Self {
             connection: connection.into(),
             place: Place::Server(address),
             scope: Tags::default(),
-        })
+        };
+        // A transaction sees one moment, as those of SQLite do.
+        sqlx::raw_sql("SET default_transaction_isolation = 'repeatable read'")
+            .execute(&mut reader.connection)
+            .await
+            .map_err(|error| reader.failure(error))?;
+        Ok(reader)
     }
 
     /// The log that the database says belongs to it, when it is missing: what the last push recorded in the end is not shown then.

@@ -43,33 +43,27 @@ impl<'c> Executor<'c> for &'c mut DbConnection {
             let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?;
             let persistent = query.persistent();
             let sql = query.sql();
-            match self {
-                DbConnection::Sqlite(connection) => {
-                    let row = match arguments {
-                        None => connection.fetch_optional(sql).await?,
+            /// The row of a driver as one of ours.
+            macro_rules! row {
+                ($connection:expr, $sql:expr, $into_driver:ident) => {
+                    match arguments {
+                        None => $connection.fetch_optional($sql).await?.map(DbRow::from),
                         Some(arguments) => {
-                            let query = sqlx::query_with(sql, arguments.into_sqlite()?);
-                            connection
+                            let query = sqlx::query_with($sql, arguments.$into_driver()?);
+                            $connection
                                 .fetch_optional(query.persistent(persistent))
                                 .await?
+                                .map(DbRow::from)
                         }
-                    };
-                    Ok(row.map(DbRow::from))
-                }
-                DbConnection::Postgres(connection) => {
-                    let sql = dialect::of_postgres(&sql);
-                    let row = match arguments {
-                        None => connection.fetch_optional(sql).await?,
-                        Some(arguments) => {
-                            let query = sqlx::query_with(sql, arguments.into_postgres()?);
-                            connection
-                                .fetch_optional(query.persistent(persistent))
-                                .await?
-                        }
-                    };
-                    Ok(row.map(DbRow::from))
-                }
+                    }
+                };
             }
+            Ok(match self {
+                DbConnection::Sqlite(connection) => row!(connection, sql, into_sqlite),
+                DbConnection::Postgres(connection) => {
+                    row!(connection, dialect::of_postgres(&sql), into_postgres)
+                }
+            })
         }
         .boxed()
     }

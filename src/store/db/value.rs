@@ -129,17 +129,11 @@ impl sqlx::Value for Value {
     }
 
     fn type_info(&self) -> Cow<'_, Kind> {
-        Cow::Owned(match self {
-            Self::Sqlite(value) => Kind::of_sqlite(&value.type_info()),
-            Self::Postgres(value) => Kind::of_postgres(&value.type_info()),
-        })
+        Cow::Owned(sqlx::ValueRef::type_info(&self.as_ref()).into_owned())
     }
 
     fn is_null(&self) -> bool {
-        match self {
-            Self::Sqlite(value) => value.is_null(),
-            Self::Postgres(value) => value.is_null(),
-        }
+        sqlx::ValueRef::is_null(&self.as_ref())
     }
 }
 

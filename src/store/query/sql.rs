@@ -157,7 +157,7 @@ impl Reader {
                 "PRAGMA trusted_schema = OFF",
                 "BEGIN",
             ],
-            DbConnection::Postgres(_) => &["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"],
+            DbConnection::Postgres(_) => &["BEGIN READ ONLY"],
         };
         for statement in begin {
             self.plain(statement).await?;

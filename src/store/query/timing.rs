@@ -3,10 +3,7 @@
 use super::RunRow;
 use crate::{
     model::{Latency, Timestamp},
-    store::{
-        db::DbConnection,
-        reader::{ReadError, Reader},
-    },
+    store::reader::{ReadError, Reader},
 };
 
 /// A pause that lasts.
@@ -32,12 +29,7 @@ const LATENCIES: &str = "SELECT latency_ms, count(*) FROM request
 impl Reader {
     /// From now on everything is read as it stands at this moment, until the reader is closed.
     pub(crate) async fn freeze(&mut self) -> Result<(), ReadError> {
-        // SQLite's transactions see one moment anyway.
-        let begin = match self.connection {
-            DbConnection::Sqlite(_) => "BEGIN",
-            DbConnection::Postgres(_) => "BEGIN ISOLATION LEVEL REPEATABLE READ",
-        };
-        sqlx::raw_sql(begin)
+        sqlx::raw_sql("BEGIN")
             .execute(&mut self.connection)
             .await
             .map_err(|error| self.failure(error))?;

@@ -186,6 +186,8 @@ fn a_statement_of_ones_own_only_reads_and_is_told_where_it_is_wrong() {
         "n,tasks,half,over,nothing\n1,3,0.5,1,\n"
     );
     assert_eq!(sql("SELECT 1 AS one WHERE false").expect(0).stdout, "one\n");
+    let moment = sql("SELECT current_setting('transaction_isolation') AS level").expect(0);
+    assert_eq!(moment.stdout, "level\nrepeatable read\n");
     for (statement, words) in [
         (
             "SELECT nope FROM runs",
