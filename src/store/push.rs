@@ -64,7 +64,7 @@ impl Store {
             tally: read_tally(connection, run, tally).await?,
             excused: read_tally(connection, run, excused).await?,
             refusals: refusals.iter().map(refusal).collect::<Result<_, _>>()?,
-            bundle_statuses: read_standings(connection, run).await?,
+            bundle_statuses: read_bundle_statuses(connection, run).await?,
             canary: read_canary(connection, run).await?,
         })
     }
@@ -173,7 +173,7 @@ impl Store {
 }
 
 /// How the requests of a run stand that were refused and are kept together.
-async fn read_standings(
+async fn read_bundle_statuses(
     connection: &mut DbConnection,
     run: RunId,
 ) -> Result<Vec<(BundleId, BundleStatus)>, StoreError> {

@@ -27,7 +27,7 @@ static ANSWERED_BUNDLE: Bulk = Bulk::around(
     "(?,?)",
     ") UPDATE bundle SET passed = v.passed FROM v WHERE bundle.id = v.id",
 );
-static STANDING: Bulk = Bulk::around(
+static BUNDLE_STATUS: Bulk = Bulk::around(
     "WITH v (id, refusals, suspect) AS (VALUES",
     "(?,?,?)",
     ") UPDATE bundle SET refusals = v.refusals, suspect = v.suspect FROM v WHERE bundle.id = v.id",
@@ -171,7 +171,7 @@ async fn write_requests(
         .await?;
     writes
         .bulk(
-            &STANDING,
+            &BUNDLE_STATUS,
             std::mem::take(&mut changes.bundle_statuses),
             |values, (id, bundle_status)| {
                 values
