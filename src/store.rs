@@ -98,8 +98,8 @@ pub(crate) use prune::{Prunable, PrunedRun};
 pub(crate) use query::MOST_KEYS;
 pub(crate) use query::{
     Acceptance, Answer, Cell, Changed, Comparison, Direction, FindError, Grouping, LastThrottle,
-    OrderedPages, PastAcceptance, PrunedRow, RecentThroughput, ResultPages, ResultRow, RunRow,
-    Send, SessionRow, SqlError, StoredPayload, UnknownName,
+    OrderedPages, PastAcceptance, PayloadId, PrunedRow, RecentThroughput, ResultPages, ResultRow,
+    RunRow, Send, SessionRow, SqlError, StoredPayload, UnknownName,
 };
 pub(crate) use query::{BreakdownError, Group, GroupCounts, OpenPause};
 pub(crate) use reader::{ReadError, Reader};

@@ -59,7 +59,7 @@ pub(super) async fn diff(settings: Settings, printer: &Printer) -> Result<Exit, 
     let filter = filter(settings.states.clone(), settings.filter.clone())?;
     let by = groupings(&settings.by)?;
     let destination = Destination::open(settings.out.as_deref())?;
-    let mut reader = reading::open_file(&settings.database, printer).await?;
+    let mut reader = reading::open(&settings.database, printer).await?;
     let runs = compared(&mut reader, &settings).await?;
     let [.., earlier, later] = &runs[..] else {
         return Err(Failure::usage(anyhow!("two runs are needed")));

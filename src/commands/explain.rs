@@ -13,7 +13,7 @@ use super::{
     limits,
     named_history::NamedHistory,
     reading,
-    repeat::repeat,
+    repeat::repeat_reading,
     select::{filter, unknown_label},
     target, thing_models,
 };
@@ -47,7 +47,7 @@ pub(super) async fn explain(
     printer: &Printer,
 ) -> Result<Exit, Failure> {
     let filter = filter(settings.states, settings.filter)?;
-    let mut reader = reading::open_file(&settings.database, printer).await?;
+    let mut reader = reading::open(&settings.database, printer).await?;
     let runs = reader.runs().await?;
     let keys = device_keys(&mut reader, &runs, &filter).await?;
     if keys.len() > MOST {
@@ -64,7 +64,7 @@ pub(super) async fn explain(
         },
         ..filter
     };
-    let repeat = repeat(&settings.database);
+    let repeat = repeat_reading(&settings.database);
     let mut timelines: Vec<Timeline> = Vec::new();
     for key in keys {
         timelines.push(timeline(&mut reader, &runs, key, &of_tasks, &repeat, printer).await?);
@@ -80,7 +80,7 @@ pub(super) async fn explain(
     }
     reader.close().await?;
     if let Some(push) = &settings.live {
-        let models = thing_models::at_hand(&settings.tsl, &settings.database.path)?;
+        let models = thing_models::at_hand(&settings.tsl, settings.database.file())?;
         ask(push, models, &mut timelines, interrupt, printer).await?;
     }
     unless_closed(print(&timelines, settings.format, printer))?;
@@ -235,8 +235,12 @@ async fn timeline(
     })
 }
 
-/// The command that sends to the device again what its latest run had for it; nothing for rows that are wrong, which are to be corrected.
+/// The command that sends to the device again what its latest run had for it; nothing for rows that are wrong, which are to be corrected, and
+/// nothing where no command sends.
 fn next(part: &RunPart, device_key: &str, repeat: &Repeat) -> Option<String> {
+    if repeat.only_reads {
+        return None;
+    }
     let run = &part.run;
     let device = format!(" --device {}", quoted(device_key));
     let is_invalid = |task: &TaskPart| task.row.class == Some(Class::Invalid);

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 
 use super::{
     reading,
-    repeat::repeat,
+    repeat::repeat_reading,
     results::went_out,
     select::{filter, listed, remarks, value_remark},
 };
@@ -16,7 +16,7 @@ use crate::{
     journal::revert::{LeftOut, before, cached_until, may_have_got, only, services},
     model::{RowFormat, RunState, Timestamp},
     settings::{Revert as Settings, did_you_mean},
-    store::{Acceptance, Reader, ResultRow, RunRow, StoredPayload},
+    store::{Acceptance, PayloadId, Reader, ResultRow, RunRow, StoredPayload},
     ui::{
         format::{Column, RowWriter, Value, writer},
         manifest::ManifestWriter,
@@ -44,7 +44,7 @@ pub(super) async fn revert(settings: Settings, printer: &Printer) -> Result<Exit
     let filter = filter(settings.states.clone(), settings.filter.clone())?;
     let destination = Destination::open(settings.out.as_deref())?;
     let list = Destination::open(settings.left_out.as_deref())?;
-    let mut reader = reading::open_file(&settings.database, printer).await?;
+    let mut reader = reading::open(&settings.database, printer).await?;
     let run = reader.find_run(Some(&settings.run)).await?;
     must_have_ended(&run)?;
     must_call(&mut reader, &run, &settings.services).await?;
@@ -100,15 +100,22 @@ pub(super) async fn revert(settings: Settings, printer: &Printer) -> Result<Exit
     unless_closed(writers.finish())?;
     list.keep()?;
     destination.keep()?;
-    let again = repeat(&settings.database);
+    let mut again = repeat_reading(&settings.database);
+    let sender = if again.only_reads {
+        // A push has a database of its own, in a file.
+        again.db = None;
+        " from the machine that pushes"
+    } else {
+        ""
+    };
     let command = |file: &str| again.command("run", file, &run.base_url, "");
     match &settings.out {
         Some(path) if path.as_os_str() != "-" => printer.say(&format!(
-            "nothing has been sent; to send it: {}",
+            "nothing has been sent; to send it{sender}: {}",
             command(&path.to_string_lossy())
         )),
         _ => printer.say(&format!(
-            "nothing has been sent; to send it, write it to a file with --out revert.jsonl, and then: {}",
+            "nothing has been sent; to send it{sender}, write it to a file with --out revert.jsonl, and then: {}",
             command("revert.jsonl")
         )),
     }
@@ -196,7 +203,7 @@ async fn page(
     run: &RunRow,
     rows: &[ResultRow],
     wanted: &[String],
-    payloads: &mut HashMap<(i64, bool), StoredPayload>,
+    payloads: &mut HashMap<PayloadId, StoredPayload>,
 ) -> Result<Vec<One>, Failure> {
     let mut devices: BTreeMap<(&str, &str), Vec<&ResultRow>> = BTreeMap::new();
     for row in rows {
@@ -260,24 +267,23 @@ async fn give_back(
     earlier: &Acceptance,
     row: &mut ResultRow,
     service: &str,
-    payloads: &mut HashMap<(i64, bool), StoredPayload>,
+    payloads: &mut HashMap<PayloadId, StoredPayload>,
 ) -> Result<Option<LeftOut>, Failure> {
     /// Payloads that are kept: most devices had the same few.
     const KEPT: usize = 1000;
     let Some(id) = earlier.payload else {
         return Ok(Some(LeftOut::PayloadGone));
     };
-    let key = (id, earlier.past);
-    if !payloads.contains_key(&key) {
-        let Some(payload) = reader.payload(id, earlier.past).await? else {
+    if !payloads.contains_key(&id) {
+        let Some(payload) = reader.payload(id).await? else {
             return Ok(Some(LeftOut::PayloadGone));
         };
         if payloads.len() >= KEPT {
             payloads.clear();
         }
-        payloads.insert(key, payload);
+        payloads.insert(id, payload);
     }
-    let Some(payload) = payloads.get(&key) else {
+    let Some(payload) = payloads.get(&id) else {
         return Ok(Some(LeftOut::PayloadGone));
     };
     let Some(data) = only(&payload.data, service) else {

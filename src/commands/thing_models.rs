@@ -52,12 +52,13 @@ pub(super) async fn models(
     Ok(Some(Models::new(Arc::new(sources))))
 }
 
-/// The models that need no platform: those of the files, and for products without a file what `--tsl fetch` has kept beside the database.
+/// The models that need no platform: those of the files, and for products without a file what `--tsl fetch` has kept beside the database,
+/// when that is a file.
 ///
 /// Fails when a file is no thing model, or when two are for the same product.
-pub(super) fn at_hand(given: &[Tsl], database: &Path) -> Result<Models, Failure> {
+pub(super) fn at_hand(given: &[Tsl], database: Option<&Path>) -> Result<Models, Failure> {
     let mut sources = Sources {
-        kept_in: Some(fetched::folder_beside(database)),
+        kept_in: database.map(fetched::folder_beside),
         ..Sources::default()
     };
     for tsl in given {

@@ -140,6 +140,7 @@ pub(crate) fn cached_until(row: &ResultRow) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::PayloadId;
 
     #[test]
     fn a_service_is_taken_out_of_the_data_with_its_text() {
@@ -196,8 +197,7 @@ mod tests {
             line: 2,
             request: Some(request),
             at: Timestamp(-request),
-            payload,
-            past: false,
+            payload: payload.map(PayloadId::Past),
             in_doubt,
         }
     }

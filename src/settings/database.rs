@@ -1,6 +1,6 @@
 //! Which results database.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
@@ -98,6 +98,14 @@ pub(super) fn on_server(named: &Found<PathBuf>) -> Result<Option<ServerAddress>,
 }
 
 impl Readable {
+    /// The file; none of a server.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File(path) => Some(path),
+            Place::Server(_) => None,
+        }
+    }
+
     /// The database that is named, in a file or on a server, or the usual one.
     pub(super) fn resolve(
         flag: Option<PathBuf>,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Database, Error, Push, Readable, query::asking, results::row_format, source::Sources};
+use super::{Error, Push, Readable, query::asking, results::row_format, source::Sources};
 use crate::{
     cli::{DiffArgs, ExplainArgs, FilterArgs, OutputArgs, PaceArgs, RevertArgs, SqlArgs},
     model::{Change, RowFormat, SummaryFormat, TaskStatus, Tsl},
@@ -22,7 +22,7 @@ pub(crate) struct Explain {
     /// The form of the answer.
     pub format: SummaryFormat,
     /// The results database.
-    pub database: Database,
+    pub database: Readable,
 }
 
 impl Explain {
@@ -55,7 +55,7 @@ impl Explain {
             live,
             tsl,
             format: format.unwrap_or(SummaryFormat::Text),
-            database: Database::resolve(db, simulated, sources)?,
+            database: Readable::resolve(db, simulated, sources)?,
         })
     }
 }
@@ -85,7 +85,7 @@ pub(crate) struct Diff {
     /// The file to write to.
     pub out: Option<PathBuf>,
     /// The results database.
-    pub database: Database,
+    pub database: Readable,
 }
 
 impl Diff {
@@ -119,7 +119,7 @@ impl Diff {
             as_manifest,
             format: row_format(format, as_manifest)?,
             out,
-            database: Database::resolve(db, simulate.simulate, sources)?,
+            database: Readable::resolve(db, simulate.simulate, sources)?,
         })
     }
 }
@@ -141,7 +141,7 @@ pub(crate) struct Revert {
     /// The file for the devices that are left out.
     pub(crate) left_out: Option<PathBuf>,
     /// The results database.
-    pub(crate) database: Database,
+    pub(crate) database: Readable,
 }
 
 impl Revert {
@@ -174,7 +174,7 @@ impl Revert {
             format: row_format(format, true)?,
             out,
             left_out,
-            database: Database::resolve(db, simulate.simulate, sources)?,
+            database: Readable::resolve(db, simulate.simulate, sources)?,
         })
     }
 }

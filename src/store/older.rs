@@ -68,7 +68,7 @@ pub(super) async fn complete(connection: &mut SqliteConnection) -> Result<(), sq
 const SERVICES: &str = "
 DROP VIEW temp.payload_service;
 CREATE TEMP VIEW payload_service AS
-SELECT p.id AS payload_id, p.product_key, s.key AS service
+SELECT p.id AS payload_id, p.product_key, s.key AS service, p.run_id
 FROM payload AS p
 LEFT JOIN json_each(CASE WHEN json_valid(p.data) AND json_type(p.data) = 'array' THEN p.data END) AS c
     ON c.type = 'object' AND c.value <> '{}'

@@ -24,7 +24,7 @@ pub(crate) use pruned::PrunedRow;
 #[cfg(test)]
 pub(super) use results::ROWS;
 pub(crate) use results::{ResultPages, ResultRow};
-pub(crate) use revert::{Acceptance, StoredPayload};
+pub(crate) use revert::{Acceptance, PayloadId, StoredPayload};
 pub(crate) use runs::{FindError, RunRow};
 pub(crate) use sessions::SessionRow;
 pub(super) use sql::cells;
@@ -34,6 +34,8 @@ pub(crate) use timing::OpenPause;
 use std::time::Duration;
 
 use super::{
+    db::DbConnection,
+    postgres::ServerError,
     reader::{ReadError, Reader},
     tally::endings,
 };
@@ -66,6 +68,26 @@ pub(crate) struct RecentThroughput {
 }
 
 impl Reader {
+    /// Makes tables for this connection alone.
+    async fn make_temporary(&mut self, tables: &'static str) -> Result<(), ReadError> {
+        if matches!(self.connection, DbConnection::Postgres(_)) {
+            // A user who is set to only read may still have tables that nobody else sees. Nothing else is written.
+            sqlx::raw_sql("SET default_transaction_read_only = off")
+                .execute(&mut self.connection)
+                .await
+                .map_err(|error| self.failure(error))?;
+        }
+        match sqlx::raw_sql(tables).execute(&mut self.connection).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match self.failure(error) {
+                ReadError::Server(ServerError::Forbidden { address, source }) => {
+                    ServerError::NoTemporaryTables { address, source }.into()
+                }
+                other => other,
+            }),
+        }
+    }
+
     /// How the run's tasks have ended, by state, class and code.
     pub(crate) async fn breakdown(&mut self, run: RunId) -> Result<Vec<(Tally, u64)>, ReadError> {
         endings(&mut self.connection, run)

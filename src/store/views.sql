@@ -152,7 +152,7 @@ WHERE q.released = 0;
 
 -- The services that a payload calls: `[{"fuwu":[…]}]` calls fuwu. Data of another shape has one row without a service.
 CREATE VIEW payload_service AS
-SELECT payload_id, product_key, service FROM called_service;
+SELECT c.payload_id, c.product_key, c.service, (SELECT p.run_id FROM payload AS p WHERE p.id = c.payload_id) AS run_id FROM called_service AS c;
 
 -- Everything that a device accepted in a run that is still there. With a device key, a search in `device_task` for each run: the order of the
 -- joins is that of the text, and no union keeps the key from the index.

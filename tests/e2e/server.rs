@@ -4,6 +4,7 @@ mod address;
 mod copy;
 mod killed;
 mod queries;
+mod questions;
 mod reading;
 mod views;
 

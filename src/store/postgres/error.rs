@@ -57,6 +57,17 @@ pub(crate) enum ServerError {
         /// What the server said.
         source: sqlx::Error,
     },
+    /// The user may not make temporary tables.
+    #[error(
+        "{address} refuses temporary tables to its user, and this command sorts and compares in them: grant the right, for example with \
+         GRANT TEMPORARY ON DATABASE fleet TO analysts, or name another user in the address"
+    )]
+    NoTemporaryTables {
+        /// The database.
+        address: ServerAddress,
+        /// What the server said.
+        source: sqlx::Error,
+    },
     /// The server is not as it has to be.
     #[error("{address} cannot keep results: {reason}")]
     Unfit {

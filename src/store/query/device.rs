@@ -120,7 +120,7 @@ impl Reader {
             .await
             .map_err(|error| self.failure(error))?;
         sqlx::query_scalar(
-            "SELECT DISTINCT t.device_key FROM json_each(?) AS j CROSS JOIN task AS t ON t.id = j.value ORDER BY t.id",
+            "SELECT t.device_key FROM json_each(?) AS j CROSS JOIN task AS t ON t.id = CAST(j.value AS bigint) GROUP BY 1 ORDER BY min(t.id)",
         )
         .bind(json!(ids).to_string())
         .fetch_all(&mut self.connection)
@@ -164,7 +164,7 @@ impl Reader {
     ) -> Result<Vec<PastAcceptance>, ReadError> {
         sqlx::query_as(
             "SELECT g.name AS run, b.product_key, b.service, b.line, CAST(b.ticket AS TEXT) AS ticket, b.accepted_at \
-             FROM device_past AS b JOIN pruned_run AS g ON g.id = b.run_id WHERE b.device_key = ? ORDER BY b.request_id, b.run_id, b.line",
+             FROM device_past AS b JOIN pruned_run AS g ON g.id = b.run_id WHERE b.device_key = ? ORDER BY b.request_id NULLS FIRST, b.run_id, b.line",
         )
         .bind(device_key)
         .fetch_all(&mut self.connection)
@@ -214,15 +214,10 @@ SELECT
     coalesce(q.sent_at, q.claimed_at) AS sent_at, q.latency_ms, q.http_status
 FROM (
     SELECT a.task_id, a.attempt, a.request_id, a.class, a.code, a.message, a.ticket
-    FROM json_each(?1) AS j CROSS JOIN attempt AS a ON a.task_id = j.value
+    FROM json_each(?1) AS j CROSS JOIN attempt AS a ON a.task_id = CAST(j.value AS bigint)
     UNION ALL
-    SELECT o.task_id, o.attempts, o.request_id, o.class, o.code, o.message, o.ticket
-    FROM json_each(?1) AS j CROSS JOIN outcome AS o ON o.task_id = j.value WHERE o.request_id IS NOT NULL
-    UNION ALL
-    SELECT j.value, 1, g.request_id, 1, g.code, g.message,
-        substr(g.tickets, (j.value - g.first_task) * g.ticket_bytes + 1, g.ticket_bytes)
-    FROM json_each(?1) AS j CROSS JOIN accepted_span AS g
-        ON g.first_task = (SELECT max(first_task) FROM accepted_span WHERE first_task <= j.value) AND g.end_task > j.value
+    SELECT t.id, t.attempts, t.request_id, t.class, t.code, t.message, t.ticket
+    FROM json_each(?1) AS j CROSS JOIN task_end AS t ON t.id = CAST(j.value AS bigint) WHERE t.request_id IS NOT NULL
 ) AS e CROSS JOIN request AS q ON q.id = e.request_id
 ORDER BY e.task_id, e.attempt";
 

@@ -55,6 +55,7 @@ impl Reader {
         earlier: &RunRow,
         later: &RunRow,
     ) -> Result<Comparison<'_>, ReadError> {
+        self.make_temporary(find::TABLES).await?;
         find::changes(&mut self.connection, earlier, later)
             .await
             .map_err(|error| self.failure(error))?;
@@ -69,6 +70,7 @@ impl Reader {
         let [.., earlier, later] = runs else {
             return Ok(None);
         };
+        self.make_temporary(find::TABLES).await?;
         find::failing_in_all(&mut self.connection, runs)
             .await
             .map_err(|error| self.failure(error))?;

@@ -47,7 +47,7 @@ impl<'r> ResultPages<'r> {
         limit: Option<u64>,
         keys: impl Fn(&ResultRow) -> Vec<serde_json::Value>,
     ) -> Result<OrderedPages<'r>, ReadError> {
-        self.execute(TABLES).await?;
+        self.reader.make_temporary(TABLES).await?;
         loop {
             let rows = self.next_page().await?;
             if rows.is_empty() {
@@ -93,14 +93,6 @@ impl<'r> ResultPages<'r> {
             reader: self.reader,
             after: 0,
         })
-    }
-
-    async fn execute(&mut self, sql: &'static str) -> Result<(), ReadError> {
-        sqlx::raw_sql(sql)
-            .execute(&mut self.reader.connection)
-            .await
-            .map_err(|error| self.reader.failure(error))?;
-        Ok(())
     }
 }
 

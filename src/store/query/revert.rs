@@ -29,11 +29,18 @@ pub(crate) struct Acceptance {
     /// When, by the clock of the push.
     pub(crate) at: Timestamp,
     /// The payload; none when it is no longer known, and when it is in doubt.
-    pub(crate) payload: Option<i64>,
-    /// Whether the run has been pruned.
-    pub(crate) past: bool,
+    pub(crate) payload: Option<PayloadId>,
     /// Whether it is in doubt.
     pub(crate) in_doubt: bool,
+}
+
+/// Where a payload is: on a server, runs have numbers of their own for their payloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum PayloadId {
+    /// That of this run with this number.
+    OfRun(i64, i64),
+    /// The one with this number among those of runs that have been pruned.
+    Past(i64),
 }
 
 /// What a request carries besides its devices.
@@ -56,13 +63,10 @@ pub(crate) struct StoredPayload {
 impl Reader {
     /// Begins to gather tasks of a run, device by device.
     pub(crate) async fn begin_gathering(&mut self) -> Result<(), ReadError> {
-        sqlx::raw_sql(
+        self.make_temporary(
             "CREATE TEMP TABLE gathered (device_key TEXT, task_id INTEGER, PRIMARY KEY (device_key, task_id)) WITHOUT ROWID",
         )
-        .execute(&mut self.connection)
         .await
-        .map_err(|error| self.failure(error))?;
-        Ok(())
     }
 
     /// Gathers these tasks.
@@ -72,7 +76,7 @@ impl Reader {
             .map(|row| (row.device_key.as_str(), row.id))
             .collect();
         sqlx::query(
-            "INSERT OR IGNORE INTO temp.gathered SELECT value ->> 0, value ->> 1 FROM json_each(?)",
+            "INSERT INTO temp.gathered SELECT value ->> 0, CAST(value ->> 1 AS bigint) FROM json_each(?) WHERE true ON CONFLICT DO NOTHING",
         )
         .bind(json!(rows).to_string())
         .execute(&mut self.connection)
@@ -118,7 +122,7 @@ impl Reader {
             .map(|row| row.id)
             .collect();
         let doubts: Vec<(i64, i64)> = sqlx::query_as(
-            "SELECT a.task_id, max(a.request_id) FROM json_each(?) AS j CROSS JOIN attempt AS a ON a.task_id = j.value \
+            "SELECT a.task_id, max(a.request_id) FROM json_each(?) AS j CROSS JOIN attempt AS a ON a.task_id = CAST(j.value AS bigint) \
              WHERE a.class = 6 GROUP BY a.task_id",
         )
         .bind(json!(ids).to_string())
@@ -153,25 +157,34 @@ impl Reader {
                 line: raw.line,
                 request: raw.request,
                 at: Timestamp(raw.at),
-                payload: raw.payload_id,
-                past: raw.past,
+                payload: raw.payload_id.map(|id| {
+                    if raw.past {
+                        PayloadId::Past(id)
+                    } else {
+                        PayloadId::OfRun(raw.run, id)
+                    }
+                }),
                 in_doubt: raw.in_doubt,
             })
             .collect())
     }
 
-    /// A payload of a run that is there, or of one that has been pruned.
+    /// A payload of this run, or of one that has been pruned.
     pub(crate) async fn payload(
         &mut self,
-        id: i64,
-        past: bool,
+        id: PayloadId,
     ) -> Result<Option<StoredPayload>, ReadError> {
-        sqlx::query_as(if past {
-            "SELECT data, qos, is_cache, cache_time, is_cover, extend_para FROM past_payload WHERE id = ?"
-        } else {
-            "SELECT data, qos, is_cache, cache_time, is_cover, extend_para FROM payload WHERE id = ?"
-        })
-        .bind(id)
+        match id {
+            PayloadId::Past(id) => sqlx::query_as(
+                "SELECT data, qos, is_cache, cache_time, is_cover, extend_para FROM past_payload WHERE id = ?",
+            )
+            .bind(id),
+            PayloadId::OfRun(run, id) => sqlx::query_as(
+                "SELECT data, qos, is_cache, cache_time, is_cover, extend_para FROM payload WHERE run_id = ? AND id = ?",
+            )
+            .bind(run)
+            .bind(id),
+        }
         .fetch_optional(&mut self.connection)
         .await
         .map_err(|error| self.failure(error))
@@ -180,7 +193,7 @@ impl Reader {
     /// The services that the run's payloads call.
     pub(crate) async fn services(&mut self, run: &RunRow) -> Result<Vec<String>, ReadError> {
         sqlx::query_scalar(
-            "SELECT DISTINCT s.service FROM payload AS p CROSS JOIN payload_service AS s ON s.payload_id = p.id \
+            "SELECT DISTINCT s.service FROM payload AS p CROSS JOIN payload_service AS s ON s.payload_id = p.id AND s.run_id = p.run_id \
              WHERE p.run_id = ? AND s.service IS NOT NULL ORDER BY 1",
         )
         .bind(run.id.0)
@@ -220,8 +233,8 @@ WHERE g.base_url = ?4 AND b.service IN (SELECT value FROM json_each(?2))
 UNION ALL
 SELECT d.device_key, s.product_key, s.service, r.id, t.line,
     coalesce(o.request_id, (SELECT max(request_id) FROM attempt WHERE task_id = t.id)), o.finished_at, NULL, 0, 1
-FROM json_each(?1) AS j CROSS JOIN run AS r CROSS JOIN device_task AS d ON d.run_id = r.id AND d.device_key = j.value
+FROM json_each(?1) AS j CROSS JOIN run AS r ON true CROSS JOIN device_task AS d ON d.run_id = r.id AND d.device_key = j.value
 CROSS JOIN outcome AS o ON o.task_id = d.task_id AND o.state = 3
 CROSS JOIN task AS t ON t.id = d.task_id
-CROSS JOIN payload_service AS s ON s.payload_id = t.payload_id
+CROSS JOIN payload_service AS s ON s.payload_id = t.payload_id AND s.run_id = r.id
 WHERE r.id <> ?3 AND r.state <> 'staging' AND r.base_url = ?4 AND s.service IN (SELECT value FROM json_each(?2))";

@@ -186,7 +186,7 @@ const LABEL_NAMES: &str = "
 SELECT j.key FROM task AS t CROSS JOIN json_each(t.labels) AS j ON true WHERE t.id >= ?1 AND t.id < ?2
 GROUP BY j.key ORDER BY min(t.id), min(j.id)";
 const LABEL_VALUES: &str = "
-SELECT CAST(j.value AS TEXT) FROM task AS t CROSS JOIN json_each(t.labels) AS j ON true
+SELECT CAST(j.value AS TEXT) COLLATE BINARY FROM task AS t CROSS JOIN json_each(t.labels) AS j ON true
 WHERE t.id >= ?1 AND t.id < ?2 AND j.key = ?3
 GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT ?4";
 const WAITING_CODES: &str = "

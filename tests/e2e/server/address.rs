@@ -47,11 +47,10 @@ fn commands_that_work_on_sqlite_say_so() {
         &["run", "fleet.csv", "--base-url", "http://127.0.0.1:1"][..],
         &["resume", "--base-url", "http://127.0.0.1:1"],
         &["retry", "--base-url", "http://127.0.0.1:1"],
-        &["diff"],
         &["prune", "--keep", "1"],
         &["cancel", "x"],
         &["doctor", "--base-url", "http://127.0.0.1:1"],
-        &["revert", "x", "--service", "fuwu"],
+        &["verify", "x", "--base-url", "http://127.0.0.1:1"],
     ] {
         let ended = run(&site, &[args, &["--db", url]].concat()).expect(2);
         ended.says(&[

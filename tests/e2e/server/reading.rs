@@ -89,13 +89,13 @@ const QUESTIONS: [&[&str]; 36] = [
     ],
 ];
 
-fn ask(site: &Site, question: &[&str], database: &str) -> Ended {
+pub(super) fn ask(site: &Site, question: &[&str], database: &str) -> Ended {
     let args = [question, &["--db", database]].concat();
     Push::start(with_server(site, &args)).ended()
 }
 
 /// What is said, with one name for either database. What may be done next is left out: of a server's, commands only read.
-fn said(ended: &Ended, names: [&str; 2]) -> (Option<i32>, String, String) {
+pub(super) fn said(ended: &Ended, names: [&str; 2]) -> (Option<i32>, String, String) {
     let without = |text: &str| {
         names
             .iter()

@@ -145,11 +145,13 @@ impl Postgres {
         self.folder.join("certificate.pem")
     }
 
-    /// Makes an empty database.
+    /// Makes an empty database, where text is sorted as people do unless a statement says otherwise.
     pub(crate) fn database(&'static self) -> Database {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", MADE.fetch_add(1, Ordering::Relaxed));
-        let sql = format!("CREATE DATABASE {name}");
+        let sql = format!(
+            "CREATE DATABASE {name} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"
+        );
         on(&self.url("postgres"), async |connection| {
             sqlx::raw_sql(AssertSqlSafe(sql))
                 .execute(connection)

@@ -53,7 +53,7 @@ impl Comparison<'_> {
     ) -> Result<Vec<(Change, Vec<Cell>, u64)>, ReadError> {
         let mut sql = String::from("SELECT c.change, count(*)");
         for (number, grouping) in by.iter().enumerate() {
-            let _ = write!(sql, ", {} AS by{number}", grouping.expression(number + 1));
+            let _ = write!(sql, ", {} AS by{number}", grouping.expression(number + 3));
         }
         sql.push_str(GROUPS);
         for number in 0..by.len() {
@@ -61,10 +61,13 @@ impl Comparison<'_> {
         }
         sql.push_str(" ORDER BY c.change, count(*) DESC");
         for number in 0..by.len() {
-            let _ = write!(sql, ", by{number}");
+            // SQLite begins with what is missing.
+            let _ = write!(sql, ", by{number} NULLS FIRST");
         }
         // Only words of ours are in it; the names of labels are bound.
-        let mut query = sqlx::query(AssertSqlSafe(sql));
+        let mut query = sqlx::query(AssertSqlSafe(sql))
+            .bind(self.later.0)
+            .bind(self.earlier.0);
         for grouping in by {
             query = query.bind(match grouping {
                 Grouping::Label(name) => Some(name.clone()),
@@ -98,17 +101,17 @@ impl Grouping {
             Self::Product => "p.product_key".to_owned(),
             Self::Payload => "p.data".to_owned(),
             Self::Label(_) => format!(
-                "(SELECT CAST(j.value AS TEXT) FROM json_each(t.labels) AS j WHERE j.key = ?{number})"
+                "(SELECT CAST(j.value AS TEXT) COLLATE BINARY FROM json_each(t.labels) AS j WHERE j.key = ?{number})"
             ),
         }
     }
 }
 
-/// Counts the changes by what is put between: the task that is shown of each, with its end.
+/// Counts the changes by what is put between: the task that is shown of each, with its end. ?1 is the later run, ?2 the earlier one.
 const GROUPS: &str = "
 FROM temp.change AS c
 CROSS JOIN task_end AS t ON t.id = CASE WHEN c.change IN (0, 1, 4) THEN c.later ELSE c.earlier END
-LEFT JOIN payload AS p ON p.id = t.payload_id
+LEFT JOIN payload AS p ON p.id = t.payload_id AND p.run_id = CASE WHEN c.change IN (0, 1, 4) THEN ?1 ELSE ?2 END
 LEFT JOIN task_state AS s ON s.id = t.state
 LEFT JOIN class AS k ON k.id = t.class
 GROUP BY c.change";

@@ -13,7 +13,6 @@ pub(super) async fn changes(
     earlier: &RunRow,
     later: &RunRow,
 ) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(TABLES).execute(&mut *connection).await?;
     let products = Products::begin(connection, &[earlier.clone(), later.clone()]).await?;
     find_failing(connection, 0, earlier).await?;
     find_failing(connection, 1, later).await?;
@@ -37,7 +36,6 @@ pub(super) async fn failing_in_all(
     connection: &mut DbConnection,
     runs: &[RunRow],
 ) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(TABLES).execute(&mut *connection).await?;
     let products = Products::begin(connection, runs).await?;
     for (side, run) in runs.iter().enumerate() {
         find_failing(connection, side as i64, run).await?;
@@ -79,7 +77,7 @@ async fn find_failing(
 }
 
 /// The changes are 0 newly failing, 1 still failing, 2 recovered, 3 not ended, 4 new, 5 gone, as `Change` numbers them.
-const TABLES: &str = "
+pub(super) const TABLES: &str = "
 CREATE TEMP TABLE failing (device_key TEXT, side INTEGER, task_id INTEGER, PRIMARY KEY (device_key, side, task_id)) WITHOUT ROWID;
 CREATE TEMP TABLE change (id INTEGER PRIMARY KEY, change INTEGER, earlier INTEGER, later INTEGER);
 CREATE TEMP TABLE odd (device_key TEXT PRIMARY KEY) WITHOUT ROWID;";
@@ -89,7 +87,7 @@ const FAILING: &str = "
 INSERT INTO temp.failing (device_key, side, task_id)
 SELECT t.device_key, ?1, o.task_id
 FROM outcome AS o INDEXED BY outcome_trouble CROSS JOIN task AS t ON t.id = o.task_id
-WHERE o.state IN (2, 3) AND o.state = ?2 AND o.class = ?3 AND o.code IS ?4 AND o.task_id >= ?5 AND o.task_id < ?6
+WHERE o.state IN (2, 3) AND o.state = ?2 AND o.class = ?3 AND o.code IS NOT DISTINCT FROM ?4 AND o.task_id >= ?5 AND o.task_id < ?6
     AND t.device_key <> ''";
 
 /// ?1 is the earlier run, ?2 the later one. The bare key is the device's without its product, as the index has it. Of a device's failing tasks the first of the manifest's chunks is shown.
@@ -118,7 +116,7 @@ WITH f AS MATERIALIZED (
     ") END AS open
     FROM (
         SELECT
-            device_key, substr(device_key, 1, coalesce(nullif(instr(device_key, char(31)), 0) - 1, length(device_key))) AS bare_key,
+            device_key, substr(device_key, 1, CAST(coalesce(nullif(instr(device_key, char(31)), 0) - 1, length(device_key)) AS integer)) AS bare_key,
             min(task_id) FILTER (WHERE side = 0) AS old, min(task_id) FILTER (WHERE side = 1) AS new
         FROM temp.failing GROUP BY device_key
     ) AS g
@@ -161,10 +159,10 @@ FROM (
     SELECT t.id, t.device_key || char(31) || coalesce(p.product_key, '') AS device_key
     FROM run AS r
     CROSS JOIN main.task AS t ON t.id >= r.first_task AND t.id < r.end_task
-    LEFT JOIN payload AS p ON p.id = t.payload_id
+    LEFT JOIN payload AS p ON p.id = t.payload_id AND p.run_id = r.id
     WHERE r.id = ?2 AND t.device_key <> ''
         AND NOT EXISTS (
-            SELECT 1 FROM device_task AS e CROSS JOIN main.task AS u ON u.id = e.task_id LEFT JOIN payload AS q ON q.id = u.payload_id
+            SELECT 1 FROM device_task AS e CROSS JOIN main.task AS u ON u.id = e.task_id LEFT JOIN payload AS q ON q.id = u.payload_id AND q.run_id = ?1
             WHERE e.run_id = ?1 AND e.device_key = t.device_key AND coalesce(q.product_key, '') = coalesce(p.product_key, ''))
 ) AS n
 GROUP BY n.device_key ORDER BY n.device_key";
@@ -172,10 +170,11 @@ GROUP BY n.device_key ORDER BY n.device_key";
 /// Keys whose product may be gone although the later run has the key: it is new with another product, or the earlier run has it several times.
 /// Products are compared once for each task, not once more for those that are gone.
 const ODD: &str = "
-INSERT OR IGNORE INTO temp.odd (device_key)
+INSERT INTO temp.odd (device_key)
 SELECT t.device_key FROM temp.change AS c CROSS JOIN main.task AS t ON t.id = c.later WHERE c.change = 4
 UNION ALL
-SELECT d.device_key FROM device_task AS d WHERE d.run_id = ?1 GROUP BY d.device_key HAVING count(*) > 1";
+SELECT d.device_key FROM device_task AS d WHERE d.run_id = ?1 GROUP BY d.device_key HAVING count(*) > 1
+ON CONFLICT DO NOTHING";
 
 const GONE_OF_PRODUCT: &str = "
 INSERT INTO temp.change (change, earlier, later)

@@ -27,7 +27,7 @@ impl Comparison<'_> {
         if !only.is_empty() {
             let numbers: Vec<i64> = only.iter().map(|change| change.number()).collect();
             self.execute(
-                "DELETE FROM temp.change WHERE change NOT IN (SELECT value FROM json_each(?))",
+                "DELETE FROM temp.change WHERE change NOT IN (SELECT CAST(value AS bigint) FROM json_each(?))",
                 json!(numbers).to_string(),
             )
             .await?;
@@ -71,7 +71,7 @@ impl Comparison<'_> {
                 .map(|changed| changed.id)
                 .collect();
             self.execute(
-                "DELETE FROM temp.change WHERE id IN (SELECT value FROM json_each(?))",
+                "DELETE FROM temp.change WHERE id IN (SELECT CAST(value AS bigint) FROM json_each(?))",
                 json!(gone).to_string(),
             )
             .await?;
