@@ -23,7 +23,7 @@ use crate::{
         number::counted,
         out_file::Destination,
         printer::{Printer, unless_closed},
-        repeat::quoted,
+        repeat::{Repeat, quoted},
     },
 };
 
@@ -103,7 +103,11 @@ pub(super) async fn revert(settings: Settings, printer: &Printer) -> Result<Exit
     let mut again = repeat_reading(&settings.database);
     let sender = if again.only_reads {
         // A push has a database of its own, in a file.
-        again.db = None;
+        again = Repeat {
+            db: None,
+            only_reads: false,
+            ..again
+        };
         " from the machine that pushes"
     } else {
         ""

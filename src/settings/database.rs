@@ -164,11 +164,11 @@ impl Database {
             && let Some(address) = on_server(database)?
         {
             // The simulator keeps its own in a file in any case: where nothing else is named.
-            if !simulated || named_by_flag {
-                return Err(Error::OnServer {
-                    address,
-                    origin: database.origin.clone(),
-                });
+            let origin = database.origin.clone();
+            match (simulated, named_by_flag) {
+                (false, _) => return Err(Error::OnServer { address, origin }),
+                (true, true) => return Err(Error::SimulatedOnServer { address, origin }),
+                (true, false) => {}
             }
             found = None;
         }

@@ -140,6 +140,17 @@ pub(crate) enum Error {
         /// Where it stands.
         origin: Origin,
     },
+    /// The simulator's runs are in a file, and a server is named.
+    #[error(
+        "--simulate uses the database of simulated runs, which is an SQLite file, and --db {origin} names {address}, which is on a PostgreSQL \
+         server: leave out one of them"
+    )]
+    SimulatedOnServer {
+        /// The database.
+        address: ServerAddress,
+        /// Where it stands.
+        origin: Origin,
+    },
     /// A flag that means something for a file alone.
     #[error(
         "{flag} is for an SQLite database, and {address} is on a PostgreSQL server: leave it out{instead}"

@@ -226,6 +226,24 @@ mod tests {
     }
 
     #[test]
+    fn of_a_server_a_simulated_run_is_read_without_the_flag() {
+        let report = RunReport {
+            target: "simulator".into(),
+            repeat: Repeat {
+                db: Some("postgres://fleet@db.example/fleet".into()),
+                only_reads: true,
+                ..Repeat::default()
+            },
+            ..report()
+        };
+        let commands = commands(&report);
+        assert!(!commands.is_empty());
+        for command in commands {
+            assert!(command.ends_with("db.example/fleet"), "{command}");
+        }
+    }
+
+    #[test]
     fn the_first_push_of_a_newcomer_leads_to_the_second() {
         let report = RunReport {
             target: "simulator".into(),

@@ -31,7 +31,8 @@ impl Repeat {
         if let Some(db) = &self.db {
             words.extend([" --db ", &quoted_path(db)]);
         }
-        if simulated {
+        // On a server there is one database for all runs: a command that reads it finds them without the flag.
+        if simulated && !self.only_reads {
             words.push_str(" --simulate");
         }
         words

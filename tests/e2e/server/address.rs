@@ -60,6 +60,11 @@ fn commands_that_work_on_sqlite_say_so() {
             url,
         ]);
     }
+    for args in [&["run", "fleet.csv"][..], &["runs"], &["diff", "a", "b"]] {
+        run(&site, &[args, &["--simulate", "--db", url]].concat())
+            .expect(2)
+            .says(&["--simulate", "is an SQLite file", url, "leave out one"]);
+    }
     // What is named for the platform is not what the simulator writes into.
     let mut command = with_server(&site, &["run", "fleet.csv", "--simulate"]);
     command.env("FLEETPUSH_DB", url);

@@ -10,7 +10,7 @@ use super::{
     reading::{ask, said},
     views::everything,
 };
-use crate::support::{Database, Ended, PASSWORD, Sim, Site, USER};
+use crate::support::{Database, Ended, PASSWORD, Push, Sim, Site, USER, with_server};
 
 /// What is asked of a database with everything that pushes can leave.
 const OF_EVERYTHING: [&[&str]; 58] = [
@@ -343,4 +343,26 @@ fn who_may_only_read_needs_the_right_to_temporary_tables_and_is_told_so() {
         ask(&site, question, &theirs).expect(0);
     }
     database.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+}
+
+#[test]
+fn a_simulated_run_is_found_on_a_server_without_the_flag_and_reverted_with_it() {
+    let site = Site::new();
+    let run = |args: &[&str]| Push::start(with_server(&site, args)).ended();
+    for name in ["first", "second"] {
+        site.write("fleet.csv", manifest(&[("DK1", "PK", "setApn", name)]));
+        let args = ["run", "fleet.csv", "--name", name, "--simulate"];
+        run(&[&args[..], &["--db", "push.db"]].concat()).expect(0);
+    }
+    let Some(database) = made(&site) else { return };
+    copy(&site, &database, &[]).expect(0);
+    let status = ask(&site, &["status", "second"], &database.url()).expect(0);
+    let mut next = status.stdout.lines().map(str::trim);
+    let next = next.find_map(|line| line.strip_prefix("fleetpush "));
+    let words: Vec<&str> = next.expect("a command").split(' ').collect();
+    assert!(run(&words).expect(0).stdout.contains("DK1"));
+    let revert = ["revert", "second", "--service", "setApn"];
+    ask(&site, &revert, &database.url())
+        .expect(0)
+        .says(&["fleetpush run revert.jsonl --simulate\n"]);
 }
