@@ -46,11 +46,12 @@ where
     started.map_err(|_| Error::Twice)
 }
 
-/// Other crates speak of connections and frames: more than their warnings is only shown to who asks for it by name.
+/// Other crates speak of connections and frames: more than their warnings is only shown to who asks for it by name. What a PostgreSQL server
+/// remarks is not ours to say: when it stops, for example, the error of the statement says so with what to do.
 fn filter(level: &Level) -> Result<EnvFilter, Error> {
     let directives = match level {
         Level::Errors => "error",
-        Level::Warnings => "warn",
+        Level::Warnings => "warn,sqlx::postgres::notice=error",
         Level::Info => "warn,fleetpush=info",
         Level::Debug => "warn,fleetpush=debug",
         Level::Trace => "warn,fleetpush=trace",
@@ -107,6 +108,8 @@ mod tests {
             tracing::debug!("d");
             tracing::warn!(target: "hyper", "other w");
             tracing::info!(target: "hyper", "other i");
+            tracing::error!(target: "sqlx::postgres::notice", "server e");
+            tracing::warn!(target: "sqlx::postgres::notice", "server w");
         });
         let bytes = lines.0.lock().unwrap().clone();
         String::from_utf8(bytes)
@@ -120,13 +123,16 @@ mod tests {
 
     #[test]
     fn verbosity_concerns_our_own_lines_only() {
-        assert_eq!(logged(&Level::Errors), "e");
-        assert_eq!(logged(&Level::Warnings), "e, w, other w");
-        assert_eq!(logged(&Level::Info), "e, w, i, other w");
-        assert_eq!(logged(&Level::Debug), "e, w, i, d, other w");
+        assert_eq!(logged(&Level::Errors), "e, server e");
+        assert_eq!(logged(&Level::Warnings), "e, w, other w, server e");
+        assert_eq!(logged(&Level::Info), "e, w, i, other w, server e, server w");
+        assert_eq!(
+            logged(&Level::Debug),
+            "e, w, i, d, other w, server e, server w"
+        );
         assert_eq!(
             logged(&Level::Directives("info".into())),
-            "e, w, i, other w, other i"
+            "e, w, i, other w, other i, server e, server w"
         );
     }
 

@@ -186,6 +186,15 @@ fn a_statement_of_ones_own_only_reads_and_is_told_where_it_is_wrong() {
         "n,tasks,half,over,nothing\n1,3,0.5,1,\n"
     );
     assert_eq!(sql("SELECT 1 AS one WHERE false").expect(0).stdout, "one\n");
+    // What the server remarks is for who asks for more.
+    database.execute(
+        "CREATE FUNCTION remark() RETURNS integer LANGUAGE plpgsql AS 'BEGIN RAISE WARNING ''mind this''; RETURN 1; END'",
+    );
+    let remarked = ["sql", "SELECT remark()"];
+    assert_eq!(ask(&site, &remarked, &database.url()).expect(0).stderr, "");
+    ask(&site, &[&remarked[..], &["-v"]].concat(), &database.url())
+        .expect(0)
+        .says(&["mind this"]);
     let moment = sql("SELECT current_setting('transaction_isolation') AS level").expect(0);
     assert_eq!(moment.stdout, "level\nrepeatable read\n");
     for (statement, words) in [
