@@ -221,6 +221,15 @@ fn usable(text: SecretString, place: String) -> Result<SecretString, Error> {
 
 /// The password for a results database on a server, where a variable or the file that it names has one.
 pub(super) fn database_password(sources: &Sources<'_>) -> Result<Option<SecretString>, Error> {
+    database_place(sources)?.map(Place::read).transpose()
+}
+
+/// The variable that gives this password.
+pub(super) fn database_origin(sources: &Sources<'_>) -> Result<Option<Origin>, Error> {
+    Ok(database_place(sources)?.map(|place| place.origin))
+}
+
+fn database_place(sources: &Sources<'_>) -> Result<Option<Place>, Error> {
     let given = sources.environment.text(DB_PASSWORD)?;
     let (held, by) = match (given, sources.environment.path(DB_PASSWORD_FILE)) {
         (None, None) => return Ok(None),
@@ -233,12 +242,11 @@ pub(super) fn database_password(sources: &Sources<'_>) -> Result<Option<SecretSt
         (Some(text), None) => (Held::Text(text.into()), DB_PASSWORD),
         (None, Some(path)) => (Held::File(path), DB_PASSWORD_FILE),
     };
-    let place = Place {
+    Ok(Some(Place {
         held,
         by: by.to_owned(),
         origin: Origin::Variable(by.to_owned()),
-    };
-    place.read().map(Some)
+    }))
 }
 
 /// What is careless about the files that hold credentials, and stops nothing.

@@ -106,6 +106,7 @@ impl Show {
         for which in 0..credential_names::NAMES.len() {
             settings.push(credential(which, sources)?);
         }
+        settings.push(database_password(sources)?);
         Ok(Self {
             settings,
             format: format.unwrap_or(RowFormat::Table),
@@ -181,11 +182,30 @@ fn credential(which: usize, sources: &Sources<'_>) -> Result<Shown, Error> {
     let profile = matches!(origin, Origin::Profile { .. })
         .then(|| sources.profile().map(ToOwned::to_owned))
         .flatten();
-    let name = variable.trim_start_matches(keys::PREFIX);
     Ok(Shown {
-        name: name.to_ascii_lowercase().replace('_', "-"),
+        name: flag_name(variable),
         value,
         origin,
         profile,
     })
+}
+
+/// The password of a results database on a server. What PostgreSQL's own file of passwords has depends on the server, and is not looked at.
+fn database_password(sources: &Sources<'_>) -> Result<Shown, Error> {
+    let (value, origin) = match credentials::database_origin(sources)? {
+        Some(origin) => (ShownValue::Secret, origin),
+        None => (ShownValue::Unset, Origin::Default),
+    };
+    Ok(Shown {
+        name: flag_name(credential_names::DB_PASSWORD),
+        value,
+        origin,
+        profile: None,
+    })
+}
+
+/// The name that a flag for this variable would have.
+fn flag_name(variable: &str) -> String {
+    let name = variable.trim_start_matches(keys::PREFIX);
+    name.to_ascii_lowercase().replace('_', "-")
 }

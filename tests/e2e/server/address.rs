@@ -141,6 +141,19 @@ fn the_password_comes_from_a_variable_or_a_file() {
         .ended()
         .expect(2)
         .says(&["keep one of them"]);
+    // Which of them it is can be seen, and not what it is.
+    for (variable, value) in [
+        ("FLEETPUSH_DB_PASSWORD", PASSWORD),
+        ("FLEETPUSH_DB_PASSWORD_FILE", "password"),
+    ] {
+        let mut show = with_server(&site, &["config", "show", "--format", "csv"]);
+        show.env_remove("FLEETPUSH_DB_PASSWORD")
+            .env(variable, value);
+        let shown = Push::start(show).ended().expect(0);
+        let row = format!("\ndb-password,\"set, not shown\",variable,{variable}\n");
+        assert!(shown.stdout.contains(&row), "{shown:?}");
+        assert!(!shown.stdout.contains(PASSWORD), "{shown:?}");
+    }
     site.write("pgpass", format!("localhost:*:*:{USER}:{PASSWORD}\n"));
     private("pgpass");
     let mut from_pgpass = without();
