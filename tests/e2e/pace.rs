@@ -5,7 +5,7 @@ use std::time::Duration;
 use fleetpush::simulator::{AtFirst, Fault, Limit, Scenario};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use crate::support::{Sim, Site, agree, devices};
+use crate::support::{Sim, Site, agree, devices, wait_for};
 
 /// Does something with the database.
 fn with_database<T>(
@@ -33,6 +33,15 @@ fn known(site: &Site) -> Vec<(String, f64)> {
     with_database(site, async |connection| {
         sqlx::query_as("SELECT base_url, rate FROM pace ORDER BY base_url")
             .fetch_all(connection)
+            .await
+    })
+}
+
+/// For how long the one rate that the database knows was measured, in milliseconds.
+fn measured_ms(site: &Site) -> i64 {
+    with_database(site, async |connection| {
+        sqlx::query_scalar("SELECT ifnull(max(span_ms), 0) FROM pace")
+            .fetch_one(connection)
             .await
     })
 }
@@ -126,6 +135,77 @@ fn a_limit_that_is_no_more_is_forgotten_even_when_the_run_is_stopped() {
     push.signal(rustix::process::Signal::INT);
     push.ended().expect(3);
     assert_eq!(known(&site), []);
+}
+
+#[test]
+fn a_rate_that_a_push_has_measured_is_begun_with_by_the_next_one() {
+    let sim = Sim::start(Scenario {
+        limit: Some("token-bucket:40,burst=4".parse().expect("a limit")),
+        latency_ms: 10,
+        ..Scenario::default()
+    });
+    let site = Site::with(&devices(5000));
+    let args = ["run", "fleet.csv", "--chunk-size", "1", "--rate", "400"];
+    let push = site.start(&sim, &args);
+    // Kept as soon as it has been about the same for ten seconds.
+    let mut requests = 0;
+    wait_for("a rate to begin with", || {
+        requests += 20;
+        sim.wait_for_requests(requests);
+        (measured_ms(&site) >= 10_000).then_some(())
+    });
+    push.signal(rustix::process::Signal::INT);
+    push.ended().expect(3);
+    agree(&site.journal(), &sim);
+    let [(_, rate)] = known(&site)[..] else {
+        panic!("one rate is kept");
+    };
+    assert!((36.0..44.0).contains(&rate), "{rate}");
+    site.write("other.csv", devices(5));
+    let ended = site.push(&sim, &["run", "other.csv", "-v"]).expect(0);
+    let said = ended
+        .stderr
+        .lines()
+        .find_map(|line| line.split_once("begins at the rate that an earlier push found rate="));
+    let begun_with: f64 = said.map_or("", |(_, rate)| rate).parse().expect("a rate");
+    // Text keeps all but the last digit.
+    assert!((begun_with - rate).abs() < 1e-6, "{begun_with}, {rate}");
+}
+
+#[test]
+fn a_limit_on_requests_in_flight_is_found_and_told() {
+    let limited = Scenario {
+        limit: Some("in-flight:8".parse().expect("a limit")),
+        latency_ms: 100,
+        ..Scenario::default()
+    };
+    let sim = Sim::start(limited.clone());
+    let site = Site::with(&devices(5000));
+    let args = [
+        "run",
+        "fleet.csv",
+        "--chunk-size",
+        "1",
+        "--rate",
+        "unlimited",
+        "--progress",
+        "lines",
+    ];
+    let push = site.start(&sim, &args);
+    wait_for("a limit in flight", || {
+        push.stderr()
+            .contains("the platform takes at most 8 requests in flight")
+            .then_some(())
+    });
+    assert!(sim.stats().too_many > 0);
+    // The rest need not take its time.
+    sim.play(Scenario {
+        latency_ms: 0,
+        ..limited
+    });
+    push.ended().expect(0);
+    agree(&site.journal(), &sim);
+    assert_eq!(sim.deliveries().len(), 5000);
 }
 
 #[test]
