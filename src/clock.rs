@@ -2,16 +2,21 @@
 //!
 //! A test of the binary gives the process another time with [`TEST_NOW`]: its wall clock starts there and runs on.
 
+mod permission;
 mod running;
 
 use std::{sync::OnceLock, time::Instant};
 
+pub(crate) use permission::{Permission, since_boot};
 pub(crate) use running::Running;
 
 use crate::model::Timestamp;
 
 /// The variable with which a test sets the wall clock of a process: RFC 3339, `2026-03-29T00:59:58Z`.
 pub const TEST_NOW: &str = "FLEETPUSH_TEST_NOW";
+
+/// The variable with which a test has the lease on a results database on a server last for so many milliseconds.
+pub(crate) const TEST_LEASE: &str = "FLEETPUSH_TEST_LEASE_MS";
 
 /// The clock that stands in for the wall, when a test has set one.
 static WALL: OnceLock<Clock> = OnceLock::new();

@@ -65,18 +65,15 @@ mod verified;
 mod verify;
 mod when_online;
 
-use std::{
-    io::ErrorKind,
-    path::{Path, PathBuf},
-};
+use std::{io::ErrorKind, path::PathBuf};
 
 pub(crate) use self::candidates::candidates;
 use self::interrupt::Interrupt;
 use crate::{
     clock,
     exit::{Exit, Failure},
-    settings::{self, Command, Database},
-    store::{Owner, ReadError, Store, StoreError},
+    settings::{self, Command, Database, Place},
+    store::{Owner, ReadError, ServerStore, Store, StoreError},
     ui::{
         monitor::{ListenMonitor, Monitor},
         printer::Printer,
@@ -295,11 +292,15 @@ async fn stoppable(
 
 /// Opens the database for a command about a run that is there: a path without a database is told, and none is made.
 async fn open_existing(database: &Database, printer: &Printer) -> Result<Store, Failure> {
-    must_exist(&database.path)?;
+    must_exist(database)?;
     Ok(open(database, printer).await?)
 }
 
-fn must_exist(database: &Path) -> Result<(), ReadError> {
+/// Fails when there is no such file. Whether there is a database on a server is found out by connecting to it.
+fn must_exist(database: &Database) -> Result<(), ReadError> {
+    let Place::File(database) = &database.place else {
+        return Ok(());
+    };
     match std::fs::metadata(database) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             Err(ReadError::Missing(database.to_owned()))
@@ -313,26 +314,33 @@ async fn open_existing_or_owner(
     database: &Database,
     printer: &Printer,
 ) -> Result<Result<Store, Owner>, Failure> {
-    must_exist(&database.path)?;
+    must_exist(database)?;
     match open(database, printer).await {
         Ok(store) => Ok(Ok(store)),
-        Err(StoreError::Owned { owner, .. }) => Ok(Err(owner)),
+        Err(StoreError::Owned { owner, .. } | StoreError::Leased { holder: owner, .. }) => {
+            Ok(Err(owner))
+        }
         Err(error) => Err(error.into()),
     }
 }
 
 /// Opens the database as its owner, with what has been agreed to, and obeys what was asked of its runs while it had none.
 async fn open(database: &Database, printer: &Printer) -> Result<Store, StoreError> {
-    let mut store = Store::open_with(&database.path, database.consent)
-        .await?
-        .scoped(&database.tags);
+    let store = match &database.place {
+        Place::File(path) => Store::open_with(path, database.consent).await?,
+        Place::Server(server) => {
+            let server = ServerStore::connect(&server.address, server.password.as_ref()).await?;
+            Store::on_server(server, &session::holder()).await?
+        }
+    };
+    let mut store = store.scoped(&database.tags);
     if let Some(introduction) = &database.introduction {
         store.introduce(session::of_process(introduction));
     }
     if store.has_lost_log() {
         printer.warn(&format!(
             "{}: the write-ahead log of the last push is missing, and results that were only in it are lost (--accept-lost-log)",
-            store.path().display()
+            store.shown()
         ));
     }
     Box::pin(control::settle(&mut store, printer)).await?;

@@ -46,7 +46,7 @@ pub(super) async fn reach(
         Ok(store) => return ours(store, run, control, database).await,
         Err(owner) => owner,
     };
-    let mut reader = Reader::open(&database.path).await?;
+    let mut reader = Reader::open(database.file()?).await?;
     let row = if let Some(name) = run {
         reader.find_run(Some(name)).await?
     } else {
@@ -56,7 +56,7 @@ pub(super) async fn reach(
     };
     reader.close().await?;
     must_be_possible(action, &row.name, row.state)?;
-    let files = ControlFiles::of(&database.path)?;
+    let files = ControlFiles::of(database.file()?)?;
     let asked = ControlledRun {
         id: row.id,
         created_at: row.created_at,
@@ -144,7 +144,7 @@ async fn ours(
 
 /// How the run stands now, read beside its owner if there is one.
 pub(super) async fn report(database: &Database, run: &str) -> Result<RunReport, Failure> {
-    let mut reader = Reader::open(&database.path).await?;
+    let mut reader = Reader::open(database.file()?).await?;
     let report = status::report(&mut reader, run, repeat(database)).await?;
     // A reader that stayed open would lose its locks when the database is opened again.
     reader.close().await?;

@@ -2,7 +2,7 @@
 
 mod report;
 
-use std::{io::Write as _, path::Path};
+use std::io::Write as _;
 
 use self::report::Report;
 use super::{
@@ -10,6 +10,7 @@ use super::{
     interrupt::Interrupt,
     odd,
     phases::{CanaryPhase, Phases},
+    reading::reader_of,
     run::{self, Does},
     stage, target, temporary,
 };
@@ -19,7 +20,7 @@ use crate::{
     journal::{CanaryAsked, Choice, Journal},
     manifest::Manifest,
     model::{AfterFailure, SummaryFormat},
-    settings::{AskedPush, Check as Settings, Rollout},
+    settings::{AskedPush, Check as Settings, Place, Rollout},
     store::{NewRun, Past, Plan, ReadError, Reader, Run, Staged, Store},
     ui::{
         printer::Printer,
@@ -49,7 +50,7 @@ pub(super) async fn check(
         identity: manifest.sha256(),
     };
     let mut reader = match &asked {
-        Some((asked, _)) if asked.skip_unchanged => existing(&asked.database.path).await?,
+        Some((asked, _)) if asked.skip_unchanged => existing(&asked.database.place).await?,
         _ => None,
     };
     let past = match (&mut reader, &asked) {
@@ -95,7 +96,7 @@ pub(super) async fn check(
     let prospect = match asked {
         None => None,
         Some((asked, about)) => Some((
-            asked.database.path.clone(),
+            asked.database.place.to_string(),
             run::prospect(asked, &about, &settings.input).await?,
         )),
     };
@@ -177,8 +178,8 @@ fn asked<'s>(
 }
 
 /// The results database, if there is one.
-async fn existing(path: &Path) -> Result<Option<Reader>, Failure> {
-    match Reader::open(path).await {
+async fn existing(place: &Place) -> Result<Option<Reader>, Failure> {
+    match reader_of(place).await {
         Ok(reader) => Ok(Some(reader)),
         Err(ReadError::Missing(_)) => Ok(None),
         Err(error) => Err(error.into()),

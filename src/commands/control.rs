@@ -36,13 +36,15 @@ pub(super) fn control(action: ControlAction) -> Control {
 
 /// Obeys what was asked of the database's runs while nobody owned it, and deletes what has been obeyed.
 pub(super) async fn settle(store: &mut Store, printer: &Printer) -> Result<(), StoreError> {
-    let files = ControlFiles::of(store.path())?;
+    let Some(files) = files_beside(store)? else {
+        return Ok(());
+    };
     let (mut found, unreadable) = match files.all() {
         Ok(all) => all,
         Err(error) => {
             printer.warn(&format!(
                 "the folder of {} cannot be searched for requests to pause or to cancel a run: {error}",
-                store.path().display()
+                store.shown()
             ));
             return Ok(());
         }
@@ -96,6 +98,11 @@ pub(super) async fn settle(store: &mut Store, printer: &Printer) -> Result<(), S
     Ok(())
 }
 
+/// The requests beside a database. One on a server has none: those who may ask there do it themselves when no push runs.
+fn files_beside(store: &Store) -> Result<Option<ControlFiles>, StoreError> {
+    store.path().map(ControlFiles::of).transpose()
+}
+
 /// Does to a run that is not being pushed what somebody has asked.
 async fn obey(
     store: &mut Store,
@@ -136,20 +143,21 @@ fn delete(deleted: io::Result<()>, path: &Path, printer: &Printer) {
 /// Looks for requests for a run as long as it is pushed.
 pub(super) struct Watch {
     control: watch::Receiver<Option<Control>>,
-    task: JoinHandle<()>,
+    /// None where nobody can ask.
+    task: Option<JoinHandle<()>>,
 }
 
 impl Watch {
     /// Begins to look.
     pub(super) fn begin(store: &Store, run: &Run, printer: &Printer) -> Result<Self, StoreError> {
-        let files = ControlFiles::of(store.path())?;
+        let files = files_beside(store)?;
         let (sender, control) = watch::channel(None);
         // Whatever it was before, it is being pushed.
         let run = Run {
             state: RunState::Running,
             ..run.clone()
         };
-        let task = tokio::spawn(look(files, run, sender, printer.clone()));
+        let task = files.map(|files| tokio::spawn(look(files, run, sender, printer.clone())));
         Ok(Self { control, task })
     }
 
@@ -161,7 +169,9 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 }
 

@@ -39,11 +39,11 @@ pub(super) async fn migrate(
 /// Says what is to be done, with its time and its room, and does it.
 async fn bring_up_to_date(settings: MigrateFile, printer: &Printer) -> Result<Exit, Failure> {
     let database = &settings.database;
-    must_exist(&database.path)?;
+    must_exist(database)?;
     if let Some(backup) = &settings.backup {
         must_be_new(backup)?;
     }
-    let mut opened = Opened::open(&database.path, database.consent).await?;
+    let mut opened = Opened::open(database.file()?, database.consent).await?;
     let upgrade = opened.upgrade().clone();
     let path = opened.path().display().to_string();
     if upgrade.is_done() {

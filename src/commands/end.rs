@@ -1,5 +1,7 @@
 //! Ends a run by hand: for `cancel`, for a request to do so, and for `--supersede`.
 
+use std::time::Duration;
+
 use crate::{
     clock, engine,
     journal::Journal,
@@ -12,6 +14,6 @@ pub(super) async fn end(store: &mut Store, run: Run, control: &Control) -> Resul
     let now = clock::wall_now();
     let mut journal = Journal::open(store, run, AfterFailure::Block).await?;
     // What may have been sent is not skipped: it ends in doubt.
-    engine::recover(&mut journal, InDoubt::Hold, now).await?;
+    engine::recover(&mut journal, InDoubt::Hold, Duration::ZERO, now).await?;
     journal.cancel(control, now).await
 }

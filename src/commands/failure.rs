@@ -8,7 +8,7 @@ use crate::{
     exit::Failure,
     gateway::{BaseUrlError, GatewayError},
     manifest::ManifestError,
-    settings::SIMULATED,
+    settings::{OnlyForFile, SIMULATED},
     store::{
         BreakdownError, FindError, ReadError, ServerError, SourceError, SqlError, StoreError,
         Written,
@@ -23,7 +23,8 @@ use crate::{
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Owned { .. } => Self::locked(error),
+            StoreError::Owned { .. } | StoreError::Leased { .. } => Self::locked(error),
+            StoreError::Server(error) => error.into(),
             StoreError::NameTaken(_) => Self::usage(error),
             StoreError::HeavyMigration { ref path, .. } => {
                 let db = quoted(&path.to_string_lossy());
@@ -48,9 +49,18 @@ impl From<ReadError> for Failure {
     }
 }
 
+impl From<OnlyForFile> for Failure {
+    fn from(error: OnlyForFile) -> Self {
+        Self::usage(error)
+    }
+}
+
 impl From<ServerError> for Failure {
     fn from(error: ServerError) -> Self {
-        Self::database(error)
+        match error {
+            ServerError::HasPushes { .. } => Self::usage(error),
+            _ => Self::database(error),
+        }
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn listen(
 ) -> Result<Exit, Failure> {
     let clock = Clock::start();
     let broker = broker_of(&settings.push, Some(&settings.amqp_url))?;
-    let path = inbox_path(&settings.database.path);
+    let path = inbox_path(settings.database.file()?);
     let mut inbox = Inbox::open(&path, settings.database.consent).await?;
     printer.say(&format!("inbox: {}", inbox.path().display()));
     let budget = Budget::default();

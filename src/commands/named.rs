@@ -19,7 +19,7 @@ pub(super) async fn named(store: &mut Store, name: &str) -> Result<Run, Failure>
     }
     let runs = store.all_runs().await?;
     let names = runs.into_iter().rev().map(|run| run.about.name).collect();
-    Err(FindError::among(store.path(), names, name).into())
+    Err(FindError::among(store.shown().as_ref(), names, name).into())
 }
 
 /// The run of this name, or else of this number; without one, the latest run.
@@ -28,7 +28,7 @@ pub(super) async fn named_or_latest(store: &mut Store, name: Option<&str>) -> Re
         return named(store, name).await;
     }
     let latest = store.scoped_runs().await?.pop();
-    let (path, tags) = (store.path().to_owned(), store.scope().clone());
+    let (path, tags) = (store.shown().into(), store.scope().clone());
     latest.ok_or_else(|| {
         if tags.is_empty() {
             FindError::NoRun(path).into()

@@ -27,7 +27,7 @@ use crate::{
     model::{Counts, Deadline, RunState},
     policy::{self, Rules},
     settings::{Database, Push},
-    store::{Looked, Missing, Reader, Run, SessionTotals, Store, StoreError},
+    store::{Looked, Missing, Run, SessionTotals, Store, StoreError},
     throttle::Ceilings,
     ui::{
         printer::{Printer, unless_closed},
@@ -49,6 +49,17 @@ pub(super) async fn push(
 ) -> Result<Exit, Failure> {
     if let Some(deadline) = &deadline {
         printer.say(&format!("sends until {}", deadline.what));
+    }
+    let mut store = store;
+    if store.is_copied(run.id).await? {
+        let failure = Failure::usage(anyhow!(
+            "run '{}' was copied to {} from a file, where its push may go on: continue it there, or both would send the same commands",
+            run.about.name,
+            database.place
+        ));
+        session::end_failed(&mut store, &failure).await;
+        store.close().await?;
+        return Err(failure);
     }
     let with = With::new(settings, database, interrupt, printer);
     let receiving = Receiving::begin(settings, database, interrupt, printer).await;
@@ -184,8 +195,17 @@ fn sent(database: &Database, before: Counts, totals: Option<SessionTotals>) -> O
 
 /// Leaves a database that has failed under the push.
 async fn broken_off(mut store: Store, error: StoreError) -> Failure {
+    // Whoever has taken the lease over has ended this one's connection, which is all that a statement tells.
+    let error = if store.permission().holds() {
+        error
+    } else {
+        StoreError::Fenced
+    };
     // One that another process holds or has taken over takes no note, and to wait for it would hold up the end.
-    let takes_note = !matches!(error, StoreError::Busy | StoreError::TakenOver);
+    let takes_note = !matches!(
+        error,
+        StoreError::Busy | StoreError::TakenOver | StoreError::Fenced
+    );
     if let StoreError::Gone(missing) = error {
         return gone(store, missing).await;
     }
@@ -199,7 +219,7 @@ async fn broken_off(mut store: Store, error: StoreError) -> Failure {
 /// Saves what can be saved of a database that somebody has deleted or replaced, and says how to go on with it.
 async fn gone(mut store: Store, missing: Missing) -> Failure {
     session::end_failed(&mut store, &StoreError::Gone(missing).into()).await;
-    let path = store.path().to_owned();
+    let path = std::path::PathBuf::from(store.shown());
     if missing == Missing::Log {
         // Closing moves the log, which is still open here, into the database.
         return match store.close().await {
@@ -268,7 +288,7 @@ async fn summarize(
     database: &Database,
     printer: &Printer,
 ) -> Result<(), Failure> {
-    let mut reader = Reader::open(&database.path).await?;
+    let mut reader = reading::reader_of(&database.place).await?;
     let row = reader.find_run(Some(name)).await?;
     if let Err(failure) = reading::settle(&mut reader, Looked::Run(&row), printer).await {
         tracing::warn!("messages are not shown: {}", failure.message());
@@ -303,6 +323,7 @@ async fn summarize(
 fn options(settings: &Push, time_left: Option<Duration>) -> Options {
     let recovery = &settings.recovery;
     Options {
+        request_timeout: settings.timeouts.request,
         chunk_size: settings.pace.chunk_size,
         concurrency: settings.pace.concurrency as usize,
         ceilings: Ceilings {

@@ -47,16 +47,20 @@ pub(super) async fn settle(
     Ok(true)
 }
 
-/// Opens the database for reading, with a warning when part of what was recorded is missing.
-pub(super) async fn open(database: &Readable, printer: &Printer) -> Result<Reader, ReadError> {
-    let reader = match &database.place {
-        Place::File(path) => Reader::open(path).await?,
+/// Opens a database for reading.
+pub(super) async fn reader_of(place: &Place) -> Result<Reader, ReadError> {
+    match place {
+        Place::File(path) => Reader::open(path).await,
         Place::Server(server) => {
             let server = ServerStore::connect(&server.address, server.password.as_ref()).await?;
-            Reader::on_server(server).await?
+            Reader::on_server(server).await
         }
-    };
-    let mut reader = reader.scoped(&database.tags);
+    }
+}
+
+/// Opens the database for reading, with a warning when part of what was recorded is missing.
+pub(super) async fn open(database: &Readable, printer: &Printer) -> Result<Reader, ReadError> {
+    let mut reader = reader_of(&database.place).await?.scoped(&database.tags);
     if let Some(log) = reader.lost_log().await? {
         printer.warn(&format!(
             "the write-ahead log {} is missing: the last results of the last push are not shown; put the log back beside the database",
@@ -71,10 +75,19 @@ pub(super) async fn open_file(database: &Database, printer: &Printer) -> Result<
     open(&database.clone().into(), printer).await
 }
 
-/// Whether somebody owns the database. Who works on one of a server cannot be seen from here.
-pub(super) fn presence_at(database: &Readable) -> Presence {
+/// Whether somebody owns the database. What keeps that from being found out is told by whoever reads it next.
+pub(super) async fn presence_at(database: &Readable) -> Presence {
     match &database.place {
         Place::File(path) => presence(path),
-        Place::Server(_) => Presence::Unknown,
+        Place::Server(_) => presence_on_server(&database.place)
+            .await
+            .unwrap_or(Presence::Unknown),
     }
+}
+
+async fn presence_on_server(place: &Place) -> Result<Presence, ReadError> {
+    let mut reader = reader_of(place).await?;
+    let presence = reader.presence().await?;
+    reader.close().await?;
+    Ok(presence)
 }

@@ -48,7 +48,10 @@ impl Receiving {
         let Some(listening) = &push.listening else {
             return Self(None);
         };
-        let path = inbox_path(&database.path);
+        let Ok(path) = database.file().map(inbox_path) else {
+            printer.warn("the queue's messages are not received: a results database on a server has no inbox yet");
+            return Self(None);
+        };
         if !matches!(presence(&path), Presence::Nobody) || matches!(push.target, Target::Simulator)
         {
             return Self(None);

@@ -9,12 +9,7 @@ use crate::{
 
 /// The flags that the next command needs to find the same database.
 pub(super) fn repeat(database: &Database) -> Repeat {
-    Repeat {
-        db: (!database.usual).then(|| absolute(&database.path)),
-        simulate: database.simulated,
-        only_reads: false,
-        program: program(std::env::args_os().next().unwrap_or_default().as_ref()),
-    }
+    repeat_reading(&database.clone().into())
 }
 
 /// The same for a command that only reads.

@@ -81,7 +81,7 @@ pub(super) async fn resume(
 async fn only_unfinished(store: &mut Store) -> Result<Run, Failure> {
     let mut unfinished = store.scoped_runs().await?;
     unfinished.retain(|run| run.state.is_unfinished());
-    let path = store.path().display();
+    let path = store.shown();
     let tagged = tagged(store);
     match unfinished.len() {
         1 => Ok(unfinished.remove(0)),

@@ -1,5 +1,7 @@
 //! `fleetpush retry`: send failed tasks again, with a fresh budget of attempts.
 
+use std::time::Duration;
+
 use anyhow::anyhow;
 
 use super::{
@@ -203,7 +205,7 @@ async fn recover_and_reopen(
     let now = clock::wall_now();
     let after_failure = push.recovery.after_failure;
     let mut journal = Journal::open(store, run.clone(), after_failure).await?;
-    engine::recover(&mut journal, push.recovery.in_doubt, now).await?;
+    engine::recover(&mut journal, push.recovery.in_doubt, Duration::ZERO, now).await?;
     drop(journal);
     reopen(store, run, filter, leave, now).await?;
     Ok(())

@@ -159,7 +159,7 @@ async fn prepare(
 async fn own(settings: &Settings, about: &NewRun, printer: &Printer) -> Result<Store, Failure> {
     match open(&settings.database, printer).await {
         Ok(store) => Ok(store),
-        Err(error) => Err(owned::explain(error, &settings.database.path, about).await),
+        Err(error) => Err(owned::explain(error, &settings.database.place, about).await),
     }
 }
 
@@ -274,7 +274,10 @@ fn say_where(store: &Store, printer: &Printer) {
     };
     printer.say(&format!(
         "results go to {}{new}",
-        super::repeat::absolute(store.path()).display()
+        store.path().map_or_else(
+            || store.shown(),
+            |path| super::repeat::absolute(path).display().to_string()
+        )
     ));
 }
 

@@ -175,7 +175,7 @@ mod tests {
             limit: None,
             format,
             database: Database {
-                path: path.into(),
+                place: crate::settings::Place::File(path.into()),
                 simulated: false,
                 usual: true,
                 consent: crate::model::Consent::default(),

@@ -33,6 +33,17 @@ pub(super) fn asker(introduction: &Introduction) -> Asker {
     }
 }
 
+/// What this process says of itself to others that want a database on a server.
+pub(super) fn holder() -> String {
+    format!(
+        "pid {} on host {}",
+        std::process::id(),
+        std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .unwrap_or_default()
+            .trim()
+    )
+}
+
 /// Notes how a push, or something like it, ended, and gives what it came to. What cannot be noted is no reason to fail: how the run stands is
 /// on the disk.
 pub(super) async fn end(store: &mut Store, stop: &Stop, exit: Exit) -> Option<SessionTotals> {

@@ -44,7 +44,7 @@ const COLUMNS: &[Column] = &[
 /// Lists the sessions, the oldest first; with a limit the latest ones.
 pub(super) async fn sessions(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
     // Before the rows: a session that ends meanwhile has its end then.
-    let presence = reading::presence_at(&settings.database);
+    let presence = reading::presence_at(&settings.database).await;
     let mut reader = reading::open(&settings.database, printer).await?;
     let sessions = match &settings.run {
         Some(run) => {

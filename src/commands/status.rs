@@ -64,7 +64,7 @@ async fn look(
     printer: &Printer,
     now: Timestamp,
 ) -> Result<Look, Failure> {
-    let before = reading::presence_at(&settings.database);
+    let before = reading::presence_at(&settings.database).await;
     let mut reader = reading::open(&settings.database, printer).await?;
     reader.freeze().await?;
     let run = reader.find_run(run).await?;
@@ -72,7 +72,7 @@ async fn look(
     let working = sessions.iter().find(|session| session.is_open);
     // It may have begun between the two looks. One that has ended since is shown as it was.
     let presence = match before {
-        Presence::Nobody if working.is_some() => reading::presence_at(&settings.database),
+        Presence::Nobody if working.is_some() => reading::presence_at(&settings.database).await,
         before => before,
     };
     let pause = match working {
@@ -258,7 +258,7 @@ mod tests {
             watch: false,
             format,
             database: Database {
-                path: db,
+                place: crate::settings::Place::File(db),
                 simulated: true,
                 usual: true,
                 consent: crate::model::Consent::default(),

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 
-use super::{interrupt::Interrupt, open_existing_or_owner};
+use super::{interrupt::Interrupt, open_existing_or_owner, reading::reader_of};
 use crate::{
     exit::Failure,
     model::{ControlAction, RunState},
     settings::Database,
-    store::{ControlFiles, Owner, Reader, RunRow, Store, TakenBack},
+    store::{ControlFiles, Owner, RunRow, Store, TakenBack},
     ui::printer::Printer,
 };
 
@@ -36,7 +36,11 @@ pub(super) async fn take_over(
         let Some(row) = meant(database, run).await else {
             return Err(owned(database, None, &owner));
         };
-        let files = ControlFiles::of(&database.path)?;
+        // Nobody can have asked the owner of a database on a server for anything.
+        let Ok(path) = database.file() else {
+            return Err(owned(database, Some(&row), &owner));
+        };
+        let files = ControlFiles::of(path)?;
         if files.take_back(ControlAction::Pause, row.id)? == TakenBack::Taken {
             printer.say(&format!("the pause of run '{}' is withdrawn", row.name));
         }
@@ -61,7 +65,7 @@ pub(super) async fn take_over(
 
 /// The run that is meant, read beside its owner; `None` when that cannot be told.
 async fn meant(database: &Database, run: Option<&str>) -> Option<RunRow> {
-    let mut reader = Reader::open(&database.path).await.ok()?;
+    let mut reader = reader_of(&database.place).await.ok()?;
     let found = if let Some(name) = run {
         reader.find_run(Some(name)).await.ok()
     } else {
@@ -75,7 +79,7 @@ async fn meant(database: &Database, run: Option<&str>) -> Option<RunRow> {
 }
 
 fn owned(database: &Database, row: Option<&RunRow>, owner: &Owner) -> Failure {
-    let path = database.path.display();
+    let path = &database.place;
     match row {
         Some(row) if row.state == RunState::Running => Failure::locked(anyhow!(
             "run '{}' is under way: another process ({owner}) owns the database {path}; there is nothing to resume",

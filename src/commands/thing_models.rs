@@ -94,13 +94,15 @@ pub(super) async fn for_history(
             Tsl::Fetch => is_fetch = true,
         }
     }
-    let folder = fetched::folder_beside(&from.database);
+    let folder = from.database.as_deref().map(fetched::folder_beside);
     let mut fetched = None;
     for product_key in products {
         if sources.of_product.contains_key(product_key) || sources.of_all.is_some() {
             continue;
         }
-        if let Some((model, _)) = fetched::kept(&folder, product_key).filter(|_| !is_fetch) {
+        let kept = folder.as_deref();
+        let kept = kept.and_then(|folder| fetched::kept(folder, product_key));
+        if let Some((model, _)) = kept.filter(|_| !is_fetch) {
             sources.of_product.insert(product_key.clone(), model.into());
             continue;
         }

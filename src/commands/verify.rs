@@ -11,7 +11,7 @@ mod messages;
 mod rows;
 mod untold;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 pub(super) use self::canary::{Outcome, prove_canary};
 use self::{
@@ -91,7 +91,7 @@ pub(super) async fn verify(
     if settings.dry_run {
         return find_out(settings, None, interrupt, printer).await;
     }
-    super::must_exist(&settings.database.path)?;
+    super::must_exist(&settings.database)?;
     let (push, database) = (&settings.push, &settings.database);
     let receiving = Receiving::begin(push, database, interrupt, printer).await;
     let exit = Box::pin(find_out(settings, None, interrupt, printer)).await;
@@ -116,7 +116,7 @@ async fn find_out(
     printer: &Printer,
 ) -> Result<Exit, Failure> {
     let mut lent = Lent::new(&settings.database, interrupt, printer);
-    super::must_exist(&settings.database.path)?;
+    super::must_exist(&settings.database)?;
     let Some(mut store) = lent.take().await? else {
         return Ok(Exit::Stopped);
     };
@@ -257,7 +257,7 @@ async fn models(
 ) -> Result<Models, Failure> {
     let from = FetchFrom {
         push: settings.push.clone(),
-        database: settings.database.path.clone(),
+        database: settings.database.file().ok().map(Path::to_owned),
     };
     thing_models::for_history(&settings.tsl, &from, products, interrupt, printer).await
 }

@@ -196,7 +196,7 @@ async fn come_online(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Option<BTreeSet<String>>, Failure> {
-    let mut inbox = match InboxReader::open(&inbox_path(&settings.database.path)).await {
+    let mut inbox = match InboxReader::open(&inbox_path(settings.database.file()?)).await {
         Ok(inbox) => Some(inbox),
         Err(InboxError::Missing(_)) => None,
         Err(error) => {

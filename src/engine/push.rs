@@ -35,6 +35,8 @@ pub(crate) struct Options {
     pub(crate) rules: Rules,
     /// `--max-outage`.
     pub(crate) max_outage: Duration,
+    /// How long a request may take, from its beginning to the end of its reply.
+    pub(crate) request_timeout: Duration,
     /// `--drain-timeout`.
     pub(crate) drain_timeout: Duration,
     /// `--abort-if`.
@@ -87,7 +89,8 @@ pub(crate) async fn push<G: Gateway>(
             "due later than the rules put off anything: a clock was ahead, and they are brought forward"
         );
     }
-    let found = recover(journal, in_doubt, clock.now()).await?;
+    let under_way_for = journal.others_are_under_way_for(options.request_timeout);
+    let found = recover(journal, in_doubt, under_way_for, clock.now()).await?;
     if found > 0 {
         info!(
             tasks = found,
@@ -131,7 +134,7 @@ pub(crate) async fn push<G: Gateway>(
         info!(rate, "rate that the platform takes");
     }
     // What is still under way when the drain times out is in doubt, as after a crash.
-    recover(journal, in_doubt, clock.now()).await?;
+    recover(journal, in_doubt, Duration::ZERO, clock.now()).await?;
     // Also what was asked while it stopped for another reason.
     let control = control.borrow().clone();
     let ended = end(journal, stop.clone(), control, clock.now()).await?;

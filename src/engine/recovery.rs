@@ -1,5 +1,7 @@
 //! After a crash: whatever was claimed and has no end may have been sent, and is in doubt.
 
+use std::time::Duration;
+
 use crate::{
     journal::{ClaimLimits, Journal, Next, Record, RequestEnd, Settlement},
     model::{Class, InDoubt, Outcome, Timestamp},
@@ -7,11 +9,12 @@ use crate::{
     store::{FinishedRequest, StoreError},
 };
 
-/// Gives every request without an end one: each of its tasks gets an attempt in doubt, and what `in_doubt` says follows. Gives the number of
-/// tasks concerned.
+/// Gives every request without an end one: each of its tasks gets an attempt in doubt, and what `in_doubt` says follows, for what may still be
+/// under way not before it has ended. Gives the number of tasks concerned.
 pub(crate) async fn recover(
     journal: &mut Journal<'_>,
     in_doubt: InDoubt,
+    under_way_for: Duration,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
     const WHAT: &str = "no reply was recorded: the process ended between the claim and the reply";
@@ -23,7 +26,8 @@ pub(crate) async fn recover(
             .members
             .iter()
             .map(|member| {
-                let (disposition, history) = policy::after_crash(member.history, now, in_doubt);
+                let (disposition, history) =
+                    policy::after_crash(member.history, now.after(under_way_for), in_doubt);
                 Settlement {
                     outcome: Outcome {
                         class: Class::InDoubt,

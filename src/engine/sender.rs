@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use crate::{
+    clock::Permission,
     gateway::{Gateway, Handover, Outgoing, SendReport},
     model::{RequestId, SendResult, Unsent},
     throttle::{Pacer, Ticket},
@@ -67,11 +68,12 @@ pub(super) async fn run<G: Gateway>(
     mut jobs: mpsc::Receiver<Job>,
     gate: watch::Receiver<Gate>,
     reports: mpsc::Sender<SenderReport>,
+    permission: Permission,
     concurrency: usize,
 ) {
     stream::poll_fn(move |context| jobs.poll_recv(context))
         .for_each_concurrent(concurrency, |job| {
-            send(&*gateway, &pacer, gate.clone(), &reports, job)
+            send(&*gateway, &pacer, gate.clone(), &reports, &permission, job)
         })
         .await;
 }
@@ -81,6 +83,7 @@ async fn send<G: Gateway>(
     pacer: &Pacer,
     mut gate: watch::Receiver<Gate>,
     reports: &mpsc::Sender<SenderReport>,
+    permission: &Permission,
     job: Job,
 ) {
     let Job {
@@ -99,7 +102,7 @@ async fn send<G: Gateway>(
         return;
     };
     let tell = reports.clone();
-    let handover = Handover::telling(move || {
+    let handover = Handover::telling(permission.clone(), move || {
         // There is a place for both reports of every request.
         let _ = tell.try_send(SenderReport::Started(request));
     });
@@ -118,7 +121,10 @@ async fn send<G: Gateway>(
     };
     // Another one may go at once, whenever the writer gets to this one.
     pacer.returned(ticket);
-    let report = if send_report.result == SendResult::Unsent(Unsent::Late) {
+    // What lacked the permission to go comes back as what came too late.
+    let is_late = send_report.result == SendResult::Unsent(Unsent::Late);
+    let is_forbidden = !permission.holds() && handover.is_withdrawn();
+    let report = if is_late || is_forbidden {
         pacer.silent(ticket);
         SenderReport::Returned(request)
     } else {
@@ -211,7 +217,15 @@ mod tests {
         let (_gate, gate) = watch::channel(Gate::Open);
         let (reports, _heard) = mpsc::channel(100);
         let gateway = Arc::clone(&platform);
-        let senders = tokio::spawn(run(gateway, pacer, jobs_out, gate, reports, 4));
+        let senders = tokio::spawn(run(
+            gateway,
+            pacer,
+            jobs_out,
+            gate,
+            reports,
+            Permission::unlimited(),
+            4,
+        ));
         tokio::time::sleep(Duration::from_mins(1)).await;
         assert_eq!(platform.came.lock().unwrap().len(), 4, "one for each slot");
         stall.send_replace(false);
@@ -223,5 +237,51 @@ mod tests {
             let apart = pair[1] - pair[0];
             assert!(apart >= Duration::from_millis(70), "{apart:?}");
         }
+    }
+    /// A platform to which nothing goes any more.
+    struct Forbidden;
+
+    impl Gateway for Forbidden {
+        async fn send(&self, _: Outgoing, handover: Handover) -> SendReport {
+            assert!(!handover.hand_over());
+            SendReport {
+                sent_at: Timestamp(0),
+                latency: Duration::ZERO,
+                result: SendResult::Unsent(Unsent::Unreachable {
+                    error: "withdrawn".into(),
+                    retry_after: None,
+                }),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_may_not_leave_comes_back_unsent() {
+        let (jobs, jobs_out) = mpsc::channel(1);
+        let (_gate, gate) = watch::channel(Gate::Open);
+        let (reports, mut heard) = mpsc::channel(4);
+        jobs.send(job(7)).await.unwrap();
+        drop(jobs);
+        let ceilings = Ceilings {
+            requests: None,
+            devices: None,
+        };
+        let pacer = Arc::new(Pacer::new(ceilings, 16, None));
+        let permission = Permission::until(Duration::ZERO);
+        run(
+            Arc::new(Forbidden),
+            pacer,
+            jobs_out,
+            gate,
+            reports,
+            permission,
+            1,
+        )
+        .await;
+        let Some(SenderReport::Returned(request)) = heard.recv().await else {
+            panic!("it was not sent");
+        };
+        assert_eq!(request, RequestId(7));
+        assert!(heard.recv().await.is_none());
     }
 }

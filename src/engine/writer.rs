@@ -96,7 +96,8 @@ impl<'j, 's> Writer<'j, 's> {
         let judge = Judge::new(options, journal, found, random, clock.now());
         judge.pace.set_ceiling(rollout.ceiling());
         let pacer = judge.pace.pacer();
-        let (senders, reports) = Senders::spawn(gateway, pacer, options.concurrency);
+        let (senders, reports) =
+            Senders::spawn(gateway, pacer, journal.permission(), options.concurrency);
         Self {
             journal,
             options,
@@ -390,7 +391,7 @@ impl<'j, 's> Writer<'j, 's> {
         if self.stop.note_missing(missing) {
             warn!(
                 ?missing,
-                "the results database was deleted or replaced: nothing more is sent"
+                "the results database is no longer this process's: nothing more is sent"
             );
             self.begin_stop(Stop::Signal);
         }

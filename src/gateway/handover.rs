@@ -16,6 +16,8 @@ use std::{
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
+use crate::clock::Permission;
+
 const HELD: u8 = 0;
 const GONE: u8 = 1;
 const WITHDRAWN: u8 = 2;
@@ -31,19 +33,28 @@ pub(crate) struct Handover(Arc<Inner>);
 struct Inner {
     state: AtomicU8,
     on_handover: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    permission: Permission,
 }
 
 impl Handover {
-    /// A handover that calls `on_handover` when it happens.
-    pub(crate) fn telling(on_handover: impl FnOnce() + Send + 'static) -> Self {
+    /// A handover that calls `on_handover` when it happens, and does not happen without the permission.
+    pub(crate) fn telling(
+        permission: Permission,
+        on_handover: impl FnOnce() + Send + 'static,
+    ) -> Self {
         Self(Arc::new(Inner {
             state: AtomicU8::new(HELD),
             on_handover: Mutex::new(Some(Box::new(on_handover))),
+            permission,
         }))
     }
 
-    /// Notes that the last piece goes now, and tells so; false when the request has been withdrawn, and it must not go.
+    /// Notes that the last piece goes now, and tells so; false when the request has been withdrawn, or is so now for want of permission, and
+    /// it must not go.
     pub(crate) fn hand_over(&self) -> bool {
+        if !self.0.permission.holds() && self.withdraw() {
+            return false;
+        }
         match self.change(GONE) {
             Ok(()) => {
                 if let Some(on_handover) = self.take_callback() {
@@ -64,6 +75,11 @@ impl Handover {
             }
             Err(state) => state == WITHDRAWN,
         }
+    }
+
+    /// Whether it has been withdrawn.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.0.state.load(Ordering::Acquire) == WITHDRAWN
     }
 
     /// Changes the state if nothing has happened yet; the error is what has.
@@ -143,7 +159,7 @@ impl Body for Pieces {
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt as _;
-    use std::sync::atomic::AtomicUsize;
+    use std::{sync::atomic::AtomicUsize, time::Duration};
 
     use super::*;
 
@@ -159,7 +175,7 @@ mod tests {
     async fn it_is_told_once_and_with_the_last_piece() {
         let told = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&told);
-        let handover = Handover::telling(move || {
+        let handover = Handover::telling(Permission::unlimited(), move || {
             count.fetch_add(1, Ordering::Relaxed);
         });
         let mut body = Pieces::new(vec![7; 2 * PIECE + 1], handover.clone());
@@ -175,10 +191,26 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_piece_of_what_was_withdrawn_is_never_given() {
-        let handover = Handover::telling(|| panic!("nothing went"));
+        let handover = Handover::telling(Permission::unlimited(), || panic!("nothing went"));
         let mut body = Pieces::new(vec![7; PIECE + 1], handover.clone());
         assert!(body.frame().await.unwrap().is_ok());
         assert!(handover.withdraw());
         assert!(body.frame().await.unwrap().is_err());
+    }
+    #[tokio::test]
+    async fn the_last_piece_of_what_has_lost_its_permission_is_never_given() {
+        let permission = Permission::until(Duration::from_secs(u64::from(u32::MAX)));
+        let handover = Handover::telling(permission.clone(), || panic!("nothing went"));
+        let mut body = Pieces::new(vec![7; PIECE + 1], handover.clone());
+        assert!(body.frame().await.unwrap().is_ok());
+        permission.end_at(Duration::ZERO);
+        assert!(body.frame().await.unwrap().is_err());
+        assert!(handover.is_withdrawn());
+        // What has gone stays gone.
+        let permission = Permission::until(Duration::from_secs(u64::from(u32::MAX)));
+        let gone = Handover::telling(permission.clone(), || ());
+        assert!(gone.hand_over());
+        permission.end_at(Duration::ZERO);
+        assert!(gone.hand_over() && !gone.is_withdrawn());
     }
 }

@@ -8,6 +8,7 @@ use super::{
     state::PushState,
 };
 use crate::{
+    clock::Permission,
     model::{
         AfterFailure, Canary, CanaryProof, CanaryVerdict, Control, Counts, ProofAsked, RequestId,
         RunState, Tally, Timestamp,
@@ -172,6 +173,18 @@ impl<'s> Journal<'s> {
     /// What somebody has taken away since the push began. Costs two calls of the system.
     pub(crate) fn missing(&self) -> Option<Missing> {
         self.store.missing()
+    }
+
+    /// For how long requests of the process that owned the database before may still be under way, when none takes longer than this.
+    pub(crate) fn others_are_under_way_for(&self, request_timeout: Duration) -> Duration {
+        self.store
+            .free_for()
+            .map_or(Duration::ZERO, |free| request_timeout.saturating_sub(free))
+    }
+
+    /// Whether a request may leave that is claimed here.
+    pub(crate) fn permission(&self) -> Permission {
+        self.store.permission()
     }
 
     /// What the run's platform was last found to take; `None` when it has refused nothing.

@@ -6,7 +6,7 @@ use url::Url;
 
 /// `postgres://USER@HOST:PORT/DATABASE?sslmode=…`, without a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ServerAddress {
+pub struct ServerAddress {
     url: Box<str>,
 }
 

@@ -1,26 +1,28 @@
 //! Which results database.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use secrecy::SecretString;
 
 use super::{
-    Error, credentials,
+    Error, Push, Target, credentials,
     source::{Found, Origin, Sources},
 };
 use crate::{
     cli::{OwnerArgs, keys},
-    model::{Consent, ServerAddress, Tags},
+    model::{CanaryVerify, Consent, ServerAddress, Tags},
 };
 
 /// The file name of the simulator's database, beside the platform's.
 pub(crate) const SIMULATED: &str = "simulated.db";
 
 /// The results database of a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Database {
-    /// The file.
-    pub path: PathBuf,
+    pub place: Place,
     /// Whether it is the simulator's, and not a platform's.
     pub simulated: bool,
     /// Whether it is where every command looks when nothing names another, so that the next one need not name it.
@@ -56,6 +58,16 @@ impl Server {
 pub(crate) enum Place {
     File(PathBuf),
     Server(Server),
+}
+
+/// As people are told of it.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Server(server) => server.address.fmt(f),
+        }
+    }
 }
 
 /// The results database of a command that only reads.
@@ -112,24 +124,14 @@ impl Readable {
         simulated: bool,
         sources: &Sources<'_>,
     ) -> Result<Self, Error> {
-        let named = sources.find(&keys::DB, flag.clone())?;
-        let address = named.as_ref().map(on_server).transpose()?.flatten();
-        if let Some(address) = address.filter(|_| !simulated) {
-            return Ok(Self {
-                place: Place::Server(Server::resolve(address, sources)?),
-                simulated,
-                usual: false,
-                tags: sources.tags(&[])?,
-            });
-        }
-        Ok(Database::resolve(flag, simulated, sources)?.into())
+        Ok(Database::anywhere(flag, simulated, sources)?.into())
     }
 }
 
 impl From<Database> for Readable {
     fn from(database: Database) -> Self {
         let Database {
-            path,
+            place,
             simulated,
             usual,
             consent: _,
@@ -137,7 +139,7 @@ impl From<Database> for Readable {
             tags,
         } = database;
         Self {
-            place: Place::File(path),
+            place,
             simulated,
             usual,
             tags,
@@ -145,7 +147,80 @@ impl From<Database> for Readable {
     }
 }
 
+/// A database on a server, for what is done with a file alone.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this is done with an SQLite database so far, and {0} is on a PostgreSQL server: name a file with --db (docs/several-machines.md)"
+)]
+pub(crate) struct OnlyForFile(ServerAddress);
+
 impl Database {
+    /// The file; an error of a server.
+    pub(crate) fn file(&self) -> Result<&Path, OnlyForFile> {
+        match &self.place {
+            Place::File(path) => Ok(path),
+            Place::Server(server) => Err(OnlyForFile(server.address.clone())),
+        }
+    }
+
+    /// The database that is named, in a file or on a server, or the usual one.
+    pub(super) fn anywhere(
+        flag: Option<PathBuf>,
+        simulated: bool,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Error> {
+        let named = sources.find(&keys::DB, flag.clone())?;
+        let address = named.as_ref().map(on_server).transpose()?.flatten();
+        match address.filter(|_| !simulated) {
+            Some(address) => Ok(Self {
+                place: Place::Server(Server::resolve(address, sources)?),
+                simulated,
+                usual: false,
+                consent: Consent::default(),
+                introduction: None,
+                tags: sources.tags(&[])?,
+            }),
+            None => Self::resolve(flag, simulated, sources),
+        }
+    }
+
+    /// Where a push of this command keeps its results. What it can do with a file alone is refused for a server.
+    pub(super) fn of_push(
+        flag: Option<PathBuf>,
+        push: &Push,
+        command: &'static str,
+        owner: OwnerArgs,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Error> {
+        let simulated = matches!(push.target, Target::Simulator);
+        let database = Self::anywhere(flag, simulated, sources)?;
+        if let Place::Server(server) = &database.place {
+            for (given, flag) in [
+                (push.verifying.is_some(), "--verify"),
+                (
+                    push.rollout
+                        .proof
+                        .verify
+                        .and_then(CanaryVerify::time)
+                        .is_some(),
+                    "--canary-verify",
+                ),
+                (push.listening.is_some(), "--queue"),
+                (owner.allow_network_filesystem, "--allow-network-filesystem"),
+                (owner.accept_lost_log, "--accept-lost-log"),
+            ] {
+                if given {
+                    return Err(Error::OnlyForFile {
+                        flag,
+                        address: server.address.clone(),
+                        instead: "",
+                    });
+                }
+            }
+        }
+        database.owned(command, owner, sources)
+    }
+
     /// The file that is named, or the usual one.
     ///
     /// With `--simulate` only a file named on the command line is taken as it is: what a variable or the config file names is the
@@ -186,7 +261,7 @@ impl Database {
             usual
         };
         Ok(Self {
-            path,
+            place: Place::File(path),
             simulated,
             usual: is_usual,
             consent: Consent::default(),

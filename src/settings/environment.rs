@@ -120,7 +120,7 @@ impl Environment {
             settings
                 .iter()
                 .map(String::as_str)
-                .chain([CONFIG, PROFILE, LOG, clock::TEST_NOW])
+                .chain([CONFIG, PROFILE, LOG, clock::TEST_NOW, clock::TEST_LEASE])
                 .chain(credential_names::VARIABLES.iter().copied())
         };
         self.variables
@@ -150,6 +150,7 @@ mod tests {
             ("FLEETPUSH_TOKEN_FILE", "token"),
             ("FLEETPUSH_LOG", "debug"),
             ("FLEETPUSH_TEST_NOW", "2026-03-29T00:59:58Z"),
+            ("FLEETPUSH_TEST_LEASE_MS", "1000"),
             ("PATH", "/bin"),
         ]);
         assert_eq!(

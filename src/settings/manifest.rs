@@ -89,8 +89,8 @@ pub(crate) struct AskedPush {
 pub(crate) struct FetchFrom {
     /// How it is reached.
     pub push: Push,
-    /// The database beside which they are kept.
-    pub database: PathBuf,
+    /// The database file beside which they are kept; with one on a server they are not.
+    pub database: Option<PathBuf>,
 }
 
 /// A manifest, and how to take it.
@@ -173,7 +173,6 @@ impl Run {
             skip_unchanged,
             yes,
         } = before;
-        let simulated = push.target.simulate.simulate;
         let mut input = ManifestInput::resolve(manifest)?;
         if input.path == Path::new("-") && name.is_none() {
             return Err(Error::StdinWithoutName);
@@ -181,12 +180,12 @@ impl Run {
         let push = Push::resolve(push, quiet, sources)?;
         let database = Database {
             tags: sources.tags(&tag)?,
-            ..Database::resolve(db, simulated, sources)?.owned("run", owner, sources)?
+            ..Database::of_push(db, &push, "run", owner, sources)?
         };
         if input.asks_platform() {
             input.fetch = Some(Box::new(FetchFrom {
                 push: push.clone(),
-                database: database.path.clone(),
+                database: database.file().ok().map(Path::to_owned),
             }));
         }
         Ok(Self {
@@ -269,7 +268,7 @@ impl Check {
                 skip_unchanged,
                 database: Database {
                     tags: sources.tags(&tag)?,
-                    ..Database::resolve(db, simulated, sources)?
+                    ..Database::anywhere(db, simulated, sources)?
                 },
             }),
             _ => None,
@@ -296,7 +295,10 @@ impl FetchFrom {
         let push = asking(target, pace, None);
         Ok(Self {
             push: Push::resolve(push, true, sources)?,
-            database: Database::resolve(db, simulated, sources)?.path,
+            database: Database::anywhere(db, simulated, sources)?
+                .file()
+                .ok()
+                .map(Path::to_owned),
         })
     }
 }

@@ -107,11 +107,11 @@ impl Resume {
         sources: &Sources<'_>,
     ) -> Result<Self, Error> {
         let ResumeArgs { run, push, owner } = args;
-        let simulated = push.target.simulate.simulate;
+        let push = Push::resolve(push, quiet, sources)?;
         Ok(Self {
+            database: Database::of_push(db, &push, "resume", owner, sources)?,
             run,
-            push: Push::resolve(push, quiet, sources)?,
-            database: Database::resolve(db, simulated, sources)?.owned("resume", owner, sources)?,
+            push,
         })
     }
 }

@@ -96,9 +96,9 @@ impl Show {
                 shown.value = ShownValue::Text(match server {
                     Some(address) => address.as_str().to_owned(),
                     None => Database::resolve(db.map(Path::to_owned), false, sources)?
-                        .path
-                        .display()
-                        .to_string(),
+                        .file()
+                        .map(|path| path.display().to_string())
+                        .unwrap_or_default(),
                 });
             }
             settings.push(shown);

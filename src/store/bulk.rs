@@ -2,7 +2,10 @@
 //! are written together, in a few fixed sizes, and each size is prepared once. If there are fewer rows than the size has, the rest are rows
 //! of NULLs, which the statement skips.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    fmt::Write as _,
+    sync::{Arc, OnceLock},
+};
 
 use sqlx::{
     Arguments as _, AssertSqlSafe, Encode, Type,
@@ -10,41 +13,104 @@ use sqlx::{
     sqlite::{Sqlite, SqliteArguments},
 };
 
-use super::db::DbConnection;
+use super::db::{Arguments, Db, DbConnection};
+use crate::model::Ticket;
 
 /// The most rows in one statement is 2 to the power of this: so many that the trip is a small part of it.
 const MOST: usize = 10;
 /// The most rows in one statement.
 pub(super) const MOST_ROWS: usize = 1 << MOST;
 
-/// A statement around a `VALUES` list. It must do nothing for a row whose first value is NULL.
+/// A statement around rows of values. SQLite gets them as a `VALUES` list, PostgreSQL as one list for each column.
 #[derive(Debug)]
 pub(super) struct Bulk {
-    /// What comes before the rows: two pieces, the word `VALUES` at their end.
-    head: [&'static str; 2],
+    kind: Kind,
     /// One row: `(?, ?, ?)`.
     row: &'static str,
     /// What follows the rows.
-    tail: [&'static str; 2],
-    /// Its text for 1, 2, 4, … rows. Fixed, so that the statements stay in the connection's cache.
-    texts: [OnceLock<Arc<str>>; MOST + 1],
+    tail: &'static str,
+    /// SQLite's text for 1, 2, 4, … rows. Fixed, so that the statements stay in the connection's cache. It does nothing for a row whose
+    /// first value is NULL.
+    of_rows: [OnceLock<Arc<str>>; MOST + 1],
+    /// PostgreSQL's text, for any number of rows.
+    of_lists: OnceLock<Arc<str>>,
 }
 
-/// The values of statements, in the order of their question marks.
-#[derive(Debug, Default)]
+/// What comes before the rows.
+#[derive(Debug)]
+enum Kind {
+    /// `INSERT INTO table (columns)`.
+    Insert(&'static str),
+    /// Anything that ends where a query or `VALUES` may stand.
+    Around(&'static str),
+}
+
+/// The values of statements, in the order of their question marks, as the connection takes them.
+#[derive(Debug)]
 pub(super) struct Values {
-    arguments: SqliteArguments,
+    bound: Bound,
     /// The first value that could not be encoded.
     failed: Option<BoxDynError>,
 }
 
+#[derive(Debug)]
+enum Bound {
+    /// Bound at once: a push binds a hundred values for each request.
+    Sqlite(SqliteArguments),
+    Postgres(Arguments),
+}
+
 impl Values {
+    /// No values, for statements of this connection.
+    pub(super) fn of(connection: &DbConnection) -> Self {
+        Self::with(match connection {
+            DbConnection::Sqlite(_) => Bound::Sqlite(SqliteArguments::default()),
+            DbConnection::Postgres(..) => Bound::Postgres(Arguments::default()),
+        })
+    }
+
+    fn with(bound: Bound) -> Self {
+        Self {
+            bound,
+            failed: None,
+        }
+    }
+
+    /// Takes the values, and leaves none.
+    pub(super) fn take(&mut self) -> Self {
+        let none = Self::with(match self.bound {
+            Bound::Sqlite(_) => Bound::Sqlite(SqliteArguments::default()),
+            Bound::Postgres(_) => Bound::Postgres(Arguments::default()),
+        });
+        std::mem::replace(self, none)
+    }
+
     /// Gives the next question mark its value.
-    pub(super) fn bind<'t>(mut self, value: impl Encode<'t, Sqlite> + Type<Sqlite>) -> Self {
-        if let Err(error) = self.arguments.add(value) {
+    pub(super) fn bind<'t, T>(mut self, value: T) -> Self
+    where
+        T: Encode<'t, Sqlite> + Type<Sqlite> + Encode<'t, Db> + Type<Db>,
+    {
+        let bound = match &mut self.bound {
+            Bound::Sqlite(arguments) => arguments.add(value),
+            Bound::Postgres(arguments) => arguments.add(value),
+        };
+        if let Err(error) = bound {
             self.failed.get_or_insert(error);
         }
         self
+    }
+
+    /// Gives the next question mark a ticket: as an integer where that loses nothing and the column takes both, which needs half the
+    /// space of its text.
+    pub(super) fn bind_ticket(self, ticket: Option<&Ticket>) -> Self {
+        let integer = match &self.bound {
+            Bound::Sqlite(_) => ticket.and_then(Ticket::as_integer),
+            Bound::Postgres(_) => None,
+        };
+        match integer {
+            Some(integer) => self.bind(integer),
+            None => self.bind(ticket.map(Ticket::as_str)),
+        }
     }
 
     /// Executes statements with these values.
@@ -57,9 +123,19 @@ impl Values {
             return Err(sqlx::Error::Encode(error));
         }
         // The text is made of constants alone.
-        sqlx::query_with(AssertSqlSafe(text), self.arguments)
-            .execute(connection.sqlite()?)
-            .await?;
+        let text = AssertSqlSafe(text);
+        match self.bound {
+            Bound::Sqlite(arguments) => {
+                sqlx::query_with(text, arguments)
+                    .execute(connection.sqlite()?)
+                    .await?;
+            }
+            Bound::Postgres(arguments) => {
+                sqlx::query_with(text, arguments)
+                    .execute(connection)
+                    .await?;
+            }
+        }
         Ok(())
     }
 }
@@ -67,21 +143,21 @@ impl Values {
 impl Bulk {
     /// `INSERT INTO table (columns)` with rows of these values; `after` is what may follow an `INSERT`.
     pub(super) const fn insert(into: &'static str, row: &'static str, after: &'static str) -> Self {
-        let rows = "SELECT * FROM (VALUES";
-        Self::pieces([into, rows], row, [") WHERE column1 IS NOT NULL", after])
+        Self::new(Kind::Insert(into), row, after)
     }
 
-    /// Any statement around rows of these values, from `head`, with the word `VALUES` at its end, to `tail`.
+    /// Any statement around rows of these values, from `head` to `tail`.
     pub(super) const fn around(head: &'static str, row: &'static str, tail: &'static str) -> Self {
-        Self::pieces([head, ""], row, [tail, ""])
+        Self::new(Kind::Around(head), row, tail)
     }
 
-    const fn pieces(head: [&'static str; 2], row: &'static str, tail: [&'static str; 2]) -> Self {
+    const fn new(kind: Kind, row: &'static str, tail: &'static str) -> Self {
         Self {
-            head,
+            kind,
             row,
             tail,
-            texts: [const { OnceLock::new() }; MOST + 1],
+            of_rows: [const { OnceLock::new() }; MOST + 1],
+            of_lists: OnceLock::new(),
         }
     }
 
@@ -96,11 +172,12 @@ impl Bulk {
         R: IntoIterator<IntoIter: ExactSizeIterator>,
     {
         let mut rows = rows.into_iter();
-        let mut ready = self.next(Values::default(), &mut rows, &mut bind);
+        let mut none = Values::of(connection);
+        let mut ready = self.next(none.take(), &mut rows, &mut bind);
         while let (Some(text), values) = ready {
             // While the connection's thread is at work, the values of the next statement are made ready.
             let (done, next) = tokio::join!(values.execute(text, &mut *connection), async {
-                self.next(Values::default(), &mut rows, &mut bind)
+                self.next(none.take(), &mut rows, &mut bind)
             });
             done?;
             ready = next;
@@ -119,21 +196,68 @@ impl Bulk {
         if now == 0 {
             return (None, values);
         }
-        let size = now.next_power_of_two();
-        let text = self.texts[size.ilog2() as usize].get_or_init(|| self.text(size));
         for row in rows.take(now) {
             values = bind(values, row);
         }
-        for _ in 0..(size - now) * self.row.matches('?').count() {
-            values = values.bind(None::<i64>);
+        let columns = self.row.matches('?').count();
+        match values.bound {
+            Bound::Sqlite(_) => {
+                let size = now.next_power_of_two();
+                for _ in 0..(size - now) * columns {
+                    values = values.bind(None::<i64>);
+                }
+                let text = self.of_rows[size.ilog2() as usize].get_or_init(|| self.rows(size));
+                (Some(Arc::clone(text)), values)
+            }
+            Bound::Postgres(arguments) => {
+                let text = self.of_lists.get_or_init(|| self.lists(columns));
+                let (bound, failed) = match arguments.into_columns(columns) {
+                    Ok(lists) => (lists, values.failed),
+                    Err(error) => (Arguments::default(), values.failed.or(Some(error))),
+                };
+                let values = Values {
+                    bound: Bound::Postgres(bound),
+                    failed,
+                };
+                (Some(Arc::clone(text)), values)
+            }
         }
-        (Some(Arc::clone(text)), values)
     }
 
-    fn text(&self, rows: usize) -> Arc<str> {
+    fn rows(&self, rows: usize) -> Arc<str> {
         let rows = vec![self.row; rows].join(",");
-        let ([head, opening], [closing, tail]) = (self.head, self.tail);
-        format!("{head} {opening} {rows} {closing} {tail}").into()
+        let tail = self.tail;
+        match self.kind {
+            Kind::Insert(into) => {
+                format!("{into} SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL {tail}")
+            }
+            Kind::Around(head) => format!("{head} VALUES {rows} {tail}"),
+        }
+        .into()
+    }
+
+    fn lists(&self, columns: usize) -> Arc<str> {
+        let mut cells = String::new();
+        let mut numbers = 1..=columns;
+        for piece in self.row.trim_matches(['(', ')']).split_inclusive('?') {
+            match piece.strip_suffix('?').zip(numbers.next()) {
+                Some((before, number)) => {
+                    let _ = write!(cells, "{before}c{number}");
+                }
+                None => cells.push_str(piece),
+            }
+        }
+        let list = |prefix: &str| {
+            let numbered = (1..=columns).map(|number| format!("{prefix}{number}"));
+            numbered.collect::<Vec<_>>().join(", ")
+        };
+        let rows = format!(
+            "SELECT {cells} FROM unnest({}) AS lists ({})",
+            list("?"),
+            list("c")
+        );
+        let (Kind::Insert(head) | Kind::Around(head), tail) = (&self.kind, self.tail);
+        format!("{head} {rows} {tail}").into()
     }
 }
 

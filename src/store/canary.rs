@@ -135,10 +135,8 @@ impl Store {
 
     /// Makes the push stop for a look when the canary has ended well.
     pub(crate) async fn pause_canary(&mut self, run: &Run) -> Result<(), StoreError> {
-        sqlx::query("UPDATE canary SET pause = 1 WHERE run_id = ?")
-            .bind(run.id.0)
-            .execute(&mut self.connection)
-            .await?;
+        let statement = sqlx::query("UPDATE canary SET pause = 1 WHERE run_id = ?").bind(run.id.0);
+        self.execute(statement).await?;
         Ok(())
     }
 
@@ -148,7 +146,7 @@ impl Store {
         run: &Run,
         proof: &CanaryProof,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        let statement = sqlx::query(
             "UPDATE canary SET verify_ms = ?, verify_level = ?, check_command = ?, checked_at = CASE WHEN ? THEN checked_at END, \
              expected_answers = ? WHERE run_id = ?",
         )
@@ -157,9 +155,8 @@ impl Store {
             .bind(proof.check.as_deref())
             .bind(proof.is_checked)
             .bind(lines(&proof.expected))
-            .bind(run.id.0)
-            .execute(&mut self.connection)
-            .await?;
+            .bind(run.id.0);
+        self.execute(statement).await?;
         Ok(())
     }
 
@@ -205,11 +202,11 @@ impl Store {
         run: &Run,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE canary SET checked_at = ? WHERE run_id = ? AND checked_at IS NULL")
-            .bind(now.0)
-            .bind(run.id.0)
-            .execute(&mut self.connection)
-            .await?;
+        let statement =
+            sqlx::query("UPDATE canary SET checked_at = ? WHERE run_id = ? AND checked_at IS NULL")
+                .bind(now.0)
+                .bind(run.id.0);
+        self.execute(statement).await?;
         Ok(())
     }
 
@@ -228,11 +225,11 @@ impl Store {
         run: &Run,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE canary SET proved_at = ? WHERE run_id = ? AND proved_at IS NULL")
-            .bind(now.0)
-            .bind(run.id.0)
-            .execute(&mut self.connection)
-            .await?;
+        let statement =
+            sqlx::query("UPDATE canary SET proved_at = ? WHERE run_id = ? AND proved_at IS NULL")
+                .bind(now.0)
+                .bind(run.id.0);
+        self.execute(statement).await?;
         Ok(())
     }
 
@@ -274,15 +271,14 @@ impl Store {
         accepted: u64,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        let statement = sqlx::query(
             "UPDATE canary SET passed_at = ?, accepted = ?, verdict = ? WHERE run_id = ? AND passed_at IS NULL",
         )
         .bind(now.0)
         .bind(accepted as i64)
         .bind(verdict.name())
-        .bind(run.id.0)
-        .execute(&mut self.connection)
-        .await?;
+        .bind(run.id.0);
+        self.execute(statement).await?;
         Ok(())
     }
 
@@ -293,7 +289,7 @@ impl Store {
         chunk_size: u32,
     ) -> Result<u64, StoreError> {
         let requests: i64 = sqlx::query_scalar(
-            "SELECT coalesce(sum((n + ?2 - 1) / ?2), 0) FROM (SELECT count(*) AS n FROM due WHERE run_id = ?1 GROUP BY payload_id)",
+            "SELECT CAST(coalesce(sum((n + ?2 - 1) / ?2), 0) AS bigint) FROM (SELECT count(*) AS n FROM due WHERE run_id = ?1 GROUP BY payload_id) AS chunks",
         )
         .bind(run.id.0)
         .bind(chunk_size)

@@ -57,8 +57,16 @@ pub(crate) trait Fixture {
 }
 
 /// Tests of a store: one for each thing that it must do.
+///
+/// With `as NAME` they are a function of that name, for a store that takes long to get ready, or may not be there.
 macro_rules! conformance_tests {
-    ($fixture:ty: $($name:ident),* $(,)?) => {
+    ($fixture:ty) => {
+        crate::store::conformance::conformance_tests!(@cases each $fixture);
+    };
+    ($fixture:ty as $test:ident) => {
+        crate::store::conformance::conformance_tests!(@cases ($test) $fixture);
+    };
+    (@each $fixture:ty: $($name:ident),* $(,)?) => {
         $(
             #[tokio::test]
             async fn $name() {
@@ -66,9 +74,17 @@ macro_rules! conformance_tests {
             }
         )*
     };
-    ($fixture:ty) => {
+    (@($test:ident) $fixture:ty: $($name:ident),* $(,)?) => {
+        async fn $test() {
+            $(
+                eprintln!("{}", stringify!($name));
+                crate::store::conformance::$name::<$fixture>().await;
+            )*
+        }
+    };
+    (@cases $how:tt $fixture:ty) => {
         crate::store::conformance::conformance_tests!(
-            $fixture:
+            @$how $fixture:
             first_sends_come_in_order_as_far_as_asked_for,
             a_task_that_is_pulled_forward_is_due_and_no_first_send,
             a_payload_is_what_was_staged,

@@ -13,14 +13,13 @@ mod statement;
 mod value;
 
 pub(super) use self::{
+    arguments::Arguments,
     connection::DbConnection,
     row::DbRow,
     value::{Kind, ValueRef},
 };
 
-use self::{
-    arguments::Arguments, connection::Transactions, row::Column, statement::Statement, value::Value,
-};
+use self::{connection::Transactions, row::Column, statement::Statement, value::Value};
 
 /// What sqlx calls a database: a name for the types of this driver.
 #[derive(Debug)]

@@ -30,10 +30,11 @@ CREATE TABLE IF NOT EXISTS temp.listed_device (
 const NOTE: &str = "
 INSERT INTO temp.listed_device
     (device_key, product_key, listed_under, reading, name, sn, online, activated, raw, last_online)
-SELECT value ->> 0, value ->> 1, ?2, ?3, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7
+SELECT value ->> 0, value ->> 1, ?2, ?3, value ->> 2, value ->> 3,
+    CAST(value ->> 4 AS bigint), CAST(value ->> 5 AS bigint), CAST(value ->> 6 AS bigint), CAST(value ->> 7 AS bigint)
 FROM json_each(?1) WHERE true
-ON CONFLICT DO UPDATE SET
-    previous = CASE reading WHEN excluded.reading THEN previous ELSE reading END,
+ON CONFLICT (device_key, listed_under, product_key) DO UPDATE SET
+    previous = CASE listed_device.reading WHEN excluded.reading THEN listed_device.previous ELSE listed_device.reading END,
     reading = excluded.reading, name = excluded.name, sn = excluded.sn, online = excluded.online,
     activated = excluded.activated, raw = excluded.raw, last_online = excluded.last_online";
 

@@ -2,14 +2,15 @@
 
 use std::{fmt, io, path::PathBuf, time::Duration};
 
-use crate::model::ControlAction;
+use super::postgres::{ServerError, has_ended};
+use crate::model::{ControlAction, ServerAddress};
 
 /// The constraint that fails when the mark in the database is another owner's.
 const ANOTHER_OWNER: &str = "another_owner";
 
 /// What an owner says of itself; for information only, since only the lock decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owner(pub(super) String);
+pub struct Owner(pub(in crate::store) String);
 
 impl Owner {
     /// The number of its process, on its own machine.
@@ -31,6 +32,8 @@ pub enum Missing {
     Database,
     /// Its write-ahead log.
     Log,
+    /// The lease on one that is on a server: it was not prolonged.
+    Lease,
 }
 
 /// An error of the results database.
@@ -47,6 +50,25 @@ pub enum StoreError {
         /// What the owner wrote about itself.
         owner: Owner,
     },
+    /// Another process holds the lease of a database on a server.
+    #[error(
+        "the database {address} is owned by another process ({holder}); wait until it ends: one that has died loses it after half a minute"
+    )]
+    Leased {
+        /// The database.
+        address: ServerAddress,
+        /// What the holder wrote about itself.
+        holder: Owner,
+    },
+    /// The lease of this process on a database on a server has ended.
+    #[error(
+        "this process no longer owns the results database: its lease has ended, since the process or its connection stood still, and \
+         another one may have taken it over; nothing more was sent or written, and what was in flight is in doubt: start the same command again"
+    )]
+    Fenced,
+    /// A database on a server cannot be opened.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// The file or its folder cannot be created, opened or locked.
     #[error("cannot {action} {path}", path = path.display())]
     File {
@@ -140,7 +162,9 @@ impl From<sqlx::Error> for StoreError {
             .and_then(sqlx::error::DatabaseError::code)
             .and_then(|code| code.parse::<i32>().ok())
             .is_some_and(|code| code & 0xff == 5);
-        if is_another_owner {
+        if has_ended(&error) {
+            Self::Fenced
+        } else if is_another_owner {
             Self::TakenOver
         } else if is_busy {
             Self::Busy

@@ -3,29 +3,32 @@
 use std::{
     cmp::Ordering,
     fs::{File, OpenOptions},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
 
 use sqlx::{
-    ConnectOptions, Connection, SqliteConnection,
+    AssertSqlSafe, ConnectOptions, Connection, SqliteConnection,
+    query::Query,
     sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
 use super::{
     StoreError,
-    db::DbConnection,
-    file_id::FileId,
+    db::{Affected, Arguments, Db, DbConnection},
+    home::{Canceller, Home},
     inbox::InboxBeside,
-    lock::{Inode, Lock},
+    lock::Inode,
     owner::BEGIN,
     place,
+    reader::{ReadError, Reader},
     session::Present,
     temporary,
 };
 use crate::{
     budget::Budget,
+    clock::Permission,
     model::{Consent, Tags},
 };
 
@@ -39,14 +42,7 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(super) connection: DbConnection,
-    pub(super) path: PathBuf,
-    pub(super) is_new: bool,
-    pub(super) lost_log: bool,
-    /// Which file the path led to when it was opened.
-    pub(super) file: FileId,
-    /// The log's file, once a push has begun.
-    pub(super) log: Option<FileId>,
-    pub(super) lock: Lock,
+    pub(super) home: Home,
     pub(super) session: Present,
     /// The tags of the run that is meant when none is named.
     pub(super) scope: Tags,
@@ -71,17 +67,12 @@ impl Store {
 
     /// Whether the database was made by opening it.
     pub(crate) fn is_new(&self) -> bool {
-        self.is_new
+        self.home.file().is_some_and(|file| file.is_new)
     }
 
     /// Whether the log of the last owner was missing, and somebody has agreed to go on without it.
     pub(crate) fn has_lost_log(&self) -> bool {
-        self.lost_log
-    }
-
-    /// Which file the path led to when it was opened.
-    pub(super) fn file(&self) -> FileId {
-        self.file
+        self.home.file().is_some_and(|file| file.lost_log)
     }
 
     /// What the memory of a push with this database is taken from.
@@ -89,9 +80,41 @@ impl Store {
         &self.budget
     }
 
-    /// The database file.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// The database file, if it is one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.home.path()
+    }
+
+    /// The database, for people.
+    pub(crate) fn shown(&self) -> String {
+        match &self.home {
+            Home::File(file) => file.path.display().to_string(),
+            Home::Server(server) => server.access.address.to_string(),
+        }
+    }
+
+    /// Another connection to it, which only reads.
+    pub(crate) async fn reader(&self) -> Result<Reader, ReadError> {
+        match &self.home {
+            Home::File(file) => Reader::open(&file.path).await,
+            Home::Server(server) => Reader::on_server(server.access.connect().await?).await,
+        }
+    }
+
+    /// How long ago the process that owned it before could last rely on that: of a file its end, which has been, is the end of its requests.
+    pub(crate) fn free_for(&self) -> Option<Duration> {
+        match &self.home {
+            Home::File(_) => None,
+            Home::Server(server) => Some(server.lease.free_for()),
+        }
+    }
+
+    /// Whether a request may leave that is claimed here: always for a file, whose lock ends with the process.
+    pub(crate) fn permission(&self) -> Permission {
+        match &self.home {
+            Home::File(_) => Permission::unlimited(),
+            Home::Server(server) => server.lease.permission().clone(),
+        }
     }
 
     /// Has every statement fail as soon as `asked` says so, until [`let_finish`](Self::let_finish): one may work for a minute.
@@ -99,24 +122,50 @@ impl Store {
         &mut self,
         asked: impl Fn() -> bool + Send + 'static,
     ) -> Result<(), StoreError> {
-        let mut handle = self.connection.sqlite()?.lock_handle().await?;
-        handle.set_progress_handler(STEPS, move || !asked());
+        match &mut self.home {
+            Home::File(_) => {
+                let mut handle = self.connection.sqlite()?.lock_handle().await?;
+                handle.set_progress_handler(STEPS, move || !asked());
+            }
+            Home::Server(server) => {
+                let backend = sqlx::query_scalar("SELECT pg_backend_pid()::bigint")
+                    .fetch_one(&mut self.connection)
+                    .await?;
+                let access = server.access.clone();
+                server.canceller = Some(Canceller::watch(access, backend, asked));
+            }
+        }
         Ok(())
     }
 
     /// Lets statements finish, whatever is asked.
     pub(super) async fn let_finish(&mut self) -> Result<(), StoreError> {
-        self.connection
-            .sqlite()?
-            .lock_handle()
-            .await?
-            .remove_progress_handler();
+        match &mut self.home {
+            Home::File(_) => self
+                .connection
+                .sqlite()?
+                .lock_handle()
+                .await?
+                .remove_progress_handler(),
+            Home::Server(server) => server.canceller = None,
+        }
         Ok(())
     }
 
-    /// Closes the database in order, which moves the write-ahead log into it.
+    /// Closes the database in order: the write-ahead log of a file is moved into it, a lease is given back.
     pub(crate) async fn close(self) -> Result<(), StoreError> {
-        Ok(self.connection.close().await?)
+        self.home.leave(self.connection).await
+    }
+
+    /// Executes one statement that changes something, in a transaction of its own.
+    pub(super) async fn execute(
+        &mut self,
+        statement: Query<'_, Db, Arguments>,
+    ) -> Result<Affected, StoreError> {
+        let mut transaction = self.connection.begin_with(BEGIN).await?;
+        let done = statement.execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(done)
     }
 
     /// Deletes what an interrupted staging left behind.
@@ -128,9 +177,7 @@ impl Store {
             return Ok(());
         }
         // Checking that no row refers to a deleted one would search whole tables, and nothing can refer to a run that never began.
-        sqlx::query("PRAGMA foreign_keys = OFF")
-            .execute(&mut self.connection)
-            .await?;
+        self.check_foreign_keys(false).await?;
         for run in left {
             let mut transaction = self.connection.begin_with(BEGIN).await?;
             for statement in [
@@ -150,9 +197,17 @@ impl Store {
             }
             transaction.commit().await?;
         }
-        sqlx::query("PRAGMA foreign_keys = ON")
-            .execute(&mut self.connection)
-            .await?;
+        self.check_foreign_keys(true).await
+    }
+
+    /// Has a file look at each row that refers to another one, or no longer. On a server none refers.
+    pub(super) async fn check_foreign_keys(&mut self, check: bool) -> Result<(), StoreError> {
+        if let DbConnection::Sqlite(connection) = &mut self.connection {
+            let check = if check { "ON" } else { "OFF" };
+            sqlx::raw_sql(AssertSqlSafe(format!("PRAGMA foreign_keys = {check}")))
+                .execute(connection)
+                .await?;
+        }
         Ok(())
     }
 }

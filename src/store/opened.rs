@@ -7,13 +7,17 @@ use sqlx::{Connection, SqliteConnection, migrate::MigrateError};
 
 use super::{
     Store, StoreError,
+    db::DbConnection,
     file_id::FileId,
+    home::{FileHome, Home, ServerHome},
     identity::{Identity, identify, log_path},
     inbox::InboxBeside,
     lock::{Inode, Lock},
     migrate::{self, Upgrade},
     open::{connect, create_folder, open_private},
-    owner, place, schema,
+    owner, place,
+    postgres::{Lease, ServerStore},
+    schema,
     session::Present,
     views,
 };
@@ -169,12 +173,14 @@ impl Opened {
         let mut store = Store {
             connection: connection.into(),
             messages: InboxBeside::of(&path),
-            path,
-            is_new,
-            lost_log,
-            file,
-            log: None,
-            lock,
+            home: Home::File(FileHome {
+                path,
+                is_new,
+                lost_log,
+                file,
+                log: None,
+                lock,
+            }),
             session: Present::default(),
             scope: Tags::default(),
             budget: Budget::default(),
@@ -187,6 +193,30 @@ impl Opened {
 }
 
 impl Store {
+    /// Takes a database on a server, unless somebody else holds its lease; `holder` is what to tell others of this process.
+    pub(crate) async fn on_server(
+        mut server: ServerStore,
+        holder: &str,
+    ) -> Result<Self, StoreError> {
+        server.must_be_current().await?;
+        let lease = Lease::take(&mut server, holder).await?;
+        let (connection, access) = server.into_parts();
+        let mut store = Self {
+            connection: DbConnection::owning(connection),
+            messages: InboxBeside::absent(),
+            home: Home::Server(Box::new(ServerHome {
+                access,
+                lease,
+                canceller: None,
+            })),
+            session: Present::default(),
+            scope: Tags::default(),
+            budget: Budget::default(),
+        };
+        store.discard_staging().await?;
+        Ok(store)
+    }
+
     /// Opens the database at `path` as [`open_with`](Self::open_with) does, with nothing agreed to.
     #[cfg(test)]
     pub(crate) async fn open(path: &Path) -> Result<Self, StoreError> {

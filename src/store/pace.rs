@@ -52,7 +52,7 @@ impl Store {
             .bind(now.0),
             None => sqlx::query("DELETE FROM pace WHERE base_url = ?").bind(base_url),
         };
-        query.execute(&mut self.connection).await?;
+        self.execute(query).await?;
         Ok(())
     }
 }

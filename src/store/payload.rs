@@ -104,14 +104,16 @@ impl PayloadCache {
     }
 }
 
-/// The payload of this id.
+/// The payload of this id, of this run.
 pub(super) async fn read_payload(
     connection: &mut DbConnection,
+    run: RunId,
     id: PayloadId,
 ) -> Result<Payload, StoreError> {
     let row = sqlx::query(
-        "SELECT product_key, data, qos, is_cache, cache_time, is_cover, extend_para FROM payload WHERE id = ?",
+        "SELECT product_key, data, qos, is_cache, cache_time, is_cover, extend_para FROM payload WHERE run_id = ? AND id = ?",
     )
+    .bind(run.0)
     .bind(id.0)
     .fetch_one(connection)
     .await?;
@@ -253,7 +255,7 @@ impl Interner {
             })
             .await?;
         if let (Some((first, ..)), Some((last, ..))) = (new.first(), new.last()) {
-            note_services(connection, *first, *last).await?;
+            note_services(connection, run, *first, *last).await?;
         }
         Ok(ids)
     }
@@ -297,10 +299,15 @@ static INSERT: Bulk = Bulk::insert(
 /// Notes what services these payloads call, which are new.
 pub(super) async fn note_services(
     connection: &mut DbConnection,
+    run: RunId,
     first: PayloadId,
     last: PayloadId,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(NOTE_SERVICES)
+    let statement = match connection {
+        DbConnection::Sqlite(_) => sqlx::query(NOTE_SERVICES),
+        DbConnection::Postgres(..) => sqlx::query(NOTE_SERVICES_ON_SERVER).bind(run.0),
+    };
+    statement
         .bind(first.0)
         .bind(last.0)
         .execute(connection)
@@ -317,6 +324,18 @@ LEFT JOIN json_each(CASE WHEN json_valid(p.data) AND json_type(p.data) = 'array'
     ON c.type = 'object' AND c.value <> '{}'
 LEFT JOIN json_each(c.value) AS s
 WHERE p.id BETWEEN ?1 AND ?2 ORDER BY p.id";
+
+/// The same of the run ?1 on a server, where the numbers of payloads are those of one run.
+const NOTE_SERVICES_ON_SERVER: &str = "
+INSERT INTO called_service (run_id, payload_id, service, product_key)
+SELECT DISTINCT p.run_id, p.id, s.name, p.product_key
+FROM payload AS p
+LEFT JOIN LATERAL (
+    SELECT m.call FROM json_array_elements(CASE WHEN json_typeof(p.data::json) = 'array' THEN p.data::json ELSE '[]' END) AS m (call)
+    WHERE json_typeof(m.call) = 'object'
+) AS c ON EXISTS (SELECT FROM json_object_keys(c.call))
+LEFT JOIN json_object_keys(c.call) AS s (name) ON true
+WHERE p.run_id = ?1 AND p.id BETWEEN ?2 AND ?3";
 
 /// A digest as text, for a statement that takes many of them.
 fn hex(digest: &PayloadDigest) -> String {

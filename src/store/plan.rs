@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Run, Store, StoreError, db::DbConnection};
-use crate::model::TaskId;
+use crate::model::{RunId, TaskId};
 
 /// What pushing a run takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,7 @@ impl Store {
     pub(crate) async fn plan(&mut self, run: &Run, chunk_size: u32) -> Result<Plan, StoreError> {
         plan(
             &mut self.connection,
+            run.id,
             run.first_task..run.end_task,
             chunk_size,
         )
@@ -31,22 +32,24 @@ impl Store {
     }
 }
 
-/// The same for these tasks.
+/// The same for these tasks of a run.
 pub(super) async fn plan(
     connection: &mut DbConnection,
+    run: RunId,
     tasks: Range<TaskId>,
     chunk_size: u32,
 ) -> Result<Plan, StoreError> {
     let (payloads, products, requests): (i64, i64, i64) = sqlx::query_as(
-        "SELECT count(DISTINCT payload_id), count(DISTINCT product_key), coalesce(sum((n + ?3 - 1) / ?3), 0) FROM ( \
-             SELECT t.payload_id, p.product_key, t.held, count(*) AS n FROM task AS t JOIN payload AS p ON p.id = t.payload_id \
+        "SELECT count(DISTINCT payload_id), count(DISTINCT product_key), CAST(coalesce(sum((n + ?3 - 1) / ?3), 0) AS bigint) FROM ( \
+             SELECT t.payload_id, p.product_key, t.held, count(*) AS n FROM task AS t JOIN payload AS p ON p.id = t.payload_id AND p.run_id = ?4 \
              WHERE t.id >= ?1 AND t.id < ?2 AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = t.id) \
              AND NOT EXISTS (SELECT 1 FROM due AS d WHERE d.task_id = t.id) \
-             GROUP BY t.payload_id, t.held)",
+             GROUP BY t.payload_id, p.product_key, t.held) AS chunks",
     )
     .bind(tasks.start.0)
     .bind(tasks.end.0)
     .bind(chunk_size)
+    .bind(run.0)
     .fetch_one(&mut *connection)
     .await?;
     // Every device has exactly one task that waits for no other.

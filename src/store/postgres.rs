@@ -4,19 +4,41 @@
 
 mod connect;
 mod error;
+mod lease;
 mod migrate;
 
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 
 use crate::model::ServerAddress;
 
 pub(crate) use error::ServerError;
+pub(super) use lease::{Lease, has_ended};
 
 /// A connection to a results database on a server.
 #[derive(Debug)]
 pub(crate) struct ServerStore {
     pub(super) connection: PgConnection,
     address: ServerAddress,
+    options: PgConnectOptions,
+}
+
+/// How to connect to it once more.
+#[derive(Debug, Clone)]
+pub(super) struct ServerAccess {
+    pub(super) address: ServerAddress,
+    options: PgConnectOptions,
+}
+
+impl ServerAccess {
+    /// Cancels what the connection with this backend executes.
+    pub(super) async fn cancel(&self, backend: i32) -> Result<(), sqlx::Error> {
+        let mut connection = PgConnection::connect_with(&self.options).await?;
+        sqlx::query("SELECT pg_cancel_backend($1)")
+            .bind(backend)
+            .execute(&mut connection)
+            .await?;
+        connection.close().await
+    }
 }
 
 impl ServerStore {
@@ -25,8 +47,13 @@ impl ServerStore {
         &self.address
     }
 
-    pub(super) fn into_parts(self) -> (PgConnection, ServerAddress) {
-        (self.connection, self.address)
+    pub(super) fn into_parts(self) -> (PgConnection, ServerAccess) {
+        let Self {
+            connection,
+            address,
+            options,
+        } = self;
+        (connection, ServerAccess { address, options })
     }
 
     pub(super) fn failure(&self, error: sqlx::Error) -> ServerError {

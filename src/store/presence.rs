@@ -6,26 +6,33 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Missing, Store, StoreError, file_id::FileId, identity::log_path};
+use super::{Missing, Store, StoreError, file_id::FileId, home::Home, identity::log_path};
 
 impl Store {
     /// What somebody has taken away since the push began. Costs two calls of the system.
     pub(crate) fn missing(&self) -> Option<Missing> {
         // What cannot be looked at is not known to be gone.
         let is_here = |path: &Path, id| FileId::at(path).map_or(true, |found| found == Some(id));
-        if !is_here(&self.path, self.file()) {
+        let file = match &self.home {
+            Home::File(file) => file,
+            Home::Server(server) => {
+                return (!server.lease.permission().holds()).then_some(Missing::Lease);
+            }
+        };
+        if !is_here(&file.path, file.file) {
             return Some(Missing::Database);
         }
-        let log = self.log?;
-        (!is_here(&log_path(&self.path), log)).then_some(Missing::Log)
+        let log = file.log?;
+        (!is_here(&log_path(&file.path), log)).then_some(Missing::Log)
     }
 
     /// Saves all that the database has into a new file: beside its path, or else in the folder for temporary files. It is still open here,
     /// whatever became of its name.
     pub(crate) async fn save_aside(&mut self) -> Result<PathBuf, StoreError> {
-        let mut beside = self.path.as_os_str().to_owned();
+        let path = self.home.path().unwrap_or(Path::new(""));
+        let mut beside = path.as_os_str().to_owned();
         beside.push(".saved");
-        let name = self.path.file_name().unwrap_or_default().to_owned();
+        let name = path.file_name().unwrap_or_default().to_owned();
         let mut elsewhere = std::env::temp_dir().join(name).into_os_string();
         elsewhere.push(".saved");
         let mut result = self.save_as(beside.into()).await;

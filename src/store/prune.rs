@@ -125,7 +125,7 @@ impl Store {
     /// Deletes a run that has ended, and all that belongs to it.
     pub(crate) async fn prune(&mut self, run: RunId, now: Timestamp) -> Result<(), StoreError> {
         past::keep_last_acceptances(&mut self.connection, run).await?;
-        self.without_foreign_keys().await?;
+        self.check_foreign_keys(false).await?;
         forget(&mut self.connection, run, now).await?;
         self.finish_pruning().await
     }
@@ -138,7 +138,7 @@ impl Store {
         .fetch_all(&mut self.connection)
         .await?;
         if !left.is_empty() {
-            self.without_foreign_keys().await?;
+            self.check_foreign_keys(false).await?;
         }
         for (run, first, end) in left {
             delete_tasks(&mut self.connection, first, end).await?;
@@ -147,10 +147,7 @@ impl Store {
             delete_payloads(&mut self.connection, run).await?;
             delete_the_rest(&mut self.connection, run).await?;
         }
-        sqlx::query("PRAGMA foreign_keys = ON")
-            .execute(&mut self.connection)
-            .await?;
-        Ok(())
+        self.check_foreign_keys(true).await
     }
 
     /// The latest run of this identity that is no more.
@@ -173,14 +170,6 @@ impl Store {
                 .fetch_one(&mut self.connection)
                 .await?,
         )
-    }
-
-    /// Stops checking that no row refers to a deleted one: it would search whole tables, and whatever refers to a run goes with it.
-    async fn without_foreign_keys(&mut self) -> Result<(), StoreError> {
-        sqlx::query("PRAGMA foreign_keys = OFF")
-            .execute(&mut self.connection)
-            .await?;
-        Ok(())
     }
 }
 

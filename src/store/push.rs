@@ -3,18 +3,20 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Run, Store, StoreError,
-    bulk::Bulk,
-    canary::read_canary,
-    db::DbConnection,
-    file_id::FileId,
-    identity::log_path,
-    open::BUSY_TIMEOUT,
-    row::PushRows,
-    sqlite::{Transaction, refusal},
-    tally::read_tally,
+    Run, Store, StoreError, bulk::Bulk, canary::read_canary, db::DbConnection, file_id::FileId,
+    home::Home, identity::log_path, open::BUSY_TIMEOUT, row::PushRows, tally::read_tally,
     writes::Writes,
 };
+mod transaction;
+mod write;
+
+pub(crate) use transaction::Transaction;
+pub(super) use transaction::member;
+#[cfg(test)]
+pub(super) use transaction::{DUE_TASKS, FIRST_TASKS, NEXT_DUE, NEXT_TASKS};
+
+use transaction::refusal;
+
 use crate::model::{
     BundleId, BundleStatus, Control, RequestId, RunId, RunState, Tally, TaskId, Timestamp,
 };
@@ -22,51 +24,13 @@ use crate::model::{
 static EXCUSE: Bulk = Bulk::insert(
     "INSERT INTO excused (run_id, state, class, code, n)",
     "(?,?,?,?,?)",
-    "ON CONFLICT DO UPDATE SET n = n + excluded.n",
+    "ON CONFLICT (run_id, state, class, code) DO UPDATE SET n = excused.n + excluded.n",
 );
 
 impl Store {
     /// What a push begins with.
     pub(crate) async fn push_rows(&mut self, run: RunId) -> Result<PushRows, StoreError> {
-        let connection = &mut self.connection;
-        let (next_task, next_request, next_bundle): (i64, i64, i64) = sqlx::query_as(
-            "SELECT next_task, \
-             max(coalesce((SELECT max(id) FROM request), 0), coalesce((SELECT max(last_request) FROM pruned_run), 0)) + 1, \
-             coalesce((SELECT max(id) FROM bundle), 0) + 1 FROM run WHERE id = ?",
-        )
-        .bind(run.0)
-        .fetch_one(&mut *connection)
-        .await?;
-        let (snoozing, in_flight, latest_due): (i64, i64, Option<i64>) = sqlx::query_as(
-            "SELECT \
-             (SELECT count(*) FROM due WHERE run_id = ?1 AND due_at IS NOT NULL AND class IN (2, 3)), \
-             (SELECT coalesce(sum(devices), 0) FROM request WHERE run_id = ?1 AND finished_at IS NULL), \
-             (SELECT max(due_at) FROM due WHERE run_id = ?1 AND due_at IS NOT NULL)",
-        )
-        .bind(run.0)
-        .fetch_one(&mut *connection)
-        .await?;
-        let tally = "SELECT state, class, code, n FROM tally WHERE run_id = ?";
-        let excused = "SELECT state, class, code, n FROM excused WHERE run_id = ?";
-        let refusals = sqlx::query(
-            "SELECT payload_id, product_key, code, request_id, requests, devices, ended FROM refusal WHERE run_id = ? AND ended = 1",
-        )
-        .bind(run.0)
-        .fetch_all(&mut *connection)
-        .await?;
-        Ok(PushRows {
-            next_task: TaskId(next_task),
-            next_request: RequestId(next_request),
-            next_bundle: BundleId(next_bundle),
-            snoozing: snoozing.unsigned_abs(),
-            in_flight: in_flight.unsigned_abs(),
-            latest_due: latest_due.map(Timestamp),
-            tally: read_tally(connection, run, tally).await?,
-            excused: read_tally(connection, run, excused).await?,
-            refusals: refusals.iter().map(refusal).collect::<Result<_, _>>()?,
-            bundle_statuses: read_bundle_statuses(connection, run).await?,
-            canary: read_canary(connection, run).await?,
-        })
+        read_push_rows(&mut self.connection, run).await
     }
 
     /// Begins a transaction of the push of a run.
@@ -83,7 +47,9 @@ impl Store {
     pub(crate) async fn begin_push(&mut self, run: &Run, now: Timestamp) -> Result<(), StoreError> {
         self.seal_alone(true).await?;
         self.seal().await?;
-        self.log = FileId::at(&log_path(&self.path)).ok().flatten();
+        if let Home::File(file) = &mut self.home {
+            file.log = FileId::at(&log_path(&file.path)).ok().flatten();
+        }
         self.begin_to_push(run, now).await?;
         self.set_running(run.id, now).await
     }
@@ -145,23 +111,22 @@ impl Store {
         run: RunId,
         latest: Timestamp,
     ) -> Result<u64, StoreError> {
-        Ok(
-            sqlx::query("UPDATE due SET due_at = ?2 WHERE run_id = ?1 AND due_at > ?2")
-                .bind(run.0)
-                .bind(latest.0)
-                .execute(&mut self.connection)
-                .await?
-                .rows_affected(),
-        )
+        let clamp = sqlx::query("UPDATE due SET due_at = ?2 WHERE run_id = ?1 AND due_at > ?2")
+            .bind(run.0)
+            .bind(latest.0);
+        Ok(self.execute(clamp).await?.rows_affected())
     }
 
-    /// How long a statement waits for another process that holds a write transaction.
+    /// How long a statement waits for another process that holds a write transaction. On a server nobody else writes what this one writes.
     pub(crate) async fn wait_for_others(&mut self, timeout: Duration) -> Result<(), StoreError> {
+        let DbConnection::Sqlite(connection) = &mut self.connection else {
+            return Ok(());
+        };
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
             "PRAGMA busy_timeout = {}",
             timeout.as_millis().min(i32::MAX as u128)
         )))
-        .execute(&mut self.connection)
+        .execute(connection)
         .await?;
         Ok(())
     }
@@ -170,6 +135,51 @@ impl Store {
     pub(crate) async fn wait_as_usual(&mut self) -> Result<(), StoreError> {
         self.wait_for_others(BUSY_TIMEOUT).await
     }
+}
+
+/// What a push of a run begins with.
+pub(super) async fn read_push_rows(
+    connection: &mut DbConnection,
+    run: RunId,
+) -> Result<PushRows, StoreError> {
+    let (next_task, next_request, next_bundle): (i64, i64, i64) = sqlx::query_as(
+        "SELECT next_task, \
+         max(coalesce((SELECT max(id) FROM request), 0), coalesce((SELECT max(last_request) FROM pruned_run), 0)) + 1, \
+         coalesce((SELECT max(id) FROM bundle), 0) + 1 FROM run WHERE id = ?",
+    )
+    .bind(run.0)
+    .fetch_one(&mut *connection)
+    .await?;
+    let (snoozing, in_flight, latest_due): (i64, i64, Option<i64>) = sqlx::query_as(
+        "SELECT \
+         (SELECT count(*) FROM due WHERE run_id = ?1 AND due_at IS NOT NULL AND class IN (2, 3)), \
+         (SELECT CAST(coalesce(sum(devices), 0) AS bigint) FROM request WHERE run_id = ?1 AND finished_at IS NULL), \
+         (SELECT max(due_at) FROM due WHERE run_id = ?1 AND due_at IS NOT NULL)",
+    )
+    .bind(run.0)
+    .fetch_one(&mut *connection)
+    .await?;
+    let tally = "SELECT state, class, code, n FROM tally WHERE run_id = ?";
+    let excused = "SELECT state, class, code, n FROM excused WHERE run_id = ?";
+    let refusals = sqlx::query(
+        "SELECT payload_id, product_key, code, request_id, requests, devices, ended FROM refusal WHERE run_id = ? AND ended = 1",
+    )
+    .bind(run.0)
+    .fetch_all(&mut *connection)
+    .await?;
+    Ok(PushRows {
+        next_task: TaskId(next_task),
+        next_request: RequestId(next_request),
+        next_bundle: BundleId(next_bundle),
+        snoozing: snoozing.unsigned_abs(),
+        in_flight: in_flight.unsigned_abs(),
+        latest_due: latest_due.map(Timestamp),
+        tally: read_tally(connection, run, tally).await?,
+        excused: read_tally(connection, run, excused).await?,
+        refusals: refusals.iter().map(refusal).collect::<Result<_, _>>()?,
+        bundle_statuses: read_bundle_statuses(connection, run).await?,
+        canary: read_canary(connection, run).await?,
+    })
 }
 
 /// How the requests of a run stand that were refused and are kept together.

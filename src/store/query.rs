@@ -70,7 +70,7 @@ pub(crate) struct RecentThroughput {
 impl Reader {
     /// Makes tables for this connection alone.
     async fn make_temporary(&mut self, tables: &'static str) -> Result<(), ReadError> {
-        if matches!(self.connection, DbConnection::Postgres(_)) {
+        if matches!(self.connection, DbConnection::Postgres(..)) {
             // A user who is set to only read may still have tables that nobody else sees. Nothing else is written.
             sqlx::raw_sql("SET default_transaction_read_only = off")
                 .execute(&mut self.connection)

@@ -11,7 +11,7 @@ use std::{
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
 use super::{
-    MIGRATOR,
+    MIGRATOR, Owner, Presence,
     db::DbConnection,
     identity::{has_lost_log, log_path},
     older,
@@ -157,10 +157,10 @@ impl Reader {
     /// Reads the database of a server.
     pub(crate) async fn on_server(mut server: ServerStore) -> Result<Self, ReadError> {
         server.must_be_current().await?;
-        let (connection, address) = server.into_parts();
+        let (connection, access) = server.into_parts();
         let mut reader = Self {
             connection: connection.into(),
-            place: Place::Server(address),
+            place: Place::Server(access.address),
             scope: Tags::default(),
         };
         // A transaction sees one moment, as those of SQLite do.
@@ -169,6 +169,23 @@ impl Reader {
             .await
             .map_err(|error| reader.failure(error))?;
         Ok(reader)
+    }
+
+    /// Whether somebody holds the lease of a database on a server; not known where nobody has pushed: its runs are copies.
+    pub(crate) async fn presence(&mut self) -> Result<Presence, ReadError> {
+        let held: Option<(bool, String)> = sqlx::query_as(
+            "SELECT ends_at > clock_timestamp(), holder FROM lease WHERE name = 'database'",
+        )
+        .fetch_optional(&mut self.connection)
+        .await
+        .map_err(|error| self.failure(error))?;
+        Ok(match held {
+            Some((true, holder)) => Presence::Owned {
+                owner: Owner(holder),
+            },
+            Some((false, _)) => Presence::Nobody,
+            None => Presence::Unknown,
+        })
     }
 
     /// The log that the database says belongs to it, when it is missing: what the last push recorded in the end is not shown then.

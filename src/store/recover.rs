@@ -5,8 +5,8 @@ use sqlx::Row;
 use super::{
     Store, StoreError,
     payload::read_payload,
+    push::member,
     row::{Member, OpenRequest},
-    sqlite::member,
 };
 use crate::model::{BundleId, PayloadId, RequestId, RunId};
 
@@ -29,11 +29,12 @@ impl Store {
     ) -> Result<OpenRequest, StoreError> {
         let connection = &mut self.connection;
         let row = sqlx::query(
-            "SELECT payload_id, bundle_id, first_task, end_task FROM request WHERE id = ?",
+            "SELECT run_id, payload_id, bundle_id, first_task, end_task FROM request WHERE id = ?",
         )
         .bind(request.0)
         .fetch_one(&mut *connection)
         .await?;
+        let run = RunId(row.try_get("run_id")?);
         let payload_id = PayloadId(row.try_get("payload_id")?);
         let bundle = row.try_get::<Option<i64>, _>("bundle_id")?.map(BundleId);
         let range = row
@@ -66,7 +67,7 @@ impl Store {
             .collect::<Result<Vec<Member>, StoreError>>()?;
         Ok(OpenRequest {
             payload_id,
-            payload: read_payload(connection, payload_id).await?,
+            payload: read_payload(connection, run, payload_id).await?,
             bundle,
             members,
         })

@@ -12,7 +12,6 @@ use super::{
     delivery,
     owner::BEGIN,
     send_time::window,
-    ticket::bind_ticket,
 };
 use crate::model::{CompetingSend, InDoubtSend, InDoubtTask, Proof, TaskId, Ticket, Timestamp};
 
@@ -255,7 +254,8 @@ async fn accept(
         return Ok(None);
     };
     // No reply gave a code, so the accepted task has none.
-    bind_ticket(Values::default(), Some(&adoption.ticket))
+    Values::of(connection)
+        .bind_ticket(Some(&adoption.ticket))
         .bind(adoption.message.to_string())
         .bind(now.0)
         .bind(task)

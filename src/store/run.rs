@@ -2,7 +2,10 @@
 
 use sqlx::Row;
 
-use super::{Store, StoreError, db::DbRow};
+use super::{
+    Store, StoreError,
+    db::{DbConnection, DbRow},
+};
 use crate::model::{Control, Paused, RunId, RunState, Sizes, Tags, TaskId, Timestamp};
 
 /// What a run is made of before it has tasks.
@@ -123,13 +126,25 @@ impl Store {
         .collect()
     }
 
+    /// Whether a run has come to a server as a copy of one that is in a file.
+    pub(crate) async fn is_copied(&mut self, run: RunId) -> Result<bool, StoreError> {
+        let DbConnection::Postgres(..) = &self.connection else {
+            return Ok(false);
+        };
+        Ok(
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM copied_run WHERE run_id = ?)")
+                .bind(run.0)
+                .fetch_one(&mut self.connection)
+                .await?,
+        )
+    }
+
     /// Notes the tags of a run.
     pub(crate) async fn set_tags(&mut self, run: RunId, tags: &Tags) -> Result<(), StoreError> {
-        sqlx::query("UPDATE run SET tags = ?2 WHERE id = ?1 AND tags <> ?2")
+        let statement = sqlx::query("UPDATE run SET tags = ?2 WHERE id = ?1 AND tags <> ?2")
             .bind(run.0)
-            .bind(tags.json())
-            .execute(&mut self.connection)
-            .await?;
+            .bind(tags.json());
+        self.execute(statement).await?;
         Ok(())
     }
 
@@ -148,15 +163,14 @@ impl Store {
 
     /// Notes that a run is paused.
     pub(crate) async fn pause(&mut self, run: RunId, control: &Control) -> Result<(), StoreError> {
-        sqlx::query(
+        let statement = sqlx::query(
             "UPDATE run SET state = 'stopped', paused_at = ?2, paused_by = ?3, last_control = ?4 WHERE id = ?1 AND finished_at IS NULL",
         )
         .bind(run.0)
         .bind(control.at.0)
         .bind(&control.by)
-        .bind(&control.id)
-        .execute(&mut self.connection)
-        .await?;
+        .bind(&control.id);
+        self.execute(statement).await?;
         Ok(())
     }
 
@@ -166,14 +180,13 @@ impl Store {
         run: RunId,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        let statement = sqlx::query(
             "UPDATE run SET state = 'running', started_at = coalesce(started_at, ?2), pushed_at = ?2, finished_at = NULL, \
              paused_at = NULL, paused_by = NULL, cancelled_by = NULL WHERE id = ?1",
         )
         .bind(run.0)
-        .bind(now.0)
-        .execute(&mut self.connection)
-        .await?;
+        .bind(now.0);
+        self.execute(statement).await?;
         Ok(())
     }
 
@@ -183,11 +196,10 @@ impl Store {
         run: RunId,
         account: &str,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE run SET account = ?2 WHERE id = ?1")
+        let statement = sqlx::query("UPDATE run SET account = ?2 WHERE id = ?1")
             .bind(run.0)
-            .bind(account)
-            .execute(&mut self.connection)
-            .await?;
+            .bind(account);
+        self.execute(statement).await?;
         Ok(())
     }
 
@@ -199,12 +211,11 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let finished = (!state.is_unfinished()).then_some(now.0);
-        sqlx::query("UPDATE run SET state = ?2, finished_at = ?3 WHERE id = ?1")
+        let statement = sqlx::query("UPDATE run SET state = ?2, finished_at = ?3 WHERE id = ?1")
             .bind(run.0)
             .bind(state.name())
-            .bind(finished)
-            .execute(&mut self.connection)
-            .await?;
+            .bind(finished);
+        self.execute(statement).await?;
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
 use super::{Store, StoreError, db::DbConnection, payload, schema, views};
-use crate::model::{PayloadId, Timestamp};
+use crate::model::{PayloadId, RunId, Timestamp};
 
 /// The time at which the samples' first run was created.
 const START: i64 = 1_795_374_000_123;
@@ -90,7 +90,7 @@ pub(super) async fn note_services(connection: &mut DbConnection) {
         .execute(&mut *connection)
         .await
         .unwrap();
-    payload::note_services(connection, PayloadId(0), PayloadId(i64::MAX))
+    payload::note_services(connection, RunId(0), PayloadId(0), PayloadId(i64::MAX))
         .await
         .unwrap();
 }

@@ -9,13 +9,13 @@ use std::path::Path;
 
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, home::Home};
 
 /// How many pages a log may have before it is moved into the file; as many as SQLite would take.
 const PAGES: i64 = 1_000;
 
 impl Store {
-    /// Moves the log into the file, which from now on says that a log belongs to it.
+    /// Moves the log into the file, which from now on says that a log belongs to it. A server looks after its log itself.
     ///
     /// Between the two updates the log itself says so: whoever moves it into the file then leaves a file that asks for a log which nobody
     /// lost. Therefore the lock file names the seal as long as it lasts.
@@ -25,21 +25,27 @@ impl Store {
             path: path.to_owned(),
             source,
         };
-        self.lock
-            .begin_seal(&self.path)
-            .map_err(|error| noted(&self.path, error))?;
+        let Home::File(file) = &mut self.home else {
+            return Ok(());
+        };
+        file.lock
+            .begin_seal(&file.path)
+            .map_err(|error| noted(&file.path, error))?;
         sqlx::raw_sql(
             "UPDATE main.owner SET needs_log = 1; PRAGMA main.wal_checkpoint(PASSIVE); UPDATE main.owner SET needs_log = 0",
         )
         .execute(&mut self.connection)
         .await?;
-        self.lock
+        file.lock
             .end_seal()
-            .map_err(|error| noted(&self.path, error))
+            .map_err(|error| noted(&file.path, error))
     }
 
     /// Leaves it to [`seal`](Self::seal) alone to move the log into the file, or no longer.
     pub(super) async fn seal_alone(&mut self, alone: bool) -> Result<(), StoreError> {
+        let Home::File(_) = self.home else {
+            return Ok(());
+        };
         let pages = if alone { 0 } else { PAGES };
         sqlx::raw_sql(AssertSqlSafe(format!(
             "PRAGMA wal_autocheckpoint = {pages}"
@@ -51,6 +57,9 @@ impl Store {
 
     /// Seals the database when its log has become long.
     pub(super) async fn seal_when_long(&mut self) -> Result<(), StoreError> {
+        let Home::File(_) = self.home else {
+            return Ok(());
+        };
         let log = sqlx::query("PRAGMA main.wal_checkpoint(NOOP)")
             .fetch_one(&mut self.connection)
             .await?;

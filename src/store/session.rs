@@ -57,7 +57,7 @@ pub(super) struct Present {
     row: Option<i64>,
 }
 
-const INSERT: &str = "INSERT INTO session (owner, command, arguments, note, user, host, pid, version, run_id, run_name, began_at) \
+const INSERT: &str = "INSERT INTO session (owner, command, arguments, note, \"user\", host, pid, version, run_id, run_name, began_at) \
      VALUES ((SELECT mark FROM temp.this_owner), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id";
 
 /// What the run's tally is before anything that the session does.
@@ -158,10 +158,11 @@ impl Store {
 
     /// Goes on with a session that began with an earlier opening of the database by this process.
     pub(crate) async fn continue_session(&mut self, row: i64) -> Result<(), StoreError> {
-        sqlx::query("UPDATE session SET owner = (SELECT mark FROM temp.this_owner) WHERE id = ?")
-            .bind(row)
-            .execute(&mut self.connection)
-            .await?;
+        let statement = sqlx::query(
+            "UPDATE session SET owner = (SELECT mark FROM temp.this_owner) WHERE id = ?",
+        )
+        .bind(row);
+        self.execute(statement).await?;
         self.session.row = Some(row);
         Ok(())
     }
@@ -206,14 +207,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         if let Some(row) = self.session.row {
-            sqlx::query(
-                "INSERT OR IGNORE INTO pause (session_id, began_at, reason) VALUES (?, ?, ?)",
+            let statement = sqlx::query(
+                "INSERT INTO pause (session_id, began_at, reason) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
             )
             .bind(row)
             .bind(now.0)
-            .bind(reason)
-            .execute(&mut self.connection)
-            .await?;
+            .bind(reason);
+            self.execute(statement).await?;
         }
         Ok(())
     }
@@ -273,11 +273,8 @@ impl Store {
     /// Changes something of the present session, if it has begun to write.
     async fn update(&mut self, statement: &'static str, value: i64) -> Result<(), StoreError> {
         if let Some(row) = self.session.row {
-            sqlx::query(statement)
-                .bind(row)
-                .bind(value)
-                .execute(&mut self.connection)
-                .await?;
+            let statement = sqlx::query(statement).bind(row).bind(value);
+            self.execute(statement).await?;
         }
         Ok(())
     }

@@ -12,10 +12,13 @@ const INCREMENTAL: i64 = 2;
 impl Store {
     /// How many bytes the database takes on the disk, its log included.
     pub(crate) fn size(&self) -> Result<u64, StoreError> {
-        let mut log = self.path.as_os_str().to_owned();
+        let Some(path) = self.home.path() else {
+            return Ok(0);
+        };
+        let mut log = path.as_os_str().to_owned();
         log.push("-wal");
         let mut size = 0;
-        for path in [self.path.clone(), PathBuf::from(log)] {
+        for path in [path.to_owned(), PathBuf::from(log)] {
             match std::fs::metadata(&path) {
                 Ok(file) => size += file.len(),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

@@ -126,7 +126,7 @@ impl Store {
         // Above every run that is or was: numbers are never given again.
         let (number, first_task): (i64, i64) = sqlx::query_as(
             "SELECT coalesce(max(id), 0) + 1, coalesce(max(end_task), 1) \
-             FROM (SELECT id, end_task FROM run UNION ALL SELECT id, end_task FROM pruned_run)",
+             FROM (SELECT id, end_task FROM run UNION ALL SELECT id, end_task FROM pruned_run) AS every",
         )
         .fetch_one(&mut self.connection)
         .await?;
@@ -154,10 +154,11 @@ impl Store {
         })?;
         let run = RunId(number);
         let budget = self.budget.clone();
+        let ready = (None, Values::of(&self.connection));
         let interner =
             Interner::new(&mut self.connection, run, limits.payloads, budget.clone()).await?;
         let neighbours = budget.share(Use::Neighbours, limits.waiting).await;
-        sqlx::query(BEGIN).execute(&mut self.connection).await?;
+        self.connection.begin_by_hand(BEGIN).await?;
         Ok(Stager {
             store: self,
             run,
@@ -168,7 +169,7 @@ impl Store {
             repeats: Repeats::default(),
             first_task,
             next_task: first_task,
-            ready: Default::default(),
+            ready,
             committed: first_task,
             transaction: limits.transaction,
             invalid: 0,
@@ -198,8 +199,10 @@ impl Stager<'_> {
         &mut self,
         new: impl Iterator<Item = (Row, PayloadId)>,
     ) -> Result<(), StoreError> {
-        let (ready, values) = std::mem::take(&mut self.ready);
         let connection = &mut self.store.connection;
+        let ready = self.ready.0.take();
+        let values = std::mem::replace(&mut self.ready.1, Values::of(connection));
+        let none = Values::of(connection);
         let (written, ()) = tokio::join!(
             async {
                 match ready {
@@ -218,7 +221,7 @@ impl Stager<'_> {
                     self.grouper.push(payload, row);
                 }
                 self.ready = TASK.next(
-                    Values::default(),
+                    none,
                     &mut self.grouper.take(MOST_ROWS),
                     &mut |values, (payload, row)| {
                         let id = self.next_task;
@@ -305,7 +308,7 @@ impl Stager<'_> {
     /// What pushing it takes in chunks of so many devices, once it is arranged.
     pub(crate) async fn plan(&mut self, chunk_size: u32) -> Result<Plan, StoreError> {
         let tasks = TaskId(self.first_task)..TaskId(self.next_task);
-        plan(&mut self.store.connection, tasks, chunk_size).await
+        plan(&mut self.store.connection, self.run, tasks, chunk_size).await
     }
 
     /// Rows that repeat the payload of their device's row before them, once it is arranged.
@@ -353,9 +356,7 @@ impl Stager<'_> {
         .execute(&mut *connection)
         .await?;
         self.store.let_finish().await?;
-        sqlx::query("COMMIT")
-            .execute(&mut self.store.connection)
-            .await?;
+        self.store.connection.commit().await?;
         let run = self
             .store
             .run_by_name(&self.name)
@@ -382,11 +383,8 @@ impl Stager<'_> {
     async fn commit_if_due(&mut self) -> Result<(), StoreError> {
         if self.next_task - self.committed >= self.transaction {
             self.committed = self.next_task;
-            for statement in ["COMMIT", BEGIN] {
-                sqlx::query(statement)
-                    .execute(&mut self.store.connection)
-                    .await?;
-            }
+            self.store.connection.commit().await?;
+            self.store.connection.begin_by_hand(BEGIN).await?;
         }
         Ok(())
     }
@@ -417,12 +415,14 @@ async fn regroup(
 ) -> Result<(i64, i64), sqlx::Error> {
     let moved = end - first;
     // Invalid rows have an outcome already, which moves with them; they have no payload and come first.
-    sqlx::query("PRAGMA defer_foreign_keys = ON")
-        .execute(&mut *connection)
-        .await?;
+    if let DbConnection::Sqlite(connection) = &mut *connection {
+        sqlx::raw_sql("PRAGMA defer_foreign_keys = ON")
+            .execute(connection)
+            .await?;
+    }
     for statement in [
-        "CREATE TEMP TABLE layout (id INTEGER PRIMARY KEY, old INTEGER NOT NULL)",
-        "INSERT INTO layout (old) SELECT id FROM task WHERE id >= ?1 AND id < ?2 ORDER BY payload_id, id",
+        "CREATE TEMP TABLE layout (id INTEGER PRIMARY KEY, old bigint NOT NULL)",
+        "INSERT INTO layout (old) SELECT id FROM task WHERE id >= ?1 AND id < ?2 ORDER BY payload_id NULLS FIRST, id",
         "INSERT INTO task (id, payload_id, line, device_key, labels, held) \
          SELECT ?2 - 1 + l.id, t.payload_id, t.line, t.device_key, t.labels, t.held FROM layout AS l JOIN task AS t ON t.id = l.old \
          ORDER BY l.id",

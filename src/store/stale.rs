@@ -31,7 +31,7 @@ macro_rules! overtaken {
                  SELECT 1 FROM acceptance AS c \
                  WHERE c.device_key = ",
             $device,
-            " AND c.product_key = s.product_key AND c.service IS s.service AND c.run > ?1 AND c.base_url = ?2 \
+            " AND c.product_key = s.product_key AND c.service IS NOT DISTINCT FROM s.service AND c.run > ?1 AND c.base_url = ?2 \
              ) OR EXISTS ( \
                  SELECT 1 FROM device_past AS b CROSS JOIN pruned_run AS g ON g.id = b.run_id \
                  WHERE b.device_key = ",
@@ -42,9 +42,9 @@ macro_rules! overtaken {
             $device,
             " CROSS JOIN outcome AS u ON u.task_id = e.task_id AND u.state = 4 AND u.class = 13 \
                  CROSS JOIN task AS q ON q.id = e.task_id \
-                 CROSS JOIN payload_service AS w ON w.payload_id = q.payload_id \
+                 CROSS JOIN payload_service AS w ON w.payload_id = q.payload_id AND w.run_id = y.id \
                  WHERE y.id > ?1 AND y.base_url = ?2 AND y.state <> 'staging' \
-                 AND w.product_key = s.product_key AND w.service IS s.service \
+                 AND w.product_key = s.product_key AND w.service IS NOT DISTINCT FROM s.service \
              ))"
         )
     };
@@ -52,22 +52,22 @@ macro_rules! overtaken {
 
 /// Devices with a task that is pending, and a service of it that they have accepted from a younger run.
 pub(super) const STALE: &str = concat!(
-    "SELECT count(*), min(device_key), product_key, service FROM ( \
-         SELECT t.device_key, s.product_key, s.service \
-         FROM task AS t CROSS JOIN payload_service AS s ON s.payload_id = t.payload_id \
+    "SELECT count(*) OVER (), device_key, product_key, service FROM ( \
+         SELECT t.device_key, s.product_key, min(s.service) AS service \
+         FROM task AS t CROSS JOIN payload_service AS s ON s.payload_id = t.payload_id AND s.run_id = ?1 \
          WHERE t.id >= ?3 AND t.id < ?4 \
          AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = t.id) AND ",
     in_no_accepted_range!("t.id"),
     " AND ",
     overtaken!("t.device_key"),
     " GROUP BY s.product_key, t.device_key \
-     )"
+     ) AS stale ORDER BY device_key, product_key LIMIT 1"
 );
 
 /// Marks the tasks in the table `reopened` of which the device has accepted a service from a younger run.
 pub(super) const MARK_OVERTAKEN: &str = concat!(
     "UPDATE temp.reopened SET overtaken = 1 WHERE EXISTS ( \
-         SELECT 1 FROM task AS t CROSS JOIN payload_service AS s ON s.payload_id = t.payload_id \
+         SELECT 1 FROM task AS t CROSS JOIN payload_service AS s ON s.payload_id = t.payload_id AND s.run_id = ?1 \
          WHERE t.id = reopened.task_id AND ",
     overtaken!("t.device_key"),
     ")"
@@ -75,16 +75,16 @@ pub(super) const MARK_OVERTAKEN: &str = concat!(
 
 const NEWER: &str = "SELECT name FROM ( \
          SELECT run, name FROM acceptance \
-         WHERE device_key = ?3 AND product_key = ?4 AND service IS ?5 AND run > ?1 AND base_url = ?2 \
+         WHERE device_key = ?3 AND product_key = ?4 AND service IS NOT DISTINCT FROM ?5 AND run > ?1 AND base_url = ?2 \
          UNION ALL \
          SELECT b.run_id, g.name FROM device_past AS b JOIN pruned_run AS g ON g.id = b.run_id \
          WHERE b.device_key = ?3 AND b.product_key = ?4 AND b.service = coalesce(?5, '') AND b.run_id > ?1 AND g.base_url = ?2 \
          UNION ALL \
          SELECT y.id, y.name FROM run AS y CROSS JOIN device_task AS e ON e.run_id = y.id AND e.device_key = ?3 \
          CROSS JOIN outcome AS u ON u.task_id = e.task_id AND u.state = 4 AND u.class = 13 \
-         CROSS JOIN task AS q ON q.id = e.task_id CROSS JOIN payload_service AS w ON w.payload_id = q.payload_id \
-         WHERE y.id > ?1 AND y.base_url = ?2 AND y.state <> 'staging' AND w.product_key = ?4 AND w.service IS ?5 \
-     ) ORDER BY run DESC LIMIT 1";
+         CROSS JOIN task AS q ON q.id = e.task_id CROSS JOIN payload_service AS w ON w.payload_id = q.payload_id AND w.run_id = y.id \
+         WHERE y.id > ?1 AND y.base_url = ?2 AND y.state <> 'staging' AND w.product_key = ?4 AND w.service IS NOT DISTINCT FROM ?5 \
+     ) AS newer ORDER BY run DESC LIMIT 1";
 
 /// Whether any run at the same platform is younger than this one and has been accepted by any device.
 pub(super) async fn any_younger(
@@ -106,19 +106,14 @@ impl Store {
         if !any_younger(&mut self.connection, run).await? {
             return Ok(None);
         }
-        let (devices, example, product_key, service): (
-            i64,
-            Option<String>,
-            Option<String>,
-            Option<String>,
-        ) = sqlx::query_as(STALE)
+        let stale: Option<(i64, String, String, Option<String>)> = sqlx::query_as(STALE)
             .bind(run.id.0)
             .bind(target)
             .bind(run.first_task.0)
             .bind(run.end_task.0)
-            .fetch_one(&mut self.connection)
+            .fetch_optional(&mut self.connection)
             .await?;
-        let Some(example) = example else {
+        let Some((devices, example, product_key, service)) = stale else {
             return Ok(None);
         };
         let newer = sqlx::query_scalar(NEWER)

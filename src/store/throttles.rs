@@ -24,7 +24,7 @@ macro_rules! resting {
             " FROM device_throttle AS h \
              CROSS JOIN device_task AS d ON d.run_id = ?1 AND d.device_key = h.device_key \
              CROSS JOIN task AS t ON t.id = d.task_id \
-             CROSS JOIN payload AS p ON p.id = t.payload_id AND p.product_key = h.product_key ",
+             CROSS JOIN payload AS p ON p.id = t.payload_id AND p.run_id = d.run_id AND p.product_key = h.product_key ",
             $rest,
             " WHERE ",
             is_resting!()

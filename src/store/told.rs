@@ -27,16 +27,16 @@ pub(crate) struct ToldDoubt {
 /// Of tasks that are due, those whose last send is in doubt.
 const DOUBTFUL: &str = "SELECT d.task_id, t.device_key, p.product_key, \
          (SELECT min(q.claimed_at) FROM attempt AS e JOIN request AS q ON q.id = e.request_id WHERE e.task_id = d.task_id AND e.class = 6) AS since \
-     FROM json_each(?) AS j CROSS JOIN due AS d ON d.task_id = j.value \
+     FROM json_each(?) AS j CROSS JOIN due AS d ON d.task_id = CAST(j.value AS bigint) \
      JOIN attempt AS a ON a.task_id = d.task_id AND a.attempt = d.sends AND a.class = 6 \
-     JOIN task AS t ON t.id = d.task_id JOIN payload AS p ON p.id = d.payload_id \
+     JOIN task AS t ON t.id = d.task_id JOIN payload AS p ON p.id = d.payload_id AND p.run_id = d.run_id \
      ORDER BY d.task_id";
 
 /// One of them, with what it carries.
 const DOUBT: &str = "SELECT t.line, t.device_key, p.product_key, p.data, r.base_url, a.request_id, a.attempt, \
          (SELECT min(q.claimed_at) FROM attempt AS e JOIN request AS q ON q.id = e.request_id WHERE e.task_id = d.task_id AND e.class = 6) AS since \
      FROM due AS d JOIN attempt AS a ON a.task_id = d.task_id AND a.attempt = d.sends \
-     JOIN task AS t ON t.id = d.task_id JOIN payload AS p ON p.id = d.payload_id JOIN run AS r ON r.id = d.run_id \
+     JOIN task AS t ON t.id = d.task_id JOIN payload AS p ON p.id = d.payload_id AND p.run_id = d.run_id JOIN run AS r ON r.id = d.run_id \
      WHERE d.task_id = ?";
 
 /// Those of these tasks whose last send is in doubt and of whose device an `INPUT` has come since.

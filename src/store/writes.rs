@@ -10,9 +10,11 @@ use super::{
     owner::BEGIN,
 };
 
-/// Statements travel together as long as they have no more rows than this. A statement of many rows is worth a trip of its own, and the
-/// combinations of sizes have to be few, since each is prepared and kept.
+/// Statements travel together to a file as long as they have no more rows than this. A statement of many rows is worth a trip of its own,
+/// and the combinations of sizes have to be few, since each is prepared and kept.
 const TOGETHER: usize = 8;
+/// A server takes them one by one.
+const ONE_BY_ONE: usize = 0;
 
 /// A transaction that writes. It ends with [`commit`](Self::commit), or after an error with [`roll_back`](Self::roll_back).
 pub(super) struct Writes<'c> {
@@ -22,16 +24,23 @@ pub(super) struct Writes<'c> {
     values: Values,
     /// How many rows these have.
     rows: usize,
+    /// How many rows statements that travel together may have.
+    together: usize,
 }
 
 impl<'c> Writes<'c> {
     /// Begins a transaction, with the first thing that it does.
     pub(super) fn begin(connection: &'c mut DbConnection) -> Self {
+        let (begin, together) = match connection {
+            DbConnection::Sqlite(_) => (BEGIN, TOGETHER),
+            DbConnection::Postgres(..) => ("BEGIN", ONE_BY_ONE),
+        };
         Self {
-            connection,
-            text: format!("{BEGIN};"),
-            values: Values::default(),
+            text: format!("{begin};"),
+            values: Values::of(connection),
             rows: 0,
+            together,
+            connection,
         }
     }
 
@@ -49,7 +58,7 @@ impl<'c> Writes<'c> {
         while rows.len() > 0 {
             self.make_room(rows.len()).await?;
             let before = rows.len();
-            let values = std::mem::take(&mut self.values);
+            let values = self.values.take();
             let (text, values) = bulk.next(values, &mut rows, &mut bind);
             self.values = values;
             self.add(text.as_deref().unwrap_or_default());
@@ -65,7 +74,7 @@ impl<'c> Writes<'c> {
         bind: impl FnOnce(Values) -> Values,
     ) -> Result<(), sqlx::Error> {
         self.make_room(1).await?;
-        self.values = bind(std::mem::take(&mut self.values));
+        self.values = bind(self.values.take());
         self.add(text);
         self.rows += 1;
         Ok(())
@@ -79,8 +88,17 @@ impl<'c> Writes<'c> {
 
     /// Commits, with the last thing that was written.
     pub(super) async fn commit(&mut self) -> Result<(), sqlx::Error> {
-        self.add("COMMIT");
-        self.execute().await
+        match self.connection {
+            DbConnection::Sqlite(_) => {
+                self.make_room(0).await?;
+                self.add("COMMIT");
+                self.execute().await
+            }
+            DbConnection::Postgres(..) => {
+                self.execute().await?;
+                self.connection.commit().await
+            }
+        }
     }
 
     /// Leaves no transaction behind.
@@ -89,9 +107,9 @@ impl<'c> Writes<'c> {
         let _ = sqlx::query("ROLLBACK").execute(self.connection).await;
     }
 
-    /// Executes what there is before so many rows more would be too many.
+    /// Executes what there is before a statement of so many rows would be too much.
     async fn make_room(&mut self, rows: usize) -> Result<(), sqlx::Error> {
-        if self.rows + rows > TOGETHER {
+        if self.together == ONE_BY_ONE || self.rows + rows > self.together {
             self.execute().await?;
         }
         Ok(())
@@ -108,7 +126,8 @@ impl<'c> Writes<'c> {
         }
         let text: Arc<str> = std::mem::take(&mut self.text).into();
         self.rows = 0;
-        std::mem::take(&mut self.values)
+        self.values
+            .take()
             .execute(text, &mut *self.connection)
             .await
     }

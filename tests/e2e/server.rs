@@ -2,7 +2,9 @@
 
 mod address;
 mod copy;
+mod crash;
 mod killed;
+mod push;
 mod queries;
 mod questions;
 mod reading;

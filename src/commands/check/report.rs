@@ -1,6 +1,6 @@
 //! The result of `check`, as lines and as JSON.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::{Value, json, value::RawValue};
 
@@ -34,8 +34,8 @@ pub(super) struct Report {
     pub(super) warnings: Vec<Odd>,
     /// What the platform's device list says against rows, when it was asked.
     pub(super) findings: Option<Findings>,
-    /// What `run` would do with the database at this path.
-    pub(super) prospect: Option<(PathBuf, Prospect)>,
+    /// What `run` would do with this database.
+    pub(super) prospect: Option<(String, Prospect)>,
 }
 
 impl Report {
@@ -104,7 +104,7 @@ impl Report {
             } else {
                 " (does not exist yet)"
             };
-            lines.push(format!("  database  {}{missing}", path.display()));
+            lines.push(format!("  database  {path}{missing}"));
             for (index, line) in prospect.words.lines().enumerate() {
                 let label = if index == 0 { "run would" } else { "" };
                 lines.push(format!("  {label:<9} {line}"));
@@ -183,7 +183,7 @@ impl Report {
         });
         let run = prospect.as_ref().map(|(path, prospect)| {
             json!({
-                "database": path.display().to_string(),
+                "database": path,
                 "database_exists": prospect.has_database,
                 "would": prospect.does.name(),
                 "run": prospect.run,

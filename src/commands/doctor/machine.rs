@@ -20,7 +20,9 @@ const DISK: &str = "disk";
 
 /// Looks at all of it.
 pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
-    let path = &settings.database.path;
+    let Ok(path) = settings.database.file() else {
+        return Vec::new();
+    };
     let folder = existing_folder(path);
     vec![
         database(path, &folder).await,

@@ -20,7 +20,7 @@ fn query(db: &std::path::Path, format: RowFormat) -> Settings {
         sort: Vec::new(),
         out: None,
         database: Database {
-            path: db.into(),
+            place: crate::settings::Place::File(db.into()),
             simulated: false,
             usual: true,
             consent: crate::model::Consent::default(),

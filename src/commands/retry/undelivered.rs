@@ -43,7 +43,10 @@ pub(super) async fn record_messages(
     run: &Run,
     printer: &Printer,
 ) -> Result<(), Failure> {
-    let settled = match InboxReader::open(&inbox_path(store.path())).await {
+    let Some(path) = store.path().map(inbox_path) else {
+        return Ok(());
+    };
+    let settled = match InboxReader::open(&path).await {
         Ok(mut inbox) => settle_run(store, &mut inbox, run, clock::wall_now()).await?,
         Err(InboxError::Missing(_)) => Ok(()),
         Err(error) => Err(error),

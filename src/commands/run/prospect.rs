@@ -6,10 +6,11 @@ use super::{
 };
 use crate::{
     clock,
+    commands::reading::{presence_at, reader_of},
     exit::{Exit, Failure},
     model::{RunState, Timestamp},
     settings::{AskedPush, ManifestInput, OtherVersions},
-    store::{NewRun, Presence, ReadError, Reader, Run, presence},
+    store::{NewRun, Presence, ReadError, Reader, Run},
     ui::{
         number::{counted, grouped},
         repeat::quoted,
@@ -62,8 +63,8 @@ pub(in crate::commands) async fn prospect(
     about: &NewRun,
     input: &ManifestInput,
 ) -> Result<Prospect, Failure> {
-    let path = &asked.database.path;
-    let mut reader = match Reader::open(path).await {
+    let place = &asked.database.place;
+    let mut reader = match reader_of(place).await {
         Ok(reader) => reader,
         Err(ReadError::Missing(_)) => {
             return Ok(Prospect {
@@ -87,17 +88,22 @@ pub(in crate::commands) async fn prospect(
             words: format!("fail: {}", failure.message()),
         },
     };
-    Ok(match (prospect.does, presence(path)) {
-        (Does::Stage | Does::Continue, Presence::Owned { owner }) => Prospect {
-            does: Does::Refuse(Exit::Locked),
-            words: format!(
-                "fail: another process ({owner}) owns the database; once it has ended, {}",
-                prospect.words
-            ),
-            ..prospect
+    Ok(
+        match (
+            prospect.does,
+            presence_at(&asked.database.clone().into()).await,
+        ) {
+            (Does::Stage | Does::Continue, Presence::Owned { owner }) => Prospect {
+                does: Does::Refuse(Exit::Locked),
+                words: format!(
+                    "fail: another process ({owner}) owns the database; once it has ended, {}",
+                    prospect.words
+                ),
+                ..prospect
+            },
+            _ => prospect,
         },
-        _ => prospect,
-    })
+    )
 }
 
 async fn of_database(

@@ -53,7 +53,7 @@ pub(super) async fn in_the_way(
     others: &[Run],
     about: &NewRun,
 ) -> Result<Failure, Failure> {
-    let mut reader = Reader::open(store.path()).await?;
+    let mut reader = store.reader().await?;
     let failure = in_the_way_of(&mut reader, others, about).await?;
     reader.close().await?;
     Ok(failure)

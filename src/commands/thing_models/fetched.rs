@@ -38,8 +38,8 @@ const MODE: u32 = 0o600;
 pub(in crate::commands) struct Fetched {
     connection: Connection,
     runtime: Handle,
-    /// Where they are kept.
-    folder: PathBuf,
+    /// Where they are kept, if anywhere.
+    folder: Option<PathBuf>,
     stop: watch::Receiver<bool>,
 }
 
@@ -56,7 +56,7 @@ impl Fetched {
         Ok(Self {
             connection,
             runtime: Handle::current(),
-            folder: folder_beside(&from.database),
+            folder: from.database.as_deref().map(folder_beside),
             stop: interrupt.stop(),
         })
     }
@@ -76,10 +76,12 @@ impl Fetched {
                 for remark in model.remarks() {
                     tracing::warn!("the thing model of product {product_key}: {remark}");
                 }
-                if let Err(error) = self.keep(product_key, &text) {
+                if let Some(folder) = &self.folder
+                    && let Err(error) = keep(folder, product_key, &text)
+                {
                     tracing::warn!(
                         "the thing model of product {product_key} cannot be stored in {}: {error}",
-                        self.folder.display()
+                        folder.display()
                     );
                 }
                 return Ok(model);
@@ -87,7 +89,9 @@ impl Fetched {
             Err(no_answer) => no_answer,
         };
         let words = no_answer.words;
-        if let Some((model, age)) = kept(&self.folder, product_key) {
+        let stored = self.folder.as_deref();
+        let stored = stored.and_then(|folder| kept(folder, product_key));
+        if let Some((model, age)) = stored {
             tracing::warn!(
                 "the platform does not return the thing model of product {product_key} ({words}); using the stored one of {} ago",
                 number::duration(age)
@@ -133,15 +137,6 @@ impl Fetched {
             }
         }
     }
-
-    /// Keeps an export for the next time.
-    fn keep(&self, product_key: &str, text: &str) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
-        let path = path_in(&self.folder, product_key);
-        let mut file = files::temporary_beside(&path, MODE)?;
-        file.write_all(text.as_bytes())?;
-        file.persist(&path).map(drop).map_err(|error| error.error)
-    }
 }
 
 impl fmt::Debug for Fetched {
@@ -169,6 +164,15 @@ pub(super) fn kept(folder: &Path, product_key: &str) -> Option<(ThingModel, Dura
 fn path_in(folder: &Path, product_key: &str) -> PathBuf {
     let name: String = byte_serialize(product_key.as_bytes()).collect();
     folder.join(format!("{name}.json"))
+}
+
+/// Stores an export in this folder, for the next time.
+fn keep(folder: &Path, product_key: &str, text: &str) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let path = path_in(folder, product_key);
+    let mut file = files::temporary_beside(&path, MODE)?;
+    file.write_all(text.as_bytes())?;
+    file.persist(&path).map(drop).map_err(|error| error.error)
 }
 
 /// `fleetpush.db` has its models in `fleetpush.db.tsl`.

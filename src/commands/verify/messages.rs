@@ -51,7 +51,7 @@ pub(super) struct Messages {
 impl Messages {
     /// Opens the inbox; `None` when nobody has listened yet. An inbox that cannot be read is warned of: the history tells the same.
     pub(super) async fn open(settings: &Settings, printer: &Printer) -> Option<Self> {
-        let path = inbox_path(&settings.database.path);
+        let path = settings.database.file().map(inbox_path).ok()?;
         match InboxReader::open(&path).await {
             Ok(inbox) => Some(Self {
                 inbox,

@@ -59,6 +59,7 @@ impl Bench {
             folder: tempfile::tempdir().unwrap(),
             platform: Arc::new(Platform::new(script)),
             options: Options {
+                request_timeout: Duration::from_secs(30),
                 chunk_size: 10,
                 concurrency: 4,
                 ceilings: Ceilings::default(),

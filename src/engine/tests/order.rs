@@ -1,5 +1,7 @@
 //! Several tasks of one device.
 
+use std::time::Duration;
+
 use super::*;
 use crate::{
     engine::Stop,
@@ -143,7 +145,7 @@ async fn a_cancelled_run_skips_what_is_pending() {
     let mut journal = Journal::open(&mut store, run, AfterFailure::Block)
         .await
         .unwrap();
-    recover(&mut journal, InDoubt::Hold, Timestamp(9))
+    recover(&mut journal, InDoubt::Hold, Duration::ZERO, Timestamp(9))
         .await
         .unwrap();
     assert_eq!(

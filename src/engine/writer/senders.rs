@@ -9,6 +9,7 @@ use tokio::{
 use tracing::warn;
 
 use crate::{
+    clock::Permission,
     engine::sender::{self, Gate, Job, SenderReport},
     gateway::{Gateway, Outgoing},
     journal::Claim,
@@ -30,6 +31,7 @@ impl Senders {
     pub(super) fn spawn<G: Gateway>(
         gateway: Arc<G>,
         pacer: Arc<Pacer>,
+        permission: Permission,
         concurrency: usize,
     ) -> (Self, mpsc::Receiver<SenderReport>) {
         // Claims are made only as long as there is a place here for each, so that the writer never waits for a sender that waits for it.
@@ -45,6 +47,7 @@ impl Senders {
             jobs_out,
             gate_out,
             reports_in,
+            permission,
             concurrency,
         ));
         let senders = Self {

@@ -26,11 +26,11 @@ const BATCH: usize = 4096;
 
 /// A task of the part `low..high`: the first one from `pick` that belongs to the first sends, else one before it.
 static DRAW: Bulk = Bulk::around(
-    "INSERT INTO temp.drawn (task_id, dice) WITH v (low, pick, high, dice) AS (VALUES",
+    "INSERT INTO temp.drawn (task_id, dice) WITH v (low, pick, high, dice) AS (",
     "(?,?,?,?)",
     ") SELECT * FROM (SELECT coalesce( \
            (SELECT id FROM task WHERE id >= pick AND id < high AND held = 0 ORDER BY id LIMIT 1), \
-           (SELECT id FROM task WHERE id >= low AND id < pick AND held = 0 ORDER BY id LIMIT 1)) AS task_id, dice FROM v) \
+           (SELECT id FROM task WHERE id >= low AND id < pick AND held = 0 ORDER BY id LIMIT 1)) AS task_id, dice FROM v) AS found \
            WHERE task_id IS NOT NULL",
 );
 
@@ -43,7 +43,7 @@ pub(super) async fn choose(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     for statement in [
-        "CREATE TEMP TABLE drawn (task_id INTEGER PRIMARY KEY, dice INTEGER NOT NULL)",
+        "CREATE TEMP TABLE drawn (task_id INTEGER PRIMARY KEY, dice bigint NOT NULL)",
         "CREATE TEMP TABLE chosen (task_id INTEGER PRIMARY KEY)",
     ] {
         sqlx::query(statement).execute(&mut *connection).await?;
@@ -55,10 +55,11 @@ pub(super) async fn choose(
         "INSERT INTO temp.chosen (task_id) SELECT task_id FROM ( \
              SELECT d.task_id, d.dice, row_number() OVER (PARTITION BY p.product_key ORDER BY d.dice) AS place, \
                  count(*) OVER (PARTITION BY p.product_key) AS devices \
-             FROM temp.drawn AS d JOIN task AS t ON t.id = d.task_id JOIN payload AS p ON p.id = t.payload_id \
-         ) ORDER BY place > 1, (place - 0.5) / devices, dice LIMIT ?",
+             FROM temp.drawn AS d JOIN task AS t ON t.id = d.task_id JOIN payload AS p ON p.id = t.payload_id AND p.run_id = ?2 \
+         ) AS drawn ORDER BY place > 1, (place - 0.5) / devices, dice LIMIT ?1",
     )
     .bind(wanted as i64)
+    .bind(run.id.0)
     .execute(&mut *connection)
     .await?;
     hold(connection, run, now).await?;
@@ -149,8 +150,9 @@ async fn seek_missed(
     }
     let met = sqlx::query(
         "INSERT INTO temp.met SELECT DISTINCT p.product_key FROM temp.drawn AS d \
-         JOIN task AS t ON t.id = d.task_id JOIN payload AS p ON p.id = t.payload_id",
+         JOIN task AS t ON t.id = d.task_id JOIN payload AS p ON p.id = t.payload_id AND p.run_id = ?",
     )
+    .bind(run.id.0)
     .execute(&mut *connection)
     .await?
     .rows_affected();
@@ -166,13 +168,15 @@ async fn seek_missed(
         .await?
         .rows_affected();
         if missed > 0 {
-            // Beside min(), SQLite takes the other columns from the row that has it. The order of the joins is that of the text.
+            // The order of the joins is that of the text.
             sqlx::query(
                 "INSERT INTO temp.drawn (task_id, dice) SELECT id, dice FROM ( \
-                     SELECT t.id, min((t.id * 2654435761 + ?3) & 4294967295) AS dice, count(*) AS devices \
-                     FROM task AS t CROSS JOIN temp.missed AS m ON m.payload_id = t.payload_id \
-                     WHERE t.id >= ?1 AND t.id < ?2 AND t.held = 0 GROUP BY m.product_key \
-                 ) ORDER BY devices DESC, dice LIMIT ?4",
+                     SELECT id, dice, count(*) OVER product AS devices, row_number() OVER (product ORDER BY dice, id) AS place FROM ( \
+                         SELECT t.id, (t.id * 2654435761 + ?3) & 4294967295 AS dice, m.product_key \
+                         FROM task AS t CROSS JOIN temp.missed AS m ON m.payload_id = t.payload_id \
+                         WHERE t.id >= ?1 AND t.id < ?2 AND t.held = 0 \
+                     ) AS missed WINDOW product AS (PARTITION BY product_key) \
+                 ) AS rolled WHERE place = 1 ORDER BY devices DESC, dice LIMIT ?4",
             )
             .bind(run.first_task.0)
             .bind(run.end_task.0)

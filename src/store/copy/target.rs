@@ -47,13 +47,19 @@ impl ServerStore {
         let address = self.address().clone();
         let begun = async {
             let mut transaction = self.connection.begin().await?;
-            sqlx::raw_sql("LOCK TABLE copied_run IN SHARE ROW EXCLUSIVE MODE")
+            // A push that takes the lease meanwhile waits for the end of the step.
+            sqlx::raw_sql("LOCK TABLE copied_run, lease IN SHARE ROW EXCLUSIVE MODE")
                 .execute(&mut *transaction)
                 .await?;
-            Ok(transaction)
+            let has_pushes =
+                sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM lease WHERE epoch > 0)")
+                    .fetch_one(&mut *transaction)
+                    .await?;
+            Ok((transaction, has_pushes))
         };
         match begun.await {
-            Ok(transaction) => Ok(CopyTarget {
+            Ok((_, true)) => Err(ServerError::HasPushes { address }),
+            Ok((transaction, false)) => Ok(CopyTarget {
                 transaction,
                 address,
             }),

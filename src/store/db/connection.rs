@@ -16,8 +16,28 @@ use super::Db;
 #[derive(Debug)]
 pub(in crate::store) enum DbConnection {
     Sqlite(SqliteConnection),
-    Postgres(Box<PgConnection>),
+    Postgres(Box<PgConnection>, Commit),
 }
+
+/// How transactions on a server are committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Commit {
+    /// As they are.
+    Plainly,
+    /// If this process owns the database by its lease, which `temp.this_owner` names.
+    AsOwner,
+}
+
+/// Looks at the lease and prolongs it by the server's clock, in the transaction that it guards, just before that is committed.
+macro_rules! hold_lease {
+    () => {
+        "SELECT fleetpush.hold_lease(name, mark, lasts_ms) FROM pg_temp.this_owner"
+    };
+}
+
+const HOLD_LEASE: &str = hold_lease!();
+/// The second statement is not executed when the first one fails.
+const COMMIT_AS_OWNER: &str = concat!(hold_lease!(), "; COMMIT");
 
 impl From<SqliteConnection> for DbConnection {
     fn from(connection: SqliteConnection) -> Self {
@@ -27,16 +47,52 @@ impl From<SqliteConnection> for DbConnection {
 
 impl From<PgConnection> for DbConnection {
     fn from(connection: PgConnection) -> Self {
-        Self::Postgres(Box::new(connection))
+        Self::Postgres(Box::new(connection), Commit::Plainly)
     }
 }
 
 impl DbConnection {
+    /// A connection of the owner of a database on a server.
+    pub(in crate::store) fn owning(connection: PgConnection) -> Self {
+        Self::Postgres(Box::new(connection), Commit::AsOwner)
+    }
+
+    /// Begins a transaction that [`commit`](Self::commit) ends; on a file with a statement of its own.
+    pub(in crate::store) async fn begin_by_hand(
+        &mut self,
+        on_file: &'static str,
+    ) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(connection) => sqlx::raw_sql(on_file).execute(connection).await.map(drop),
+            Self::Postgres(connection, _) => sqlx::raw_sql("BEGIN")
+                .execute(&mut **connection)
+                .await
+                .map(drop),
+        }
+    }
+
+    /// Commits the transaction.
+    pub(in crate::store) async fn commit(&mut self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(connection) => sqlx::raw_sql("COMMIT").execute(connection).await.map(drop),
+            Self::Postgres(connection, commit) => {
+                let commit = match commit {
+                    Commit::Plainly => "COMMIT",
+                    Commit::AsOwner => COMMIT_AS_OWNER,
+                };
+                sqlx::raw_sql(commit)
+                    .execute(&mut **connection)
+                    .await
+                    .map(drop)
+            }
+        }
+    }
+
     /// The connection to a file, for what only files have.
     pub(in crate::store) fn sqlite(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
         match self {
             Self::Sqlite(connection) => Ok(connection),
-            Self::Postgres(_) => Err(sqlx::Error::Protocol(
+            Self::Postgres(..) => Err(sqlx::Error::Protocol(
                 "this is done with a results database in a file alone".into(),
             )),
         }
@@ -103,21 +159,21 @@ impl sqlx::Connection for DbConnection {
     async fn close(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(connection) => connection.close().await,
-            Self::Postgres(connection) => connection.close().await,
+            Self::Postgres(connection, _) => connection.close().await,
         }
     }
 
     async fn close_hard(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(connection) => connection.close_hard().await,
-            Self::Postgres(connection) => connection.close_hard().await,
+            Self::Postgres(connection, _) => connection.close_hard().await,
         }
     }
 
     async fn ping(&mut self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(connection) => connection.ping().await,
-            Self::Postgres(connection) => connection.ping().await,
+            Self::Postgres(connection, _) => connection.ping().await,
         }
     }
 
@@ -137,21 +193,21 @@ impl sqlx::Connection for DbConnection {
     fn shrink_buffers(&mut self) {
         match self {
             Self::Sqlite(connection) => connection.shrink_buffers(),
-            Self::Postgres(connection) => connection.shrink_buffers(),
+            Self::Postgres(connection, _) => connection.shrink_buffers(),
         }
     }
 
     async fn flush(&mut self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(connection) => connection.flush().await,
-            Self::Postgres(connection) => connection.flush().await,
+            Self::Postgres(connection, _) => connection.flush().await,
         }
     }
 
     fn should_flush(&self) -> bool {
         match self {
             Self::Sqlite(connection) => connection.should_flush(),
-            Self::Postgres(connection) => connection.should_flush(),
+            Self::Postgres(connection, _) => connection.should_flush(),
         }
     }
 }
@@ -172,35 +228,46 @@ impl TransactionManager for Transactions {
     ) -> Result<(), sqlx::Error> {
         match connection {
             DbConnection::Sqlite(connection) => OfSqlite::begin(connection, statement).await,
-            DbConnection::Postgres(connection) => OfPostgres::begin(connection, statement).await,
+            // What a statement of its own looks at when a transaction begins, a server looks at when it is committed.
+            DbConnection::Postgres(connection, Commit::AsOwner) => {
+                OfPostgres::begin(connection, None).await
+            }
+            DbConnection::Postgres(connection, Commit::Plainly) => {
+                OfPostgres::begin(connection, statement).await
+            }
         }
     }
 
     async fn commit(connection: &mut DbConnection) -> Result<(), sqlx::Error> {
         match connection {
             DbConnection::Sqlite(connection) => OfSqlite::commit(connection).await,
-            DbConnection::Postgres(connection) => OfPostgres::commit(connection).await,
+            DbConnection::Postgres(connection, commit) => {
+                if *commit == Commit::AsOwner {
+                    sqlx::raw_sql(HOLD_LEASE).execute(&mut **connection).await?;
+                }
+                OfPostgres::commit(connection).await
+            }
         }
     }
 
     async fn rollback(connection: &mut DbConnection) -> Result<(), sqlx::Error> {
         match connection {
             DbConnection::Sqlite(connection) => OfSqlite::rollback(connection).await,
-            DbConnection::Postgres(connection) => OfPostgres::rollback(connection).await,
+            DbConnection::Postgres(connection, _) => OfPostgres::rollback(connection).await,
         }
     }
 
     fn start_rollback(connection: &mut DbConnection) {
         match connection {
             DbConnection::Sqlite(connection) => OfSqlite::start_rollback(connection),
-            DbConnection::Postgres(connection) => OfPostgres::start_rollback(connection),
+            DbConnection::Postgres(connection, _) => OfPostgres::start_rollback(connection),
         }
     }
 
     fn get_transaction_depth(connection: &DbConnection) -> usize {
         match connection {
             DbConnection::Sqlite(connection) => OfSqlite::get_transaction_depth(connection),
-            DbConnection::Postgres(connection) => OfPostgres::get_transaction_depth(connection),
+            DbConnection::Postgres(connection, _) => OfPostgres::get_transaction_depth(connection),
         }
     }
 }

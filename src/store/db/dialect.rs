@@ -6,31 +6,32 @@ use std::fmt::Write as _;
 
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
-/// The same statement for PostgreSQL.
-pub(super) fn of_postgres(sql: &SqlStr) -> SqlStr {
-    AssertSqlSafe(translate(sql.as_str())).into_sql_str()
+/// The same statement for PostgreSQL, and how many values it takes: SQLite ignores what is bound beyond that.
+pub(super) fn of_postgres(sql: &SqlStr) -> (SqlStr, usize) {
+    let (text, values) = translate(sql.as_str());
+    (AssertSqlSafe(text).into_sql_str(), values)
 }
 
 /// `?` and `?3` become `$1` and `$3`. What stands in quotes and comments stays.
 ///
 /// A `CROSS JOIN` with a condition keeps the order of tables in SQLite; PostgreSQL calls it `JOIN`. `INDEXED BY` names an index for SQLite's
 /// planner.
-fn translate(sql: &str) -> String {
+fn translate(sql: &str) -> (String, usize) {
     let mut text = String::with_capacity(sql.len() + 16);
     let mut rest = sql;
-    let mut placeholders = 0;
+    let (mut placeholders, mut values) = (0, 0);
     while let Some(at) = rest.find(['?', '\'', '"', '-']) {
         let (before, from) = rest.split_at(at);
         text.push_str(&plain(before));
         let taken = match from.as_bytes() {
             [b'?', ..] => {
                 let digits = from[1..].bytes().take_while(u8::is_ascii_digit).count();
-                if digits == 0 {
+                let number = from[1..=digits].parse().unwrap_or_else(|_| {
                     placeholders += 1;
-                    let _ = write!(text, "${placeholders}");
-                } else {
-                    let _ = write!(text, "${}", &from[1..=digits]);
-                }
+                    placeholders
+                });
+                values = values.max(number);
+                let _ = write!(text, "${number}");
                 1 + digits
             }
             [quote @ (b'\'' | b'"'), ..] => {
@@ -52,7 +53,7 @@ fn translate(sql: &str) -> String {
         rest = &from[taken..];
     }
     text.push_str(&plain(rest));
-    text
+    (text, values)
 }
 
 /// What only SQLite understands, and what PostgreSQL calls it.
@@ -120,7 +121,18 @@ mod tests {
                 "ORDER BY CAST(t AS text) COLLATE \"C\"",
             ),
         ] {
-            assert_eq!(translate(sqlite), postgres);
+            assert_eq!(translate(sqlite).0, postgres);
+        }
+    }
+    #[test]
+    fn a_statement_takes_as_many_values_as_it_names() {
+        for (sql, values) in [
+            ("SELECT 1", 0),
+            ("SELECT ?, ?", 2),
+            ("SELECT ?2, ?2, ?1", 2),
+            ("SELECT '?' -- ?\n, ?", 1),
+        ] {
+            assert_eq!(translate(sql).1, values, "{sql}");
         }
     }
 }

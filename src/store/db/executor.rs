@@ -45,11 +45,11 @@ impl<'c> Executor<'c> for &'c mut DbConnection {
             let sql = query.sql();
             /// The row of a driver as one of ours.
             macro_rules! row {
-                ($connection:expr, $sql:expr, $into_driver:ident) => {
+                ($connection:expr, $sql:expr, $into_driver:ident($($most:expr)?)) => {
                     match arguments {
                         None => $connection.fetch_optional($sql).await?.map(DbRow::from),
                         Some(arguments) => {
-                            let query = sqlx::query_with($sql, arguments.$into_driver()?);
+                            let query = sqlx::query_with($sql, arguments.$into_driver($($most)?)?);
                             $connection
                                 .fetch_optional(query.persistent(persistent))
                                 .await?
@@ -59,9 +59,10 @@ impl<'c> Executor<'c> for &'c mut DbConnection {
                 };
             }
             Ok(match self {
-                DbConnection::Sqlite(connection) => row!(connection, sql, into_sqlite),
-                DbConnection::Postgres(connection) => {
-                    row!(connection, dialect::of_postgres(&sql), into_postgres)
+                DbConnection::Sqlite(connection) => row!(connection, sql, into_sqlite()),
+                DbConnection::Postgres(connection, _) => {
+                    let (sql, values) = dialect::of_postgres(&sql);
+                    row!(connection, sql, into_postgres(values))
                 }
             })
         }
@@ -81,9 +82,9 @@ impl<'c> Executor<'c> for &'c mut DbConnection {
                 DbConnection::Sqlite(connection) => {
                     Column::all(connection.prepare(sql.clone()).await?.columns())
                 }
-                DbConnection::Postgres(connection) => Column::all(
+                DbConnection::Postgres(connection, _) => Column::all(
                     connection
-                        .prepare(dialect::of_postgres(&sql))
+                        .prepare(dialect::of_postgres(&sql).0)
                         .await?
                         .columns(),
                 ),
@@ -128,9 +129,9 @@ impl DbConnection {
                     connection.fetch_many(sqlx::query_with(sql, arguments).persistent(persistent))
                 ),
             },
-            Self::Postgres(connection) => {
-                let sql = dialect::of_postgres(&sql);
-                match arguments.map(Arguments::into_postgres) {
+            Self::Postgres(connection, _) => {
+                let (sql, values) = dialect::of_postgres(&sql);
+                match arguments.map(|arguments| arguments.into_postgres(values)) {
                     None => steps!(connection.fetch_many(sql)),
                     Some(Err(error)) => stream::iter([Err(error)]).boxed(),
                     Some(Ok(arguments)) => steps!(

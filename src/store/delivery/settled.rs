@@ -20,14 +20,13 @@ impl Store {
         run: &Run,
         place: &InboxPlace,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        let statement = sqlx::query(
             "INSERT OR REPLACE INTO settled_inbox (run_id, inbox, position) VALUES (?, ?, ?)",
         )
         .bind(run.id.0)
         .bind(&place.inbox)
-        .bind(place.position)
-        .execute(&mut self.connection)
-        .await?;
+        .bind(place.position);
+        self.execute(statement).await?;
         Ok(())
     }
 }

@@ -16,7 +16,8 @@ const REST: Duration = Duration::from_mins(1);
 /// The inbox beside a database, opened when it is needed.
 #[derive(Debug)]
 pub(crate) struct InboxBeside {
-    path: PathBuf,
+    /// None when the database has none beside it.
+    path: Option<PathBuf>,
     reader: Option<InboxReader>,
     /// Until when it is left alone, since it could not be read.
     rests_until: Option<Timestamp>,
@@ -27,8 +28,17 @@ pub(crate) struct InboxBeside {
 
 impl InboxBeside {
     pub(in crate::store) fn of(database: &Path) -> Self {
+        Self::at(Some(inbox_path(database)))
+    }
+
+    /// That of a database on a server, which has none yet.
+    pub(in crate::store) fn absent() -> Self {
+        Self::at(None)
+    }
+
+    fn at(path: Option<PathBuf>) -> Self {
         Self {
-            path: inbox_path(database),
+            path,
             reader: None,
             rests_until: None,
             trouble: None,
@@ -42,7 +52,8 @@ impl InboxBeside {
             if self.rests_until.is_some_and(|until| now < until) {
                 return None;
             }
-            match InboxReader::open_within(&self.path, BUSY_TIMEOUT).await {
+            let path = self.path.as_ref()?;
+            match InboxReader::open_within(path, BUSY_TIMEOUT).await {
                 Ok(reader) => self.reader = Some(reader),
                 // A look at the file's name is all that it costs.
                 Err(InboxError::Missing(_)) => {}

@@ -5,7 +5,7 @@ use std::str::FromStr as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{ConnectOptions as _, Connection as _, postgres::PgConnectOptions};
 
-use super::{ServerError, ServerStore};
+use super::{ServerAccess, ServerError, ServerStore};
 use crate::model::ServerAddress;
 
 /// The oldest version that is tried, as the server numbers its versions.
@@ -33,15 +33,42 @@ impl ServerStore {
             Some(password) => options.password(password.expose_secret()),
             None => options,
         };
-        let connection = options
+        let options = options
             .application_name("fleetpush")
-            .disable_statement_logging()
+            .disable_statement_logging();
+        let access = ServerAccess {
+            address: address.clone(),
+            options,
+        };
+        access.connect().await
+    }
+
+    /// Ends the connection in order.
+    pub(crate) async fn close(self) -> Result<(), ServerError> {
+        let Self {
+            connection,
+            address,
+            options: _,
+        } = self;
+        connection
+            .close()
+            .await
+            .map_err(|error| ServerError::of(&address, error))
+    }
+}
+
+impl ServerAccess {
+    /// Connects to it.
+    pub(in crate::store) async fn connect(&self) -> Result<ServerStore, ServerError> {
+        let Self { address, options } = self.clone();
+        let connection = options
             .connect()
             .await
-            .map_err(|error| ServerError::of(address, error))?;
-        let mut store = Self {
+            .map_err(|error| ServerError::of(&address, error))?;
+        let mut store = ServerStore {
             connection,
-            address: address.clone(),
+            address,
+            options,
         };
         let server: Server = sqlx::query_as(
             "SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS version_text,
@@ -52,7 +79,7 @@ impl ServerStore {
         .map_err(|error| store.failure(error))?;
         if let Some(reason) = unfit(&server) {
             return Err(ServerError::Unfit {
-                address: address.clone(),
+                address: store.address,
                 reason,
             });
         }
@@ -67,18 +94,6 @@ impl ServerStore {
         .await
         .map_err(|error| store.failure(error))?;
         Ok(store)
-    }
-
-    /// Ends the connection in order.
-    pub(crate) async fn close(self) -> Result<(), ServerError> {
-        let Self {
-            connection,
-            address,
-        } = self;
-        connection
-            .close()
-            .await
-            .map_err(|error| ServerError::of(&address, error))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::model::ServerAddress;
 
 /// An error of a results database on a server.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ServerError {
+pub enum ServerError {
     /// Nobody answers.
     #[error(
         "cannot reach {address}: check the address, and whether the server runs and accepts connections from this machine"
@@ -112,6 +112,15 @@ pub(crate) enum ServerError {
         "{address} has a schema fleetpush that is not a results database: name another database, or rename that schema"
     )]
     NotOurs {
+        /// The database.
+        address: ServerAddress,
+    },
+    /// Pushes have written into the database that a copy would write over.
+    #[error(
+        "{address} has results of pushes that were stored there, and a copy would write over them: copy to another database; a file is copied \
+         before the first push to its server"
+    )]
+    HasPushes {
         /// The database.
         address: ServerAddress,
     },

@@ -16,6 +16,16 @@ $$;
 CREATE OR REPLACE FUNCTION fleetpush.instr(given text, part text) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT strpos(given, part)::bigint $$;
 
+-- The bytes of a text of hexadecimal digits.
+CREATE OR REPLACE FUNCTION fleetpush.unhex(digits text) RETURNS bytea
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$ SELECT decode(digits, 'hex') $$;
+
+-- The greater and the lesser of two; absent when one of them is.
+CREATE OR REPLACE FUNCTION fleetpush.max(one bigint, other bigint) RETURNS bigint
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$ SELECT greatest(one, other) $$;
+CREATE OR REPLACE FUNCTION fleetpush.min(one bigint, other bigint) RETURNS bigint
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$ SELECT least(one, other) $$;
+
 -- A member of a list or of an object, as `->>` of SQLite finds it in a text.
 CREATE OR REPLACE FUNCTION fleetpush.json_member(given text, place integer) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT given::json OPERATOR(pg_catalog.->>) place $$;
@@ -31,11 +41,31 @@ END $$;
 -- Values as one text, a JSON list: one row costs less than many.
 CREATE OR REPLACE FUNCTION fleetpush.json_of(numbers bigint[]) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT array_to_json(numbers)::text $$;
+CREATE OR REPLACE FUNCTION fleetpush.json_of(texts text[]) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT array_to_json(texts)::text $$;
 CREATE OR REPLACE FUNCTION fleetpush.json_of(lists json[]) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT array_to_json(lists)::text $$;
 CREATE OR REPLACE AGGREGATE fleetpush.json_group_array(bigint) (
     SFUNC = array_append, STYPE = bigint[], INITCOND = '{}', FINALFUNC = fleetpush.json_of
 );
+CREATE OR REPLACE AGGREGATE fleetpush.json_group_array(text) (
+    SFUNC = array_append, STYPE = text[], INITCOND = '{}', FINALFUNC = fleetpush.json_of
+);
 CREATE OR REPLACE AGGREGATE fleetpush.json_group_array(json) (
     SFUNC = array_append, STYPE = json[], INITCOND = '{}', FINALFUNC = fleetpush.json_of
 );
+
+-- Prolongs a lease that has not ended, for its holder. A commit that is to follow is counted.
+CREATE OR REPLACE FUNCTION fleetpush.hold_lease(held text, mark bigint, lasts_ms bigint, commits bigint DEFAULT 1) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE counted bigint;
+BEGIN
+    UPDATE fleetpush.lease
+    SET ends_at = greatest(ends_at, clock_timestamp() + lasts_ms * interval '1 millisecond'), exchange = exchange + commits
+    WHERE name = held AND epoch = mark AND ends_at > clock_timestamp()
+    RETURNING exchange INTO counted;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the lease "%" of epoch % has ended', held, mark USING ERRCODE = 'FP001';
+    END IF;
+    RETURN counted;
+END $$;

@@ -169,7 +169,7 @@ async fn what_an_interruption_leaves_is_out_of_sight_and_goes_at_the_next_openin
     past::keep_last_acceptances(&mut store.connection, first.id)
         .await
         .unwrap();
-    store.without_foreign_keys().await.unwrap();
+    store.check_foreign_keys(false).await.unwrap();
     forget(&mut store.connection, first.id, Timestamp(9_000_000))
         .await
         .unwrap();

@@ -157,7 +157,7 @@ impl Reader {
                 "PRAGMA trusted_schema = OFF",
                 "BEGIN",
             ],
-            DbConnection::Postgres(_) => &["BEGIN READ ONLY"],
+            DbConnection::Postgres(..) => &["BEGIN READ ONLY"],
         };
         for statement in begin {
             self.plain(statement).await?;
@@ -177,7 +177,7 @@ impl Reader {
                 let rows = connection.fetch(sqlx::query(statement));
                 (names(prepared.columns()), rows.map_ok(DbRow::from).boxed())
             }
-            DbConnection::Postgres(connection) => {
+            DbConnection::Postgres(connection, _) => {
                 let prepared = connection.prepare(statement.clone()).await?;
                 // Values come as text, whatever their types.
                 let rows = sqlx::raw_sql(statement).fetch(&mut **connection);
@@ -208,7 +208,7 @@ impl Reader {
                 "SELECT name FROM sqlite_schema WHERE type = 'view' ORDER BY name",
                 "SELECT DISTINCT c.name FROM sqlite_schema AS s CROSS JOIN pragma_table_info(s.name) AS c WHERE s.type = 'view' ORDER BY 1",
             ],
-            DbConnection::Postgres(_) => [
+            DbConnection::Postgres(..) => [
                 "SELECT viewname FROM pg_views WHERE schemaname = 'fleetpush' ORDER BY 1",
                 "SELECT DISTINCT column_name::text FROM information_schema.columns WHERE table_schema = 'fleetpush' ORDER BY 1",
             ],

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     model::{Class, RunId, TaskState},
     store::{
-        Reader, SessionRow,
+        SessionRow,
         tests::pushed::{push, staged},
     },
 };
@@ -35,7 +35,7 @@ fn end(stop: &'static str) -> SessionEnd {
 }
 
 async fn sessions(store: &Store) -> Vec<SessionRow> {
-    let mut reader = Reader::open(store.path()).await.unwrap();
+    let mut reader = store.reader().await.unwrap();
     reader.sessions().await.unwrap()
 }
 

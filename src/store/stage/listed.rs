@@ -61,11 +61,11 @@ SELECT t.id, t.line, t.device_key, p.product_key, d.device_key IS NOT NULL, d.on
          WHERE e.device_key = t.device_key AND e.product_key = e.listed_under)
     END
 FROM task AS t
-CROSS JOIN payload AS p ON p.id = t.payload_id
+CROSS JOIN payload AS p ON p.id = t.payload_id AND p.run_id = ?3
 LEFT JOIN temp.listed_device AS d
     ON d.device_key = t.device_key AND d.listed_under = p.product_key AND d.product_key = p.product_key
 WHERE t.id >= ?1 AND t.id < ?2 AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = t.id)
-    AND (d.device_key IS NULL OR d.online IS NOT 1 OR d.activated IS NOT 1 OR d.raw IS NOT 0)
+    AND (d.device_key IS NULL OR d.online IS DISTINCT FROM 1 OR d.activated IS DISTINCT FROM 1 OR d.raw IS DISTINCT FROM 0)
 ORDER BY t.id";
 
 impl Stager<'_> {
@@ -77,9 +77,10 @@ impl Stager<'_> {
     /// The products of its tasks that may be sent, and how many tasks each has, once it is arranged.
     pub(crate) async fn products(&mut self) -> Result<Vec<(String, u64)>, StoreError> {
         let rows: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT p.product_key, count(*) FROM task AS t CROSS JOIN payload AS p ON p.id = t.payload_id \
+            "SELECT p.product_key, count(*) FROM task AS t CROSS JOIN payload AS p ON p.id = t.payload_id AND p.run_id = ? \
              WHERE t.id >= ? AND t.id < ? GROUP BY p.product_key ORDER BY p.product_key",
         )
+        .bind(self.run.0)
         .bind(self.first_task)
         .bind(self.next_task)
         .fetch_all(&mut self.store.connection)
@@ -103,6 +104,7 @@ impl Stager<'_> {
         let rows: Vec<TaskRow> = sqlx::query_as(TASKS)
             .bind(first)
             .bind(end)
+            .bind(self.run.0)
             .fetch_all(&mut self.store.connection)
             .await?;
         let task = |row: TaskRow| {

@@ -85,14 +85,14 @@ async fn hold_back(
     sqlx::query(
         "CREATE TEMP TABLE sequence AS \
          SELECT id, line, product_key, device_key, row_number() OVER device AS place, \
-             lag(line) OVER device AS line_before, lag(payload_id) OVER device IS payload_id AS duplicate \
+             lag(line) OVER device AS line_before, lag(payload_id) OVER device IS NOT DISTINCT FROM payload_id AS duplicate \
          FROM ( \
              SELECT t.id, t.line, t.payload_id, p.product_key, t.device_key \
              FROM temp.repeated AS r \
              CROSS JOIN device_task AS d ON d.run_id = ? AND d.device_key = r.device_key \
              JOIN task AS t ON t.id = d.task_id \
-             JOIN payload AS p ON p.id = t.payload_id \
-         ) \
+             JOIN payload AS p ON p.id = t.payload_id AND p.run_id = d.run_id \
+         ) AS several \
          WINDOW device AS (PARTITION BY product_key, device_key ORDER BY line, id)",
     )
     .bind(run.0)
@@ -110,7 +110,7 @@ async fn hold_back(
         "INSERT INTO follower (previous_id, task_id) SELECT previous_id, id FROM ( \
              SELECT lag(id) OVER (PARTITION BY product_key, device_key ORDER BY line, id) AS previous_id, id \
              FROM temp.sequence WHERE NOT duplicate \
-         ) WHERE previous_id IS NOT NULL ORDER BY previous_id",
+         ) AS left_over WHERE previous_id IS NOT NULL ORDER BY previous_id",
     )
     .execute(&mut *connection)
     .await?
@@ -132,15 +132,16 @@ async fn hold_back(
 /// Lets the tasks of a device wait for those that are left of it; gives whether any waits.
 pub(super) async fn follow_anew(
     connection: &mut DbConnection,
-    first: i64,
-    end: i64,
+    run: RunId,
+    tasks: Range<i64>,
 ) -> Result<bool, sqlx::Error> {
+    let Range { start: first, end } = tasks;
     for statement in [
         "CREATE TEMP TABLE left_over AS \
          SELECT t.id, lag(t.id) OVER (PARTITION BY p.product_key, t.device_key ORDER BY t.line, t.id) AS previous_id \
          FROM (SELECT previous_id AS id FROM follower WHERE previous_id >= ?1 AND previous_id < ?2 \
                UNION SELECT task_id FROM follower WHERE previous_id >= ?1 AND previous_id < ?2) AS f \
-         JOIN task AS t ON t.id = f.id JOIN payload AS p ON p.id = t.payload_id \
+         JOIN task AS t ON t.id = f.id JOIN payload AS p ON p.id = t.payload_id AND p.run_id = ?3 \
          WHERE NOT EXISTS (SELECT 1 FROM temp.unchanged AS u WHERE u.task_id = f.id)",
         "DELETE FROM follower WHERE previous_id >= ?1 AND previous_id < ?2",
         "INSERT INTO follower (previous_id, task_id) SELECT previous_id, id FROM temp.left_over WHERE previous_id IS NOT NULL ORDER BY 1",
@@ -150,6 +151,7 @@ pub(super) async fn follow_anew(
         sqlx::query(statement)
             .bind(first)
             .bind(end)
+            .bind(run.0)
             .execute(&mut *connection)
             .await?;
     }

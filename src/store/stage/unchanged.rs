@@ -87,6 +87,7 @@ pub(crate) struct Past<'r> {
 }
 
 const EARLIER: &str = "
+SELECT * FROM (
 SELECT k.value, t.line, p.id, p.product_key, p.digest,
     CASE
         WHEN o.state = 1 OR o.class = 13 OR g.first_task IS NOT NULL THEN coalesce(o.finished_at, g.finished_at)
@@ -101,11 +102,11 @@ SELECT k.value, t.line, p.id, p.product_key, p.digest,
 FROM json_each(?2) AS k
 CROSS JOIN device_task AS d ON d.run_id = ?1 AND d.device_key = k.value
 CROSS JOIN task AS t ON t.id = d.task_id
-CROSS JOIN payload AS p ON p.id = t.payload_id
+CROSS JOIN payload AS p ON p.id = t.payload_id AND p.run_id = ?1
 LEFT JOIN outcome AS o ON o.task_id = t.id
 LEFT JOIN accepted_span AS g
     ON g.first_task = (SELECT max(first_task) FROM accepted_span WHERE first_task <= t.id) AND g.end_task > t.id
-WHERE accepted_at IS NOT NULL OR doubt_at IS NOT NULL";
+) AS earlier WHERE accepted_at IS NOT NULL OR doubt_at IS NOT NULL";
 
 const EARLIER_PRUNED: &str = "
 SELECT k.value, b.product_key, nullif(b.service, ''), b.run_id, b.line, h.digest, b.accepted_at
@@ -128,41 +129,45 @@ type PrunedRow = (
 
 /// The services of payloads, as far as they have been looked up.
 #[derive(Debug, Default)]
-struct Services(HashMap<i64, Arc<[Option<String>]>>);
+struct Services(HashMap<(RunId, i64), Arc<[Option<String>]>>);
 
 impl Services {
     /// Looks up those of these payloads.
     async fn look_up(
         &mut self,
         connection: &mut DbConnection,
+        run: RunId,
         payloads: impl Iterator<Item = i64>,
     ) -> Result<(), sqlx::Error> {
         if self.0.len() > SERVICES {
             self.0.clear();
         }
-        let mut unknown: Vec<i64> = payloads.filter(|id| !self.0.contains_key(id)).collect();
+        let mut unknown: Vec<i64> = payloads
+            .filter(|id| !self.0.contains_key(&(run, *id)))
+            .collect();
         unknown.sort_unstable();
         unknown.dedup();
         if unknown.is_empty() {
             return Ok(());
         }
         let rows: Vec<(i64, Option<String>)> = sqlx::query_as(
-            "SELECT j.value, s.service FROM json_each(?) AS j CROSS JOIN payload_service AS s ON s.payload_id = j.value",
+            "SELECT s.payload_id, s.service FROM json_each(?1) AS j CROSS JOIN payload_service AS s ON s.payload_id = CAST(j.value AS bigint) AND s.run_id = ?2",
         )
         .bind(json!(unknown).to_string())
+        .bind(run.0)
         .fetch_all(connection)
         .await?;
         for rows in rows.chunk_by(|one, next| one.0 == next.0) {
             let services = rows.iter().map(|(_, service)| service.clone()).collect();
-            self.0.insert(rows[0].0, services);
+            self.0.insert((run, rows[0].0), services);
         }
         Ok(())
     }
 
-    fn of(&self, payload: i64) -> Arc<[Option<String>]> {
+    fn of(&self, run: RunId, payload: i64) -> Arc<[Option<String>]> {
         // A payload without a row calls nothing that is known.
         self.0
-            .get(&payload)
+            .get(&(run, payload))
             .map_or_else(|| Arc::from([None]), Arc::clone)
     }
 }
@@ -215,11 +220,11 @@ async fn earlier_in(
         .fetch_all(&mut *connection)
         .await?;
     services
-        .look_up(connection, rows.iter().map(|row| row.2))
+        .look_up(connection, run, rows.iter().map(|row| row.2))
         .await?;
     let mut earlier = Vec::with_capacity(rows.len());
     for (device_key, line, payload, product_key, digest, accepted_at, doubt_at) in rows {
-        for service in &*services.of(payload) {
+        for service in &*services.of(run, payload) {
             let known = [
                 accepted_at.map(|at| (Some(digest.clone()), at)),
                 doubt_at.map(|at| (None, at)),
@@ -315,24 +320,24 @@ impl Look<'_, '_> {
         if self.is_over {
             return Ok(None);
         }
-        let run = self.stager.run.0;
+        let run = self.stager.run;
         let connection = &mut self.stager.store.connection;
         let last: Option<String> = sqlx::query_scalar(
             "SELECT device_key FROM device_task WHERE run_id = ? AND device_key > ? ORDER BY device_key LIMIT 1 OFFSET ?",
         )
-        .bind(run)
+        .bind(run.0)
         .bind(&self.after)
         .bind(PAGE)
         .fetch_optional(&mut *connection)
         .await?;
         let rows: Vec<(i64, String, String, i64, Vec<u8>)> = sqlx::query_as(
             "SELECT t.id, d.device_key, p.product_key, p.id, p.digest FROM device_task AS d \
-             CROSS JOIN task AS t ON t.id = d.task_id CROSS JOIN payload AS p ON p.id = t.payload_id \
+             CROSS JOIN task AS t ON t.id = d.task_id CROSS JOIN payload AS p ON p.id = t.payload_id AND p.run_id = d.run_id \
              WHERE d.run_id = ?1 AND d.device_key > ?2 AND (?3 IS NULL OR d.device_key <= ?3) \
              AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = t.id) \
              ORDER BY d.device_key, p.product_key, t.line, t.id",
         )
-        .bind(run)
+        .bind(run.0)
         .bind(&self.after)
         .bind(&last)
         .fetch_all(&mut *connection)
@@ -343,14 +348,14 @@ impl Look<'_, '_> {
         }
         let services = &mut self.staged_services;
         services
-            .look_up(connection, rows.iter().map(|row| row.3))
+            .look_up(connection, run, rows.iter().map(|row| row.3))
             .await?;
         let task = |(task, device_key, product_key, payload, digest)| StagedTask {
             task: TaskId(task),
             device_key,
             product_key,
             digest,
-            services: services.of(payload),
+            services: services.of(run, payload),
         };
         Ok(Some(rows.into_iter().map(task).collect()))
     }
@@ -414,7 +419,7 @@ impl Look<'_, '_> {
             .execute(&mut *connection)
             .await?;
             if stager.order.is_some_and(|order| order.followers) {
-                let followers = follow_anew(connection, tasks.start, tasks.end).await?;
+                let followers = follow_anew(connection, stager.run, tasks).await?;
                 let duplicates = stager.order.map_or(0, |order| order.duplicates);
                 stager.order = Some(Order {
                     duplicates,

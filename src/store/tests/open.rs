@@ -8,7 +8,7 @@ use std::{
 use sqlx::{ConnectOptions, Connection, migrate::Migrator, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
-use crate::store::{Store, StoreError, lock::Lock, schema::MIGRATOR};
+use crate::store::{Store, StoreError, home::Home, lock::Lock, schema::MIGRATOR};
 
 #[tokio::test]
 async fn a_new_database_is_for_its_owners_eyes_alone() {
@@ -33,7 +33,10 @@ async fn a_log_that_was_moved_in_the_middle_of_a_seal_is_not_taken_for_lost() {
     let killed_in_a_seal = async |is_noted: bool| {
         let mut store = Store::open(&path).await.unwrap();
         if is_noted {
-            store.lock.begin_seal(&path).unwrap();
+            let Home::File(file) = &mut store.home else {
+                unreachable!("it is a file")
+            };
+            file.lock.begin_seal(&path).unwrap();
         }
         sqlx::query("UPDATE owner SET needs_log = 1")
             .execute(&mut store.connection)

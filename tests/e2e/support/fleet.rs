@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::{
     journal::Journal,
     process::{Ended, Push},
+    server::{Database, PASSWORD, Postgres},
     sim::Sim,
 };
 
@@ -30,6 +31,8 @@ pub(crate) fn devices(count: usize) -> String {
 /// A folder that goes when the test ends.
 pub(crate) struct Site {
     folder: TempDir,
+    /// Where its results are, when they are on a server.
+    server: Option<Database>,
 }
 
 impl Site {
@@ -51,7 +54,24 @@ impl Site {
     pub(crate) fn new() -> Self {
         Self {
             folder: tempfile::tempdir().expect("a folder can be made"),
+            server: None,
         }
+    }
+
+    /// One with a manifest, whose results are on a server; none where there is no server.
+    pub(crate) fn on_server(manifest: &str) -> Option<Self> {
+        let database = Postgres::shared()?.database();
+        let site = Self {
+            server: Some(database),
+            ..Self::with(manifest)
+        };
+        site.run(&["db", "migrate"]).expect(0);
+        Some(site)
+    }
+
+    /// The database of a site on a server.
+    pub(crate) fn server(&self) -> &Database {
+        self.server.as_ref().expect("it is on a server")
     }
 
     /// One with a manifest, `fleet.csv`.
@@ -89,8 +109,13 @@ impl Site {
             .env("FLEETPUSH_ACCESS_KEY", "key")
             .env("FLEETPUSH_ACCESS_SECRET", "secret")
             .args(args)
-            .arg("--db")
-            .arg(self.path("push.db"));
+            .arg("--db");
+        match &self.server {
+            None => command.arg(self.path("push.db")),
+            Some(server) => command
+                .arg(server.url())
+                .env("FLEETPUSH_DB_PASSWORD", PASSWORD),
+        };
         command
     }
 
@@ -129,6 +154,9 @@ impl Site {
 
     /// What the database says now.
     pub(crate) fn journal(&self) -> Journal {
-        Journal::read(&self.path("push.db"))
+        match &self.server {
+            None => Journal::read(&self.path("push.db")),
+            Some(server) => server.on(Journal::on_server),
+        }
     }
 }

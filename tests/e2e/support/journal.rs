@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use sqlx::{ConnectOptions, Connection, FromRow, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{
+    ConnectOptions, Connection, FromRow, PgConnection, SqliteConnection,
+    sqlite::SqliteConnectOptions,
+};
 
 /// The content of a database's views.
 #[derive(Debug)]
@@ -60,7 +63,50 @@ pub(crate) struct Attempt {
     pub(crate) sent_at: String,
 }
 
+/// The content of the views, as a transaction sees it.
+macro_rules! content {
+    ($transaction:ident) => {
+        Journal {
+            runs: sqlx::query_as("SELECT * FROM runs ORDER BY run")
+                .fetch_all(&mut *$transaction)
+                .await?,
+            tasks: sqlx::query_as("SELECT * FROM results ORDER BY run, line, device_key")
+                .fetch_all(&mut *$transaction)
+                .await?,
+            attempts: sqlx::query_as(
+                "SELECT * FROM attempts ORDER BY run, line, device_key, attempt",
+            )
+            .fetch_all(&mut *$transaction)
+            .await?,
+            unfinished: sqlx::query_scalar(
+                "SELECT count(*) FROM requests WHERE finished_at IS NULL",
+            )
+            .fetch_one(&mut *$transaction)
+            .await?,
+            errors: sqlx::query_scalar("SELECT error FROM requests WHERE error IS NOT NULL")
+                .fetch_all(&mut *$transaction)
+                .await?,
+        }
+    };
+}
+
 impl Journal {
+    /// The same of a database on a server.
+    pub(crate) async fn on_server(connection: &mut PgConnection) -> Self {
+        let read = async {
+            let mut transaction = connection.begin().await?;
+            sqlx::raw_sql(
+                "SET LOCAL search_path = fleetpush; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+            )
+            .execute(&mut *transaction)
+            .await?;
+            let journal = content!(transaction);
+            transaction.commit().await?;
+            Ok::<_, sqlx::Error>(journal)
+        };
+        read.await.expect("the views can be read")
+    }
+
     /// Reads all of it, in one transaction, as any reader may at any time.
     pub(crate) fn read(database: &Path) -> Self {
         tokio::runtime::Builder::new_current_thread()
@@ -97,23 +143,7 @@ async fn read(database: &Path) -> Result<Journal, sqlx::Error> {
         .await?;
     assert_eq!(sound, "ok");
     let mut transaction = connection.begin().await?;
-    let journal = Journal {
-        runs: sqlx::query_as("SELECT * FROM runs ORDER BY run")
-            .fetch_all(&mut *transaction)
-            .await?,
-        tasks: sqlx::query_as("SELECT * FROM results ORDER BY run, line, device_key")
-            .fetch_all(&mut *transaction)
-            .await?,
-        attempts: sqlx::query_as("SELECT * FROM attempts ORDER BY run, line, device_key, attempt")
-            .fetch_all(&mut *transaction)
-            .await?,
-        unfinished: sqlx::query_scalar("SELECT count(*) FROM requests WHERE finished_at IS NULL")
-            .fetch_one(&mut *transaction)
-            .await?,
-        errors: sqlx::query_scalar("SELECT error FROM requests WHERE error IS NOT NULL")
-            .fetch_all(&mut *transaction)
-            .await?,
-    };
+    let journal = content!(transaction);
     transaction.commit().await?;
     SqliteConnection::close(connection).await?;
     Ok(journal)

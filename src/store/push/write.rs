@@ -2,20 +2,20 @@
 
 use crate::{
     model::{RunId, Timestamp},
-    store::{bulk::Bulk, changes::Changes, delivery, ticket::bind_ticket, writes::Writes},
+    store::{bulk::Bulk, changes::Changes, delivery, writes::Writes},
 };
 
 static FINISH: Bulk = Bulk::around(
-    "WITH v (id, sent_at, finished_at, latency_ms, http_status, code, message, error, released) AS (VALUES",
+    "WITH v (id, sent_at, finished_at, latency_ms, http_status, code, message, error, released) AS (",
     "(?,?,?,?,?,?,?,?,?)",
     ") UPDATE request SET sent_at = v.sent_at, finished_at = v.finished_at, latency_ms = v.latency_ms, \
            http_status = v.http_status, code = v.code, message = v.message, error = v.error, released = v.released \
            FROM v WHERE request.id = v.id",
 );
 static ACCEPTED_PAYLOAD: Bulk = Bulk::around(
-    "WITH v (id) AS (VALUES",
-    "(?)",
-    ") UPDATE payload SET accepted = 1 FROM v WHERE payload.id = v.id AND payload.accepted = 0",
+    "WITH v (run_id, id) AS (",
+    "(?,?)",
+    ") UPDATE payload SET accepted = 1 FROM v WHERE payload.id = v.id AND payload.run_id = v.run_id AND payload.accepted = 0",
 );
 static BUNDLE: Bulk = Bulk::insert(
     "INSERT INTO bundle (id, run_id, parent_request_id, devices, refusals, suspect, of_size)",
@@ -23,14 +23,14 @@ static BUNDLE: Bulk = Bulk::insert(
     "",
 );
 static ANSWERED_BUNDLE: Bulk = Bulk::around(
-    "WITH v (id, passed) AS (VALUES",
-    "(?,?)",
-    ") UPDATE bundle SET passed = v.passed FROM v WHERE bundle.id = v.id",
+    "WITH v (run_id, id, passed) AS (",
+    "(?,?,?)",
+    ") UPDATE bundle SET passed = v.passed FROM v WHERE bundle.id = v.id AND bundle.run_id = v.run_id",
 );
 static BUNDLE_STATUS: Bulk = Bulk::around(
-    "WITH v (id, refusals, suspect) AS (VALUES",
-    "(?,?,?)",
-    ") UPDATE bundle SET refusals = v.refusals, suspect = v.suspect FROM v WHERE bundle.id = v.id",
+    "WITH v (run_id, id, refusals, suspect) AS (",
+    "(?,?,?,?)",
+    ") UPDATE bundle SET refusals = v.refusals, suspect = v.suspect FROM v WHERE bundle.id = v.id AND bundle.run_id = v.run_id",
 );
 static REFUSAL: Bulk = Bulk::insert(
     "INSERT INTO refusal (run_id, payload_id, product_key, code, request_id, requests, devices, ended)",
@@ -46,12 +46,12 @@ static ATTEMPT: Bulk = Bulk::insert(
 static THROTTLE: Bulk = Bulk::insert(
     "INSERT INTO device_throttle (device_key, product_key, class, throttled_at, until)",
     "(?,?,?,?,?)",
-    "ON CONFLICT DO UPDATE SET class = excluded.class, throttled_at = excluded.throttled_at, until = excluded.until",
+    "ON CONFLICT (device_key, product_key) DO UPDATE SET class = excluded.class, throttled_at = excluded.throttled_at, until = excluded.until",
 );
 static DUE: Bulk = Bulk::insert(
     "INSERT INTO due (task_id, run_id, payload_id, bundle_id, due_at, class, sends, attempts, throttles, snoozed_ms, offline_retries)",
     "(?,?,?,?,?,?,?,?,?,?,?)",
-    "ON CONFLICT DO UPDATE SET bundle_id = excluded.bundle_id, request_id = NULL, due_at = excluded.due_at, \
+    "ON CONFLICT (task_id) DO UPDATE SET bundle_id = excluded.bundle_id, request_id = NULL, due_at = excluded.due_at, \
            class = excluded.class, sends = excluded.sends, attempts = excluded.attempts, throttles = excluded.throttles, \
            snoozed_ms = excluded.snoozed_ms, offline_retries = excluded.offline_retries",
 );
@@ -66,25 +66,25 @@ static OUTCOME: Bulk = Bulk::insert(
     "",
 );
 static NOW_LAST: Bulk = Bulk::around(
-    "DELETE FROM attempt WHERE (task_id, attempt) IN (VALUES",
+    "DELETE FROM attempt WHERE (task_id, attempt) IN (",
     "(?,?)",
     ")",
 );
-static NO_LONGER_DUE: Bulk = Bulk::around("DELETE FROM due WHERE task_id IN (VALUES", "(?)", ")");
+static NO_LONGER_DUE: Bulk = Bulk::around("DELETE FROM due WHERE task_id IN (", "(?)", ")");
 static REQUEST: Bulk = Bulk::insert(
     "INSERT INTO request (id, run_id, payload_id, bundle_id, first_task, end_task, devices, claimed_at)",
     "(?,?,?,?,?,?,?,?)",
     "",
 );
 static IN_FLIGHT: Bulk = Bulk::around(
-    "WITH v (task_id, request_id) AS (VALUES",
+    "WITH v (task_id, request_id) AS (",
     "(?,?)",
     ") UPDATE due SET request_id = v.request_id, due_at = NULL FROM v WHERE due.task_id = v.task_id",
 );
 static TALLY: Bulk = Bulk::insert(
     "INSERT INTO tally (run_id, state, class, code, n)",
     "(?,?,?,?,?)",
-    "ON CONFLICT DO UPDATE SET n = n + excluded.n",
+    "ON CONFLICT (run_id, state, class, code) DO UPDATE SET n = tally.n + excluded.n",
 );
 
 /// Writes changes, kind by kind; rows in the order of their keys, which keeps the writing sequential.
@@ -129,7 +129,7 @@ async fn write_requests(
         .bulk(
             &ACCEPTED_PAYLOAD,
             std::mem::take(&mut changes.accepted_payloads),
-            |values, id| values.bind(id.0),
+            |values, id| values.bind(run.0).bind(id.0),
         )
         .await?;
     if let Some(sizes) = changes.sizes {
@@ -166,7 +166,7 @@ async fn write_requests(
         .bulk(
             &ANSWERED_BUNDLE,
             std::mem::take(&mut changes.answered_bundles),
-            |values, (id, passed)| values.bind(id.0).bind(passed),
+            |values, (id, passed)| values.bind(run.0).bind(id.0).bind(passed),
         )
         .await?;
     writes
@@ -175,6 +175,7 @@ async fn write_requests(
             std::mem::take(&mut changes.bundle_statuses),
             |values, (id, bundle_status)| {
                 values
+                    .bind(run.0)
                     .bind(id.0)
                     .bind(bundle_status.refusals)
                     .bind(bundle_status.suspect)
@@ -223,7 +224,7 @@ async fn write_waiting(
                     .bind(attempt.outcome.class as u8)
                     .bind(attempt.outcome.code)
                     .bind(attempt.outcome.message.map(String::from));
-                bind_ticket(values, attempt.outcome.ticket.as_ref())
+                values.bind_ticket(attempt.outcome.ticket.as_ref())
             },
         )
         .await?;
@@ -307,7 +308,8 @@ async fn write_ended(
                     .bind(task.class.map(|class| class as u8))
                     .bind(task.code)
                     .bind(task.message.map(String::from));
-                bind_ticket(values, task.ticket.as_ref())
+                values
+                    .bind_ticket(task.ticket.as_ref())
                     .bind(task.request.map(|request| request.0))
                     .bind(task.sends)
                     .bind(now.0)

@@ -1,4 +1,4 @@
-//! The transaction of a push on SQLite, in few, large statements.
+//! The transaction of a push, in few, large statements that both engines run.
 
 use std::{borrow::Cow, collections::HashMap, time::Duration};
 
@@ -6,7 +6,11 @@ use serde::Deserialize;
 use serde_json::json;
 use sqlx::Row;
 
-use super::{
+use super::write;
+use crate::model::{
+    BundleId, Class, History, Payload, PayloadId, RequestId, RunId, TaskId, TaskState, Timestamp,
+};
+use crate::store::{
     StoreError, ToldDoubt,
     changes::Changes,
     db::{DbConnection, DbRow},
@@ -15,17 +19,11 @@ use super::{
     row::{
         Blocker, Bundle, DueTask, FirstTask, Member, NextTask, ProbeTask, RefusalKey, RefusalRow,
     },
+    throttles::is_resting,
     told,
     transaction::PushTransaction,
     writes::Writes,
 };
-use crate::model::{
-    BundleId, Class, History, Payload, PayloadId, RequestId, RunId, TaskId, TaskState, Timestamp,
-};
-
-use super::throttles::is_resting;
-
-mod write;
 
 /// A transaction of the push of one run.
 pub(crate) struct Transaction<'c> {
@@ -42,39 +40,39 @@ macro_rules! due_columns {
 }
 
 /// Tasks that are due, the earliest first; those of one bundle or payload together.
-pub(super) const DUE_TASKS: &str = concat!(
+pub(in crate::store) const DUE_TASKS: &str = concat!(
     "SELECT ",
     due_columns!(),
     ", d.bundle_id FROM due AS d JOIN task AS t ON t.id = d.task_id \
-     WHERE d.run_id = ? AND d.due_at <= ? ORDER BY d.due_at, d.bundle_id, d.payload_id LIMIT ?"
+     WHERE d.run_id = ? AND d.due_at <= ? ORDER BY d.due_at, d.bundle_id NULLS FIRST, d.payload_id LIMIT ?"
 );
 /// The same without suspects.
 const INNOCENT_DUE_TASKS: &str = concat!(
     "SELECT ",
     due_columns!(),
     ", d.bundle_id FROM due AS d JOIN task AS t ON t.id = d.task_id \
-     WHERE d.run_id = ? AND d.due_at <= ? AND NOT EXISTS (SELECT 1 FROM bundle AS b WHERE b.id = d.bundle_id AND b.suspect = 1) \
-     ORDER BY d.due_at, d.bundle_id, d.payload_id LIMIT ?"
+     WHERE d.run_id = ? AND d.due_at <= ? AND NOT EXISTS (SELECT 1 FROM bundle AS b WHERE b.id = d.bundle_id AND b.run_id = d.run_id AND b.suspect = 1) \
+     ORDER BY d.due_at, d.bundle_id NULLS FIRST, d.payload_id LIMIT ?"
 );
 const PROBE_TASK: &str = concat!(
     "SELECT ",
     due_columns!(),
-    ", d.payload_id IN (SELECT value FROM json_each(?3)) AS probed, CASE WHEN b.suspect = 1 THEN b.id END AS bundle_id \
-     FROM due AS d JOIN task AS t ON t.id = d.task_id LEFT JOIN bundle AS b ON b.id = d.bundle_id \
-     WHERE d.run_id = ?1 AND d.due_at <= ?2 AND d.class IS NOT 11 \
+    ", d.payload_id IN (SELECT CAST(value AS bigint) FROM json_each(?3)) AS probed, CASE WHEN b.suspect = 1 THEN b.id END AS bundle_id \
+     FROM due AS d JOIN task AS t ON t.id = d.task_id LEFT JOIN bundle AS b ON b.id = d.bundle_id AND b.run_id = ?1 \
+     WHERE d.run_id = ?1 AND d.due_at <= ?2 AND d.class IS DISTINCT FROM 11 \
      ORDER BY coalesce(b.suspect, 0), probed, d.bundle_id IS NOT NULL, d.sends, d.due_at, d.task_id LIMIT 1"
 );
 const BLOCKED_DUE: &str =
     "SELECT task_id FROM due WHERE run_id = ? AND due_at <= ? AND class = 11 LIMIT ?";
 /// First sends, in the order in which they are laid out, as lists in one row: a row of its own for each costs several times as much.
-pub(super) const FIRST_TASKS: &str = "SELECT json_group_array(id), json_group_array(payload_id), json_group_array(device_key) \
-     FROM (SELECT id, payload_id, device_key FROM task WHERE id >= ? AND id < ? AND held = 0 ORDER BY id LIMIT ?)";
+pub(in crate::store) const FIRST_TASKS: &str = "SELECT json_group_array(id), json_group_array(payload_id), json_group_array(device_key) \
+     FROM (SELECT id, payload_id, device_key FROM task WHERE id >= ? AND id < ? AND held = 0 ORDER BY id LIMIT ?) AS first";
 /// When the next waiting task of a run becomes due.
-pub(super) const NEXT_DUE: &str =
+pub(in crate::store) const NEXT_DUE: &str =
     "SELECT min(due_at) FROM due WHERE run_id = ? AND due_at IS NOT NULL";
 /// The tasks that wait for those of a list. After a retry that need not be the very next ones: those between may have ended before.
-pub(super) const NEXT_TASKS: &str = "WITH RECURSIVE later (previous_id, task_id) AS ( \
-         SELECT f.previous_id, f.task_id FROM json_each(?) AS j JOIN follower AS f ON f.previous_id = j.value \
+pub(in crate::store) const NEXT_TASKS: &str = "WITH RECURSIVE later (previous_id, task_id) AS ( \
+         SELECT f.previous_id, f.task_id FROM json_each(?) AS j JOIN follower AS f ON f.previous_id = CAST(j.value AS bigint) \
          UNION ALL \
          SELECT l.previous_id, f.task_id FROM later AS l JOIN follower AS f ON f.previous_id = l.task_id \
          WHERE EXISTS (SELECT 1 FROM outcome WHERE task_id = l.task_id) \
@@ -88,28 +86,28 @@ pub(super) const NEXT_TASKS: &str = "WITH RECURSIVE later (previous_id, task_id)
      ORDER BY l.task_id";
 /// What stands before these tasks of their devices.
 const BLOCKERS: &str = "SELECT f.task_id, p.line, o.state, d.sends FROM json_each(?) AS j \
-     JOIN follower AS f ON f.task_id = j.value \
+     JOIN follower AS f ON f.task_id = CAST(j.value AS bigint) \
      JOIN due AS d ON d.task_id = f.task_id \
      JOIN task AS p ON p.id = f.previous_id \
      JOIN outcome AS o ON o.task_id = f.previous_id";
 /// Until when the devices of these tasks rest, of those that do.
 const THROTTLED_UNTIL: &str = concat!(
     "SELECT t.id, h.until FROM json_each(?1) AS j \
-     JOIN task AS t ON t.id = j.value JOIN payload AS p ON p.id = t.payload_id \
+     JOIN task AS t ON t.id = CAST(j.value AS bigint) JOIN payload AS p ON p.id = t.payload_id AND p.run_id = ?3 \
      JOIN device_throttle AS h ON h.device_key = t.device_key AND h.product_key = p.product_key \
      WHERE ",
     is_resting!()
 );
 const HALVES: &str = "SELECT DISTINCT b.id, b.parent_request_id, q.devices AS parent_devices, b.devices, b.passed, b.of_size \
-     FROM json_each(?) AS j JOIN bundle AS own ON own.id = j.value \
+     FROM json_each(?2) AS j JOIN bundle AS own ON own.id = CAST(j.value AS bigint) AND own.run_id = ?1 \
      JOIN bundle AS b ON b.parent_request_id = own.parent_request_id \
      JOIN request AS q ON q.id = b.parent_request_id";
 const REFUSALS: &str = "SELECT r.payload_id, r.product_key, r.code, r.request_id, r.requests, r.devices, r.ended \
      FROM json_each(?2) AS j JOIN refusal AS r ON r.run_id = ?1 AND r.product_key = j.value ->> 0 \
-     AND coalesce(r.payload_id, 0) = j.value ->> 1";
+     AND coalesce(r.payload_id, 0) = CAST(j.value ->> 1 AS bigint)";
 
 impl<'c> Transaction<'c> {
-    pub(super) fn begin(
+    pub(in crate::store) fn begin(
         connection: &'c mut DbConnection,
         messages: &'c mut InboxBeside,
         run: RunId,
@@ -227,7 +225,7 @@ impl PushTransaction for Transaction<'_> {
     }
 
     async fn payload(&mut self, id: PayloadId) -> Result<Payload, StoreError> {
-        read_payload(self.writes.connection().await?, id).await
+        read_payload(self.writes.connection().await?, self.run, id).await
     }
 
     async fn next_tasks(&mut self, ended: &[TaskId]) -> Result<Vec<NextTask>, StoreError> {
@@ -296,6 +294,7 @@ impl PushTransaction for Transaction<'_> {
         let until: Vec<(i64, i64)> = sqlx::query_as(THROTTLED_UNTIL)
             .bind(json!(tasks).to_string())
             .bind(now.0)
+            .bind(self.run.0)
             .fetch_all(self.writes.connection().await?)
             .await?;
         Ok(until
@@ -306,6 +305,7 @@ impl PushTransaction for Transaction<'_> {
 
     async fn halves(&mut self, bundles: &[BundleId]) -> Result<Vec<Bundle>, StoreError> {
         sqlx::query(HALVES)
+            .bind(self.run.0)
             .bind(json!(bundles).to_string())
             .fetch_all(self.writes.connection().await?)
             .await?
@@ -347,7 +347,8 @@ impl PushTransaction for Transaction<'_> {
         let run = self.run.0;
         let connection = self.writes.connection().await?;
         let accepted = match key.payload {
-            Some(payload) => sqlx::query_scalar("SELECT accepted FROM payload WHERE id = ?")
+            Some(payload) => sqlx::query_scalar("SELECT accepted FROM payload WHERE run_id = ? AND id = ?")
+                .bind(run)
                 .bind(payload.0)
                 .fetch_one(connection)
                 .await?,
@@ -382,7 +383,7 @@ fn due_task(row: &DbRow) -> Result<DueTask, StoreError> {
 }
 
 /// A member of a request, from a row with its columns of `due`.
-pub(super) fn member(row: &DbRow, was_due: bool) -> Result<Member, StoreError> {
+pub(in crate::store) fn member(row: &DbRow, was_due: bool) -> Result<Member, StoreError> {
     let class: Option<i64> = row.try_get("class")?;
     let snoozed_ms: i64 = row.try_get("snoozed_ms")?;
     Ok(Member {
@@ -401,7 +402,7 @@ pub(super) fn member(row: &DbRow, was_due: bool) -> Result<Member, StoreError> {
 }
 
 /// The refusals of a payload or product, from a row of `refusal`.
-pub(super) fn refusal(row: &DbRow) -> Result<RefusalRow, StoreError> {
+pub(in crate::store) fn refusal(row: &DbRow) -> Result<RefusalRow, StoreError> {
     let payload: Option<i64> = row.try_get("payload_id")?;
     Ok(RefusalRow {
         key: RefusalKey {

@@ -1,0 +1,144 @@
+//! Who owns a database on a server.
+
+use std::time::Duration;
+
+use sqlx::Connection as _;
+
+use super::server::{connect, server_database};
+use crate::{
+    model::Timestamp,
+    store::{Missing, NewRun, Run, Store, StoreError},
+};
+
+/// A store with a run.
+async fn with_run(mut store: Store) -> (Store, Run) {
+    let about = NewRun {
+        name: "test".into(),
+        manifest: "test.csv".into(),
+        manifest_path: None,
+        manifest_sha256: "0".repeat(64),
+        defaults: "{}".into(),
+        base_url: "simulator".into(),
+        identity: "1".repeat(64),
+    };
+    let mut stager = store.stage(&about, 10, Timestamp(1)).await.unwrap();
+    let run = stager.finish(Timestamp(1)).await.unwrap().run;
+    (store, run)
+}
+
+/// Has every lease end as if its holder had been silent for so long.
+async fn end_leases(store: &mut Store, ago: &str) {
+    let sql = format!("UPDATE fleetpush.lease SET ends_at = clock_timestamp() - interval '{ago}'");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+        .execute(&mut store.connection)
+        .await
+        .unwrap();
+}
+
+async fn exchanges(store: &mut Store) -> (i64, i64) {
+    sqlx::query_as("SELECT epoch, exchange FROM lease")
+        .fetch_one(&mut store.connection)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_lease_has_one_holder_and_the_next_one_when_it_is_given_back() {
+    let Some(database) = server_database().await else {
+        return;
+    };
+    let (mut first, run) = with_run(
+        Store::on_server(connect(&database).await, "first")
+            .await
+            .unwrap(),
+    )
+    .await;
+    let (epoch, before) = exchanges(&mut first).await;
+    first.set_account(run.id, "account").await.unwrap();
+    assert_eq!(
+        exchanges(&mut first).await,
+        (epoch, before + 1),
+        "each commit counts"
+    );
+    assert!(first.permission().holds());
+    let second = Store::on_server(connect(&database).await, "second").await;
+    let error = second.expect_err("the first one holds it").to_string();
+    assert!(error.contains("another process (first)"), "{error}");
+    first.close().await.unwrap();
+    let mut second = Store::on_server(connect(&database).await, "second")
+        .await
+        .unwrap();
+    assert_eq!(exchanges(&mut second).await, (epoch + 1, 0));
+    second.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_has_lost_the_lease_records_nothing() {
+    let Some(database) = server_database().await else {
+        return;
+    };
+    let (mut first, run) = with_run(
+        Store::on_server(connect(&database).await, "first")
+            .await
+            .unwrap(),
+    )
+    .await;
+    // Nobody has taken it: it has ended all the same.
+    end_leases(&mut first, "1 minute").await;
+    let error = first.set_account(run.id, "late").await.unwrap_err();
+    assert!(matches!(error, StoreError::Fenced), "{error}");
+    // In the middle of a transaction that another one's rows would wait for.
+    let mut rows = first.connection.begin().await.unwrap();
+    sqlx::query("UPDATE run SET account = 'never'")
+        .execute(&mut *rows)
+        .await
+        .unwrap();
+    let mut second = Store::on_server(connect(&database).await, "second")
+        .await
+        .unwrap();
+    let free_for = second.free_for().unwrap();
+    assert!(free_for >= Duration::from_mins(1), "{free_for:?}");
+    second.set_account(run.id, "second").await.unwrap();
+    rows.commit().await.unwrap_err();
+    first.set_account(run.id, "late").await.unwrap_err();
+    let account: String = sqlx::query_scalar("SELECT account FROM run")
+        .fetch_one(&mut second.connection)
+        .await
+        .unwrap();
+    assert_eq!(account, "second");
+    // The first one may not even give back what is no longer its own.
+    let _ = first.close().await;
+    second.set_account(run.id, "second").await.unwrap();
+    second.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_missing_of_a_server_is_the_lease() {
+    let Some(database) = server_database().await else {
+        return;
+    };
+    let store = Store::on_server(connect(&database).await, "first")
+        .await
+        .unwrap();
+    assert_eq!(store.missing(), None);
+    store.permission().end_at(Duration::ZERO);
+    assert_eq!(store.missing(), Some(Missing::Lease));
+}
+
+#[tokio::test]
+async fn a_statement_on_a_server_can_be_interrupted() {
+    let Some(database) = server_database().await else {
+        return;
+    };
+    let mut store = Store::on_server(connect(&database).await, "first")
+        .await
+        .unwrap();
+    store.interrupt_when(|| true).await.unwrap();
+    let error = sqlx::raw_sql("SELECT pg_sleep(60)")
+        .execute(&mut store.connection)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("cancel"), "{error}");
+    store.let_finish().await.unwrap();
+    store.close().await.unwrap();
+}

@@ -1,0 +1,254 @@
+//! The end of a push at any moment when its results are on a server: killed, cut off from the server, frozen for longer than its lease while
+//! another one takes over, or stopped in order. Nothing is lost, and nothing is guessed.
+//!
+//! `FLEETPUSH_TEST_SEED` repeats the choices of a run; the machine's timing is its own.
+
+use std::{fmt::Write as _, panic::resume_unwind, thread::sleep, time::Duration};
+
+use fleetpush::simulator::{Fault, Scenario};
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+use rustix::process::Signal;
+
+use crate::support::{Ended, Push, Sim, Site, agree, nothing_older_follows, seed, wait_for};
+
+/// Pushes of one fleet that come to an end before it is left alone.
+const ENDS: usize = 10;
+/// How long a lease lasts.
+const LEASE: Duration = Duration::from_millis(900);
+/// How long after the event that it waited for an end comes, at the latest.
+const DELAY: Duration = Duration::from_millis(60);
+const RUN: [&str; 15] = [
+    "run",
+    "fleet.csv",
+    "--name",
+    "night",
+    "--chunk-size",
+    "5",
+    "--concurrency",
+    "8",
+    "--max-attempts",
+    "100",
+    "--abort-if",
+    "never",
+    "--request-timeout",
+    "500ms",
+    "--allow-stale",
+];
+
+/// What an end of a push was.
+#[derive(Debug, Default, Clone, Copy)]
+struct Toll {
+    killed: usize,
+    cut_off: usize,
+    frozen: usize,
+    stopped: usize,
+    doubts: usize,
+}
+
+#[test]
+fn a_push_to_a_server_that_ends_at_any_moment_loses_nothing() {
+    let seed = seed();
+    eprintln!("FLEETPUSH_TEST_SEED={seed}");
+    let tolls: Vec<Option<Toll>> = std::thread::scope(|scope| {
+        let fleet = |number| move || Some(Story::new(seed.wrapping_add(number))?.survive());
+        let fleets = [0, 1, 2].map(|number| scope.spawn(fleet(number)));
+        let joined = fleets.map(|fleet| fleet.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        joined.into()
+    });
+    eprintln!("{tolls:?}");
+    let Some(tolls) = tolls.into_iter().collect::<Option<Vec<_>>>() else {
+        return;
+    };
+    let all = |of: fn(&Toll) -> usize| tolls.iter().map(of).sum::<usize>();
+    for (what, met) in [
+        ("killed", all(|toll| toll.killed)),
+        ("cut off", all(|toll| toll.cut_off)),
+        ("frozen", all(|toll| toll.frozen)),
+        ("left in doubt", all(|toll| toll.doubts)),
+    ] {
+        assert!(met > 0, "none was {what}");
+    }
+}
+
+/// Devices with up to three commands each; what is sent tells the order.
+fn manifest(random: &mut SmallRng) -> String {
+    let mut text = String::from("device_key,product_key,service,param.step\n");
+    for step in 1..=3 {
+        for device in 1..=1200 {
+            if step == 1 || random.random_bool(0.2) {
+                writeln!(text, "DK{device:05},PK0001,fuwu,{step}").expect("a string takes all");
+            }
+        }
+    }
+    text
+}
+
+/// One fleet, the platform, and what chance has in store for them.
+struct Story {
+    random: SmallRng,
+    site: Site,
+    sim: Sim,
+    toll: Toll,
+}
+
+impl Story {
+    fn new(seed: u64) -> Option<Self> {
+        let mut random = SmallRng::seed_from_u64(seed);
+        let site = Site::on_server(&manifest(&mut random))?;
+        let sim = Sim::start(Scenario {
+            seed,
+            latency_ms: random.random_range(0..20),
+            latency_jitter_ms: 30,
+            transient: 0.02,
+            faults: [(Fault::ResetAfter, 0.01), (Fault::Unavailable, 0.02)].into(),
+            ..Scenario::default()
+        });
+        Some(Self {
+            random,
+            site,
+            sim,
+            toll: Toll::default(),
+        })
+    }
+
+    fn survive(mut self) -> Toll {
+        for _ in 0..ENDS {
+            let mut push = self.start();
+            self.wait_for_a_moment(&mut push);
+            if push.has_ended() {
+                if push.ended().code == Some(0) {
+                    break;
+                }
+                continue;
+            }
+            match self.random.random_range(0..4) {
+                0 => {
+                    push.kill();
+                    self.toll.killed += 1;
+                }
+                1 => {
+                    self.cut_off();
+                    let ended = push.ended();
+                    assert!(matches!(ended.code, Some(6 | 0)), "{ended:?}");
+                    self.toll.cut_off += usize::from(ended.code == Some(6));
+                }
+                2 => self.freeze(push),
+                _ => {
+                    push.signal(Signal::TERM);
+                    let ended = push.ended();
+                    assert!(matches!(ended.code, Some(3 | 0 | 6)), "{ended:?}");
+                    self.toll.stopped += 1;
+                }
+            }
+        }
+        self.sim.play(Scenario::default());
+        let ended = self.finish();
+        self.check(&ended);
+        self.toll
+    }
+
+    /// Pushes to the end as soon as nobody holds the lease any more, with a lease of the usual length.
+    fn finish(&self) -> Ended {
+        wait_for("the end of the lease", || {
+            let ended = self.site.push(&self.sim, &RUN);
+            (ended.code != Some(7)).then_some(ended)
+        })
+    }
+
+    /// Starts the push as soon as nobody holds the lease any more, with one that ends soon.
+    fn start(&self) -> Push {
+        wait_for("the end of the lease", || {
+            let mut command = self.site.push_command(&self.sim, &RUN);
+            command.env("FLEETPUSH_TEST_LEASE_MS", LEASE.as_millis().to_string());
+            let mut push = Push::start(command);
+            let owns = wait_for("an owner", || {
+                if push.has_ended() {
+                    return Some(None);
+                }
+                let holder = format!("pid {} ", push.pid());
+                self.holder().contains(&holder).then_some(Some(()))
+            });
+            if owns.is_some() {
+                return Some(push);
+            }
+            let ended = push.ended();
+            if ended.code == Some(7) {
+                assert!(ended.stderr.contains("another process"), "{ended:?}");
+                return None;
+            }
+            // It was over before anybody looked.
+            Some(Push::start(self.site.push_command(&self.sim, &RUN)))
+        })
+    }
+
+    fn holder(&self) -> String {
+        self.site.server().on(async |connection| {
+            sqlx::query_scalar("SELECT coalesce(max(holder), '') FROM fleetpush.lease")
+                .fetch_one(connection)
+                .await
+                .expect("the lease can be read")
+        })
+    }
+
+    /// Waits for a moment in the life of a push.
+    fn wait_for_a_moment(&mut self, push: &mut Push) {
+        let before = self.sim.stats();
+        let after: u64 = self.random.random_range(1..40);
+        if self.random.random_bool(0.8) {
+            wait_for("requests", || {
+                (self.sim.stats().requests >= before.requests + after || push.has_ended())
+                    .then_some(())
+            });
+        }
+        sleep(self.random.random_range(Duration::ZERO..DELAY));
+    }
+
+    /// Ends every connection to the database but this one.
+    fn cut_off(&self) {
+        self.site.server().on(async |connection| {
+            sqlx::query(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            )
+            .execute(connection)
+            .await
+            .expect("connections can be ended");
+        });
+    }
+
+    /// Stops the process for longer than its lease. Another one takes over and goes on; then the first one wakes up, and can do nothing more.
+    fn freeze(&mut self, push: Push) {
+        push.signal(Signal::STOP);
+        let mut other = self.start();
+        self.wait_for_a_moment(&mut other);
+        push.signal(Signal::CONT);
+        let ended = push.ended();
+        // It may have been at its end already.
+        if ended.code == Some(6) {
+            let tells = |words: &str| ended.stderr.contains(words);
+            // While it stages it does not look at its lease.
+            assert!(
+                tells("no longer owns") || tells("the results database failed"),
+                "{ended:?}"
+            );
+            self.toll.frozen += 1;
+        }
+        other.kill();
+        self.toll.killed += 1;
+    }
+
+    fn check(&mut self, ended: &Ended) {
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let journal = self.site.journal();
+        assert_eq!(journal.run().state, "complete");
+        assert_eq!(journal.run().accepted, journal.run().tasks);
+        assert_eq!(journal.unfinished, 0);
+        agree(&journal, &self.sim);
+        nothing_older_follows(&journal, &self.sim);
+        let stats = self.sim.stats();
+        assert_eq!(stats.overlaps, 0, "two in flight for one device");
+        self.toll.doubts = journal.outcomes().get("in_doubt").copied().unwrap_or(0);
+        let again = self.finish();
+        assert_eq!(again.code, Some(0), "{again:?}");
+        assert_eq!(self.sim.stats().requests, stats.requests);
+    }
+}
