@@ -389,10 +389,7 @@ impl<'j, 's> Writer<'j, 's> {
     fn stop_if_missing(&mut self) {
         let missing = self.journal.missing();
         if self.stop.note_missing(missing) {
-            warn!(
-                ?missing,
-                "the results database is no longer this process's: nothing more is sent"
-            );
+            warn!("the results database is lost ({missing:?}): nothing more is sent");
             self.begin_stop(Stop::Signal);
         }
     }
