@@ -52,6 +52,8 @@ pub struct Trial {
     /// A push, and the platform, stand still every so many seconds as a mean, for up to so many seconds: what has come meanwhile is read at
     /// the end of it. So it is on a busy machine.
     pub stalls: Option<(f64, f64)>,
+    /// The platform has been there for up to so many seconds before the play begins, so that no window of its begins with a push.
+    pub older: f64,
     /// When each push begins and ends, in seconds.
     pub pushes: Vec<(f64, f64)>,
     /// The pushes find nothing and keep to this pace, and to `concurrency` in flight, because they know the limit.
@@ -85,6 +87,7 @@ impl Trial {
             accidents_ask: None,
             late: (0.0, 0.0),
             stalls: None,
+            older: 1.0,
             pushes: vec![(0.0, f64::INFINITY)],
             known: None,
         }
@@ -198,6 +201,8 @@ impl Push {
 struct World {
     trial: Trial,
     limiter: Limiter,
+    /// For how long the platform has been there when the play begins, in seconds.
+    older: f64,
     stalls: Stalls,
     random: SmallRng,
     epoch: Instant,
@@ -235,7 +240,9 @@ impl World {
             played: Played::default(),
         };
         let pushes = trial.pushes.iter().map(begin).collect();
+        let share: f64 = SmallRng::seed_from_u64(seed ^ (1 << 41)).random_range(0.0..1.0);
         Self {
+            older: trial.older * share,
             trial,
             limiter: Limiter::default(),
             stalls,
@@ -394,7 +401,7 @@ impl World {
 
     /// A request reaches the platform.
     fn arrive(&mut self, push: usize, ticket: usize) {
-        let at = Duration::from_secs_f64(self.now);
+        let at = Duration::from_secs_f64(self.older + self.now);
         let latency = self.chance(LATENCY);
         let late = self.chance((0.0, self.trial.late.1));
         let is_accident =

@@ -10,9 +10,11 @@ mod record;
 pub(super) use record::Record;
 use record::{Entry, Mark};
 
-/// Windows that platforms have, in seconds, and how many phases of each are tried.
+/// Windows that platforms have, in seconds; how many phases of each are tried; and by which part of the steps between these around the
+/// best.
 const WINDOWS: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0];
 const PHASES: u32 = 20;
+const FINER: u32 = 8;
 /// Rates of a bucket that are tried: from such a share of what was taken by the clock, in steps of such a ratio, and then in fine ones
 /// around the best.
 const LOWEST: f64 = 0.4;
@@ -25,8 +27,10 @@ const BURST_COSTS: f64 = 0.1;
 const WINDOW_COSTS: f64 = 0.5;
 const PHASE_COSTS: f64 = 0.5;
 const COUNTED_COSTS: f64 = 0.3;
-/// So much worse an explanation may be that promises more.
+/// So much worse an explanation may be that promises more; and of two bunches, which some bucket always explains by its rate and its burst,
+/// so that a window whose phase fits has to be tried before one.
 const PROMISING: f64 = 1.0;
+const PROMISING_OF_TWO: f64 = 1.1;
 /// How high a bucket may have stood when it began to be followed.
 const STANDS: [f64; 5] = [1.0, 4.0, 10.0, 25.0, 60.0];
 /// The least requests in a window.
@@ -79,9 +83,15 @@ impl Fit {
     }
 }
 
-/// How much worse an explanation may be that promises such a rate, where another one promises the other.
-fn lead(rate: f64, other: f64) -> f64 {
-    if rate > other { PROMISING } else { 0.0 }
+/// How much worse an explanation of so many bunches may be that promises such a rate, where another one promises the other.
+fn lead(rate: f64, other: f64, bunches: usize) -> f64 {
+    if rate <= other {
+        0.0
+    } else if bunches <= 2 {
+        PROMISING_OF_TWO
+    } else {
+        PROMISING
+    }
 }
 
 fn steps(from: f64, to: f64, ratio: f64) -> impl Iterator<Item = f64> {
@@ -264,20 +274,37 @@ impl Record {
         }
         let counted = self.bucket((bottom, top), true)?;
         let best = counted.or(best, 0.0);
-        let windows = WINDOWS.into_iter().flat_map(|seconds| {
-            let fixed = (0..PHASES).map(move |nth| {
-                let phase = seconds * f64::from(nth) / f64::from(PHASES);
-                (Meter::Fixed { seconds, phase }, false)
-            });
-            let sliding = Meter::Sliding { seconds };
-            fixed.chain([(sliding, false), (sliding, true)])
-        });
-        let window = windows
-            .map(|(meter, counts_refused)| self.explain(meter, counts_refused))
-            .filter(|fit| fit.burst >= LEAST_IN_WINDOW && (bottom..top).contains(&fit.rate))
-            .min_by(|one, other| one.misfit.total_cmp(&other.misfit));
         // Of two explanations the one that promises more is tried first.
-        Some(window.map_or(best, |fit| fit.or(best, lead(fit.rate, best.rate))))
+        Some(self.window((bottom, top)).map_or(best, |fit| {
+            fit.or(best, lead(fit.rate, best.rate, best.bunches))
+        }))
+    }
+
+    /// The best window that takes between so many a second.
+    fn window(&self, (bottom, top): (f64, f64)) -> Option<Fit> {
+        let is_one = |fit: &Fit| fit.burst >= LEAST_IN_WINDOW && (bottom..top).contains(&fit.rate);
+        let least = |one: &Fit, other: &Fit| one.misfit.total_cmp(&other.misfit);
+        let best_of = |seconds: f64| {
+            let at = |phase| self.explain(Meter::Fixed { seconds, phase }, false);
+            let coarse = (0..PHASES).map(|nth| at(seconds * f64::from(nth) / f64::from(PHASES)));
+            let coarse = coarse.filter(is_one).min_by(least);
+            let fine = coarse.and_then(|coarse| {
+                let Meter::Fixed { phase, .. } = coarse.meter else {
+                    return None;
+                };
+                let step = seconds / f64::from(PHASES * FINER);
+                (1..FINER)
+                    .flat_map(|nth| [-f64::from(nth), f64::from(nth)])
+                    .map(|steps| at(phase + steps * step))
+                    .filter(is_one)
+                    .min_by(least)
+            });
+            let sliding =
+                [false, true].map(|counts| self.explain(Meter::Sliding { seconds }, counts));
+            let sliding = sliding.into_iter().filter(is_one);
+            coarse.into_iter().chain(fine).chain(sliding).min_by(least)
+        };
+        WINDOWS.into_iter().filter_map(best_of).min_by(least)
     }
 
     fn coarse_buckets(&self, (bottom, top): (f64, f64), counts_refused: bool) -> Vec<Fit> {

@@ -166,8 +166,26 @@ fn an_explanation_is_better_when_less_is_explained_wrongly() {
     for (misfit, is_worse) in [(1.9, false), (2.0, false), (2.1, true)] {
         assert_eq!(fit(misfit).is_much_worse(&fit(1.0)), is_worse, "{misfit}");
     }
-    for (rate, other, so_much) in [(2.0, 1.0, 1.0), (1.0, 2.0, 0.0), (1.0, 1.0, 0.0)] {
-        assert!(is_near(lead(rate, other), so_much), "{rate} {other}");
+    for (rate, other, bunches, so_much) in [
+        (2.0, 1.0, 2, 1.1),
+        (2.0, 1.0, 3, 1.0),
+        (1.0, 2.0, 2, 0.0),
+        (1.0, 1.0, 3, 0.0),
+    ] {
+        let what = format!("{rate} {other} {bunches}");
+        assert!(is_near(lead(rate, other, bunches), so_much), "{what}");
+    }
+}
+
+#[test]
+fn no_request_is_explained_wrongly_wherever_a_window_begins() {
+    let costs = WINDOW_COSTS + PHASE_COSTS + BURST_COSTS * 30_f64.ln();
+    for nth in 0..80 {
+        let phase = f64::from(nth) / 80.0;
+        let mut record = met(5, (fixed(1.0, phase), false), 30.0, 30.0, 1.0);
+        let bound = record.bound(0.0).unwrap();
+        let fit = record.fit(bound).unwrap();
+        assert!(is_near(fit.misfit, costs), "{phase}: {fit:?}");
     }
 }
 
