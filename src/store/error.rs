@@ -10,7 +10,7 @@ const ANOTHER_OWNER: &str = "another_owner";
 
 /// What an owner says of itself; for information only, since only the lock decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owner(pub(in crate::store) String);
+pub struct Owner(pub(super) String);
 
 impl Owner {
     /// The number of its process, on its own machine.

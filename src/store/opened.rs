@@ -6,7 +6,7 @@ use rand::RngExt;
 use sqlx::{Connection, SqliteConnection, migrate::MigrateError};
 
 use super::{
-    Store, StoreError,
+    Owner, Store, StoreError,
     db::DbConnection,
     file_id::FileId,
     home::{FileHome, Home, ServerHome},
@@ -199,7 +199,15 @@ impl Store {
         holder: &str,
     ) -> Result<Self, StoreError> {
         server.must_be_current().await?;
-        let lease = Lease::take(&mut server, holder).await?;
+        let lease = match Lease::take(&mut server, holder).await? {
+            Ok(lease) => lease,
+            Err(holder) => {
+                return Err(StoreError::Leased {
+                    address: server.address().clone(),
+                    holder: Owner(holder),
+                });
+            }
+        };
         let (connection, access) = server.into_parts();
         let mut store = Self {
             connection: DbConnection::owning(connection),

@@ -10,11 +10,8 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, postgres::PgConnectOpti
 use tokio::task::JoinHandle;
 use tracing::warn;
 
-use super::ServerStore;
-use crate::{
-    clock::{Permission, TEST_LEASE, since_boot},
-    store::{Owner, StoreError},
-};
+use super::{ServerError, ServerStore};
+use crate::clock::{Permission, TEST_LEASE, since_boot};
 
 /// How long a lease lasts from each time it is prolonged: how long a standby waits at most for a machine that has died.
 const LASTS: Duration = Duration::from_secs(30);
@@ -88,23 +85,17 @@ struct LeaseRow {
 }
 
 impl Lease {
-    /// Takes the lease of a database that nobody holds, for the transactions of the store's connection.
+    /// Takes the lease of a database for the transactions of the store's connection; gives what its holder says of itself if somebody has it.
     pub(in crate::store) async fn take(
         server: &mut ServerStore,
         holder: &str,
-    ) -> Result<Self, StoreError> {
-        let failed = |server: &ServerStore, error| StoreError::from(server.failure(error));
+    ) -> Result<Result<Self, String>, ServerError> {
         let terms = Terms::usual();
         let asked_at = since_boot();
         let (mark, free_for_ms) = match taken(&mut server.connection, holder, terms).await {
             Ok(Ok(taken)) => taken,
-            Ok(Err(holder)) => {
-                return Err(StoreError::Leased {
-                    address: server.address().clone(),
-                    holder: Owner(holder),
-                });
-            }
-            Err(error) => return Err(failed(server, error)),
+            Ok(Err(holder)) => return Ok(Err(holder)),
+            Err(error) => return Err(server.failure(error)),
         };
         // As `owner` does in a file.
         let this_owner = format!(
@@ -114,7 +105,7 @@ impl Lease {
         sqlx::raw_sql(AssertSqlSafe(this_owner))
             .execute(&mut server.connection)
             .await
-            .map_err(|error| failed(server, error))?;
+            .map_err(|error| server.failure(error))?;
         let permission = Permission::until(terms.end(asked_at));
         let keeper = tokio::spawn(keep(
             server.options.clone(),
@@ -122,12 +113,12 @@ impl Lease {
             terms,
             permission.clone(),
         ));
-        Ok(Self {
+        Ok(Ok(Self {
             mark,
             permission,
             free_for: Duration::from_millis(free_for_ms.unsigned_abs()),
             keeper,
-        })
+        }))
     }
 
     /// Whether it may be relied on.
