@@ -87,10 +87,9 @@ async fn whoever_has_lost_the_lease_records_nothing() {
     end_leases(&mut first, "1 minute").await;
     let error = first.set_account(run.id, "late").await.unwrap_err();
     assert!(matches!(error, StoreError::Fenced), "{error}");
-    // In the middle of a transaction that another one's rows would wait for.
-    let mut rows = first.connection.begin().await.unwrap();
-    sqlx::query("UPDATE run SET account = 'never'")
-        .execute(&mut *rows)
+    // Another one has it, and this connection goes on.
+    sqlx::raw_sql("UPDATE fleetpush.lease SET backend = NULL")
+        .execute(&mut first.connection)
         .await
         .unwrap();
     let mut second = Store::on_server(connect(&database).await, "second")
@@ -99,8 +98,8 @@ async fn whoever_has_lost_the_lease_records_nothing() {
     let free_for = second.free_for().unwrap();
     assert!(free_for >= Duration::from_mins(1), "{free_for:?}");
     second.set_account(run.id, "second").await.unwrap();
-    rows.commit().await.unwrap_err();
-    first.set_account(run.id, "late").await.unwrap_err();
+    let error = first.set_account(run.id, "late").await.unwrap_err();
+    assert!(matches!(error, StoreError::Fenced), "{error}");
     let account: String = sqlx::query_scalar("SELECT account FROM run")
         .fetch_one(&mut second.connection)
         .await
@@ -109,6 +108,37 @@ async fn whoever_has_lost_the_lease_records_nothing() {
     // The first one may not even give back what is no longer its own.
     let _ = first.close().await;
     second.set_account(run.id, "second").await.unwrap();
+    second.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_waits_for_the_rows_of_a_holder_that_stands_still() {
+    let Some(database) = server_database().await else {
+        return;
+    };
+    let (mut first, run) = with_run(
+        Store::on_server(connect(&database).await, "first")
+            .await
+            .unwrap(),
+    )
+    .await;
+    let mut rows = first.connection.begin().await.unwrap();
+    sqlx::query("UPDATE run SET account = 'never'")
+        .execute(&mut *rows)
+        .await
+        .unwrap();
+    let mut other = connect(&database).await;
+    sqlx::raw_sql("UPDATE fleetpush.lease SET ends_at = clock_timestamp() - interval '1 minute'")
+        .execute(&mut other.connection)
+        .await
+        .unwrap();
+    let mut second = Store::on_server(other, "second").await.unwrap();
+    sqlx::raw_sql("SET lock_timeout = '10s'")
+        .execute(&mut second.connection)
+        .await
+        .unwrap();
+    second.set_account(run.id, "second").await.unwrap();
+    rows.commit().await.unwrap_err();
     second.close().await.unwrap();
 }
 
