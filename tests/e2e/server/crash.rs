@@ -6,7 +6,7 @@
 use std::{fmt::Write as _, panic::resume_unwind, thread::sleep, time::Duration};
 
 use fleetpush::simulator::{Fault, Scenario};
-use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng, seq::SliceRandom as _};
 use rustix::process::Signal;
 
 use crate::support::{Ended, Push, Sim, Site, agree, nothing_older_follows, seed, wait_for};
@@ -35,6 +35,14 @@ const RUN: [&str; 15] = [
     "--allow-stale",
 ];
 
+/// How a push ends. After the first one each fleet meets each of them before any comes again.
+enum End {
+    Killed,
+    CutOff,
+    Frozen,
+    Stopped,
+}
+
 /// What an end of a push was.
 #[derive(Debug, Default, Clone, Copy)]
 struct Toll {
@@ -50,8 +58,11 @@ fn a_push_to_a_server_that_ends_at_any_moment_loses_nothing() {
     let seed = seed();
     eprintln!("FLEETPUSH_TEST_SEED={seed}");
     let tolls: Vec<Option<Toll>> = std::thread::scope(|scope| {
-        let fleet = |number| move || Some(Story::new(seed.wrapping_add(number))?.survive());
-        let fleets = [0, 1, 2].map(|number| scope.spawn(fleet(number)));
+        let fleet =
+            |(number, first)| move || Some(Story::new(seed.wrapping_add(number))?.survive(first));
+        // What a fleet begins with comes while it has much to send.
+        let fleets = [(0, End::Frozen), (1, End::CutOff), (2, End::Killed)]
+            .map(|numbered| scope.spawn(fleet(numbered)));
         let joined = fleets.map(|fleet| fleet.join().unwrap_or_else(|panic| resume_unwind(panic)));
         joined.into()
     });
@@ -111,7 +122,8 @@ impl Story {
         })
     }
 
-    fn survive(mut self) -> Toll {
+    fn survive(mut self, first: End) -> Toll {
+        let mut ends = vec![first];
         for _ in 0..ENDS {
             let mut push = self.start();
             self.wait_for_a_moment(&mut push);
@@ -121,19 +133,23 @@ impl Story {
                 }
                 continue;
             }
-            match self.random.random_range(0..4) {
-                0 => {
+            if ends.is_empty() {
+                ends = vec![End::Killed, End::CutOff, End::Frozen, End::Stopped];
+                ends.shuffle(&mut self.random);
+            }
+            match ends.pop().expect("there are some") {
+                End::Killed => {
                     push.kill();
                     self.toll.killed += 1;
                 }
-                1 => {
+                End::CutOff => {
                     self.cut_off();
                     let ended = push.ended();
                     assert!(matches!(ended.code, Some(6 | 0)), "{ended:?}");
                     self.toll.cut_off += usize::from(ended.code == Some(6));
                 }
-                2 => self.freeze(push),
-                _ => {
+                End::Frozen => self.freeze(push),
+                End::Stopped => {
                     push.signal(Signal::TERM);
                     let ended = push.ended();
                     assert!(matches!(ended.code, Some(3 | 0 | 6)), "{ended:?}");
