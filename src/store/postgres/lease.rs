@@ -52,6 +52,8 @@ impl Terms {
 /// How often somebody looks whose rows are locked by a commit, and how long in between.
 const LOOKS: u32 = 50;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+/// How long the end of a process waits for a server to take a lease back.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// What the lease of a database is called.
 const DATABASE: &str = "database";
 /// The code of the error that says that a lease has ended (`functions.sql`).
@@ -65,11 +67,35 @@ pub(in crate::store) struct Lease {
     /// How long ago the lease before it ended.
     free_for: Duration,
     keeper: JoinHandle<()>,
+    /// By which it is given back when nobody has done that.
+    options: Option<PgConnectOptions>,
 }
 
 impl Drop for Lease {
+    /// A command that ends early must not keep the next one waiting until the lease has ended.
     fn drop(&mut self) {
         self.keeper.abort();
+        self.permission.end_at(Duration::ZERO);
+        let (Some(options), mark) = (self.options.take(), self.mark) else {
+            return;
+        };
+        // Not on the runtime of this thread, which may be the one that is at work, or about to end.
+        let given_back = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .ok()?;
+            runtime.block_on(async {
+                tokio::time::timeout(PATIENCE, async {
+                    let mut connection = PgConnection::connect_with(&options).await.ok()?;
+                    end(&mut connection, mark).await.ok()
+                })
+                .await
+                .ok()?
+            })
+        });
+        // If it was not, it ends by itself.
+        let _ = given_back.join();
     }
 }
 
@@ -118,6 +144,7 @@ impl Lease {
             permission,
             free_for: Duration::from_millis(free_for_ms.unsigned_abs()),
             keeper,
+            options: Some(server.options.clone()),
         }))
     }
 
@@ -133,19 +160,26 @@ impl Lease {
 
     /// Gives it back, so that nobody has to wait for its end.
     pub(in crate::store) async fn give_back(
-        self,
+        mut self,
         connection: &mut PgConnection,
     ) -> Result<(), sqlx::Error> {
         self.keeper.abort();
-        sqlx::query(
-            "UPDATE fleetpush.lease SET ends_at = least(ends_at, clock_timestamp()), holder = '' WHERE name = $1 AND epoch = $2",
-        )
-        .bind(DATABASE)
-        .bind(self.mark)
-        .execute(connection)
-        .await?;
-        Ok(())
+        self.permission.end_at(Duration::ZERO);
+        self.options = None;
+        end(connection, self.mark).await
     }
+}
+
+/// Ends the lease of this epoch, if it has not been taken since.
+async fn end(connection: &mut PgConnection, mark: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE fleetpush.lease SET ends_at = least(ends_at, clock_timestamp()), holder = '' WHERE name = $1 AND epoch = $2",
+    )
+    .bind(DATABASE)
+    .bind(mark)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Takes the lease when nobody holds it: its epoch, and how many milliseconds ago the last one ended; else who holds it.

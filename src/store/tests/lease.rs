@@ -112,6 +112,20 @@ async fn whoever_has_lost_the_lease_records_nothing() {
 }
 
 #[tokio::test]
+async fn a_store_that_is_dropped_gives_its_lease_back() {
+    let Some(database) = server_database().await else {
+        return;
+    };
+    for holder in ["first", "second"] {
+        drop(
+            Store::on_server(connect(&database).await, holder)
+                .await
+                .unwrap(),
+        );
+    }
+}
+
+#[tokio::test]
 async fn nobody_waits_for_the_rows_of_a_holder_that_stands_still() {
     let Some(database) = server_database().await else {
         return;
