@@ -15,6 +15,7 @@ mod compare;
 mod config;
 mod confirm;
 mod control;
+mod copied;
 mod copy;
 mod db;
 mod diff;

@@ -8,6 +8,7 @@ pub(super) use super::verified::With;
 use super::{
     canary::{Broken, Pushing},
     control::{Watch, settle},
+    copied::must_be_no_copy,
     exit_code::{exit_after, exit_of},
     interrupt::Interrupt,
     limits,
@@ -51,12 +52,7 @@ pub(super) async fn push(
         printer.say(&format!("sends until {}", deadline.what));
     }
     let mut store = store;
-    if store.is_copied(run.id).await? {
-        let failure = Failure::usage(anyhow!(
-            "run '{}' was copied to {} from a file, where its push may go on: continue it there, or both would send the same commands",
-            run.about.name,
-            database.place
-        ));
+    if let Err(failure) = must_be_no_copy(&mut store, &run, "continue").await {
         session::end_failed(&mut store, &failure).await;
         store.close().await?;
         return Err(failure);

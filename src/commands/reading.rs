@@ -4,7 +4,7 @@ use crate::{
     clock,
     engine::settle_for_reader,
     exit::Failure,
-    settings::{Database, Place, Readable},
+    settings::{Place, Readable},
     store::{
         InboxError, InboxReader, Looked, Presence, ReadError, Reader, ServerStore, inbox_path,
         presence,
@@ -68,11 +68,6 @@ pub(super) async fn open(database: &Readable, printer: &Printer) -> Result<Reade
         ));
     }
     Ok(reader)
-}
-
-/// The same for a command that reads a file alone.
-pub(super) async fn open_file(database: &Database, printer: &Printer) -> Result<Reader, ReadError> {
-    open(&database.clone().into(), printer).await
 }
 
 /// Whether somebody owns the database. What keeps that from being found out is told by whoever reads it next.

@@ -6,6 +6,7 @@ use anyhow::anyhow;
 
 use super::{
     confirm::confirm,
+    copied::{must_be_no_copy, must_have_pushes},
     hours::{closed, hours},
     interrupt::Interrupt,
     named::{named, named_or_latest},
@@ -56,12 +57,14 @@ pub(super) async fn retry(
         stale: settings.push.allow_stale,
         after_failure: settings.push.recovery.after_failure,
     };
+    must_have_pushes(&settings.database, "retry").await?;
     if settings.dry_run {
         return foretell(&settings, &filter, leave, printer).await;
     }
     let with = With::new(&settings.push, &settings.database, interrupt, printer);
     let mut store = open_existing(&settings.database, printer).await?;
     let run = named_or_latest(&mut store, settings.run.as_deref()).await?;
+    must_be_no_copy(&mut store, &run, "retry").await?;
     target::must_be_of(&run, &settings.push)?;
     for remark in remarks_on_filter(&store.unknown(&run, &filter).await?, &run.about.name)? {
         printer.say(&remark);
@@ -139,7 +142,7 @@ async fn foretell(
     leave: Leave,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
-    let mut reader = reading::open_file(&settings.database, printer).await?;
+    let mut reader = reading::open(&settings.database.clone().into(), printer).await?;
     let row = reader.find_run(settings.run.as_deref()).await?;
     let run = reader.run_of(&row).await?;
     target::must_be_of(&run, &settings.push)?;

@@ -194,31 +194,37 @@ impl Database {
     ) -> Result<Self, Error> {
         let simulated = matches!(push.target, Target::Simulator);
         let database = Self::anywhere(flag, simulated, sources)?;
-        if let Place::Server(server) = &database.place {
-            for (given, flag) in [
-                (push.verifying.is_some(), "--verify"),
-                (
-                    push.rollout
-                        .proof
-                        .verify
-                        .and_then(CanaryVerify::time)
-                        .is_some(),
-                    "--canary-verify",
-                ),
-                (push.listening.is_some(), "--queue"),
-                (owner.allow_network_filesystem, "--allow-network-filesystem"),
-                (owner.accept_lost_log, "--accept-lost-log"),
-            ] {
-                if given {
-                    return Err(Error::OnlyForFile {
-                        flag,
-                        address: server.address.clone(),
-                        instead: "",
-                    });
-                }
-            }
-        }
+        database.must_be_file_if([
+            (push.verifying.is_some(), "--verify"),
+            (
+                push.rollout
+                    .proof
+                    .verify
+                    .and_then(CanaryVerify::time)
+                    .is_some(),
+                "--canary-verify",
+            ),
+            (push.listening.is_some(), "--queue"),
+        ])?;
         database.owned(command, owner, sources)
+    }
+
+    /// Refuses flags that mean something for a file alone, if they are given and this is none.
+    pub(super) fn must_be_file_if(
+        &self,
+        flags: impl IntoIterator<Item = (bool, &'static str)>,
+    ) -> Result<(), Error> {
+        let Place::Server(server) = &self.place else {
+            return Ok(());
+        };
+        match flags.into_iter().find(|(given, _)| *given) {
+            Some((_, flag)) => Err(Error::OnlyForFile {
+                flag,
+                address: server.address.clone(),
+                instead: "",
+            }),
+            None => Ok(()),
+        }
     }
 
     /// The file that is named, or the usual one.
@@ -282,6 +288,10 @@ impl Database {
             allow_network_filesystem,
             accept_lost_log,
         } = args;
+        self.must_be_file_if([
+            (allow_network_filesystem, "--allow-network-filesystem"),
+            (accept_lost_log, "--accept-lost-log"),
+        ])?;
         let allowed = allow_network_filesystem.then_some(true);
         Ok(Self {
             consent: Consent {

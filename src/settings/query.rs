@@ -137,8 +137,10 @@ impl Retry {
             push,
             owner,
         } = args;
-        let simulated = push.target.simulate.simulate;
         let chosen = !state.is_empty() || !filter.is_empty();
+        let push = Push::resolve(push, quiet, sources)?;
+        let database = Database::of_push(db, &push, "retry", owner, sources)?;
+        database.must_be_file_if([(when_online, "--when-online")])?;
         Ok(Self {
             run,
             states: retried_states(state, &filter),
@@ -147,8 +149,8 @@ impl Retry {
             offline_for: when_online.then(|| offline_for.unwrap_or(OFFLINE_FOR)),
             dry_run,
             yes,
-            push: Push::resolve(push, quiet, sources)?,
-            database: Database::resolve(db, simulated, sources)?.owned("retry", owner, sources)?,
+            push,
+            database,
         })
     }
 }

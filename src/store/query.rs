@@ -68,15 +68,21 @@ pub(crate) struct RecentThroughput {
 }
 
 impl Reader {
-    /// Makes tables for this connection alone.
-    async fn make_temporary(&mut self, tables: &'static str) -> Result<(), ReadError> {
+    /// Lets a user who is set to only read have tables that nobody else sees. Nothing else is written.
+    pub(super) async fn allow_temporary(&mut self) -> Result<(), sqlx::Error> {
         if matches!(self.connection, DbConnection::Postgres(..)) {
-            // A user who is set to only read may still have tables that nobody else sees. Nothing else is written.
             sqlx::raw_sql("SET default_transaction_read_only = off")
                 .execute(&mut self.connection)
-                .await
-                .map_err(|error| self.failure(error))?;
+                .await?;
         }
+        Ok(())
+    }
+
+    /// Makes tables for this connection alone.
+    async fn make_temporary(&mut self, tables: &'static str) -> Result<(), ReadError> {
+        self.allow_temporary()
+            .await
+            .map_err(|error| self.failure(error))?;
         match sqlx::raw_sql(tables).execute(&mut self.connection).await {
             Ok(_) => Ok(()),
             Err(error) => Err(match self.failure(error) {

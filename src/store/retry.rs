@@ -17,6 +17,7 @@ use super::{
 use crate::model::{Class, TaskFilter, TaskId, TaskState, TaskStatus, Timestamp};
 
 mod accepted;
+mod reopen;
 
 /// Devices in one page of a draft.
 const PAGE: i64 = 500;
@@ -116,6 +117,7 @@ impl Reader {
         retriable: &Retriable,
     ) -> Result<RetryDraft<'_>, StoreError> {
         let any_younger = any_younger(&mut self.connection, run).await?;
+        self.allow_temporary().await?;
         let transaction = self.connection.begin().await?;
         RetryDraft::begin(transaction, run, filter, retriable, any_younger).await
     }
@@ -167,11 +169,13 @@ impl RetryDraft<'_> {
             let services = if let Some(known) = services.get(&payload) {
                 known.clone()
             } else {
-                let called: Vec<Option<String>> =
-                    sqlx::query_scalar("SELECT service FROM payload_service WHERE payload_id = ?")
-                        .bind(payload)
-                        .fetch_all(&mut *self.transaction)
-                        .await?;
+                let called: Vec<Option<String>> = sqlx::query_scalar(
+                    "SELECT service FROM payload_service WHERE run_id = ? AND payload_id = ?",
+                )
+                .bind(self.run.id.0)
+                .bind(payload)
+                .fetch_all(&mut *self.transaction)
+                .await?;
                 services
                     .entry(payload)
                     .or_insert_with(|| called.into())
@@ -193,7 +197,9 @@ impl RetryDraft<'_> {
     /// Takes these tasks out of the draft.
     pub(crate) async fn leave_out(&mut self, tasks: &[TaskId]) -> Result<(), StoreError> {
         let ids: Vec<i64> = tasks.iter().map(|task| task.0).collect();
-        sqlx::query("DELETE FROM temp.reopened WHERE task_id IN (SELECT value FROM json_each(?))")
+        sqlx::query(
+            "DELETE FROM temp.reopened WHERE task_id IN (SELECT CAST(value AS bigint) FROM json_each(?))",
+        )
             .bind(json!(ids).to_string())
             .execute(&mut *self.transaction)
             .await?;
@@ -204,7 +210,7 @@ impl RetryDraft<'_> {
     pub(crate) async fn overtaken_alone(&mut self) -> Result<Overtaken, StoreError> {
         let (tasks, example): (i64, Option<String>) = sqlx::query_as(
             "SELECT count(*), min(t.device_key) FROM temp.reopened AS r CROSS JOIN task AS t ON t.id = r.task_id \
-             WHERE r.overtaken AND NOT EXISTS (SELECT 1 FROM temp.several AS s WHERE s.device_key = t.device_key)",
+             WHERE r.overtaken = 1 AND NOT EXISTS (SELECT 1 FROM temp.several AS s WHERE s.device_key = t.device_key)",
         )
         .fetch_one(&mut *self.transaction)
         .await?;
@@ -216,7 +222,7 @@ impl RetryDraft<'_> {
 
     /// Takes what has been overtaken out of the draft.
     pub(crate) async fn leave_out_overtaken(&mut self) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM temp.reopened WHERE overtaken")
+        sqlx::query("DELETE FROM temp.reopened WHERE overtaken = 1")
             .execute(&mut *self.transaction)
             .await?;
         Ok(())
@@ -225,7 +231,7 @@ impl RetryDraft<'_> {
     /// How many tasks the draft has: of those that the filter chooses, and of those that go along.
     pub(crate) async fn counts(&mut self) -> Result<(u64, u64), StoreError> {
         let (chosen, along): (i64, i64) = sqlx::query_as(
-            "SELECT count(*) FILTER (WHERE NOT blocked), count(*) FILTER (WHERE blocked) FROM temp.reopened",
+            "SELECT count(*) FILTER (WHERE blocked = 0), count(*) FILTER (WHERE blocked = 1) FROM temp.reopened",
         )
         .fetch_one(&mut *self.transaction)
         .await?;
@@ -237,7 +243,7 @@ impl RetryDraft<'_> {
         let (chosen, _) = self.counts().await?;
         if chosen > 0 {
             accepted::dissolve_ranges(&mut self.transaction).await?;
-            reopen(&mut self.transaction, &self.run, now).await?;
+            reopen::reopen(&mut self.transaction, &self.run, now).await?;
         }
         for table in ["DROP TABLE temp.reopened", "DROP TABLE temp.several"] {
             sqlx::query(table).execute(&mut *self.transaction).await?;
@@ -318,8 +324,8 @@ async fn choose(
         sqlx::query(chosen)
             .bind(json!(ids).to_string())
             .bind(json!(states).to_string())
-            .bind(json!(classes).to_string())
-            .bind(json!(codes).to_string())
+            .bind((!classes.is_empty()).then(|| json!(classes).to_string()))
+            .bind((!codes.is_empty()).then(|| json!(codes).to_string()))
             .bind(retriable.never as i64)
             .execute(&mut *connection)
             .await?;
@@ -341,17 +347,34 @@ const TABLES: &str = "CREATE TEMP TABLE reopened ( \
      ); \
      CREATE TEMP TABLE several (device_key TEXT PRIMARY KEY) WITHOUT ROWID;";
 
-/// Of the candidates in ?1 those that have ended as the filter wants it, and not with the class ?5.
-const CHOSEN: &str = "INSERT OR IGNORE INTO temp.reopened (task_id, blocked) \
-     SELECT o.task_id, 0 FROM json_each(?1) AS j CROSS JOIN outcome AS o ON o.task_id = j.value \
-     WHERE o.class <> ?5 AND o.state IN (SELECT value FROM json_each(?2)) \
-     AND (json_array_length(?3) = 0 OR o.class IN (SELECT value FROM json_each(?3))) \
-     AND (json_array_length(?4) = 0 \
-         OR EXISTS (SELECT 1 FROM json_each(?4) AS c WHERE o.code BETWEEN c.value ->> 0 AND c.value ->> 1)) \
-     ORDER BY o.task_id";
+/// Of the candidates in ?1 those that have ended in one of the states ?2 with one of the classes ?3 and of the codes ?4, where there are any,
+/// and not with the class ?5. `$from` has the ends of tasks as `o`, which it finds by `$task`.
+macro_rules! chosen {
+    ($from:literal, $task:literal) => {
+        concat!(
+            "INSERT INTO temp.reopened (task_id, blocked) SELECT ",
+            $task,
+            ", 0 FROM json_each(?1) AS j CROSS JOIN ",
+            $from,
+            " AS o ON ",
+            $task,
+            " = CAST(j.value AS bigint) \
+             WHERE o.class <> ?5 AND o.state IN (SELECT CAST(value AS bigint) FROM json_each(?2)) \
+             AND (?3 IS NULL OR o.class IN (SELECT CAST(value AS bigint) FROM json_each(?3))) \
+             AND (?4 IS NULL OR EXISTS (SELECT 1 FROM json_each(?4) AS c \
+                 WHERE o.code BETWEEN CAST(c.value ->> 0 AS bigint) AND CAST(c.value ->> 1 AS bigint))) \
+             ORDER BY ",
+            $task,
+            " ON CONFLICT DO NOTHING"
+        )
+    };
+}
+use chosen;
+
+const CHOSEN: &str = chosen!("outcome", "o.task_id");
 
 /// What ended in the state ?1 with the class ?2 and waits, by one or several others, for a task of the draft.
-const ALONG: &str = "INSERT OR IGNORE INTO temp.reopened (task_id, blocked) \
+const ALONG: &str = "INSERT INTO temp.reopened (task_id, blocked) \
      WITH RECURSIVE later (task_id) AS ( \
          SELECT f.task_id FROM temp.reopened AS r JOIN follower AS f ON f.previous_id = r.task_id \
          JOIN outcome AS o ON o.task_id = f.task_id WHERE o.state = ?1 AND o.class = ?2 \
@@ -359,78 +382,25 @@ const ALONG: &str = "INSERT OR IGNORE INTO temp.reopened (task_id, blocked) \
          SELECT f.task_id FROM later AS l JOIN follower AS f ON f.previous_id = l.task_id \
          JOIN outcome AS o ON o.task_id = f.task_id WHERE o.state = ?1 AND o.class = ?2 \
      ) \
-     SELECT task_id, 1 FROM later";
+     SELECT task_id, 1 FROM later WHERE true ON CONFLICT DO NOTHING";
 
-const SEVERAL: &str = "INSERT OR IGNORE INTO temp.several (device_key) \
+const SEVERAL: &str = "INSERT INTO temp.several (device_key) \
      SELECT t.device_key FROM temp.reopened AS r CROSS JOIN task AS t ON t.id = r.task_id \
      WHERE EXISTS (SELECT 1 FROM follower AS f WHERE f.previous_id = t.id) \
      OR EXISTS (SELECT 1 FROM follower AS f WHERE f.task_id = t.id) \
-     ORDER BY 1";
+     ORDER BY 1 ON CONFLICT DO NOTHING";
 
 const DEVICE_TASKS: &str = concat!(
     "SELECT t.id, t.device_key, p.product_key, t.payload_id, \
          CASE WHEN o.task_id IS NOT NULL THEN o.state WHEN NOT ",
     in_no_accepted_range!("t.id"),
     " THEN 1 END AS state, o.class, \
-         r.task_id IS NOT NULL AND NOT r.blocked AS wanted, coalesce(r.overtaken, 0) AS overtaken \
+         r.task_id IS NOT NULL AND r.blocked = 0 AS wanted, coalesce(r.overtaken, 0) AS overtaken \
      FROM (SELECT device_key FROM temp.several WHERE device_key > ?2 ORDER BY device_key LIMIT ?3) AS s \
      CROSS JOIN device_task AS d ON d.run_id = ?1 AND d.device_key = s.device_key \
      CROSS JOIN task AS t ON t.id = d.task_id \
-     CROSS JOIN payload AS p ON p.id = t.payload_id \
+     CROSS JOIN payload AS p ON p.run_id = ?1 AND p.id = t.payload_id \
      LEFT JOIN outcome AS o ON o.task_id = t.id \
      LEFT JOIN temp.reopened AS r ON r.task_id = t.id \
      ORDER BY t.device_key, p.product_key, t.line, t.id"
 );
-
-async fn reopen(
-    connection: &mut DbConnection,
-    run: &Run,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    for statement in [
-        "INSERT INTO attempt (task_id, attempt, request_id, class, code, message, ticket) \
-         SELECT o.task_id, o.attempts, o.request_id, o.class, o.code, o.message, o.ticket \
-         FROM temp.reopened AS r JOIN outcome AS o ON o.task_id = r.task_id WHERE o.request_id IS NOT NULL ORDER BY o.task_id",
-        "UPDATE tally SET n = tally.n - gone.n FROM ( \
-             SELECT o.state, coalesce(o.class, 0) AS class, coalesce(o.code, 0) AS code, count(*) AS n \
-             FROM temp.reopened AS r JOIN outcome AS o ON o.task_id = r.task_id GROUP BY 1, 2, 3 \
-         ) AS gone WHERE tally.run_id = ?1 AND tally.state = gone.state AND tally.class = gone.class AND tally.code = gone.code",
-        // No more can have ended in an outage than have ended.
-        "UPDATE excused SET n = min(excused.n, tally.n) FROM tally WHERE excused.run_id = ?1 AND tally.run_id = ?1 \
-         AND tally.state = excused.state AND tally.class = excused.class AND tally.code = excused.code",
-        "DELETE FROM outcome WHERE task_id IN (SELECT task_id FROM temp.reopened)",
-        // Of a device's tasks one is under way at a time: one that an earlier retry has made due waits again.
-        "DELETE FROM due WHERE task_id IN ( \
-             WITH RECURSIVE later (task_id) AS ( \
-                 SELECT f.task_id FROM temp.reopened AS r JOIN follower AS f ON f.previous_id = r.task_id \
-                 UNION \
-                 SELECT f.task_id FROM later AS l JOIN follower AS f ON f.previous_id = l.task_id \
-             ) \
-             SELECT task_id FROM later)",
-        // A task waits as long as any earlier one of its device has not ended, as it did the first time.
-        concat!(
-            "INSERT INTO due (task_id, run_id, payload_id, due_at, sends) \
-         SELECT t.id, ?1, t.payload_id, ?2, (SELECT coalesce(max(a.attempt), 0) FROM attempt AS a WHERE a.task_id = t.id) \
-         FROM temp.reopened AS r JOIN task AS t ON t.id = r.task_id \
-         WHERE NOT EXISTS ( \
-             WITH RECURSIVE earlier (task_id) AS ( \
-                 SELECT f.previous_id FROM follower AS f WHERE f.task_id = t.id \
-                 UNION ALL \
-                 SELECT f.previous_id FROM earlier AS e JOIN follower AS f ON f.task_id = e.task_id \
-             ) \
-             SELECT 1 FROM earlier AS e WHERE NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = e.task_id) AND ",
-            in_no_accepted_range!("e.task_id"),
-            ") ORDER BY t.id"
-        ),
-        // Whoever retries a refused payload expects the platform to have changed its mind.
-        "DELETE FROM refusal WHERE run_id = ?1",
-        "UPDATE run SET state = 'running', finished_at = NULL, cancelled_by = NULL, chunk_limit = NULL, limit_hints = 0 WHERE id = ?1",
-    ] {
-        sqlx::query(statement)
-            .bind(run.id.0)
-            .bind(now.0)
-            .execute(&mut *connection)
-            .await?;
-    }
-    Ok(())
-}

@@ -1,5 +1,7 @@
 //! The store on real SQLite files: opening, who is chosen for a canary, how claims are shared out, what the schema refuses, and how its statements find their rows.
 
+mod again;
+mod both;
 mod canary;
 mod claim;
 mod conditions;

@@ -1,6 +1,7 @@
 //! A results database on a PostgreSQL server: the same views, copied from SQLite.
 
 mod address;
+mod again;
 mod copy;
 mod crash;
 mod killed;
