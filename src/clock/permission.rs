@@ -10,6 +10,9 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
+/// How often it is looked whether one has ended. The clock of timers stands still in suspend.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// Whether something may be done at this moment. Its end is a time of a clock that runs on while the machine is suspended, so that a process
 /// that wakes up after hours does not go on where it was.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +39,16 @@ impl Permission {
     /// Whether it holds.
     pub(crate) fn holds(&self) -> bool {
         self.0.is_none() || self.holds_at(since_boot())
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn ended(&self) {
+        if self.0.is_none() {
+            std::future::pending::<()>().await;
+        }
+        while self.holds() {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     fn holds_at(&self, now: Duration) -> bool {

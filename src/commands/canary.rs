@@ -31,6 +31,7 @@ pub(super) struct Pushing<'a> {
     pub(super) events: Sender<Event>,
     pub(super) control: watch::Receiver<Option<Control>>,
     pub(super) deadline: Option<Deadline>,
+    pub(super) options: Options,
 }
 
 /// Why a push broke off.
@@ -39,6 +40,8 @@ pub(super) enum Broken {
     Store(StoreError),
     /// Something else did.
     Other(Failure),
+    /// While it was lost, somebody else has ended or paused the run.
+    Elsewhere,
 }
 
 impl From<StoreError> for Broken {
@@ -52,11 +55,8 @@ const BEAT: Duration = Duration::from_secs(1);
 
 impl Pushing<'_> {
     /// Pushes, and waits for the proof of the canary when that is over.
-    pub(super) async fn push(
-        self,
-        journal: &mut Journal<'_>,
-        mut options: Options,
-    ) -> Result<Pushed, Broken> {
+    pub(super) async fn push(&self, journal: &mut Journal<'_>) -> Result<Pushed, Broken> {
+        let mut options = self.options.clone();
         if let Some(path) = &self.with.push.rollout.canary_devices {
             let named = named(journal, path, self.with.printer).await;
             options.rollout.devices = Some(named.map_err(Broken::Other)?);

@@ -1,19 +1,21 @@
 //! Pushing a staged run: what `run`, `resume` and `retry` share.
 
+mod regain;
+mod through;
+
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 
+use self::through::{Through, Went};
 pub(super) use super::verified::With;
 use super::{
-    canary::{Broken, Pushing},
+    canary::Broken,
     control::{Watch, settle},
     copied::must_be_no_copy,
     exit_code::{exit_after, exit_of},
     interrupt::Interrupt,
-    limits,
-    listeners::listen,
-    reading,
+    limits, reading,
     receiving::Receiving,
     repeat::repeat,
     report, session, status, target,
@@ -24,7 +26,6 @@ use crate::{
     clock::Clock,
     engine::{Options, Pushed, RolloutOptions, Stop},
     exit::{Exit, Failure},
-    journal::Journal,
     model::{Counts, Deadline, RunState},
     policy::{self, Rules},
     settings::{Database, Push},
@@ -90,41 +91,28 @@ async fn send(
     let time_left = deadline
         .as_ref()
         .map(|deadline| clock.now().until(deadline.at));
-    let options = options(settings, time_left);
     let with = With {
         push: settings,
         ..with
     };
-    let mut journal = match Journal::open(&mut store, run, settings.recovery.after_failure).await {
-        Ok(journal) => journal,
-        Err(error) => return Err(broken_off(store, error).await),
-    };
-    let before = journal.counts();
-    let listening = listen(&about, before, settings.progress, clock, printer)
-        .context("cannot show the progress")
-        .map_err(Failure::usage);
-    let (events, listeners) = match listening {
-        Ok(listening) => listening,
-        Err(failure) => {
-            session::end_failed(&mut store, &failure).await;
-            return Err(failure);
-        }
-    };
     let platform = Arc::new(connection.platform);
-    let pushing = Pushing {
+    let through = Through {
         with,
+        options: options(settings, time_left),
         platform: Arc::clone(&platform),
         clock,
-        events,
         control: watch.control(),
         deadline,
     };
     let started = clock.now();
-    let pushed = Box::pin(pushing.push(&mut journal, options)).await;
-    let after = journal.counts();
-    // They tell what led to an error, too.
-    listeners.ended().await;
-    let ended: Vec<_> = journal.tally().collect();
+    let Went {
+        mut store,
+        run,
+        before,
+        pushed,
+        after,
+        ended,
+    } = Box::pin(through.push(store, run)).await?;
     let Pushed {
         stop,
         requests,
@@ -137,14 +125,17 @@ async fn send(
             session::end_failed(&mut store, &failure).await;
             return Err(failure);
         }
+        Err(Broken::Elsewhere) => return nothing_to_do(store, run, with).await,
     };
     let tolerance = policy::tolerance(&settings.recovery.tolerate, &ended);
     let exit = exit_after(&stop, &tolerance);
-    let totals = session::end(&mut store, &stop, exit).await;
+    let permission = store.permission();
     drop(watch);
-    // What has been obeyed is deleted now that it is recorded, and what came too late for the push is obeyed.
-    Box::pin(settle(&mut store, printer)).await?;
-    store.close().await?;
+    let totals = tokio::select! {
+        biased;
+        left = Box::pin(leave(store, &stop, exit, printer)) => left?,
+        () = permission.ended() => return Err(StoreError::Fenced.into()),
+    };
     let verified = match stop {
         Stop::Complete => verified(&about.name, exit, AfterPush::of(platform), with).await,
         _ => Ok(exit),
@@ -163,6 +154,20 @@ async fn send(
     };
     summarize(&about.name, Some(session), settings, database, printer).await?;
     verified
+}
+
+/// Notes how the push ended, and gives the database back.
+async fn leave(
+    mut store: Store,
+    stop: &Stop,
+    exit: Exit,
+    printer: &Printer,
+) -> Result<Option<SessionTotals>, Failure> {
+    let totals = session::end(&mut store, stop, exit).await;
+    // What has been obeyed is deleted now that it is recorded, and what came too late for the push is obeyed.
+    settle(&mut store, printer).await?;
+    store.close().await?;
+    Ok(totals)
 }
 
 /// Fails when the page that `--report` asks for cannot be written: to be asked before anything is changed for the push.

@@ -29,8 +29,10 @@ pub(crate) enum Event {
     Measured(Box<Measures>),
     /// Nothing more is sent until the platform answers again.
     Paused(Pause),
-    /// The platform answers again.
+    /// What was missing is there again.
     Resumed {
+        /// What it is, for a person.
+        what: &'static str,
         /// How long the outage lasted.
         after: Duration,
     },
@@ -77,6 +79,16 @@ pub(crate) enum Event {
         /// How long they are waited for.
         timeout: Duration,
     },
+}
+
+impl Event {
+    /// An outage of the platform is over.
+    pub(super) fn answered(after: Duration) -> Self {
+        Self::Resumed {
+            what: "requests are answered again",
+            after,
+        }
+    }
 }
 
 impl From<Finding> for Event {

@@ -350,7 +350,7 @@ impl<'j, 's> Writer<'j, 's> {
             OutageChange::Resumed { after } => {
                 self.senders.set_gate(Gate::Open);
                 self.journal.goes_on(now);
-                self.events.push(Event::Resumed { after });
+                self.events.push(Event::answered(after));
             }
             OutageChange::Refused { reason } => self.begin_stop(Stop::Refused { reason }),
         }
@@ -408,9 +408,9 @@ impl<'j, 's> Writer<'j, 's> {
     async fn advance_rollout(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let thresholds = &self.judge.thresholds;
         let crossed = |journal: &Journal<'_>| thresholds.crossed(journal, Sample::Canary);
+        let wait = LockWait::new(&self.senders, &self.wakeups, &self.stop, self.options);
         let (rollout, is_stopping) = (&mut self.rollout, self.stop.has_begun());
         let advance = rollout.advance(self.journal, is_stopping, crossed, now);
-        let wait = LockWait::new(&self.senders, &self.wakeups, &self.stop, self.options);
         let Advance {
             progress,
             steps,

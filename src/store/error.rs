@@ -151,6 +151,29 @@ pub enum StoreError {
     NameTaken(String),
 }
 
+impl StoreError {
+    /// Whether a server has gone, or this process has lost its hold on it, so that the same may be possible again when it is back.
+    pub(crate) fn is_loss(&self) -> bool {
+        match self {
+            Self::Fenced | Self::Gone(Missing::Lease) => true,
+            Self::Sql(error) => is_cut(error),
+            _ => false,
+        }
+    }
+}
+
+/// Whether an error says that a server has ended a connection, or takes none.
+fn is_cut(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        // The classes 'connection exception' and 'operator intervention' of PostgreSQL's codes. Those of SQLite are numbers.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            code.len() == 5 && (code.starts_with("08") || code.starts_with("57P"))
+        }),
+        _ => false,
+    }
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let is_another_owner = error.as_database_error().is_some_and(|error| {

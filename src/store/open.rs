@@ -85,6 +85,11 @@ impl Store {
         self.home.path()
     }
 
+    /// Whether it is on a server.
+    pub(crate) fn is_on_server(&self) -> bool {
+        self.home.file().is_none()
+    }
+
     /// The database, for people.
     pub(crate) fn shown(&self) -> String {
         match &self.home {

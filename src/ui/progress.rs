@@ -142,6 +142,7 @@ mod tests {
                 give_up_at: Timestamp(1_800_000),
             }),
             Event::Resumed {
+                what: "requests are answered again",
                 after: Duration::from_secs(20),
             },
         ] {

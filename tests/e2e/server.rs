@@ -5,6 +5,7 @@ mod again;
 mod copy;
 mod crash;
 mod killed;
+mod lost;
 mod push;
 mod queries;
 mod questions;

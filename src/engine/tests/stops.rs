@@ -58,7 +58,7 @@ async fn a_platform_that_comes_back_without_its_tokens_is_back() {
     // The first refusal of the token ends the pause; had it not, each of them would have doubled the wait for the next probe.
     assert!(
         resumed.clone().all(
-            |event| matches!(event, Event::Resumed { after } if *after < Duration::from_secs(2))
+            |event| matches!(event, Event::Resumed { after, .. } if *after < Duration::from_secs(2))
         ),
         "{events:?}"
     );

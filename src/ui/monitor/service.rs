@@ -197,6 +197,7 @@ mod tests {
         assert!(paused.starts_with("paused: HTTP 503"), "{paused}");
         assert_eq!(status(&progress(1), 8).as_ref(), Some(&paused));
         let resumed = Event::Resumed {
+            what: "requests are answered again",
             after: Duration::from_secs(7),
         };
         assert!(status(&resumed, 9).unwrap().starts_with("resumed"));

@@ -172,7 +172,13 @@ mod tests {
         tracker.take(&paused(8_000), Timestamp(3_000));
         assert!(block(&tracker, 3_000).contains("next try in 5.0 s"));
         let after = Duration::from_secs(9);
-        tracker.take(&Event::Resumed { after }, Timestamp(10_000));
+        tracker.take(
+            &Event::Resumed {
+                what: "requests are answered again",
+                after,
+            },
+            Timestamp(10_000),
+        );
         assert!(!block(&tracker, 10_000).contains("paused"));
     }
 
@@ -207,7 +213,10 @@ mod tests {
         );
         told(6_000, 300, None);
         let after = Duration::from_mins(5);
-        let resumed = Some(Event::Resumed { after });
+        let resumed = Some(Event::Resumed {
+            what: "requests are answered again",
+            after,
+        });
         assert_eq!(told(305_000, 300, resumed), Left::Unknown);
         told(306_000, 400, None);
         assert_eq!(told(310_000, 600, None), seconds(8));

@@ -164,10 +164,9 @@ pub(super) fn event_words(event: &Event, now: Timestamp) -> Option<String> {
             duration(now.until(pause.probe_at)),
             duration(now.until(pause.give_up_at))
         ),
-        Event::Resumed { after } => format!(
-            "resumed: requests are answered again, after {}",
-            duration(*after)
-        ),
+        Event::Resumed { what, after } => {
+            format!("resumed: {what}, after {}", duration(*after))
+        }
         Event::RateLowered { rate: lowered } => {
             format!(
                 "too many requests for the platform: rate lowered to {} requests/s",
@@ -339,6 +338,7 @@ mod tests {
                 give_up_at: Timestamp(1_810_000),
             }),
             Event::Resumed {
+                what: "requests are answered again",
                 after: Duration::from_secs(75),
             },
             Event::RateLowered { rate: 12.5 },

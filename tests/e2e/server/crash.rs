@@ -1,5 +1,5 @@
-//! The end of a push at any moment when its results are on a server: killed, cut off from the server, frozen for longer than its lease while
-//! another one takes over, or stopped in order. Nothing is lost, and nothing is guessed.
+//! The end of a push at any moment when its results are on a server: killed, cut off from the server for a moment or for longer, frozen for
+//! longer than its lease while another one takes over, or stopped in order. Nothing is lost, and nothing is guessed.
 //!
 //! `FLEETPUSH_TEST_SEED` repeats the choices of a run; the machine's timing is its own.
 
@@ -35,10 +35,14 @@ const RUN: [&str; 15] = [
     "--allow-stale",
 ];
 
+/// What a push says that has lost its server.
+const LOST: &str = "the results database does not answer";
+
 /// How a push ends. After the first one each fleet meets each of them before any comes again.
 enum End {
     Killed,
     CutOff,
+    Lost,
     Frozen,
     Stopped,
 }
@@ -48,6 +52,7 @@ enum End {
 struct Toll {
     killed: usize,
     cut_off: usize,
+    lost: usize,
     frozen: usize,
     stopped: usize,
     doubts: usize,
@@ -61,7 +66,7 @@ fn a_push_to_a_server_that_ends_at_any_moment_loses_nothing() {
         let fleet =
             |(number, first)| move || Some(Story::new(seed.wrapping_add(number))?.survive(first));
         // What a fleet begins with comes while it has much to send.
-        let fleets = [(0, End::Frozen), (1, End::CutOff), (2, End::Killed)]
+        let fleets = [(0, End::Frozen), (1, End::CutOff), (2, End::Lost)]
             .map(|numbered| scope.spawn(fleet(numbered)));
         let joined = fleets.map(|fleet| fleet.join().unwrap_or_else(|panic| resume_unwind(panic)));
         joined.into()
@@ -74,6 +79,7 @@ fn a_push_to_a_server_that_ends_at_any_moment_loses_nothing() {
     for (what, met) in [
         ("killed", all(|toll| toll.killed)),
         ("cut off", all(|toll| toll.cut_off)),
+        ("without its server", all(|toll| toll.lost)),
         ("frozen", all(|toll| toll.frozen)),
     ] {
         assert!(met > 0, "none was {what}");
@@ -133,7 +139,13 @@ impl Story {
                 continue;
             }
             if ends.is_empty() {
-                ends = vec![End::Killed, End::CutOff, End::Frozen, End::Stopped];
+                ends = vec![
+                    End::Killed,
+                    End::CutOff,
+                    End::Lost,
+                    End::Frozen,
+                    End::Stopped,
+                ];
                 ends.shuffle(&mut self.random);
             }
             match ends.pop().expect("there are some") {
@@ -143,9 +155,17 @@ impl Story {
                 }
                 End::CutOff => {
                     self.cut_off();
-                    let ended = push.ended();
-                    assert!(matches!(ended.code, Some(6 | 0)), "{ended:?}");
-                    self.toll.cut_off += usize::from(ended.code == Some(6));
+                    self.toll.cut_off += usize::from(self.comes_back(push));
+                }
+                End::Lost => {
+                    self.site.server().close();
+                    wait_for("notice of the loss", || {
+                        let tells = push.stderr().contains(LOST);
+                        (tells || push.has_ended()).then_some(())
+                    });
+                    sleep(self.random.random_range(Duration::ZERO..2 * LEASE));
+                    self.site.server().open();
+                    self.toll.lost += usize::from(self.comes_back(push));
                 }
                 End::Frozen => self.freeze(push),
                 End::Stopped => {
@@ -216,6 +236,24 @@ impl Story {
             });
         }
         sleep(self.random.random_range(Duration::ZERO..DELAY));
+    }
+
+    /// Lets a push go on that has lost its server, and kills it then; whether it went on.
+    fn comes_back(&mut self, mut push: Push) -> bool {
+        wait_for("the push to go on", || {
+            let tells = push.stderr().contains("the results database answers again");
+            (tells || push.has_ended()).then_some(())
+        });
+        if push.has_ended() {
+            // It was at its end, or had only begun.
+            let ended = push.ended();
+            assert!(matches!(ended.code, Some(6 | 0)), "{ended:?}");
+            return false;
+        }
+        self.wait_for_a_moment(&mut push);
+        push.kill();
+        self.toll.killed += 1;
+        true
     }
 
     /// Ends every connection to the database but this one.

@@ -179,6 +179,51 @@ impl Database {
         on(&self.url(), work).expect("the server answers")
     }
 
+    /// Ends every connection to it, and takes no other.
+    pub(crate) fn close(&self) {
+        self.allow(false);
+        let name = &self.name;
+        let sql = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        );
+        self.run_beside(sql);
+    }
+
+    /// Takes connections again.
+    pub(crate) fn open(&self) {
+        self.allow(true);
+    }
+
+    fn allow(&self, connections: bool) {
+        let name = &self.name;
+        self.run_beside(format!(
+            "ALTER DATABASE {name} ALLOW_CONNECTIONS {connections}"
+        ));
+    }
+
+    /// Runs a statement over a connection to another database.
+    fn run_beside(&self, sql: String) {
+        on(&self.server.url("postgres"), async |connection| {
+            sqlx::raw_sql(AssertSqlSafe(sql))
+                .execute(connection)
+                .await
+                .expect("the statement can be run");
+        })
+        .expect("the server answers");
+    }
+
+    /// The processes of the server that work for the program.
+    pub(crate) fn backends(&self) -> Vec<i32> {
+        self.on(async |connection| {
+            sqlx::query_scalar(
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'fleetpush'",
+            )
+            .fetch_all(connection)
+            .await
+            .expect("the connections can be read")
+        })
+    }
+
     /// Runs statements in it.
     pub(crate) fn execute(&self, sql: &str) {
         let sql = format!("SET search_path = fleetpush; {sql}");
