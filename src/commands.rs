@@ -74,7 +74,7 @@ use crate::{
     clock,
     exit::{Exit, Failure},
     settings::{self, Command, Database, Place},
-    store::{Owner, ReadError, ServerStore, Store, StoreError},
+    store::{ControlRequests, Owner, ReadError, ServerStore, Store, StoreError},
     ui::{
         monitor::{ListenMonitor, Monitor},
         printer::Printer,
@@ -307,6 +307,17 @@ fn must_exist(database: &Database) -> Result<(), ReadError> {
             Err(ReadError::Missing(database.to_owned()))
         }
         _ => Ok(()),
+    }
+}
+
+/// What is asked of the runs of a database that another process owns.
+async fn requests_of(place: &Place) -> Result<ControlRequests, StoreError> {
+    match place {
+        Place::File(path) => ControlRequests::beside(path.clone()),
+        Place::Server(server) => {
+            let server = ServerStore::connect(&server.address, server.password.as_ref()).await?;
+            Ok(ControlRequests::on_server(server))
+        }
     }
 }
 

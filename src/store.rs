@@ -12,6 +12,7 @@ mod changes;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod control;
+mod copied;
 mod copy;
 mod db;
 mod delivery;
@@ -70,7 +71,9 @@ use schema::MIGRATOR;
 pub(crate) use archive::Archived;
 pub(crate) use canary::{NewCanary, SentCommand};
 pub(crate) use changes::Changes;
-pub(crate) use control::{ControlFile, ControlFiles, ControlledRun, TakenBack};
+pub(crate) use control::{
+    ControlRequest, ControlRequests, ControlledRun, FoundRequests, RequestError, TakenBack,
+};
 pub(crate) use copy::{
     CopySource, CopyTarget, Digest, Holdings, Part, RunMark, SessionMark, SourceError, SourceRun,
     Written,

@@ -6,19 +6,23 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 
 use super::{
-    control::control, named::named, open_existing_or_owner, repeat::repeat, session, status,
+    control::control,
+    copied::{must_be_no_copy, must_be_no_copy_beside, must_have_pushes},
+    named::named,
+    open_existing_or_owner,
+    reading::reader_of,
+    repeat::repeat,
+    requests_of, session, status,
 };
 use crate::{
     exit::{Exit, Failure},
     journal::control::is_possible,
     model::{Control, ControlAction, RunState},
-    settings::Database,
-    store::{ControlFiles, ControlledRun, Owner, Reader, Run, RunRow, Store},
+    settings::{Database, Place},
+    store::{ControlRequest, ControlRequests, ControlledRun, Owner, Run, RunRow, Store},
     ui::{printer::Printer, report::RunReport},
 };
 
-/// How often to look whether the owner has obeyed.
-const LOOK: Duration = Duration::from_millis(100);
 /// An owner that pushes the run looks twice a second. One that has not begun to obey after this does something else, or is an old version.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The same when the run does not seem to be pushed: the owner may be about to.
@@ -42,11 +46,12 @@ pub(super) async fn reach(
     printer: &Printer,
 ) -> Result<Reached, Failure> {
     let control = control(action);
+    must_have_pushes(database, action.name()).await?;
     let owner = match open_existing_or_owner(database, printer).await? {
         Ok(store) => return ours(store, run, control, database).await,
         Err(owner) => owner,
     };
-    let mut reader = Reader::open(database.file()?).await?;
+    let mut reader = reader_of(&database.place).await?;
     let row = if let Some(name) = run {
         reader.find_run(Some(name)).await?
     } else {
@@ -54,32 +59,37 @@ pub(super) async fn reach(
         rows.retain(|row| database.tags.are_in(&row.tags));
         meant(action, rows, |row| (row.name.clone(), row.state))?
     };
+    must_be_no_copy_beside(&mut reader, &row, action.name()).await?;
     reader.close().await?;
     must_be_possible(action, &row.name, row.state)?;
-    let files = ControlFiles::of(database.file()?)?;
-    let asked = ControlledRun {
-        id: row.id,
-        created_at: row.created_at,
-    };
+    let mut requests = requests_of(&database.place).await?;
     // Whoever carries it out notes this command among the sessions.
     let control = Control {
         asker: database.introduction.as_ref().map(session::asker),
         ..control
     };
-    files.ask(asked, &control)?;
-    wait(&files, &row, control, &owner, database, printer).await
+    let request = ControlRequest {
+        run: ControlledRun {
+            id: row.id,
+            created_at: row.created_at,
+        },
+        begun: false,
+        control,
+    };
+    requests.ask(&request).await?;
+    wait(&mut requests, &row, request, &owner, database, printer).await
 }
 
 /// Waits until the request has been obeyed: by the owner, or by this process when the owner has ended.
 async fn wait(
-    files: &ControlFiles,
+    requests: &mut ControlRequests,
     row: &RunRow,
-    control: Control,
+    request: ControlRequest,
     owner: &Owner,
     database: &Database,
     printer: &Printer,
 ) -> Result<Reached, Failure> {
-    let action = control.action;
+    let action = request.control.action;
     let began = Instant::now();
     let timeout = if row.state == RunState::Running {
         PATIENCE
@@ -88,17 +98,17 @@ async fn wait(
     };
     let mut is_told = false;
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(pause_between_looks(&database.place)).await;
         // The owner may have ended.
         if let Ok(store) = open_existing_or_owner(database, printer).await? {
-            return ours(store, Some(&row.name), control, database).await;
+            return ours(store, Some(&row.name), request.control, database).await;
         }
         let report = report(database, &row.name).await?;
         if is_reached(action, report.state) {
             return Ok(Reached::Obeyed(Box::new(report)));
         }
         must_be_possible(action, &row.name, report.state)?;
-        if files.is_begun(action, row.id) {
+        if requests.is_begun(action, row.id).await? {
             if !is_told && began.elapsed() > SHORT_PATIENCE {
                 is_told = true;
                 printer.say(&format!(
@@ -111,11 +121,19 @@ async fn wait(
                 "run '{}': another process ({owner}) owns the database and does not push this run, or does not check for requests; \
                  {} is kept, and the next process that owns the database acts on it before it sends anything",
                 row.name,
-                files.path(action, row.id).display()
+                requests.shown(&request)
             ));
             return Ok(Reached::Kept);
         }
     }
+}
+
+/// How long to wait before looking once more whether the owner has obeyed or ended. Each look connects to a server.
+pub(super) fn pause_between_looks(place: &Place) -> Duration {
+    Duration::from_millis(match place {
+        Place::File(_) => 100,
+        Place::Server(_) => 300,
+    })
 }
 
 /// The database is ours. What was asked before, also by this command, has been obeyed by the last owner or when it was opened.
@@ -138,13 +156,14 @@ async fn ours(
         let report = report(database, &run.about.name).await?;
         return Ok(Reached::Obeyed(Box::new(report)));
     }
+    must_be_no_copy(&mut store, &run, control.action.name()).await?;
     must_be_possible(control.action, &run.about.name, run.state)?;
     Ok(Reached::Ours(Box::new((store, run, control))))
 }
 
 /// How the run stands now, read beside its owner if there is one.
 pub(super) async fn report(database: &Database, run: &str) -> Result<RunReport, Failure> {
-    let mut reader = Reader::open(database.file()?).await?;
+    let mut reader = reader_of(&database.place).await?;
     let report = status::report(&mut reader, run, repeat(database)).await?;
     // A reader that stayed open would lose its locks when the database is opened again.
     reader.close().await?;

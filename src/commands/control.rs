@@ -1,7 +1,7 @@
 //! Control requests (pause, cancel) as the owner of a database handles them: those left while there was no owner, and those that arrive
 //! during a push.
 
-use std::{io, path::Path, time::Duration};
+use std::time::Duration;
 
 use rand::RngExt as _;
 use tokio::{
@@ -15,7 +15,7 @@ use crate::{
     clock,
     journal::control::{ControlDecision, decide, stronger},
     model::{Control, ControlAction, RunState},
-    store::{ControlFile, ControlFiles, Run, Store, StoreError},
+    store::{ControlRequest, ControlRequests, FoundRequests, RequestError, Run, Store, StoreError},
     ui::{number::counted, printer::Printer, text::clean},
 };
 
@@ -36,12 +36,17 @@ pub(super) fn control(action: ControlAction) -> Control {
 
 /// Obeys what was asked of the database's runs while nobody owned it, and deletes what has been obeyed.
 pub(super) async fn settle(store: &mut Store, printer: &Printer) -> Result<(), StoreError> {
-    let Some(files) = files_beside(store)? else {
+    if !store.may_be_controlled().await? {
         return Ok(());
-    };
-    let (mut found, unreadable) = match files.all() {
+    }
+    let mut requests = store.control_requests()?;
+    let FoundRequests {
+        mut found,
+        unreadable,
+    } = match requests.all().await {
         Ok(all) => all,
-        Err(error) => {
+        Err(RequestError::Server(error)) => return Err(error.into()),
+        Err(RequestError::File(error)) => {
             printer.warn(&format!(
                 "the folder of {} cannot be searched for requests to pause or to cancel a run: {error}",
                 store.shown()
@@ -56,51 +61,65 @@ pub(super) async fn settle(store: &mut Store, printer: &Printer) -> Result<(), S
         ));
     }
     // The end of a run first: there is nothing to pause after it.
-    found.sort_by_key(|file| std::cmp::Reverse(file.control.action));
-    for file in found {
-        let run = store.run_by_id(file.run.id).await?;
-        let action = file.control.action;
-        match (decide(&file, run.as_ref()), run) {
-            (ControlDecision::Obey, Some(run)) => {
-                if let Some(file) = files.begin(file) {
-                    let (id, name) = (run.id, run.about.name.clone());
-                    obey(store, run, &file.control, printer).await?;
-                    store
-                        .note_asker(id, &name, &file.control, clock::wall_now())
-                        .await?;
-                    delete(files.end(action, id), &file.path, printer);
-                }
-            }
-            (ControlDecision::Foreign, _) => {
-                printer.warn(&format!(
-                    "{} asks to {} a run that this database does not have, and is deleted",
-                    file.path.display(),
-                    action.name()
-                ));
-                delete(std::fs::remove_file(&file.path), &file.path, printer);
-            }
-            (ControlDecision::Void, run) => {
-                // The push has obeyed it.
-                if let Some(run) =
-                    run.filter(|run| run.last_control.as_ref() == Some(&file.control.id))
-                {
-                    store
-                        .note_asker(run.id, &run.about.name, &file.control, clock::wall_now())
-                        .await?;
-                }
-                delete(std::fs::remove_file(&file.path), &file.path, printer);
-            }
-            (ControlDecision::Obey, None) => {
-                delete(std::fs::remove_file(&file.path), &file.path, printer);
-            }
-        }
+    found.sort_by_key(|request| std::cmp::Reverse(request.control.action));
+    for request in found {
+        settle_one(store, &mut requests, request, printer).await?;
     }
     Ok(())
 }
 
-/// The requests beside a database. One on a server has none: those who may ask there do it themselves when no push runs.
-fn files_beside(store: &Store) -> Result<Option<ControlFiles>, StoreError> {
-    store.path().map(ControlFiles::of).transpose()
+async fn settle_one(
+    store: &mut Store,
+    requests: &mut ControlRequests,
+    request: ControlRequest,
+    printer: &Printer,
+) -> Result<(), StoreError> {
+    let action = request.control.action;
+    let shown = requests.shown(&request);
+    let run = store.run_by_id(request.run.id).await?;
+    let deleted = match (decide(&request, run.as_ref()), run) {
+        (ControlDecision::Obey, Some(run)) => {
+            match requests.begin(&request).await {
+                // Somebody has taken it back.
+                Ok(false) => return Ok(()),
+                Err(RequestError::Server(error)) => return Err(error.into()),
+                // What cannot be noted is obeyed all the same, and its id is recorded.
+                Ok(true) | Err(RequestError::File(_)) => {}
+            }
+            let (id, name) = (run.id, run.about.name.clone());
+            obey(store, run, &request.control, printer).await?;
+            store
+                .note_asker(id, &name, &request.control, clock::wall_now())
+                .await?;
+            requests.end(action, id).await
+        }
+        (ControlDecision::Foreign, _) => {
+            printer.warn(&format!(
+                "{shown} asks to {} a run that this database does not have, and is deleted",
+                action.name()
+            ));
+            requests.delete(&request).await
+        }
+        (ControlDecision::Void, run) => {
+            // The push has obeyed it.
+            if let Some(run) =
+                run.filter(|run| run.last_control.as_ref() == Some(&request.control.id))
+            {
+                store
+                    .note_asker(run.id, &run.about.name, &request.control, clock::wall_now())
+                    .await?;
+            }
+            requests.delete(&request).await
+        }
+        (ControlDecision::Obey, None) => requests.delete(&request).await,
+    };
+    // It is in the database by now, with its id: a request that stays is not obeyed again.
+    if let Err(error) = deleted {
+        printer.warn(&format!(
+            "{shown} has been carried out and cannot be deleted: {error}; delete it"
+        ));
+    }
+    Ok(())
 }
 
 /// Does to a run that is not being pushed what somebody has asked.
@@ -128,36 +147,23 @@ async fn obey(
     Ok(())
 }
 
-/// It is in the database by now, with its id: a file that stays is not obeyed again.
-fn delete(deleted: io::Result<()>, path: &Path, printer: &Printer) {
-    if let Err(error) = deleted
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        printer.warn(&format!(
-            "{} has been carried out and cannot be deleted: {error}; delete it",
-            path.display()
-        ));
-    }
-}
-
 /// Looks for requests for a run as long as it is pushed.
 pub(super) struct Watch {
     control: watch::Receiver<Option<Control>>,
-    /// None where nobody can ask.
-    task: Option<JoinHandle<()>>,
+    task: JoinHandle<()>,
 }
 
 impl Watch {
     /// Begins to look.
     pub(super) fn begin(store: &Store, run: &Run, printer: &Printer) -> Result<Self, StoreError> {
-        let files = files_beside(store)?;
+        let requests = store.control_requests()?;
         let (sender, control) = watch::channel(None);
         // Whatever it was before, it is being pushed.
         let run = Run {
             state: RunState::Running,
             ..run.clone()
         };
-        let task = files.map(|files| tokio::spawn(look(files, run, sender, printer.clone())));
+        let task = tokio::spawn(look(requests, run, sender, printer.clone()));
         Ok(Self { control, task })
     }
 
@@ -169,14 +175,12 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
+        self.task.abort();
     }
 }
 
 async fn look(
-    files: ControlFiles,
+    mut requests: ControlRequests,
     run: Run,
     sender: watch::Sender<Option<Control>>,
     printer: Printer,
@@ -187,10 +191,9 @@ async fn look(
     loop {
         ticks.tick().await;
         let before = sender.borrow().clone();
-        let (files, run) = (files.clone(), run.clone());
-        // A folder that does not answer must not hold the push.
-        let next = spawn_blocking(move || next(&files, &run, before.as_ref())).await;
-        let Ok(Some(control)) = next else { continue };
+        let Some(control) = next(&mut requests, &run, before.as_ref()).await else {
+            continue;
+        };
         let words = format!(
             "{} asked for {}: stopping after the requests in flight",
             control.action.name(),
@@ -207,13 +210,19 @@ async fn look(
     }
 }
 
-/// The request that counts now, when it is another one than before: its file says that it is obeyed.
-fn next(files: &ControlFiles, run: &Run, before: Option<&Control>) -> Option<Control> {
-    let is_new = |file: &ControlFile| {
-        decide(file, Some(run)) == ControlDecision::Obey
-            && before.is_none_or(|before| stronger(&file.control, before))
+/// The request that counts now, when it is another one than before, once it is noted that it is obeyed. What cannot be read is read later.
+async fn next(
+    requests: &mut ControlRequests,
+    run: &Run,
+    before: Option<&Control>,
+) -> Option<Control> {
+    let is_new = |request: &ControlRequest| {
+        decide(request, Some(run)) == ControlDecision::Obey
+            && before.is_none_or(|before| stronger(&request.control, before))
     };
-    let found = files.of_run(run.id).into_iter().filter(is_new);
-    let file = found.max_by_key(|file| file.control.action)?;
-    Some(files.begin(file)?.control)
+    let found = requests.of_run(run.id).await.ok()?;
+    let found = found.into_iter().filter(is_new);
+    let request = found.max_by_key(|request| request.control.action)?;
+    let begun = requests.begin(&request).await.ok()?;
+    begun.then_some(request.control)
 }

@@ -6,7 +6,7 @@ use super::reading::reader_of;
 use crate::{
     exit::Failure,
     settings::{Database, Place},
-    store::{Presence, Run, Store},
+    store::{Presence, Reader, Run, RunRow, Store},
 };
 
 /// Fails for a database that only copies write. It is to be asked before the database is owned: one that was owned takes no copies any more.
@@ -34,11 +34,25 @@ pub(super) async fn must_be_no_copy(
     command: &str,
 ) -> Result<(), Failure> {
     if store.is_copied(run.id).await? {
-        return Err(Failure::usage(anyhow!(
-            "run '{}' was copied to {} from a file, where its push may go on: {command} it there",
-            run.about.name,
-            store.shown()
-        )));
+        return Err(copied(&run.about.name, &store.shown(), command));
     }
     Ok(())
+}
+
+/// The same for who reads beside the owner.
+pub(super) async fn must_be_no_copy_beside(
+    reader: &mut Reader,
+    run: &RunRow,
+    command: &str,
+) -> Result<(), Failure> {
+    if reader.is_copied(run.id).await? {
+        return Err(copied(&run.name, &reader.name(), command));
+    }
+    Ok(())
+}
+
+fn copied(run: &str, database: &str, command: &str) -> Failure {
+    Failure::usage(anyhow!(
+        "run '{run}' was copied to {database} from a file, where its push may go on: {command} it there"
+    ))
 }

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 
 use super::{
     confirm::confirm,
-    copied::{must_be_no_copy, must_have_pushes},
+    copied::{must_be_no_copy, must_be_no_copy_beside, must_have_pushes},
     hours::{closed, hours},
     interrupt::Interrupt,
     named::{named, named_or_latest},
@@ -144,6 +144,7 @@ async fn foretell(
 ) -> Result<Exit, Failure> {
     let mut reader = reading::open(&settings.database.clone().into(), printer).await?;
     let row = reader.find_run(settings.run.as_deref()).await?;
+    must_be_no_copy_beside(&mut reader, &row, "retry").await?;
     let run = reader.run_of(&row).await?;
     target::must_be_of(&run, &settings.push)?;
     for remark in remarks_on_filter(&reader.unknown(&row, filter).await?, &row.name)? {

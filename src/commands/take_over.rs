@@ -4,17 +4,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 
-use super::{interrupt::Interrupt, open_existing_or_owner, reading::reader_of};
+use super::{
+    ask::pause_between_looks, interrupt::Interrupt, open_existing_or_owner, reading::reader_of,
+    requests_of,
+};
 use crate::{
     exit::Failure,
     model::{ControlAction, RunState},
     settings::Database,
-    store::{ControlFiles, Owner, RunRow, Store, TakenBack},
+    store::{Owner, RunRow, Store, TakenBack},
     ui::printer::Printer,
 };
 
-/// How often to look whether the other process has ended.
-const LOOK: Duration = Duration::from_millis(100);
 /// How long a process that has paused a run may take to end.
 const ENDING: Duration = Duration::from_secs(5);
 
@@ -27,6 +28,8 @@ pub(super) async fn take_over(
     printer: &Printer,
 ) -> Result<Option<Store>, Failure> {
     let began = Instant::now();
+    // When the other process was seen to stop for a pause.
+    let mut stopping_at: Option<Instant> = None;
     let mut is_told = false;
     loop {
         let owner = match open_existing_or_owner(database, printer).await? {
@@ -36,17 +39,17 @@ pub(super) async fn take_over(
         let Some(row) = meant(database, run).await else {
             return Err(owned(database, None, &owner));
         };
-        // Nobody can have asked the owner of a database on a server for anything.
-        let Ok(path) = database.file() else {
-            return Err(owned(database, Some(&row), &owner));
-        };
-        let files = ControlFiles::of(path)?;
-        if files.take_back(ControlAction::Pause, row.id)? == TakenBack::Taken {
+        let mut requests = requests_of(&database.place).await?;
+        if requests.take_back(ControlAction::Pause, row.id).await? == TakenBack::Taken {
             printer.say(&format!("the pause of run '{}' is withdrawn", row.name));
         }
-        let stops = files.is_begun(ControlAction::Pause, row.id);
-        let has_stopped = row.state == RunState::Paused && began.elapsed() < ENDING;
-        if !stops && !has_stopped {
+        if requests.is_begun(ControlAction::Pause, row.id).await? {
+            stopping_at = Some(Instant::now());
+        } else if row.state == RunState::Paused {
+            stopping_at = stopping_at.or(Some(began));
+        }
+        // What was begun may have been recorded since, and its process may not have ended yet.
+        if stopping_at.is_none_or(|at| at.elapsed() > ENDING) {
             return Err(owned(database, Some(&row), &owner));
         }
         if !is_told {
@@ -57,7 +60,7 @@ pub(super) async fn take_over(
             ));
         }
         tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(pause_between_looks(&database.place)) => {}
             () = interrupt.stopped() => return Ok(None),
         }
     }

@@ -2,10 +2,10 @@
 
 use crate::{
     model::{Control, ControlAction, RunState},
-    store::{ControlFile, Run},
+    store::{ControlRequest, Run},
 };
 
-/// What to do about a control file.
+/// What to do about a control request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ControlDecision {
     /// Do what it asks.
@@ -16,15 +16,15 @@ pub(crate) enum ControlDecision {
     Foreign,
 }
 
-/// What to do about a control file, by what is known of its run.
-pub(crate) fn decide(file: &ControlFile, run: Option<&Run>) -> ControlDecision {
-    let Some(run) = run.filter(|run| run.created_at == file.run.created_at) else {
+/// What to do about a control request, by what is known of its run.
+pub(crate) fn decide(request: &ControlRequest, run: Option<&Run>) -> ControlDecision {
+    let Some(run) = run.filter(|run| run.created_at == request.run.created_at) else {
         return ControlDecision::Foreign;
     };
-    if run.last_control.as_ref() == Some(&file.control.id) {
+    if run.last_control.as_ref() == Some(&request.control.id) {
         return ControlDecision::Void;
     }
-    if is_possible(file.control.action, run.state) {
+    if is_possible(request.control.action, run.state) {
         ControlDecision::Obey
     } else {
         ControlDecision::Void
@@ -62,9 +62,9 @@ mod tests {
         }
     }
 
-    fn file(action: ControlAction) -> ControlFile {
-        ControlFile {
-            path: "push.db.pause-1".into(),
+    fn request(action: ControlAction) -> ControlRequest {
+        ControlRequest {
+            begun: false,
             run: ControlledRun {
                 id: RunId(1),
                 created_at: Timestamp(3),
@@ -121,7 +121,7 @@ mod tests {
                     ControlDecision::Void
                 };
                 assert_eq!(
-                    decide(&file(action), Some(&run(state))),
+                    decide(&request(action), Some(&run(state))),
                     expected,
                     "{action:?} {state:?}"
                 );
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn what_was_obeyed_or_meant_for_another_database_is_not_obeyed() {
-        let pause = file(ControlAction::Pause);
+        let pause = request(ControlAction::Pause);
         let obeyed = Run {
             last_control: Some("1f".into()),
             ..run(RunState::Stopped)

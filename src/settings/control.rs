@@ -28,7 +28,7 @@ impl Control {
         } = args;
         Ok(Self {
             run,
-            database: Database::resolve(db, simulate.simulate, sources)?
+            database: Database::anywhere(db, simulate.simulate, sources)?
                 .owned(command, owner, sources)?,
         })
     }

@@ -69,7 +69,7 @@ impl Store {
             "INSERT INTO tally (run_id, state, class, code, n) \
              SELECT ?1, state, coalesce(class, 0), coalesce(code, 0), count(*) FROM outcome \
              WHERE task_id >= ?2 AND task_id < ?3 AND state IN (3, 4) GROUP BY 1, 2, 3, 4 \
-             ON CONFLICT DO UPDATE SET n = excluded.n",
+             ON CONFLICT (run_id, state, class, code) DO UPDATE SET n = excluded.n",
         )
         .bind(run.id.0)
         .bind(run.first_task.0)

@@ -1,41 +1,19 @@
-//! Control files: how another process asks the owner of a database to pause or to cancel a run.
+//! Control requests: how another process asks the owner of a database to pause or to cancel a run.
 //!
-//! Only the owner writes into the database. Another writer would move the log into the file without a seal, and its transaction could make
-//! the owner wait. So a request is a small file beside the database, named after it, the action and the run (`push.db.pause-7`). It is on
-//! the disk before it has its name. The owner looks for it, renames it when it begins to act on it (`push.db.pausing-7`), and deletes it
-//! after the commit that records it. So the request outlives both processes. If the owner acts on a pause while another process withdraws
-//! it, exactly one of them succeeds.
+//! A request is a file beside a database that is a file (`file`), and a row of one that is on a server (`row`). The owner looks for it, notes
+//! that it begins to act on it, and deletes it after the commit that records it. So the request outlives both processes. If the owner acts on
+//! a pause while another process withdraws it, exactly one of them succeeds.
 
-use std::{
-    ffi::{OsStr, OsString},
-    fs::{File, OpenOptions, Permissions},
-    io::{self, Read as _, Write as _},
-    os::unix::{
-        ffi::{OsStrExt as _, OsStringExt as _},
-        fs::{OpenOptionsExt as _, PermissionsExt as _},
-    },
-    path::{Path, PathBuf},
-    time::Duration,
-};
+mod file;
+mod row;
 
-use rustix::fs::OFlags;
-use serde::{Deserialize, Serialize};
+use std::{io, path::PathBuf};
 
-use super::StoreError;
-use crate::model::{Asker, Control, ControlAction, RunId, Timestamp};
+use tokio::task::spawn_blocking;
 
-/// More than any file of ours has.
-const LARGEST: u64 = 65_536;
-
-/// A temporary file that is older was left by a process that was killed.
-const LEFT_BEHIND: Duration = Duration::from_mins(1);
-
-/// The control files of a database.
-#[derive(Debug, Clone)]
-pub(crate) struct ControlFiles {
-    /// The database, without links.
-    database: PathBuf,
-}
+use self::{file::ControlFiles, row::ControlRows};
+use super::{Store, StoreError, home::Home, postgres::ServerError, postgres::ServerStore};
+use crate::model::{Control, ControlAction, RunId, Timestamp};
 
 /// The run that a request is for. A number alone could be that of another database, which has come to the same place since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,16 +26,23 @@ pub(crate) struct ControlledRun {
 
 /// A request that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ControlFile {
-    /// The file.
-    pub path: PathBuf,
+pub(crate) struct ControlRequest {
     pub run: ControlledRun,
+    /// Whether an owner has begun to act on it.
+    pub begun: bool,
     /// What it asks.
     pub control: Control,
 }
 
 /// A file that is named like a request and is none, and why not.
 type Unreadable = (PathBuf, io::Error);
+
+/// The requests of a database.
+#[derive(Debug, Default)]
+pub(crate) struct FoundRequests {
+    pub found: Vec<ControlRequest>,
+    pub unreadable: Vec<Unreadable>,
+}
 
 /// What became of a request that somebody takes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,268 +55,181 @@ pub(crate) enum TakenBack {
     TooLate,
 }
 
-/// The content of a control file.
-#[derive(Debug, Serialize, Deserialize)]
-struct Content {
-    action: String,
-    run: i64,
-    created_at: i64,
-    by: String,
-    at: i64,
-    id: String,
-    /// An earlier version says nothing of it.
-    #[serde(default)]
-    asker: Option<Asker>,
+/// Why requests cannot be read or deleted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestError {
+    /// The folder or a file.
+    #[error(transparent)]
+    File(#[from] io::Error),
+    /// The server.
+    #[error(transparent)]
+    Server(#[from] ServerError),
 }
 
-/// How far the owner has got with a request, by the name of its file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Asked,
-    Obeying,
+/// Where the requests of a database are.
+#[derive(Debug)]
+pub(crate) enum ControlRequests {
+    Files(ControlFiles),
+    Rows(Box<ControlRows>),
 }
 
-impl ControlFiles {
-    /// Those of the database at this path.
-    pub(crate) fn of(database: &Path) -> Result<Self, StoreError> {
-        let database = database.canonicalize().map_err(|source| StoreError::File {
-            action: "find",
-            path: database.to_owned(),
-            source,
-        })?;
-        Ok(Self { database })
-    }
-
-    /// The file of a request that nobody has obeyed yet.
-    pub(crate) fn path(&self, action: ControlAction, run: RunId) -> PathBuf {
-        self.named(action, Step::Asked, run)
-    }
-
-    /// Puts a request on the disk, in place of an earlier one of the same kind.
-    pub(crate) fn ask(&self, run: ControlledRun, control: &Control) -> Result<(), StoreError> {
-        let path = self.path(control.action, run.id);
-        let failed = |source| StoreError::Control {
-            path: path.clone(),
-            action: control.action,
-            source,
-        };
-        let mut temporary = path.clone().into_os_string();
-        temporary.push(format!(".{}.tmp", control.id));
-        let temporary = PathBuf::from(temporary);
-        let content = Content {
-            action: control.action.name().to_owned(),
-            run: run.id.0,
-            created_at: run.created_at.0,
-            by: control.by.clone(),
-            at: control.at.0,
-            id: control.id.clone(),
-            asker: control.asker.clone(),
-        };
-        let text = serde_json::to_vec(&content)
-            .map_err(io::Error::other)
-            .map_err(failed)?;
-        let placed = place(&temporary, &path, &text);
-        if placed.is_err() {
-            // It may not even have been made.
-            let _ = std::fs::remove_file(&temporary);
-        }
-        placed.map_err(failed)
-    }
-
-    /// The requests for this run, whatever has been done about them. What cannot be read as one is left out.
-    pub(crate) fn of_run(&self, run: RunId) -> Vec<ControlFile> {
-        let names = ControlAction::ALL
-            .into_iter()
-            .flat_map(|action| [Step::Asked, Step::Obeying].map(|step| (action, step)));
-        names
-            .filter_map(|(action, step)| read(&self.named(action, step, run), action, run).ok()?)
-            .collect()
-    }
-
-    /// The requests for all runs, and those files that are named like one and cannot be read, with the reason.
-    pub(crate) fn all(&self) -> io::Result<(Vec<ControlFile>, Vec<Unreadable>)> {
-        let (mut found, mut unreadable) = (Vec::new(), Vec::new());
-        let folder = self.database.parent().unwrap_or(Path::new("/"));
-        for entry in std::fs::read_dir(folder)? {
-            let entry = entry?;
-            let Some(rest) = self.rest(&entry.file_name()) else {
-                continue;
-            };
-            let path = entry.path();
-            let Some((action, run)) = parse(&rest) else {
-                remove_if_left_behind(&path, &rest);
-                continue;
-            };
-            match read(&path, action, run) {
-                Ok(Some(file)) => found.push(file),
-                // Somebody has taken it back.
-                Ok(None) => {}
-                Err(error) => unreadable.push((path, error)),
+impl Store {
+    /// The requests of the database.
+    pub(crate) fn control_requests(&self) -> Result<ControlRequests, StoreError> {
+        match &self.home {
+            Home::File(file) => ControlRequests::beside(file.path.clone()),
+            Home::Server(server) => {
+                let rows = ControlRows::at(server.access.clone());
+                Ok(ControlRequests::Rows(Box::new(rows)))
             }
         }
-        Ok((found, unreadable))
     }
 
-    /// Notes that the owner begins to obey: from now on it cannot be taken back. Gives the file under its new name, or `None` when
-    /// somebody has taken it back meanwhile.
-    pub(crate) fn begin(&self, file: ControlFile) -> Option<ControlFile> {
-        let path = self.named(file.control.action, Step::Obeying, file.run.id);
-        match std::fs::rename(&file.path, &path) {
-            Ok(()) => Some(ControlFile { path, ..file }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            // In a folder where nobody touches what is another's. It is obeyed all the same, and its id is recorded.
-            Err(_) => Some(file),
+    /// Whether there may be any: as a rule no second connection to a server has to be made for them.
+    pub(crate) async fn may_be_controlled(&mut self) -> Result<bool, StoreError> {
+        if self.path().is_some() {
+            return Ok(true);
         }
+        Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM control)")
+            .fetch_one(&mut self.connection)
+            .await?)
     }
+}
 
-    /// Deletes every request of a run for this action: it has been obeyed, or has no meaning any more.
-    pub(crate) fn end(&self, action: ControlAction, run: RunId) -> io::Result<()> {
-        let mut result = Ok(());
-        for step in [Step::Asked, Step::Obeying] {
-            match std::fs::remove_file(self.named(action, step, run)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => result = Err(error),
-                _ => {}
-            }
-        }
-        result
-    }
-
-    /// Takes a request back that no owner has begun to obey.
-    pub(crate) fn take_back(
-        &self,
-        action: ControlAction,
-        run: RunId,
-    ) -> Result<TakenBack, StoreError> {
-        let path = self.path(action, run);
-        match std::fs::remove_file(&path) {
-            Ok(()) => Ok(TakenBack::Taken),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let obeying = self.named(action, Step::Obeying, run);
-                Ok(if obeying.symlink_metadata().is_ok() {
-                    TakenBack::TooLate
-                } else {
-                    TakenBack::Nothing
-                })
-            }
+impl ControlRequests {
+    /// Those of a database in a file.
+    pub(crate) fn beside(database: PathBuf) -> Result<Self, StoreError> {
+        match ControlFiles::of(&database) {
+            Ok(files) => Ok(Self::Files(files)),
             Err(source) => Err(StoreError::File {
-                action: "take back",
-                path,
+                action: "find",
+                path: database,
                 source,
             }),
         }
     }
 
-    /// Whether an owner obeys this request just now, or has died while it did.
-    pub(crate) fn is_begun(&self, action: ControlAction, run: RunId) -> bool {
-        self.named(action, Step::Obeying, run)
-            .symlink_metadata()
-            .is_ok()
+    /// Those of a database on a server.
+    pub(crate) fn on_server(server: ServerStore) -> Self {
+        Self::Rows(Box::new(ControlRows::over(server)))
     }
 
-    /// What follows the database's name and a dot in the name of a file beside it.
-    fn rest(&self, name: &OsStr) -> Option<OsString> {
-        let database = self.database.file_name()?.as_bytes();
-        let rest = name.as_bytes().strip_prefix(database)?.strip_prefix(b".")?;
-        Some(OsString::from_vec(rest.to_vec()))
+    /// How people name a request.
+    pub(crate) fn shown(&self, request: &ControlRequest) -> String {
+        match self {
+            Self::Files(files) => {
+                let path = files.path(request.control.action, request.run.id, request.begun);
+                path.display().to_string()
+            }
+            Self::Rows(_) => "the request".to_owned(),
+        }
     }
 
-    fn named(&self, action: ControlAction, step: Step, run: RunId) -> PathBuf {
-        let mut path = self.database.clone().into_os_string();
-        path.push(format!(".{}-{run}", word(action, step)));
-        path.into()
+    /// Leaves a request, in place of an earlier one of the same kind.
+    pub(crate) async fn ask(&mut self, request: &ControlRequest) -> Result<(), StoreError> {
+        let ControlRequest { run, control, .. } = request;
+        match self {
+            Self::Files(files) => {
+                let action = control.action;
+                files
+                    .ask(*run, control)
+                    .map_err(|source| StoreError::Control {
+                        path: files.path(action, run.id, false),
+                        action,
+                        source,
+                    })
+            }
+            Self::Rows(rows) => Ok(rows.ask(*run, control).await?),
+        }
+    }
+
+    /// The requests for this run, whatever has been done about them. What cannot be read as one is left out.
+    pub(crate) async fn of_run(&mut self, run: RunId) -> Result<Vec<ControlRequest>, RequestError> {
+        match self {
+            Self::Files(files) => {
+                let files = files.clone();
+                // A folder that does not answer must not hold a push.
+                let found = spawn_blocking(move || files.of_run(run)).await;
+                Ok(found.map_err(io::Error::other)?)
+            }
+            Self::Rows(rows) => Ok(rows.of_run(run).await?),
+        }
+    }
+
+    /// The requests for all runs.
+    pub(crate) async fn all(&mut self) -> Result<FoundRequests, RequestError> {
+        match self {
+            Self::Files(files) => {
+                let (found, unreadable) = files.all()?;
+                Ok(FoundRequests { found, unreadable })
+            }
+            Self::Rows(rows) => Ok(FoundRequests {
+                found: rows.all().await?,
+                unreadable: Vec::new(),
+            }),
+        }
+    }
+
+    /// Notes that the owner begins to obey: from now on it cannot be taken back. Says whether it is still there: somebody may have taken it
+    /// back meanwhile.
+    pub(crate) async fn begin(&mut self, request: &ControlRequest) -> Result<bool, RequestError> {
+        match self {
+            Self::Files(files) => {
+                let (files, request) = (files.clone(), request.clone());
+                let begun = spawn_blocking(move || files.begin(&request)).await;
+                Ok(begun.map_err(io::Error::other)?)
+            }
+            Self::Rows(rows) => Ok(rows.begin(&request.control).await?),
+        }
+    }
+
+    /// Deletes every request of a run for this action: it has been obeyed, or has no meaning any more.
+    pub(crate) async fn end(
+        &mut self,
+        action: ControlAction,
+        run: RunId,
+    ) -> Result<(), RequestError> {
+        match self {
+            Self::Files(files) => Ok(files.end(action, run)?),
+            Self::Rows(rows) => Ok(rows.end(action, run).await?),
+        }
+    }
+
+    /// Deletes this request.
+    pub(crate) async fn delete(&mut self, request: &ControlRequest) -> Result<(), RequestError> {
+        match self {
+            Self::Files(files) => Ok(files.delete(request)?),
+            Self::Rows(rows) => Ok(rows.delete(&request.control).await?),
+        }
+    }
+
+    /// Takes a request back that no owner has begun to obey.
+    pub(crate) async fn take_back(
+        &mut self,
+        action: ControlAction,
+        run: RunId,
+    ) -> Result<TakenBack, StoreError> {
+        match self {
+            Self::Files(files) => files
+                .take_back(action, run)
+                .map_err(|source| StoreError::File {
+                    action: "take back",
+                    path: files.path(action, run, false),
+                    source,
+                }),
+            Self::Rows(rows) => Ok(rows.take_back(action, run).await?),
+        }
+    }
+
+    /// Whether an owner obeys such a request just now, or has died while it did.
+    pub(crate) async fn is_begun(
+        &mut self,
+        action: ControlAction,
+        run: RunId,
+    ) -> Result<bool, StoreError> {
+        match self {
+            Self::Files(files) => Ok(files.is_begun(action, run)),
+            Self::Rows(rows) => Ok(rows.is_begun(action, run).await?),
+        }
     }
 }
-
-fn word(action: ControlAction, step: Step) -> &'static str {
-    match (action, step) {
-        (ControlAction::Pause, Step::Asked) => "pause",
-        (ControlAction::Pause, Step::Obeying) => "pausing",
-        (ControlAction::Cancel, Step::Asked) => "cancel",
-        (ControlAction::Cancel, Step::Obeying) => "cancelling",
-    }
-}
-
-/// Reads `pause-7`.
-fn parse(rest: &OsStr) -> Option<(ControlAction, RunId)> {
-    let (name, number) = rest.to_str()?.split_once('-')?;
-    let action = ControlAction::ALL.into_iter().find(|action| {
-        [Step::Asked, Step::Obeying]
-            .iter()
-            .any(|step| word(*action, *step) == name)
-    })?;
-    let number: i64 = number.parse().ok()?;
-    (number > 0).then_some((action, RunId(number)))
-}
-
-/// Writes a file as a whole: whoever sees it sees all of it, also after a loss of power.
-fn place(temporary: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .open(temporary)?;
-    file.write_all(text)?;
-    // Whatever the umask: the owner may be another user, and there is nothing to hide.
-    file.set_permissions(Permissions::from_mode(0o644))?;
-    file.sync_all()?;
-    std::fs::rename(temporary, path)?;
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    File::open(folder)?.sync_all()
-}
-
-/// Reads a control file; `None` when there is none.
-fn read(path: &Path, action: ControlAction, run: RunId) -> io::Result<Option<ControlFile>> {
-    // Whatever somebody has put there: no link is followed, and no pipe waited for.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path);
-    let file = match opened {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut text = Vec::new();
-    file.take(LARGEST).read_to_end(&mut text)?;
-    let content: Content = serde_json::from_slice(&text).map_err(io::Error::other)?;
-    if content.action != action.name() || content.run != run.0 {
-        return Err(io::Error::other("its content belongs to another name"));
-    }
-    Ok(Some(ControlFile {
-        path: path.to_owned(),
-        run: ControlledRun {
-            id: run,
-            created_at: Timestamp(content.created_at),
-        },
-        control: Control {
-            action,
-            by: content.by,
-            at: Timestamp(content.at),
-            id: content.id,
-            asker: content.asker,
-        },
-    }))
-}
-
-/// Removes a temporary file whose writer was killed. `rest` is its name after the database's.
-fn remove_if_left_behind(path: &Path, rest: &OsStr) {
-    let is_ours = rest
-        .to_str()
-        .and_then(|rest| rest.strip_suffix(".tmp")?.split_once('.'))
-        .is_some_and(|(name, _)| parse(OsStr::new(name)).is_some());
-    let is_old = || {
-        let modified = path.symlink_metadata().and_then(|file| file.modified());
-        modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > LEFT_BEHIND))
-    };
-    if is_ours && is_old() {
-        // It only takes up a name.
-        let _ = std::fs::remove_file(path);
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -2,10 +2,7 @@
 
 use sqlx::Row;
 
-use super::{
-    Store, StoreError,
-    db::{DbConnection, DbRow},
-};
+use super::{Store, StoreError, db::DbRow};
 use crate::model::{Control, Paused, RunId, RunState, Sizes, Tags, TaskId, Timestamp};
 
 /// What a run is made of before it has tasks.
@@ -41,7 +38,7 @@ pub(crate) struct Run {
     pub finished_at: Option<Timestamp>,
     /// Who paused it, in state paused.
     pub paused: Option<Paused>,
-    /// The id of the last control file that was obeyed.
+    /// The id of the last control request that was obeyed.
     pub last_control: Option<String>,
     /// How many tasks it has.
     pub tasks: u64,
@@ -124,19 +121,6 @@ impl Store {
         .iter()
         .map(read)
         .collect()
-    }
-
-    /// Whether a run has come to a server as a copy of one that is in a file.
-    pub(crate) async fn is_copied(&mut self, run: RunId) -> Result<bool, StoreError> {
-        let DbConnection::Postgres(..) = &self.connection else {
-            return Ok(false);
-        };
-        Ok(
-            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM copied_run WHERE run_id = ?)")
-                .bind(run.0)
-                .fetch_one(&mut self.connection)
-                .await?,
-        )
     }
 
     /// Notes the tags of a run.

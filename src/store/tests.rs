@@ -6,6 +6,7 @@ mod canary;
 mod claim;
 mod conditions;
 mod conformance;
+mod control;
 mod devices;
 mod lease;
 mod open;

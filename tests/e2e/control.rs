@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::{Ended, Push, Sim, Site, agree, devices, seed, wait_for};
 
-const PUSH: [&str; 8] = [
+pub(crate) const PUSH: [&str; 8] = [
     "run",
     "fleet.csv",
     "--name",
@@ -20,7 +20,7 @@ const PUSH: [&str; 8] = [
     "2",
 ];
 
-fn slow(latency_ms: u64) -> Sim {
+pub(crate) fn slow(latency_ms: u64) -> Sim {
     Sim::start(Scenario {
         latency_ms,
         ..Scenario::default()
@@ -28,7 +28,7 @@ fn slow(latency_ms: u64) -> Sim {
 }
 
 /// A command as anna gives it, with `sudo` where the test is root.
-fn by_anna(site: &Site, args: &[&str]) -> Command {
+pub(crate) fn by_anna(site: &Site, args: &[&str]) -> Command {
     let mut command = site.command(args);
     command
         .env("SUDO_USER", "anna")
@@ -46,7 +46,7 @@ fn anna() -> &'static str {
     }
 }
 
-fn ask(site: &Site, args: &[&str]) -> Ended {
+pub(crate) fn ask(site: &Site, args: &[&str]) -> Ended {
     Push::start(by_anna(site, args)).ended()
 }
 
@@ -73,7 +73,7 @@ fn wait_for_file(site: &Site, name: &str) {
 }
 
 /// A push of `count` devices that has sent a few requests.
-fn under_way(site: &Site, sim: &Sim) -> Push {
+pub(crate) fn under_way(site: &Site, sim: &Sim) -> Push {
     let before = sim.stats().requests;
     let push = site.start(sim, &PUSH);
     sim.wait_for_requests(before + 4);
@@ -225,7 +225,7 @@ fn a_run_is_paused_before_it_starts() {
 }
 
 /// The owner is stopped, so that it sees nothing until it is killed or goes on.
-fn held(site: &Site, sim: &Sim) -> Push {
+pub(crate) fn held(site: &Site, sim: &Sim) -> Push {
     let push = under_way(site, sim);
     push.signal(Signal::STOP);
     push

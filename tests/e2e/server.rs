@@ -2,6 +2,7 @@
 
 mod address;
 mod again;
+mod control;
 mod copy;
 mod crash;
 mod killed;

@@ -45,7 +45,6 @@ fn commands_that_work_on_sqlite_say_so() {
     let url = "postgres://fleet@localhost/fleet";
     for args in [
         &["prune", "--keep", "1"][..],
-        &["cancel", "x"],
         &["doctor", "--base-url", "http://127.0.0.1:1"],
         &["verify", "x", "--base-url", "http://127.0.0.1:1"],
     ] {

@@ -69,6 +69,11 @@ impl Site {
         Some(site)
     }
 
+    /// Whether its results are on a server.
+    pub(crate) fn is_on_server(&self) -> bool {
+        self.server.is_some()
+    }
+
     /// The database of a site on a server.
     pub(crate) fn server(&self) -> &Database {
         self.server.as_ref().expect("it is on a server")

@@ -51,12 +51,16 @@ fn a_request_arrives_whole_and_is_deleted_when_it_is_obeyed() {
     assert_eq!(of_run[0].control, control(ControlAction::Pause, "bert"));
     assert_eq!(of_run[1].control, control(ControlAction::Cancel, "anna"));
     assert!(files.of_run(RunId(70)).is_empty());
-    let mode = std::fs::metadata(&of_run[0].path).unwrap().permissions();
+    let path = files.path(ControlAction::Pause, RUN.id, false);
+    let mode = std::fs::metadata(path).unwrap().permissions();
     assert_eq!(mode.mode() & 0o777, 0o644, "another user reads it");
-    for file in of_run {
-        let begun = files.begin(file.clone()).unwrap();
-        assert!(files.is_begun(file.control.action, RUN.id));
-        assert_eq!(begun.control, file.control);
+    for request in of_run {
+        assert!(files.begin(&request));
+        assert!(files.is_begun(request.control.action, RUN.id));
+        let begun = ControlRequest {
+            begun: true,
+            ..request
+        };
         assert_eq!(
             files
                 .of_run(RUN.id)
@@ -65,7 +69,7 @@ fn a_request_arrives_whole_and_is_deleted_when_it_is_obeyed() {
                 .count(),
             1
         );
-        files.end(file.control.action, RUN.id).unwrap();
+        files.end(begun.control.action, RUN.id).unwrap();
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), before);
 }
@@ -78,16 +82,16 @@ fn a_request_is_taken_back_or_obeyed_and_never_both() {
     files.ask(RUN, &control(pause, "anna")).unwrap();
     let seen = files.of_run(RUN.id).remove(0);
     assert_eq!(files.take_back(pause, RUN.id).unwrap(), TakenBack::Taken);
-    assert_eq!(files.begin(seen), None);
+    assert!(!files.begin(&seen));
     files.ask(RUN, &control(pause, "anna")).unwrap();
-    files.begin(files.of_run(RUN.id).remove(0)).unwrap();
+    assert!(files.begin(&files.of_run(RUN.id).remove(0)));
     assert_eq!(files.take_back(pause, RUN.id).unwrap(), TakenBack::TooLate);
 }
 
 #[test]
 fn what_is_no_request_is_told_and_hangs_nothing() {
     let (folder, files) = site();
-    let path = |run| files.path(ControlAction::Pause, RunId(run));
+    let path = |run| files.path(ControlAction::Pause, RunId(run), false);
     std::fs::write(path(1), "{\"action\":\"pau").unwrap();
     symlink("/dev/zero", path(2)).unwrap();
     rustix::fs::mknodat(
@@ -118,7 +122,9 @@ fn what_is_no_request_is_told_and_hangs_nothing() {
 #[test]
 fn what_a_killed_writer_has_left_goes_and_what_is_being_written_stays() {
     let (_folder, files) = site();
-    let mut left = files.path(ControlAction::Pause, RUN.id).into_os_string();
+    let mut left = files
+        .path(ControlAction::Pause, RUN.id, false)
+        .into_os_string();
     left.push(".1f.tmp");
     let left = PathBuf::from(left);
     std::fs::write(&left, "").unwrap();
