@@ -88,7 +88,7 @@ impl Drop for Lease {
             runtime.block_on(async {
                 tokio::time::timeout(PATIENCE, async {
                     let mut connection = PgConnection::connect_with(&options).await.ok()?;
-                    end(&mut connection, mark).await.ok()
+                    end(&mut connection, mark, false).await.ok()
                 })
                 .await
                 .ok()?
@@ -166,17 +166,23 @@ impl Lease {
         self.keeper.abort();
         self.permission.end_at(Duration::ZERO);
         self.options = None;
-        end(connection, self.mark).await
+        end(connection, self.mark, true).await
     }
 }
 
-/// Ends the lease of this epoch, if it has not been taken since.
-async fn end(connection: &mut PgConnection, mark: i64) -> Result<(), sqlx::Error> {
+/// Ends the lease of this epoch, if it has not been taken since. A connection that has nothing open any more closes by itself.
+async fn end(
+    connection: &mut PgConnection,
+    mark: i64,
+    has_nothing_open: bool,
+) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "UPDATE fleetpush.lease SET ends_at = least(ends_at, clock_timestamp()), holder = '' WHERE name = $1 AND epoch = $2",
+        "UPDATE fleetpush.lease SET ends_at = least(ends_at, clock_timestamp()), holder = '', \
+         backend = CASE WHEN $3 THEN NULL ELSE backend END WHERE name = $1 AND epoch = $2",
     )
     .bind(DATABASE)
     .bind(mark)
+    .bind(has_nothing_open)
     .execute(connection)
     .await?;
     Ok(())

@@ -7,7 +7,7 @@ use sqlx::Connection as _;
 use super::server::{connect, server_database};
 use crate::{
     model::Timestamp,
-    store::{Missing, NewRun, Run, Store, StoreError},
+    store::{Missing, NewRun, Run, Store, StoreError, db::DbConnection, home::Home},
 };
 
 /// A store with a run.
@@ -108,6 +108,33 @@ async fn whoever_has_lost_the_lease_records_nothing() {
     // The first one may not even give back what is no longer its own.
     let _ = first.close().await;
     second.set_account(run.id, "second").await.unwrap();
+    second.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_has_given_a_lease_back_leaves_in_order_although_another_one_takes_it() {
+    let Some(database) = server_database().await else {
+        return;
+    };
+    let first = Store::on_server(connect(&database).await, "first")
+        .await
+        .unwrap();
+    let Store {
+        home, connection, ..
+    } = first;
+    let (Home::Server(server), DbConnection::Postgres(mut connection, _)) = (home, connection)
+    else {
+        panic!("it is on a server");
+    };
+    server.lease.give_back(&mut connection).await.unwrap();
+    let second = Store::on_server(connect(&database).await, "second")
+        .await
+        .unwrap();
+    sqlx::raw_sql("SELECT 1")
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
     second.close().await.unwrap();
 }
 
