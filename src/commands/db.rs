@@ -97,7 +97,7 @@ async fn bring_up_to_date(settings: MigrateFile, printer: &Printer) -> Result<Ex
     printer.say(&format!(
         "{path} has schema {} now, and {}",
         upgrade.to,
-        bytes(size)
+        bytes(size.unwrap_or_default())
     ));
     Ok(Exit::Complete)
 }

@@ -2,7 +2,7 @@
 
 use tracing::warn;
 
-use super::{archive::Archive, open, session};
+use super::{archive::Archive, copied::must_have_pushes, open, session};
 use crate::{
     clock,
     exit::{Exit, Failure},
@@ -18,6 +18,7 @@ use crate::{
 
 /// Deletes the runs that the settings choose.
 pub(super) async fn prune(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
+    must_have_pushes(&settings.database, "prune").await?;
     let mut store = open(&settings.database, printer).await?;
     let Timestamp(now) = clock::wall_now();
     let rule = PruneRule {
@@ -67,10 +68,16 @@ pub(super) async fn prune(settings: Settings, printer: &Printer) -> Result<Exit,
     let after = store.size()?;
     session::end_done(&mut store, format!("{all} with {tasks} deleted")).await;
     store.close().await?;
+    let freed = before.zip(after).map(|(before, after)| {
+        format!(
+            "; {} freed, the database has {} now",
+            bytes(before.saturating_sub(after)),
+            bytes(after)
+        )
+    });
     printer.say(&format!(
-        "{all} with {tasks} deleted; {} freed, the database has {} now",
-        bytes(before.saturating_sub(after)),
-        bytes(after),
+        "{all} with {tasks} deleted{}",
+        freed.unwrap_or_default()
     ));
     Ok(Exit::Complete)
 }

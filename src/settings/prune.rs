@@ -39,7 +39,7 @@ impl Prune {
             keep,
             archive,
             dry_run,
-            database: Database::resolve(db, simulate.simulate, sources)?
+            database: Database::anywhere(db, simulate.simulate, sources)?
                 .owned("prune", owner, sources)?,
         })
     }

@@ -2,7 +2,7 @@
 
 use futures::TryStreamExt as _;
 
-use super::{Cell, Store, StoreError, query::cells};
+use super::{Cell, Store, StoreError, db::DbConnection, query::cells};
 use crate::model::RunId;
 
 /// What is kept of a run.
@@ -14,7 +14,7 @@ pub(crate) enum Archived {
     Attempts,
 }
 
-/// The rows of the view `attempts`, found by the run's tasks: the view would read those of all runs.
+/// The rows of the view `attempts`, found by the run's tasks: in a file the view would read those of all runs.
 const ATTEMPTS: &str = "SELECT r.id AS run, r.name, t.line, p.product_key, t.device_key, e.request_id, e.attempt, k.name AS outcome, \
      e.code, e.message, CAST(e.ticket AS TEXT) AS ticket, \
      strftime('%Y-%m-%dT%H:%M:%fZ', coalesce(q.sent_at, q.claimed_at) / 1000.0, 'unixepoch') AS sent_at, q.latency_ms \
@@ -112,7 +112,15 @@ impl Store {
                     what.columns().join(", ")
                 )
             }
-            Archived::Attempts => ATTEMPTS.to_owned(),
+            Archived::Attempts => match &self.connection {
+                DbConnection::Sqlite(_) => ATTEMPTS.to_owned(),
+                DbConnection::Postgres(..) => {
+                    format!(
+                        "SELECT {} FROM attempts WHERE run = ?1",
+                        what.columns().join(", ")
+                    )
+                }
+            },
         };
         let mut rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(run.0)

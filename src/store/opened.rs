@@ -221,6 +221,7 @@ impl Store {
             scope: Tags::default(),
             budget: Budget::default(),
         };
+        store.finish_pruning().await?;
         store.discard_staging().await?;
         Ok(store)
     }

@@ -5,11 +5,11 @@
 //! `pruned_run`. The third deletes everything that belonged to the run, piece by piece. What an interruption leaves of it is deleted when
 //! the database is opened next.
 
-use sqlx::{Connection, Row as _};
+use sqlx::{Connection, Row as _, query::Query};
 
 use super::{
     Store, StoreError,
-    db::{DbConnection, DbRow},
+    db::{Arguments, Db, DbConnection, DbRow},
     owner::BEGIN,
     run::STREAM,
 };
@@ -35,14 +35,26 @@ const BY_TASK: [&str; 8] = [
 ];
 
 /// Few rows each, by the number of the run.
-const BY_RUN: [&str; 6] = [
+const BY_RUN: [&str; 5] = [
     "DELETE FROM canary WHERE run_id = ?",
     "DELETE FROM bundle WHERE run_id = ?",
     "DELETE FROM refusal WHERE run_id = ?",
     "DELETE FROM tally WHERE run_id = ?",
     "DELETE FROM excused WHERE run_id = ?",
-    "DELETE FROM settled_inbox WHERE run_id = ?",
 ];
+
+/// The same of what only a file has, and of what only a server has.
+const BY_RUN_OF_FILE: &[&str] = &["DELETE FROM settled_inbox WHERE run_id = ?"];
+const BY_RUN_OF_SERVER: &[&str] = &[
+    "DELETE FROM control WHERE run_id = ?",
+    "DELETE FROM copied_run WHERE run_id = ?",
+];
+
+/// The services of payloads: their numbers are those of a run on a server, and of the database in a file. The sign keeps the plan from the
+/// index of runs, which it would search from end to end for each piece.
+const SERVICES_OF_FILE: &str = "DELETE FROM called_service WHERE payload_id IN (SELECT id FROM payload WHERE +run_id = ? AND id >= ? AND id < ?)";
+const SERVICES_OF_SERVER: &str =
+    "DELETE FROM called_service WHERE run_id = ? AND payload_id >= ? AND payload_id < ?";
 
 /// A run that may go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,6 +185,17 @@ impl Store {
     }
 }
 
+/// Executes one statement in a transaction of the owner.
+async fn execute(
+    connection: &mut DbConnection,
+    statement: Query<'_, Db, Arguments>,
+) -> Result<(), StoreError> {
+    let mut transaction = connection.begin_with(BEGIN).await?;
+    statement.execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
 /// The device a piece beyond this one in the index of a run, if there are so many.
 async fn device_after(
     connection: &mut DbConnection,
@@ -246,13 +269,12 @@ async fn delete_tasks(
 async fn delete_device_tasks(connection: &mut DbConnection, run: i64) -> Result<(), StoreError> {
     loop {
         let last = device_after(connection, run, "").await?;
-        sqlx::query(
+        let statement = sqlx::query(
             "DELETE FROM device_task WHERE run_id = ?1 AND (?2 IS NULL OR device_key <= ?2)",
         )
         .bind(run)
-        .bind(&last)
-        .execute(&mut *connection)
-        .await?;
+        .bind(&last);
+        execute(connection, statement).await?;
         if last.is_none() {
             return Ok(());
         }
@@ -279,9 +301,12 @@ async fn delete_payloads(connection: &mut DbConnection, run: i64) -> Result<(), 
         .bind(run)
         .fetch_one(&mut *connection)
         .await?;
-    // The sign keeps the plan from the index of runs, which it would search from end to end for each piece.
+    let services = match connection {
+        DbConnection::Sqlite(_) => SERVICES_OF_FILE,
+        DbConnection::Postgres(..) => SERVICES_OF_SERVER,
+    };
     for statement in [
-        "DELETE FROM called_service WHERE payload_id IN (SELECT id FROM payload WHERE +run_id = ? AND id >= ? AND id < ?)",
+        services,
         "DELETE FROM payload WHERE +run_id = ? AND id >= ? AND id < ?",
     ] {
         delete_between(connection, run, ends, statement).await?;
@@ -300,20 +325,25 @@ async fn delete_between(
         return Ok(());
     };
     for from in (first..=last).step_by(PIECE as usize) {
-        sqlx::query(statement)
+        let statement = sqlx::query(statement)
             .bind(run)
             .bind(from)
-            .bind(from + PIECE)
-            .execute(&mut *connection)
-            .await?;
+            .bind(from + PIECE);
+        execute(connection, statement).await?;
     }
     Ok(())
 }
 
 async fn delete_the_rest(connection: &mut DbConnection, run: i64) -> Result<(), StoreError> {
+    let of_engine = match connection {
+        DbConnection::Sqlite(_) => BY_RUN_OF_FILE,
+        DbConnection::Postgres(..) => BY_RUN_OF_SERVER,
+    };
     let mut transaction = connection.begin_with(BEGIN).await?;
     for statement in BY_RUN
-        .into_iter()
+        .iter()
+        .chain(of_engine)
+        .copied()
         .chain(["UPDATE pruned_run SET deleted = 1 WHERE id = ?"])
     {
         sqlx::query(statement)

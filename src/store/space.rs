@@ -10,10 +10,10 @@ const PAGES: i64 = 5_000;
 const INCREMENTAL: i64 = 2;
 
 impl Store {
-    /// How many bytes the database takes on the disk, its log included.
-    pub(crate) fn size(&self) -> Result<u64, StoreError> {
+    /// How many bytes a database in a file takes on the disk, its log included.
+    pub(crate) fn size(&self) -> Result<Option<u64>, StoreError> {
         let Some(path) = self.home.path() else {
-            return Ok(0);
+            return Ok(None);
         };
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
@@ -31,14 +31,17 @@ impl Store {
                 }
             }
         }
-        Ok(size)
+        Ok(Some(size))
     }
 
-    /// Gives the space of what has been deleted back to the file system.
+    /// Gives the space of what has been deleted back to the file system. A server gives it to what is written next, by itself.
     ///
     /// Piece by piece, with no more room than a piece takes, and as good as done if it is interrupted. Only the database of a version that
     /// did not yet prune has to be written anew, once: that takes as much room again as it has content.
     pub(crate) async fn give_back(&mut self) -> Result<(), StoreError> {
+        if self.home.path().is_none() {
+            return Ok(());
+        }
         let connection = &mut self.connection;
         if number(connection, "PRAGMA auto_vacuum").await? == INCREMENTAL {
             let mut free = number(connection, "PRAGMA freelist_count").await?;

@@ -11,6 +11,7 @@ mod devices;
 mod lease;
 mod open;
 mod plans;
+mod pruned;
 pub(super) mod pushed;
 mod schema;
 mod server;

@@ -7,6 +7,7 @@ mod copy;
 mod crash;
 mod killed;
 mod lost;
+mod prune;
 mod push;
 mod queries;
 mod questions;

@@ -278,7 +278,7 @@ async fn space_goes_back_to_the_file_system_also_from_a_database_of_an_earlier_v
         let before = std::fs::metadata(&path).unwrap().len();
         store.prune(run.id, Timestamp(9_000_000)).await.unwrap();
         store.give_back().await.unwrap();
-        let after = store.size().unwrap();
+        let after = store.size().unwrap().unwrap();
         // What is left is the memory of the devices.
         assert!(
             after < before * 4 / 5,
