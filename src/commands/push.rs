@@ -39,6 +39,9 @@ use crate::{
     },
 };
 
+/// How long a server may take to let a push go whose end it has recorded.
+const LEAVING: Duration = Duration::from_secs(10);
+
 /// Pushes a run until it is complete or something stops it, at the latest the deadline, and prints the summary.
 pub(super) async fn push(
     store: Store,
@@ -133,9 +136,11 @@ async fn send(
     drop(watch);
     let totals = tokio::select! {
         biased;
-        left = Box::pin(leave(store, &stop, exit, printer)) => left?,
+        noted = Box::pin(note_end(&mut store, &stop, exit, printer)) => noted?,
         () = permission.ended() => return Err(StoreError::Fenced.into()),
     };
+    // This ends the permission, too.
+    give_back(store).await?;
     let verified = match stop {
         Stop::Complete => verified(&about.name, exit, AfterPush::of(platform), with).await,
         _ => Ok(exit),
@@ -156,18 +161,29 @@ async fn send(
     verified
 }
 
-/// Notes how the push ended, and gives the database back.
-async fn leave(
-    mut store: Store,
+/// Notes how the push ended.
+async fn note_end(
+    store: &mut Store,
     stop: &Stop,
     exit: Exit,
     printer: &Printer,
 ) -> Result<Option<SessionTotals>, Failure> {
-    let totals = session::end(&mut store, stop, exit).await;
+    let totals = session::end(store, stop, exit).await;
     // What has been obeyed is deleted now that it is recorded, and what came too late for the push is obeyed.
-    settle(&mut store, printer).await?;
-    store.close().await?;
+    settle(store, printer).await?;
     Ok(totals)
+}
+
+/// Gives the database back. All is recorded by now, and a lease that cannot be given back ends by itself.
+async fn give_back(store: Store) -> Result<(), Failure> {
+    if !store.is_on_server() {
+        return Ok(store.close().await?);
+    }
+    if let Ok(closed) = tokio::time::timeout(LEAVING, store.close()).await {
+        return Ok(closed?);
+    }
+    tracing::warn!("the server did not answer when its lease was given back");
+    Ok(())
 }
 
 /// Fails when the page that `--report` asks for cannot be written: to be asked before anything is changed for the push.
