@@ -1,6 +1,6 @@
 //! Statements of many rows. Each statement is a round trip to the thread that owns the connection, which costs more than ten rows. So rows
 //! are written together, in a few fixed sizes, and each size is prepared once. If there are fewer rows than the size has, the rest are rows
-//! of NULLs, which the statement skips.
+//! of NULLs, which the statement skips. PostgreSQL gets lists of values, or the rows of a `COPY`.
 
 use std::{
     fmt::Write as _,
@@ -8,18 +8,21 @@ use std::{
 };
 
 use sqlx::{
-    Arguments as _, AssertSqlSafe, Encode, Type,
+    Arguments as _, AssertSqlSafe, Encode, PgConnection, Type,
     error::BoxDynError,
+    postgres::PgCopyIn,
     sqlite::{Sqlite, SqliteArguments},
 };
 
-use super::db::{Arguments, Db, DbConnection};
+use super::db::{Arguments, CopyRows, Db, DbConnection};
 use crate::model::Ticket;
 
 /// The most rows in one statement is 2 to the power of this: so many that the trip is a small part of it.
 const MOST: usize = 10;
 /// The most rows in one statement.
 pub(super) const MOST_ROWS: usize = 1 << MOST;
+/// The bytes of rows that are worth a `COPY`: each takes PostgreSQL as long as a thousand rows do.
+const COPIED: usize = 1 << 20;
 
 /// A statement around rows of values. SQLite gets them as a `VALUES` list, PostgreSQL as one list for each column.
 #[derive(Debug)]
@@ -33,7 +36,7 @@ pub(super) struct Bulk {
     /// first value is NULL.
     of_rows: [OnceLock<Arc<str>>; MOST + 1],
     /// PostgreSQL's text, for any number of rows.
-    of_lists: OnceLock<Arc<str>>,
+    of_any: OnceLock<Arc<str>>,
 }
 
 /// What comes before the rows.
@@ -41,6 +44,8 @@ pub(super) struct Bulk {
 enum Kind {
     /// `INSERT INTO table (columns)`.
     Insert(&'static str),
+    /// `table (columns)`, into which rows are inserted as they are. PostgreSQL takes them with `COPY`, which is half the work.
+    Load(&'static str),
     /// Anything that ends where a query or `VALUES` may stand.
     Around(&'static str),
 }
@@ -58,6 +63,15 @@ enum Bound {
     /// Bound at once: a push binds a hundred values for each request.
     Sqlite(SqliteArguments),
     Postgres(Arguments),
+    /// Of any number of rows.
+    Rows(CopyRows),
+}
+
+/// A statement that the connection has, or is about to get.
+enum Begun<'c> {
+    Statement(Arc<str>, Bound, &'c mut DbConnection),
+    /// A `COPY` that waits for its rows.
+    Copy(PgCopyIn<&'c mut PgConnection>, Vec<u8>),
 }
 
 impl Values {
@@ -80,9 +94,14 @@ impl Values {
     pub(super) fn take(&mut self) -> Self {
         let none = Self::with(match self.bound {
             Bound::Sqlite(_) => Bound::Sqlite(SqliteArguments::default()),
-            Bound::Postgres(_) => Bound::Postgres(Arguments::default()),
+            Bound::Postgres(_) | Bound::Rows(_) => Bound::Postgres(Arguments::default()),
         });
         std::mem::replace(self, none)
+    }
+
+    /// Whether it is better to wait for more rows.
+    pub(super) fn want_more(&self) -> bool {
+        matches!(&self.bound, Bound::Rows(rows) if rows.len() < COPIED)
     }
 
     /// Gives the next question mark its value.
@@ -93,6 +112,7 @@ impl Values {
         let bound = match &mut self.bound {
             Bound::Sqlite(arguments) => arguments.add(value),
             Bound::Postgres(arguments) => arguments.add(value),
+            Bound::Rows(rows) => rows.add(value),
         };
         if let Err(error) = bound {
             self.failed.get_or_insert(error);
@@ -105,7 +125,7 @@ impl Values {
     pub(super) fn bind_ticket(self, ticket: Option<&Ticket>) -> Self {
         let integer = match &self.bound {
             Bound::Sqlite(_) => ticket.and_then(Ticket::as_integer),
-            Bound::Postgres(_) => None,
+            Bound::Postgres(_) | Bound::Rows(_) => None,
         };
         match integer {
             Some(integer) => self.bind(integer),
@@ -119,21 +139,60 @@ impl Values {
         text: Arc<str>,
         connection: &mut DbConnection,
     ) -> Result<(), sqlx::Error> {
+        self.begin(text, connection).await?.end().await
+    }
+
+    /// The same for one statement. While the connection's thread or the server is at work, `meanwhile` is done.
+    pub(super) async fn execute_beside<T>(
+        self,
+        text: Arc<str>,
+        connection: &mut DbConnection,
+        meanwhile: impl FnOnce() -> T,
+    ) -> Result<T, sqlx::Error> {
+        // A `COPY` has begun before anything else is done, or the server would wait for its rows.
+        let begun = self.begin(text, connection).await?;
+        let (done, result) = tokio::join!(begun.end(), async { meanwhile() });
+        done?;
+        Ok(result)
+    }
+
+    async fn begin(
+        self,
+        text: Arc<str>,
+        connection: &mut DbConnection,
+    ) -> Result<Begun<'_>, sqlx::Error> {
         if let Some(error) = self.failed {
             return Err(sqlx::Error::Encode(error));
         }
+        Ok(match (self.bound, connection) {
+            (Bound::Rows(rows), DbConnection::Postgres(connection, _)) => {
+                Begun::Copy(connection.copy_in_raw(&text).await?, rows.end())
+            }
+            (bound, connection) => Begun::Statement(text, bound, connection),
+        })
+    }
+}
+
+impl Begun<'_> {
+    async fn end(self) -> Result<(), sqlx::Error> {
         // The text is made of constants alone.
-        let text = AssertSqlSafe(text);
-        match self.bound {
-            Bound::Sqlite(arguments) => {
-                sqlx::query_with(text, arguments)
+        match self {
+            Self::Statement(text, Bound::Sqlite(arguments), connection) => {
+                sqlx::query_with(AssertSqlSafe(text), arguments)
                     .execute(connection.sqlite()?)
                     .await?;
             }
-            Bound::Postgres(arguments) => {
-                sqlx::query_with(text, arguments)
+            Self::Statement(text, Bound::Postgres(arguments), connection) => {
+                sqlx::query_with(AssertSqlSafe(text), arguments)
                     .execute(connection)
                     .await?;
+            }
+            Self::Statement(_, Bound::Rows(_), _) => {
+                return Err(sqlx::Error::Protocol("a file takes no `COPY`".into()));
+            }
+            Self::Copy(mut copy, rows) => {
+                copy.send(rows).await?;
+                copy.finish().await?;
             }
         }
         Ok(())
@@ -144,6 +203,11 @@ impl Bulk {
     /// `INSERT INTO table (columns)` with rows of these values; `after` is what may follow an `INSERT`.
     pub(super) const fn insert(into: &'static str, row: &'static str, after: &'static str) -> Self {
         Self::new(Kind::Insert(into), row, after)
+    }
+
+    /// Inserts rows of these values into `table (columns)`, in large groups and nothing else.
+    pub(super) const fn load(into: &'static str, row: &'static str) -> Self {
+        Self::new(Kind::Load(into), row, "")
     }
 
     /// Any statement around rows of these values, from `head` to `tail`.
@@ -157,7 +221,7 @@ impl Bulk {
             row,
             tail,
             of_rows: [const { OnceLock::new() }; MOST + 1],
-            of_lists: OnceLock::new(),
+            of_any: OnceLock::new(),
         }
     }
 
@@ -175,12 +239,11 @@ impl Bulk {
         let mut none = Values::of(connection);
         let mut ready = self.next(none.take(), &mut rows, &mut bind);
         while let (Some(text), values) = ready {
-            // While the connection's thread is at work, the values of the next statement are made ready.
-            let (done, next) = tokio::join!(values.execute(text, &mut *connection), async {
-                self.next(none.take(), &mut rows, &mut bind)
-            });
-            done?;
-            ready = next;
+            ready = values
+                .execute_beside(text, connection, || {
+                    self.next(none.take(), &mut rows, &mut bind)
+                })
+                .await?;
         }
         Ok(())
     }
@@ -192,36 +255,42 @@ impl Bulk {
         rows: &mut impl ExactSizeIterator<Item = T>,
         bind: &mut impl FnMut(Values, T) -> Values,
     ) -> (Option<Arc<str>>, Values) {
-        let now = rows.len().min(MOST_ROWS);
-        if now == 0 {
-            return (None, values);
+        let columns = self.row.matches('?').count();
+        if let (Kind::Load(_), Bound::Postgres(_)) = (&self.kind, &values.bound) {
+            match CopyRows::of(columns) {
+                Ok(rows) => values.bound = Bound::Rows(rows),
+                Err(error) => values.failed = Some(error),
+            }
         }
+        let now = rows.len().min(MOST_ROWS);
         for row in rows.take(now) {
             values = bind(values, row);
         }
-        let columns = self.row.matches('?').count();
-        match values.bound {
-            Bound::Sqlite(_) => {
+        let any = || self.of_any.get_or_init(|| self.any(columns));
+        let (text, bound) = match values.bound {
+            Bound::Rows(rows) if rows.len() == 0 => (None, Bound::Rows(rows)),
+            bound @ Bound::Rows(_) => (Some(any()), bound),
+            bound @ (Bound::Sqlite(_) | Bound::Postgres(_)) if now == 0 => (None, bound),
+            Bound::Sqlite(mut arguments) => {
                 let size = now.next_power_of_two();
                 for _ in 0..(size - now) * columns {
-                    values = values.bind(None::<i64>);
+                    if let Err(error) = arguments.add(None::<i64>) {
+                        values.failed.get_or_insert(error);
+                    }
                 }
                 let text = self.of_rows[size.ilog2() as usize].get_or_init(|| self.rows(size));
-                (Some(Arc::clone(text)), values)
+                (Some(text), Bound::Sqlite(arguments))
             }
             Bound::Postgres(arguments) => {
-                let text = self.of_lists.get_or_init(|| self.lists(columns));
-                let (bound, failed) = match arguments.into_columns(columns) {
-                    Ok(lists) => (lists, values.failed),
-                    Err(error) => (Arguments::default(), values.failed.or(Some(error))),
-                };
-                let values = Values {
-                    bound: Bound::Postgres(bound),
-                    failed,
-                };
-                (Some(Arc::clone(text)), values)
+                let lists = arguments.into_columns(columns).unwrap_or_else(|error| {
+                    values.failed.get_or_insert(error);
+                    Arguments::default()
+                });
+                (Some(any()), Bound::Postgres(lists))
             }
-        }
+        };
+        values.bound = bound;
+        (text.map(Arc::clone), values)
     }
 
     fn rows(&self, rows: usize) -> Arc<str> {
@@ -231,12 +300,21 @@ impl Bulk {
             Kind::Insert(into) => {
                 format!("{into} SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL {tail}")
             }
+            Kind::Load(into) => {
+                format!(
+                    "INSERT INTO {into} SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+                )
+            }
             Kind::Around(head) => format!("{head} VALUES {rows} {tail}"),
         }
         .into()
     }
 
-    fn lists(&self, columns: usize) -> Arc<str> {
+    fn any(&self, columns: usize) -> Arc<str> {
+        let head = match self.kind {
+            Kind::Insert(head) | Kind::Around(head) => head,
+            Kind::Load(into) => return format!("COPY {into} FROM STDIN (FORMAT binary)").into(),
+        };
         let mut cells = String::new();
         let mut numbers = 1..=columns;
         for piece in self.row.trim_matches(['(', ')']).split_inclusive('?') {
@@ -256,7 +334,7 @@ impl Bulk {
             list("?"),
             list("c")
         );
-        let (Kind::Insert(head) | Kind::Around(head), tail) = (&self.kind, self.tail);
+        let tail = self.tail;
         format!("{head} {rows} {tail}").into()
     }
 }

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod connection;
+mod copy_rows;
 mod dialect;
 mod executor;
 mod row;
@@ -15,6 +16,7 @@ mod value;
 pub(super) use self::{
     arguments::Arguments,
     connection::DbConnection,
+    copy_rows::CopyRows,
     row::DbRow,
     value::{Kind, ValueRef},
 };

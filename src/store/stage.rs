@@ -39,10 +39,9 @@ static INVALID: Bulk = Bulk::insert(
     "",
 );
 
-static TASK: Bulk = Bulk::insert(
-    "INSERT INTO task (id, payload_id, line, device_key, labels, held)",
+static TASK: Bulk = Bulk::load(
+    "task (id, payload_id, line, device_key, labels, held)",
     "(?,?,?,?,?,?)",
-    "",
 );
 
 /// Takes the rows of one manifest.
@@ -58,8 +57,10 @@ pub(crate) struct Stager<'s> {
     repeats: Repeats,
     first_task: i64,
     next_task: i64,
-    /// The statement that is written next, with its values.
+    /// The statement that is written next, with its values. Without one, these are values that wait for more.
     ready: (Option<Arc<str>>, Values),
+    /// Whether no more rows come.
+    all_in: bool,
     /// The first task of this transaction, about.
     committed: i64,
     transaction: i64,
@@ -170,6 +171,7 @@ impl Store {
             first_task,
             next_task: first_task,
             ready,
+            all_in: false,
             committed: first_task,
             transaction: limits.transaction,
             invalid: 0,
@@ -200,38 +202,38 @@ impl Stager<'_> {
         new: impl Iterator<Item = (Row, PayloadId)>,
     ) -> Result<(), StoreError> {
         let connection = &mut self.store.connection;
-        let ready = self.ready.0.take();
-        let values = std::mem::replace(&mut self.ready.1, Values::of(connection));
         let none = Values::of(connection);
-        let (written, ()) = tokio::join!(
-            async {
-                match ready {
-                    Some(text) => values.execute(text, connection).await,
-                    None => Ok(()),
-                }
-            },
-            async {
-                for (row, payload) in new {
-                    self.repeats.note(&row.device_key);
-                    let row = WaitingRow {
-                        line: row.line,
-                        device_key: row.device_key,
-                        labels: row.labels,
-                    };
-                    self.grouper.push(payload, row);
-                }
-                self.ready = TASK.next(
-                    none,
-                    &mut self.grouper.take(MOST_ROWS),
-                    &mut |values, (payload, row)| {
-                        let id = self.next_task;
-                        self.next_task += 1;
-                        task(values, id, Some(payload), row)
-                    },
-                );
+        let (ready, values) = std::mem::replace(&mut self.ready, (None, Values::of(connection)));
+        let (ready, waiting) = match ready {
+            Some(text) => (Some((text, values)), none),
+            None => (None, values),
+        };
+        let gather = || {
+            for (row, payload) in new {
+                self.repeats.note(&row.device_key);
+                let row = WaitingRow {
+                    line: row.line,
+                    device_key: row.device_key,
+                    labels: row.labels,
+                };
+                self.grouper.push(payload, row);
             }
-        );
-        written?;
+            let (text, values) = TASK.next(
+                waiting,
+                &mut self.grouper.take(MOST_ROWS),
+                &mut |values, (payload, row)| {
+                    let id = self.next_task;
+                    self.next_task += 1;
+                    task(values, id, Some(payload), row)
+                },
+            );
+            let waits = values.want_more() && !self.all_in;
+            (text.filter(|_| !waits), values)
+        };
+        self.ready = match ready {
+            Some((text, values)) => values.execute_beside(text, connection, gather).await?,
+            None => gather(),
+        };
         self.commit_if_due().await
     }
 
@@ -284,6 +286,7 @@ impl Stager<'_> {
     /// to be abandoned.
     pub(crate) async fn arrange(&mut self, now: Timestamp) -> Result<(), StoreError> {
         self.grouper.end();
+        self.all_in = true;
         self.advance(std::iter::empty()).await?;
         while self.ready.0.is_some() {
             self.advance(std::iter::empty()).await?;

@@ -16,3 +16,4 @@ pub(super) mod pushed;
 mod schema;
 mod server;
 mod sets;
+mod staging;

@@ -78,6 +78,11 @@ impl Argument {
 }
 
 impl Arguments {
+    /// Takes all values, as PostgreSQL can store them.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Argument> {
+        self.0.drain(..).map(Argument::storable)
+    }
+
     pub(super) fn into_sqlite(self) -> Result<SqliteArguments, sqlx::Error> {
         self.into_driver(|_, _| Err("SQLite takes no lists".into()))
     }

@@ -28,6 +28,12 @@ pub(super) async fn arrange(
     met: Met,
     now: Timestamp,
 ) -> Result<Order, sqlx::Error> {
+    if let DbConnection::Postgres(connection, _) = &mut *connection {
+        // Without room in memory the keys are sorted on the server's disk.
+        sqlx::raw_sql("SET LOCAL work_mem = '64MB'")
+            .execute(&mut **connection)
+            .await?;
+    }
     sqlx::query(
         "INSERT INTO device_task (run_id, device_key, task_id) \
          SELECT ?, device_key, id FROM task WHERE id >= ? AND id < ? ORDER BY device_key, id",
@@ -45,9 +51,9 @@ pub(super) async fn arrange(
             });
         }
         Met::These(keys) => sqlx::query(
-            "CREATE TEMP TABLE repeated AS \
-             SELECT d.device_key FROM json_each(?2) AS j CROSS JOIN device_task AS d ON d.run_id = ?1 AND d.device_key = j.value \
-             GROUP BY d.device_key HAVING count(DISTINCT d.task_id) > 1",
+            // Each key is looked up: a server that has not looked at the new rows yet would rather read all of them.
+            "CREATE TEMP TABLE repeated AS SELECT DISTINCT j.value AS device_key FROM json_each(?2) AS j \
+             WHERE (SELECT count(*) FROM device_task AS d WHERE d.run_id = ?1 AND d.device_key = j.value) > 1",
         )
         .bind(run.0)
         .bind(json!(keys).to_string()),
