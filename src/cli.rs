@@ -200,7 +200,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
-    /// The results database, an SQLite file
+    /// The results database, an SQLite file or the address of a PostgreSQL server
     ///
     /// [default: fleetpush.db in $STATE_DIRECTORY, else in the user's state folder]
     ///

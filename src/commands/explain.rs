@@ -26,7 +26,7 @@ use crate::{
         Class, Devices, RunState, SummaryFormat, TaskFilter, TaskId, TaskState, TaskStatus,
         TimeRange,
     },
-    settings::{Explain as Settings, Push, did_you_mean},
+    settings::{Explain as Settings, Place, Push, did_you_mean},
     store::{Looked, Reader, ResultRow, RunRow, Send},
     thing_model::Models,
     ui::{
@@ -67,7 +67,17 @@ pub(super) async fn explain(
     let repeat = repeat_reading(&settings.database);
     let mut timelines: Vec<Timeline> = Vec::new();
     for key in keys {
-        timelines.push(timeline(&mut reader, &runs, key, &of_tasks, &repeat, printer).await?);
+        timelines.push(
+            timeline(
+                &mut reader,
+                (&settings.database.place, &runs),
+                key,
+                &of_tasks,
+                &repeat,
+                printer,
+            )
+            .await?,
+        );
     }
     let (mut timelines, without): (Vec<Timeline>, Vec<Timeline>) =
         timelines.into_iter().partition(tells_anything);
@@ -175,7 +185,7 @@ async fn rows_of(
 
 async fn timeline(
     reader: &mut Reader,
-    runs: &[RunRow],
+    (place, runs): (&Place, &[RunRow]),
     device_key: String,
     filter: &TaskFilter,
     repeat: &Repeat,
@@ -197,7 +207,7 @@ async fn timeline(
         }
         let tasks: Vec<TaskId> = rows.iter().map(|row| TaskId(row.id)).collect();
         let looked = Looked::Tasks(&tasks);
-        let rows = if reading::settle(reader, looked, printer).await? {
+        let rows = if reading::settle(reader, place, looked, printer).await? {
             rows_of(reader, run, &filter).await?
         } else {
             rows

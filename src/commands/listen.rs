@@ -5,6 +5,7 @@ use tokio::sync::mpsc;
 
 use super::{
     interrupt::Interrupt,
+    session::holder,
     target::{Connection, connect},
 };
 use crate::{
@@ -15,8 +16,8 @@ use crate::{
     gateway::{Backlog, Broker, BrokerAddress, ListedQueue, Platform, QueueState},
     model::SendResult,
     policy,
-    settings::{Credentials, Listen, Push, Target},
-    store::{Inbox, InboxError, inbox_path},
+    settings::{Credentials, Database, Listen, Place, Push, Target},
+    store::{Inbox, InboxError, ServerStore, StoreError, inbox_path},
     ui::{monitor::ListenMonitor, printer::Printer},
 };
 
@@ -32,9 +33,8 @@ pub(super) async fn listen(
 ) -> Result<Exit, Failure> {
     let clock = Clock::start();
     let broker = broker_of(&settings.push, Some(&settings.amqp_url))?;
-    let path = inbox_path(settings.database.file()?);
-    let mut inbox = Inbox::open(&path, settings.database.consent).await?;
-    printer.say(&format!("inbox: {}", inbox.path().display()));
+    let mut inbox = inbox_of(&settings.database).await?;
+    printer.say(&format!("inbox: {inbox}"));
     let budget = Budget::default();
     let Connection { platform, .. } = connect(&settings.push, &budget, clock).await?;
     let queue = known_queue(&platform, &settings.queue, printer).await?;
@@ -70,6 +70,17 @@ pub(super) async fn listen(
         ListenEnd::Refused(error) => Err(Failure::refused(error)),
         ListenEnd::Unreachable(error) => Err(Failure::stopped(error)),
         ListenEnd::Inbox(error) => Err(Failure::from(error)),
+    }
+}
+
+/// Takes the inbox of a database.
+pub(super) async fn inbox_of(database: &Database) -> Result<Inbox, InboxError> {
+    match &database.place {
+        Place::File(path) => Inbox::open(&inbox_path(path), database.consent).await,
+        Place::Server(server) => {
+            let server = ServerStore::connect(&server.address, server.password.as_ref()).await?;
+            Inbox::on_server(server, &holder()).await
+        }
     }
 }
 
@@ -167,7 +178,8 @@ impl From<InboxError> for Failure {
             InboxError::Sql(_) => Self::database(anyhow::Error::new(error).context(
                 "the messages that were not recorded are not acknowledged, and will be delivered again: free some space on the disk, then listen again",
             )),
-            InboxError::Open { .. } | InboxError::File(_) => Self::database(error),
+            InboxError::Server(error) => Self::from(StoreError::from(error)),
+            InboxError::Fenced | InboxError::Open { .. } | InboxError::File(_) => Self::database(error),
         }
     }
 }

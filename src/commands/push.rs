@@ -307,7 +307,9 @@ async fn summarize(
 ) -> Result<(), Failure> {
     let mut reader = reading::reader_of(&database.place).await?;
     let row = reader.find_run(Some(name)).await?;
-    if let Err(failure) = reading::settle(&mut reader, Looked::Run(&row), printer).await {
+    if let Err(failure) =
+        reading::settle(&mut reader, &database.place, Looked::Run(&row), printer).await
+    {
         tracing::warn!("messages are not shown: {}", failure.message());
     }
     let run = status::report_of(&mut reader, row, repeat(database)).await?;

@@ -16,13 +16,11 @@ use crate::{
 /// recorded is shown. Says whether it has messages that may be of use.
 pub(super) async fn settle(
     reader: &mut Reader,
+    place: &Place,
     looked: Looked<'_>,
     printer: &Printer,
 ) -> Result<bool, Failure> {
-    let Some(path) = reader.path().map(inbox_path) else {
-        return Ok(false);
-    };
-    let mut inbox = match InboxReader::open(&path).await {
+    let mut inbox = match inbox_reader(place).await {
         Ok(inbox) => inbox,
         Err(InboxError::Missing(_)) => return Ok(false),
         Err(error) => {
@@ -45,6 +43,17 @@ pub(super) async fn settle(
         printer.warn(&format!("{error}; its messages are not shown"));
     }
     Ok(true)
+}
+
+/// Opens the inbox of a database for reading.
+pub(super) async fn inbox_reader(place: &Place) -> Result<InboxReader, InboxError> {
+    match place {
+        Place::File(path) => InboxReader::open(&inbox_path(path)).await,
+        Place::Server(server) => {
+            let server = ServerStore::connect(&server.address, server.password.as_ref()).await?;
+            InboxReader::on_server(server).await
+        }
+    }
 }
 
 /// Opens a database for reading.
@@ -77,6 +86,21 @@ pub(super) async fn presence_at(database: &Readable) -> Presence {
         Place::Server(_) => presence_on_server(&database.place)
             .await
             .unwrap_or(Presence::Unknown),
+    }
+}
+
+/// Whether somebody listens into the inbox of a database.
+pub(super) async fn inbox_presence(place: &Place) -> Presence {
+    match place {
+        Place::File(path) => presence(&inbox_path(path)),
+        Place::Server(server) => {
+            let listened = async {
+                let server =
+                    ServerStore::connect(&server.address, server.password.as_ref()).await?;
+                InboxReader::presence_on(server).await
+            };
+            listened.await.unwrap_or(Presence::Unknown)
+        }
     }
 }
 

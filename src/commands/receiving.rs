@@ -2,7 +2,7 @@
 //!
 //! Messages are useful but never needed: if they cannot be received, it warns and continues.
 
-use std::{path::PathBuf, thread, time::Duration};
+use std::{thread, time::Duration};
 
 use tokio::{
     runtime,
@@ -11,7 +11,8 @@ use tokio::{
 
 use super::{
     interrupt::Interrupt,
-    listen::{broker_of, known_queue},
+    listen::{broker_of, inbox_of, known_queue},
+    reading::inbox_presence,
     target::connect,
 };
 use crate::{
@@ -20,9 +21,8 @@ use crate::{
     engine::{ListenEnd, ListenEvent, ListenOptions, listen},
     exit::Failure,
     gateway::{Backlog, Broker},
-    model::Consent,
-    settings::{Database, Listening, Push, Target},
-    store::{Inbox, InboxError, Presence, inbox_path, presence},
+    settings::{Database, Listening, Place, Push, Target},
+    store::{InboxError, Presence},
     ui::{monitor::listening_words, printer::Printer, text::clean},
 };
 
@@ -48,12 +48,13 @@ impl Receiving {
         let Some(listening) = &push.listening else {
             return Self(None);
         };
-        let Ok(path) = database.file().map(inbox_path) else {
-            printer.warn("the queue's messages are not received: a results database on a server has no inbox yet");
-            return Self(None);
+        // Nobody has ever listened when it is not known.
+        let is_free = match inbox_presence(&database.place).await {
+            Presence::Nobody => true,
+            Presence::Unknown => matches!(database.place, Place::Server(_)),
+            Presence::Owned { .. } => false,
         };
-        if !matches!(presence(&path), Presence::Nobody) || matches!(push.target, Target::Simulator)
-        {
+        if !is_free || matches!(push.target, Target::Simulator) {
             return Self(None);
         }
         let (sender, stop) = watch::channel(false);
@@ -61,8 +62,7 @@ impl Receiving {
         let reception = Reception {
             listening: listening.clone(),
             push: push.clone(),
-            path,
-            consent: database.consent,
+            database: database.clone(),
             printer: printer.clone(),
             clock: Clock::start(),
             stop,
@@ -111,8 +111,7 @@ impl Drop for Receiving {
 struct Reception {
     listening: Listening,
     push: Push,
-    path: PathBuf,
-    consent: Consent,
+    database: Database,
     printer: Printer,
     clock: Clock,
     stop: watch::Receiver<bool>,
@@ -170,7 +169,7 @@ impl Reception {
 
     /// Listens with the inbox.
     async fn follow(&self, broker: &Broker) -> Result<ListenEnd, String> {
-        let mut inbox = match Inbox::open(&self.path, self.consent).await {
+        let mut inbox = match inbox_of(&self.database).await {
             Ok(inbox) => inbox,
             // Somebody else has begun to listen meanwhile.
             Err(InboxError::Owned { .. }) => return Ok(ListenEnd::Stopped),

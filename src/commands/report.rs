@@ -47,7 +47,13 @@ pub(super) async fn report(settings: Settings, printer: &Printer) -> Result<Exit
     let destination = Destination::open(Some(&settings.out))?;
     let mut reader = reading::open(&settings.database, printer).await?;
     let run = reader.find_run(settings.run.as_deref()).await?;
-    reading::settle(&mut reader, Looked::Run(&run), printer).await?;
+    reading::settle(
+        &mut reader,
+        &settings.database.place,
+        Looked::Run(&run),
+        printer,
+    )
+    .await?;
     let shown = if filter == TaskFilter::default() {
         Shown::Whole
     } else {

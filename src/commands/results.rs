@@ -46,7 +46,13 @@ pub(super) async fn results(settings: Settings, printer: &Printer) -> Result<Exi
     let destination = Destination::open(settings.out.as_deref())?;
     let mut reader = reading::open(&settings.database, printer).await?;
     let run = reader.find_run(settings.run.as_deref()).await?;
-    reading::settle(&mut reader, Looked::Run(&run), printer).await?;
+    reading::settle(
+        &mut reader,
+        &settings.database.place,
+        Looked::Run(&run),
+        printer,
+    )
+    .await?;
     // Devices that the run does not have are told after the rows, which need not wait until all of a long list have been looked for.
     let devices = filter.devices.take();
     let mut others = remarks(&reader.unknown(&run, &filter).await?, &run.name)?;

@@ -70,7 +70,7 @@ pub(super) async fn retry(
         printer.say(&remark);
     }
     if undelivered::are_chosen(&filter) {
-        undelivered::record_messages(&mut store, &run, printer).await?;
+        undelivered::record_messages(&mut store, &settings.database.place, &run, printer).await?;
     }
     let plan = plan(&mut store, &run, &filter, leave).await?;
     let what = describe(&plan);
@@ -151,7 +151,13 @@ async fn foretell(
         printer.say(&remark);
     }
     if undelivered::are_chosen(filter) {
-        reading::settle(&mut reader, Looked::Run(&row), printer).await?;
+        reading::settle(
+            &mut reader,
+            &settings.database.place,
+            Looked::Run(&row),
+            printer,
+        )
+        .await?;
     }
     let plan = foresee(&mut reader, &run, filter, leave).await?;
     if chooses_nothing(&plan) && settings.chosen {

@@ -84,7 +84,13 @@ async fn look(
         RunState::Running => Some(reader.recent_throughput(run.id, now).await?),
         _ => None,
     };
-    reading::settle(&mut reader, Looked::Run(&run), printer).await?;
+    reading::settle(
+        &mut reader,
+        &settings.database.place,
+        Looked::Run(&run),
+        printer,
+    )
+    .await?;
     let mut groups = Vec::new();
     for dimension in &settings.by {
         groups.push((

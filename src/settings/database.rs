@@ -204,7 +204,6 @@ impl Database {
                     .is_some(),
                 "--canary-verify",
             ),
-            (push.listening.is_some(), "--queue"),
         ])?;
         database.owned(command, owner, sources)
     }

@@ -67,7 +67,8 @@ impl Listen {
                 .find(&keys::METRICS_FILE, metrics_file)?
                 .map(Found::into_path),
             push,
-            database: Database::resolve(db, simulated, sources)?.owned("listen", owner, sources)?,
+            database: Database::anywhere(db, simulated, sources)?
+                .owned("listen", owner, sources)?,
         })
     }
 }

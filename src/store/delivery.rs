@@ -46,23 +46,23 @@ pub(crate) type DeliveryCounts = Vec<(Delivery, u64)>;
 const COMMAND: &str = "SELECT t.id AS task_id, t.line, t.device_key, t.attempts, CAST(t.ticket AS TEXT) AS ticket, \
          p.product_key, p.is_cache, p.cache_time, q.claimed_at, q.sent_at, q.latency_ms, q.finished_at, coalesce(y.delivery, 0) AS delivery \
      FROM task_end AS t \
-     JOIN payload AS p ON p.id = t.payload_id \
      JOIN request AS q ON q.id = t.request_id \
+     JOIN payload AS p ON p.id = t.payload_id AND p.run_id = q.run_id \
      LEFT JOIN delivery AS y ON y.task_id = t.id AND y.attempt = t.attempts ";
 
 /// Accepted tasks behind ?1 and before ?2 whose delivery is none of ?3, in the order of their ids.
 const NEXT: &str = "WHERE t.id > ?1 AND t.id < ?2 AND t.state = 1 AND t.ticket IS NOT NULL \
-     AND coalesce(y.delivery, 0) NOT IN (SELECT value FROM json_each(?3)) ORDER BY t.id LIMIT ?4";
+     AND coalesce(y.delivery, 0) NOT IN (SELECT CAST(value AS bigint) FROM json_each(?3)) ORDER BY t.id LIMIT ?4";
 
 /// The same among the tasks ?1.
-const NAMED: &str = "WHERE t.id IN (SELECT value FROM json_each(?1)) AND t.state = 1 AND t.ticket IS NOT NULL \
-     AND coalesce(y.delivery, 0) NOT IN (SELECT value FROM json_each(?2)) ORDER BY t.id";
+const NAMED: &str = "WHERE t.id IN (SELECT CAST(value AS bigint) FROM json_each(?1)) AND t.state = 1 AND t.ticket IS NOT NULL \
+     AND coalesce(y.delivery, 0) NOT IN (SELECT CAST(value AS bigint) FROM json_each(?2)) ORDER BY t.id";
 
 /// What is known of tasks `low` to `high`.
 const KNOWN: &str = "SELECT json_group_array(json_array(task_id, attempt, delivery, evidence, at, recorded_at)) FROM ( \
          SELECT task_id, attempt, delivery, evidence, at, recorded_at FROM delivery WHERE task_id BETWEEN ? AND ? \
          ORDER BY task_id, attempt \
-     )";
+     ) AS known";
 
 /// Pieces of evidence that are settled in one transaction.
 const PIECE: usize = 10_000;
@@ -173,7 +173,7 @@ impl Store {
     ) -> Result<DeliveryCounts, StoreError> {
         let rows: Vec<(i64, i64)> = sqlx::query_as(
             "SELECT coalesce(y.delivery, 0), count(*) FROM task_end AS t LEFT JOIN delivery AS y ON y.task_id = t.id AND y.attempt = t.attempts \
-             WHERE t.id IN (SELECT value FROM json_each(?)) AND t.state = 1 GROUP BY 1 ORDER BY 1",
+             WHERE t.id IN (SELECT CAST(value AS bigint) FROM json_each(?)) AND t.state = 1 GROUP BY 1 ORDER BY 1",
         )
         .bind(ids(tasks))
         .fetch_all(&mut self.connection)

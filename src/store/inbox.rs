@@ -1,12 +1,13 @@
-//! The inbox: the platform's messages, in an SQLite file of their own beside the results database.
+//! The inbox: the platform's messages, in an SQLite file of their own beside the results database, or in tables of a server.
 //!
-//! It is separate because the results database has one owner, and messages arrive while a push owns it. One listener at a time writes,
+//! The file is separate because the results database has one owner, and messages arrive while a push owns it. One listener at a time writes,
 //! through an [`Inbox`]. Any number of [`InboxReader`]s can read at any time. Messages about commands are stored by ticket, even if the
 //! ticket is not known yet, because a reply can arrive after its message. Of a device's connection only the last change is stored, and of
 //! all other messages only a count.
 
 mod beside;
 mod read;
+mod server;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -24,7 +25,10 @@ pub(crate) use self::{
     },
     write::Inbox,
 };
-use super::StoreError;
+use super::{
+    StoreError,
+    postgres::{ServerError, has_ended},
+};
 
 /// `PRAGMA application_id` of an inbox: 'FLIN'.
 const APPLICATION_ID: i64 = 0x464c_494e;
@@ -39,32 +43,50 @@ const SCHEMAS: [&str; 2] = [
 pub(crate) enum InboxError {
     /// Another listener has it.
     #[error(
-        "another process ({owner}) already listens and has the inbox {path}; end it first, or give another database with --db",
-        path = path.display()
+        "another process ({owner}) already listens and has the inbox {inbox}; end it first, or give another database with --db"
     )]
     Owned {
         /// The inbox.
-        path: PathBuf,
+        inbox: String,
         /// What the other process says of itself.
         owner: String,
     },
     /// It cannot be opened as an inbox of ours.
-    #[error("cannot open the inbox {path}: {reason}", path = path.display())]
+    #[error("cannot open the inbox {inbox}: {reason}")]
     Open {
         /// The inbox.
-        path: PathBuf,
+        inbox: String,
         /// Why not.
         reason: String,
     },
     /// Nobody has listened yet.
-    #[error("no inbox at {path}; fleetpush listen creates it", path = .0.display())]
-    Missing(PathBuf),
+    #[error("no inbox at {0}; fleetpush listen creates it")]
+    Missing(String),
+    /// The lease of the listener on the inbox of a server has ended.
+    #[error(
+        "this process no longer has the inbox: its lease has ended, since the process or its connection stood still, and another one may \
+         listen now; what it has not recorded is not acknowledged, and will be delivered again: listen again"
+    )]
+    Fenced,
+    /// A server cannot be used.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// A file of it cannot be used.
     #[error(transparent)]
     File(#[from] StoreError),
     /// A statement failed.
     #[error("the inbox failed")]
-    Sql(#[from] sqlx::Error),
+    Sql(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for InboxError {
+    fn from(error: sqlx::Error) -> Self {
+        if has_ended(&error) {
+            Self::Fenced
+        } else {
+            Self::Sql(error)
+        }
+    }
 }
 
 /// The inbox of a results database.
@@ -87,7 +109,7 @@ async fn version(connection: &mut DbConnection, path: &Path) -> Result<usize, In
             .fetch_one(connection)
             .await?;
     let opened = |reason: &str| InboxError::Open {
-        path: path.to_owned(),
+        inbox: path.display().to_string(),
         reason: reason.to_owned(),
     };
     if id != APPLICATION_ID && (id != 0 || objects > 0) {

@@ -35,7 +35,8 @@ const BY_TASK: [&str; 8] = [
 ];
 
 /// Few rows each, by the number of the run.
-const BY_RUN: [&str; 5] = [
+const BY_RUN: [&str; 6] = [
+    "DELETE FROM settled_inbox WHERE run_id = ?",
     "DELETE FROM canary WHERE run_id = ?",
     "DELETE FROM bundle WHERE run_id = ?",
     "DELETE FROM refusal WHERE run_id = ?",
@@ -43,8 +44,7 @@ const BY_RUN: [&str; 5] = [
     "DELETE FROM excused WHERE run_id = ?",
 ];
 
-/// The same of what only a file has, and of what only a server has.
-const BY_RUN_OF_FILE: &[&str] = &["DELETE FROM settled_inbox WHERE run_id = ?"];
+/// The same of what only a server has.
 const BY_RUN_OF_SERVER: &[&str] = &[
     "DELETE FROM control WHERE run_id = ?",
     "DELETE FROM copied_run WHERE run_id = ?",
@@ -335,8 +335,8 @@ async fn delete_between(
 }
 
 async fn delete_the_rest(connection: &mut DbConnection, run: i64) -> Result<(), StoreError> {
-    let of_engine = match connection {
-        DbConnection::Sqlite(_) => BY_RUN_OF_FILE,
+    let of_engine: &[&str] = match connection {
+        DbConnection::Sqlite(_) => &[],
         DbConnection::Postgres(..) => BY_RUN_OF_SERVER,
     };
     let mut transaction = connection.begin_with(BEGIN).await?;

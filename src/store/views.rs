@@ -56,8 +56,15 @@ pub(super) async fn renew(connection: &mut SqliteConnection) -> Result<(), sqlx:
     transaction.commit().await
 }
 
-/// Makes the views for this connection alone, which looks for its own first.
+/// Makes the views for this connection alone, which looks for its own first; nothing if it has them.
 pub(super) async fn make_temporary(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let made: bool =
+        sqlx::query_scalar("SELECT count(*) > 0 FROM temp.sqlite_schema WHERE type = 'view'")
+            .fetch_one(&mut *connection)
+            .await?;
+    if made {
+        return Ok(());
+    }
     let mut script = String::new();
     for statement in statements() {
         script.push_str(&statement.replacen(BEGIN, "CREATE TEMP VIEW ", 1));

@@ -5,6 +5,7 @@ mod again;
 mod control;
 mod copy;
 mod crash;
+mod inbox;
 mod killed;
 mod lost;
 mod prune;

@@ -2,13 +2,15 @@
 
 use anyhow::anyhow;
 
+use super::super::reading::inbox_reader;
 use crate::{
     clock,
     engine::settle_run,
     exit::Failure,
     journal::retriable::{NotAgain, again},
     model::TaskFilter,
-    store::{InboxError, InboxReader, Run, Store, inbox_path},
+    settings::Place,
+    store::{InboxError, Run, Store},
     ui::printer::Printer,
 };
 
@@ -40,13 +42,11 @@ pub(super) fn may_be_chosen(filter: &TaskFilter) -> Result<(), Failure> {
 /// Records what the inbox says, so that what is chosen is what `results` shows. An inbox that cannot be read is warned of.
 pub(super) async fn record_messages(
     store: &mut Store,
+    place: &Place,
     run: &Run,
     printer: &Printer,
 ) -> Result<(), Failure> {
-    let Some(path) = store.path().map(inbox_path) else {
-        return Ok(());
-    };
-    let settled = match InboxReader::open(&path).await {
+    let settled = match inbox_reader(place).await {
         Ok(mut inbox) => settle_run(store, &mut inbox, run, clock::wall_now()).await?,
         Err(InboxError::Missing(_)) => Ok(()),
         Err(error) => Err(error),

@@ -51,10 +51,11 @@ impl ServerStore {
             sqlx::raw_sql("LOCK TABLE copied_run, lease IN SHARE ROW EXCLUSIVE MODE")
                 .execute(&mut *transaction)
                 .await?;
-            let has_pushes =
-                sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM lease WHERE epoch > 0)")
-                    .fetch_one(&mut *transaction)
-                    .await?;
+            let has_pushes = sqlx::query_scalar(
+                "SELECT EXISTS (SELECT 1 FROM lease WHERE epoch > 0 AND name <> 'inbox')",
+            )
+            .fetch_one(&mut *transaction)
+            .await?;
             Ok((transaction, has_pushes))
         };
         match begun.await {

@@ -9,7 +9,7 @@ use super::{TaskProof, settle};
 use crate::{
     model::{Proof, TaskId, Timestamp},
     store::db::DbConnection,
-    store::{Reader, RunRow, StoreError, views},
+    store::{Reader, RunRow, StoreError, postgres::make_temporary_views, views},
 };
 
 const TABLES: &str = "CREATE TEMP TABLE IF NOT EXISTS delivery ( \
@@ -33,12 +33,11 @@ impl Reader {
     /// Has evidence about these tasks settled apart from now on. Of other tasks nothing is seen any more.
     pub(crate) async fn settle_apart(&mut self, looked: Looked<'_>) -> Result<(), StoreError> {
         sqlx::raw_sql(TABLES).execute(&mut self.connection).await?;
-        let made: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM temp.sqlite_schema WHERE type = 'view'")
-                .fetch_one(&mut self.connection)
-                .await?;
-        if made == 0 {
-            views::make_temporary(self.connection.sqlite()?).await?;
+        match &mut self.connection {
+            DbConnection::Sqlite(connection) => views::make_temporary(connection).await?,
+            DbConnection::Postgres(connection, _) => {
+                make_temporary_views(connection).await?;
+            }
         }
         copy(&mut self.connection, looked).await
     }
@@ -59,13 +58,15 @@ impl Reader {
 async fn copy(connection: &mut DbConnection, looked: Looked<'_>) -> Result<(), StoreError> {
     for (of_run, of_tasks) in [
         (
-            "INSERT OR IGNORE INTO temp.delivery SELECT * FROM main.delivery WHERE task_id >= ? AND task_id < ?",
-            "INSERT OR IGNORE INTO temp.delivery SELECT d.* FROM json_each(?) AS j CROSS JOIN main.delivery AS d ON d.task_id = j.value",
+            "INSERT INTO temp.delivery SELECT * FROM main.delivery WHERE task_id >= ? AND task_id < ? ON CONFLICT DO NOTHING",
+            "INSERT INTO temp.delivery SELECT d.* FROM json_each(?) AS j CROSS JOIN main.delivery AS d ON d.task_id = CAST(j.value AS bigint) \
+             WHERE true ON CONFLICT DO NOTHING",
         ),
         (
-            "INSERT OR IGNORE INTO temp.delivery_answer SELECT * FROM main.delivery_answer WHERE task_id >= ? AND task_id < ?",
-            "INSERT OR IGNORE INTO temp.delivery_answer \
-             SELECT d.* FROM json_each(?) AS j CROSS JOIN main.delivery_answer AS d ON d.task_id = j.value",
+            "INSERT INTO temp.delivery_answer SELECT * FROM main.delivery_answer WHERE task_id >= ? AND task_id < ? ON CONFLICT DO NOTHING",
+            "INSERT INTO temp.delivery_answer \
+             SELECT d.* FROM json_each(?) AS j CROSS JOIN main.delivery_answer AS d ON d.task_id = CAST(j.value AS bigint) \
+             WHERE true ON CONFLICT DO NOTHING",
         ),
     ] {
         let query = match looked {

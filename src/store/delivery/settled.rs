@@ -11,7 +11,7 @@ use crate::{
 const OF_DEVICES: &str = "SELECT json_group_array(t.id) FROM json_each(?2) AS j \
      CROSS JOIN device_task AS d ON d.run_id = ?1 AND d.device_key = j.value ->> 1 \
      CROSS JOIN task AS t ON t.id = d.task_id \
-     CROSS JOIN payload AS p ON p.id = t.payload_id AND p.product_key = j.value ->> 0";
+     CROSS JOIN payload AS p ON p.id = t.payload_id AND p.run_id = d.run_id AND p.product_key = j.value ->> 0";
 
 impl Store {
     /// Notes that all messages up to this place are settled for a run whose tickets are all known.
@@ -21,7 +21,8 @@ impl Store {
         place: &InboxPlace,
     ) -> Result<(), StoreError> {
         let statement = sqlx::query(
-            "INSERT OR REPLACE INTO settled_inbox (run_id, inbox, position) VALUES (?, ?, ?)",
+            "INSERT INTO settled_inbox (run_id, inbox, position) VALUES (?, ?, ?) \
+             ON CONFLICT (run_id) DO UPDATE SET inbox = excluded.inbox, position = excluded.position",
         )
         .bind(run.id.0)
         .bind(&place.inbox)

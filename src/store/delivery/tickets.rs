@@ -38,23 +38,23 @@ const ACCEPTED: &str = "SELECT json_group_array(json_array(id, attempts, device_
          SELECT t.id, t.attempts, t.device_key, CAST(t.ticket AS TEXT) AS ticket FROM task_end AS t \
          LEFT JOIN delivery AS y ON y.task_id = t.id AND y.attempt = t.attempts \
          WHERE t.id > ?1 AND t.id < ?2 AND t.state = 1 AND t.ticket IS NOT NULL \
-         AND coalesce(y.delivery, 0) NOT IN (SELECT value FROM json_each(?3)) ORDER BY t.id LIMIT ?4 \
-     )";
+         AND coalesce(y.delivery, 0) NOT IN (SELECT CAST(value AS bigint) FROM json_each(?3)) ORDER BY t.id LIMIT ?4 \
+     ) AS sends";
 
 /// The same among the tasks ?1.
 const NAMED: &str = "SELECT json_group_array(json_array(id, attempts, device_key, ticket)) FROM ( \
          SELECT t.id, t.attempts, t.device_key, CAST(t.ticket AS TEXT) AS ticket FROM task_end AS t \
          LEFT JOIN delivery AS y ON y.task_id = t.id AND y.attempt = t.attempts \
-         WHERE t.id IN (SELECT value FROM json_each(?1)) AND t.state = 1 AND t.ticket IS NOT NULL \
-         AND coalesce(y.delivery, 0) NOT IN (SELECT value FROM json_each(?2)) \
-     )";
+         WHERE t.id IN (SELECT CAST(value AS bigint) FROM json_each(?1)) AND t.state = 1 AND t.ticket IS NOT NULL \
+         AND coalesce(y.delivery, 0) NOT IN (SELECT CAST(value AS bigint) FROM json_each(?2)) \
+     ) AS sends";
 
 /// Tickets of sends before the last of their task, behind number ?2 of task ?1, of tasks ?3 to ?4, by task and number.
 const EARLIER: &str = "SELECT json_group_array(json_array(task_id, attempt, device_key, ticket)) FROM ( \
          SELECT a.task_id, a.attempt, t.device_key, CAST(a.ticket AS TEXT) AS ticket FROM attempt AS a JOIN task AS t ON t.id = a.task_id \
          WHERE (a.task_id, a.attempt) > (?1, ?2) AND a.task_id >= ?3 AND a.task_id < ?4 AND a.ticket IS NOT NULL \
          ORDER BY a.task_id, a.attempt LIMIT ?5 \
-     )";
+     ) AS sends";
 
 impl Store {
     /// Tickets of accepted tasks of a run whose delivery is none of `reached`, those after `after`, at most `most`.

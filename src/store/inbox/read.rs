@@ -1,9 +1,6 @@
 //! The readers' half of the inbox.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use sqlx::{ConnectOptions, Connection, FromRow, sqlite::SqliteConnectOptions};
 
@@ -103,7 +100,7 @@ const NAMED_SINCE: usize = 2;
 type TicketRow<'a> = (&'a str, Box<str>, Box<str>, i64, Option<Box<str>>);
 
 /// As one text: a row of its own for each costs several times as much.
-const OF_TICKETS: &str = "SELECT json_group_array(json_array(m.kind, m.ticket, m.device_key, m.at, iif(m.kind = 'output', m.kv, NULL))) \
+const OF_TICKETS: &str = "SELECT json_group_array(json_array(m.kind, m.ticket, m.device_key, m.at, CASE WHEN m.kind = 'output' THEN m.kv END)) \
      FROM json_each(?) AS j CROSS JOIN message AS m ON m.ticket = j.value";
 
 #[derive(FromRow)]
@@ -123,8 +120,9 @@ struct Row {
 /// An inbox, open for reading alone.
 #[derive(Debug)]
 pub(crate) struct InboxReader {
-    connection: DbConnection,
-    path: PathBuf,
+    pub(super) connection: DbConnection,
+    /// Where it is, for people.
+    pub(super) place: String,
 }
 
 impl InboxReader {
@@ -137,10 +135,12 @@ impl InboxReader {
     pub(super) async fn open_within(path: &Path, busy: Duration) -> Result<Self, InboxError> {
         match std::fs::metadata(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(InboxError::Missing(path.to_owned()));
+                return Err(InboxError::Missing(path.display().to_string()));
             }
             // A listener has just begun to make it.
-            Ok(file) if file.len() == 0 => return Err(InboxError::Missing(path.to_owned())),
+            Ok(file) if file.len() == 0 => {
+                return Err(InboxError::Missing(path.display().to_string()));
+            }
             _ => {}
         }
         let mut connection: DbConnection = SqliteConnectOptions::new()
@@ -151,17 +151,17 @@ impl InboxReader {
             .connect()
             .await
             .map_err(|error| InboxError::Open {
-                path: path.to_owned(),
+                inbox: path.display().to_string(),
                 reason: error.to_string(),
             })?
             .into();
         if version(&mut connection, path).await? == 0 {
             connection.close().await?;
-            return Err(InboxError::Missing(path.to_owned()));
+            return Err(InboxError::Missing(path.display().to_string()));
         }
         Ok(Self {
             connection,
-            path: path.to_owned(),
+            place: path.display().to_string(),
         })
     }
 
@@ -235,7 +235,9 @@ impl InboxReader {
 
     /// Which inbox it is, and how far it has come; none of one that has no name yet, which the next listener gives it.
     pub(crate) async fn place(&mut self) -> Result<Option<InboxPlace>, InboxError> {
-        if version(&mut self.connection, &self.path).await? < NAMED_SINCE {
+        if let DbConnection::Sqlite(_) = self.connection
+            && version(&mut self.connection, Path::new(&self.place)).await? < NAMED_SINCE
+        {
             return Ok(None);
         }
         let inbox = sqlx::query_scalar("SELECT uid FROM identity")
@@ -253,7 +255,7 @@ impl InboxReader {
     ) -> Result<Option<Vec<MessageDevice>>, InboxError> {
         let listed: String = sqlx::query_scalar(
             "SELECT json_group_array(json_array(product_key, device_key)) FROM \
-             (SELECT DISTINCT product_key, device_key FROM message WHERE id > ? LIMIT ?)",
+             (SELECT DISTINCT product_key, device_key FROM message WHERE id > ? LIMIT ?) AS later",
         )
         .bind(position)
         .bind(most as i64 + 1)
@@ -298,9 +300,9 @@ impl InboxReader {
             .map(|one| (one.device_key, one.product_key, one.from.0))
             .collect();
         let places: Vec<i64> = sqlx::query_scalar(
-            "SELECT j.key FROM json_each(?) AS j WHERE EXISTS ( \
+            "SELECT CAST(j.key AS bigint) FROM json_each(?) AS j WHERE EXISTS ( \
                  SELECT 1 FROM message AS m WHERE m.device_key = j.value ->> 0 AND m.product_key = j.value ->> 1 \
-                 AND m.at >= j.value ->> 2 AND m.kind = 'input')",
+                 AND m.at >= CAST(j.value ->> 2 AS bigint) AND m.kind = 'input')",
         )
         .bind(serde_json::json!(devices).to_string())
         .fetch_all(&mut self.connection)
@@ -426,7 +428,7 @@ impl InboxReader {
 
     fn damaged(&self, what: &str) -> InboxError {
         InboxError::Open {
-            path: self.path.clone(),
+            inbox: self.place.clone(),
             reason: format!("it is damaged: {what}"),
         }
     }

@@ -1,6 +1,10 @@
 //! The listener's half of the inbox.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use sqlx::{AssertSqlSafe, Connection};
 
@@ -15,8 +19,8 @@ use super::{
     APPLICATION_ID, InboxError, SCHEMAS, version,
 };
 use crate::{
-    model::{Consent, MessageGap, QueueMessage, Timestamp},
-    store::db::DbConnection,
+    model::{Consent, MessageGap, PresenceMessage, QueueMessage, ServerAddress, Timestamp},
+    store::{db::DbConnection, postgres::Lease},
 };
 
 /// Messages that one transaction of a prune deletes: a commit of a batch waits no longer than that takes.
@@ -40,16 +44,38 @@ static PRESENCE: Bulk = Bulk::insert(
     "INSERT INTO presence (product_key, device_key, online_at, offline_at)",
     "(?, ?, ?, ?)",
     "ON CONFLICT (device_key, product_key) DO UPDATE SET \
-         online_at = max(coalesce(online_at, excluded.online_at), coalesce(excluded.online_at, online_at)), \
-         offline_at = max(coalesce(offline_at, excluded.offline_at), coalesce(excluded.offline_at, offline_at))",
+         online_at = max(coalesce(presence.online_at, excluded.online_at), coalesce(excluded.online_at, presence.online_at)), \
+         offline_at = max(coalesce(presence.offline_at, excluded.offline_at), coalesce(excluded.offline_at, presence.offline_at))",
 );
 
 /// An inbox that this process writes, until the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    connection: DbConnection,
-    path: PathBuf,
-    _lock: Lock,
+    pub(super) connection: DbConnection,
+    pub(super) home: Home,
+}
+
+/// Where an inbox is, and by what it is this process's own.
+#[derive(Debug)]
+pub(super) enum Home {
+    File {
+        path: PathBuf,
+        _lock: Lock,
+    },
+    Server {
+        address: ServerAddress,
+        lease: Box<Lease>,
+    },
+}
+
+/// As people are told of it.
+impl fmt::Display for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.home {
+            Home::File { path, .. } => path.display().fmt(f),
+            Home::Server { address, .. } => address.fmt(f),
+        }
+    }
 }
 
 /// What a batch of messages came to.
@@ -65,7 +91,7 @@ impl Inbox {
     /// Opens the inbox at `path` as its one listener; makes it, and its folder, when there is none.
     pub(crate) async fn open(path: &Path, consent: Consent) -> Result<Self, InboxError> {
         let opened = |reason: String| InboxError::Open {
-            path: path.to_owned(),
+            inbox: path.display().to_string(),
             reason,
         };
         if std::fs::metadata(path).is_ok_and(|file| !file.is_file()) {
@@ -102,14 +128,20 @@ impl Inbox {
         migrate(&mut connection, path).await?;
         Ok(Self {
             connection,
-            path: path.to_owned(),
-            _lock: lock,
+            home: Home::File {
+                path: path.to_owned(),
+                _lock: lock,
+            },
         })
     }
 
     /// The file.
+    #[cfg(test)]
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        match &self.home {
+            Home::File { path, .. } => path,
+            Home::Server { .. } => panic!("it is on a server"),
+        }
     }
 
     /// Records a batch of messages of a queue in one transaction. When this returns without an error it is on the disk.
@@ -134,7 +166,9 @@ impl Inbox {
             }
         }
         let mut transaction = self.connection.begin_with(BEGIN).await?;
-        let before = changes(&mut transaction).await?;
+        let before: i64 = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM message")
+            .fetch_one(&mut *transaction)
+            .await?;
         let given = commands.len() as u64;
         MESSAGES
             .run(&mut transaction, commands, |values, message| {
@@ -151,22 +185,29 @@ impl Inbox {
                     .bind(message.digest)
             })
             .await?;
-        let new = (changes(&mut transaction).await? - before) as u64;
+        // Nobody else writes, and ids only grow: those that a conflict left out do not count.
+        let new: i64 = sqlx::query_scalar("SELECT count(*) FROM message WHERE id > ?")
+            .bind(before)
+            .fetch_one(&mut *transaction)
+            .await?;
         PRESENCE
-            .run(&mut transaction, presences, |values, message| {
-                let at = message.at.unwrap_or(now).0;
-                values
-                    .bind(&message.product_key)
-                    .bind(&message.device_key)
-                    .bind(message.is_online.then_some(at))
-                    .bind((!message.is_online).then_some(at))
-            })
+            .run(
+                &mut transaction,
+                latest(presences, now),
+                |values, (device, at)| {
+                    values
+                        .bind(device.0)
+                        .bind(device.1)
+                        .bind(at[1].map(|at| at.0))
+                        .bind(at[0].map(|at| at.0))
+                },
+            )
             .await?;
         for (kind, count) in others {
             sqlx::query(
                 "INSERT INTO other (kind, messages, last_at) \
                  SELECT CASE WHEN EXISTS (SELECT 1 FROM other WHERE kind = ?1) OR (SELECT count(*) FROM other) < ?2 THEN ?1 ELSE ?3 END, \
-                 ?4, ?5 WHERE true ON CONFLICT (kind) DO UPDATE SET messages = messages + excluded.messages, last_at = excluded.last_at",
+                 ?4, ?5 WHERE true ON CONFLICT (kind) DO UPDATE SET messages = other.messages + excluded.messages, last_at = excluded.last_at",
             )
             .bind(kind)
             .bind(MOST_TYPES)
@@ -179,14 +220,17 @@ impl Inbox {
         note_listened(&mut transaction, queue, now).await?;
         transaction.commit().await?;
         Ok(Recorded {
-            new,
-            repeated: given - new,
+            new: new as u64,
+            repeated: given - new as u64,
         })
     }
 
     /// Notes that a queue is listened to at this moment, also when nothing comes.
     pub(crate) async fn listened(&mut self, queue: &str, now: Timestamp) -> Result<(), InboxError> {
-        note_listened(&mut self.connection, queue, now).await
+        // On a server only a transaction looks at the lease.
+        let mut transaction = self.connection.begin_with(BEGIN).await?;
+        note_listened(&mut transaction, queue, now).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Until when the queue was listened to last, if ever.
@@ -243,7 +287,7 @@ impl Inbox {
         let mut transaction = self.connection.begin_with(BEGIN).await?;
         // In the order of ids, which is that of the times of recording but for a clock that was set: no index of times is needed.
         let deleted = sqlx::query(
-            "DELETE FROM message WHERE id IN (SELECT id FROM (SELECT id, recorded_at FROM message ORDER BY id LIMIT ?) WHERE recorded_at < ?)",
+            "DELETE FROM message WHERE id IN (SELECT id FROM (SELECT id, recorded_at FROM message ORDER BY id LIMIT ?) AS oldest WHERE recorded_at < ?)",
         )
         .bind(PRUNED_AT_ONCE)
         .bind(before.0)
@@ -255,11 +299,13 @@ impl Inbox {
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        if deleted > 0 {
+        if deleted > 0
+            && let DbConnection::Sqlite(connection) = &mut self.connection
+        {
             sqlx::query(AssertSqlSafe(format!(
                 "PRAGMA incremental_vacuum({FREED_PAGES})"
             )))
-            .execute(&mut self.connection)
+            .execute(connection)
             .await?;
         }
         Ok(deleted == PRUNED_AT_ONCE as u64)
@@ -276,16 +322,36 @@ impl Inbox {
     }
 
     /// Closes the inbox in order.
-    pub(crate) async fn close(self) -> Result<(), InboxError> {
-        Ok(self.connection.close().await?)
+    pub(crate) async fn close(mut self) -> Result<(), InboxError> {
+        let file = match (self.home, &mut self.connection) {
+            (Home::Server { lease, .. }, DbConnection::Postgres(connection, _)) => {
+                lease.give_back(connection).await?;
+                None
+            }
+            // Its lock is kept until the connection is closed.
+            (home, _) => Some(home),
+        };
+        self.connection.close().await?;
+        drop(file);
+        Ok(())
     }
 }
 
-/// The rows that this connection has changed so far: those that a conflict left out do not count.
-async fn changes(connection: &mut DbConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("SELECT total_changes()")
-        .fetch_one(connection)
-        .await
+/// The product and the key of a device.
+type Device<'a> = (&'a str, &'a str);
+
+/// When each device last went offline and came online. One statement changes a row of PostgreSQL once.
+fn latest(
+    messages: Vec<&PresenceMessage>,
+    now: Timestamp,
+) -> BTreeMap<Device<'_>, [Option<Timestamp>; 2]> {
+    let mut latest = BTreeMap::<_, [Option<Timestamp>; 2]>::new();
+    for message in messages {
+        let device = (&*message.product_key, &*message.device_key);
+        let at = &mut latest.entry(device).or_default()[usize::from(message.is_online)];
+        *at = (*at).max(Some(message.at.unwrap_or(now)));
+    }
+    latest
 }
 
 async fn note_listened(
@@ -295,7 +361,7 @@ async fn note_listened(
 ) -> Result<(), InboxError> {
     sqlx::query(
         "INSERT INTO listened (queue, began_at, until) VALUES (?1, ?2, ?2) \
-         ON CONFLICT (queue) DO UPDATE SET until = max(until, excluded.until)",
+         ON CONFLICT (queue) DO UPDATE SET until = max(listened.until, excluded.until)",
     )
     .bind(queue)
     .bind(now.0)
@@ -313,7 +379,7 @@ async fn must_be_ours_or_empty(path: &Path) -> Result<(), InboxError> {
     }
     let foreign = |_| {
         InboxError::Open {
-        path: path.to_owned(),
+        inbox: path.display().to_string(),
         reason: "it is no inbox of fleetpush, and has been left as it is; move it away, or give another database with --db".to_owned(),
     }
     };
@@ -354,7 +420,7 @@ async fn migrate(connection: &mut DbConnection, path: &Path) -> Result<(), Inbox
 fn owned(error: StoreError) -> InboxError {
     match error {
         StoreError::Owned { path, owner } => InboxError::Owned {
-            path,
+            inbox: path.display().to_string(),
             owner: owner.to_string(),
         },
         other => other.into(),

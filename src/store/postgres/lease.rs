@@ -1,10 +1,10 @@
-//! The lease by which one process owns a database on a server.
+//! The leases by which one process owns a database on a server, and one its inbox.
 //!
 //! The server's clock decides: [`DbConnection::commit`](crate::store::db::DbConnection::commit) looks at the lease in each transaction.
 //! This process reckons with an earlier end, by a clock of its own that runs on while the machine is suspended. A task prolongs the lease
 //! over a connection of its own, so that a long transaction does not let it end.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::task::JoinHandle;
@@ -54,14 +54,31 @@ const LOOKS: u32 = 50;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// How long the end of a process waits for a server to take a lease back.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// What the lease of a database is called.
-const DATABASE: &str = "database";
 /// The code of the error that says that a lease has ended (`functions.sql`).
 pub(in crate::store) const ENDED: &str = "FP001";
+
+/// What a lease is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Part {
+    /// All that a push writes.
+    Database,
+    /// The platform's messages.
+    Inbox,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Database => "database",
+            Self::Inbox => "inbox",
+        })
+    }
+}
 
 /// A lease that this process has taken.
 #[derive(Debug)]
 pub(in crate::store) struct Lease {
+    part: Part,
     mark: i64,
     permission: Permission,
     /// How long ago the lease before it ended.
@@ -76,7 +93,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         self.keeper.abort();
         self.permission.end_at(Duration::ZERO);
-        let (Some(options), mark) = (self.options.take(), self.mark) else {
+        let (Some(options), part, mark) = (self.options.take(), self.part, self.mark) else {
             return;
         };
         // Not on the runtime of this thread, which may be the one that is at work, or about to end.
@@ -88,7 +105,7 @@ impl Drop for Lease {
             runtime.block_on(async {
                 tokio::time::timeout(PATIENCE, async {
                     let mut connection = PgConnection::connect_with(&options).await.ok()?;
-                    end(&mut connection, mark, false).await.ok()
+                    end(&mut connection, part, mark, false).await.ok()
                 })
                 .await
                 .ok()?
@@ -111,21 +128,22 @@ struct LeaseRow {
 }
 
 impl Lease {
-    /// Takes the lease of a database for the transactions of the store's connection; gives what its holder says of itself if somebody has it.
+    /// Takes a lease for the transactions of the server's connection; gives what its holder says of itself if somebody has it.
     pub(in crate::store) async fn take(
         server: &mut ServerStore,
+        part: Part,
         holder: &str,
     ) -> Result<Result<Self, String>, ServerError> {
         let terms = Terms::usual();
         let asked_at = since_boot();
-        let (mark, free_for_ms) = match taken(&mut server.connection, holder, terms).await {
+        let (mark, free_for_ms) = match taken(&mut server.connection, part, holder, terms).await {
             Ok(Ok(taken)) => taken,
             Ok(Err(holder)) => return Ok(Err(holder)),
             Err(error) => return Err(server.failure(error)),
         };
         // As `owner` does in a file.
         let this_owner = format!(
-            "CREATE TEMP VIEW this_owner AS SELECT {mark}::bigint AS mark, '{DATABASE}'::text AS name, {}::bigint AS lasts_ms",
+            "CREATE TEMP VIEW this_owner AS SELECT {mark}::bigint AS mark, '{part}'::text AS name, {}::bigint AS lasts_ms",
             terms.lasts_ms()
         );
         sqlx::raw_sql(AssertSqlSafe(this_owner))
@@ -135,11 +153,13 @@ impl Lease {
         let permission = Permission::until(terms.end(asked_at));
         let keeper = tokio::spawn(keep(
             server.options.clone(),
+            part,
             mark,
             terms,
             permission.clone(),
         ));
         Ok(Ok(Self {
+            part,
             mark,
             permission,
             free_for: Duration::from_millis(free_for_ms.unsigned_abs()),
@@ -166,13 +186,14 @@ impl Lease {
         self.keeper.abort();
         self.permission.end_at(Duration::ZERO);
         self.options = None;
-        end(connection, self.mark, true).await
+        end(connection, self.part, self.mark, true).await
     }
 }
 
 /// Ends the lease of this epoch, if it has not been taken since. A connection that has nothing open any more closes by itself.
 async fn end(
     connection: &mut PgConnection,
+    part: Part,
     mark: i64,
     has_nothing_open: bool,
 ) -> Result<(), sqlx::Error> {
@@ -180,7 +201,7 @@ async fn end(
         "UPDATE fleetpush.lease SET ends_at = least(ends_at, clock_timestamp()), holder = '', \
          backend = CASE WHEN $3 THEN NULL ELSE backend END WHERE name = $1 AND epoch = $2",
     )
-    .bind(DATABASE)
+    .bind(part.to_string())
     .bind(mark)
     .bind(has_nothing_open)
     .execute(connection)
@@ -191,13 +212,14 @@ async fn end(
 /// Takes the lease when nobody holds it: its epoch, and how many milliseconds ago the last one ended; else who holds it.
 async fn taken(
     connection: &mut PgConnection,
+    part: Part,
     holder: &str,
     terms: Terms,
 ) -> Result<Result<(i64, i64), String>, sqlx::Error> {
     sqlx::query(
         "INSERT INTO fleetpush.lease (name, epoch, exchange, ends_at, holder) VALUES ($1, 0, 0, '2000-01-01Z', '') ON CONFLICT DO NOTHING",
     )
-    .bind(DATABASE)
+    .bind(part.to_string())
     .execute(&mut *connection)
     .await?;
     for _ in 0..LOOKS {
@@ -209,7 +231,7 @@ async fn taken(
              (extract(epoch FROM began_at) * 1000000)::bigint AS began_at_us \
              FROM fleetpush.lease WHERE name = $1 FOR UPDATE SKIP LOCKED",
         )
-        .bind(DATABASE)
+        .bind(part.to_string())
         .fetch_optional(&mut *transaction)
         .await?;
         let Some(row) = row else {
@@ -226,23 +248,25 @@ async fn taken(
              backend = pg_backend_pid(), began_at = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()) \
              WHERE name = $1",
         )
-        .bind(DATABASE)
+        .bind(part.to_string())
         .bind(mark)
         .bind(terms.lasts_ms())
         .bind(holder)
         .execute(&mut *transaction)
         .await?;
-        // What a file's owner leaves as its mark.
-        sqlx::query("INSERT INTO fleetpush.owner (id, mark) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET mark = excluded.mark")
-            .bind(mark)
-            .execute(&mut *transaction)
-            .await?;
+        if part == Part::Database {
+            // What a file's owner leaves as its mark.
+            sqlx::query("INSERT INTO fleetpush.owner (id, mark) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET mark = excluded.mark")
+                .bind(mark)
+                .execute(&mut *transaction)
+                .await?;
+        }
         transaction.commit().await?;
         end_backend(connection, &row).await;
         return Ok(Ok((mark, row.free_for_ms)));
     }
     let holder = sqlx::query_scalar("SELECT holder FROM fleetpush.lease WHERE name = $1")
-        .bind(DATABASE)
+        .bind(part.to_string())
         .fetch_one(connection)
         .await?;
     Ok(Err(holder))
@@ -268,13 +292,22 @@ async fn end_backend(connection: &mut PgConnection, before: &LeaseRow) {
 }
 
 /// Prolongs the lease again and again, until it has ended.
-async fn keep(options: PgConnectOptions, mark: i64, terms: Terms, permission: Permission) {
+async fn keep(
+    options: PgConnectOptions,
+    part: Part,
+    mark: i64,
+    terms: Terms,
+    permission: Permission,
+) {
     let mut connection = None;
     loop {
         tokio::time::sleep(terms.pause()).await;
         let asked_at = since_boot();
-        match tokio::time::timeout(terms.lasts, prolong(&options, &mut connection, mark, terms))
-            .await
+        match tokio::time::timeout(
+            terms.lasts,
+            prolong(&options, &mut connection, part, mark, terms),
+        )
+        .await
         {
             Ok(Ok(())) => permission.end_at(terms.end(asked_at)),
             Ok(Err(error)) if has_ended(&error) => {
@@ -294,6 +327,7 @@ async fn keep(options: PgConnectOptions, mark: i64, terms: Terms, permission: Pe
 async fn prolong(
     options: &PgConnectOptions,
     kept: &mut Option<PgConnection>,
+    part: Part,
     mark: i64,
     terms: Terms,
 ) -> Result<(), sqlx::Error> {
@@ -302,7 +336,7 @@ async fn prolong(
         None => kept.insert(PgConnection::connect_with(options).await?),
     };
     sqlx::query("SELECT fleetpush.hold_lease($1, $2, $3, 0)")
-        .bind(DATABASE)
+        .bind(part.to_string())
         .bind(mark)
         .bind(terms.lasts_ms())
         .execute(connection)

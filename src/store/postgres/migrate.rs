@@ -1,6 +1,6 @@
 //! The schema `fleetpush` on a server: made, brought up to date, and looked at.
 
-use sqlx::{Connection as _, migrate::Migrator};
+use sqlx::{Connection as _, PgConnection, migrate::Migrator};
 
 use super::{ServerError, ServerStore};
 
@@ -30,6 +30,32 @@ fn newest() -> i64 {
         .map(|migration| migration.version)
         .max()
         .unwrap_or(0)
+}
+
+/// What each view begins with.
+const VIEW: &str = "CREATE OR REPLACE VIEW ";
+
+/// Makes the views for this connection alone, which looks for its own first; nothing if it has them.
+pub(in crate::store) async fn make_temporary_views(
+    connection: &mut PgConnection,
+) -> Result<(), sqlx::Error> {
+    let made: bool = sqlx::query_scalar("SELECT to_regclass('pg_temp.results') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await?;
+    if made {
+        return Ok(());
+    }
+    let mut script = String::new();
+    for (at, _) in VIEWS.match_indices(VIEW) {
+        if let Some((statement, _)) = VIEWS[at..].split_once(";\n") {
+            script.push_str(&statement.replacen(VIEW, "CREATE TEMP VIEW ", 1));
+            script.push_str(";\n");
+        }
+    }
+    sqlx::raw_sql(sqlx::AssertSqlSafe(script))
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 impl ServerStore {
