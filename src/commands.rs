@@ -25,6 +25,7 @@ mod exit_code;
 mod explain;
 mod failure;
 mod fleet;
+mod hold;
 mod hours;
 mod interrupt;
 mod inventory;
@@ -340,10 +341,7 @@ async fn open_existing_or_owner(
 async fn open(database: &Database, printer: &Printer) -> Result<Store, StoreError> {
     let store = match &database.place {
         Place::File(path) => Store::open_with(path, database.consent).await?,
-        Place::Server(server) => {
-            let server = ServerStore::connect(&server.address, server.password.as_ref()).await?;
-            Store::on_server(server, &session::holder()).await?
-        }
+        Place::Server(server) => hold::decide_on(server, printer).await?,
     };
     let mut store = store.scoped(&database.tags);
     if let Some(introduction) = &database.introduction {

@@ -38,7 +38,7 @@ pub(crate) use self::{
     arguments::kept_arguments,
     control::Control,
     credentials::{Credentials, CredentialsError},
-    database::{Database, Introduction, OnlyForFile, Place, Readable, SIMULATED},
+    database::{Database, Introduction, OnlyForFile, Place, Readable, SIMULATED, Server},
     db::{Copy, Migrate, MigrateFile, MigrateServer},
     doctor::Doctor,
     environment::Environment,

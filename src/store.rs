@@ -20,6 +20,7 @@ mod device_list;
 mod device_sends;
 mod error;
 mod file_id;
+mod hold;
 mod home;
 mod identity;
 mod inbox;

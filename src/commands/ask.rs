@@ -19,7 +19,9 @@ use crate::{
     journal::control::is_possible,
     model::{Control, ControlAction, RunState},
     settings::{Database, Place},
-    store::{ControlRequest, ControlRequests, ControlledRun, Owner, Run, RunRow, Store},
+    store::{
+        ControlRequest, ControlRequests, ControlledRun, Owner, Run, RunRow, Store, StoreError,
+    },
     ui::{printer::Printer, report::RunReport},
 };
 
@@ -48,7 +50,10 @@ pub(super) async fn reach(
     let control = control(action);
     must_have_pushes(database, action.name()).await?;
     let owner = match open_existing_or_owner(database, printer).await? {
-        Ok(store) => return ours(store, run, control, database).await,
+        Ok(store) => match ours(store, run, control.clone(), database).await? {
+            Ok(reached) => return Ok(reached),
+            Err(owner) => owner,
+        },
         Err(owner) => owner,
     };
     let mut reader = reader_of(&database.place).await?;
@@ -101,7 +106,10 @@ async fn wait(
         tokio::time::sleep(pause_between_looks(&database.place)).await;
         // The owner may have ended.
         if let Ok(store) = open_existing_or_owner(database, printer).await? {
-            return ours(store, Some(&row.name), request.control, database).await;
+            let control = request.control.clone();
+            if let Ok(reached) = ours(store, Some(&row.name), control, database).await? {
+                return Ok(reached);
+            }
         }
         let report = report(database, &row.name).await?;
         if is_reached(action, report.state) {
@@ -136,13 +144,14 @@ pub(super) fn pause_between_looks(place: &Place) -> Duration {
     })
 }
 
-/// The database is ours. What was asked before, also by this command, has been obeyed by the last owner or when it was opened.
+/// The database is ours. What was asked before, also by this command, has been obeyed by the last owner or when it was opened. Gives who has
+/// the run if somebody else has.
 async fn ours(
     mut store: Store,
     run: Option<&str>,
     control: Control,
     database: &Database,
-) -> Result<Reached, Failure> {
+) -> Result<Result<Reached, Owner>, Failure> {
     let run = if let Some(name) = run {
         named(&mut store, name).await?
     } else {
@@ -154,11 +163,18 @@ async fn ours(
     if run.last_control.as_ref() == Some(&control.id) {
         store.close().await?;
         let report = report(database, &run.about.name).await?;
-        return Ok(Reached::Obeyed(Box::new(report)));
+        return Ok(Ok(Reached::Obeyed(Box::new(report))));
     }
     must_be_no_copy(&mut store, &run, control.action.name()).await?;
     must_be_possible(control.action, &run.about.name, run.state)?;
-    Ok(Reached::Ours(Box::new((store, run, control))))
+    match store.hold_run(&run).await {
+        Err(StoreError::RunHeld { holder, .. }) => {
+            store.close().await?;
+            return Ok(Err(holder));
+        }
+        held => held?,
+    }
+    Ok(Ok(Reached::Ours(Box::new((store, run, control)))))
 }
 
 /// How the run stands now, read beside its owner if there is one.

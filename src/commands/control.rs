@@ -79,6 +79,11 @@ async fn settle_one(
     let run = store.run_by_id(request.run.id).await?;
     let deleted = match (decide(&request, run.as_ref()), run) {
         (ControlDecision::Obey, Some(run)) => {
+            match store.hold_run(&run).await {
+                // Whoever pushes it obeys.
+                Err(StoreError::RunHeld { .. }) => return Ok(()),
+                held => held?,
+            }
             match requests.begin(&request).await {
                 // Somebody has taken it back.
                 Ok(false) => return Ok(()),
@@ -91,6 +96,7 @@ async fn settle_one(
             store
                 .note_asker(id, &name, &request.control, clock::wall_now())
                 .await?;
+            store.release_run(id).await?;
             requests.end(action, id).await
         }
         (ControlDecision::Foreign, _) => {

@@ -23,7 +23,9 @@ use crate::{
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Owned { .. } | StoreError::Leased { .. } => Self::locked(error),
+            StoreError::Owned { .. } | StoreError::Leased { .. } | StoreError::RunHeld { .. } => {
+                Self::locked(error)
+            }
             StoreError::Server(error) => error.into(),
             StoreError::NameTaken(_) => Self::usage(error),
             StoreError::HeavyMigration { ref path, .. } => {

@@ -9,7 +9,7 @@ use crate::{
     journal::pruning::{PruneRule, prunable},
     model::Timestamp,
     settings::Prune as Settings,
-    store::{Prunable, Store},
+    store::{Prunable, Store, StoreError},
     ui::{
         number::{bytes, counted},
         printer::Printer,
@@ -89,6 +89,18 @@ async fn delete(
     printer: &Printer,
 ) -> Result<(), Failure> {
     for run in runs {
+        if let Some(held) = store.run_by_id(run.id).await? {
+            match store.hold_run(&held).await {
+                Err(StoreError::RunHeld { holder, .. }) => {
+                    printer.say(&format!(
+                        "run '{}' is being pushed again by another process ({holder}), and stays",
+                        held.about.name
+                    ));
+                    continue;
+                }
+                held => held?,
+            }
+        }
         let mut kept = String::new();
         if let Some(archive) = archive {
             archive.write(store, run, printer).await?;
@@ -98,6 +110,7 @@ async fn delete(
             );
         }
         store.prune(run.id, clock::wall_now()).await?;
+        store.release_run(run.id).await?;
         printer.say(&format!("{} is deleted{kept}", about(run)));
     }
     Ok(())

@@ -77,6 +77,9 @@ async fn send(
     let (settings, database, printer) = (with.push, with.database, with.printer);
     let clock = Clock::start();
     store.begin_session(Some(&run)).await?;
+    // From here on nothing is written but what is of this run.
+    store.hold_run(&run).await?;
+    store.keep_to_runs().await?;
     let ready = async {
         let settings = limits::fit(settings, printer)?;
         let connection = target::connect(&settings, store.budget(), clock).await?;

@@ -3,6 +3,7 @@
 use anyhow::anyhow;
 
 use super::{
+    hold::hold,
     hours::{closed, hours},
     interrupt::Interrupt,
     named::named,
@@ -53,6 +54,7 @@ pub(super) async fn resume(
         Hours::Open(deadline) => deadline,
         Hours::Closed(why) => return closed(store, &why, printer).await,
     };
+    hold(&mut store, &run, &settings.database.place).await?;
     if !stale::guard(
         &mut store,
         &run,

@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use super::{
     confirm::confirm,
     copied::{must_be_no_copy, must_be_no_copy_beside, must_have_pushes},
+    hold::hold,
     hours::{closed, hours},
     interrupt::Interrupt,
     named::{named, named_or_latest},
@@ -66,6 +67,7 @@ pub(super) async fn retry(
     let run = named_or_latest(&mut store, settings.run.as_deref()).await?;
     must_be_no_copy(&mut store, &run, "retry").await?;
     target::must_be_of(&run, &settings.push)?;
+    hold(&mut store, &run, &settings.database.place).await?;
     for remark in remarks_on_filter(&store.unknown(&run, &filter).await?, &run.about.name)? {
         printer.say(&remark);
     }

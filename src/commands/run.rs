@@ -17,6 +17,7 @@ use self::{
 };
 use super::{
     canary_devices,
+    hold::hold,
     hours::{closed, hours},
     interrupt::Interrupt,
     open,
@@ -110,6 +111,7 @@ pub(super) async fn run(
     let run = match earlier {
         Some(run) => {
             target::must_be_of(&run, &settings.push)?;
+            hold(&mut store, &run, &settings.database.place).await?;
             let allow = settings.push.allow_stale;
             if !stale::guard(&mut store, &run, allow, interrupt, printer).await? {
                 return Ok(Exit::Stopped);
@@ -120,7 +122,10 @@ pub(super) async fn run(
         }
         None => match stage_anew(&mut store, manifest, about, &settings, interrupt, printer).await?
         {
-            Some(run) => run,
+            Some(run) => {
+                hold(&mut store, &run, &settings.database.place).await?;
+                run
+            }
             None => return Ok(Exit::Stopped),
         },
     };

@@ -12,7 +12,7 @@ use crate::{
     exit::Failure,
     model::{ControlAction, RunState},
     settings::Database,
-    store::{Owner, RunRow, Store, TakenBack},
+    store::{Owner, RunRow, Store, StoreError, TakenBack},
     ui::printer::Printer,
 };
 
@@ -33,7 +33,10 @@ pub(super) async fn take_over(
     let mut is_told = false;
     loop {
         let owner = match open_existing_or_owner(database, printer).await? {
-            Ok(store) => return Ok(Some(store)),
+            Ok(store) => match hold_meant(store, database, run).await? {
+                Ok(store) => return Ok(Some(store)),
+                Err(owner) => owner,
+            },
             Err(owner) => owner,
         };
         let Some(row) = meant(database, run).await else {
@@ -63,6 +66,32 @@ pub(super) async fn take_over(
             () = tokio::time::sleep(pause_between_looks(&database.place)) => {}
             () = interrupt.stopped() => return Ok(None),
         }
+    }
+}
+
+/// Makes the run that is meant this process's own, as far as it can be told which one that is; else gives who has it.
+async fn hold_meant(
+    mut store: Store,
+    database: &Database,
+    run: Option<&str>,
+) -> Result<Result<Store, Owner>, Failure> {
+    // The owner of a file has all of them.
+    if !store.is_on_server() {
+        return Ok(Ok(store));
+    }
+    let Some(row) = meant(database, run).await else {
+        return Ok(Ok(store));
+    };
+    let Some(run) = store.run_by_id(row.id).await? else {
+        return Ok(Ok(store));
+    };
+    match store.hold_run(&run).await {
+        Ok(()) => Ok(Ok(store)),
+        Err(StoreError::RunHeld { holder, .. }) => {
+            store.close().await?;
+            Ok(Err(holder))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

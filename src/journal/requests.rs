@@ -1,19 +1,19 @@
 //! The requests of a push: their numbers, their payloads, and their share of the memory budget.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use super::{bundle::Bundles, refusal::Refusals, request::Claim, room::Room, task_end::TaskEnd};
 use crate::{
     budget::Budget,
     model::{BundleId, Class, Payload, PayloadId, RequestId, TaskState},
-    store::{Changes, EndedTask, Member, NewRequest, PayloadCache},
+    store::{Changes, EndedTask, Member, NewRequest, PayloadCache, PushTransaction, StoreError},
 };
 
 /// What a push knows of its requests.
 #[derive(Debug)]
 pub(super) struct Requests {
-    /// The next free request id. One process owns the database, so ids are counted here and rows of any number inserted at once.
-    next: RequestId,
+    /// Free numbers. Nobody else uses them, so that requests are counted here and rows of any number inserted at once.
+    numbers: VecDeque<Range<i64>>,
     pub(super) room: Room,
     pub(super) payloads: PayloadCache,
     /// The payloads of the probes of this outage.
@@ -39,13 +39,43 @@ pub(super) enum Made {
 }
 
 impl Requests {
-    /// Requests from this number on, whose memory is of this budget.
-    pub(super) fn from(next: RequestId, budget: Budget) -> Self {
+    /// Requests whose memory is of this budget.
+    pub(super) fn within(budget: Budget) -> Self {
         Self {
-            next,
+            numbers: VecDeque::new(),
             room: Room::within(budget.clone()),
             payloads: PayloadCache::within(budget),
             probed: Vec::new(),
+        }
+    }
+
+    /// Gets numbers for so many requests.
+    pub(super) async fn have_numbers<T: PushTransaction>(
+        &mut self,
+        rows: &mut T,
+        requests: usize,
+    ) -> Result<(), StoreError> {
+        while self.count_numbers() < requests as u64 {
+            self.numbers.push_back(rows.request_numbers().await?);
+        }
+        Ok(())
+    }
+
+    fn count_numbers(&self) -> u64 {
+        let counts = self
+            .numbers
+            .iter()
+            .map(|numbers| numbers.end.abs_diff(numbers.start));
+        counts.fold(0, u64::saturating_add)
+    }
+
+    fn next_number(&mut self) -> RequestId {
+        loop {
+            let front = self.numbers.front_mut().expect("claims have numbers");
+            match front.next() {
+                Some(number) => return RequestId(number),
+                None => drop(self.numbers.pop_front()),
+            }
         }
     }
 
@@ -82,8 +112,7 @@ impl Requests {
         } else if !self.room.take(&payload, chunk.members.len()) {
             return Made::NoRoom(chunk);
         }
-        let request = self.next;
-        self.next = RequestId(request.0 + 1);
+        let request = self.next_number();
         Made::Claim(Claim {
             request,
             payload_id: chunk.payload_id,
@@ -170,7 +199,8 @@ mod tests {
 
     #[test]
     fn a_first_send_is_a_range_and_another_one_names_its_tasks() {
-        let mut requests = Requests::from(RequestId(7), Budget::default());
+        let mut requests = Requests::within(Budget::default());
+        requests.numbers.push_back(7..i64::MAX);
         let first = claimed(&mut requests, chunk(&[3, 5, 9], false));
         let again = claimed(&mut requests, chunk(&[4, 6], true));
         let mut changes = Changes::default();
@@ -188,7 +218,8 @@ mod tests {
 
     #[test]
     fn what_is_refused_ends_unsent_and_takes_no_number() {
-        let mut requests = Requests::from(RequestId(7), Budget::default());
+        let mut requests = Requests::within(Budget::default());
+        requests.numbers.push_back(7..i64::MAX);
         let key = RefusalKey {
             payload: None,
             product_key: "PK".into(),
@@ -221,7 +252,8 @@ mod tests {
 
     #[test]
     fn a_probe_goes_whatever_the_room_and_no_payload_counts_twice() {
-        let mut requests = Requests::from(RequestId(1), Budget::default());
+        let mut requests = Requests::within(Budget::default());
+        requests.numbers.push_back(1..i64::MAX);
         for payload in [1, 2, 1] {
             requests.probe(PayloadId(payload));
         }

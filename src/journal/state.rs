@@ -61,7 +61,7 @@ impl PushState {
                 CanaryState::from(rows.canary),
             ),
             firsts: FirstSends::from(rows.next_task),
-            requests: Requests::from(rows.next_request, budget),
+            requests: Requests::within(budget),
             bundles: Bundles::new(rows.next_bundle, rows.bundle_statuses),
             refusals: Refusals::new(rows.refusals),
             told: 0,

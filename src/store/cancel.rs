@@ -14,6 +14,7 @@ impl Store {
         control: &Control,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
+        debug_assert!(self.holds(run.id));
         let mut transaction = self.connection.begin_with(BEGIN).await?;
         // The last send stands with the outcome, and no longer among the earlier ones.
         let in_doubt = sqlx::query(

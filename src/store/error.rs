@@ -60,6 +60,17 @@ pub enum StoreError {
         /// What the holder wrote about itself.
         holder: Owner,
     },
+    /// Another process holds the lease of a run.
+    #[error(
+        "run '{run}' is under way: another process ({holder}) pushes it; this start has changed nothing and sent nothing: wait until the other \
+         one ends (one that has died loses the run after half a minute)"
+    )]
+    RunHeld {
+        /// The run.
+        run: String,
+        /// What the holder wrote about itself.
+        holder: Owner,
+    },
     /// The lease of this process on a database on a server has ended.
     #[error(
         "this process no longer owns the results database: its lease has ended, since the process or its connection stood still, and \

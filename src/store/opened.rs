@@ -223,6 +223,9 @@ impl Store {
         };
         store.finish_pruning().await?;
         store.discard_staging().await?;
+        sqlx::query("SELECT fleetpush.raise_numbers()")
+            .execute(&mut store.connection)
+            .await?;
         Ok(store)
     }
 

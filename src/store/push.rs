@@ -17,9 +17,7 @@ pub(super) use transaction::{DUE_TASKS, FIRST_TASKS, NEXT_DUE, NEXT_TASKS};
 
 use transaction::refusal;
 
-use crate::model::{
-    BundleId, BundleStatus, Control, RequestId, RunId, RunState, Tally, TaskId, Timestamp,
-};
+use crate::model::{BundleId, BundleStatus, Control, RunId, RunState, Tally, TaskId, Timestamp};
 
 static EXCUSE: Bulk = Bulk::insert(
     "INSERT INTO excused (run_id, state, class, code, n)",
@@ -45,6 +43,7 @@ impl Store {
 
     /// Notes that a run is being pushed. From now on a log that is lost will be noticed.
     pub(crate) async fn begin_push(&mut self, run: &Run, now: Timestamp) -> Result<(), StoreError> {
+        debug_assert!(self.holds(run.id));
         self.seal_alone(true).await?;
         self.seal().await?;
         if let Home::File(file) = &mut self.home {
@@ -142,10 +141,8 @@ pub(super) async fn read_push_rows(
     connection: &mut DbConnection,
     run: RunId,
 ) -> Result<PushRows, StoreError> {
-    let (next_task, next_request, next_bundle): (i64, i64, i64) = sqlx::query_as(
-        "SELECT next_task, \
-         max(coalesce((SELECT max(id) FROM request), 0), coalesce((SELECT max(last_request) FROM pruned_run), 0)) + 1, \
-         coalesce((SELECT max(id) FROM bundle), 0) + 1 FROM run WHERE id = ?",
+    let (next_task, next_bundle): (i64, i64) = sqlx::query_as(
+        "SELECT next_task, coalesce((SELECT max(id) FROM bundle), 0) + 1 FROM run WHERE id = ?",
     )
     .bind(run.0)
     .fetch_one(&mut *connection)
@@ -169,7 +166,6 @@ pub(super) async fn read_push_rows(
     .await?;
     Ok(PushRows {
         next_task: TaskId(next_task),
-        next_request: RequestId(next_request),
         next_bundle: BundleId(next_bundle),
         snoozing: snoozing.unsigned_abs(),
         in_flight: in_flight.unsigned_abs(),

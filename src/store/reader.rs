@@ -171,10 +171,10 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Whether somebody holds the lease of a database on a server; not known where nobody has pushed: its runs are copies.
+    /// Whether somebody holds a lease on a server; not known where nobody has pushed: its runs are copies.
     pub(crate) async fn presence(&mut self) -> Result<Presence, ReadError> {
         let held: Option<(bool, String)> = sqlx::query_as(
-            "SELECT ends_at > clock_timestamp(), holder FROM lease WHERE name = 'database'",
+            "SELECT ends_at > clock_timestamp() AS lives, holder FROM lease WHERE name <> 'inbox' ORDER BY lives DESC, ends_at DESC LIMIT 1",
         )
         .fetch_optional(&mut self.connection)
         .await

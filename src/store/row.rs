@@ -264,7 +264,6 @@ pub(crate) struct RefusalRow {
 pub(crate) struct PushRows {
     /// First sends have been claimed up to here.
     pub(crate) next_task: TaskId,
-    pub(crate) next_request: RequestId,
     pub(crate) next_bundle: BundleId,
     /// Waiting tasks whose device the platform throttles.
     pub(crate) snoozing: u64,

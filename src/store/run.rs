@@ -147,6 +147,7 @@ impl Store {
 
     /// Notes that a run is paused.
     pub(crate) async fn pause(&mut self, run: RunId, control: &Control) -> Result<(), StoreError> {
+        debug_assert!(self.holds(run));
         let statement = sqlx::query(
             "UPDATE run SET state = 'stopped', paused_at = ?2, paused_by = ?3, last_control = ?4 WHERE id = ?1 AND finished_at IS NULL",
         )

@@ -70,13 +70,26 @@ const NOTE_TALLY: &str = "UPDATE session SET \
 const BEGIN_TO_PUSH: &str = "UPDATE session SET pushed_at = ?2, first_request = 1 + \
      max(coalesce((SELECT max(id) FROM request), 0), coalesce((SELECT max(last_request) FROM pruned_run), 0)) WHERE id = ?1";
 
-/// Keeps what sessions have come to, of those that have ended and of those that an earlier owner has left.
-const KEEP_TOTALS: &str = "UPDATE session SET seen_at = n.until, sent = n.sent, sends = n.sends, requests = n.requests, \
-     accepted = n.accepted, failed = n.failed, in_doubt = n.in_doubt, sending_ms = n.sending_ms, paused_ms = n.paused_ms, \
-     canary_ms = n.canary_ms, end_request = CASE WHEN session.first_request IS NOT NULL THEN \
-     1 + max(session.first_request - 1, coalesce((SELECT max(id) FROM request), 0)) END \
-     FROM session_so_far AS n WHERE n.id = session.id \
-     AND (session.ended_at IS NOT NULL OR session.owner <> (SELECT mark FROM temp.this_owner))";
+/// Keeps what sessions have come to.
+macro_rules! keep_totals {
+    ($of:literal) => {
+        concat!(
+            "UPDATE session SET seen_at = n.until, sent = n.sent, sends = n.sends, requests = n.requests, \
+             accepted = n.accepted, failed = n.failed, in_doubt = n.in_doubt, sending_ms = n.sending_ms, paused_ms = n.paused_ms, \
+             canary_ms = n.canary_ms, end_request = CASE WHEN session.first_request IS NOT NULL THEN \
+             1 + max(session.first_request - 1, coalesce((SELECT max(id) FROM request), 0)) END \
+             FROM session_so_far AS n WHERE n.id = session.id AND ",
+            $of
+        )
+    };
+}
+
+/// Of those that have ended, and of those whose process has been killed.
+const KEEP_TOTALS_OF_PAST: &str = keep_totals!(
+    "(session.ended_at IS NOT NULL OR session.owner NOT IN (SELECT mark FROM live_owner))"
+);
+/// Of one that has ended.
+const KEEP_TOTALS: &str = keep_totals!("session.id = ?");
 
 impl Store {
     /// Says whose process this is. Without it no session is noted.
@@ -94,7 +107,9 @@ impl Store {
         }
         let mut transaction = self.connection.begin_with(BEGIN).await?;
         // Before anything of theirs is changed.
-        keep_totals(&mut transaction).await?;
+        sqlx::query(KEEP_TOTALS_OF_PAST)
+            .execute(&mut *transaction)
+            .await?;
         let run = run.map(|run| (run.id, &*run.about.name));
         let row = insert(&mut transaction, about, run).await?;
         transaction.commit().await?;
@@ -146,7 +161,7 @@ impl Store {
         ))
         .execute(&mut *transaction)
         .await?;
-        keep_totals(&mut transaction).await?;
+        keep_totals(&mut transaction, row).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -252,7 +267,7 @@ impl Store {
             .bind(now.0)
             .execute(&mut *transaction)
             .await?;
-        keep_totals(&mut transaction).await?;
+        keep_totals(&mut transaction, row).await?;
         let (sent, accepted, failed, in_doubt, requests): (i64, i64, i64, i64, i64) =
             sqlx::query_as(
                 "SELECT sent, accepted, failed, in_doubt, requests FROM session WHERE id = ?",
@@ -306,8 +321,11 @@ async fn insert(
     Ok(row)
 }
 
-async fn keep_totals(connection: &mut DbConnection) -> Result<(), StoreError> {
-    sqlx::query(KEEP_TOTALS).execute(connection).await?;
+async fn keep_totals(connection: &mut DbConnection, session: i64) -> Result<(), StoreError> {
+    sqlx::query(KEEP_TOTALS)
+        .bind(session)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

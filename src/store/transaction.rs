@@ -1,6 +1,6 @@
 //! What a push needs of a store: rows for its decisions, and the changes to write.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 use super::{
     StoreError, ToldDoubt,
@@ -92,6 +92,9 @@ pub(crate) trait PushTransaction {
 
     /// Whether a device has ever accepted this payload, or any payload of this product.
     async fn is_accepted(&mut self, key: &RefusalKey) -> Result<bool, StoreError>;
+
+    /// Numbers for requests that nobody else uses, each higher than that of any request of the run.
+    async fn request_numbers(&mut self) -> Result<Range<i64>, StoreError>;
 
     /// Commits, with the last thing that was written.
     async fn commit(&mut self) -> Result<(), StoreError>;

@@ -58,8 +58,9 @@ pub(super) async fn renew(connection: &mut SqliteConnection) -> Result<(), sqlx:
 
 /// Makes the views for this connection alone, which looks for its own first; nothing if it has them.
 pub(super) async fn make_temporary(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    // Tables of an older schema are views there, too.
     let made: bool =
-        sqlx::query_scalar("SELECT count(*) > 0 FROM temp.sqlite_schema WHERE type = 'view'")
+        sqlx::query_scalar("SELECT count(*) > 0 FROM temp.sqlite_schema WHERE name = 'results'")
             .fetch_one(&mut *connection)
             .await?;
     if made {

@@ -286,12 +286,15 @@ FROM (
     ) AS d
 ) AS e;
 
+-- The mark of the process that has owned the database last, as its session has it.
+CREATE VIEW live_owner AS SELECT mark FROM owner;
+
 CREATE VIEW sessions AS
 SELECT
     s.id AS session, s.run_id AS run, s.run_name AS name, s.command, s.arguments, s.note, s.user, s.host, s.pid, s.version,
     strftime('%Y-%m-%dT%H:%M:%fZ', s.began_at / 1000.0, 'unixepoch') AS began_at,
     strftime('%Y-%m-%dT%H:%M:%fZ', s.ended_at / 1000.0, 'unixepoch') AS ended_at,
-    CASE WHEN s.ended_at IS NULL AND s.owner <> (SELECT mark FROM owner) THEN 'killed' ELSE s.stop END AS stop,
+    CASE WHEN s.ended_at IS NULL AND s.owner NOT IN (SELECT mark FROM live_owner) THEN 'killed' ELSE s.stop END AS stop,
     s.reason, s.exit_code,
     coalesce(s.sent, n.sent) AS sent, coalesce(s.accepted, n.accepted) AS accepted, coalesce(s.failed, n.failed) AS failed,
     coalesce(s.in_doubt, n.in_doubt) AS in_doubt,

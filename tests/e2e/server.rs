@@ -2,6 +2,7 @@
 
 mod address;
 mod again;
+mod at_once;
 mod control;
 mod copy;
 mod crash;

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    commands::{canary::Pushing, open, session},
+    commands::{canary::Pushing, open, session, verified::With},
     engine::{Event, Pause},
     exit::Failure,
     model::{Counts, RunId},
@@ -51,19 +51,21 @@ impl<'a> Lost<'a> {
             self.tell(&last, began, pause);
             self.wait(pause, began).await?;
             pause = (pause * 2).min(LONGEST_PAUSE);
-            let opened = open(self.of.with.database, self.of.with.printer);
-            match timeout(PATIENCE, opened).await {
-                Ok(Ok(store)) => return self.go_on(store, run, session, began).await,
+            match timeout(PATIENCE, self.take(run, session)).await {
+                Ok(Ok(taken)) => {
+                    let _ = self.of.events.try_send(Event::Resumed {
+                        what: "the results database answers again",
+                        after: began.elapsed(),
+                    });
+                    return Ok(taken);
+                }
                 // What this process could not give back ends by itself; whoever else has it pushes the run.
-                Ok(Err(StoreError::Leased { holder, .. }))
+                Ok(Err(StoreError::RunHeld { holder, .. }))
                     if holder.to_string() != session::holder() =>
                 {
                     return Err(StoreError::Fenced.into());
                 }
-                Ok(Err(error @ (StoreError::Leased { .. } | StoreError::Server(_)))) => {
-                    last = error;
-                }
-                Ok(Err(error)) if error.is_loss() => last = error,
+                Ok(Err(error)) if error.is_loss() || passes(&error) => last = error,
                 Ok(Err(error)) => return Err(error.into()),
                 Err(_) => {}
             }
@@ -73,26 +75,22 @@ impl<'a> Lost<'a> {
         }
     }
 
-    async fn go_on(
-        &self,
-        mut store: Store,
-        run: RunId,
-        session: Option<i64>,
-        began: Instant,
-    ) -> Result<(Store, Run), Failure> {
+    /// Makes the run this process's own again.
+    async fn take(&self, run: RunId, session: Option<i64>) -> Result<(Store, Run), StoreError> {
+        let With {
+            database, printer, ..
+        } = self.of.with;
+        let mut store = open(database, printer).await?;
         if let Some(row) = session {
             store.continue_session(row).await?;
         }
         let run = store.run_by_id(run).await?.ok_or_else(|| {
-            Failure::database(anyhow!(
-                "the results database {} has no such run any more: it is another one than before the outage",
-                self.of.with.database.place
-            ))
+            StoreError::Damaged("the run is not there any more that was pushed before".into())
         })?;
-        let _ = self.of.events.try_send(Event::Resumed {
-            what: "the results database answers again",
-            after: began.elapsed(),
-        });
+        store.hold_run(&run).await?;
+        // As whoever has had it meanwhile has left it.
+        let run = store.run_by_id(run.id).await?.unwrap_or(run);
+        store.keep_to_runs().await?;
         Ok((store, run))
     }
 
@@ -157,4 +155,12 @@ fn cause(error: &StoreError) -> String {
         innermost = source;
     }
     innermost.to_string()
+}
+
+/// Whether it may be over soon that a database cannot be had.
+fn passes(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Leased { .. } | StoreError::RunHeld { .. } | StoreError::Server(_)
+    )
 }

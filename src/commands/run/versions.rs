@@ -103,8 +103,10 @@ pub(super) async fn supersede(
     printer: &Printer,
 ) -> Result<(), Failure> {
     for run in others {
-        let name = run.about.name.clone();
+        let (id, name) = (run.id, run.about.name.clone());
+        store.hold_run(&run).await?;
         let ended = end(store, run, &control(ControlAction::Cancel)).await?;
+        store.release_run(id).await?;
         printer.say(&format!(
             "run '{name}' is superseded and cancelled: {} will not be sent",
             counted(ended, "pending task")

@@ -30,6 +30,7 @@ impl PushState {
         if limits.requests == 0 {
             return Ok((Vec::new(), true));
         }
+        self.requests.have_numbers(rows, limits.requests).await?;
         self.requests.room.begin();
         if limits.probe {
             let claims = self.claim_probe(rows, step).await?;

@@ -105,7 +105,6 @@ impl Memory {
         let waiting = || self.due.values().filter(|row| row.request.is_none());
         PushRows {
             next_task: self.next_task.unwrap_or(TaskId(1)),
-            next_request: RequestId(next(self.requests.keys().last().map(|id| id.0))),
             next_bundle: BundleId(next(self.bundles.keys().last().map(|id| id.0))),
             snoozing: waiting()
                 .filter(|row| matches!(row.due.class, Some(Class::Frequency | Class::Quota)))

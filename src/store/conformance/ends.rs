@@ -160,10 +160,9 @@ pub(crate) async fn a_push_begins_with_what_the_last_one_left<F: Fixture>() {
     written(&mut store, more).await;
     let rows = store.push_rows().await;
     assert_eq!(rows.next_task, TaskId(range.1.0 + 1));
-    assert_eq!(
-        (rows.next_request, rows.next_bundle),
-        (RequestId(12), BundleId(4))
-    );
+    assert_eq!(rows.next_bundle, BundleId(4));
+    // These requests have taken theirs without asking, which only a push that is alone may do.
+    assert!(!store.begin().request_numbers().await.unwrap().is_empty());
     // The two requests that have no end, and the new one.
     assert_eq!((rows.in_flight, rows.snoozing), (4, 1));
     assert_eq!(rows.latest_due, Some(later(7)));

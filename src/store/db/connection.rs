@@ -24,14 +24,14 @@ pub(in crate::store) enum DbConnection {
 pub(in crate::store) enum Commit {
     /// As they are.
     Plainly,
-    /// If this process owns the database by its lease, which `temp.this_owner` names.
+    /// If this process still has the leases that `temp.held_lease` names.
     AsOwner,
 }
 
-/// Looks at the lease and prolongs it by the server's clock, in the transaction that it guards, just before that is committed.
+/// Looks at the leases and prolongs them by the server's clock, in the transaction that they guard, just before that is committed.
 macro_rules! hold_lease {
     () => {
-        "SELECT fleetpush.hold_lease(name, mark, lasts_ms) FROM pg_temp.this_owner"
+        "SELECT fleetpush.hold_lease(h.name, o.mark, o.lasts_ms) FROM pg_temp.held_lease AS h, pg_temp.this_owner AS o"
     };
 }
 

@@ -69,3 +69,23 @@ BEGIN
     END IF;
     RETURN counted;
 END $$;
+
+-- Has the next numbers of requests and sessions be above all that there are. Copies bring their own numbers, so this is for the one process
+-- at a time that decides what to push.
+CREATE OR REPLACE FUNCTION fleetpush.raise_numbers() RETURNS void
+LANGUAGE sql AS $$
+    SELECT setval('fleetpush.request_block', used.blocks, false)
+    FROM (
+        SELECT (greatest(
+            (SELECT coalesce(max(id), 0) FROM fleetpush.request), (SELECT coalesce(max(last_request), 0) FROM fleetpush.pruned_run)
+        ) + 999) / 1000 AS blocks
+    ) AS used
+    WHERE used.blocks > (SELECT last_value + is_called::int FROM fleetpush.request_block);
+    SELECT setval('fleetpush.session_number', used.last)
+    FROM (SELECT coalesce(max(id), 0) AS last FROM fleetpush.session) AS used
+    WHERE used.last > (SELECT last_value - 1 + is_called::int FROM fleetpush.session_number)
+$$;
+
+-- The first of 1000 numbers for requests that nobody else gets.
+CREATE OR REPLACE FUNCTION fleetpush.next_requests() RETURNS bigint
+LANGUAGE sql AS $$ SELECT nextval('fleetpush.request_block') * 1000 + 1 $$;

@@ -230,7 +230,7 @@ WITH unfinished AS MATERIALIZED (
             coalesce(s.pushed_at, s.began_at),
             coalesce((
                 SELECT max(greatest(q.claimed_at, coalesce(q.sent_at, 0), coalesce(q.finished_at, 0)))
-                FROM request AS q WHERE q.id >= s.first_request
+                FROM request AS q WHERE q.run_id = s.run_id AND q.id >= s.first_request
             ), 0),
             coalesce((SELECT max(greatest(p.began_at, coalesce(p.ended_at, 0))) FROM pause AS p WHERE p.session_id = s.id), 0)
         )) AS until
@@ -245,8 +245,8 @@ SELECT
 FROM (
     SELECT
         d.id, d.until,
-        (SELECT coalesce(sum(q.devices), 0)::bigint FROM request AS q WHERE q.id >= d.first_request AND q.released = 0) AS members,
-        (SELECT count(*) FROM request AS q WHERE q.id >= d.first_request AND q.released = 0) AS requests,
+        (SELECT coalesce(sum(q.devices), 0)::bigint FROM request AS q WHERE q.run_id = d.run_id AND q.id >= d.first_request AND q.released = 0) AS members,
+        (SELECT count(*) FROM request AS q WHERE q.run_id = d.run_id AND q.id >= d.first_request AND q.released = 0) AS requests,
         (
             SELECT count(*) FROM attempt AS a
             WHERE a.task_id >= d.first_task AND a.task_id < d.end_task AND a.request_id >= d.first_request AND a.class = 5
@@ -285,12 +285,16 @@ FROM (
     ) AS d
 ) AS e;
 
+-- The marks of the processes that have leases, as sessions have them, and what copies tell of the owner of their file.
+CREATE OR REPLACE VIEW live_owner AS
+SELECT epoch AS mark FROM lease WHERE ends_at > clock_timestamp() UNION SELECT mark FROM owner;
+
 CREATE OR REPLACE VIEW sessions AS
 SELECT
     s.id AS session, s.run_id AS run, s.run_name AS name, s.command, s.arguments, s.note, s."user", s.host, s.pid, s.version,
     fleetpush.utc(s.began_at) AS began_at,
     fleetpush.utc(s.ended_at) AS ended_at,
-    CASE WHEN s.ended_at IS NULL AND s.owner <> (SELECT mark FROM owner) THEN 'killed' ELSE s.stop END AS stop,
+    CASE WHEN s.ended_at IS NULL AND s.owner NOT IN (SELECT mark FROM live_owner) THEN 'killed' ELSE s.stop END AS stop,
     s.reason, s.exit_code,
     coalesce(s.sent, n.sent) AS sent, coalesce(s.accepted, n.accepted) AS accepted, coalesce(s.failed, n.failed) AS failed,
     coalesce(s.in_doubt, n.in_doubt) AS in_doubt,

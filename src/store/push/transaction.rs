@@ -1,6 +1,6 @@
 //! The transaction of a push, in few, large statements that both engines run.
 
-use std::{borrow::Cow, collections::HashMap, time::Duration};
+use std::{borrow::Cow, collections::HashMap, ops::Range, time::Duration};
 
 use serde::Deserialize;
 use serde_json::json;
@@ -105,6 +105,12 @@ const HALVES: &str = "SELECT DISTINCT b.id, b.parent_request_id, q.devices AS pa
 const REFUSALS: &str = "SELECT r.payload_id, r.product_key, r.code, r.request_id, r.requests, r.devices, r.ended \
      FROM json_each(?2) AS j JOIN refusal AS r ON r.run_id = ?1 AND r.product_key = j.value ->> 0 \
      AND coalesce(r.payload_id, 0) = CAST(j.value ->> 1 AS bigint)";
+
+const NEXT_REQUEST: &str = "SELECT max(coalesce((SELECT max(id) FROM request), 0), coalesce((SELECT max(last_request) FROM pruned_run), 0)) + 1";
+/// Several processes may push to a server.
+const REQUEST_BLOCK: &str = "SELECT fleetpush.next_requests()";
+/// How many numbers that is.
+const BLOCK: i64 = 1000;
 
 impl<'c> Transaction<'c> {
     pub(in crate::store) fn begin(
@@ -361,6 +367,17 @@ impl PushTransaction for Transaction<'_> {
             .await?,
         };
         Ok(accepted)
+    }
+
+    async fn request_numbers(&mut self) -> Result<Range<i64>, StoreError> {
+        let connection = self.writes.connection().await?;
+        let (statement, count) = match connection {
+            // Nobody else makes any.
+            DbConnection::Sqlite(_) => (NEXT_REQUEST, i64::MAX),
+            DbConnection::Postgres(..) => (REQUEST_BLOCK, BLOCK),
+        };
+        let first: i64 = sqlx::query_scalar(statement).fetch_one(connection).await?;
+        Ok(first..first.saturating_add(count))
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {

@@ -66,7 +66,7 @@ macro_rules! select_session {
     ($rest:literal) => {
         concat!(
             "SELECT v.*, EXISTS (
-                 SELECT 1 FROM session AS s WHERE s.id = v.session AND s.ended_at IS NULL AND s.owner = (SELECT mark FROM owner)
+                 SELECT 1 FROM session AS s WHERE s.id = v.session AND s.ended_at IS NULL AND s.owner IN (SELECT mark FROM live_owner)
              ) AS is_open
              FROM sessions AS v ",
             $rest

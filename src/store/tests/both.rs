@@ -31,8 +31,8 @@ pub(super) const TASKS: [&str; 5] = [
     "SELECT 'task ' || t.id || ' ' || t.device_key || ' ' || coalesce(CAST(t.state AS TEXT), '-') || ' ' || coalesce(CAST(t.class AS TEXT), '-') \
      || ' ' || coalesce(CAST(t.ticket AS TEXT), '-') || ' ' || coalesce(t.message, '-') || ' ' || coalesce(CAST(t.attempts AS TEXT), '-') \
      || ' ' || coalesce(CAST(t.span AS TEXT), '-') FROM task_end AS t ORDER BY t.id",
-    "SELECT 'attempt ' || task_id || ' ' || attempt || ' ' || request_id || ' ' || class || ' ' || coalesce(CAST(ticket AS TEXT), '-') \
-     FROM attempt ORDER BY task_id, attempt",
+    "SELECT 'attempt ' || task_id || ' ' || attempt || ' ' || (SELECT count(DISTINCT b.request_id) FROM attempt AS b WHERE b.request_id <= a.request_id) || ' ' || class || ' ' || coalesce(CAST(ticket AS TEXT), '-') \
+     FROM attempt AS a ORDER BY task_id, attempt",
     "SELECT 'due ' || task_id || ' ' || run_id || ' ' || sends || ' ' || attempts FROM due ORDER BY task_id",
     "SELECT 'tally ' || run_id || ' ' || state || ' ' || class || ' ' || code || ' ' || n FROM tally WHERE n > 0 ORDER BY run_id, state, class, code",
     "SELECT 'run ' || id || ' ' || name || ' ' || state || ' ' || next_task || ' ' || coalesce(cancelled_by, '-') || ' ' || coalesce(paused_by, '-') \

@@ -7,19 +7,30 @@ use sqlx::Connection as _;
 use super::server::{connect, server_database};
 use crate::{
     model::Timestamp,
-    store::{Missing, NewRun, Run, Store, StoreError, db::DbConnection, home::Home},
+    store::{
+        Missing, NewRun, PushTransaction as _, Run, Store, StoreError, db::DbConnection, home::Home,
+    },
 };
 
 /// A store with a run.
-async fn with_run(mut store: Store) -> (Store, Run) {
+async fn with_run(store: Store) -> (Store, Run) {
+    staged(store, "test").await
+}
+
+/// The same with another one.
+async fn with_another_run(store: Store) -> (Store, Run) {
+    staged(store, "other").await
+}
+
+async fn staged(mut store: Store, name: &str) -> (Store, Run) {
     let about = NewRun {
-        name: "test".into(),
+        name: name.into(),
         manifest: "test.csv".into(),
         manifest_path: None,
         manifest_sha256: "0".repeat(64),
         defaults: "{}".into(),
         base_url: "simulator".into(),
-        identity: "1".repeat(64),
+        identity: name.repeat(16),
     };
     let mut stager = store.stage(&about, 10, Timestamp(1)).await.unwrap();
     let run = stager.finish(Timestamp(1)).await.unwrap().run;
@@ -30,6 +41,14 @@ async fn with_run(mut store: Store) -> (Store, Run) {
 async fn end_leases(store: &mut Store, ago: &str) {
     let sql = format!("UPDATE fleetpush.lease SET ends_at = clock_timestamp() - interval '{ago}'");
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+        .execute(&mut store.connection)
+        .await
+        .unwrap();
+}
+
+async fn end_lease(store: &mut Store, name: &str) {
+    sqlx::query("UPDATE fleetpush.lease SET ends_at = clock_timestamp() WHERE name = ?")
+        .bind(name)
         .execute(&mut store.connection)
         .await
         .unwrap();
@@ -68,7 +87,84 @@ async fn a_lease_has_one_holder_and_the_next_one_when_it_is_given_back() {
     let mut second = Store::on_server(connect(&database).await, "second")
         .await
         .unwrap();
-    assert_eq!(exchanges(&mut second).await, (epoch + 1, 0));
+    let (later, exchange) = exchanges(&mut second).await;
+    assert!(later > epoch);
+    assert_eq!(exchange, 0);
+    second.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn two_processes_have_a_run_each_and_write_nothing_of_the_others() {
+    let Some(database) = server_database().await else {
+        return;
+    };
+    let open = async |holder| Store::on_server(connect(&database).await, holder).await;
+    let (mut first, run) = with_run(open("first").await.unwrap()).await;
+    first.hold_run(&run).await.unwrap();
+    first.keep_to_runs().await.unwrap();
+    let mut second = open("second").await.expect("it may decide what it pushes");
+    let error = second.hold_run(&run).await.unwrap_err();
+    assert!(matches!(error, StoreError::RunHeld { .. }), "{error}");
+    assert!(
+        error.to_string().contains("another process (first)"),
+        "{error}"
+    );
+    let (mut second, other) = with_another_run(second).await;
+    second.hold_run(&other).await.unwrap();
+    second.keep_to_runs().await.unwrap();
+    // Each commit looks at the lease of its own run.
+    first.set_account(run.id, "first").await.unwrap();
+    second.set_account(other.id, "second").await.unwrap();
+    end_lease(&mut second, &format!("run {}", run.id.0)).await;
+    second.set_account(other.id, "second").await.unwrap();
+    let error = first.set_account(run.id, "late").await.unwrap_err();
+    assert!(matches!(error, StoreError::Fenced), "{error}");
+    second.close().await.unwrap();
+    drop(first);
+    let mut third = open("third").await.unwrap();
+    third.hold_run(&run).await.unwrap();
+    third.hold_run(&other).await.unwrap();
+    third.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_requests_of_two_pushes_have_numbers_of_their_own() {
+    let Some(database) = server_database().await else {
+        return;
+    };
+    let (mut first, run) = with_run(
+        Store::on_server(connect(&database).await, "first")
+            .await
+            .unwrap(),
+    )
+    .await;
+    let mut numbers = Vec::new();
+    for _ in 0..3 {
+        let mut rows = first.transaction(run.id);
+        numbers.push(rows.request_numbers().await.unwrap());
+        rows.roll_back().await;
+    }
+    assert!(
+        numbers.windows(2).all(|pair| pair[0].end <= pair[1].start),
+        "{numbers:?}"
+    );
+    // A copy has brought higher ones.
+    let copied = numbers[2].end + 12_345;
+    let sql = format!(
+        "INSERT INTO fleetpush.request (id, run_id, payload_id, devices, claimed_at) VALUES ({copied}, 7, 1, 1, 1)"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+        .execute(&mut first.connection)
+        .await
+        .unwrap();
+    first.close().await.unwrap();
+    let mut second = Store::on_server(connect(&database).await, "second")
+        .await
+        .unwrap();
+    let mut rows = second.transaction(run.id);
+    let later = rows.request_numbers().await.unwrap();
+    assert!(later.start > copied, "{later:?}");
+    rows.roll_back().await;
     second.close().await.unwrap();
 }
 

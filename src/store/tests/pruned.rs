@@ -23,10 +23,10 @@ const LEFT: [&str; 8] = [
     "SELECT 'pruned ' || id || ' ' || name || ' ' || state || ' ' || unsuccessful || ' ' || accepted || ' ' || skipped || ' ' || deleted \
      FROM pruned_run ORDER BY id",
     "SELECT 'past ' || device_key || ' ' || service || ' ' || run_id || ' ' || line || ' ' || coalesce(CAST(ticket AS TEXT), '-') || ' ' \
-     || accepted_at || ' ' || coalesce(CAST(request_id AS TEXT), '-') || ' ' || coalesce((SELECT p.data FROM past_payload AS p WHERE p.id = payload_id), '-') \
+     || accepted_at || ' ' || CASE WHEN request_id IS NULL THEN '-' ELSE 'request' END || ' ' || coalesce((SELECT p.data FROM past_payload AS p WHERE p.id = payload_id), '-') \
      FROM device_past ORDER BY device_key, service",
     "SELECT 'before ' || device_key || ' ' || service || ' ' || run_id || ' ' || line || ' ' || coalesce(CAST(ticket AS TEXT), '-') || ' ' \
-     || accepted_at || ' ' || coalesce(CAST(request_id AS TEXT), '-') || ' ' || coalesce((SELECT p.data FROM past_payload AS p WHERE p.id = payload_id), '-') \
+     || accepted_at || ' ' || CASE WHEN request_id IS NULL THEN '-' ELSE 'request' END || ' ' || coalesce((SELECT p.data FROM past_payload AS p WHERE p.id = payload_id), '-') \
      FROM device_past_before ORDER BY device_key, service",
     "SELECT 'payload ' || data FROM past_payload ORDER BY data",
     "SELECT 'service ' || service FROM called_service ORDER BY service",
@@ -83,7 +83,11 @@ async fn an_archive_has_the_same_rows_in_a_file_and_on_a_server() {
         complete(&mut store, "b", 20).await;
         let mut rows = Vec::new();
         for what in Archived::ALL {
+            // Its number is another one on a server.
+            let request = what.columns().iter().position(|name| *name == "request_id");
             let each = |cells: &[_]| {
+                let cells = cells.iter().enumerate();
+                let cells: Vec<_> = cells.filter(|(n, _)| Some(*n) != request).collect();
                 rows.push(format!("{what:?} {cells:?}"));
                 Ok(())
             };

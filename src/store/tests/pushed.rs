@@ -49,6 +49,7 @@ pub(in crate::store) async fn push(
     now: Timestamp,
     ends: impl Fn(&str) -> (Class, Next),
 ) -> Vec<String> {
+    store.hold_run(run).await.unwrap();
     let mut journal = Journal::open(store, run.clone(), AfterFailure::Block)
         .await
         .unwrap();
@@ -87,6 +88,8 @@ pub(in crate::store) fn accepted(_: &str) -> (Class, Next) {
 
 /// A reply to a claim.
 fn back(claim: Claim, now: Timestamp, ends: impl Fn(&str) -> (Class, Next)) -> Record {
+    // Numbers of requests are not the same in a file and on a server.
+    let sent = claim.members.first().map_or(0, |first| first.task.0);
     let tasks = claim
         .members
         .iter()
@@ -98,8 +101,7 @@ fn back(claim: Claim, now: Timestamp, ends: impl Fn(&str) -> (Class, Next)) -> R
                     class,
                     code: None,
                     message: None,
-                    ticket: Ticket::new(&format!("T{}", claim.request))
-                        .filter(|_| class == Class::Accepted),
+                    ticket: Ticket::new(&format!("T{sent}")).filter(|_| class == Class::Accepted),
                 },
                 history: History {
                     sends: member.history.sends + 1,

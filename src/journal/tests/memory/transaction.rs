@@ -1,6 +1,9 @@
 //! What the store in memory answers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::Range,
+};
 
 use super::{Copy, PRODUCT};
 use crate::{
@@ -15,6 +18,11 @@ impl PushTransaction for Copy<'_> {
     async fn write(&mut self, changes: Changes, now: Timestamp) -> Result<(), StoreError> {
         self.rows.apply(changes, now);
         Ok(())
+    }
+
+    async fn request_numbers(&mut self) -> Result<Range<i64>, StoreError> {
+        let last = self.rows.requests.keys().last().map_or(0, |id| id.0);
+        Ok(last + 1..i64::MAX)
     }
 
     async fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {

@@ -1,0 +1,99 @@
+//! What a process takes of a database on a server: the whole while it decides what to do, and then one run, so that several push at once, each
+//! another run.
+
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use tokio::time::sleep;
+
+use super::{reading, session};
+use crate::{
+    exit::Failure,
+    settings::{Place, Server},
+    store::{Run, ServerStore, Store, StoreError},
+    ui::{
+        number::{counted, grouped},
+        printer::Printer,
+    },
+};
+
+/// How long to wait for another process that decides what to push, which may stage a large fleet.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often to look whether it has.
+const LOOK: Duration = Duration::from_millis(250);
+/// A wait that is longer than this is told.
+const NOTICE: Duration = Duration::from_secs(2);
+
+/// Takes a database on a server for as long as it takes to decide what to do. Only one process does that at a time.
+pub(super) async fn decide_on(server: &Server, printer: &Printer) -> Result<Store, StoreError> {
+    let began = Instant::now();
+    let mut told = false;
+    loop {
+        let connection = ServerStore::connect(&server.address, server.password.as_ref()).await?;
+        let opened = Store::on_server(connection, &session::holder()).await;
+        let Err(StoreError::Leased { holder, .. }) = &opened else {
+            return opened;
+        };
+        if began.elapsed() >= PATIENCE {
+            return opened;
+        }
+        if !told && began.elapsed() >= NOTICE {
+            told = true;
+            printer.say(&format!(
+                "waiting for another process ({holder}), which stages a push or changes runs in {}",
+                server.address
+            ));
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Has the run be this process's, unless another one has it, or pushes another run to some of its devices.
+pub(super) async fn hold(store: &mut Store, run: &Run, database: &Place) -> Result<(), Failure> {
+    if let Err(error) = store.hold_run(run).await {
+        return Err(match error {
+            StoreError::RunHeld { .. } => under_way(error, run, database).await,
+            error => error.into(),
+        });
+    }
+    // Whoever had it may have gone on with it since it was read.
+    let now = store.run_by_id(run.id).await?;
+    if now.is_none_or(|now| now.state != run.state) {
+        return Err(Failure::locked(anyhow!(
+            "another process has just ended run '{}', or changed it: start the same command again",
+            run.about.name
+        )));
+    }
+    let Some(common) = store.in_common(run).await? else {
+        return Ok(());
+    };
+    let devices = counted(common.devices, "device");
+    Err(Failure::locked(anyhow!(
+        "run '{}' is under way (pushed by another process, {}), and {devices} of run '{}' also wait{} for commands of it, for example {}; no device \
+         gets two commands at once: start the same command again when run '{}' has ended",
+        common.run,
+        common.holder,
+        run.about.name,
+        if common.devices == 1 { "s" } else { "" },
+        common.example,
+        common.run,
+    )))
+}
+
+async fn under_way(error: StoreError, run: &Run, database: &Place) -> Failure {
+    // A courtesy.
+    let pending = async {
+        let mut reader = reading::reader_of(database).await.ok()?;
+        let row = reader.find_run(Some(&run.about.name)).await.ok()?;
+        reader.close().await.ok()?;
+        Some(format!(
+            "{} of {} are pending",
+            grouped(row.counts.pending),
+            counted(row.counts.tasks, "task")
+        ))
+    };
+    match pending.await {
+        Some(pending) => Failure::locked(anyhow!("{error}; {pending}")),
+        None => error.into(),
+    }
+}

@@ -1,0 +1,99 @@
+//! Several pushes at once whose results are on one server.
+
+use std::fmt::Write as _;
+
+use fleetpush::simulator::Scenario;
+use rustix::process::Signal;
+
+use crate::support::{Sim, Site, agree, nothing_older_follows, wait_for};
+
+/// Devices with these numbers.
+fn devices(numbers: std::ops::Range<u32>, value: &str) -> String {
+    let mut text = String::from("device_key,product_key,service,param.mode\n");
+    for number in numbers {
+        writeln!(text, "DK{number:05},PK0001,fuwu,{value}").expect("a string takes all");
+    }
+    text
+}
+
+const SLOWLY: [&str; 4] = ["--chunk-size", "5", "--concurrency", "2"];
+
+#[test]
+fn different_fleets_are_pushed_at_the_same_time() {
+    let Some(site) = Site::on_server(&devices(1..401, "AA")) else {
+        return;
+    };
+    site.write("south.csv", devices(1001..1401, "AA"));
+    let sim = Sim::slow(150);
+    let north = site.start(
+        &sim,
+        &[&["run", "fleet.csv", "--name", "north"][..], &SLOWLY].concat(),
+    );
+    sim.wait_for_requests(4);
+    let south = site.start(
+        &sim,
+        &[&["run", "south.csv", "--name", "south"][..], &SLOWLY].concat(),
+    );
+    wait_for("the second push", || {
+        let deliveries = sim.deliveries();
+        let sends = deliveries
+            .iter()
+            .any(|one| one.device_key.starts_with("DK01"));
+        sends.then_some(())
+    });
+    let status = |run: &str| {
+        let status = site.run(&["status", run, "--format", "json"]).expect(0);
+        status.json()["alive"].clone()
+    };
+    assert_eq!([status("north"), status("south")], [true, true]);
+    // One of them dies, and is continued; the other one does not notice.
+    north.signal(Signal::TERM);
+    north.ended().expect(3);
+    assert_eq!(status("north"), false);
+    site.push(&sim, &["resume", "south"])
+        .expect(7)
+        .says(&["run 'south' is under way", "another process (pid"]);
+    site.push(&sim, &["resume", "north"]).expect(0);
+    south.ended().expect(0);
+    let journal = site.journal();
+    assert_eq!(journal.runs.len(), 2);
+    for run in &journal.runs {
+        assert_eq!((run.state.as_str(), run.accepted), ("complete", 400));
+    }
+    agree(&journal, &sim);
+    assert_eq!(sim.stats().overlaps, 0);
+    let sessions = site.run(&["sessions", "--format", "jsonl"]).expect(0);
+    for session in sessions.json_lines() {
+        let sent = session["sent"].as_i64().expect("a number");
+        let accepted = session["accepted"].as_i64().expect("a number");
+        assert_eq!(sent, accepted, "each counts its own requests: {session}");
+    }
+}
+
+#[test]
+fn a_device_of_two_fleets_never_has_two_commands_in_flight() {
+    let Some(site) = Site::on_server(&devices(1..201, "AA")) else {
+        return;
+    };
+    site.write("part.csv", devices(150..251, "BB"));
+    let sim = Sim::slow(60);
+    let first = site.start(
+        &sim,
+        &[&["run", "fleet.csv", "--name", "all"][..], &SLOWLY].concat(),
+    );
+    sim.wait_for_requests(4);
+    let part = [&["run", "part.csv", "--name", "part"][..], &SLOWLY].concat();
+    site.push(&sim, &part).expect(7).says(&[
+        "run 'all' is under way",
+        "of run 'part' also wait for commands of it",
+        "DK00",
+    ]);
+    first.ended().expect(0);
+    sim.play(Scenario::default());
+    site.push(&sim, &part).expect(0);
+    let journal = site.journal();
+    assert_eq!(journal.runs[1].accepted, 101);
+    agree(&journal, &sim);
+    nothing_older_follows(&journal, &sim);
+    assert_eq!(sim.stats().overlaps, 0);
+}
