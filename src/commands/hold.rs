@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use tokio::time::sleep;
 
-use super::{reading, session};
+use super::{control::settle, reading, session};
 use crate::{
     exit::Failure,
+    model::RunState,
     settings::{Place, Server},
     store::{Run, ServerStore, Store, StoreError},
     ui::{
@@ -48,24 +49,41 @@ pub(super) async fn decide_on(server: &Server, printer: &Printer) -> Result<Stor
     }
 }
 
-/// Has the run be this process's, unless another one has it, or pushes another run to some of its devices.
-pub(super) async fn hold(store: &mut Store, run: &Run, database: &Place) -> Result<(), Failure> {
-    if let Err(error) = store.hold_run(run).await {
+/// A run that is this process's own now, as its last owner has left it.
+pub(super) enum Held {
+    /// It is as it was when it was read.
+    Goes(Run),
+    /// Somebody has ended or paused it since.
+    Over(Run),
+}
+
+/// Has the run be this process's, unless another one has it, or pushes another run to some of its devices. What was asked of it while it was
+/// somebody else's is obeyed before anything is sent.
+pub(super) async fn hold(
+    store: &mut Store,
+    run: Run,
+    database: &Place,
+    printer: &Printer,
+) -> Result<Held, Failure> {
+    if !store.is_on_server() {
+        return Ok(Held::Goes(run));
+    }
+    if let Err(error) = store.hold_run(&run).await {
         return Err(match error {
-            StoreError::RunHeld { .. } => under_way(error, run, database).await,
+            StoreError::RunHeld { .. } => under_way(error, &run, database).await,
             error => error.into(),
         });
     }
-    // Whoever had it may have gone on with it since it was read.
-    let now = store.run_by_id(run.id).await?;
-    if now.is_none_or(|now| now.state != run.state) {
-        return Err(Failure::locked(anyhow!(
-            "another process has just ended run '{}', or changed it: start the same command again",
-            run.about.name
-        )));
+    Box::pin(settle(store, printer)).await?;
+    let before = run.state;
+    // Settling gives back what it has settled.
+    store.hold_run(&run).await?;
+    let run = store.run_by_id(run.id).await?.unwrap_or(run);
+    if run.state != before && !matches!(run.state, RunState::Running | RunState::Stopped) {
+        return Ok(Held::Over(run));
     }
-    let Some(common) = store.in_common(run).await? else {
-        return Ok(());
+    let Some(common) = store.in_common(&run).await? else {
+        return Ok(Held::Goes(run));
     };
     let devices = counted(common.devices, "device");
     Err(Failure::locked(anyhow!(

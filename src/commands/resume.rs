@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 
 use super::{
-    hold::hold,
+    hold::{Held, hold},
     hours::{closed, hours},
     interrupt::Interrupt,
     named::named,
@@ -54,7 +54,10 @@ pub(super) async fn resume(
         Hours::Open(deadline) => deadline,
         Hours::Closed(why) => return closed(store, &why, printer).await,
     };
-    hold(&mut store, &run, &settings.database.place).await?;
+    let run = match hold(&mut store, run, &settings.database.place, printer).await? {
+        Held::Goes(run) => run,
+        Held::Over(run) => return nothing_to_do(store, run, with).await,
+    };
     if !stale::guard(
         &mut store,
         &run,

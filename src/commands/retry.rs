@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use super::{
     confirm::confirm,
     copied::{must_be_no_copy, must_be_no_copy_beside, must_have_pushes},
-    hold::hold,
+    hold::{Held, hold},
     hours::{closed, hours},
     interrupt::Interrupt,
     named::{named, named_or_latest},
@@ -67,7 +67,10 @@ pub(super) async fn retry(
     let run = named_or_latest(&mut store, settings.run.as_deref()).await?;
     must_be_no_copy(&mut store, &run, "retry").await?;
     target::must_be_of(&run, &settings.push)?;
-    hold(&mut store, &run, &settings.database.place).await?;
+    let run = match hold(&mut store, run, &settings.database.place, printer).await? {
+        Held::Goes(run) => run,
+        Held::Over(run) => return nothing_to_do(store, run, with).await,
+    };
     for remark in remarks_on_filter(&store.unknown(&run, &filter).await?, &run.about.name)? {
         printer.say(&remark);
     }

@@ -17,7 +17,7 @@ use self::{
 };
 use super::{
     canary_devices,
-    hold::hold,
+    hold::{Held, hold},
     hours::{closed, hours},
     interrupt::Interrupt,
     open,
@@ -108,27 +108,25 @@ pub(super) async fn run(
         Hours::Open(deadline) => deadline,
         Hours::Closed(why) => return closed(store, &why, printer).await,
     };
+    let is_new = earlier.is_none();
     let run = match earlier {
         Some(run) => {
             target::must_be_of(&run, &settings.push)?;
-            hold(&mut store, &run, &settings.database.place).await?;
-            let allow = settings.push.allow_stale;
-            if !stale::guard(&mut store, &run, allow, interrupt, printer).await? {
-                return Ok(Exit::Stopped);
-            }
-            say_where(&store, printer);
-            printer.say(&format!("run '{}' continues", run.about.name));
             run
         }
         None => match stage_anew(&mut store, manifest, about, &settings, interrupt, printer).await?
         {
-            Some(run) => {
-                hold(&mut store, &run, &settings.database.place).await?;
-                run
-            }
+            Some(run) => run,
             None => return Ok(Exit::Stopped),
         },
     };
+    let run = match hold(&mut store, run, &settings.database.place, printer).await? {
+        Held::Goes(run) => run,
+        Held::Over(run) => return nothing_to_do(store, run, with).await,
+    };
+    if !is_new && !goes_on(&mut store, &run, &settings, interrupt, printer).await? {
+        return Ok(Exit::Stopped);
+    }
     let prepared = prepare(&mut store, &run, others, &settings, printer).await;
     session::noted(&mut store, prepared).await?;
     push(
@@ -141,6 +139,23 @@ pub(super) async fn run(
         printer,
     )
     .await
+}
+
+/// Says that a run goes on, unless it is stale and nobody agrees to that.
+async fn goes_on(
+    store: &mut Store,
+    run: &Run,
+    settings: &Settings,
+    interrupt: &Interrupt,
+    printer: &Printer,
+) -> Result<bool, Failure> {
+    let allow = settings.push.allow_stale;
+    if !stale::guard(store, run, allow, interrupt, printer).await? {
+        return Ok(false);
+    }
+    say_where(store, printer);
+    printer.say(&format!("run '{}' continues", run.about.name));
+    Ok(true)
 }
 
 /// Does what is to be done before a run is pushed, and again to one that goes on: a crash may have come between its staging and this.
