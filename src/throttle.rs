@@ -38,7 +38,6 @@ pub(crate) struct Pacer {
     /// Lets the one who waits look again, whenever a reply has told something.
     told: Notify,
     state: Mutex<Controller>,
-    devices: Option<f64>,
 }
 
 impl Pacer {
@@ -50,7 +49,6 @@ impl Pacer {
             turn: tokio::sync::Mutex::new(()),
             told: Notify::new(),
             state: Mutex::new(Controller::new(ceilings, concurrency, found, now)),
-            devices: ceilings.devices,
         }
     }
 
@@ -74,10 +72,11 @@ impl Pacer {
 
     /// The present rate of requests of `devices` devices each, a second; `None` when nothing limits it.
     pub(crate) fn rate(&self, devices: u32) -> Option<f64> {
-        let by_devices = self
-            .devices
+        let state = self.lock();
+        let by_devices = state
+            .devices()
             .map(|a_second| a_second / f64::from(devices.max(1)));
-        match (self.lock().rate(), by_devices) {
+        match (state.rate(), by_devices) {
             (Some(requests), Some(by_devices)) => Some(requests.min(by_devices)),
             (requests, by_devices) => requests.or(by_devices),
         }
@@ -103,9 +102,10 @@ impl Pacer {
         self.lock().found_in_flight()
     }
 
-    /// Sets another ceiling in requests a second.
-    pub(crate) fn set_ceiling(&self, requests: Option<f64>) {
-        self.lock().set_ceiling(requests);
+    /// Sets other ceilings, and how many requests may be in flight within the concurrency.
+    pub(crate) fn set_ceilings(&self, ceilings: Ceilings, in_flight: usize) {
+        self.lock().set_ceilings(ceilings, in_flight);
+        self.told.notify_one();
     }
 
     /// A request has come back; what it came to is told later.

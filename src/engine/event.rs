@@ -41,6 +41,11 @@ pub(crate) enum Event {
         /// The new rate, requests a second.
         rate: f64,
     },
+    /// So many pushes share the account of the platform, this one included.
+    RateShared {
+        /// How many.
+        pushes: usize,
+    },
     /// The platform takes only so many requests at the same time.
     InFlightLimited {
         /// Requests in flight.

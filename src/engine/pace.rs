@@ -40,6 +40,10 @@ type Measured = (f64, Duration);
 #[derive(Debug)]
 pub(super) struct Pace {
     pacer: Arc<Pacer>,
+    /// What is allowed to all pushes that share a platform's account, and how many that are.
+    ceilings: Ceilings,
+    concurrency: usize,
+    sharers: usize,
     throttle_window: ThrottleWindow,
     /// The rate that the database knows, and for how long it had been measured.
     kept: Option<Measured>,
@@ -63,6 +67,9 @@ impl Pace {
         let begun_with = begun_with.map(|kept| kept.rate);
         Self {
             pacer: Arc::new(Pacer::new(ceilings, concurrency, begun_with)),
+            ceilings,
+            concurrency,
+            sharers: 1,
             throttle_window: ThrottleWindow::default(),
             kept: kept.map(|kept| (kept.rate, kept.span)),
             since: None,
@@ -87,8 +94,31 @@ impl Pace {
     }
 
     /// Sets another ceiling in requests a second.
-    pub(super) fn set_ceiling(&self, requests: Option<f64>) {
-        self.pacer.set_ceiling(requests);
+    pub(super) fn set_ceiling(&mut self, requests: Option<f64>) {
+        self.ceilings.requests = requests;
+        self.take_share();
+    }
+
+    /// Keeps to an equal part of what is allowed, since so many pushes share the account, this one included; what to tell if that is news.
+    pub(super) fn set_sharers(&mut self, pushes: usize) -> Option<Event> {
+        let pushes = pushes.max(1);
+        if pushes == self.sharers {
+            return None;
+        }
+        self.sharers = pushes;
+        self.take_share();
+        info!(pushes, "the account's rate is shared");
+        Some(Event::RateShared { pushes })
+    }
+
+    fn take_share(&self) {
+        let part = |of: Option<f64>| of.map(|of| of / self.sharers as f64);
+        let ceilings = Ceilings {
+            requests: part(self.ceilings.requests),
+            devices: part(self.ceilings.devices),
+        };
+        self.pacer
+            .set_ceilings(ceilings, self.concurrency / self.sharers);
     }
 
     /// What was found, when the database does not know it yet: a rate is worth a commit when it has changed by a twentieth, and in the
@@ -306,6 +336,34 @@ mod tests {
         }
         assert_eq!(pace.unkept(true), Some(FoundRate { found: None }));
         assert_eq!(pace.unkept(true), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pushes_that_share_an_account_take_equal_parts() {
+        let ceilings = Ceilings {
+            requests: Some(4.0),
+            devices: Some(100.0),
+        };
+        let mut pace = Pace::new(ceilings, 5, None, Timestamp(0));
+        assert_eq!(pace.set_sharers(1), None);
+        assert_eq!(pace.set_sharers(2), Some(Event::RateShared { pushes: 2 }));
+        assert_eq!(pace.set_sharers(2), None);
+        assert_eq!((pace.rate(1), pace.rate(100)), (Some(2.0), Some(0.5)));
+        let pacer = pace.pacer();
+        let from = Instant::now();
+        let mut tickets = Vec::new();
+        for _ in 0..2 {
+            tickets.push(pacer.token(1).await);
+        }
+        assert!((0.49..0.51).contains(&from.elapsed().as_secs_f64()));
+        let third = tokio::time::timeout(Duration::from_mins(1), pacer.token(1)).await;
+        assert!(third.is_err(), "two of five may be in flight");
+        // The ramp goes on, and then the other push ends.
+        pace.set_ceiling(Some(3.0));
+        assert_eq!(pace.rate(1), Some(1.5));
+        pace.set_sharers(1);
+        assert_eq!(pace.rate(1), Some(3.0));
+        pacer.token(1).await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -92,9 +92,10 @@ impl<'j, 's> Writer<'j, 's> {
         } = context;
         let rollout = Rollout::new(options, journal);
         let first_step = rollout.first_step(journal).map(Event::Rollout);
-        let events = EventSink::new(events, first_step);
-        let judge = Judge::new(options, journal, found, random, clock.now());
+        let mut judge = Judge::new(options, journal, found, random, clock.now());
         judge.pace.set_ceiling(rollout.ceiling());
+        let mut events = EventSink::new(events, first_step);
+        events.push(judge.shared_by(journal));
         let pacer = judge.pace.pacer();
         let (senders, reports) =
             Senders::spawn(gateway, pacer, journal.permission(), options.concurrency);
@@ -233,6 +234,7 @@ impl<'j, 's> Writer<'j, 's> {
     async fn exchange(&mut self, requests: usize, now: Timestamp) -> Result<(), StoreError> {
         // What came back is recorded all the same: it can be saved.
         self.stop_if_missing();
+        self.events.push(self.judge.shared_by(self.journal));
         let requests = self.stop.missing().map_or(requests, |_| 0);
         let limits = ClaimLimits {
             requests,
@@ -255,7 +257,7 @@ impl<'j, 's> Writer<'j, 's> {
             self.claims.outstanding.add(claim);
         }
         for finding in exchange.findings {
-            self.events.push(finding.into());
+            self.events.push(Event::from(finding));
         }
         told::tell(exchange.told, exchange.trouble);
         self.emit_progress();

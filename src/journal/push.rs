@@ -182,6 +182,11 @@ impl<'s> Journal<'s> {
             .map_or(Duration::ZERO, |free| request_timeout.saturating_sub(free))
     }
 
+    /// How many pushes send to the run's platform with its account at present, this one included.
+    pub(crate) fn sharers(&self) -> usize {
+        self.store.sharers()
+    }
+
     /// Whether a request may leave that is claimed here.
     pub(crate) fn permission(&self) -> Permission {
         self.store.permission()

@@ -71,6 +71,24 @@ impl Store {
         Ok(())
     }
 
+    /// Counts how many pushes send to the platform of this process's run with the same account, now that the account is known.
+    pub(crate) async fn count_sharers(&mut self) -> Result<(), StoreError> {
+        if let (Home::Server(server), DbConnection::Postgres(connection, _)) =
+            (&mut self.home, &mut self.connection)
+        {
+            server.lease.count_sharers(connection).await?;
+        }
+        Ok(())
+    }
+
+    /// How many there are, this one included, as of some seconds ago.
+    pub(crate) fn sharers(&self) -> usize {
+        match &self.home {
+            Home::File(_) => 1,
+            Home::Server(server) => server.lease.sharers(),
+        }
+    }
+
     /// Lets other processes decide what they push, and keeps the runs that are this one's.
     pub(crate) async fn keep_to_runs(&mut self) -> Result<(), StoreError> {
         if let (Home::Server(server), DbConnection::Postgres(connection, _)) =

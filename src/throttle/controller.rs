@@ -78,6 +78,8 @@ pub(crate) struct Controller {
     ceiling: f64,
     devices: Option<f64>,
     concurrency: usize,
+    /// So many of these may be used at present.
+    usable: usize,
     /// What was begun with, and the present rate.
     start: f64,
     rate: f64,
@@ -149,6 +151,7 @@ impl Controller {
             ceiling,
             devices: ceilings.devices,
             concurrency,
+            usable: concurrency,
             start: rate,
             rate,
             most: Most::new(concurrency),
@@ -193,9 +196,16 @@ impl Controller {
         self.rate.min(self.ceiling)
     }
 
-    /// Sets another ceiling in requests a second.
-    pub(super) fn set_ceiling(&mut self, ceiling: Option<f64>) {
-        self.ceiling = ceiling.unwrap_or(f64::INFINITY);
+    /// Sets other ceilings, and how many requests may be in flight within the concurrency.
+    pub(super) fn set_ceilings(&mut self, ceilings: Ceilings, in_flight: usize) {
+        self.ceiling = ceilings.requests.unwrap_or(f64::INFINITY);
+        self.devices = ceilings.devices;
+        self.usable = in_flight.clamp(1, self.concurrency);
+    }
+
+    /// The ceiling in devices a second.
+    pub(super) fn devices(&self) -> Option<f64> {
+        self.devices
     }
 
     /// Sends a request of so many devices, or says what to wait for.
@@ -206,7 +216,7 @@ impl Controller {
         }
         self.rise(at);
         let most = if self.trying { 1 } else { self.most.now(at) };
-        if self.in_flight >= most {
+        if self.in_flight >= most.min(self.usable) {
             return Err(Wait::InFlight);
         }
         let until = self.asked_until.max(self.wait_until);

@@ -188,7 +188,7 @@ proptest! {
         let mut play = Play::new(Some(ceiling), found, platform);
         let told = play.until_accepted(100);
         prop_assert!(told.rates.iter().all(|rate| *rate > 0.0 && *rate <= ceiling));
-        play.pacer.set_ceiling(Some(lower_ceiling));
+        play.pacer.set_ceilings(Ceilings { requests: Some(lower_ceiling), devices: None }, usize::MAX);
         let told = play.until_accepted(100);
         prop_assert!(told.rates.iter().all(|rate| *rate > 0.0 && *rate <= lower_ceiling));
     }

@@ -27,9 +27,9 @@ impl EventSink {
         }
     }
 
-    /// Tells this after the next commit.
-    pub(super) fn push(&mut self, event: Event) {
-        self.pending.push(event);
+    /// Tells this after the next commit, if it is anything.
+    pub(super) fn push(&mut self, event: impl Into<Option<Event>>) {
+        self.pending.extend(event.into());
     }
 
     /// Tells what has been learnt since the last commit.

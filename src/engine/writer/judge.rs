@@ -61,6 +61,11 @@ impl Judge {
         }
     }
 
+    /// Keeps to this push's part of what its account may send; what to tell if that is news.
+    pub(super) fn shared_by(&mut self, journal: &Journal<'_>) -> Option<Event> {
+        self.pace.set_sharers(journal.sharers())
+    }
+
     /// Judges a request that was `sent` so; gives what is to be recorded of it and what follows.
     pub(super) fn judge(
         &mut self,

@@ -10,7 +10,10 @@ mod rows;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,7 +21,7 @@ use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::task::JoinHandle;
 
 use self::{
-    keeper::keep,
+    keeper::{count_sharers, keep},
     rows::{begin, end, taken},
 };
 use super::{ServerError, ServerStore};
@@ -97,12 +100,23 @@ pub(in crate::store) struct Lease {
     terms: Terms,
     holder: String,
     held: Held,
+    sharers: Sharers,
     permission: Permission,
     /// How long ago the lease ended that came before the last one of these.
     free_for: Duration,
     keeper: JoinHandle<()>,
     /// By which they are given back when nobody has done that.
     options: Option<PgConnectOptions>,
+}
+
+/// How many processes push to the platform of this one's run with the same account, this one included.
+#[derive(Debug, Clone)]
+struct Sharers(Arc<AtomicUsize>);
+
+impl Default for Sharers {
+    fn default() -> Self {
+        Self(Arc::new(AtomicUsize::new(1)))
+    }
 }
 
 /// What is held, for the task that prolongs it too.
@@ -173,12 +187,13 @@ impl Lease {
             Err(holder) => return Ok(Err(holder)),
         };
         let permission = Permission::until(terms.end(asked_at));
-        let held = Held::default();
+        let (held, sharers) = (Held::default(), Sharers::default());
         held.change(|held| held.push(part));
         let keeper = tokio::spawn(keep(
             server.options.clone(),
             mark,
             held.clone(),
+            sharers.clone(),
             terms,
             permission.clone(),
         ));
@@ -187,6 +202,7 @@ impl Lease {
             terms,
             holder: holder.to_owned(),
             held,
+            sharers,
             permission,
             free_for,
             keeper,
@@ -246,6 +262,19 @@ impl Lease {
     /// Whether that of a run is among them.
     pub(in crate::store) fn has(&self, run: RunId) -> bool {
         self.held.all().contains(&Part::Run(run))
+    }
+
+    /// Looks how many push to the platform of this one's run with the same account.
+    pub(in crate::store) async fn count_sharers(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<(), sqlx::Error> {
+        count_sharers(connection, &self.held, &self.sharers).await
+    }
+
+    /// How many they were then, this one included.
+    pub(in crate::store) fn sharers(&self) -> usize {
+        self.sharers.0.load(Ordering::Relaxed)
     }
 
     /// Whether they may be relied on.

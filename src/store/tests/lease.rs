@@ -128,6 +128,36 @@ async fn two_processes_have_a_run_each_and_write_nothing_of_the_others() {
 }
 
 #[tokio::test]
+async fn those_who_push_with_one_account_know_of_each_other() {
+    let Some(database) = server_database().await else {
+        return;
+    };
+    let open = async |holder| Store::on_server(connect(&database).await, holder).await;
+    let (mut first, run) = with_run(open("first").await.unwrap()).await;
+    let (mut first, other) = {
+        first.hold_run(&run).await.unwrap();
+        with_another_run(first).await
+    };
+    first.set_account(run.id, "account").await.unwrap();
+    first.keep_to_runs().await.unwrap();
+    first.count_sharers().await.unwrap();
+    assert_eq!(first.sharers(), 1);
+    let mut second = open("second").await.unwrap();
+    second.hold_run(&other).await.unwrap();
+    second.count_sharers().await.unwrap();
+    assert_eq!(second.sharers(), 1, "its account is another one");
+    second.set_account(other.id, "account").await.unwrap();
+    for store in [&mut first, &mut second] {
+        store.count_sharers().await.unwrap();
+        assert_eq!(store.sharers(), 2);
+    }
+    second.close().await.unwrap();
+    first.count_sharers().await.unwrap();
+    assert_eq!(first.sharers(), 1);
+    first.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn the_requests_of_two_pushes_have_numbers_of_their_own() {
     let Some(database) = server_database().await else {
         return;

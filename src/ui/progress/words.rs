@@ -173,6 +173,12 @@ pub(super) fn event_words(event: &Event, now: Timestamp) -> Option<String> {
                 rate(*lowered)
             )
         }
+        Event::RateShared { pushes: 1 } => {
+            "the other pushes to this platform have ended: --rate and --concurrency hold in full again".to_owned()
+        }
+        Event::RateShared { pushes } => format!(
+            "{pushes} pushes send to this platform with the same account: each uses its part of --rate and --concurrency"
+        ),
         Event::InFlightLimited { requests } => {
             let requests = u64::try_from(*requests).unwrap_or(u64::MAX);
             format!(

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use fleetpush::simulator::Scenario;
 use rustix::process::Signal;
 
-use crate::support::{Sim, Site, agree, nothing_older_follows, wait_for};
+use crate::support::{Push, Sim, Site, agree, nothing_older_follows, wait_for};
 
 /// Devices with these numbers.
 fn devices(numbers: std::ops::Range<u32>, value: &str) -> String {
@@ -95,5 +95,48 @@ fn a_device_of_two_fleets_never_has_two_commands_in_flight() {
     assert_eq!(journal.runs[1].accepted, 101);
     agree(&journal, &sim);
     nothing_older_follows(&journal, &sim);
+    assert_eq!(sim.stats().overlaps, 0);
+}
+
+#[test]
+fn pushes_with_one_account_share_its_rate_as_long_as_there_are_several() {
+    let Some(site) = Site::on_server(&devices(1..1001, "AA")) else {
+        return;
+    };
+    site.write("south.csv", devices(3001..3101, "AA"));
+    let sim = Sim::slow(100);
+    let start = |manifest, name| {
+        let args = [
+            "run",
+            manifest,
+            "--name",
+            name,
+            "--rate",
+            "40",
+            "--chunk-size",
+            "1",
+        ];
+        let mut command = site.push_command(&sim, &args);
+        command.env("FLEETPUSH_TEST_LEASE_MS", "6000");
+        Push::start(command)
+    };
+    let says = |push: &Push, words: &str| {
+        wait_for(words, || push.stderr().contains(words).then_some(()));
+    };
+    let north = start("fleet.csv", "north");
+    sim.wait_for_requests(4);
+    let south = start("south.csv", "south");
+    says(
+        &south,
+        "2 pushes send to this platform with the same account",
+    );
+    says(
+        &north,
+        "2 pushes send to this platform with the same account",
+    );
+    south.ended().expect(0);
+    says(&north, "--rate and --concurrency hold in full again");
+    north.signal(Signal::TERM);
+    north.ended().expect(3);
     assert_eq!(sim.stats().overlaps, 0);
 }

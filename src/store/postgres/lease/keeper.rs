@@ -1,11 +1,11 @@
 //! The task that prolongs leases.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use tracing::warn;
 
-use super::{Held, Terms, has_ended};
+use super::{Held, Part, Sharers, Terms, has_ended};
 use crate::clock::{Permission, since_boot};
 
 /// Prolongs the leases again and again, until one has ended.
@@ -13,6 +13,7 @@ pub(super) async fn keep(
     options: PgConnectOptions,
     mark: i64,
     held: Held,
+    sharers: Sharers,
     terms: Terms,
     permission: Permission,
 ) {
@@ -22,7 +23,7 @@ pub(super) async fn keep(
         let asked_at = since_boot();
         match tokio::time::timeout(
             terms.lasts,
-            prolong(&options, &mut connection, mark, &held, terms),
+            prolong(&options, &mut connection, mark, (&held, &sharers), terms),
         )
         .await
         {
@@ -45,7 +46,7 @@ async fn prolong(
     options: &PgConnectOptions,
     kept: &mut Option<PgConnection>,
     mark: i64,
-    held: &Held,
+    (held, sharers): (&Held, &Sharers),
     terms: Terms,
 ) -> Result<(), sqlx::Error> {
     let connection = match kept {
@@ -65,6 +66,32 @@ async fn prolong(
             Err(error) => return Err(error),
             Ok(_) => {}
         }
+    }
+    count_sharers(connection, held, sharers).await
+}
+
+/// Looks how many push to the platform of a run that is held, with the same account.
+pub(super) async fn count_sharers(
+    connection: &mut PgConnection,
+    held: &Held,
+    sharers: &Sharers,
+) -> Result<(), sqlx::Error> {
+    let run = held.all().into_iter().find_map(|part| match part {
+        Part::Run(run) => Some(run),
+        Part::Database | Part::Inbox => None,
+    });
+    if let Some(run) = run {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM fleetpush.run AS own \
+             JOIN fleetpush.run AS r ON r.base_url = own.base_url AND r.account IS NOT DISTINCT FROM own.account \
+             JOIN fleetpush.lease AS l ON l.name = 'run ' || r.id AND l.ends_at > clock_timestamp() \
+             WHERE own.id = $1",
+        )
+        .bind(run.0)
+        .fetch_one(connection)
+        .await?;
+        let count = usize::try_from(count).unwrap_or(1).max(1);
+        sharers.0.store(count, Ordering::Relaxed);
     }
     Ok(())
 }

@@ -107,12 +107,30 @@ async fn a_pacer_passes_on_what_it_is_told() {
     pacer.returned(ticket);
     pacer.silent(ticket);
     assert!(pacer.lock().sent.is_empty());
-    pacer.set_ceiling(Some(50.0));
+    pacer.set_ceilings(
+        Ceilings {
+            requests: Some(50.0),
+            devices: None,
+        },
+        usize::MAX,
+    );
     assert_eq!(pacer.rate(1), Some(50.0));
-    pacer.set_ceiling(Some(20.0));
+    pacer.set_ceilings(
+        Ceilings {
+            requests: Some(20.0),
+            devices: None,
+        },
+        usize::MAX,
+    );
     assert_eq!(pacer.overloaded(), Some(14.0));
     assert_near(pacer.crowded(0.5), 7.0);
     assert_eq!(pacer.rate(1), Some(7.0));
-    pacer.set_ceiling(None);
+    pacer.set_ceilings(
+        Ceilings {
+            requests: None,
+            devices: None,
+        },
+        usize::MAX,
+    );
     assert!(pacer.rate(1).is_none_or(|rate| rate > 6.0));
 }
