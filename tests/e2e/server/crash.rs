@@ -155,7 +155,8 @@ impl Story {
                 }
                 End::CutOff => {
                     self.cut_off();
-                    self.toll.cut_off += usize::from(self.comes_back(push));
+                    self.toll.cut_off += 1;
+                    self.let_come_back(push);
                 }
                 End::Lost => {
                     self.site.server().close();
@@ -165,7 +166,8 @@ impl Story {
                     });
                     sleep(self.random.random_range(Duration::ZERO..2 * LEASE));
                     self.site.server().open();
-                    self.toll.lost += usize::from(self.comes_back(push));
+                    self.toll.lost += 1;
+                    self.let_come_back(push);
                 }
                 End::Frozen => self.freeze(push),
                 End::Stopped => {
@@ -238,8 +240,8 @@ impl Story {
         sleep(self.random.random_range(Duration::ZERO..DELAY));
     }
 
-    /// Lets a push go on that has lost its server, and kills it then; whether it went on.
-    fn comes_back(&mut self, mut push: Push) -> bool {
+    /// Lets a push go on that has lost its server, and kills it then.
+    fn let_come_back(&mut self, mut push: Push) {
         wait_for("the push to go on", || {
             let tells = push.stderr().contains("the results database answers again");
             (tells || push.has_ended()).then_some(())
@@ -248,12 +250,11 @@ impl Story {
             // It was at its end, or had only begun.
             let ended = push.ended();
             assert!(matches!(ended.code, Some(0 | 6 | 7)), "{ended:?}");
-            return false;
+            return;
         }
         self.wait_for_a_moment(&mut push);
         push.kill();
         self.toll.killed += 1;
-        true
     }
 
     /// Ends every connection to the database but this one.
@@ -283,8 +284,8 @@ impl Story {
                 tells("no longer owns") || tells("the results database failed"),
                 "{ended:?}"
             );
-            self.toll.frozen += 1;
         }
+        self.toll.frozen += 1;
         other.kill();
         self.toll.killed += 1;
     }
