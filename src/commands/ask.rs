@@ -125,9 +125,18 @@ async fn wait(
                 ));
             }
         } else if began.elapsed() > timeout {
+            let (what, next) = match &database.place {
+                Place::File(_) => (
+                    "owns the database and does not push this run, or does not check for requests",
+                    "owns the database",
+                ),
+                Place::Server(_) => (
+                    "has the lease of the run and does not check for requests: it has died or stands still",
+                    "takes the run",
+                ),
+            };
             printer.say(&format!(
-                "run '{}': another process ({owner}) owns the database and does not push this run, or does not check for requests; \
-                 {} is kept, and the next process that owns the database acts on it before it sends anything",
+                "run '{}': another process ({owner}) {what}; {} is kept, and the next process that {next} acts on it before it sends anything",
                 row.name,
                 requests.shown(&request)
             ));
