@@ -14,7 +14,7 @@ lint:
 
 # Run the tests
 test:
-    cargo test --locked
+    RUST_TEST_THREADS=$((2 * $(nproc))) cargo test --locked
 
 # Simulate a power failure at 2,000 moments of a push; needs strace and python3
 power-loss:

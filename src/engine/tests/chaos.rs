@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use rand::{Rng, RngExt, SeedableRng, rngs::SmallRng};
 
 use super::*;
@@ -65,7 +66,6 @@ fn script(seed: u64) -> Script {
 
 /// A bench of this seed, and the rest of its randomness.
 async fn bench(seed: u64) -> (Bench, SmallRng) {
-    println!("FLEETPUSH_TEST_SEED={seed}");
     let mut random = SmallRng::seed_from_u64(seed);
     let rows = rows(&mut random);
     let rows: Vec<(&str, &str)> = rows.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
@@ -79,13 +79,15 @@ async fn bench(seed: u64) -> (Bench, SmallRng) {
     (bench, random)
 }
 
-/// Seeds that differ from run to run, or that follow the one in the environment.
-fn seeds(n: u64) -> impl Iterator<Item = u64> {
+/// Plays with seeds that differ from run to run, or that follow the one in the environment: all of them at once, since they wait more than
+/// they work.
+async fn with_seeds(n: u64, play: impl AsyncFn(u64)) {
     let first: u64 = std::env::var("FLEETPUSH_TEST_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok())
         .unwrap_or_else(|| rand::rng().random());
-    (0..n).map(move |i| first.wrapping_add(i))
+    println!("FLEETPUSH_TEST_SEED={first}");
+    join_all((0..n).map(|i| play(first.wrapping_add(i)))).await;
 }
 
 async fn nothing_is_left(bench: &Bench) {
@@ -97,16 +99,17 @@ async fn nothing_is_left(bench: &Bench) {
 
 #[tokio::test]
 async fn a_random_platform_leaves_a_right_ledger() {
-    for seed in seeds(8) {
+    with_seeds(8, async |seed| {
         let (bench, _) = bench(seed).await;
         assert_eq!(bench.push().await.0, Stop::Complete);
         nothing_is_left(&bench).await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_push_that_is_killed_at_any_moment_goes_on() {
-    for seed in seeds(6) {
+    with_seeds(6, async |seed| {
         let (bench, mut random) = bench(seed).await;
         let mut ended = None;
         for _ in 0..6 {
@@ -131,12 +134,13 @@ async fn a_push_that_is_killed_at_any_moment_goes_on() {
         }
         assert_eq!(ended, Some(Stop::Complete));
         nothing_is_left(&bench).await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_push_that_is_stopped_at_any_moment_without_patience_goes_on() {
-    for seed in seeds(6) {
+    with_seeds(6, async |seed| {
         let (mut bench, mut random) = bench(seed).await;
         bench.options.drain_timeout = Duration::ZERO;
         for _ in 0..4 {
@@ -154,5 +158,6 @@ async fn a_push_that_is_stopped_at_any_moment_without_patience_goes_on() {
         }
         assert_eq!(bench.push().await.0, Stop::Complete);
         nothing_is_left(&bench).await;
-    }
+    })
+    .await;
 }
