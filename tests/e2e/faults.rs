@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem::discriminant,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -10,12 +11,12 @@ use std::{
 
 use fleetpush::simulator::{Fault, Outage, Quirk, Scenario, Stats};
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng, seq::SliceRandom as _};
-use strum::VariantArray as _;
 
 use crate::{
     order::steps,
     support::{
-        Sim, Site, Trouble, agree, devices, nothing_older_follows, seed, troubled, wait_for,
+        Sim, Site, Store, Trouble, agree, devices, nothing_older_follows, seed, troubled, wait_for,
+        with_each_store,
     },
 };
 
@@ -114,16 +115,18 @@ fn each_fault_alone_costs_no_device() {
     let faults = FAULTS.map(|(fault, class)| (Case::Fault(fault), class));
     let quirks = QUIRKS.map(|(quirk, class)| (Case::Quirk(quirk), class));
     let cases: Vec<_> = faults.into_iter().chain(quirks).chain(OTHERS).collect();
+    let cases = with_each_store(&cases, |(trouble, class)| (discriminant(trouble), *class));
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
-                while let Some(&(trouble, class)) = cases.get(next.fetch_add(1, Ordering::Relaxed))
+                while let Some(&(store, (trouble, class))) =
+                    cases.get(next.fetch_add(1, Ordering::Relaxed))
                 {
                     // Every case is told, not the first failure alone.
-                    if std::panic::catch_unwind(|| survives(trouble, class)).is_err() {
-                        failed.lock().unwrap().push(trouble);
+                    if std::panic::catch_unwind(|| survives(store, trouble, class)).is_err() {
+                        failed.lock().unwrap().push((store, trouble));
                     }
                 }
             });
@@ -134,7 +137,7 @@ fn each_fault_alone_costs_no_device() {
 }
 
 /// Half of the requests meet the trouble until it has been met often enough; then the platform is well.
-fn survives(trouble: Case, class: &str) {
+fn survives(store: Store, trouble: Case, class: &str) {
     let mut scenario = Scenario {
         seed: 7,
         latency_ms: 5,
@@ -163,7 +166,7 @@ fn survives(trouble: Case, class: &str) {
         Case::DeviceLimit(devices) => scenario.device_limit = Some(devices),
     }
     let sim = Sim::start(scenario);
-    let site = Site::with(&devices(200));
+    let site = store.site(&devices(200));
     // Only a request for one device can be answered without an array.
     let chunk = match trouble {
         Case::Quirk(Quirk::DataObject) => "1",
@@ -230,9 +233,9 @@ fn met(trouble: Case, stats: &Stats) -> u64 {
 #[test]
 fn each_trouble_of_the_world_costs_no_device() {
     std::thread::scope(|scope| {
-        for &trouble in Trouble::VARIANTS {
+        for (store, trouble) in Trouble::with_stores() {
             scope.spawn(move || {
-                let (sim, site) = troubled(trouble, &devices(600), &[]);
+                let (sim, site) = troubled(store, trouble, &devices(600), &[]);
                 let journal = site.journal();
                 agree(&journal, &sim);
                 assert_eq!(journal.run().accepted, 600, "{trouble:?}");
@@ -303,52 +306,55 @@ fn no_retry_sends_anything_older_after_what_was_accepted() {
         (Fault::BadGatewayActed, "in_doubt"),
         (Fault::ServiceException, "transient"),
     ];
+    let cases = ill
+        .into_iter()
+        .flat_map(|(fault, class)| ["block", "continue"].map(|after| (fault, class, after)));
+    let cases: Vec<_> = cases.collect();
+    let cases = with_each_store(&cases, |(_, class, after)| (*class, *after));
     std::thread::scope(|scope| {
-        for (number, (fault, class)) in (0..).zip(ill) {
-            for after_failure in ["block", "continue"] {
-                scope.spawn(move || {
-                    let mut random = SmallRng::seed_from_u64(seed.wrapping_add(number));
-                    let sim = Sim::start(Scenario {
-                        seed: random.random(),
-                        faults: [(fault, 0.3)].into(),
-                        ..Scenario::default()
-                    });
-                    let site = Site::with(&steps(40, 3));
-                    let push = |way: &[&str]| {
-                        let flags = ["--chunk-size", "4", "--in-doubt", "hold"];
-                        let few = ["--max-attempts", "1", "--abort-if", "never"];
-                        let mut args = [way, &flags, &few].concat();
-                        if !way.contains(&"--after-failure") {
-                            args.extend(["--after-failure", after_failure]);
-                        }
-                        site.push(&sim, &args)
-                    };
-                    push(&["run", "fleet.csv", "--name", "steps"]).expect(1);
-                    let journal = site.journal();
-                    let failed = journal.tasks.iter();
-                    let met = failed.filter(|task| task.class.as_deref() == Some(class));
-                    assert!(met.count() > 0, "{fault}");
-                    let mut ways = WAYS;
-                    ways.shuffle(&mut random);
-                    for way in ways {
-                        let ended = push(&[&["retry", "steps"], way].concat());
-                        assert!(matches!(ended.code, Some(0..=2)), "{way:?}: {ended:?}");
-                        let journal = site.journal();
-                        agree(&journal, &sim);
-                        nothing_older_follows(&journal, &sim);
+        for (number, (store, (fault, class, after_failure))) in (0..).zip(cases) {
+            scope.spawn(move || {
+                let mut random = SmallRng::seed_from_u64(seed.wrapping_add(number));
+                let sim = Sim::start(Scenario {
+                    seed: random.random(),
+                    faults: [(fault, 0.3)].into(),
+                    ..Scenario::default()
+                });
+                let site = store.site(&steps(40, 3));
+                let push = |way: &[&str]| {
+                    let flags = ["--chunk-size", "4", "--in-doubt", "hold"];
+                    let few = ["--max-attempts", "1", "--abort-if", "never"];
+                    let mut args = [way, &flags, &few].concat();
+                    if !way.contains(&"--after-failure") {
+                        args.extend(["--after-failure", after_failure]);
                     }
-                    sim.play(Scenario::default());
-                    push(&["retry", "steps", "--state", "failed,in_doubt"]);
+                    site.push(&sim, &args)
+                };
+                push(&["run", "fleet.csv", "--name", "steps"]).expect(1);
+                let journal = site.journal();
+                let failed = journal.tasks.iter();
+                let met = failed.filter(|task| task.class.as_deref() == Some(class));
+                assert!(met.count() > 0, "{fault}");
+                let mut ways = WAYS;
+                ways.shuffle(&mut random);
+                for way in ways {
+                    let ended = push(&[&["retry", "steps"], way].concat());
+                    assert!(matches!(ended.code, Some(0..=2)), "{way:?}: {ended:?}");
                     let journal = site.journal();
                     agree(&journal, &sim);
                     nothing_older_follows(&journal, &sim);
-                    // What was overtaken stays as it ended, and so may only be an earlier step.
-                    for task in journal.tasks.iter().filter(|task| task.line % 3 == 1) {
-                        assert_eq!(task.state, "accepted", "{task:?}");
-                    }
-                    assert_eq!(sim.stats().overlaps, 0);
-                });
-            }
+                }
+                sim.play(Scenario::default());
+                push(&["retry", "steps", "--state", "failed,in_doubt"]);
+                let journal = site.journal();
+                agree(&journal, &sim);
+                nothing_older_follows(&journal, &sim);
+                // What was overtaken stays as it ended, and so may only be an earlier step.
+                for task in journal.tasks.iter().filter(|task| task.line % 3 == 1) {
+                    assert_eq!(task.state, "accepted", "{task:?}");
+                }
+                assert_eq!(sim.stats().overlaps, 0);
+            });
         }
     });
 }

@@ -16,17 +16,11 @@ mod questions;
 mod reading;
 mod views;
 
-use crate::support::{Database, Ended, Postgres, Push, Site, with_server};
+use crate::support::{Database, Ended, Postgres, Push, Site, migrate, with_server};
 
 /// A database with our schema; none where no server is installed.
 fn made(site: &Site) -> Option<Database> {
-    let database = Postgres::shared()?.database();
-    let url = database.url();
-    Push::start(with_server(site, &["db", "migrate", "--db", &url]))
-        .ended()
-        .expect(0)
-        .says(&["schema fleetpush made"]);
-    Some(database)
+    Some(Postgres::shared()?.migrated(|database| migrate(site, database)))
 }
 
 /// Copies the site's database.

@@ -2,6 +2,7 @@
 
 mod broker;
 mod browser;
+mod commits;
 mod cutter;
 mod fleet;
 mod journal;
@@ -11,6 +12,7 @@ mod process;
 mod server;
 mod sim;
 mod steady;
+mod store;
 mod stub;
 mod terminal;
 mod time;
@@ -25,15 +27,17 @@ use serde_json::Value;
 
 pub(crate) use broker::Broker;
 pub(crate) use browser::Browser;
+pub(crate) use commits::{Commits, Cut};
 pub(crate) use cutter::Cutter;
 pub(crate) use fleet::{DATA, Site, devices};
 pub(crate) use journal::{Attempt, Journal, Task};
 pub(crate) use post::{Inbox, Post};
-pub(crate) use postgres::with_server;
+pub(crate) use postgres::{migrate, with_server};
 pub(crate) use process::{Ended, Push, with_limit};
 pub(crate) use server::{Database, PASSWORD, Postgres, USER};
 pub(crate) use sim::Sim;
 pub(crate) use steady::steady;
+pub(crate) use store::{Store, each_store, is_long, with_each_store};
 pub(crate) use stub::Stub;
 pub(crate) use terminal::at_terminal;
 pub(crate) use time::{clock_at, push_at};

@@ -27,10 +27,12 @@ pub(super) async fn server_store() -> Option<Store> {
 
 /// A new database that is migrated; none where there is no server.
 pub(super) async fn server_database() -> Option<Database> {
-    let make = || Postgres::shared().map(Postgres::database);
-    let database = tokio::task::spawn_blocking(make).await.unwrap()?;
-    connect(&database).await.migrate().await.unwrap();
-    Some(database)
+    let runtime = tokio::runtime::Handle::current();
+    let migrate = move |database: &Database| {
+        runtime.block_on(async { connect(database).await.migrate().await.unwrap() });
+    };
+    let make = || Some(Postgres::shared()?.migrated(migrate));
+    tokio::task::spawn_blocking(make).await.unwrap()
 }
 
 pub(super) async fn connect(database: &Database) -> ServerStore {

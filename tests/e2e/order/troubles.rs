@@ -2,17 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use strum::VariantArray as _;
-
 use super::{arrivals, steps};
 use crate::support::{Trouble, agree, troubled};
 
 #[test]
 fn order_holds_through_every_trouble_of_the_world() {
     std::thread::scope(|scope| {
-        for &trouble in Trouble::VARIANTS {
+        for (store, trouble) in Trouble::with_stores() {
             scope.spawn(move || {
-                let (sim, site) = troubled(trouble, &steps(100, 4), &["--max-attempts", "50"]);
+                let (sim, site) =
+                    troubled(store, trouble, &steps(100, 4), &["--max-attempts", "50"]);
                 let journal = site.journal();
                 agree(&journal, &sim);
                 assert_eq!(journal.run().accepted, 400, "{trouble:?}");

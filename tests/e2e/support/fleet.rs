@@ -10,7 +10,9 @@ use std::{
 use tempfile::TempDir;
 
 use super::{
+    Commits,
     journal::Journal,
+    postgres::migrate,
     process::{Ended, Push},
     server::{Database, PASSWORD, Postgres},
     sim::Sim,
@@ -33,6 +35,8 @@ pub(crate) struct Site {
     folder: TempDir,
     /// Where its results are, when they are on a server.
     server: Option<Database>,
+    /// What lies between the program and the server, if anything does.
+    way: Option<Commits>,
 }
 
 impl Site {
@@ -55,18 +59,42 @@ impl Site {
         Self {
             folder: tempfile::tempdir().expect("a folder can be made"),
             server: None,
+            way: None,
         }
     }
 
     /// One with a manifest, whose results are on a server; none where there is no server.
     pub(crate) fn on_server(manifest: &str) -> Option<Self> {
-        let database = Postgres::shared()?.database();
-        let site = Self {
+        let site = Self::with(manifest);
+        let database = Postgres::shared()?.migrated(|database| migrate(&site, database));
+        Some(Self {
             server: Some(database),
-            ..Self::with(manifest)
-        };
-        site.run(&["db", "migrate"]).expect(0);
-        Some(site)
+            ..site
+        })
+    }
+
+    /// One on a server of its own.
+    pub(crate) fn on_own_server(manifest: &str) -> Option<Self> {
+        let site = Self::with(manifest);
+        let database = Postgres::own()?.migrated(|database| migrate(&site, database));
+        Some(Self {
+            server: Some(database),
+            ..site
+        })
+    }
+
+    /// One whose way to its server can be cut.
+    pub(crate) fn on_cut_server(manifest: &str) -> Option<Self> {
+        let site = Self::on_server(manifest)?;
+        Some(Self {
+            way: Some(Commits::of(site.server())),
+            ..site
+        })
+    }
+
+    /// What lies between the program and its server.
+    pub(crate) fn way(&self) -> &Commits {
+        self.way.as_ref().expect("there is something between them")
     }
 
     /// Whether its results are on a server.
@@ -118,7 +146,10 @@ impl Site {
         match &self.server {
             None => command.arg(self.path("push.db")),
             Some(server) => command
-                .arg(server.url())
+                .arg(match &self.way {
+                    None => server.url(),
+                    Some(way) => server.url_by(way.folder()),
+                })
                 .env("FLEETPUSH_DB_PASSWORD", PASSWORD),
         };
         command

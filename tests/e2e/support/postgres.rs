@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{PASSWORD, Site};
+use super::{Database, PASSWORD, Push, Site};
 
 /// A command on a site that knows the password and no database.
 pub(crate) fn with_server(site: &Site, args: &[&str]) -> Command {
@@ -16,4 +16,13 @@ pub(crate) fn with_server(site: &Site, args: &[&str]) -> Command {
         .env("FLEETPUSH_ACCESS_SECRET", "secret")
         .args(args);
     command
+}
+
+/// Gives a database our schema.
+pub(crate) fn migrate(site: &Site, database: &Database) {
+    let url = database.url();
+    Push::start(with_server(site, &["db", "migrate", "--db", &url]))
+        .ended()
+        .expect(0)
+        .says(&["schema fleetpush made"]);
 }

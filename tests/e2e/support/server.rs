@@ -1,21 +1,23 @@
 //! A PostgreSQL server: a data folder and a socket of its own, TLS on a port of its own, and a database for each test. All tests of a process
-//! share one; it ends with the process, however that ends.
+//! share one, unless they end it; it ends with the process, however that ends.
 
 use std::{
+    fs::File,
     io::Write as _,
     net::TcpListener,
     os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{
-        Mutex, OnceLock,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
         mpsc,
     },
-    thread,
+    thread::{self, JoinHandle},
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::wait_for;
@@ -31,7 +33,16 @@ pub(crate) const PASSWORD: &str = "db secret";
 pub(crate) struct Postgres {
     folder: PathBuf,
     port: u16,
-    _server: Mutex<Child>,
+    programs: PathBuf,
+    process: Mutex<Process>,
+    /// The name of a database with our schema, once there is one.
+    template: OnceLock<String>,
+}
+
+/// A process of a server, and the thread that it belongs to.
+struct Process {
+    id: Pid,
+    thread: JoinHandle<()>,
 }
 
 /// A database of one test.
@@ -58,12 +69,18 @@ impl Postgres {
                 if Command::new("setpriv").arg("--version").output().is_err() {
                     return leave_out("there is no setpriv");
                 }
-                Some(Self::start(&programs))
+                Some(Self::start(programs))
             })
             .as_ref()
     }
 
-    fn start(programs: &Path) -> Self {
+    /// A server for one test alone, which may do to it what it likes; none where none is installed.
+    pub(crate) fn own() -> Option<&'static Self> {
+        let programs = Self::shared()?.programs.clone();
+        Some(Box::leak(Box::new(Self::start(programs))))
+    }
+
+    fn start(programs: PathBuf) -> Self {
         let account = account();
         let folder = folder(account.as_ref());
         let own = |path: &Path, mode: u32| {
@@ -117,22 +134,47 @@ impl Postgres {
             .and_then(|listener| listener.local_addr())
             .expect("a free port")
             .port();
-        let server = spawn(programs.join("postgres"), folder.clone(), port, account);
+        let process = spawn(&programs, folder.clone(), port);
         let postgres = Self {
             folder,
             port,
-            _server: Mutex::new(server),
+            programs,
+            process: Mutex::new(process),
+            template: OnceLock::new(),
         };
-        wait_for("the database server", || {
-            on(&postgres.url("postgres"), async |_| ()).ok()
-        });
+        postgres.start_again();
         postgres
+    }
+
+    /// Ends it by a signal, with all who work for it.
+    pub(crate) fn end_by(&self, signal: Signal) {
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        kill_process(process.id, signal).expect("it is there");
+        wait_for("the end of the server", || {
+            process.thread.is_finished().then_some(())
+        });
+    }
+
+    /// Starts it if it has ended, and waits until it answers.
+    pub(crate) fn start_again(&self) {
+        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        wait_for("the database server", || {
+            if process.thread.is_finished() {
+                // It refuses to start while its port is taken, or somebody is left who works for the one before.
+                *process = spawn(&self.programs, self.folder.clone(), self.port);
+            }
+            on(&self.url("postgres"), async |_| ()).ok()
+        });
+    }
+
+    /// Where clients find its socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.join(socket_name(self.port))
     }
 
     /// The address of a database over the socket.
     pub(crate) fn url(&self, name: &str) -> String {
-        let folder = self.folder.display().to_string().replace('/', "%2F");
-        format!("postgres://{USER}@{folder}:{}/{name}", self.port)
+        url(&self.folder, self.port, name)
     }
 
     /// The address of a database over TCP, at this name of the machine.
@@ -147,23 +189,49 @@ impl Postgres {
 
     /// Makes an empty database, where text is sorted as people do unless a statement says otherwise.
     pub(crate) fn database(&'static self) -> Database {
+        self.made("template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'")
+    }
+
+    /// Makes a database with our schema: a copy of the first one, which `migrate` has made.
+    pub(crate) fn migrated(&'static self, migrate: impl FnOnce(&Database)) -> Database {
+        let template = self.template.get_or_init(|| {
+            let database = self.database();
+            migrate(&database);
+            database.name
+        });
+        self.made(template)
+    }
+
+    fn made(&'static self, template: &str) -> Database {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", MADE.fetch_add(1, Ordering::Relaxed));
-        let sql = format!(
-            "CREATE DATABASE {name} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"
-        );
+        self.run(format!("CREATE DATABASE {name} TEMPLATE {template}"));
+        Database { server: self, name }
+    }
+
+    /// Runs a statement in no database of a test.
+    fn run(&self, sql: String) {
         on(&self.url("postgres"), async |connection| {
             sqlx::raw_sql(AssertSqlSafe(sql))
                 .execute(connection)
                 .await
-                .expect("a database can be made");
+                .expect("the statement can be run");
         })
         .expect("the server answers");
-        Database { server: self, name }
     }
 }
 
 impl Database {
+    /// The server that it is on.
+    pub(crate) fn server(&self) -> &'static Postgres {
+        self.server
+    }
+
+    /// Its address by another socket, one in this folder, that has the name of the server's.
+    pub(crate) fn url_by(&self, folder: &Path) -> String {
+        url(folder, self.server.port, &self.name)
+    }
+
     /// Its address.
     pub(crate) fn url(&self) -> String {
         self.server.url(&self.name)
@@ -186,7 +254,7 @@ impl Database {
         let sql = format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
         );
-        self.run_beside(sql);
+        self.server.run(sql);
     }
 
     /// Takes connections again.
@@ -196,20 +264,9 @@ impl Database {
 
     fn allow(&self, connections: bool) {
         let name = &self.name;
-        self.run_beside(format!(
+        self.server.run(format!(
             "ALTER DATABASE {name} ALLOW_CONNECTIONS {connections}"
         ));
-    }
-
-    /// Runs a statement over a connection to another database.
-    fn run_beside(&self, sql: String) {
-        on(&self.server.url("postgres"), async |connection| {
-            sqlx::raw_sql(AssertSqlSafe(sql))
-                .execute(connection)
-                .await
-                .expect("the statement can be run");
-        })
-        .expect("the server answers");
     }
 
     /// The processes of the server that work for the program.
@@ -234,6 +291,15 @@ impl Database {
                 .expect("the statements can be run");
         });
     }
+}
+
+fn socket_name(port: u16) -> String {
+    format!(".s.PGSQL.{port}")
+}
+
+fn url(folder: &Path, port: u16, name: &str) -> String {
+    let folder = folder.display().to_string().replace('/', "%2F");
+    format!("postgres://{USER}@{folder}:{port}/{name}")
 }
 
 fn on<T>(url: &str, work: impl AsyncFnOnce(&mut PgConnection) -> T) -> Result<T, sqlx::Error> {
@@ -285,9 +351,10 @@ fn account() -> Option<Account> {
     )
 }
 
-/// A folder of this process, with a name that is short enough for a socket. What processes left behind that are gone is deleted.
+/// A new folder of this process, with a name that is short enough for a socket. What processes left behind that are gone is deleted.
 fn folder(account: Option<&Account>) -> PathBuf {
     const LEAD: &str = "fleetpush-postgres-";
+    static MADE: AtomicU32 = AtomicU32::new(0);
     let all = std::env::temp_dir();
     for entry in std::fs::read_dir(&all).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -296,9 +363,13 @@ fn folder(account: Option<&Account>) -> PathBuf {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
-    let folder = all.join(format!("{LEAD}{}", std::process::id()));
-    std::fs::create_dir(&folder).expect("a folder can be made");
-    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).expect("a mode");
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    let of_process = all.join(format!("{LEAD}{}", std::process::id()));
+    let folder = of_process.join(number.to_string());
+    std::fs::create_dir_all(&folder).expect("a folder can be made");
+    for folder in [&of_process, &folder] {
+        std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).expect("a mode");
+    }
     if let Some(account) = account {
         chown(&folder, Some(account.user), Some(account.group)).expect("an owner");
     }
@@ -322,12 +393,17 @@ fn bound(program: &Path, account: Option<&Account>) -> Command {
     command
 }
 
-/// Starts the server from a thread that never ends before the process.
-fn spawn(program: PathBuf, folder: PathBuf, port: u16, account: Option<Account>) -> Child {
+/// Starts the server from a thread that ends when the server has, or with the process.
+fn spawn(programs: &Path, folder: PathBuf, port: u16) -> Process {
     let (started, server) = mpsc::sync_channel(1);
-    thread::spawn(move || {
-        let output = std::fs::File::create(folder.join("output")).expect("a file can be made");
-        let mut command = bound(&program, account.as_ref());
+    let program = programs.join("postgres");
+    let thread = thread::spawn(move || {
+        let output = File::options()
+            .append(true)
+            .create(true)
+            .open(folder.join("output"))
+            .expect("a file can be made");
+        let mut command = bound(&program, account().as_ref());
         command
             .current_dir(&folder)
             .args(["-D", "data", "-k"])
@@ -338,7 +414,7 @@ fn spawn(program: PathBuf, folder: PathBuf, port: u16, account: Option<Account>)
             "ssl=on",
             "ssl_cert_file=../certificate.pem",
             "ssl_key_file=../key.pem",
-            "max_connections=20",
+            "max_connections=100",
             "shared_buffers=32MB",
         ] {
             command.args(["-c", setting]);
@@ -347,13 +423,14 @@ fn spawn(program: PathBuf, folder: PathBuf, port: u16, account: Option<Account>)
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("a file can be shared"))
             .stderr(output);
-        let server = command.spawn().expect("the server starts");
-        started.send(server).expect("somebody waits for it");
-        loop {
-            thread::park();
-        }
+        let mut server = command.spawn().expect("the server starts");
+        started
+            .send(Pid::from_child(&server))
+            .expect("somebody waits for it");
+        server.wait().expect("a child can be waited for");
     });
-    server.recv().expect("it is started")
+    let id = server.recv().expect("it is started");
+    Process { id, thread }
 }
 
 /// Says why there is no server, whatever the harness does with the output of tests that pass.

@@ -7,7 +7,7 @@ use fleetpush::simulator::{Fault, Outage, Scenario};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 use strum::VariantArray;
 
-use super::{Push, Sim, Site, wait_for, with_limit};
+use super::{Push, Sim, Site, Store, wait_for, with_limit};
 use crate::owner::hold_while;
 
 /// One thing that the world does to a push.
@@ -45,6 +45,22 @@ impl Trouble {
             self,
             Self::DeadProxy | Self::ProxyPage | Self::ProxyWantsCredentials
         )
+    }
+
+    /// Whether it comes from somebody who works on the file that has the results.
+    fn is_of_a_file(self) -> bool {
+        matches!(
+            self,
+            Self::LockDeleted | Self::Held | Self::DatabaseMoved | Self::DatabaseReplaced
+        )
+    }
+
+    /// Each of them with each store that can meet it.
+    pub(crate) fn with_stores() -> Vec<(Store, Self)> {
+        let all = Store::all().into_iter();
+        let all = all.flat_map(|store| Self::VARIANTS.iter().map(move |trouble| (store, *trouble)));
+        all.filter(|(store, trouble)| *store == Store::File || !trouble.is_of_a_file())
+            .collect()
     }
 
     /// Starts a push that meets it, and gives it back when it has: by its own words, or by what the system says of it. The platform plays
@@ -171,7 +187,12 @@ impl Trouble {
 }
 
 /// Pushes a manifest through a trouble, and starts the push again when it was stopped by it; each end is the one that is documented.
-pub(crate) fn troubled(trouble: Trouble, manifest: &str, flags: &[&str]) -> (Sim, Site) {
+pub(crate) fn troubled(
+    store: Store,
+    trouble: Trouble,
+    manifest: &str,
+    flags: &[&str],
+) -> (Sim, Site) {
     let slow = Scenario {
         latency_ms: 40,
         ..Scenario::default()
@@ -181,7 +202,7 @@ pub(crate) fn troubled(trouble: Trouble, manifest: &str, flags: &[&str]) -> (Sim
     } else {
         Sim::start(slow.clone())
     };
-    let site = Site::with(manifest);
+    let site = store.site(manifest);
     let args = [
         "run",
         "fleet.csv",
