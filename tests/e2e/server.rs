@@ -6,6 +6,7 @@ mod at_once;
 mod control;
 mod copy;
 mod crash;
+mod ended;
 mod inbox;
 mod killed;
 mod lost;

@@ -1,18 +1,31 @@
-//! The end of a push at any moment when its results are on a server: killed, cut off from the server for a moment or for longer, frozen for
+//! The end of a push at any moment when its results are on a server: killed, cut off from the server for a moment, in a commit or for longer, frozen for
 //! longer than its lease while another one takes over, or stopped in order. Nothing is lost, and nothing is guessed.
 //!
-//! `FLEETPUSH_TEST_SEED` repeats the choices of a run; the machine's timing is its own.
+//! `FLEETPUSH_TEST_LONG` lets it meet 500 ends. `FLEETPUSH_TEST_SEED` repeats the choices of a run; the machine's timing is its own.
 
-use std::{fmt::Write as _, panic::resume_unwind, thread::sleep, time::Duration};
+use std::{
+    fmt::Write as _,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::sleep,
+    time::Duration,
+};
 
 use fleetpush::simulator::{Fault, Scenario};
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng, seq::SliceRandom as _};
 use rustix::process::Signal;
 
-use crate::support::{Ended, Push, Sim, Site, agree, nothing_older_follows, seed, wait_for};
+use crate::support::{
+    Cut, Ended, Push, Sim, Site, agree, is_long, nothing_older_follows, seed, wait_for,
+};
 
 /// Pushes of one fleet that come to an end before it is left alone.
 const ENDS: usize = 10;
+/// How many ends all fleets together meet at least: usually, and in a long test.
+const FEW: usize = 25;
+const MANY: usize = 500;
 /// How long a lease lasts.
 const LEASE: Duration = Duration::from_millis(900);
 /// How long after the event that it waited for an end comes, at the latest.
@@ -42,45 +55,79 @@ const LOST: &str = "the results database does not answer";
 enum End {
     Killed,
     CutOff,
+    CutInCommit(Cut),
     Lost,
     Frozen,
     Stopped,
 }
 
-/// What an end of a push was.
+/// What the ends of pushes were, and what they have left.
 #[derive(Debug, Default, Clone, Copy)]
 struct Toll {
+    fleets: usize,
     killed: usize,
     cut_off: usize,
+    cut_in_commit: usize,
     lost: usize,
     frozen: usize,
     stopped: usize,
+    /// Sends that were in doubt.
     doubts: usize,
+    /// Commands that came more than once.
+    doubles: usize,
+}
+
+impl Toll {
+    fn all(&self) -> usize {
+        self.killed + self.cut_off + self.cut_in_commit + self.lost + self.frozen + self.stopped
+    }
+
+    fn add(&mut self, other: Self) {
+        self.fleets += other.fleets;
+        self.killed += other.killed;
+        self.cut_off += other.cut_off;
+        self.cut_in_commit += other.cut_in_commit;
+        self.lost += other.lost;
+        self.frozen += other.frozen;
+        self.stopped += other.stopped;
+        self.doubts += other.doubts;
+        self.doubles += other.doubles;
+    }
 }
 
 #[test]
 fn a_push_to_a_server_that_ends_at_any_moment_loses_nothing() {
     let seed = seed();
     eprintln!("FLEETPUSH_TEST_SEED={seed}");
-    let tolls: Vec<Option<Toll>> = std::thread::scope(|scope| {
-        let fleet =
-            |(number, first)| move || Some(Story::new(seed.wrapping_add(number))?.survive(first));
+    let wanted = if is_long() { MANY } else { FEW };
+    let (next, met) = (AtomicU64::new(0), Mutex::new(Toll::default()));
+    std::thread::scope(|scope| {
         // What a fleet begins with comes while it has much to send.
-        let fleets = [(0, End::Frozen), (1, End::CutOff), (2, End::Lost)]
-            .map(|numbered| scope.spawn(fleet(numbered)));
-        let joined = fleets.map(|fleet| fleet.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        joined.into()
+        for first in [End::Frozen, End::CutOff, End::Lost] {
+            scope.spawn(|| {
+                let mut ends = vec![first];
+                while met.lock().unwrap().all() < wanted {
+                    let seed = seed.wrapping_add(next.fetch_add(1, Ordering::Relaxed));
+                    let Some(story) = Story::new(seed) else {
+                        return;
+                    };
+                    let toll = story.survive(std::mem::take(&mut ends));
+                    met.lock().unwrap().add(toll);
+                }
+            });
+        }
     });
-    eprintln!("{tolls:?}");
-    let Some(tolls) = tolls.into_iter().collect::<Option<Vec<_>>>() else {
+    let met = met.into_inner().unwrap();
+    eprintln!("{met:?}");
+    if met.fleets == 0 {
         return;
-    };
-    let all = |of: fn(&Toll) -> usize| tolls.iter().map(of).sum::<usize>();
+    }
     for (what, met) in [
-        ("killed", all(|toll| toll.killed)),
-        ("cut off", all(|toll| toll.cut_off)),
-        ("without its server", all(|toll| toll.lost)),
-        ("frozen", all(|toll| toll.frozen)),
+        ("killed", met.killed),
+        ("cut off", met.cut_off),
+        ("cut off in a commit", met.cut_in_commit),
+        ("without its server", met.lost),
+        ("frozen", met.frozen),
     ] {
         assert!(met > 0, "none was {what}");
     }
@@ -110,7 +157,7 @@ struct Story {
 impl Story {
     fn new(seed: u64) -> Option<Self> {
         let mut random = SmallRng::seed_from_u64(seed);
-        let site = Site::on_server(&manifest(&mut random))?;
+        let site = Site::on_cut_server(&manifest(&mut random))?;
         let sim = Sim::start(Scenario {
             seed,
             latency_ms: random.random_range(0..20),
@@ -123,12 +170,14 @@ impl Story {
             random,
             site,
             sim,
-            toll: Toll::default(),
+            toll: Toll {
+                fleets: 1,
+                ..Toll::default()
+            },
         })
     }
 
-    fn survive(mut self, first: End) -> Toll {
-        let mut ends = vec![first];
+    fn survive(mut self, mut ends: Vec<End>) -> Toll {
         for _ in 0..ENDS {
             let mut push = self.start();
             self.wait_for_a_moment(&mut push);
@@ -142,6 +191,8 @@ impl Story {
                 ends = vec![
                     End::Killed,
                     End::CutOff,
+                    End::CutInCommit(Cut::Before),
+                    End::CutInCommit(Cut::After),
                     End::Lost,
                     End::Frozen,
                     End::Stopped,
@@ -156,6 +207,15 @@ impl Story {
                 End::CutOff => {
                     self.cut_off();
                     self.toll.cut_off += 1;
+                    self.let_come_back(push);
+                }
+                End::CutInCommit(cut) => {
+                    self.site.way().cut_next(cut);
+                    wait_for("a commit", || {
+                        (!self.site.way().is_to_cut() || push.has_ended()).then_some(())
+                    });
+                    self.site.way().cut_none();
+                    self.toll.cut_in_commit += 1;
                     self.let_come_back(push);
                 }
                 End::Lost => {
@@ -303,6 +363,8 @@ impl Story {
         let stats = self.sim.stats();
         assert_eq!(stats.overlaps, 0, "two in flight for one device");
         self.toll.doubts += journal.outcomes().get("in_doubt").copied().unwrap_or(0);
+        // Each of them is explained by a doubt, or both sides would not agree.
+        self.toll.doubles += stats.deliveries as usize - journal.tasks.len();
         let again = self.finish();
         assert_eq!(again.code, Some(0), "{again:?}");
         assert_eq!(self.sim.stats().requests, stats.requests);

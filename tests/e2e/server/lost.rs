@@ -20,7 +20,7 @@ const RUN: [&str; 11] = [
 ];
 
 /// A push that has begun to send, slowly.
-fn under_way(site: &Site, sim: &Sim, more: &[&str]) -> Push {
+pub(super) fn under_way(site: &Site, sim: &Sim, more: &[&str]) -> Push {
     let mut command = site.push_command(sim, &[&RUN[..], more].concat());
     command.env("FLEETPUSH_TEST_LEASE_MS", "900");
     let push = Push::start(command);
@@ -29,7 +29,7 @@ fn under_way(site: &Site, sim: &Sim, more: &[&str]) -> Push {
 }
 
 /// Waits until the push has told so often that its database is lost.
-fn tells_of_the_loss(push: &Push, times: usize) {
+pub(super) fn tells_of_the_loss(push: &Push, times: usize) {
     wait_for("notice of the loss", || {
         let told = push.stderr();
         let told = told.matches("paused: the results database does not answer");
