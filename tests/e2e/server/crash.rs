@@ -112,13 +112,14 @@ fn a_push_to_a_server_that_ends_at_any_moment_loses_nothing() {
                         return;
                     };
                     let toll = story.survive(std::mem::take(&mut ends));
-                    met.lock().unwrap().add(toll);
+                    let mut met = met.lock().unwrap();
+                    met.add(toll);
+                    eprintln!("{met:?}");
                 }
             });
         }
     });
     let met = met.into_inner().unwrap();
-    eprintln!("{met:?}");
     if met.fleets == 0 {
         return;
     }

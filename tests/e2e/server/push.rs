@@ -127,7 +127,8 @@ fn a_push_stands_by_while_another_one_holds_the_lease() {
     let Some(site) = Site::on_server(&devices(400)) else {
         return;
     };
-    let sim = Sim::slow(200);
+    // It is under way for longer than the others take, however busy the machine is.
+    let sim = Sim::slow(1_000);
     let run = [
         "run",
         "fleet.csv",
