@@ -35,8 +35,8 @@ pub(crate) enum Trouble {
     DatabaseReplaced,
 }
 
-/// How long a push that meets [`Trouble::Stopped`] waits for a reply, and longer than that.
-const REQUEST_TIMEOUT: (&str, Duration) = ("400ms", Duration::from_millis(600));
+/// How long a push that meets [`Trouble::Stopped`] waits for a reply, which is longer than a busy machine takes, and longer than that.
+const REQUEST_TIMEOUT: (&str, Duration) = ("1500ms", Duration::from_secs(2));
 
 impl Trouble {
     /// Whether it comes from a proxy, so that the platform has to be [behind one](Sim::behind_a_proxy).
