@@ -147,7 +147,7 @@ impl Store {
         proof: &CanaryProof,
     ) -> Result<(), StoreError> {
         let statement = sqlx::query(
-            "UPDATE canary SET verify_ms = ?, verify_level = ?, check_command = ?, checked_at = CASE WHEN ? THEN checked_at END, \
+            "UPDATE canary SET verify_ms = ?, verify_level = ?, check_command = ?, checked_at = CASE WHEN ? = 1 THEN checked_at END, \
              expected_answers = ? WHERE run_id = ?",
         )
             .bind(proof.verify.map(|time| time.as_millis() as i64))
@@ -186,7 +186,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut rows = sqlx::query_as(
             "SELECT line, product_key, device_key, state, class, code, message, ticket, attempts, delivery FROM results \
-             WHERE run = ? AND attempts > 0",
+             WHERE run = ? AND attempts > 0 ORDER BY line",
         )
         .bind(run.id.0)
         .fetch(&mut self.connection);
