@@ -233,24 +233,24 @@ async fn timeline(
             tasks,
         });
     }
+    let next = match parts.last() {
+        // It is pushed where it was copied from.
+        Some(part) if reader.is_copied(part.run.id).await? => None,
+        Some(part) => next(part, &device_key, repeat),
+        None => None,
+    };
     Ok(Timeline {
         past: reader.past_acceptances(&device_key).await?,
         throttles: reader.last_throttles(&device_key).await?,
-        next: parts
-            .last()
-            .and_then(|part| next(part, &device_key, repeat)),
+        next,
         runs: parts,
         history: Vec::new(),
         device_key,
     })
 }
 
-/// The command that sends to the device again what its latest run had for it; nothing for rows that are wrong, which are to be corrected, and
-/// nothing where no command sends.
+/// The command that sends to the device again what its latest run had for it; nothing for rows that are wrong, which are to be corrected.
 fn next(part: &RunPart, device_key: &str, repeat: &Repeat) -> Option<String> {
-    if repeat.only_reads {
-        return None;
-    }
     let run = &part.run;
     let device = format!(" --device {}", quoted(device_key));
     let is_invalid = |task: &TaskPart| task.row.class == Some(Class::Invalid);

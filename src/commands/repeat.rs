@@ -20,7 +20,7 @@ pub(super) fn repeat_reading(database: &Readable) -> Repeat {
             Place::Server(server) => server.address.as_str().into(),
         }),
         simulate: database.simulated,
-        only_reads: matches!(database.place, Place::Server(_)),
+        of_copy: false,
         program: program(std::env::args_os().next().unwrap_or_default().as_ref()),
     }
 }

@@ -86,6 +86,7 @@ pub(super) async fn revert(settings: Settings, printer: &Printer) -> Result<Exit
             }
         }
     }
+    let of_copy = reader.is_copied(run.id).await?;
     reader.close().await?;
     for note in notes {
         printer.say(&note);
@@ -101,13 +102,9 @@ pub(super) async fn revert(settings: Settings, printer: &Printer) -> Result<Exit
     list.keep()?;
     destination.keep()?;
     let mut again = repeat_reading(&settings.database);
-    let sender = if again.only_reads {
-        // A push has a database of its own, in a file.
-        again = Repeat {
-            db: None,
-            only_reads: false,
-            ..again
-        };
+    let sender = if of_copy {
+        // It has a database of its own, in a file.
+        again = Repeat { db: None, ..again };
         " from the machine that pushes"
     } else {
         ""

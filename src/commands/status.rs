@@ -142,6 +142,10 @@ pub(super) async fn report_of(
     let sends_again = reader.sends_again(&run).await?;
     let deliveries = reader.deliveries(&run).await?;
     let canary = reader.canary(run.id).await?;
+    let repeat = Repeat {
+        of_copy: reader.is_copied(run.id).await?,
+        ..repeat
+    };
     Ok(RunReport {
         number: run.id,
         name: run.name,

@@ -28,7 +28,7 @@ const TROUBLED_SAMPLE: &str = "samples/troubled.csv";
 pub(crate) fn suggestions(report: &RunReport) -> Vec<Suggestion> {
     let mut next = Vec::new();
     let mut suggest = |command: &str, flags: &str, purpose| {
-        if report.repeat.only_reads && !matches!(command, "results" | "status") {
+        if report.repeat.of_copy && !matches!(command, "results" | "status") {
             return;
         }
         next.push(Suggestion {
@@ -93,7 +93,7 @@ pub(crate) fn suggestions(report: &RunReport) -> Vec<Suggestion> {
             );
         }
         if report.target == "simulator"
-            && !report.repeat.only_reads
+            && !report.repeat.of_copy
             && report.counts.failed == 0
             && report.manifest.ends_with(SAMPLE)
         {
@@ -231,7 +231,7 @@ mod tests {
             target: "simulator".into(),
             repeat: Repeat {
                 db: Some("postgres://fleet@db.example/fleet".into()),
-                only_reads: true,
+                of_copy: true,
                 ..Repeat::default()
             },
             ..report()
@@ -282,7 +282,7 @@ mod tests {
             repeat: Repeat {
                 db: Some("/data/my runs.db".into()),
                 simulate: true,
-                only_reads: false,
+                of_copy: false,
                 program: Some("target/release/fleetpush".into()),
             },
             ..report()
@@ -296,10 +296,10 @@ mod tests {
     }
 
     #[test]
-    fn of_a_database_that_is_only_read_nothing_is_changed() {
+    fn of_a_copy_nothing_is_changed() {
         let report = RunReport {
             repeat: Repeat {
-                only_reads: true,
+                of_copy: true,
                 ..Repeat::default()
             },
             ..report()

@@ -13,8 +13,8 @@ pub(crate) struct Repeat {
     pub db: Option<PathBuf>,
     /// `--simulate`, when it was given.
     pub simulate: bool,
-    /// Whether the database is on a server, where commands only read so far.
-    pub only_reads: bool,
+    /// Whether the run is a copy on a server: it is pushed where it was copied from.
+    pub of_copy: bool,
     /// The path of the program, when its plain name may not be found.
     pub program: Option<String>,
 }
@@ -31,8 +31,8 @@ impl Repeat {
         if let Some(db) = &self.db {
             words.extend([" --db ", &quoted_path(db)]);
         }
-        // On a server there is one database for all runs: a command that reads it finds them without the flag.
-        if simulated && !self.only_reads {
+        // On a server there is one database for all runs, where those of the simulator are copies: they are found without the flag.
+        if simulated && !self.of_copy {
             words.push_str(" --simulate");
         }
         words
