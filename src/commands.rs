@@ -119,7 +119,7 @@ pub(crate) async fn execute(command: Command, printer: &Printer) -> Result<Exit,
         }
         Command::Verify(settings) => {
             stoppable(printer, async |interrupt| {
-                verify::verify(*settings, interrupt, printer).await
+                Box::pin(verify::verify(*settings, interrupt, printer)).await
             })
             .await
         }

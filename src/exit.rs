@@ -88,6 +88,13 @@ impl Failure {
         }
     }
 
+    /// The error that it was made of, if it is of this type.
+    pub(crate) fn downcast<E: std::error::Error + Send + Sync + 'static>(self) -> Result<E, Self> {
+        let exit = self.exit;
+        let downcast = self.error.downcast();
+        downcast.map_err(|error| Self { exit, error })
+    }
+
     /// The exit code that says so.
     pub fn exit(&self) -> Exit {
         self.exit

@@ -19,7 +19,7 @@ use crate::{
     gateway::Platform,
     journal::Journal,
     model::{CanaryProof, CanaryVerify, Control, Counts, Deadline, RunState},
-    store::StoreError,
+    store::{InboxError, StoreError},
     ui::number::duration,
 };
 
@@ -50,6 +50,21 @@ impl From<StoreError> for Broken {
     }
 }
 
+/// A server that was lost while the canary was verified is waited for, as it is at any other time.
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Self {
+        let failure = match failure.downcast::<StoreError>() {
+            Ok(error) => return Self::Store(error),
+            Err(failure) => failure,
+        };
+        match failure.downcast::<InboxError>() {
+            Ok(InboxError::Sql(error)) => Self::Store(error.into()),
+            Ok(error) => Self::Other(error.into()),
+            Err(failure) => Self::Other(failure),
+        }
+    }
+}
+
 /// How often those who listen to a push hear of it while it waits.
 const BEAT: Duration = Duration::from_secs(1);
 
@@ -59,7 +74,7 @@ impl Pushing<'_> {
         let mut options = self.options.clone();
         if let Some(path) = &self.with.push.rollout.canary_devices {
             let named = named(journal, path, self.with.printer).await;
-            options.rollout.devices = Some(named.map_err(Broken::Other)?);
+            options.rollout.devices = Some(named?);
         }
         let mut requests = 0;
         loop {
@@ -123,7 +138,7 @@ impl Pushing<'_> {
                 outcome = evidence => outcome,
                 never = self.beat(counts, requests) => match never {},
             };
-            match outcome.map_err(Broken::Other)? {
+            match outcome? {
                 Outcome::Good(words) => {
                     printer.say(&format!("the canary is proved: {words}"));
                     journal.canary_is_proved(self.clock.now()).await?;
@@ -147,7 +162,7 @@ impl Pushing<'_> {
                 checked = checked => checked,
                 never = self.beat(counts, requests) => match never {},
             };
-            match checked.map_err(Broken::Other)? {
+            match checked? {
                 Checked::Passed => {
                     printer.say("the canary has passed its check");
                     journal.canary_is_checked(self.clock.now()).await?;

@@ -68,12 +68,7 @@ pub(super) async fn hold(
     if !store.is_on_server() {
         return Ok(Held::Goes(run));
     }
-    if let Err(error) = store.hold_run(&run).await {
-        return Err(match error {
-            StoreError::RunHeld { .. } => under_way(error, &run, database).await,
-            error => error.into(),
-        });
-    }
+    hold_for_moments(store, &run, database).await?;
     Box::pin(settle(store, printer)).await?;
     let before = run.state;
     // Settling gives back what it has settled.
@@ -96,6 +91,18 @@ pub(super) async fn hold(
         common.example,
         common.run,
     )))
+}
+
+/// Has the run be this process's for what sends nothing of it, unless another one has it.
+pub(super) async fn hold_for_moments(
+    store: &mut Store,
+    run: &Run,
+    database: &Place,
+) -> Result<(), Failure> {
+    match store.hold_run(run).await {
+        Err(error @ StoreError::RunHeld { .. }) => Err(under_way(error, run, database).await),
+        held => Ok(held?),
+    }
 }
 
 async fn under_way(error: StoreError, run: &Run, database: &Place) -> Failure {

@@ -69,6 +69,11 @@ pub(super) async fn listen(
         }
         ListenEnd::Refused(error) => Err(Failure::refused(error)),
         ListenEnd::Unreachable(error) => Err(Failure::stopped(error)),
+        ListenEnd::Inbox(error @ InboxError::Sql(_)) => {
+            Err(Failure::database(anyhow::Error::new(error).context(
+                "the messages that were not recorded are not acknowledged, and will be delivered again: free some space on the disk, then listen again",
+            )))
+        }
         ListenEnd::Inbox(error) => Err(Failure::from(error)),
     }
 }
@@ -176,10 +181,10 @@ impl From<InboxError> for Failure {
             InboxError::Owned { .. } => Self::locked(error),
             InboxError::Missing(_) => Self::usage(error),
             InboxError::Sql(_) => Self::database(anyhow::Error::new(error).context(
-                "the messages that were not recorded are not acknowledged, and will be delivered again: free some space on the disk, then listen again",
+                "the messages of the platform cannot be read, so the command has stopped; what it has found is recorded: start the same command again",
             )),
             InboxError::Server(error) => Self::from(StoreError::from(error)),
-            InboxError::Fenced | InboxError::Open { .. } | InboxError::File(_) => Self::database(error),
+            InboxError::Fenced | InboxError::Open { .. } | InboxError::Damaged(_) | InboxError::File(_) => Self::database(error),
         }
     }
 }

@@ -20,8 +20,13 @@ use self::{
     untold::{Refusals, Refused},
 };
 use super::{
-    interrupt::Interrupt, limits, named::named_or_latest, named_history::NamedHistory,
-    receiving::Receiving, session, target, thing_models,
+    copied::{must_be_no_copy, must_have_pushes},
+    interrupt::Interrupt,
+    limits,
+    named::named_or_latest,
+    named_history::NamedHistory,
+    receiving::Receiving,
+    session, target, thing_models,
 };
 use crate::{
     budget::Budget,
@@ -117,11 +122,18 @@ async fn find_out(
 ) -> Result<Exit, Failure> {
     let mut lent = Lent::new(&settings.database, interrupt, printer);
     super::must_exist(&settings.database)?;
+    must_have_pushes(&settings.database, "verify").await?;
     let Some(mut store) = lent.take().await? else {
         return Ok(Exit::Stopped);
     };
     let run = named_or_latest(&mut store, settings.run.as_deref()).await?;
+    must_be_no_copy(&mut store, &run, "verify").await?;
     target::must_be_of(&run, &settings.push)?;
+    if !settings.dry_run {
+        // Whoever sends the run has let it go when its own push comes to this.
+        let waits = after.is_some();
+        lent.record_about(&run, &mut store, waits).await?;
+    }
     let push = limits::fit(&settings.push, printer)?;
     let waiting = store.resends_in_doubt(&run).await?;
     let products = products(&settings, &mut store, &run).await?;

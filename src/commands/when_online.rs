@@ -3,8 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    fleet::Fleet, interrupt::Interrupt, named::named, open_existing, retry::retry, session, target,
-    temporary,
+    copied::{must_be_no_copy, must_have_pushes},
+    fleet::Fleet,
+    interrupt::Interrupt,
+    named::named,
+    open_existing,
+    reading::inbox_reader,
+    retry::retry,
+    session, target, temporary,
 };
 use crate::{
     clock,
@@ -16,7 +22,7 @@ use crate::{
     },
     model::{Age, Class, Devices, RunState, TaskFilter, TaskId, TaskState, TaskStatus, Timestamp},
     settings::Retry as Settings,
-    store::{InboxError, InboxReader, OfflineFailure, Run, Store, inbox_path},
+    store::{InboxError, OfflineFailure, Run, Store},
     ui::{number::counted, printer::Printer, repeat::quoted},
 };
 
@@ -33,6 +39,7 @@ pub(super) async fn when_online(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
+    must_have_pushes(&settings.database, "retry").await?;
     let mut store = open_existing(&settings.database, printer).await?;
     let since = clock::wall_now().before(offline_for.duration());
     let runs = runs(&mut store, &settings, printer).await?;
@@ -40,10 +47,16 @@ pub(super) async fn when_online(
     let mut failed = 0;
     for run in runs {
         let failures = failures(&mut store, &run, since).await?;
+        if failures.is_empty() {
+            continue;
+        }
         failed += failures.len() as u64;
+        // Lists may take minutes, and others need the database meanwhile.
+        store.close().await?;
         let Some(devices) = come_online(&settings, failures, interrupt, printer).await? else {
             return Ok(Exit::Stopped);
         };
+        store = open_existing(&settings.database, printer).await?;
         if !devices.is_empty() && is_sent(&mut store, &run, &settings, &devices).await? {
             ready.push((run, devices));
         }
@@ -110,9 +123,21 @@ async fn runs(
                 way_on(run)
             ));
         }
-        return Ok(complete);
+        let mut own = Vec::new();
+        for run in complete {
+            if store.is_copied(run.id).await? {
+                printer.say(&format!(
+                    "run '{}' was copied from a file and is skipped: send it again there",
+                    run.about.name
+                ));
+            } else {
+                own.push(run);
+            }
+        }
+        return Ok(own);
     };
     let run = named(store, name).await?;
+    must_be_no_copy(store, &run, "retry").await?;
     target::must_be_of(&run, &settings.push)?;
     if !newest.contains(&run.id) {
         printer.say(&format!(
@@ -196,7 +221,7 @@ async fn come_online(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Option<BTreeSet<String>>, Failure> {
-    let mut inbox = match InboxReader::open(&inbox_path(settings.database.file()?)).await {
+    let mut inbox = match inbox_reader(&settings.database.place).await {
         Ok(inbox) => Some(inbox),
         Err(InboxError::Missing(_)) => None,
         Err(error) => {

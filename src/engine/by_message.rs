@@ -144,14 +144,15 @@ pub(crate) async fn settle_run(
         match proofs_by_ticket(inbox, &sends).await {
             Ok(proofs) => {
                 let fold = delivery::fold_unjudged;
-                store.settle_deliveries(proofs, now, fold).await?;
+                store.settle_deliveries(run, proofs, now, fold).await?;
             }
             Err(error) => return Ok(Err(error)),
         }
     }
 }
 
-/// What messages say of commands by device and time, where no ticket of the queue is ours.
+/// What messages say of commands by device and time, where no ticket of the queue is ours. The owner of a file hears of sends of other runs
+/// too; on a server those may be another process's.
 pub(crate) async fn proofs_by_device(
     store: &mut Store,
     inbox: &mut InboxReader,
@@ -173,6 +174,9 @@ pub(crate) async fn proofs_by_device(
         };
         let sends = store.sends_to_device(run, product_key, device_key).await?;
         proofs.extend(messages::by_device(&sends, &messages, tolerance));
+    }
+    if store.is_on_server() {
+        proofs.retain(|one| run.has(one.task));
     }
     Ok(Ok(proofs))
 }

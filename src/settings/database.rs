@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     cli::{OwnerArgs, keys},
-    model::{CanaryVerify, Consent, ServerAddress, Tags},
+    model::{Consent, ServerAddress, Tags},
 };
 
 /// The file name of the simulator's database, beside the platform's.
@@ -184,7 +184,7 @@ impl Database {
         }
     }
 
-    /// Where a push of this command keeps its results. What it can do with a file alone is refused for a server.
+    /// Where a push of this command keeps its results.
     pub(super) fn of_push(
         flag: Option<PathBuf>,
         push: &Push,
@@ -193,19 +193,7 @@ impl Database {
         sources: &Sources<'_>,
     ) -> Result<Self, Error> {
         let simulated = matches!(push.target, Target::Simulator);
-        let database = Self::anywhere(flag, simulated, sources)?;
-        database.must_be_file_if([
-            (push.verifying.is_some(), "--verify"),
-            (
-                push.rollout
-                    .proof
-                    .verify
-                    .and_then(CanaryVerify::time)
-                    .is_some(),
-                "--canary-verify",
-            ),
-        ])?;
-        database.owned(command, owner, sources)
+        Self::anywhere(flag, simulated, sources)?.owned(command, owner, sources)
     }
 
     /// Refuses flags that mean something for a file alone, if they are given and this is none.

@@ -132,7 +132,7 @@ pub(crate) enum Error {
     /// The command works on a file, and a server is named.
     #[error(
         "this command works on SQLite databases so far, and --db {origin} names {address}, which is on a PostgreSQL server: name a file with \
-         --db; on PostgreSQL there are run, resume, retry, pause, cancel, prune, listen, runs, status, results, sessions, report, diff, explain, revert, sql, db migrate and db copy (docs/several-machines.md)"
+         --db; on PostgreSQL there are run, resume, retry, verify, pause, cancel, prune, listen, runs, status, results, sessions, report, diff, explain, revert, sql, db migrate and db copy (docs/several-machines.md)"
     )]
     OnServer {
         /// The database.

@@ -140,7 +140,6 @@ impl Retry {
         let chosen = !state.is_empty() || !filter.is_empty();
         let push = Push::resolve(push, quiet, sources)?;
         let database = Database::of_push(db, &push, "retry", owner, sources)?;
-        database.must_be_file_if([(when_online, "--when-online")])?;
         Ok(Self {
             run,
             states: retried_states(state, &filter),

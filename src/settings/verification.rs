@@ -203,7 +203,8 @@ impl Verification {
             tsl,
             format: format.unwrap_or(RowFormat::Table),
             push,
-            database: Database::resolve(db, simulated, sources)?.owned("verify", owner, sources)?,
+            database: Database::anywhere(db, simulated, sources)?
+                .owned("verify", owner, sources)?,
         })
     }
 }

@@ -136,13 +136,15 @@ impl Store {
         }
     }
 
-    /// Puts evidence to what is known, as `fold` has it. Gives how many rows have changed.
+    /// Puts evidence about sends of a run to what is known, as `fold` has it. Gives how many rows have changed.
     pub(crate) async fn settle_deliveries(
         &mut self,
+        run: &Run,
         mut proofs: Vec<TaskProof>,
         now: Timestamp,
         fold: impl Fn(Option<Proof>, Proof) -> Proof,
     ) -> Result<u64, StoreError> {
+        debug_assert!(proofs.is_empty() || self.holds(run.id));
         proofs.sort_by_key(|one| (one.task, one.attempt));
         let mut changed = 0;
         for piece in proofs.chunks(PIECE) {

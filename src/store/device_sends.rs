@@ -4,7 +4,11 @@ use std::collections::HashSet;
 
 use sqlx::Row as _;
 
-use super::{Run, Store, StoreError, db::DbRow, send_time::window};
+use super::{
+    Run, Store, StoreError,
+    db::{DbConnection, DbRow},
+    send_time::window,
+};
 use crate::model::{TaskId, TimeRange};
 
 /// A send to a device that may have reached the platform.
@@ -33,7 +37,7 @@ macro_rules! of_device {
                  SELECT t.id, p.data, p.is_cache, p.cache_time FROM run AS r \
                  JOIN device_task AS d ON d.run_id = r.id AND d.device_key = ?1 \
                  JOIN task AS t ON t.id = d.task_id \
-                 JOIN payload AS p ON p.id = t.payload_id AND p.product_key = ?2 \
+                 JOIN payload AS p ON p.id = t.payload_id AND p.run_id = r.id AND p.product_key = ?2 \
                  WHERE r.base_url = ?3 AND r.state <> 'staging' \
              ) ",
             $rest
@@ -60,7 +64,7 @@ const SENDS: &str = of_device!(
 
 const TICKETS: &str = of_device!(
     "SELECT CAST(a.ticket AS TEXT) FROM mine AS m JOIN attempt AS a ON a.task_id = m.task_id WHERE a.ticket IS NOT NULL \
-     UNION \
+     UNION ALL \
      SELECT CAST(t.ticket AS TEXT) FROM mine AS m JOIN task_end AS t ON t.id = m.task_id WHERE t.ticket IS NOT NULL"
 );
 
@@ -99,12 +103,23 @@ impl Store {
         product_key: &str,
         device_key: &str,
     ) -> Result<HashSet<String>, StoreError> {
-        let tickets: Vec<String> = sqlx::query_scalar(TICKETS)
-            .bind(device_key)
-            .bind(product_key)
-            .bind(&run.about.base_url)
-            .fetch_all(&mut self.connection)
-            .await?;
+        let base_url = &run.about.base_url;
+        let tickets = tickets_of(&mut self.connection, base_url, product_key, device_key).await?;
         Ok(tickets.into_iter().collect())
     }
+}
+
+/// All tickets of a device at this platform, in every run.
+pub(super) async fn tickets_of(
+    connection: &mut DbConnection,
+    base_url: &str,
+    product_key: &str,
+    device_key: &str,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(TICKETS)
+        .bind(device_key)
+        .bind(product_key)
+        .bind(base_url)
+        .fetch_all(connection)
+        .await
 }

@@ -59,6 +59,9 @@ pub(crate) enum InboxError {
         /// Why not.
         reason: String,
     },
+    /// It contradicts itself.
+    #[error("the inbox is damaged: {0}")]
+    Damaged(String),
     /// Nobody has listened yet.
     #[error("no inbox at {0}; fleetpush listen creates it")]
     Missing(String),

@@ -23,7 +23,7 @@ impl Store {
     ) -> Result<Vec<OfflineFailure>, StoreError> {
         let rows: Vec<(i64, String, String, i64)> = sqlx::query_as(
             "SELECT o.task_id, p.product_key, t.device_key, o.finished_at FROM outcome AS o \
-             JOIN task AS t ON t.id = o.task_id JOIN payload AS p ON p.id = t.payload_id \
+             JOIN task AS t ON t.id = o.task_id JOIN payload AS p ON p.id = t.payload_id AND p.run_id = ?7 \
              WHERE o.task_id > ?1 AND o.task_id < ?2 AND o.state = ?3 AND o.class = ?4 AND o.finished_at >= ?5 \
              ORDER BY o.task_id LIMIT ?6",
         )
@@ -33,6 +33,7 @@ impl Store {
         .bind(Class::Offline as u8)
         .bind(since.0)
         .bind(most)
+        .bind(run.id.0)
         .fetch_all(&mut self.connection)
         .await?;
         let failure = |(task, product_key, device_key, failed_at)| OfflineFailure {

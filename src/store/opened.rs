@@ -211,7 +211,7 @@ impl Store {
         let (connection, access) = server.into_parts();
         let mut store = Self {
             connection: DbConnection::owning(connection),
-            messages: InboxBeside::absent(),
+            messages: InboxBeside::in_tables(),
             home: Home::Server(Box::new(ServerHome {
                 access,
                 lease,

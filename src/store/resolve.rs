@@ -10,6 +10,7 @@ use super::{
     bulk::Values,
     db::{DbConnection, DbRow},
     delivery,
+    device_sends::tickets_of,
     owner::BEGIN,
     send_time::window,
 };
@@ -43,7 +44,7 @@ macro_rules! of_device {
                  SELECT t.id, p.data FROM run AS r \
                  JOIN device_task AS d ON d.run_id = r.id AND d.device_key = ?1 \
                  JOIN task AS t ON t.id = d.task_id \
-                 JOIN payload AS p ON p.id = t.payload_id AND p.product_key = ?2 \
+                 JOIN payload AS p ON p.id = t.payload_id AND p.run_id = r.id AND p.product_key = ?2 \
                  WHERE r.base_url = ?3 AND r.state <> 'staging' \
              ) ",
             $rest
@@ -69,16 +70,6 @@ const UNEXPLAINED: &str = of_device!(
      FROM mine AS m JOIN task AS t ON t.id = m.task_id AND t.held = 0 \
      JOIN request AS q ON q.finished_at IS NULL AND q.first_task <= t.id AND q.end_task > t.id \
      ORDER BY 1, 3"
-);
-
-const RECORDED: &str = of_device!(
-    "SELECT CAST(a.ticket AS TEXT) FROM mine AS m JOIN attempt AS a ON a.task_id = m.task_id WHERE a.ticket IS NOT NULL \
-     UNION ALL \
-     SELECT CAST(o.ticket AS TEXT) FROM mine AS m JOIN outcome AS o ON o.task_id = m.task_id WHERE o.ticket IS NOT NULL \
-     UNION ALL \
-     SELECT CAST(substr(g.tickets, (m.task_id - g.first_task) * g.ticket_bytes + 1, g.ticket_bytes) AS TEXT) \
-     FROM mine AS m JOIN accepted_span AS g \
-     ON g.first_task = (SELECT max(first_task) FROM accepted_span WHERE first_task <= m.task_id) AND g.end_task > m.task_id"
 );
 
 /// A task in doubt as its row has it, without what is held against it.
@@ -108,9 +99,10 @@ impl Store {
     ) -> Result<Vec<InDoubtTask>, StoreError> {
         let rows = sqlx::query(
             "SELECT o.task_id, t.line, t.device_key, p.product_key, p.data \
-             FROM outcome AS o JOIN task AS t ON t.id = o.task_id JOIN payload AS p ON p.id = t.payload_id \
+             FROM outcome AS o JOIN task AS t ON t.id = o.task_id JOIN payload AS p ON p.id = t.payload_id AND p.run_id = ? \
              WHERE o.task_id > ? AND o.task_id >= ? AND o.task_id < ? AND o.state = 3 AND o.request_id IS NOT NULL ORDER BY o.task_id LIMIT ?",
         )
+        .bind(run.id.0)
         .bind(after.0)
         .bind(run.first_task.0)
         .bind(run.end_task.0)
@@ -154,6 +146,7 @@ impl Store {
         now: Timestamp,
         fold: impl Fn(Option<Proof>, Proof) -> Proof,
     ) -> Result<Adopted, StoreError> {
+        debug_assert!(self.holds(run.id));
         let mut transaction = self.connection.begin_with(BEGIN).await?;
         let mut accepted = 0;
         let mut proofs = Vec::new();
@@ -173,7 +166,7 @@ impl Store {
         let tasks: Vec<i64> = adoptions.iter().map(|adoption| adoption.task.0).collect();
         let blocked: i64 = sqlx::query_scalar(
             "WITH RECURSIVE later (task_id) AS ( \
-                 SELECT f.task_id FROM json_each(?) AS j JOIN follower AS f ON f.previous_id = j.value \
+                 SELECT f.task_id FROM json_each(?) AS j JOIN follower AS f ON f.previous_id = CAST(j.value AS bigint) \
                  UNION \
                  SELECT f.task_id FROM later AS l JOIN outcome AS o ON o.task_id = l.task_id AND o.class = 11 \
                  JOIN follower AS f ON f.previous_id = l.task_id \
@@ -223,12 +216,7 @@ pub(super) async fn complete(
             doubt.line
         )));
     }
-    let recorded: Vec<String> = sqlx::query_scalar(RECORDED)
-        .bind(&*doubt.device_key)
-        .bind(&*doubt.product_key)
-        .bind(base_url)
-        .fetch_all(connection)
-        .await?;
+    let recorded = tickets_of(connection, base_url, &doubt.product_key, &doubt.device_key).await?;
     doubt.recorded = recorded
         .iter()
         .filter_map(|text| Ticket::new(text))
@@ -265,9 +253,10 @@ async fn accept(
         )
         .await?;
     sqlx::query(
-        "UPDATE payload SET accepted = 1 WHERE id = (SELECT payload_id FROM task WHERE id = ?)",
+        "UPDATE payload SET accepted = 1 WHERE id = (SELECT payload_id FROM task WHERE id = ?) AND run_id = ?",
     )
     .bind(task)
+    .bind(run.id.0)
     .execute(&mut *connection)
     .await?;
     sqlx::query(
@@ -278,7 +267,7 @@ async fn accept(
     .execute(&mut *connection)
     .await?;
     sqlx::query(
-        "INSERT INTO tally (run_id, state, class, code, n) VALUES (?, 1, 1, 0, 1) ON CONFLICT DO UPDATE SET n = n + 1",
+        "INSERT INTO tally (run_id, state, class, code, n) VALUES (?, 1, 1, 0, 1) ON CONFLICT (run_id, state, class, code) DO UPDATE SET n = tally.n + 1",
     )
     .bind(run.id.0)
     .execute(connection)

@@ -54,6 +54,13 @@ pub(crate) struct Run {
     pub account: Option<String>,
 }
 
+impl Run {
+    /// Whether a task is one of its tasks.
+    pub(crate) fn has(&self, task: TaskId) -> bool {
+        (self.first_task..self.end_task).contains(&task)
+    }
+}
+
 /// What stands in `run.manifest` for a manifest from the standard input.
 pub(super) const STREAM: &str = "standard input";
 

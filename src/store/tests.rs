@@ -8,6 +8,7 @@ mod conditions;
 mod conformance;
 mod control;
 mod devices;
+mod evidence;
 mod inbox;
 mod lease;
 mod open;

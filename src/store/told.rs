@@ -46,7 +46,7 @@ pub(super) async fn told_doubts(
     tasks: &[TaskId],
     now: Timestamp,
 ) -> Result<Vec<TaskId>, StoreError> {
-    if inbox.reader(now).await.is_none() {
+    if !inbox.is_there(now).await {
         return Ok(Vec::new());
     }
     let rows = sqlx::query(DOUBTFUL)
@@ -63,11 +63,8 @@ pub(super) async fn told_doubts(
             from: from(row.try_get("since")?),
         });
     }
-    let Some(reader) = inbox.reader(now).await.filter(|_| !doubtful.is_empty()) else {
-        return Ok(Vec::new());
-    };
-    let told = reader.have_inputs(&devices).await;
-    let told = inbox.read(told, now).unwrap_or_default();
+    let connection = writes.connection().await?;
+    let told = inbox.have_inputs(connection, &devices, now).await?;
     Ok(told
         .into_iter()
         .filter_map(|place| doubtful.get(place).copied())
@@ -87,17 +84,14 @@ pub(super) async fn told_doubt(
         .fetch_one(&mut *connection)
         .await?;
     let mut doubt = in_doubt(task, &row)?;
-    complete(connection, row.try_get("base_url")?, &mut doubt).await?;
-    let Some(reader) = inbox.reader(now).await else {
-        return Ok(None);
-    };
+    complete(&mut *connection, row.try_get("base_url")?, &mut doubt).await?;
     let since = Since {
         product_key: &doubt.product_key,
         device_key: &doubt.device_key,
         from: from(row.try_get("since")?),
     };
-    let messages = reader.of_device_since(&since).await;
-    Ok(inbox.read(messages, now).map(|messages| ToldDoubt {
+    let messages = inbox.of_device_since(connection, &since, now).await?;
+    Ok(messages.map(|messages| ToldDoubt {
         doubt,
         request: RequestId(row.get("request_id")),
         sends: row.get("attempt"),

@@ -15,6 +15,7 @@ mod push;
 mod queries;
 mod questions;
 mod reading;
+mod verify;
 mod views;
 
 use crate::support::{Database, Ended, Postgres, Push, Site, migrate, with_server};

@@ -4,110 +4,19 @@ mod after_a_push;
 mod again;
 mod before_a_send;
 mod canary;
+mod on_server;
 mod online;
+mod post;
 mod whole_way;
 
-use std::{collections::BTreeMap, process::Command};
+use std::collections::BTreeMap;
 
 use fleetpush::simulator::{Delivery, Fault, History, Outage, Scenario};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use self::post::{Open, Post};
 use crate::support::{Broker, Ended, Push, Sim, Site, devices, wait_for};
-
-/// A site with a queue of its own at the broker.
-struct Post {
-    site: Site,
-    sim: Sim,
-    broker: &'static Broker,
-    queue: String,
-}
-
-impl Post {
-    /// None where no broker is installed.
-    fn open(name: &str, manifest: &str, scenario: Scenario) -> Option<Self> {
-        let broker = Broker::shared()?;
-        let queue = format!("a.2.{name}");
-        broker.queue(&queue);
-        Some(Self {
-            site: Site::with(manifest),
-            sim: Sim::start(scenario),
-            broker,
-            queue,
-        })
-    }
-
-    fn listener(&self) -> Push {
-        self.listener_at(&self.broker.plain_url())
-    }
-
-    fn listener_at(&self, url: &str) -> Push {
-        let mut command = self
-            .site
-            .command(&["listen", "--queue", &self.queue, "--amqp-url", url]);
-        command.args(["--base-url", self.sim.base_url()]);
-        Push::start(command)
-    }
-
-    fn publish(&self, messages: impl IntoIterator<Item = Value>) {
-        let bodies = messages
-            .into_iter()
-            .map(|message| message.to_string().into_bytes());
-        self.broker.publish(&self.queue, bodies);
-    }
-
-    /// Publishes messages and has them received.
-    fn receive(&self, messages: impl IntoIterator<Item = Value>) {
-        self.publish(messages);
-        self.empty();
-    }
-
-    /// Listens until every message is acknowledged.
-    fn empty(&self) {
-        wait_for("a queue without messages", || {
-            let listener = self.listener();
-            listener.wait_until_it_catches(Signal::TERM);
-            wait_for("a consumer", || {
-                (self.broker.standing(&self.queue).1 == 1).then_some(())
-            });
-            wait_for("an empty queue", || {
-                (self.broker.standing(&self.queue).0 == 0).then_some(())
-            });
-            listener.signal(Signal::TERM);
-            listener.ended().expect(0);
-            (self.broker.standing(&self.queue) == (0, 0)).then_some(())
-        });
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let base = ["verify", "--base-url", self.sim.base_url()];
-        let form = ["--format", "jsonl", "--history-rate", "unlimited"];
-        self.site.command(&[&base[..], &form, args].concat())
-    }
-
-    fn verify(&self, args: &[&str]) -> Ended {
-        Push::start(self.command(args)).ended()
-    }
-
-    /// The rows of a query, as JSON.
-    fn sql(&self, query: &str) -> Vec<Value> {
-        let told = self.site.run(&["sql", query, "--format", "jsonl"]);
-        told.expect(0).json_lines()
-    }
-
-    /// What the database says of each ticket by messages, and by which.
-    fn recorded(&self) -> BTreeMap<String, (String, String)> {
-        let rows = self
-            .sql("SELECT ticket, delivery, evidence FROM deliveries WHERE evidence <> 'history'");
-        let text = |row: &Value, name: &str| row[name].as_str().unwrap_or("-").to_owned();
-        rows.iter()
-            .map(|row| {
-                let pair = (text(row, "delivery"), text(row, "evidence"));
-                (text(row, "ticket"), pair)
-            })
-            .collect()
-    }
-}
 
 fn reqack(one: &Delivery, status: &str) -> Value {
     json!({"type": "REQACK", "productKey": one.product_key, "deviceKey": one.device_key, "createdAt": one.at_ms + 20,
@@ -145,7 +54,11 @@ fn summed(ended: &Ended) -> Value {
 
 #[test]
 fn what_the_inbox_has_is_settled_and_only_the_rest_is_asked_of_the_history() {
-    let Some(post) = Post::open("settled", &devices(8), Scenario::default()) else {
+    settled(Post::open);
+}
+
+fn settled(open: Open) {
+    let Some(post) = open("settled", &devices(8), Scenario::default()) else {
         return;
     };
     post.site.push_named(&post.sim, "night").expect(0);
@@ -270,7 +183,11 @@ fn a_reader_looks_at_what_came_after_the_last_verification_and_in_an_inbox_that_
 
 #[test]
 fn messages_are_waited_for_until_all_commands_have_come_far_enough() {
-    let Some(post) = Post::open("awaited", &devices(5), waiting()) else {
+    awaited(Post::open);
+}
+
+fn awaited(open: Open) {
+    let Some(post) = open("awaited", &devices(5), waiting()) else {
         return;
     };
     post.site.push_named(&post.sim, "night").expect(0);
@@ -339,7 +256,11 @@ fn messages_are_waited_for_until_all_commands_have_come_far_enough() {
 
 #[test]
 fn where_no_ticket_is_ours_only_device_and_time_are_left() {
-    let Some(post) = Post::open("strange", &devices(4), waiting()) else {
+    strange_tickets(Post::open);
+}
+
+fn strange_tickets(open: Open) {
+    let Some(post) = open("strange", &devices(4), waiting()) else {
         return;
     };
     post.site.push_named(&post.sim, "night").expect(0);
@@ -380,12 +301,16 @@ fn where_no_ticket_is_ours_only_device_and_time_are_left() {
 
 #[test]
 fn a_doubt_is_decided_by_an_input_of_the_same_values_before_the_history_is_asked() {
+    doubts_decided(Post::open);
+}
+
+fn doubts_decided(open: Open) {
     let lost = Scenario {
         faults: BTreeMap::from([(Fault::ResetAfter, 1.0)]),
         ..waiting()
     };
     let rows = "device_key,product_key,service,param.mode\nA,PK1,setMode,1\nA,PK1,setMode,2\nB,PK1,setMode,1\n";
-    let Some(post) = Post::open("doubts", rows, lost) else {
+    let Some(post) = open("doubts", rows, lost) else {
         return;
     };
     let args = [
@@ -431,7 +356,7 @@ fn a_doubt_is_decided_by_an_input_of_the_same_values_before_the_history_is_asked
         })
         .collect();
     assert_eq!(post.sql(accepted), expected);
-    let messages = "SELECT DISTINCT substr(message, 1, 30) AS m FROM results ORDER BY line";
+    let messages = "SELECT DISTINCT substr(message, 1, 30) AS m FROM results ORDER BY 1";
     assert_eq!(
         post.sql(messages),
         [

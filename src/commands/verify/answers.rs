@@ -51,7 +51,7 @@ impl<H: HistoryClient> Work<'_, H> {
                 .map(|(kept, delivery)| (kept.task, kept.attempt, delivery))
                 .collect();
             if !changed.is_empty() {
-                store.judge_answers(&changed).await?;
+                store.judge_answers(run, &changed).await?;
             }
             lent.give_back(store).await?;
             match answers.last() {

@@ -115,7 +115,10 @@ impl<H: HistoryClient> Work<'_, H> {
                 duration(rest),
                 duration(now.until(until))
             ));
-            let listens = messages.as_deref().is_some_and(Messages::is_listened_to);
+            let listens = match messages.as_deref_mut() {
+                Some(messages) => messages.is_listened_to().await?,
+                None => false,
+            };
             if !listens && self.interrupt.stopped_within(rest).await {
                 return Ok(Outcome::Stopped);
             }

@@ -80,7 +80,7 @@ impl<H: HistoryClient> Work<'_, H> {
                 break None;
             }
             after = commands.last().map_or(after, |command| command.task);
-            if let Some(stop) = self.batch(lent, commands, rows).await? {
+            if let Some(stop) = self.batch(lent, run, commands, rows).await? {
                 break Some(stop);
             }
         };
@@ -91,6 +91,7 @@ impl<H: HistoryClient> Work<'_, H> {
     async fn batch(
         &self,
         lent: &mut Lent<'_>,
+        run: &Run,
         commands: Vec<AcceptedCommand>,
         rows: &mut dyn RowWriter,
     ) -> Result<Option<Stop>, Failure> {
@@ -112,7 +113,7 @@ impl<H: HistoryClient> Work<'_, H> {
                 return Ok(Some(Stop::Signal));
             };
             store
-                .settle_deliveries(proofs, self.clock.now(), self.fold())
+                .settle_deliveries(run, proofs, self.clock.now(), self.fold())
                 .await?;
             lent.give_back(store).await?;
         }

@@ -5,11 +5,13 @@ use std::{
     time::Duration,
 };
 
+use anyhow::anyhow;
+
 use crate::{
-    commands::{interrupt::Interrupt, open_existing_or_owner},
+    commands::{hold::hold_for_moments, interrupt::Interrupt, open_existing_or_owner},
     exit::Failure,
     settings::Database,
-    store::Store,
+    store::{Owner, Run, Store, StoreError},
     ui::printer::Printer,
 };
 
@@ -23,6 +25,8 @@ pub(super) struct Lent<'a> {
     held: Option<&'a mut Store>,
     interrupt: &'a Interrupt,
     printer: &'a Printer,
+    /// The run about which something is recorded, once it is known: on a server it is taken together with the database.
+    run: Option<Run>,
     /// The row of this process among the sessions, once it has one.
     session: Option<i64>,
     /// Whether it has been told that somebody else owns the database.
@@ -38,6 +42,7 @@ impl<'a> Lent<'a> {
             held: None,
             interrupt,
             printer,
+            run: None,
             session: None,
             is_told: false,
         }
@@ -62,13 +67,8 @@ impl<'a> Lent<'a> {
             return Ok(Some(Taken::Held(store)));
         }
         loop {
-            match open_existing_or_owner(&self.database, self.printer).await? {
-                Ok(mut store) => {
-                    if let Some(session) = self.session {
-                        store.continue_session(session).await?;
-                    }
-                    return Ok(Some(Taken::Owned(Box::new(store))));
-                }
+            match self.own().await? {
+                Ok(store) => return Ok(Some(Taken::Owned(Box::new(store)))),
                 Err(owner) if !self.is_told => {
                     self.is_told = true;
                     self.printer.say(&format!(
@@ -82,6 +82,47 @@ impl<'a> Lent<'a> {
                 () = self.interrupt.stopped() => return Ok(None),
             }
         }
+    }
+
+    /// Has the run be taken together with the database from now on. Fails when another process has it, unless that is to be waited for.
+    pub(super) async fn record_about(
+        &mut self,
+        run: &Run,
+        taken: &mut Taken<'a>,
+        waits: bool,
+    ) -> Result<(), Failure> {
+        if !waits {
+            hold_for_moments(taken, run, &self.database.place).await?;
+        }
+        self.run = Some(run.clone());
+        Ok(())
+    }
+
+    /// Takes the database, and the run; gives who has one of them, if somebody has.
+    async fn own(&self) -> Result<Result<Store, Owner>, Failure> {
+        let mut store = match open_existing_or_owner(&self.database, self.printer).await? {
+            Ok(store) => store,
+            Err(owner) => return Ok(Err(owner)),
+        };
+        if let Some(run) = &self.run {
+            match store.hold_run(run).await {
+                Err(StoreError::RunHeld { holder, .. }) => {
+                    store.close().await?;
+                    return Ok(Err(holder));
+                }
+                held => held?,
+            }
+            if store.run_by_id(run.id).await?.is_none() {
+                return Err(Failure::usage(anyhow!(
+                    "run '{}' was deleted while it was verified",
+                    run.about.name
+                )));
+            }
+        }
+        if let Some(session) = self.session {
+            store.continue_session(session).await?;
+        }
+        Ok(Ok(store))
     }
 
     /// Lets it go.

@@ -1,9 +1,10 @@
 //! The messages in the inbox: records what they prove about accepted commands, and waits for more.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use super::{Lent, Work, commands::short_of};
 use crate::{
+    commands::reading::inbox_reader,
     engine::{
         Acquaintance, FINAL, Stop, acquaintance, next_doubts, proofs_by_device, proofs_by_ticket,
     },
@@ -11,10 +12,7 @@ use crate::{
     gateway::HistoryClient,
     model::{Delivery, RunState, TaskId},
     settings::Verification as Settings,
-    store::{
-        DeliveryCounts, InboxError, InboxPlace, InboxReader, Presence, Run, Store, TaskProof,
-        inbox_path, presence,
-    },
+    store::{DeliveryCounts, InboxError, InboxPlace, InboxReader, Presence, Run, Store, TaskProof},
     ui::{
         number::{counted, duration},
         printer::Printer,
@@ -30,10 +28,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// A look at all commands takes seconds when there are a million: the rest between two is so many times as long.
 const REST: u32 = 4;
 
-/// The inbox beside the database.
+/// The inbox of the database.
 pub(super) struct Messages {
     pub(super) inbox: InboxReader,
-    path: PathBuf,
     /// Up to which message the inbox has been settled for commands that have not come far enough.
     settled: i64,
     /// The same for all commands that have no final answer.
@@ -51,11 +48,9 @@ pub(super) struct Messages {
 impl Messages {
     /// Opens the inbox; `None` when nobody has listened yet. An inbox that cannot be read is warned of: the history tells the same.
     pub(super) async fn open(settings: &Settings, printer: &Printer) -> Option<Self> {
-        let path = settings.database.file().map(inbox_path).ok()?;
-        match InboxReader::open(&path).await {
+        match inbox_reader(&settings.database.place).await {
             Ok(inbox) => Some(Self {
                 inbox,
-                path,
                 settled: 0,
                 settled_for_all: 0,
                 is_known: false,
@@ -63,11 +58,10 @@ impl Messages {
                 is_told: false,
                 is_told_alone: false,
             }),
-            Err(InboxError::Missing(_)) => {
+            Err(InboxError::Missing(place)) => {
                 if let Some(queue) = &settings.queue {
                     printer.warn(&format!(
-                        "no messages of the queue {queue} have been received: there is no inbox at {}; only the history is used (fleetpush listen --queue {queue} receives them)",
-                        path.display()
+                        "no messages of the queue {queue} have been received: there is no inbox at {place}; only the history is used (fleetpush listen --queue {queue} receives them)"
                     ));
                 }
                 None
@@ -100,8 +94,8 @@ impl Messages {
     }
 
     /// Whether somebody receives messages, so that more may come.
-    pub(super) fn is_listened_to(&self) -> bool {
-        !matches!(presence(&self.path), Presence::Nobody)
+    pub(super) async fn is_listened_to(&mut self) -> Result<bool, Failure> {
+        Ok(self.inbox.listener().await? != Presence::Nobody)
     }
 }
 
@@ -179,7 +173,7 @@ impl<H: HistoryClient> Work<'_, H> {
             if short == 0 || now >= until || self.settings.dry_run {
                 return Ok(None);
             }
-            if !messages.is_listened_to() {
+            if !messages.is_listened_to().await? {
                 if !std::mem::replace(&mut messages.is_told_alone, true) {
                     self.printer.say(&format!(
                     "not waiting for messages, because nothing receives them (fleetpush listen, or --queue); {} left for the history",
@@ -200,7 +194,7 @@ impl<H: HistoryClient> Work<'_, H> {
                 return Ok(Some(Stop::Signal));
             }
             while messages.inbox.position().await? == messages.settled {
-                if self.clock.now() >= until || !messages.is_listened_to() {
+                if self.clock.now() >= until || !messages.is_listened_to().await? {
                     break;
                 }
                 if self.interrupt.stopped_within(LOOK).await {
@@ -235,7 +229,7 @@ impl<H: HistoryClient> Work<'_, H> {
                 let sends = store.accepted_tickets(run, after, settled, PAGE).await?;
                 let proofs = proofs_by_ticket(&mut messages.inbox, &sends).await?;
                 messages.is_known |= !proofs.is_empty();
-                changed += self.record(&mut store, proofs).await?;
+                changed += self.record(&mut store, run, proofs).await?;
                 lent.give_back(store).await?;
                 match sends.last() {
                     Some(last) => after = last.task,
@@ -288,7 +282,7 @@ impl<H: HistoryClient> Work<'_, H> {
             after = (last.task, last.attempt);
             let proofs = proofs_by_ticket(&mut messages.inbox, &earlier).await?;
             messages.is_known |= !proofs.is_empty();
-            changed += self.record(store, proofs).await?;
+            changed += self.record(store, run, proofs).await?;
         }
     }
 
@@ -312,14 +306,19 @@ impl<H: HistoryClient> Work<'_, H> {
             let tolerance = self.settings.tolerance;
             let inbox = &mut messages.inbox;
             let proofs = proofs_by_device(store, inbox, run, &commands, tolerance).await??;
-            changed += self.record(store, proofs).await?;
+            changed += self.record(store, run, proofs).await?;
             if self.interrupt.is_stopped() {
                 return Ok(changed);
             }
         }
     }
 
-    async fn record(&self, store: &mut Store, mut proofs: Vec<TaskProof>) -> Result<u64, Failure> {
+    async fn record(
+        &self,
+        store: &mut Store,
+        run: &Run,
+        mut proofs: Vec<TaskProof>,
+    ) -> Result<u64, Failure> {
         if self.settings.dry_run || proofs.is_empty() {
             return Ok(0);
         }
@@ -327,7 +326,9 @@ impl<H: HistoryClient> Work<'_, H> {
             self.judge(&mut one.proof);
         }
         let now = self.clock.now();
-        Ok(store.settle_deliveries(proofs, now, self.fold()).await?)
+        Ok(store
+            .settle_deliveries(run, proofs, now, self.fold())
+            .await?)
     }
 
     fn tell_acquaintance(&self, stands: Acquaintance) {

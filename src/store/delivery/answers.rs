@@ -53,11 +53,13 @@ impl Store {
             .collect()
     }
 
-    /// Notes what these answers count as.
+    /// Notes what these answers of a run count as.
     pub(crate) async fn judge_answers(
         &mut self,
+        run: &Run,
         judged: &[(TaskId, u32, Delivery)],
     ) -> Result<(), StoreError> {
+        debug_assert!(self.holds(run.id));
         let mut transaction = self.connection.begin_with(BEGIN).await?;
         for (task, attempt, delivery) in judged {
             sqlx::query("UPDATE delivery SET delivery = ? WHERE task_id = ? AND attempt = ?")

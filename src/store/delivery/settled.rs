@@ -20,6 +20,7 @@ impl Store {
         run: &Run,
         place: &InboxPlace,
     ) -> Result<(), StoreError> {
+        debug_assert!(self.holds(run.id));
         let statement = sqlx::query(
             "INSERT INTO settled_inbox (run_id, inbox, position) VALUES (?, ?, ?) \
              ON CONFLICT (run_id) DO UPDATE SET inbox = excluded.inbox, position = excluded.position",

@@ -83,7 +83,7 @@ async fn evidence_is_kept_shown_counted_and_folded() {
         (vec![sent, queued], 0, "answered"),
     ] {
         let settled = store
-            .settle_deliveries(proofs, at(9000), fold)
+            .settle_deliveries(&run, proofs, at(9000), fold)
             .await
             .unwrap();
         assert_eq!(settled, changed, "{expected}");
@@ -137,7 +137,7 @@ async fn what_is_known_of_an_earlier_send_is_not_the_delivery_of_the_task() {
         one(first.task, first.attempt, Delivery::SendFailed, None),
     ];
     store
-        .settle_deliveries(proofs, at(9000), fold)
+        .settle_deliveries(&run, proofs, at(9000), fold)
         .await
         .unwrap();
     let counts = store.delivery_counts(&run).await.unwrap();
@@ -218,7 +218,7 @@ async fn a_delivery_needs_at_most_forty_bytes() {
         .map(|task| one(TaskId(task), 1, Delivery::Sent, None))
         .collect();
     store
-        .settle_deliveries(proofs, at(9000), fold)
+        .settle_deliveries(&run, proofs, at(9000), fold)
         .await
         .unwrap();
     let pages = rows(

@@ -1,13 +1,16 @@
 //! The readers' half of the inbox.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use sqlx::{ConnectOptions, Connection, FromRow, sqlite::SqliteConnectOptions};
 
 use super::{InboxError, version};
 use crate::{
     model::{GapCause, MessageGap, MessageKind, Timestamp},
-    store::db::DbConnection,
+    store::{Presence, db::DbConnection, presence},
 };
 
 /// How long a query waits for a lock; the listener holds one for milliseconds.
@@ -121,8 +124,8 @@ struct Row {
 #[derive(Debug)]
 pub(crate) struct InboxReader {
     pub(super) connection: DbConnection,
-    /// Where it is, for people.
-    pub(super) place: String,
+    /// The file, if it is one.
+    pub(super) file: Option<PathBuf>,
 }
 
 impl InboxReader {
@@ -161,8 +164,16 @@ impl InboxReader {
         }
         Ok(Self {
             connection,
-            place: path.display().to_string(),
+            file: Some(path.to_owned()),
         })
+    }
+
+    /// Whether somebody receives messages into it, as far as that is known.
+    pub(crate) async fn listener(&mut self) -> Result<Presence, InboxError> {
+        match &self.file {
+            Some(file) => Ok(presence(file)),
+            None => self.listener_on_server().await,
+        }
     }
 
     /// The messages after this position in the order in which they were recorded, at most `limit`.
@@ -182,7 +193,7 @@ impl InboxReader {
         .bind(limit)
         .fetch_all(&mut self.connection)
         .await?;
-        self.messages(rows)
+        messages(rows)
     }
 
     /// The messages with this ticket, in the order in which they were recorded.
@@ -196,7 +207,7 @@ impl InboxReader {
         .bind(ticket)
         .fetch_all(&mut self.connection)
         .await?;
-        self.messages(rows)
+        messages(rows)
     }
 
     /// What messages with one of these tickets say, in no order.
@@ -209,10 +220,10 @@ impl InboxReader {
             .fetch_one(&mut self.connection)
             .await?;
         let rows: Vec<TicketRow<'_>> = serde_json::from_str(&listed)
-            .map_err(|error| self.damaged(&format!("a message cannot be read: {error}")))?;
+            .map_err(|error| InboxError::Damaged(format!("a message cannot be read: {error}")))?;
         let message = |(kind, ticket, device_key, at, answer): TicketRow<'_>| {
             Ok(TicketMessage {
-                kind: self.kind_of(kind)?,
+                kind: kind_of(kind)?,
                 ticket,
                 device_key,
                 at: Timestamp(at),
@@ -230,13 +241,13 @@ impl InboxReader {
         .bind(limit)
         .fetch_all(&mut self.connection)
         .await?;
-        self.messages(rows)
+        messages(rows)
     }
 
     /// Which inbox it is, and how far it has come; none of one that has no name yet, which the next listener gives it.
     pub(crate) async fn place(&mut self) -> Result<Option<InboxPlace>, InboxError> {
-        if let DbConnection::Sqlite(_) = self.connection
-            && version(&mut self.connection, Path::new(&self.place)).await? < NAMED_SINCE
+        if let Some(file) = &self.file
+            && version(&mut self.connection, file).await? < NAMED_SINCE
         {
             return Ok(None);
         }
@@ -262,7 +273,7 @@ impl InboxReader {
         .fetch_one(&mut self.connection)
         .await?;
         let devices: Vec<MessageDevice> = serde_json::from_str(&listed)
-            .map_err(|error| self.damaged(&format!("a device cannot be read: {error}")))?;
+            .map_err(|error| InboxError::Damaged(format!("a device cannot be read: {error}")))?;
         Ok((devices.len() <= most).then_some(devices))
     }
 
@@ -287,7 +298,7 @@ impl InboxReader {
         .bind(product_key)
         .fetch_all(&mut self.connection)
         .await?;
-        self.messages(rows)
+        messages(rows)
     }
 
     /// The places of the devices among these about which an `INPUT` has come.
@@ -295,19 +306,7 @@ impl InboxReader {
         &mut self,
         devices: &[Since<'_>],
     ) -> Result<Vec<usize>, InboxError> {
-        let devices: Vec<(&str, &str, i64)> = devices
-            .iter()
-            .map(|one| (one.device_key, one.product_key, one.from.0))
-            .collect();
-        let places: Vec<i64> = sqlx::query_scalar(
-            "SELECT CAST(j.key AS bigint) FROM json_each(?) AS j WHERE EXISTS ( \
-                 SELECT 1 FROM message AS m WHERE m.device_key = j.value ->> 0 AND m.product_key = j.value ->> 1 \
-                 AND m.at >= CAST(j.value ->> 2 AS bigint) AND m.kind = 'input')",
-        )
-        .bind(serde_json::json!(devices).to_string())
-        .fetch_all(&mut self.connection)
-        .await?;
-        Ok(places.into_iter().map(|place| place as usize).collect())
+        have_inputs(&mut self.connection, devices).await
     }
 
     /// The messages about this device from a time on, in the order in which they were recorded; one more than
@@ -316,16 +315,7 @@ impl InboxReader {
         &mut self,
         since: &Since<'_>,
     ) -> Result<Vec<InboxMessage>, InboxError> {
-        let rows = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "{COLUMNS} WHERE device_key = ? AND product_key = ? AND at >= ? ORDER BY id LIMIT ?"
-        )))
-        .bind(since.device_key)
-        .bind(since.product_key)
-        .bind(since.from.0)
-        .bind(MOST_OF_DEVICE as i64 + 1)
-        .fetch_all(&mut self.connection)
-        .await?;
-        self.messages(rows)
+        of_device_since(&mut self.connection, since).await
     }
 
     /// When this device last came online and went offline; none when no message has said so.
@@ -400,36 +390,66 @@ impl InboxReader {
     pub(crate) async fn close(self) -> Result<(), InboxError> {
         Ok(self.connection.close().await?)
     }
+}
 
-    fn messages(&self, rows: Vec<Row>) -> Result<Vec<InboxMessage>, InboxError> {
-        let message = |row: Row| {
-            Ok(InboxMessage {
-                id: row.id,
-                kind: self.kind_of(&row.kind)?,
-                ticket: row.ticket,
-                product_key: row.product_key,
-                device_key: row.device_key,
-                code: row.code,
-                kv: row.kv,
-                packet_id: row.packet_id,
-                at: Timestamp(row.at),
-                recorded_at: Timestamp(row.recorded_at),
-            })
-        };
-        rows.into_iter().map(message).collect()
-    }
+/// The same by this connection to the database that has the messages.
+pub(super) async fn have_inputs(
+    connection: &mut DbConnection,
+    devices: &[Since<'_>],
+) -> Result<Vec<usize>, InboxError> {
+    let devices: Vec<(&str, &str, i64)> = devices
+        .iter()
+        .map(|one| (one.device_key, one.product_key, one.from.0))
+        .collect();
+    let places: Vec<i64> = sqlx::query_scalar(
+        "SELECT CAST(j.key AS bigint) FROM json_each(?) AS j WHERE EXISTS ( \
+             SELECT 1 FROM message AS m WHERE m.device_key = j.value ->> 0 AND m.product_key = j.value ->> 1 \
+             AND m.at >= CAST(j.value ->> 2 AS bigint) AND m.kind = 'input')",
+    )
+    .bind(serde_json::json!(devices).to_string())
+    .fetch_all(connection)
+    .await?;
+    Ok(places.into_iter().map(|place| place as usize).collect())
+}
 
-    fn kind_of(&self, name: &str) -> Result<MessageKind, InboxError> {
-        let mut kinds = MessageKind::ALL.into_iter();
-        kinds
-            .find(|kind| kind.name() == name)
-            .ok_or_else(|| self.damaged(&format!("a message is of kind '{name}'")))
-    }
+/// The same by this connection.
+pub(super) async fn of_device_since(
+    connection: &mut DbConnection,
+    since: &Since<'_>,
+) -> Result<Vec<InboxMessage>, InboxError> {
+    let rows = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        "{COLUMNS} WHERE device_key = ? AND product_key = ? AND at >= ? ORDER BY id LIMIT ?"
+    )))
+    .bind(since.device_key)
+    .bind(since.product_key)
+    .bind(since.from.0)
+    .bind(MOST_OF_DEVICE as i64 + 1)
+    .fetch_all(connection)
+    .await?;
+    messages(rows)
+}
 
-    fn damaged(&self, what: &str) -> InboxError {
-        InboxError::Open {
-            inbox: self.place.clone(),
-            reason: format!("it is damaged: {what}"),
-        }
-    }
+fn messages(rows: Vec<Row>) -> Result<Vec<InboxMessage>, InboxError> {
+    let message = |row: Row| {
+        Ok(InboxMessage {
+            id: row.id,
+            kind: kind_of(&row.kind)?,
+            ticket: row.ticket,
+            product_key: row.product_key,
+            device_key: row.device_key,
+            code: row.code,
+            kv: row.kv,
+            packet_id: row.packet_id,
+            at: Timestamp(row.at),
+            recorded_at: Timestamp(row.recorded_at),
+        })
+    };
+    rows.into_iter().map(message).collect()
+}
+
+fn kind_of(name: &str) -> Result<MessageKind, InboxError> {
+    let mut kinds = MessageKind::ALL.into_iter();
+    kinds
+        .find(|kind| kind.name() == name)
+        .ok_or_else(|| InboxError::Damaged(format!("a message is of kind '{name}'")))
 }

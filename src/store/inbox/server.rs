@@ -43,7 +43,14 @@ impl InboxReader {
             connection.close().await?;
             return Err(InboxError::Missing(place));
         }
-        Ok(Self { connection, place })
+        Ok(Self {
+            connection,
+            file: None,
+        })
+    }
+
+    pub(super) async fn listener_on_server(&mut self) -> Result<Presence, InboxError> {
+        Ok(presence(&mut self.connection).await?)
     }
 
     /// Whether somebody listens into the inbox of a database on a server; unknown when nobody ever has.

@@ -383,8 +383,8 @@ async fn a_push_finds_the_inputs_of_devices_since_a_time() {
         message(MessageKind::ReqackSucc, "T3", "D3", 10),
     ];
     inbox.record(QUEUE, &batch, Timestamp(5)).await.unwrap();
-    let mut beside = InboxBeside::of(&folder.path().join("push.db"));
-    let reader = beside.reader(Timestamp(0)).await.unwrap();
+    let path = inbox_path(&folder.path().join("push.db"));
+    let mut reader = InboxReader::open(&path).await.unwrap();
     let since = |device_key, from| Since {
         product_key: "PK",
         device_key,
@@ -410,22 +410,22 @@ async fn an_inbox_that_fails_is_told_of_once_and_left_alone_for_a_minute() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("push.db");
     let mut beside = InboxBeside::of(&path);
-    assert!(beside.reader(Timestamp(0)).await.is_none());
+    assert!(!beside.is_there(Timestamp(0)).await);
     assert_eq!(
         beside.take_trouble(),
         None,
         "that there is none is no trouble"
     );
     std::fs::write(inbox_path(&path), [7; 4096]).unwrap();
-    assert!(beside.reader(Timestamp(1)).await.is_none());
+    assert!(!beside.is_there(Timestamp(1)).await);
     assert!(beside.take_trouble().is_some());
     // It is whole again: it is used when the minute is over.
     std::fs::remove_file(inbox_path(&path)).unwrap();
     drop(inbox(&folder).await);
-    assert!(beside.reader(Timestamp(60_000)).await.is_none());
-    assert!(beside.reader(Timestamp(60_001)).await.is_some());
+    assert!(!beside.is_there(Timestamp(60_000)).await);
+    assert!(beside.is_there(Timestamp(60_001)).await);
     // A second failure is not told.
     let error = Err::<(), _>(InboxError::Sql(sqlx::Error::PoolClosed));
-    assert!(beside.read(error, Timestamp(60_002)).is_none());
+    assert!(beside.known(error, Timestamp(60_002)).unwrap().is_none());
     assert_eq!(beside.take_trouble(), None);
 }

@@ -1,12 +1,15 @@
 //! Databases on a PostgreSQL server, for the tests of the store.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use secrecy::SecretString;
 
 use crate::{
     model::ServerAddress,
-    store::{Store, postgres::ServerStore},
+    store::{CopySource, Store, postgres::ServerStore},
 };
 
 #[allow(dead_code, reason = "the end-to-end tests use more of it")]
@@ -33,6 +36,21 @@ pub(super) async fn server_database() -> Option<Database> {
     };
     let make = || Some(Postgres::shared()?.migrated(migrate));
     tokio::task::spawn_blocking(make).await.unwrap()
+}
+
+/// A new database with the runs of a file, not owned yet; none where there is no server.
+pub(super) async fn copied(path: &Path) -> Option<Database> {
+    let database = server_database().await?;
+    let mut server = connect(&database).await;
+    let mut source = CopySource::open(path).await.unwrap();
+    for run in source.runs().await.unwrap() {
+        let mut target = server.begin_copy().await.unwrap();
+        target.write(&mut source, &run.part()).await.unwrap();
+        target.commit().await.unwrap();
+    }
+    source.close().await.unwrap();
+    server.close().await.unwrap();
+    Some(database)
 }
 
 pub(super) async fn connect(database: &Database) -> ServerStore {

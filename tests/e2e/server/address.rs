@@ -43,18 +43,13 @@ fn a_password_in_the_address_is_refused_and_not_repeated() {
 fn commands_that_work_on_sqlite_say_so() {
     let site = Site::with(&devices(1));
     let url = "postgres://fleet@localhost/fleet";
-    for args in [
-        &["doctor", "--base-url", "http://127.0.0.1:1"][..],
-        &["verify", "x", "--base-url", "http://127.0.0.1:1"],
-    ] {
-        let ended = run(&site, &[args, &["--db", url]].concat()).expect(2);
-        ended.says(&[
-            "works on SQLite databases so far",
-            "db migrate",
-            "db copy",
-            url,
-        ]);
-    }
+    let doctor = ["doctor", "--base-url", "http://127.0.0.1:1", "--db", url];
+    run(&site, &doctor).expect(2).says(&[
+        "works on SQLite databases so far",
+        "db migrate",
+        "db copy",
+        url,
+    ]);
     for args in [&["run", "fleet.csv"][..], &["runs"], &["diff", "a", "b"]] {
         run(&site, &[args, &["--simulate", "--db", url]].concat())
             .expect(2)

@@ -183,14 +183,3 @@ fn a_copy_is_not_sent_again_and_takes_copies_as_before() {
         .says(&["run 'night' was copied", "retry it there"]);
     assert_eq!(sim.stats().requests, requests + 1, "nothing is sent again");
 }
-
-#[test]
-fn what_needs_the_inbox_is_refused() {
-    let site = Site::with(&devices(1));
-    let args = ["retry", "--when-online", "--base-url", "http://127.0.0.1:1"];
-    let url = ["--db", "postgres://fleet@localhost/fleet"];
-    Push::start(with_server(&site, &[&args[..], &url].concat()))
-        .ended()
-        .expect(2)
-        .says(&["--when-online is for an SQLite database", url[1]]);
-}

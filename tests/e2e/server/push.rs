@@ -171,12 +171,7 @@ fn a_push_stands_by_while_another_one_holds_the_lease() {
 fn what_a_push_does_with_a_file_alone_is_refused() {
     let site = Site::with(&devices(1));
     let url = "postgres://fleet@localhost/fleet";
-    for flags in [
-        &["--verify"][..],
-        &["--canary", "1", "--canary-verify", "1m"],
-        &["--accept-lost-log"],
-        &["--allow-network-filesystem"],
-    ] {
+    for flags in [&["--accept-lost-log"][..], &["--allow-network-filesystem"]] {
         let args = [
             "run",
             "fleet.csv",

@@ -4,7 +4,11 @@ use super::*;
 
 #[test]
 fn messages_prove_a_canary_without_a_question_to_the_history() {
-    let Some(post) = Post::open("canary", &devices(30), waiting()) else {
+    proved(Post::open);
+}
+
+pub(super) fn proved(open: Open) {
+    let Some(post) = open("canary", &devices(30), waiting()) else {
         return;
     };
     let listener = post.listener();

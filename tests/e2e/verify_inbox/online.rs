@@ -4,6 +4,12 @@ use fleetpush::simulator::{Inventory, ListedDevice};
 
 use super::*;
 
+/// The time on the platform's clock, in milliseconds.
+fn now() -> i64 {
+    let since = std::time::UNIX_EPOCH.elapsed().expect("a time after 1970");
+    i64::try_from(since.as_millis()).expect("a time of this age")
+}
+
 /// A platform that lists those of three devices as online whose numbers these are.
 fn listing(online: &[usize]) -> Scenario {
     let device = |number| ListedDevice {
@@ -22,19 +28,22 @@ fn listing(online: &[usize]) -> Scenario {
 
 #[test]
 fn a_message_that_a_device_has_come_online_is_enough_and_of_all_others_the_list_is_asked() {
+    come_online(Post::open);
+}
+
+pub(super) fn come_online(open: Open) {
     let offline = Scenario {
         seed: 2,
         offline: 1.0,
         ..Scenario::default()
     };
-    let Some(post) = Post::open("online", &devices(3), offline) else {
+    let Some(post) = open("online", &devices(3), offline) else {
         return;
     };
     let (site, sim) = (&post.site, &post.sim);
     let run = ["run", "fleet.csv", "--name", "night"];
     site.push(sim, &run).expect(1);
-    let ended = "SELECT max(unixepoch(finished_at)) AS at FROM results";
-    let failed_at = post.sql(ended)[0]["at"].as_i64().expect("an end") * 1000;
+    let failed_at = now();
     // Long after the failure and long before it, whatever the clock says.
     let said = |device: &str, value: u8, at: i64| {
         json!({"type": "ONLINE", "productKey": "PK0001", "deviceKey": device, "createdAt": at,
@@ -64,13 +73,17 @@ fn a_message_that_a_device_has_come_online_is_enough_and_of_all_others_the_list_
 
 #[test]
 fn a_list_that_is_refused_keeps_nothing_from_devices_that_messages_say_are_online() {
+    unlisted(Post::open);
+}
+
+pub(super) fn unlisted(open: Open) {
     let offline = Scenario {
         seed: 2,
         offline: 1.0,
         ..Scenario::default()
     };
     // So many that the product's list is read.
-    let Some(post) = Post::open("unlisted", &devices(110), offline) else {
+    let Some(post) = open("unlisted", &devices(110), offline) else {
         return;
     };
     let (site, sim) = (&post.site, &post.sim);
