@@ -44,7 +44,7 @@ const RUN: [&str; 15] = [
     "--abort-if",
     "never",
     "--request-timeout",
-    "500ms",
+    "2s",
     "--allow-stale",
 ];
 

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    io::Write as _,
     os::unix::fs::FileExt,
     process::{Child, Command, Stdio},
 };
@@ -129,6 +130,10 @@ pub(crate) fn with_limit(limit: &str, command: &Command) -> Command {
 
 impl Drop for Push {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // A test that waits in vain says nothing of why.
+            let _ = writeln!(std::io::stderr(), "it has said:\n{}", self.stderr());
+        }
         // It has ended as a rule; what counts is that none is left behind.
         let _ = self.child.kill();
         let _ = self.child.wait();
