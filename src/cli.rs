@@ -37,6 +37,7 @@ mod template_args;
 mod values;
 mod verify_args;
 mod verifying_args;
+mod worker_args;
 
 use std::path::PathBuf;
 
@@ -73,6 +74,7 @@ pub(crate) use self::{
     template_args::TemplateArgs,
     verify_args::VerifyArgs,
     verifying_args::VerifyingArgs,
+    worker_args::WorkerArgs,
 };
 
 /// Push thing-model service commands to a whole IoT fleet, and record what happened to every device
@@ -109,6 +111,13 @@ pub enum Command {
     ///
     /// Without a filter, it sends failed tasks of the classes offline, frequency, quota and transient.
     Retry(Box<RetryArgs>),
+    /// Push parts of runs that `run --parts` has divided, on any number of machines
+    ///
+    /// Takes parts that no other process pushes, one after the other, until none is left. When another worker has died, its part is taken over
+    /// after its lease has ended, 30 seconds at most. On a signal, the worker waits for requests in flight and exits with 3; what is left of its
+    /// part goes to the next worker. All workers of one account share --rate, --device-rate and --concurrency in equal parts. Needs a PostgreSQL
+    /// server. A canary and its flags are for `run`.
+    Worker(Box<WorkerArgs>),
     /// Look for evidence of what happened to a run's commands; sends nothing
     ///
     /// Reads the histories of devices, one device at a time. It starts with the tasks that ended in doubt. A task becomes accepted, with the

@@ -36,6 +36,7 @@ mod manual;
 mod named;
 mod named_history;
 mod odd;
+mod parts;
 mod pause;
 mod phases;
 mod prune;
@@ -115,6 +116,13 @@ pub(crate) async fn execute(command: Command, printer: &Printer) -> Result<Exit,
                     None => Box::pin(retry::retry(*settings, interrupt, printer)).await,
                 },
             )
+            .await
+        }
+        Command::Worker(settings) => {
+            let metrics = settings.push.metrics_file.clone();
+            monitored(metrics, printer, async |interrupt, printer| {
+                Box::pin(parts::worker(*settings, interrupt, printer)).await
+            })
             .await
         }
         Command::Verify(settings) => {

@@ -53,7 +53,7 @@ pub(crate) use dimension::Dimension;
 pub(crate) use expected_answer::ExpectedAnswer;
 pub(crate) use history::History;
 pub(crate) use history_entry::{Direction, HistoryEntry, Trace};
-pub(crate) use ids::{BundleId, PayloadId, RequestId, RunId, TaskId};
+pub(crate) use ids::{BundleId, PartNumber, PayloadId, RequestId, RunId, TaskId};
 pub(crate) use in_doubt::{CLOCK_TOLERANCE, CompetingSend, InDoubtSend, InDoubtTask, TimeRange};
 pub(crate) use inventory::{ListPage, ListedDevice, ListedProduct, ListedState};
 pub(crate) use latency::Latency;

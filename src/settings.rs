@@ -32,6 +32,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod verification;
+mod worker;
 
 pub(crate) use self::nearest::did_you_mean;
 pub(crate) use self::{
@@ -62,6 +63,7 @@ pub(crate) use self::{
     source::Origin,
     template::Template,
     verification::{Verification, Verifying},
+    worker::Worker,
 };
 pub(crate) use crate::cli::{CompletionsArgs, ManArgs, SimulatorArgs};
 
@@ -93,6 +95,8 @@ pub(crate) enum Command {
     Resume(Box<Resume>),
     /// Send failed tasks again.
     Retry(Box<Retry>),
+    /// Push parts of runs.
+    Worker(Box<Worker>),
     /// Find out what became of commands.
     Verify(Box<Verification>),
     /// Stop a run until somebody resumes it.
@@ -157,6 +161,7 @@ impl Command {
             Self::Run(_)
             | Self::Resume(_)
             | Self::Retry(_)
+            | Self::Worker(_)
             | Self::Listen(_)
             | Self::Verify(_)
             | Self::Inventory(_) => true,
@@ -219,6 +224,9 @@ pub(crate) fn resolve(cli: Cli, environment: &Environment) -> Result<Settings, E
         }
         cli::Command::Retry(args) => {
             Command::Retry(Box::new(Retry::resolve(*args, db, quiet, &sources)?))
+        }
+        cli::Command::Worker(args) => {
+            Command::Worker(Box::new(Worker::resolve(*args, db, quiet, &sources)?))
         }
         cli::Command::Verify(args) => {
             Command::Verify(Box::new(Verification::resolve(*args, db, quiet, &sources)?))

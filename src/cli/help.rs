@@ -130,7 +130,7 @@ Examples:
 /// What follows the flags of `sql` in `--help`.
 pub(super) const SQL_EPILOGUE: &str = "\
 The database is opened read-only: a statement that would change it fails. The views are runs,
-results, attempts, deliveries, requests, sessions, pruned_runs and devices;
+results, attempts, deliveries, requests, sessions, pruned_runs, devices and parts;
 docs/results-database.md lists their columns.
 
 Examples:

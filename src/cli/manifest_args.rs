@@ -42,6 +42,12 @@ pub struct RunArgs {
     /// Push this version of the manifest, and keep unfinished runs of other versions
     #[arg(hide_short_help = true, long, conflicts_with = "supersede")]
     pub alongside: bool,
+    /// Divide the run into this many parts, 1 to 1024, for several workers; needs a PostgreSQL server
+    ///
+    /// Each part is a range of devices. With a canary, the canary goes first, and the others are divided when it has passed. This process then
+    /// works like `worker`, on this run alone, and ends when the run has ended. Start `worker` on other machines to push parts at the same time.
+    #[arg(hide_short_help = true, long, allow_negative_numbers = true, value_name = "PARTS", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub parts: Option<u32>,
     /// What comes before it.
     #[command(flatten)]
     pub before: BeforeArgs,

@@ -15,8 +15,10 @@ pub(super) async fn exit_of(store: &mut Store, run: Run, settings: &Push) -> Res
     Ok(match run.state {
         RunState::Complete => {
             let journal = Journal::open(store, run, settings.recovery.after_failure).await?;
-            let ended: Vec<_> = journal.tally().collect();
-            complete(&policy::tolerance(&settings.recovery.tolerate, &ended))
+            complete(&policy::tolerance(
+                &settings.recovery.tolerate,
+                &journal.tally(),
+            ))
         }
         RunState::Cancelled => Exit::Failures,
         RunState::Aborted => Exit::Aborted,
@@ -33,7 +35,9 @@ pub(super) fn exit_after(stop: &Stop, tolerance: &Tolerance) -> Exit {
         | Stop::Deadline { .. }
         | Stop::Outage { .. }
         | Stop::Canary { .. }
-        | Stop::Unproved { .. } => Exit::Stopped,
+        | Stop::Unproved { .. }
+        | Stop::Divide
+        | Stop::Elsewhere => Exit::Stopped,
         Stop::Cancelled { .. } => Exit::Failures,
         Stop::Aborted { .. } => Exit::Aborted,
         Stop::Refused { .. } => Exit::Refused,

@@ -1,5 +1,6 @@
 //! Pushing a staged run: what `run`, `resume` and `retry` share.
 
+mod options;
 mod regain;
 mod through;
 
@@ -7,14 +8,16 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 
-use self::through::{Through, Went};
+use self::{
+    options::options,
+    through::{Through, Went},
+};
 pub(super) use super::verified::With;
 use super::{
     canary::Broken,
     control::{Watch, settle},
     copied::must_be_no_copy,
     exit_code::{exit_after, exit_of},
-    interrupt::Interrupt,
     limits, reading,
     receiving::Receiving,
     repeat::repeat,
@@ -24,13 +27,14 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    engine::{Options, Pushed, RolloutOptions, Stop},
+    engine::{Pushed, Stop},
     exit::{Exit, Failure},
-    model::{Counts, Deadline, RunState},
-    policy::{self, Rules},
+    gateway::Platform,
+    model::{Canary, Counts, Deadline, ProofAsked, RunState},
+    policy,
     settings::{Database, Push},
+    simulator::Simulator,
     store::{Looked, Missing, Run, SessionTotals, Store, StoreError},
-    throttle::Ceilings,
     ui::{
         printer::{Printer, unless_closed},
         repeat::{quoted, quoted_path},
@@ -44,41 +48,99 @@ const LEAVING: Duration = Duration::from_secs(10);
 
 /// Pushes a run until it is complete or something stops it, at the latest the deadline, and prints the summary.
 pub(super) async fn push(
-    store: Store,
-    run: Run,
-    deadline: Option<Deadline>,
-    settings: &Push,
-    database: &Database,
-    interrupt: &Interrupt,
-    printer: &Printer,
-) -> Result<Exit, Failure> {
-    if let Some(deadline) = &deadline {
-        printer.say(&format!("sends until {}", deadline.what));
-    }
-    let mut store = store;
-    if let Err(failure) = must_be_no_copy(&mut store, &run, "continue").await {
-        session::end_failed(&mut store, &failure).await;
-        store.close().await?;
-        return Err(failure);
-    }
-    let with = With::new(settings, database, interrupt, printer);
-    let receiving = Receiving::begin(settings, database, interrupt, printer).await;
-    let exit = Box::pin(send(store, run, deadline, with)).await;
-    receiving.end().await;
-    exit
-}
-
-async fn send(
     mut store: Store,
     run: Run,
     deadline: Option<Deadline>,
     with: With<'_>,
 ) -> Result<Exit, Failure> {
+    if let Some(deadline) = &deadline {
+        with.printer.say(&format!("sends until {}", deadline.what));
+    }
+    if let Err(failure) = must_be_no_copy(&mut store, &run, "continue").await {
+        session::end_failed(&mut store, &failure).await;
+        store.close().await?;
+        return Err(failure);
+    }
+    let With {
+        push: settings,
+        database,
+        interrupt,
+        printer,
+    } = with;
+    let receiving = Receiving::begin(settings, database, interrupt, printer).await;
+    let exit = Box::pin(push_and_verify(store, run, deadline, with)).await;
+    receiving.end().await;
+    exit
+}
+
+async fn push_and_verify(
+    store: Store,
+    run: Run,
+    deadline: Option<Deadline>,
+    with: With<'_>,
+) -> Result<Exit, Failure> {
+    let name = run.about.name.clone();
+    let Sending {
+        session,
+        exit,
+        platform,
+        simulator,
+    } = match send(store, run, deadline, with, None).await? {
+        Ended::Sent(sending) => *sending,
+        Ended::Elsewhere(store, run) => return nothing_to_do(*store, *run, with).await,
+    };
+    let verified = match session.stop {
+        Stop::Complete => verified(&name, exit, AfterPush::of(platform), with).await,
+        _ => Ok(exit),
+    };
+    if let Some(simulator) = simulator {
+        simulator.stop().await;
+    }
+    summarize(&name, Some(session), with).await?;
+    verified
+}
+
+/// How a push ended.
+pub(super) enum Ended {
+    Sent(Box<Sending>),
+    /// While the database was lost, somebody else has ended or paused the run.
+    Elsewhere(Box<Store>, Box<Run>),
+}
+
+/// A push that has ended, and given its database back.
+pub(super) struct Sending {
+    pub(super) session: Session,
+    /// What it comes to by itself.
+    pub(super) exit: Exit,
+    platform: Arc<Platform>,
+    simulator: Option<Simulator>,
+}
+
+impl Sending {
+    /// Ends the simulator, if it was one.
+    pub(super) async fn leave(self) {
+        if let Some(simulator) = self.simulator {
+            simulator.stop().await;
+        }
+    }
+}
+
+/// Pushes a run, or the part of it that this is. Into so many parts the rest is divided when what goes first has gone.
+pub(super) async fn send(
+    mut store: Store,
+    run: Run,
+    deadline: Option<Deadline>,
+    with: With<'_>,
+    then_parts: Option<u32>,
+) -> Result<Ended, Failure> {
     let (settings, database, printer) = (with.push, with.database, with.printer);
     let clock = Clock::start();
     store.begin_session(Some(&run)).await?;
     // From here on nothing is written but what is of this run.
     store.hold_run(&run).await?;
+    if run.part.is_none() {
+        store.gather(run.id).await?;
+    }
     store.keep_to_runs().await?;
     let ready = async {
         let settings = limits::fit(settings, printer)?;
@@ -94,7 +156,6 @@ async fn send(
     let ready = ready.await;
     let (settings, connection, watch) = session::noted(&mut store, ready).await?;
     let settings = &settings;
-    let about = run.about.clone();
     let time_left = deadline
         .as_ref()
         .map(|deadline| clock.now().until(deadline.at));
@@ -103,9 +164,16 @@ async fn send(
         ..with
     };
     let platform = Arc::new(connection.platform);
+    let mut options = options(settings, time_left);
+    options.rollout.then_divide = then_parts.is_some();
+    if run.part.is_some() {
+        // The canary of the run has passed.
+        options.rollout.canary = Canary::None;
+        options.rollout.proof = ProofAsked::default();
+    }
     let through = Through {
         with,
-        options: options(settings, time_left),
+        options,
         platform: Arc::clone(&platform),
         clock,
         control: watch.control(),
@@ -132,49 +200,56 @@ async fn send(
             session::end_failed(&mut store, &failure).await;
             return Err(failure);
         }
-        Err(Broken::Elsewhere) => return nothing_to_do(store, run, with).await,
+        Err(Broken::Elsewhere) => return Ok(Ended::Elsewhere(Box::new(store), Box::new(run))),
     };
     let tolerance = policy::tolerance(&settings.recovery.tolerate, &ended);
     let exit = exit_after(&stop, &tolerance);
     let permission = store.permission();
     drop(watch);
+    let noting = async {
+        if let (Stop::Divide, Some(parts)) = (&stop, then_parts) {
+            let chunk_size = settings.pace.chunk_size;
+            store.divide(&run, parts, chunk_size, clock.now()).await?;
+        }
+        note_end(&mut store, &run, &stop, exit, printer).await
+    };
     let totals = tokio::select! {
         biased;
-        noted = Box::pin(note_end(&mut store, &stop, exit, printer)) => noted?,
+        noted = Box::pin(noting) => noted?,
         () = permission.ended() => return Err(StoreError::Fenced.into()),
     };
     // This ends the permission, too.
     give_back(store).await?;
-    let verified = match stop {
-        Stop::Complete => verified(&about.name, exit, AfterPush::of(platform), with).await,
-        _ => Ok(exit),
-    };
-    if let Some(simulator) = connection.simulator {
-        simulator.stop().await;
-    }
-    let session = Session {
-        took: started.until(clock.now()),
-        ended: after.ended() - before.ended(),
-        requests,
-        found,
-        stop,
-        phase,
-        sent: sent(database, before, totals),
-    };
-    summarize(&about.name, Some(session), settings, database, printer).await?;
-    verified
+    Ok(Ended::Sent(Box::new(Sending {
+        session: Session {
+            took: started.until(clock.now()),
+            ended: after.ended() - before.ended(),
+            requests,
+            found,
+            stop,
+            phase,
+            sent: sent(database, before, totals),
+        },
+        exit,
+        platform,
+        simulator: connection.simulator,
+    })))
 }
 
 /// Notes how the push ended.
 async fn note_end(
     store: &mut Store,
+    run: &Run,
     stop: &Stop,
     exit: Exit,
     printer: &Printer,
 ) -> Result<Option<SessionTotals>, Failure> {
     let totals = session::end(store, stop, exit).await;
-    // What has been obeyed is deleted now that it is recorded, and what came too late for the push is obeyed.
-    settle(store, printer).await?;
+    // What has been obeyed is deleted now that it is recorded, and what came too late for the push is obeyed. Whoever has had the last part of a
+    // run does that for it.
+    if run.part.is_none() {
+        settle(store, printer).await?;
+    }
     Ok(totals)
 }
 
@@ -283,14 +358,19 @@ pub(super) async fn nothing_to_do(
     run: Run,
     with: With<'_>,
 ) -> Result<Exit, Failure> {
-    let (settings, database, printer) = (with.push, with.database, with.printer);
+    let With {
+        push: settings,
+        database,
+        interrupt,
+        printer,
+    } = with;
     let name = run.about.name.clone();
     let exit = exit_of(&mut store, run.clone(), settings).await?;
     session::idle(&mut store, Some(&run), "nothing", None, exit).await;
     store.close().await?;
     let verified = match run.state {
         RunState::Complete if settings.verifying.is_some() => {
-            let receiving = Receiving::begin(settings, database, with.interrupt, printer).await;
+            let receiving = Receiving::begin(settings, database, interrupt, printer).await;
             let after = AfterPush::default();
             let exit = verified(&name, exit, after, with).await;
             receiving.end().await;
@@ -298,17 +378,17 @@ pub(super) async fn nothing_to_do(
         }
         _ => Ok(exit),
     };
-    summarize(&name, None, settings, database, printer).await?;
+    summarize(&name, None, with).await?;
     verified
 }
 
-async fn summarize(
+/// Prints how a run stands, and what this process did to it.
+pub(super) async fn summarize(
     name: &str,
     session: Option<Session>,
-    settings: &Push,
-    database: &Database,
-    printer: &Printer,
+    with: With<'_>,
 ) -> Result<(), Failure> {
+    let (settings, database, printer) = (with.push, with.database, with.printer);
     let mut reader = reading::reader_of(&database.place).await?;
     let row = reader.find_run(Some(name)).await?;
     if let Err(failure) =
@@ -340,41 +420,4 @@ async fn summarize(
     }
     reader.close().await?;
     Ok(())
-}
-
-/// `time_left` is how long the push may send, when that is known.
-fn options(settings: &Push, time_left: Option<Duration>) -> Options {
-    let recovery = &settings.recovery;
-    Options {
-        request_timeout: settings.timeouts.request,
-        chunk_size: settings.pace.chunk_size,
-        concurrency: settings.pace.concurrency as usize,
-        ceilings: Ceilings {
-            requests: settings.pace.rate.per_second(),
-            devices: settings.pace.device_rate.per_second(),
-        },
-        rollout: RolloutOptions {
-            canary: settings.rollout.canary,
-            canary_pause: settings.rollout.canary_pause,
-            devices: None,
-            proof: settings.rollout.proof.clone(),
-            after_proof: false,
-            ramp: settings.rollout.ramp,
-        },
-        rules: Rules {
-            max_attempts: recovery.max_attempts,
-            max_snooze: recovery.max_snooze,
-            in_doubt: recovery.in_doubt,
-            retry_offline: recovery.retry_offline,
-            offline_delay: recovery.offline_delay,
-        },
-        // Who has said how long the push may take has said how long it may wait.
-        max_outage: match time_left {
-            Some(left) if !recovery.max_outage_is_set => left,
-            _ => recovery.max_outage,
-        },
-        drain_timeout: recovery.drain_timeout,
-        abort_if: recovery.abort_if.clone(),
-        override_abort: recovery.override_abort,
-    }
 }

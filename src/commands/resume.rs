@@ -7,7 +7,8 @@ use super::{
     hours::{closed, hours},
     interrupt::Interrupt,
     named::named,
-    push::{With, must_be_able_to_report, nothing_to_do, push},
+    parts::push_run,
+    push::{With, must_be_able_to_report, nothing_to_do},
     stale,
     take_over::take_over,
     target,
@@ -71,16 +72,7 @@ pub(super) async fn resume(
     }
     must_be_able_to_report(&settings.push, &run.about.name)?;
     printer.say(&format!("run '{}' continues", run.about.name));
-    push(
-        store,
-        run,
-        deadline,
-        &settings.push,
-        &settings.database,
-        interrupt,
-        printer,
-    )
-    .await
+    push_run(store, run, None, deadline, with).await
 }
 
 async fn only_unfinished(store: &mut Store) -> Result<Run, Failure> {

@@ -128,16 +128,7 @@ pub(super) async fn retry(
     session::noted(&mut store, reopened).await?;
     printer.say(&format!("run '{}': {what} sent again", run.about.name));
     let run = named(&mut store, &run.about.name).await?;
-    push(
-        store,
-        run,
-        deadline,
-        &settings.push,
-        &settings.database,
-        interrupt,
-        printer,
-    )
-    .await
+    push(store, run, deadline, with).await
 }
 
 /// Says what would be sent again. It is a question like any other: it only reads, also while a push is on.

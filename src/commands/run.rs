@@ -21,7 +21,8 @@ use super::{
     hours::{closed, hours},
     interrupt::Interrupt,
     open,
-    push::{With, must_be_able_to_report, nothing_to_do, push},
+    parts::push_run,
+    push::{With, must_be_able_to_report, nothing_to_do},
     session, stage, stale, target,
 };
 use crate::{
@@ -129,16 +130,7 @@ pub(super) async fn run(
     }
     let prepared = prepare(&mut store, &run, others, &settings, printer).await;
     session::noted(&mut store, prepared).await?;
-    push(
-        store,
-        run,
-        deadline,
-        &settings.push,
-        &settings.database,
-        interrupt,
-        printer,
-    )
-    .await
+    push_run(store, run, settings.parts, deadline, with).await
 }
 
 /// Says that a run goes on, unless it is stale and nobody agrees to that.

@@ -243,6 +243,10 @@ pub(crate) enum Stop {
         /// How it went, or why nothing can be proved, for a person.
         reason: String,
     },
+    /// What goes first has gone, and the rest is to be divided into parts.
+    Divide,
+    /// Somebody else has stopped the run, of which this is a part.
+    Elsewhere,
     /// A threshold of `--abort-if` was crossed.
     Aborted {
         /// What was counted, for a person.
@@ -267,6 +271,8 @@ impl Stop {
             Self::Outage { .. } => "outage",
             Self::Canary { .. } => "canary",
             Self::Unproved { .. } => "unproved",
+            Self::Divide => "parts",
+            Self::Elsewhere => "elsewhere",
             Self::Aborted { .. } => "aborted",
             Self::Refused { .. } => "refused",
         }
@@ -275,7 +281,7 @@ impl Stop {
     /// What was said of it, for a person.
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
-            Self::Complete | Self::Signal => None,
+            Self::Complete | Self::Signal | Self::Divide | Self::Elsewhere => None,
             Self::Paused { reason }
             | Self::Cancelled { reason }
             | Self::Deadline { reason }

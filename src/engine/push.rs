@@ -165,7 +165,14 @@ async fn end(
         journal.end(RunState::Complete, now).await?;
         return Ok(Stop::Complete);
     }
+    // What is asked of the run is done when nobody has a part of it any more.
+    let is_part = journal.run().part.is_some();
     match (control, &stop) {
+        (Some(_), stop)
+            if is_part && !matches!(stop, Stop::Aborted { .. } | Stop::Refused { .. }) =>
+        {
+            return Ok(Stop::Elsewhere);
+        }
         (Some(control), _) if control.action == ControlAction::Cancel => {
             journal.end_cancelled(&control, now).await?;
             let reason = control.words();
@@ -182,8 +189,8 @@ async fn end(
             });
         }
     }
-    // The same push goes on with the proof.
-    if matches!(stop, Stop::Unproved { .. }) {
+    // The same push goes on with the proof, or with a part.
+    if matches!(stop, Stop::Unproved { .. } | Stop::Divide | Stop::Elsewhere) {
         return Ok(stop);
     }
     let state = match &stop {

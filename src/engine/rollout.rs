@@ -26,6 +26,8 @@ pub(crate) struct RolloutOptions {
     pub(crate) after_proof: bool,
     /// `--ramp`: how the ceiling rises.
     pub(crate) ramp: Ramp,
+    /// `--parts`: whether to stop when the canary has passed, or at once without one, so that the rest can be divided.
+    pub(crate) then_divide: bool,
 }
 
 impl RolloutOptions {
@@ -77,6 +79,8 @@ pub(super) struct Rollout {
     overridden: bool,
     /// Whether that canary has been judged already, and was not good.
     aborted: bool,
+    /// Whether the push ends with the canary.
+    then_divide: bool,
 }
 
 /// What follows when the canary is over.
@@ -125,6 +129,7 @@ impl Rollout {
             told: None,
             overridden: over && options.override_abort && !options.rollout.after_proof,
             aborted: journal.run().state == RunState::Aborted,
+            then_divide: options.rollout.then_divide,
         }
     }
 
@@ -136,6 +141,14 @@ impl Rollout {
     /// Where the ramp begins or goes on after the canary, unless it has reached the top already.
     pub(super) fn first_step(&self, journal: &Journal<'_>) -> Option<RolloutStep> {
         (journal.canary().is_none() && self.ceiling != self.rate).then(|| self.step(journal))
+    }
+
+    /// Why the push stops, whatever it has done, if it does.
+    pub(super) fn stop(&self, journal: &Journal<'_>) -> Option<Stop> {
+        if journal.is_stopped_elsewhere() {
+            return Some(Stop::Elsewhere);
+        }
+        (self.then_divide && journal.canary().is_none()).then_some(Stop::Divide)
     }
 
     /// Gets on after a commit: ends the canary when all its devices have ended, and rises. `crossed` tells which threshold the canary has
@@ -169,6 +182,7 @@ impl Rollout {
             advance.risen = true;
             advance.steps.push(step);
         }
+        advance.stop = advance.stop.or_else(|| self.stop(journal));
         Ok(advance)
     }
 
@@ -267,7 +281,7 @@ fn went(canary: OpenCanary, journal: &Journal<'_>) -> String {
 fn by_class(journal: &Journal<'_>) -> Vec<(&'static str, u64)> {
     let mut classes: Vec<(&'static str, u64)> = Vec::new();
     // What a retry has opened again leaves a zero behind.
-    for (key, tasks) in journal.tally().filter(|(_, tasks)| *tasks > 0) {
+    for (key, tasks) in journal.tally().into_iter().filter(|(_, tasks)| *tasks > 0) {
         let Some(class) = key.class.filter(|class| *class != Class::Invalid) else {
             continue;
         };

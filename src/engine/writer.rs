@@ -135,6 +135,9 @@ impl<'j, 's> Writer<'j, 's> {
         self.emit_progress();
         // A stop may have been asked for while the run was staged: it is heard before anything is claimed.
         let mut wait = Wait::No;
+        if let Some(why) = self.rollout.stop(self.journal) {
+            self.begin_stop(why);
+        }
         loop {
             let wakeup = self.wakeups.next(wait).await;
             self.handle(wakeup).await;
@@ -439,12 +442,8 @@ impl<'j, 's> Writer<'j, 's> {
     }
 
     fn emit_progress(&self) {
-        let chunk_size = self.options.chunk_size;
-        self.events.emit_progress(
-            self.journal,
-            &self.judge.traffic,
-            &self.judge.pace,
-            chunk_size,
-        );
+        let (judge, size) = (&self.judge, self.options.chunk_size);
+        self.events
+            .emit_progress(self.journal, &judge.traffic, &judge.pace, size);
     }
 }

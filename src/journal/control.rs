@@ -100,6 +100,7 @@ mod tests {
                 hints: 0,
             },
             account: None,
+            part: None,
         }
     }
 

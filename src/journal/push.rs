@@ -11,7 +11,7 @@ use crate::{
     clock::Permission,
     model::{
         AfterFailure, Canary, CanaryProof, CanaryVerdict, Control, Counts, ProofAsked, RequestId,
-        RunState, Tally, Timestamp,
+        RunState, Tally, TaskState, Timestamp,
     },
     store::{KeptRate, Missing, NewCanary, PushTransaction, Run, Store, StoreError},
 };
@@ -61,14 +61,27 @@ impl<'s> Journal<'s> {
         self.state.counts()
     }
 
-    /// How many tasks have ended how, as of the last commit.
-    pub(crate) fn tally(&self) -> impl Iterator<Item = (Tally, u64)> {
-        self.state.tasks().counts.ended()
+    /// How many tasks of the run have ended how, as of the last commit: of the whole run when this is a part of it.
+    pub(crate) fn tally(&self) -> Vec<(Tally, u64)> {
+        match self.state.whole() {
+            Some(whole) => whole.tally.clone(),
+            None => self.state.tasks().counts.ended().collect(),
+        }
     }
 
-    /// How many of them ended in outages, as far as earlier pushes found out.
-    pub(crate) fn excused(&self) -> &BTreeMap<Tally, u64> {
-        &self.excused
+    /// How many of them ended in outages, as far as earlier pushes and other workers found out.
+    pub(crate) fn excused(&self) -> BTreeMap<Tally, u64> {
+        match self.state.whole() {
+            Some(whole) => whole.excused.iter().copied().collect(),
+            None => self.excused.clone(),
+        }
+    }
+
+    /// Whether the run, of which this is a part, does not go on any more.
+    pub(crate) fn is_stopped_elsewhere(&self) -> bool {
+        self.state
+            .whole()
+            .is_some_and(|whole| !matches!(whole.state, RunState::Running | RunState::Complete))
     }
 
     /// Notes that so many more of them ended in an outage.
@@ -184,7 +197,10 @@ impl<'s> Journal<'s> {
 
     /// How many pushes send to the run's platform with its account at present, this one included.
     pub(crate) fn sharers(&self) -> usize {
-        self.store.sharers()
+        match self.state.whole() {
+            Some(whole) => whole.sharers,
+            None => self.store.sharers(),
+        }
     }
 
     /// Whether a request may leave that is claimed here.
@@ -253,8 +269,17 @@ impl<'s> Journal<'s> {
 
     /// Tasks accepted since the canary passed, or since the run began when it has none.
     pub(crate) fn accepted_after_canary(&self) -> u64 {
-        let tasks = self.state.tasks();
-        tasks.canary.accepted_since(self.counts().accepted)
+        let accepted = match self.state.whole() {
+            Some(whole) => {
+                let accepted = whole
+                    .tally
+                    .iter()
+                    .filter(|(key, _)| key.state == TaskState::Accepted);
+                accepted.map(|(_, tasks)| tasks).sum()
+            }
+            None => self.counts().accepted,
+        };
+        self.state.tasks().canary.accepted_since(accepted)
     }
 
     /// Whether the run has no canary, and nothing of it has ever been claimed, or opened again after its end.
@@ -293,7 +318,7 @@ impl<'s> Journal<'s> {
         }
         let run = self.state.run();
         let followers = self.store.followers(run).await?;
-        let devices = canary::devices(run.tasks, self.tally(), followers);
+        let devices = canary::devices(run.tasks, self.tally().into_iter(), followers);
         let size = match asked.devices {
             Some(named) => Some(self.store.first_sends_of(run, named).await?)
                 .filter(|named| (1..devices).contains(named)),

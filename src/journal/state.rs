@@ -23,7 +23,7 @@ use super::{
 use crate::{
     budget::Budget,
     model::{AfterFailure, BundleId, Counts, TaskId, Timestamp},
-    store::{FinishedRequest, PushRows, PushTransaction, Run, StoreError},
+    store::{FinishedRequest, PushRows, PushTransaction, Run, StoreError, Whole},
 };
 
 mod claim;
@@ -41,6 +41,8 @@ pub(super) struct PushState {
     refusals: Refusals,
     /// Tasks in doubt that have ended by what messages tell, of this exchange.
     told: u64,
+    /// How the run as a whole stands, when this is the push of a part of it.
+    whole: Option<Whole>,
 }
 
 impl PushState {
@@ -65,6 +67,7 @@ impl PushState {
             bundles: Bundles::new(rows.next_bundle, rows.bundle_statuses),
             refusals: Refusals::new(rows.refusals),
             told: 0,
+            whole: rows.whole,
             run,
         }
     }
@@ -77,6 +80,11 @@ impl PushState {
     /// How many tasks are in which state.
     pub(super) fn counts(&self) -> Counts {
         self.tasks.counts.counts()
+    }
+
+    /// How the run as a whole stands, when this is the push of a part of it.
+    pub(super) fn whole(&self) -> Option<&Whole> {
+        self.whole.as_ref()
     }
 
     pub(super) fn tasks(&self) -> &Tasks {
@@ -112,7 +120,9 @@ impl PushState {
         step.changes.tally = self.tasks.counts.take_unsaved();
         step.write(rows).await?;
         exchange.next_due = self.next_due(rows).await?;
+        let whole = rows.whole().await?;
         rows.commit().await?;
+        self.whole = whole;
         exchange.told = std::mem::take(&mut self.told);
         exchange.trouble = rows.take_trouble();
         Ok(exchange)

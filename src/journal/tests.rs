@@ -63,6 +63,7 @@ impl Push {
             ordered: several < rows.len(),
             sizes: Sizes::default(),
             account: None,
+            part: None,
         };
         Self {
             state: PushState::new(run.clone(), after_failure, memory.rows(), Budget::default()),

@@ -20,6 +20,10 @@ id!(
     RunId
 );
 id!(
+    /// A part of a run, counted from 0 within the run.
+    PartNumber
+);
+id!(
     /// A task: one device and one payload. Tasks of one run are one range of ids, laid out so that a chunk's tasks stand side by side.
     TaskId
 );

@@ -196,6 +196,17 @@ impl Database {
         Self::anywhere(flag, simulated, sources)?.owned(command, owner, sources)
     }
 
+    /// Refuses a file for what only a server can do.
+    pub(super) fn must_be_on_server_for(&self, what: &'static str) -> Result<(), Error> {
+        match &self.place {
+            Place::File(path) => Err(Error::OnlyForServer {
+                what,
+                path: path.clone(),
+            }),
+            Place::Server(_) => Ok(()),
+        }
+    }
+
     /// Refuses flags that mean something for a file alone, if they are given and this is none.
     pub(super) fn must_be_file_if(
         &self,

@@ -151,6 +151,13 @@ pub(crate) enum Error {
         /// Where it stands.
         origin: Origin,
     },
+    /// Something is for a server, and the database is a file.
+    #[error("{what} needs a results database on a PostgreSQL server, and {} is a file: name a server with --db postgres://… (docs/several-machines.md)", path.display())]
+    OnlyForServer {
+        /// The flag or command.
+        what: &'static str,
+        path: PathBuf,
+    },
     /// A flag that means something for a file alone.
     #[error(
         "{flag} is for an SQLite database, and {address} is on a PostgreSQL server: leave it out{instead}"

@@ -32,6 +32,8 @@ pub(crate) struct Run {
     pub skip_unchanged: bool,
     /// Whether a large push goes without a question.
     pub yes: bool,
+    /// Into how many parts the run is divided for several workers, if it is.
+    pub parts: Option<u32>,
     /// How to push.
     pub push: Push,
     /// The results database.
@@ -163,6 +165,7 @@ impl Run {
             repeat_after,
             supersede,
             alongside,
+            parts,
             before,
             push,
             owner,
@@ -182,6 +185,9 @@ impl Run {
             tags: sources.tags(&tag)?,
             ..Database::of_push(db, &push, "run", owner, sources)?
         };
+        if parts.is_some() {
+            database.must_be_on_server_for("--parts")?;
+        }
         if input.asks_platform() {
             input.fetch = Some(Box::new(FetchFrom {
                 push: push.clone(),
@@ -196,6 +202,7 @@ impl Run {
             other_versions: OtherVersions::of(supersede, alongside),
             skip_unchanged,
             yes,
+            parts,
             push,
             database,
         })
@@ -227,6 +234,7 @@ impl Check {
             repeat_after,
             supersede,
             alongside,
+            parts: _,
             before,
             push,
             owner: _,

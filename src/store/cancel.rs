@@ -15,6 +15,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         debug_assert!(self.holds(run.id));
+        self.gather(run.id).await?;
         let mut transaction = self.connection.begin_with(BEGIN).await?;
         // The last send stands with the outcome, and no longer among the earlier ones.
         let in_doubt = sqlx::query(

@@ -2,7 +2,7 @@
 
 use super::{
     Owner, Run, Store, StoreError, accepted_range::in_no_accepted_range, db::DbConnection,
-    home::Home,
+    home::Home, postgres::Purpose,
 };
 use crate::model::RunId;
 
@@ -19,8 +19,8 @@ pub(crate) struct InCommon {
     pub example: String,
 }
 
-const PUSHED: &str = "SELECT r.id, r.name, l.holder FROM lease AS l JOIN run AS r ON l.name = 'run ' || r.id \
-     WHERE l.ends_at > clock_timestamp() AND r.id <> ? AND r.base_url = ? ORDER BY r.id";
+const PUSHED: &str = "SELECT r.id, r.name, min(l.holder) FROM lease_of_run AS l JOIN run AS r ON r.id = l.run_id \
+     WHERE l.ends_at > clock_timestamp() AND r.id <> ? AND r.base_url = ? GROUP BY r.id, r.name ORDER BY r.id";
 
 macro_rules! is_pending {
     ($task:literal) => {
@@ -42,15 +42,23 @@ const COMMON: &str = concat!(
     is_pending!("b.task_id")
 );
 
+/// What is taken to push a run, or the part of it that this is.
+fn purpose(run: &Run) -> Purpose {
+    match run.part {
+        Some(part) => Purpose::Part(run.id, part),
+        None => Purpose::Run(run.id),
+    }
+}
+
 impl Store {
-    /// Makes a run this process's own, as long as the store is open. The owner of a file has them all.
+    /// Makes a run, or the part of it that this is, this process's own, as long as the store is open. The owner of a file has them all.
     ///
     /// An error means that another process has it, or that the database failed.
     pub(crate) async fn hold_run(&mut self, run: &Run) -> Result<(), StoreError> {
         if let (Home::Server(server), DbConnection::Postgres(connection, _)) =
             (&mut self.home, &mut self.connection)
         {
-            let taken = server.lease.add(connection, run.id).await?;
+            let taken = server.lease.add(connection, purpose(run)).await?;
             if let Err(holder) = taken {
                 return Err(StoreError::RunHeld {
                     run: run.about.name.clone(),
@@ -66,7 +74,7 @@ impl Store {
         if let (Home::Server(server), DbConnection::Postgres(connection, _)) =
             (&mut self.home, &mut self.connection)
         {
-            server.lease.release(connection, run).await?;
+            server.lease.let_go(connection, Purpose::Run(run)).await?;
         }
         Ok(())
     }

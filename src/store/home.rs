@@ -15,6 +15,7 @@ use super::{
     lock::Lock,
     postgres::{Lease, ServerAccess},
 };
+use crate::model::PartNumber;
 
 /// The database of a store.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub(super) struct ServerHome {
     pub(super) lease: Lease,
     /// Ends a statement that works for long, when that is asked for.
     pub(super) canceller: Option<Canceller>,
+    /// The part of a run that the connection is bound to, if it is.
+    pub(super) part: Option<PartNumber>,
 }
 
 impl Home {

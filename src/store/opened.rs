@@ -16,7 +16,7 @@ use super::{
     migrate::{self, Upgrade},
     open::{connect, create_folder, open_private},
     owner, place,
-    postgres::{Lease, Part, ServerStore},
+    postgres::{Lease, Purpose, ServerStore},
     schema,
     session::Present,
     views,
@@ -199,7 +199,7 @@ impl Store {
         holder: &str,
     ) -> Result<Self, StoreError> {
         server.must_be_current().await?;
-        let lease = match Lease::take(&mut server, Part::Database, holder).await? {
+        let lease = match Lease::take(&mut server, Purpose::Database, holder).await? {
             Ok(lease) => lease,
             Err(holder) => {
                 return Err(StoreError::Leased {
@@ -216,6 +216,7 @@ impl Store {
                 access,
                 lease,
                 canceller: None,
+                part: None,
             })),
             session: Present::default(),
             scope: Tags::default(),

@@ -47,6 +47,7 @@ const BY_RUN: [&str; 6] = [
 /// The same of what only a server has.
 const BY_RUN_OF_SERVER: &[&str] = &[
     "DELETE FROM control WHERE run_id = ?",
+    "DELETE FROM part WHERE run_id = ?",
     "DELETE FROM copied_run WHERE run_id = ?",
 ];
 

@@ -3,10 +3,20 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Run, Store, StoreError, bulk::Bulk, canary::read_canary, db::DbConnection, file_id::FileId,
-    home::Home, identity::log_path, open::BUSY_TIMEOUT, row::PushRows, tally::read_tally,
+    Run, Store, StoreError,
+    bulk::Bulk,
+    canary::read_canary,
+    db::DbConnection,
+    file_id::FileId,
+    home::Home,
+    identity::log_path,
+    open::BUSY_TIMEOUT,
+    part::{read_part, read_whole},
+    row::PushRows,
+    tally::read_tally,
     writes::Writes,
 };
+mod numbers;
 mod transaction;
 mod write;
 
@@ -28,12 +38,22 @@ static EXCUSE: Bulk = Bulk::insert(
 impl Store {
     /// What a push begins with.
     pub(crate) async fn push_rows(&mut self, run: RunId) -> Result<PushRows, StoreError> {
-        read_push_rows(&mut self.connection, run).await
+        let part = self.part();
+        let mut rows = read_push_rows(&mut self.connection, run).await?;
+        if let Some(number) = part {
+            let part = read_part(&mut self.connection, run, number).await?;
+            rows.next_task = part.next_task;
+            rows.next_bundle = rows.next_bundle.max(part.first_bundle);
+            rows.tally = part.tally();
+            rows.whole = Some(read_whole(&mut self.connection, run).await?);
+        }
+        Ok(rows)
     }
 
     /// Begins a transaction of the push of a run.
     pub(crate) fn transaction(&mut self, run: RunId) -> Transaction<'_> {
-        Transaction::begin(&mut self.connection, &mut self.messages, run)
+        let part = self.part();
+        Transaction::begin(&mut self.connection, &mut self.messages, run, part)
     }
 
     /// Looks at the length of the log, and shortens it when it is long.
@@ -48,6 +68,10 @@ impl Store {
         self.seal().await?;
         if let Home::File(file) = &mut self.home {
             file.log = FileId::at(&log_path(&file.path)).ok().flatten();
+        }
+        if let Some(part) = run.part {
+            self.begin_to_push(run, now).await?;
+            return self.begin_part(run.id, part, now).await;
         }
         self.begin_to_push(run, now).await?;
         self.set_running(run.id, now).await
@@ -76,7 +100,10 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.leave_push().await?;
-        self.set_state(run.id, state, now).await
+        match run.part {
+            Some(part) => self.end_part(run.id, part, state, now).await,
+            None => self.set_state(run.id, state, now).await,
+        }
     }
 
     /// Notes that so many more tasks ended in an outage.
@@ -175,6 +202,7 @@ pub(super) async fn read_push_rows(
         refusals: refusals.iter().map(refusal).collect::<Result<_, _>>()?,
         bundle_statuses: read_bundle_statuses(connection, run).await?,
         canary: read_canary(connection, run).await?,
+        whole: None,
     })
 }
 

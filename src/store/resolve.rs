@@ -147,6 +147,7 @@ impl Store {
         fold: impl Fn(Option<Proof>, Proof) -> Proof,
     ) -> Result<Adopted, StoreError> {
         debug_assert!(self.holds(run.id));
+        self.gather(run.id).await?;
         let mut transaction = self.connection.begin_with(BEGIN).await?;
         let mut accepted = 0;
         let mut proofs = Vec::new();

@@ -93,6 +93,7 @@ impl Store {
         filter: &TaskFilter,
         retriable: &Retriable,
     ) -> Result<RetryDraft<'_>, StoreError> {
+        self.gather(run.id).await?;
         let any_younger = any_younger(&mut self.connection, run).await?;
         let transaction = self.connection.begin_with(BEGIN).await?;
         RetryDraft::begin(transaction, run, filter, retriable, any_younger).await

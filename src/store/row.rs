@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::part::Whole;
 use crate::model::{
     BundleId, BundleStatus, CanaryProof, Class, History, Outcome, Payload, PayloadId, RequestId,
     Tally, TaskId, TaskState, Ticket, Timestamp,
@@ -276,6 +277,8 @@ pub(crate) struct PushRows {
     pub(crate) refusals: Vec<RefusalRow>,
     pub(crate) bundle_statuses: Vec<(BundleId, BundleStatus)>,
     pub(crate) canary: Option<CanaryRow>,
+    /// How the run as a whole stands, when this is a part of it.
+    pub(crate) whole: Option<Whole>,
 }
 
 /// What was put off because devices rest.

@@ -3,7 +3,7 @@
 use sqlx::Row;
 
 use super::{Store, StoreError, db::DbRow};
-use crate::model::{Control, Paused, RunId, RunState, Sizes, Tags, TaskId, Timestamp};
+use crate::model::{Control, PartNumber, Paused, RunId, RunState, Sizes, Tags, TaskId, Timestamp};
 
 /// What a run is made of before it has tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub(crate) struct Run {
     pub sizes: Sizes,
     /// A fingerprint of the account that pushes it; none before its first push, and where only a token is known.
     pub account: Option<String>,
+    /// The part of it that this is; none: all of it.
+    pub part: Option<PartNumber>,
 }
 
 impl Run {
@@ -256,5 +258,6 @@ pub(super) fn read(row: &DbRow) -> Result<Run, StoreError> {
             hints: row.try_get("limit_hints")?,
         },
         account: row.try_get("account")?,
+        part: None,
     })
 }

@@ -67,6 +67,10 @@ const NOTE_TALLY: &str = "UPDATE session SET \
      in_doubt_before = (SELECT coalesce(sum(n), 0) FROM tally WHERE run_id = session.run_id AND state = 3) \
      WHERE id = ?";
 
+/// The same of a part of it, which is what the session does.
+const NOTE_PART: &str = "UPDATE session SET part = p.number, accepted_before = p.accepted, failed_before = p.failed, in_doubt_before = p.in_doubt \
+     FROM part AS p WHERE session.id = ?1 AND p.run_id = ?2 AND p.number = ?3";
+
 const BEGIN_TO_PUSH: &str = "UPDATE session SET pushed_at = ?2, first_request = 1 + \
      max(coalesce((SELECT max(id) FROM request), 0), coalesce((SELECT max(last_request) FROM pruned_run), 0)) WHERE id = ?1";
 
@@ -166,6 +170,12 @@ impl Store {
         Ok(())
     }
 
+    /// Keeps what sessions that have ended came to, before what tells of it is changed.
+    pub(super) async fn keep_past_totals(&mut self) -> Result<(), StoreError> {
+        self.execute(sqlx::query(KEEP_TOTALS_OF_PAST)).await?;
+        Ok(())
+    }
+
     /// The row of the present session, once it stands there.
     pub(crate) fn session_row(&self) -> Option<i64> {
         self.session.row
@@ -206,6 +216,14 @@ impl Store {
             .bind(row)
             .execute(&mut *transaction)
             .await?;
+        if let Some(part) = run.part {
+            sqlx::query(NOTE_PART)
+                .bind(row)
+                .bind(run.id.0)
+                .bind(part.0)
+                .execute(&mut *transaction)
+                .await?;
+        }
         sqlx::query(BEGIN_TO_PUSH)
             .bind(row)
             .bind(now.0)

@@ -5,6 +5,7 @@ use std::{collections::HashMap, ops::Range};
 use super::{
     StoreError, ToldDoubt,
     changes::Changes,
+    part::Whole,
     row::{Blocker, Bundle, DueTask, FirstTask, NextTask, ProbeTask, RefusalKey, RefusalRow},
 };
 use crate::model::{BundleId, Payload, PayloadId, TaskId, Timestamp};
@@ -95,6 +96,9 @@ pub(crate) trait PushTransaction {
 
     /// Numbers for requests that nobody else uses, each higher than that of any request of the run.
     async fn request_numbers(&mut self) -> Result<Range<i64>, StoreError>;
+
+    /// How the run as a whole stands, with what has been written here, when this is the push of a part of it.
+    async fn whole(&mut self) -> Result<Option<Whole>, StoreError>;
 
     /// Commits, with the last thing that was written.
     async fn commit(&mut self) -> Result<(), StoreError>;

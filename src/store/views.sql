@@ -1,7 +1,8 @@
 -- Every view, once. The owner of a database makes those anew that are not as here, and a reader makes them for itself; no migration makes
 -- one any more.
 --
--- `runs`, `results`, `attempts`, `deliveries`, `devices`, `requests`, `sessions` and `pruned_runs` are a public interface: columns join them at their end.
+-- `runs`, `results`, `attempts`, `deliveries`, `devices`, `requests`, `sessions`, `pruned_runs` and `parts` are a public interface:
+-- columns join them at their end.
 -- The others are the program's own. A statement begins at the beginning of a line and ends with the first line that ends with a semicolon.
 
 CREATE VIEW runs AS
@@ -313,3 +314,9 @@ SELECT
     end_task - first_task AS tasks, accepted, failed, in_doubt, skipped,
     strftime('%Y-%m-%dT%H:%M:%fZ', pruned_at / 1000.0, 'unixepoch') AS pruned_at
 FROM pruned_run;
+
+-- In a file a run is one part, and who pushes it no view tells.
+CREATE VIEW parts AS
+SELECT
+    run, name, 0 AS part, state, tasks, accepted, failed, in_doubt, skipped, pending, NULL AS worker, finished_at
+FROM runs;

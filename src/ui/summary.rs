@@ -205,7 +205,8 @@ impl Session {
 /// What happened, and what was said of it, when the push did not come to its end.
 fn stop_words(stop: &Stop) -> Option<(&'static str, &str)> {
     match stop {
-        Stop::Complete => None,
+        // Each of these is told where the next part is taken.
+        Stop::Complete | Stop::Divide | Stop::Elsewhere => None,
         Stop::Signal => Some(("stopped on request; nothing is lost", "")),
         Stop::Paused { reason } => Some(("paused", reason)),
         Stop::Cancelled { reason } => Some(("cancelled", reason)),

@@ -1,11 +1,12 @@
-//! The Kubernetes sample has no field that the API does not know, none of the wrong type, and none that is missing. No cluster is at
-//! hand, so that the part of the API's schema that the sample uses is written down here (batch/v1 and v1, as of Kubernetes 1.29).
+//! The Kubernetes samples have no field that the API does not know, none of the wrong type, and none that is missing. No cluster is at
+//! hand, so that the part of the API's schema that the samples use is written down here (batch/v1, apps/v1 and v1, as of Kubernetes 1.29).
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, de::DeserializeOwned};
 
 const CRONJOB: &str = include_str!("../../samples/kubernetes/cronjob.yaml");
+const WORKERS: &str = include_str!("../../samples/kubernetes/workers.yaml");
 
 type Text = BTreeMap<String, String>;
 
@@ -15,7 +16,7 @@ macro_rules! objects {
         $(
             #[derive(Debug, Deserialize)]
             #[serde(deny_unknown_fields, rename_all = "camelCase")]
-            #[expect(dead_code, reason = "the fields are read by being deserialised")]
+            #[allow(dead_code, reason = "most fields are read by being deserialised alone")]
             #[allow(clippy::struct_field_names, reason = "the names are Kubernetes' own")]
             struct $name { $($field: $type,)+ }
         )+
@@ -57,9 +58,12 @@ objects! {
         suspend: Option<bool>,
         job_template: JobTemplate,
     }
+    Deployment { api_version: String, kind: String, metadata: Metadata, spec: DeploymentSpec, }
+    DeploymentSpec { replicas: Option<u32>, selector: serde_json::Value, template: PodTemplate, }
     JobTemplate { metadata: Option<Metadata>, spec: JobSpec, }
     JobSpec { backoff_limit: Option<u32>, active_deadline_seconds: Option<u32>, template: PodTemplate, }
-    PodTemplate { metadata: Option<Metadata>, spec: PodSpec, }
+    PodTemplate { metadata: Option<Labels>, spec: PodSpec, }
+    Labels { labels: Option<Text>, annotations: Option<Text>, }
     PodSpec {
         restart_policy: RestartPolicy,
         termination_grace_period_seconds: Option<u32>,
@@ -146,6 +150,34 @@ fn the_sample_is_what_the_api_takes() {
         claimed.map(|source| &source.claim_name),
         Some(&claim.metadata.name)
     );
+}
+
+#[test]
+fn the_deployment_of_workers_is_what_the_api_takes() {
+    let objects: Vec<serde_json::Value> =
+        serde_saphyr::from_multiple(WORKERS).expect("the sample is YAML");
+    let [deployment] = objects.as_slice() else {
+        panic!("{} objects", objects.len());
+    };
+    assert_eq!(deployment["apiVersion"], "apps/v1");
+    assert_eq!(deployment["kind"], "Deployment");
+    // A Deployment takes `Always` alone, and that is all that its pods have apart from those of a Job.
+    let mut deployment = deployment.clone();
+    let policy = deployment
+        .pointer_mut("/spec/template/spec/restartPolicy")
+        .expect("a policy");
+    assert_eq!(policy.take(), "Always");
+    *policy = "Never".into();
+    let deployment: Deployment = read(&deployment).expect("a deployment");
+    let template = deployment.spec.template;
+    let labels = template.metadata.and_then(|metadata| metadata.labels);
+    let labels = serde_json::json!({ "matchLabels": labels });
+    assert_eq!(deployment.spec.selector, labels);
+    let pod = &template.spec;
+    let volumes: Vec<&String> = pod.volumes.iter().map(|volume| &volume.name).collect();
+    for mount in &pod.containers[0].volume_mounts {
+        assert!(volumes.contains(&&mount.name), "{}", mount.name);
+    }
 }
 
 #[test]

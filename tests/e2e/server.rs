@@ -10,6 +10,7 @@ mod ended;
 mod inbox;
 mod killed;
 mod lost;
+mod parts;
 mod prune;
 mod push;
 mod queries;

@@ -10,7 +10,7 @@ use crate::{
     commands::{canary::Pushing, open, session, verified::With},
     engine::{Event, Pause},
     exit::Failure,
-    model::{Counts, RunId},
+    model::{Counts, RunState},
     store::{Run, Store, StoreError},
     ui::number::duration,
 };
@@ -40,7 +40,7 @@ impl<'a> Lost<'a> {
     /// the row of the session that goes on.
     pub(super) async fn regain(
         self,
-        run: RunId,
+        run: &Run,
         session: Option<i64>,
         error: StoreError,
     ) -> Result<(Store, Run), Failure> {
@@ -76,7 +76,7 @@ impl<'a> Lost<'a> {
     }
 
     /// Makes the run this process's own again.
-    async fn take(&self, run: RunId, session: Option<i64>) -> Result<(Store, Run), StoreError> {
+    async fn take(&self, before: &Run, session: Option<i64>) -> Result<(Store, Run), StoreError> {
         let With {
             database, printer, ..
         } = self.of.with;
@@ -84,9 +84,21 @@ impl<'a> Lost<'a> {
         if let Some(row) = session {
             store.continue_session(row).await?;
         }
-        let run = store.run_by_id(run).await?.ok_or_else(|| {
+        let run = store.run_by_id(before.id).await?.ok_or_else(|| {
             StoreError::Damaged("the run is not there any more that was pushed before".into())
         })?;
+        if let Some(part) = before.part {
+            let held = store.hold_part(&run, part).await?;
+            store.keep_to_runs().await?;
+            // Whoever had it meanwhile has ended it, or the run.
+            return Ok((
+                store,
+                held.unwrap_or(Run {
+                    state: RunState::Complete,
+                    ..run
+                }),
+            ));
+        }
         store.hold_run(&run).await?;
         // As whoever has had it meanwhile has left it.
         let run = store.run_by_id(run.id).await?.unwrap_or(run);

@@ -61,7 +61,11 @@ impl Through<'_> {
         };
         let before = journal.counts();
         let mode = with.push.progress;
-        let listening = listen(&run.about, before, mode, clock, with.printer)
+        let mut shown = run.about.clone();
+        if let Some(part) = run.part {
+            shown.name = format!("{} part {part}", shown.name);
+        }
+        let listening = listen(&shown, before, mode, clock, with.printer)
             .context("cannot show the progress")
             .map_err(Failure::usage);
         let (events, listeners) = match listening {
@@ -104,7 +108,7 @@ impl Through<'_> {
             // Its lease is given back, if the server still hears that.
             drop(store);
             let lost = Lost::of(&pushing, after);
-            (store, run) = match Box::pin(lost.regain(run.id, row, error)).await {
+            (store, run) = match Box::pin(lost.regain(&run, row, error)).await {
                 Ok(regained) => regained,
                 Err(failure) => break Err(failure),
             };
@@ -153,7 +157,7 @@ impl Leg {
         Self {
             pushed,
             after: journal.counts(),
-            ended: journal.tally().collect(),
+            ended: journal.tally(),
         }
     }
 }

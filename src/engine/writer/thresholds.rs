@@ -20,9 +20,9 @@ pub(super) struct Thresholds {
 impl Thresholds {
     pub(super) fn new(options: &Options, journal: &Journal<'_>) -> Self {
         let forgiven = if options.override_abort {
-            journal.tally().collect()
+            journal.tally().into_iter().collect()
         } else {
-            journal.excused().clone()
+            journal.excused()
         };
         Self {
             abort_if: options.abort_if.clone(),
@@ -51,9 +51,18 @@ impl Thresholds {
 
     /// Which threshold has been crossed, if any.
     pub(super) fn crossed(&self, journal: &Journal<'_>, sample: Sample) -> Option<String> {
+        let elsewhere = journal.excused();
         let counted: Vec<(Tally, u64)> = journal
             .tally()
-            .map(|(key, n)| (key, self.excused.counted(&key, n)))
+            .into_iter()
+            .map(|(key, n)| {
+                // Of a part, other workers know of outages too.
+                let theirs = elsewhere.get(&key).copied().unwrap_or_default();
+                (
+                    key,
+                    self.excused.counted(&key, n).min(n.saturating_sub(theirs)),
+                )
+            })
             .collect();
         policy::crossed(&self.abort_if, &counted, sample)
     }

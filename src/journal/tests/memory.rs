@@ -118,6 +118,7 @@ impl Memory {
             latest_due: waiting().map(|row| row.due.not_before).max(),
             tally: self.tally.iter().map(|(key, n)| (*key, *n)).collect(),
             excused: Vec::new(),
+            whole: None,
             refusals: self
                 .refusals
                 .iter()

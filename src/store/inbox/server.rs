@@ -6,7 +6,7 @@ use super::{Inbox, InboxError, InboxReader, write::Home};
 use crate::store::{
     Owner, Presence,
     db::DbConnection,
-    postgres::{Lease, Part, ServerStore},
+    postgres::{Lease, Purpose, ServerStore},
 };
 
 impl Inbox {
@@ -17,7 +17,7 @@ impl Inbox {
     ) -> Result<Self, InboxError> {
         server.must_be_current().await?;
         let address = server.address().clone();
-        match Lease::take(&mut server, Part::Inbox, holder).await? {
+        match Lease::take(&mut server, Purpose::Inbox, holder).await? {
             Ok(lease) => Ok(Self {
                 connection: DbConnection::owning(server.into_parts().0),
                 home: Home::Server {
@@ -65,7 +65,7 @@ impl InboxReader {
 async fn presence(connection: &mut DbConnection) -> Result<Presence, sqlx::Error> {
     let held: Option<(bool, String)> =
         sqlx::query_as("SELECT ends_at > clock_timestamp(), holder FROM lease WHERE name = ?")
-            .bind(Part::Inbox.to_string())
+            .bind(Purpose::Inbox.to_string())
             .fetch_optional(connection)
             .await?;
     Ok(match held {

@@ -27,7 +27,7 @@ use self::{
 use super::{ServerError, ServerStore};
 use crate::{
     clock::{Permission, TEST_LEASE, since_boot},
-    model::RunId,
+    model::{PartNumber, RunId},
 };
 
 /// How long a lease lasts from each time it is prolonged: how long a standby waits at most for a machine that has died.
@@ -73,20 +73,23 @@ pub(in crate::store) const ENDED: &str = "FP001";
 
 /// What a lease is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Part {
+pub(in crate::store) enum Purpose {
     /// What concerns no run alone, such as staging one.
     Database,
     /// What is sent and written of a run.
     Run(RunId),
+    /// What is sent and written of a part of a run.
+    Part(RunId, PartNumber),
     /// The platform's messages.
     Inbox,
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for Purpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Database => f.write_str("database"),
             Self::Run(run) => write!(f, "run {}", run.0),
+            Self::Part(run, part) => write!(f, "run {} part {}", run.0, part.0),
             Self::Inbox => f.write_str("inbox"),
         }
     }
@@ -121,17 +124,17 @@ impl Default for Sharers {
 
 /// What is held, for the task that prolongs it too.
 #[derive(Debug, Clone, Default)]
-struct Held(Arc<Mutex<Vec<Part>>>);
+struct Held(Arc<Mutex<Vec<Purpose>>>);
 
 impl Held {
-    fn all(&self) -> Vec<Part> {
+    fn all(&self) -> Vec<Purpose> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    fn change(&self, change: impl FnOnce(&mut Vec<Part>)) {
+    fn change(&self, change: impl FnOnce(&mut Vec<Purpose>)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -173,12 +176,12 @@ impl Lease {
     /// Takes a lease for the transactions of the server's connection; gives what its holder says of itself if somebody has it.
     pub(in crate::store) async fn take(
         server: &mut ServerStore,
-        part: Part,
+        purpose: Purpose,
         holder: &str,
     ) -> Result<Result<Self, String>, ServerError> {
         let terms = Terms::usual();
         let asked_at = since_boot();
-        let (mark, taken) = match begin(&mut server.connection, part, holder, terms).await {
+        let (mark, taken) = match begin(&mut server.connection, purpose, holder, terms).await {
             Ok(begun) => begun,
             Err(error) => return Err(server.failure(error)),
         };
@@ -188,7 +191,7 @@ impl Lease {
         };
         let permission = Permission::until(terms.end(asked_at));
         let (held, sharers) = (Held::default(), Sharers::default());
-        held.change(|held| held.push(part));
+        held.change(|held| held.push(purpose));
         let keeper = tokio::spawn(keep(
             server.options.clone(),
             mark,
@@ -210,20 +213,19 @@ impl Lease {
         }))
     }
 
-    /// Takes the lease of a run besides; gives what its holder says of itself if somebody has it.
+    /// Takes another one besides; gives what its holder says of itself if somebody has it.
     pub(in crate::store) async fn add(
         &mut self,
         connection: &mut PgConnection,
-        run: RunId,
+        purpose: Purpose,
     ) -> Result<Result<(), String>, sqlx::Error> {
-        let part = Part::Run(run);
-        if self.held.all().contains(&part) {
+        if self.held.all().contains(&purpose) {
             return Ok(Ok(()));
         }
-        let taken = taken(connection, part, self.mark, &self.holder, self.terms).await?;
+        let taken = taken(connection, purpose, self.mark, &self.holder, self.terms).await?;
         Ok(taken.map(|free_for| {
             self.free_for = free_for;
-            self.held.change(|held| held.push(part));
+            self.held.change(|held| held.push(purpose));
         }))
     }
 
@@ -232,26 +234,19 @@ impl Lease {
         &mut self,
         connection: &mut PgConnection,
     ) -> Result<(), sqlx::Error> {
-        self.let_go(connection, Part::Database).await
+        self.let_go(connection, Purpose::Database).await
     }
 
-    /// Gives the lease of a run back.
-    pub(in crate::store) async fn release(
+    /// Gives one back.
+    pub(in crate::store) async fn let_go(
         &mut self,
         connection: &mut PgConnection,
-        run: RunId,
+        purpose: Purpose,
     ) -> Result<(), sqlx::Error> {
-        self.let_go(connection, Part::Run(run)).await
-    }
-
-    async fn let_go(
-        &mut self,
-        connection: &mut PgConnection,
-        part: Part,
-    ) -> Result<(), sqlx::Error> {
-        let name = part.to_string();
+        let name = purpose.to_string();
         // No transaction looks at it any more, and only then somebody else may take it.
-        self.held.change(|held| held.retain(|held| *held != part));
+        self.held
+            .change(|held| held.retain(|held| *held != purpose));
         sqlx::query("DELETE FROM pg_temp.held_lease WHERE name = $1")
             .bind(&name)
             .execute(&mut *connection)
@@ -259,9 +254,12 @@ impl Lease {
         end(connection, &[name], self.mark, true).await
     }
 
-    /// Whether that of a run is among them.
+    /// Whether that of a run or of a part of it is among them.
     pub(in crate::store) fn has(&self, run: RunId) -> bool {
-        self.held.all().contains(&Part::Run(run))
+        self.held
+            .all()
+            .iter()
+            .any(|held| matches!(held, Purpose::Run(of) | Purpose::Part(of, _) if *of == run))
     }
 
     /// Looks how many push to the platform of this one's run with the same account.

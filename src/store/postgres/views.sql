@@ -1,7 +1,7 @@
 -- The views of a results database on PostgreSQL: the same names, columns, order of columns and rows as in src/store/views.sql. They are
 -- replaced as a whole by `db migrate`, so that views of other people's that build on them stay; a column joins a view at its end.
 --
--- `runs`, `results`, `attempts`, `deliveries`, `devices`, `requests`, `sessions` and `pruned_runs` are a public interface.
+-- `runs`, `results`, `attempts`, `deliveries`, `devices`, `requests`, `sessions`, `pruned_runs` and `parts` are a public interface.
 
 -- A time as the views show it.
 CREATE OR REPLACE FUNCTION fleetpush.utc(milliseconds bigint) RETURNS text LANGUAGE sql STABLE STRICT
@@ -224,13 +224,13 @@ AND NOT EXISTS (
 CREATE OR REPLACE VIEW session_so_far AS
 WITH unfinished AS MATERIALIZED (
     SELECT
-        s.id, s.run_id, s.first_request, s.pushed_at, s.accepted_before, s.failed_before, s.in_doubt_before,
+        s.id, s.run_id, s.part, s.first_request, s.pushed_at, s.accepted_before, s.failed_before, s.in_doubt_before,
         -- One without an end was alive when it last sent or heard something.
         coalesce(s.ended_at, greatest(
             coalesce(s.pushed_at, s.began_at),
             coalesce((
                 SELECT max(greatest(q.claimed_at, coalesce(q.sent_at, 0), coalesce(q.finished_at, 0)))
-                FROM request AS q WHERE q.run_id = s.run_id AND q.id >= s.first_request
+                FROM request AS q WHERE q.run_id = s.run_id AND q.id >= s.first_request AND (s.part IS NULL OR q.part = s.part)
             ), 0),
             coalesce((SELECT max(greatest(p.began_at, coalesce(p.ended_at, 0))) FROM pause AS p WHERE p.session_id = s.id), 0)
         )) AS until
@@ -245,24 +245,31 @@ SELECT
 FROM (
     SELECT
         d.id, d.until,
-        (SELECT coalesce(sum(q.devices), 0)::bigint FROM request AS q WHERE q.run_id = d.run_id AND q.id >= d.first_request AND q.released = 0) AS members,
-        (SELECT count(*) FROM request AS q WHERE q.run_id = d.run_id AND q.id >= d.first_request AND q.released = 0) AS requests,
+        (SELECT coalesce(sum(q.devices), 0)::bigint FROM request AS q WHERE q.run_id = d.run_id AND q.id >= d.first_request AND q.released = 0
+            AND (d.part IS NULL OR q.part = d.part)) AS members,
+        (SELECT count(*) FROM request AS q WHERE q.run_id = d.run_id AND q.id >= d.first_request AND q.released = 0
+            AND (d.part IS NULL OR q.part = d.part)) AS requests,
         (
             SELECT count(*) FROM attempt AS a
             WHERE a.task_id >= d.first_task AND a.task_id < d.end_task AND a.request_id >= d.first_request AND a.class = 5
+            AND (d.part IS NULL OR EXISTS (SELECT 1 FROM request AS q WHERE q.id = a.request_id AND q.part = d.part))
         ) AS turned_away,
         (
             SELECT count(*) FROM attempt AS a
             WHERE a.task_id >= d.first_task AND a.task_id < d.end_task AND a.request_id >= d.first_request AND a.class <> 5
+            AND (d.part IS NULL OR EXISTS (SELECT 1 FROM request AS q WHERE q.id = a.request_id AND q.part = d.part))
         ) AS again,
         (
-            SELECT count(*) FROM due AS w WHERE w.run_id = d.run_id AND w.due_at IS NOT NULL AND EXISTS (
+            SELECT count(*) FROM due AS w WHERE w.run_id = d.run_id AND (d.part IS NULL OR w.part = d.part) AND w.due_at IS NOT NULL AND EXISTS (
                 SELECT 1 FROM attempt AS a WHERE a.task_id = w.task_id AND a.request_id >= d.first_request AND a.class <> 5
             )
         ) AS waiting,
-        (SELECT coalesce(sum(n), 0)::bigint FROM tally WHERE run_id = d.run_id AND state = 1) - d.accepted_before AS accepted,
-        (SELECT coalesce(sum(n), 0)::bigint FROM tally WHERE run_id = d.run_id AND state = 2) - d.failed_before AS failed,
-        (SELECT coalesce(sum(n), 0)::bigint FROM tally WHERE run_id = d.run_id AND state = 3) - d.in_doubt_before AS in_doubt,
+        CASE WHEN d.part IS NULL THEN (SELECT coalesce(sum(n), 0)::bigint FROM tally WHERE run_id = d.run_id AND state = 1)
+            ELSE (SELECT p.accepted FROM part AS p WHERE p.run_id = d.run_id AND p.number = d.part) END - d.accepted_before AS accepted,
+        CASE WHEN d.part IS NULL THEN (SELECT coalesce(sum(n), 0)::bigint FROM tally WHERE run_id = d.run_id AND state = 2)
+            ELSE (SELECT p.failed FROM part AS p WHERE p.run_id = d.run_id AND p.number = d.part) END - d.failed_before AS failed,
+        CASE WHEN d.part IS NULL THEN (SELECT coalesce(sum(n), 0)::bigint FROM tally WHERE run_id = d.run_id AND state = 3)
+            ELSE (SELECT p.in_doubt FROM part AS p WHERE p.run_id = d.run_id AND p.number = d.part) END - d.in_doubt_before AS in_doubt,
         coalesce(d.until - d.pushed_at, 0) AS pushed_ms,
         (
             SELECT coalesce(sum(greatest(0, coalesce(p.ended_at, d.until) - p.began_at)), 0)::bigint FROM pause AS p WHERE p.session_id = d.id
@@ -313,3 +320,37 @@ SELECT
     end_task - first_task AS tasks, accepted, failed, in_doubt, skipped,
     fleetpush.utc(pruned_at) AS pruned_at
 FROM pruned_run;
+
+-- Who has which run, or which part of a run.
+CREATE OR REPLACE VIEW lease_of_run AS
+SELECT
+    CASE WHEN name LIKE 'run %' THEN split_part(name, ' ', 2)::bigint END AS run_id,
+    CASE WHEN name LIKE 'run % part %' THEN split_part(name, ' ', 4)::bigint END AS part,
+    epoch, ends_at, holder
+FROM lease WHERE name LIKE 'run %';
+
+-- A run is one part, unless it has been divided.
+CREATE OR REPLACE VIEW parts AS
+SELECT
+    c.run, c.name, c.part, c.state, c.tasks, c.accepted, c.failed, c.in_doubt, c.skipped,
+    c.tasks - c.accepted - c.failed - c.in_doubt - c.skipped AS pending,
+    c.worker, c.finished_at
+FROM (
+    SELECT
+        r.run, r.name, coalesce(p.number, 0) AS part,
+        CASE
+            WHEN p.number IS NULL THEN r.state
+            WHEN p.finished_at IS NOT NULL THEN 'complete'
+            WHEN p.is_gathered = 1 THEN 'gathered'
+            WHEN l.holder IS NOT NULL THEN 'running'
+            WHEN r.state IN ('running', 'stopped') THEN 'waiting'
+            ELSE r.state
+        END AS state,
+        coalesce(p.tasks, r.tasks) AS tasks, coalesce(p.accepted, r.accepted) AS accepted, coalesce(p.failed, r.failed) AS failed,
+        coalesce(p.in_doubt, r.in_doubt) AS in_doubt, coalesce(p.skipped, r.skipped) AS skipped,
+        l.holder AS worker,
+        CASE WHEN p.number IS NULL THEN r.finished_at ELSE fleetpush.utc(p.finished_at) END AS finished_at
+    FROM runs AS r
+    LEFT JOIN part AS p ON p.run_id = r.run
+    LEFT JOIN lease_of_run AS l ON l.run_id = r.run AND l.part IS NOT DISTINCT FROM p.number AND l.ends_at > clock_timestamp()
+) AS c;

@@ -6,15 +6,17 @@ use serde::Deserialize;
 use serde_json::json;
 use sqlx::Row;
 
-use super::write;
+use super::{numbers, write};
 use crate::model::{
-    BundleId, Class, History, Payload, PayloadId, RequestId, RunId, TaskId, TaskState, Timestamp,
+    BundleId, Class, History, PartNumber, Payload, PayloadId, RequestId, RunId, TaskId, TaskState,
+    Timestamp,
 };
 use crate::store::{
     StoreError, ToldDoubt,
     changes::Changes,
     db::{DbConnection, DbRow},
     inbox::InboxBeside,
+    part::{Whole, read_whole},
     payload::read_payload,
     row::{
         Blocker, Bundle, DueTask, FirstTask, Member, NextTask, ProbeTask, RefusalKey, RefusalRow,
@@ -25,9 +27,11 @@ use crate::store::{
     writes::Writes,
 };
 
-/// A transaction of the push of one run.
+/// A transaction of the push of one run, or of a part of it.
 pub(crate) struct Transaction<'c> {
     run: RunId,
+    /// The part of it, if it is one.
+    part: Option<PartNumber>,
     messages: &'c mut InboxBeside,
     writes: Writes<'c>,
 }
@@ -106,20 +110,16 @@ const REFUSALS: &str = "SELECT r.payload_id, r.product_key, r.code, r.request_id
      FROM json_each(?2) AS j JOIN refusal AS r ON r.run_id = ?1 AND r.product_key = j.value ->> 0 \
      AND coalesce(r.payload_id, 0) = CAST(j.value ->> 1 AS bigint)";
 
-const NEXT_REQUEST: &str = "SELECT max(coalesce((SELECT max(id) FROM request), 0), coalesce((SELECT max(last_request) FROM pruned_run), 0)) + 1";
-/// Several processes may push to a server.
-const REQUEST_BLOCK: &str = "SELECT fleetpush.next_requests()";
-/// How many numbers that is.
-const BLOCK: i64 = 1000;
-
 impl<'c> Transaction<'c> {
     pub(in crate::store) fn begin(
         connection: &'c mut DbConnection,
         messages: &'c mut InboxBeside,
         run: RunId,
+        part: Option<PartNumber>,
     ) -> Self {
         Self {
             run,
+            part,
             messages,
             writes: Writes::begin(connection),
         }
@@ -128,7 +128,7 @@ impl<'c> Transaction<'c> {
 
 impl PushTransaction for Transaction<'_> {
     async fn write(&mut self, changes: Changes, now: Timestamp) -> Result<(), StoreError> {
-        write::write(&mut self.writes, self.run, changes, now).await?;
+        write::write(&mut self.writes, (self.run, self.part), changes, now).await?;
         Ok(())
     }
 
@@ -370,14 +370,16 @@ impl PushTransaction for Transaction<'_> {
     }
 
     async fn request_numbers(&mut self) -> Result<Range<i64>, StoreError> {
-        let connection = self.writes.connection().await?;
-        let (statement, count) = match connection {
-            // Nobody else makes any.
-            DbConnection::Sqlite(_) => (NEXT_REQUEST, i64::MAX),
-            DbConnection::Postgres(..) => (REQUEST_BLOCK, BLOCK),
-        };
-        let first: i64 = sqlx::query_scalar(statement).fetch_one(connection).await?;
-        Ok(first..first.saturating_add(count))
+        Ok(numbers::next(self.writes.connection().await?).await?)
+    }
+
+    async fn whole(&mut self) -> Result<Option<Whole>, StoreError> {
+        match self.part {
+            Some(_) => Ok(Some(
+                read_whole(self.writes.connection().await?, self.run).await?,
+            )),
+            None => Ok(None),
+        }
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 //! How changes are written: each kind with one statement of many rows.
 
 use crate::{
-    model::{RunId, Timestamp},
+    model::{PartNumber, RunId, TaskState, Timestamp},
     store::{bulk::Bulk, changes::Changes, delivery, writes::Writes},
 };
 
@@ -90,7 +90,7 @@ static TALLY: Bulk = Bulk::insert(
 /// Writes changes, kind by kind; rows in the order of their keys, which keeps the writing sequential.
 pub(super) async fn write(
     writes: &mut Writes<'_>,
-    run: RunId,
+    (run, part): (RunId, Option<PartNumber>),
     mut changes: Changes,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
@@ -98,7 +98,47 @@ pub(super) async fn write(
     write_waiting(writes, run, now, &mut changes).await?;
     write_ended(writes, now, &mut changes).await?;
     write_claims(writes, run, now, &mut changes).await?;
+    if let Some(part) = part {
+        write_part(writes, (run, part), &changes).await?;
+    } else if let Some(next_task) = changes.next_task {
+        writes
+            .statement("UPDATE run SET next_task = ? WHERE id = ?", |values| {
+                values.bind(next_task.0).bind(run.0)
+            })
+            .await?;
+    }
     write_tally(writes, run, &mut changes).await
+}
+
+/// Writes how far a part has come.
+async fn write_part(
+    writes: &mut Writes<'_>,
+    (run, part): (RunId, PartNumber),
+    changes: &Changes,
+) -> Result<(), sqlx::Error> {
+    if changes.next_task.is_none() && changes.tally.is_empty() {
+        return Ok(());
+    }
+    let ended = |state| {
+        let of_state = changes.tally.iter().filter(|(key, _)| key.state == state);
+        of_state.map(|(_, n)| *n as i64).sum::<i64>()
+    };
+    writes
+        .statement(
+            "UPDATE part SET next_task = coalesce(?, next_task), accepted = accepted + ?, failed = failed + ?, in_doubt = in_doubt + ?, \
+             skipped = skipped + ? WHERE run_id = ? AND number = ?",
+            |values| {
+                values
+                    .bind(changes.next_task.map(|task| task.0))
+                    .bind(ended(TaskState::Accepted))
+                    .bind(ended(TaskState::Failed))
+                    .bind(ended(TaskState::InDoubt))
+                    .bind(ended(TaskState::Skipped))
+                    .bind(run.0)
+                    .bind(part.0)
+            },
+        )
+        .await
 }
 
 /// Writes what requests came to as a whole.
@@ -366,13 +406,6 @@ async fn write_claims(
             |values, (task, request)| values.bind(task.0).bind(request.0),
         )
         .await?;
-    if let Some(next_task) = changes.next_task {
-        writes
-            .statement("UPDATE run SET next_task = ? WHERE id = ?", |values| {
-                values.bind(next_task.0).bind(run.0)
-            })
-            .await?;
-    }
     Ok(())
 }
 
@@ -382,6 +415,8 @@ async fn write_tally(
     run: RunId,
     changes: &mut Changes,
 ) -> Result<(), sqlx::Error> {
+    // Workers who write the same rows do so in the same order.
+    changes.tally.sort_unstable_by_key(|(key, _)| *key);
     writes
         .bulk(
             &TALLY,

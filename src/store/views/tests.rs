@@ -149,6 +149,10 @@ async fn the_columns_are_the_documented_ones() {
             "run, name, manifest, identity, base_url, state, created_at, started_at, finished_at, tasks, accepted, failed, in_doubt, \
              skipped, pruned_at",
         ),
+        (
+            "parts",
+            "run, name, part, state, tasks, accepted, failed, in_doubt, skipped, pending, worker, finished_at",
+        ),
     ] {
         assert_eq!(
             columns(&mut reader.connection, view).await,

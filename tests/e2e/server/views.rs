@@ -12,7 +12,7 @@ use super::{copy, made};
 use crate::support::{Database, Sim, Site, devices, wait_for};
 
 /// The views that are a public interface.
-const VIEWS: [&str; 8] = [
+const VIEWS: [&str; 9] = [
     "runs",
     "results",
     "attempts",
@@ -21,6 +21,7 @@ const VIEWS: [&str; 8] = [
     "sessions",
     "pruned_runs",
     "devices",
+    "parts",
 ];
 
 /// A view: its columns in their order, and its rows in any.

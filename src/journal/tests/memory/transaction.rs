@@ -10,7 +10,7 @@ use crate::{
     model::{BundleId, Class, Payload, PayloadId, RequestId, TaskId, Timestamp},
     store::{
         Blocker, Bundle, Changes, DueTask, FirstTask, NextTask, ProbeTask, PushTransaction,
-        RefusalKey, RefusalRow, StoreError, ToldDoubt,
+        RefusalKey, RefusalRow, StoreError, ToldDoubt, Whole,
     },
 };
 
@@ -23,6 +23,10 @@ impl PushTransaction for Copy<'_> {
     async fn request_numbers(&mut self) -> Result<Range<i64>, StoreError> {
         let last = self.rows.requests.keys().last().map_or(0, |id| id.0);
         Ok(last + 1..i64::MAX)
+    }
+
+    async fn whole(&mut self) -> Result<Option<Whole>, StoreError> {
+        Ok(None)
     }
 
     async fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {

@@ -5,7 +5,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use tracing::warn;
 
-use super::{Held, Part, Sharers, Terms, has_ended};
+use super::{Held, Purpose, Sharers, Terms, has_ended};
 use crate::clock::{Permission, since_boot};
 
 /// Prolongs the leases again and again, until one has ended.
@@ -76,15 +76,15 @@ pub(super) async fn count_sharers(
     held: &Held,
     sharers: &Sharers,
 ) -> Result<(), sqlx::Error> {
-    let run = held.all().into_iter().find_map(|part| match part {
-        Part::Run(run) => Some(run),
-        Part::Database | Part::Inbox => None,
+    let run = held.all().into_iter().find_map(|purpose| match purpose {
+        Purpose::Run(run) | Purpose::Part(run, _) => Some(run),
+        Purpose::Database | Purpose::Inbox => None,
     });
     if let Some(run) = run {
         let count: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM fleetpush.run AS own \
              JOIN fleetpush.run AS r ON r.base_url = own.base_url AND r.account IS NOT DISTINCT FROM own.account \
-             JOIN fleetpush.lease AS l ON l.name = 'run ' || r.id AND l.ends_at > clock_timestamp() \
+             JOIN fleetpush.lease_of_run AS l ON l.run_id = r.id AND l.ends_at > clock_timestamp() \
              WHERE own.id = $1",
         )
         .bind(run.0)

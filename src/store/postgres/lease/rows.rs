@@ -5,7 +5,8 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tracing::warn;
 
-use super::{Part, Terms};
+use super::{Purpose, Terms};
+use crate::model::RunId;
 
 /// How often somebody looks whose rows are locked by a commit, and how long in between.
 const LOOKS: u32 = 50;
@@ -46,7 +47,7 @@ pub(super) type Taken = Result<Duration, String>;
 /// Gives a connection its mark, and takes its first lease.
 pub(super) async fn begin(
     connection: &mut PgConnection,
-    part: Part,
+    purpose: Purpose,
     holder: &str,
     terms: Terms,
 ) -> Result<(i64, Taken), sqlx::Error> {
@@ -62,45 +63,58 @@ pub(super) async fn begin(
     sqlx::raw_sql(AssertSqlSafe(this_owner))
         .execute(&mut *connection)
         .await?;
-    let taken = taken(connection, part, mark, holder, terms).await?;
+    let taken = taken(connection, purpose, mark, holder, terms).await?;
     Ok((mark, taken))
 }
 
-/// Takes a lease when nobody holds it.
+/// Takes a lease when nobody holds it, nor what it is a part of or what is a part of it.
 pub(super) async fn taken(
     connection: &mut PgConnection,
-    part: Part,
+    purpose: Purpose,
     mark: i64,
     holder: &str,
     terms: Terms,
 ) -> Result<Taken, sqlx::Error> {
-    let name = part.to_string();
-    sqlx::query(
-        "INSERT INTO fleetpush.lease (name, epoch, exchange, ends_at, holder) VALUES ($1, 0, 0, '2000-01-01Z', '') ON CONFLICT DO NOTHING",
-    )
-    .bind(&name)
-    .execute(&mut *connection)
-    .await?;
+    // Whoever takes a run, and whoever takes a part of it, locks the row of the run first: one after the other.
+    let names = match purpose {
+        Purpose::Part(run, _) => vec![Purpose::Run(run).to_string(), purpose.to_string()],
+        Purpose::Database | Purpose::Run(_) | Purpose::Inbox => vec![purpose.to_string()],
+    };
+    for name in &names {
+        sqlx::query(
+            "INSERT INTO fleetpush.lease (name, epoch, exchange, ends_at, holder) VALUES ($1, 0, 0, '2000-01-01Z', '') ON CONFLICT DO NOTHING",
+        )
+        .bind(name)
+        .execute(&mut *connection)
+        .await?;
+    }
     for _ in 0..LOOKS {
         let mut transaction = connection.begin().await?;
-        // A row that is locked belongs to somebody who commits just now. To wait for it would be to wait for a push.
-        let row: Option<LeaseRow> = sqlx::query_as(
-            "SELECT holder, ends_at > clock_timestamp() AS lives, backend, \
-             (extract(epoch FROM clock_timestamp() - ends_at) * 1000)::bigint AS free_for_ms, \
-             (extract(epoch FROM began_at) * 1000000)::bigint AS began_at_us \
-             FROM fleetpush.lease WHERE name = $1 FOR UPDATE SKIP LOCKED",
-        )
-        .bind(&name)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(row) = row else {
+        let mut row = None;
+        for name in &names {
+            row = locked(&mut transaction, name).await?;
+            match &row {
+                None => break,
+                Some(row) if row.lives => return Ok(Err(row.holder.clone())),
+                Some(_) => {}
+            }
+        }
+        let Some(mut row) = row else {
             transaction.rollback().await?;
             tokio::time::sleep(BETWEEN_LOOKS).await;
             continue;
         };
-        if row.lives {
-            return Ok(Err(row.holder));
+        let mut before = Vec::new();
+        if let Purpose::Run(run) = purpose {
+            before = of_parts(&mut transaction, run).await?;
+            for part in &before {
+                if part.lives {
+                    return Ok(Err(part.holder.clone()));
+                }
+                row.free_for_ms = row.free_for_ms.min(part.free_for_ms);
+            }
         }
+        let name = purpose.to_string();
         sqlx::query(
             "UPDATE fleetpush.lease SET epoch = $2, exchange = 0, ends_at = clock_timestamp() + $3 * interval '1 millisecond', holder = $4, \
              backend = pg_backend_pid(), began_at = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()) \
@@ -117,14 +131,54 @@ pub(super) async fn taken(
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        end_backend(connection, &row).await;
-        return Ok(Ok(Duration::from_millis(row.free_for_ms.unsigned_abs())));
+        let free_for = Duration::from_millis(row.free_for_ms.unsigned_abs());
+        before.push(row);
+        for row in &before {
+            end_backend(connection, row).await;
+        }
+        return Ok(Ok(free_for));
     }
-    let holder = sqlx::query_scalar("SELECT holder FROM fleetpush.lease WHERE name = $1")
-        .bind(&name)
-        .fetch_one(connection)
-        .await?;
+    let holder = sqlx::query_scalar(
+        "SELECT holder FROM fleetpush.lease WHERE name = ANY ($1) ORDER BY ends_at DESC LIMIT 1",
+    )
+    .bind(&names)
+    .fetch_one(connection)
+    .await?;
     Ok(Err(holder))
+}
+
+/// What a row of a lease says.
+macro_rules! select {
+    ($from:expr) => {
+        concat!(
+            "SELECT holder, ends_at > clock_timestamp() AS lives, backend, \
+             (extract(epoch FROM clock_timestamp() - ends_at) * 1000)::bigint AS free_for_ms, \
+             (extract(epoch FROM began_at) * 1000000)::bigint AS began_at_us FROM fleetpush.lease ",
+            $from
+        )
+    };
+}
+
+/// A row, locked. One that is locked belongs to somebody who commits just now: to wait for it would be to wait for a push.
+async fn locked(
+    transaction: &mut PgConnection,
+    name: &str,
+) -> Result<Option<LeaseRow>, sqlx::Error> {
+    sqlx::query_as(select!("WHERE name = $1 FOR UPDATE SKIP LOCKED"))
+        .bind(name)
+        .fetch_optional(transaction)
+        .await
+}
+
+/// Those of the parts of a run.
+async fn of_parts(
+    transaction: &mut PgConnection,
+    run: RunId,
+) -> Result<Vec<LeaseRow>, sqlx::Error> {
+    sqlx::query_as(select!("WHERE name LIKE 'run ' || $1::bigint || ' part %'"))
+        .bind(run.0)
+        .fetch_all(transaction)
+        .await
 }
 
 /// Ends the connection of the holder before: it may stand in the middle of a transaction, whose rows would be waited for as long as its process
