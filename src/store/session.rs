@@ -134,6 +134,11 @@ impl Store {
             return Ok(());
         };
         let mut transaction = self.connection.begin_with(BEGIN).await?;
+        // The process that has carried it out and another one may note it at the same time on a server: one after the other.
+        sqlx::query("UPDATE run SET last_control = last_control WHERE id = ?")
+            .bind(run.0)
+            .execute(&mut *transaction)
+            .await?;
         let is_noted: bool = sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM session WHERE run_id = ? AND command = ? AND host = ? AND pid = ? AND began_at = ?)",
         )
