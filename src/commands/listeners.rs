@@ -30,11 +30,13 @@ impl Listeners {
     }
 }
 
-/// Starts the listeners to a push of this run, and gives the sender for its events. `counts` is where the run stands at the beginning.
+/// Starts the listeners to a push of this run, and gives the sender for its events. `counts` is where the run stands at the beginning; after the push of
+/// a part the process `goes_on`.
 pub(super) fn listen(
     run: &NewRun,
     counts: Counts,
     mode: ProgressMode,
+    goes_on: bool,
     clock: Clock,
     printer: &Printer,
 ) -> io::Result<(Sender<Event>, Listeners)> {
@@ -55,6 +57,7 @@ pub(super) fn listen(
             name: &run.name,
             manifest: &run.manifest,
             target: &run.base_url,
+            goes_on,
         };
         monitor
             .watch(about, counts, watched, move || clock.now())

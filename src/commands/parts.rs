@@ -31,8 +31,10 @@ use crate::{
     },
 };
 
-/// How often a worker looks for a part while others have all of them.
+/// How often a worker looks for a part while others have all of them …
 const LOOK: Duration = Duration::from_secs(1);
+/// … and when there is none.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// Pushes a run that is this process's own. With a number of parts it is divided when what goes first has gone; one that stands in parts already
 /// is pushed as these.
@@ -140,7 +142,13 @@ pub(super) async fn worker(
         printer.say("no part of a run is left to push; fleetpush run --parts makes parts");
     }
     let mut exit = stopped.unwrap_or(Exit::Complete);
-    for (id, name) in work.pushed {
+    // One that stays has told of each part, and may have pushed many runs.
+    let told = if settings.stay {
+        BTreeMap::new()
+    } else {
+        work.pushed
+    };
+    for (id, name) in told {
         let mut store = open(&settings.database, printer).await?;
         let run = store.run_by_id(id).await?;
         let of_run = match run {
@@ -215,9 +223,13 @@ impl<'a> Work<'a> {
                     }
                 }
                 Ok(Next::Nothing) if !self.stays => return Ok(None),
-                Ok(Next::Wait | Next::Nothing) => {
+                Ok(next) => {
                     answered = Some(Instant::now());
-                    self.with.interrupt.stopped_within(LOOK).await;
+                    let is_idle = matches!(next, Next::Nothing);
+                    if is_idle {
+                        self.tell("waiting: no part of a run is left to push".into());
+                    }
+                    self.wait(if is_idle { IDLE } else { LOOK }).await;
                 }
                 // A server that has answered before may come back.
                 Err(failure)
@@ -230,7 +242,7 @@ impl<'a> Work<'a> {
                         "waiting for the results database: {}",
                         failure.message()
                     ));
-                    self.with.interrupt.stopped_within(LOOK).await;
+                    self.wait(LOOK).await;
                 }
                 Err(failure) => return Err(failure),
             }
@@ -244,6 +256,13 @@ impl<'a> Work<'a> {
             .as_ref()
             .is_some_and(|deadline| clock::wall_now() >= deadline.at);
         is_late || self.with.interrupt.is_stopped()
+    }
+
+    /// Waits so long, or until a signal comes. Whoever watches the process sees that it lives.
+    async fn wait(&self, time: Duration) {
+        let why = self.told.as_deref().unwrap_or("waiting for a part");
+        self.with.printer.monitor().waits(why).await;
+        self.with.interrupt.stopped_within(time).await;
     }
 
     /// Says why nothing is sent, once.
@@ -296,7 +315,14 @@ impl<'a> Work<'a> {
             let Some(run) = store.run_by_id(RunId(part.run)).await? else {
                 continue;
             };
-            target::must_be_of(&run, self.with.push)?;
+            if let Err(failure) = target::must_be_of(&run, self.with.push) {
+                // A worker of many runs leaves those of other accounts to others.
+                if self.only.is_some() {
+                    return Err(failure);
+                }
+                self.tell(format!("waiting: {}", failure.message()));
+                continue;
+            }
             if let Some(common) = store.in_common(&run).await? {
                 self.tell(format!(
                     "waiting: {} of run '{}' also wait for commands of run '{}', which another process pushes ({}), for example {}",

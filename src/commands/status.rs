@@ -21,7 +21,7 @@ use crate::{
         format::{Column, Value, writer},
         printer::{OutputError, Printer, unless_closed},
         repeat::Repeat,
-        report::{EndingLine, RunActivity, RunReport},
+        report::{EndingLine, Parts, RunActivity, RunReport},
     },
 };
 
@@ -142,6 +142,15 @@ pub(super) async fn report_of(
     let sends_again = reader.sends_again(&run).await?;
     let deliveries = reader.deliveries(&run).await?;
     let canary = reader.canary(run.id).await?;
+    let parts = reader.parts_of(run.id).await?;
+    let parts = (parts.len() > 1).then(|| Parts {
+        all: parts.len() as u64,
+        complete: parts
+            .iter()
+            .filter(|(state, _)| state == "complete")
+            .count() as u64,
+        workers: parts.into_iter().filter_map(|(_, worker)| worker).collect(),
+    });
     let repeat = Repeat {
         of_copy: reader.is_copied(run.id).await?,
         ..repeat
@@ -160,6 +169,7 @@ pub(super) async fn report_of(
         finished_at: run.finished_at,
         counts: run.counts,
         canary,
+        parts,
         endings: endings
             .into_iter()
             .map(|(key, tasks)| EndingLine {

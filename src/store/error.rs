@@ -177,9 +177,11 @@ impl StoreError {
 fn is_cut(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) => true,
-        // The classes 'connection exception' and 'operator intervention' of PostgreSQL's codes. Those of SQLite are numbers.
+        // The classes 'connection exception' and 'operator intervention' of PostgreSQL's codes, and the end of one of two transactions that wait
+        // for each other. Those of SQLite are numbers.
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            code.len() == 5 && (code.starts_with("08") || code.starts_with("57P"))
+            code.len() == 5
+                && (code.starts_with("08") || code.starts_with("57P") || code == "40P01")
         }),
         _ => false,
     }

@@ -127,6 +127,18 @@ impl Run {
 }
 
 impl Reader {
+    /// The parts of a run: the state of each, and the process that pushes it.
+    pub(crate) async fn parts_of(
+        &mut self,
+        run: RunId,
+    ) -> Result<Vec<(String, Option<String>)>, ReadError> {
+        sqlx::query_as("SELECT state, worker FROM parts WHERE run = ? ORDER BY part")
+            .bind(run.0)
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(|error| self.failure(error))
+    }
+
     /// The parts that have not ended of the runs that go on to this platform, or of one of them.
     pub(crate) async fn open_parts(
         &mut self,

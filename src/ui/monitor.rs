@@ -56,6 +56,8 @@ pub(crate) struct About<'a> {
     pub manifest: &'a str,
     /// The base URL, or the word `simulator`.
     pub target: &'a str,
+    /// Whether the process goes on with another push when this one has ended.
+    pub goes_on: bool,
 }
 
 #[derive(Debug)]
@@ -99,7 +101,8 @@ impl Monitor {
     ) {
         let began = now();
         let watchdog = self.service.as_ref().and_then(|service| service.watchdog());
-        let mut notices = Notices::new(counts, watchdog, began);
+        let goes_on = about.goes_on;
+        let mut notices = Notices::new(counts, watchdog, goes_on, began);
         self.notify(vec![Notice::Ready, Notice::Status("pushing".to_owned())])
             .await;
         self.change(|status| status.began(about, counts));
@@ -114,7 +117,17 @@ impl Monitor {
             }
             self.notify(notices.after(&event, now)).await;
         }
-        self.notify(vec![Notice::Stopping]).await;
+        // Whoever has said that it stops is ended after a while.
+        if !goes_on {
+            self.notify(vec![Notice::Stopping]).await;
+        }
+    }
+
+    /// Tells the service manager that the process lives, and what it waits for, as long as nothing is pushed.
+    pub(crate) async fn waits(&self, why: &str) {
+        let status = Notice::Status(why.replace('\n', " "));
+        self.notify(vec![Notice::Ready, status, Notice::Watchdog])
+            .await;
     }
 
     /// Notes where the run stands after a push, or when there was nothing to push.

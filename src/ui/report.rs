@@ -45,6 +45,8 @@ pub(crate) struct RunReport {
     pub counts: Counts,
     /// The devices that go first, if any do.
     pub canary: Option<CanaryStatus>,
+    /// Its parts, when it has been divided.
+    pub parts: Option<Parts>,
     /// How tasks have ended; adds up to the counts of the end states.
     pub endings: Vec<EndingLine>,
     /// How many accepted tasks have which delivery; adds up to the accepted ones.
@@ -61,6 +63,17 @@ pub(crate) struct RunReport {
     pub repeat: Repeat,
     /// Where it stands beyond its counts, for whoever asks from outside.
     pub activity: Option<RunActivity>,
+}
+
+/// How the parts of a run stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Parts {
+    /// How many there are.
+    pub all: u64,
+    /// How many of them have ended.
+    pub complete: u64,
+    /// The processes that push one of them, each in its own words.
+    pub workers: Vec<String>,
 }
 
 /// How many tasks ended in the same way.
@@ -163,6 +176,7 @@ pub(super) mod tests {
                 ..Counts::default()
             },
             canary: None,
+            parts: None,
             endings: vec![
                 ending(
                     TaskState::Accepted,

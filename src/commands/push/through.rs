@@ -65,7 +65,8 @@ impl Through<'_> {
         if let Some(part) = run.part {
             shown.name = format!("{} part {part}", shown.name);
         }
-        let listening = listen(&shown, before, mode, clock, with.printer)
+        let is_one_of_many = run.part.is_some() || options.rollout.then_divide;
+        let listening = listen(&shown, before, mode, is_one_of_many, clock, with.printer)
             .context("cannot show the progress")
             .map_err(Failure::usage);
         let (events, listeners) = match listening {

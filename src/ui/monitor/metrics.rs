@@ -226,6 +226,7 @@ mod tests {
             name: "night \"1\"",
             manifest: "C:\\night\n.csv",
             target: "https://iot.example",
+            goes_on: false,
         };
         status.began(about, Counts::default());
         status.take(&Event::Progress {

@@ -99,13 +99,21 @@ pub(super) struct Notices {
     /// The words of an outage that lasts.
     paused: Option<String>,
     watchdog: Option<Duration>,
+    /// Whether a drain is not the end of the process.
+    goes_on: bool,
     told: Timestamp,
     fed: Timestamp,
 }
 
 impl Notices {
-    pub(super) fn new(counts: Counts, watchdog: Option<Duration>, now: Timestamp) -> Self {
+    pub(super) fn new(
+        counts: Counts,
+        watchdog: Option<Duration>,
+        goes_on: bool,
+        now: Timestamp,
+    ) -> Self {
         Self {
+            goes_on,
             tracker: Tracker::new(counts, now),
             paused: None,
             watchdog,
@@ -121,7 +129,7 @@ impl Notices {
         match event {
             Event::Paused(_) => self.paused.clone_from(&words),
             Event::Resumed { .. } => self.paused = None,
-            Event::Draining { .. } => notices.push(Notice::Stopping),
+            Event::Draining { .. } if !self.goes_on => notices.push(Notice::Stopping),
             _ => {}
         }
         if words.is_some() || self.told.until(now) >= STATUS_EVERY {
@@ -162,7 +170,7 @@ mod tests {
     }
 
     fn notices() -> Notices {
-        Notices::new(Counts::default(), WATCHDOG, Timestamp(0))
+        Notices::new(Counts::default(), WATCHDOG, false, Timestamp(0))
     }
 
     #[test]
@@ -213,5 +221,9 @@ mod tests {
         };
         let told = notices().after(&drain, Timestamp(1_000));
         assert_eq!(told[0], Notice::Stopping);
+        // A worker goes on with another part.
+        let mut worker = Notices::new(Counts::default(), WATCHDOG, true, Timestamp(0));
+        let told = worker.after(&drain, Timestamp(1_000));
+        assert!(!told.contains(&Notice::Stopping), "{told:?}");
     }
 }

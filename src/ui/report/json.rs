@@ -32,6 +32,10 @@ pub(crate) struct RunObject {
     counts: Counts,
     /// The canary of the run; null when it has none.
     canary: Option<Canary>,
+    /// The parts of the run; absent unless it has been divided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Parts"))]
+    parts: Option<Parts>,
     /// How tasks have ended, the largest groups of a state first.
     endings: Vec<Ending>,
     /// Accepted tasks by what became of their commands, as far as evidence says: `unknown`, `queued`, `sent`, `send_failed`, `expired`,
@@ -99,6 +103,16 @@ struct Run {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(extend("format" = "date-time")))]
 struct Time(String);
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Parts {
+    /// How many there are, with what was sent before the run was divided.
+    count: u64,
+    complete: u64,
+    /// The processes that push one of them.
+    workers: Vec<String>,
+}
 
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -328,6 +342,11 @@ impl RunReport {
                 ended: canary.ended,
                 passed: canary.verdict == Some(CanaryVerdict::Passed),
                 verdict: canary.verdict.map(CanaryVerdict::name),
+            }),
+            parts: self.parts.as_ref().map(|parts| Parts {
+                count: parts.all,
+                complete: parts.complete,
+                workers: parts.workers.clone(),
             }),
             endings: endings.collect(),
             delivery: deliveries.collect(),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{EndingLine, RunReport, again};
+use super::{EndingLine, Parts, RunReport, again};
 use crate::{
     model::{CanaryStatus, CanaryVerdict, Class, Counts, Delivery, TaskState},
     ui::{
@@ -47,6 +47,9 @@ impl RunReport {
         }
         if let Some(canary) = self.canary {
             row("canary", &canary_words(canary));
+        }
+        if let Some(parts) = &self.parts {
+            row("parts", &parts_words(parts));
         }
         for (label, words) in more {
             row(label, &clean(words));
@@ -207,6 +210,20 @@ impl EndingLine {
 }
 
 /// `40 of 50 devices ended`, `50 devices, passed`.
+/// How many parts have ended, and who pushes the others.
+fn parts_words(parts: &Parts) -> String {
+    let mut words = format!(
+        "{} of {} complete",
+        grouped(parts.complete),
+        grouped(parts.all)
+    );
+    if !parts.workers.is_empty() {
+        let workers = counted(parts.workers.len() as u64, "worker");
+        let _ = write!(words, ", {workers}: {}", clean(&parts.workers.join(", ")));
+    }
+    words
+}
+
 fn canary_words(canary: CanaryStatus) -> String {
     let devices = counted(canary.devices, "device");
     match canary.verdict {
@@ -268,6 +285,27 @@ mod tests {
           # send the tasks in doubt again
           fleetpush retry night-1 --state in_doubt --region europe
         ");
+    }
+
+    #[test]
+    fn parts_are_told_with_their_workers() {
+        let line = |complete, workers: &[&str]| {
+            let workers = workers.iter().map(ToString::to_string).collect();
+            let parts = Some(Parts {
+                all: 9,
+                complete,
+                workers,
+            });
+            let text = RunReport { parts, ..report() }.text(&[]);
+            text.lines()
+                .find(|line| line.contains("parts"))
+                .map(ToOwned::to_owned)
+        };
+        assert_eq!(
+            line(3, &["pid 7 on host a", "pid 7 on host b"]).as_deref(),
+            Some("  parts     3 of 9 complete, 2 workers: pid 7 on host a, pid 7 on host b")
+        );
+        assert_eq!(line(9, &[]).as_deref(), Some("  parts     9 of 9 complete"));
     }
 
     #[test]
