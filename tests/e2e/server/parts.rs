@@ -13,7 +13,9 @@ fn twice(count: usize) -> String {
     format!("{fleet}{}\n", rows.join("\n").replace(",AA", ",BB"))
 }
 
-const RUN: [&str; 10] = [
+/// What is in doubt after a death is sent again that long after the end of the lease.
+const REQUEST_TIMEOUT: &str = "--request-timeout=6s";
+const RUN: [&str; 11] = [
     "run",
     "fleet.csv",
     "--name",
@@ -24,8 +26,16 @@ const RUN: [&str; 10] = [
     "2",
     "--parts",
     "4",
+    REQUEST_TIMEOUT,
 ];
-const WORKER: [&str; 5] = ["worker", "--chunk-size", "5", "--concurrency", "2"];
+const WORKER: [&str; 6] = [
+    "worker",
+    "--chunk-size",
+    "5",
+    "--concurrency",
+    "2",
+    REQUEST_TIMEOUT,
+];
 
 /// A simulator that answers so slowly that a part lasts, until it [answers at once](Sim::play).
 fn slow() -> Sim {
@@ -94,6 +104,13 @@ fn several_workers_push_one_run_after_its_canary() {
     wait_for("three at work", || {
         (parts_in(&site, "running") == 3).then_some(())
     });
+    let status = site.run(&["status", "night", "--format", "json"]).expect(0);
+    let workers_told = status.json()["parts"]["workers"].clone();
+    assert_eq!(
+        workers_told.as_array().map(Vec::len),
+        Some(3),
+        "{workers_told}"
+    );
     // Whoever starts the run once more leaves it to those who push it.
     site.push(&sim, &RUN)
         .expect(7)
