@@ -208,19 +208,24 @@ impl<'s> Journal<'s> {
         self.store.permission()
     }
 
-    /// What the run's platform was last found to take; `None` when it has refused nothing.
+    /// This push's part of what the run's platform was last found to take; `None` when it has refused nothing.
     pub(crate) async fn found_rate(&mut self) -> Result<Option<KeptRate>, StoreError> {
-        self.store
-            .found_rate(&self.state.run().about.base_url)
-            .await
+        let base_url = &self.state.run().about.base_url;
+        let kept = self.store.found_rate(base_url).await?;
+        Ok(kept.map(|kept| KeptRate {
+            rate: kept.rate / self.sharers() as f64,
+            ..kept
+        }))
     }
 
-    /// Notes the requests a second that the run's platform takes, or that nothing is known of a limit.
+    /// Notes the requests a second that the run's platform takes, or that nothing is known of a limit. The push has found its own part of it.
     pub(crate) async fn keep_rate(
         &mut self,
         rate: Option<(f64, Duration)>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let sharers = self.sharers() as f64;
+        let rate = rate.map(|(rate, span)| (rate * sharers, span));
         let base_url = &self.state.run().about.base_url;
         self.store.keep_rate(base_url, rate, now).await
     }

@@ -43,7 +43,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let query = match rate {
             Some((rate, span)) => sqlx::query(
-                "INSERT INTO pace (base_url, rate, span_ms, found_at) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE \
+                "INSERT INTO pace (base_url, rate, span_ms, found_at) VALUES (?, ?, ?, ?) ON CONFLICT (base_url) DO UPDATE \
                  SET rate = excluded.rate, span_ms = excluded.span_ms, found_at = excluded.found_at",
             )
             .bind(base_url)

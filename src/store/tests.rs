@@ -12,6 +12,7 @@ mod evidence;
 mod inbox;
 mod lease;
 mod open;
+mod pace;
 mod plans;
 mod pruned;
 pub(super) mod pushed;
