@@ -60,9 +60,12 @@ fn parts(site: &Site) -> Vec<Value> {
     .json_lines()
 }
 
-/// How many parts are in this state.
+/// How many parts are in this state, once the run has been divided: before, it is one part, which no worker takes.
 fn parts_in(site: &Site, state: &str) -> usize {
     let parts = parts(site);
+    if parts.len() == 1 {
+        return 0;
+    }
     parts.iter().filter(|part| part["state"] == state).count()
 }
 
