@@ -8,15 +8,14 @@ use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    copied::must_be_no_copy,
     exit_code::exit_of,
     hours::{closed, hours},
     interrupt::Interrupt,
     open,
-    push::{Ended, With, nothing_to_do, push, send, summarize},
+    push::{Ended, With, around, nothing_to_do, push, send, summarize},
     reading::reader_of,
     receiving::Receiving,
-    session, target,
+    target,
 };
 use crate::{
     clock,
@@ -50,28 +49,15 @@ pub(super) async fn push_run(
     if parts.is_none() && !is_in_parts {
         return push(store, run, deadline, with).await;
     }
-    if let Err(failure) = must_be_no_copy(&mut store, &run, "continue").await {
-        session::end_failed(&mut store, &failure).await;
-        store.close().await?;
-        return Err(failure);
-    }
-    let With {
-        push: settings,
-        database,
-        interrupt,
-        printer,
-    } = with;
-    let receiving = Receiving::begin(settings, database, interrupt, printer).await;
-    let exit = Box::pin(divide_and_work(
+    let parts = parts.filter(|_| !is_in_parts);
+    around(
         store,
         run,
-        parts.filter(|_| !is_in_parts),
         deadline,
         with,
-    ))
-    .await;
-    receiving.end().await;
-    exit
+        async |store, run, deadline, with| divide_and_work(store, run, parts, deadline, with).await,
+    )
+    .await
 }
 
 async fn divide_and_work(

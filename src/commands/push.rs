@@ -48,10 +48,21 @@ const LEAVING: Duration = Duration::from_secs(10);
 
 /// Pushes a run until it is complete or something stops it, at the latest the deadline, and prints the summary.
 pub(super) async fn push(
-    mut store: Store,
+    store: Store,
     run: Run,
     deadline: Option<Deadline>,
     with: With<'_>,
+) -> Result<Exit, Failure> {
+    around(store, run, deadline, with, push_and_verify).await
+}
+
+/// Does what sends, unless the run is a copy, and receives messages meanwhile where that is asked for.
+pub(super) async fn around<'a>(
+    mut store: Store,
+    run: Run,
+    deadline: Option<Deadline>,
+    with: With<'a>,
+    send: impl AsyncFnOnce(Store, Run, Option<Deadline>, With<'a>) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
     if let Some(deadline) = &deadline {
         with.printer.say(&format!("sends until {}", deadline.what));
@@ -68,7 +79,7 @@ pub(super) async fn push(
         printer,
     } = with;
     let receiving = Receiving::begin(settings, database, interrupt, printer).await;
-    let exit = Box::pin(push_and_verify(store, run, deadline, with)).await;
+    let exit = Box::pin(send(store, run, deadline, with)).await;
     receiving.end().await;
     exit
 }
