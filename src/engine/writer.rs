@@ -13,7 +13,7 @@ use self::{
     claims::Claims,
     event_sink::EventSink,
     judge::{Effect, Judge},
-    locked::LockWait,
+    locked::Waits,
     senders::Senders,
     stop::StopState,
     wakeups::{Wait, Wakeup, Wakeups},
@@ -71,6 +71,7 @@ struct Writer<'j, 's> {
     judge: Judge,
     rollout: Rollout,
     stop: StopState,
+    wait: Waits,
 }
 
 impl<'j, 's> Writer<'j, 's> {
@@ -97,6 +98,7 @@ impl<'j, 's> Writer<'j, 's> {
         let mut events = EventSink::new(events, first_step);
         events.push(judge.shared_by(journal));
         let pacer = judge.pace.pacer();
+        let patience = journal.patience();
         let (senders, reports) =
             Senders::spawn(gateway, pacer, journal.permission(), options.concurrency);
         Self {
@@ -110,6 +112,7 @@ impl<'j, 's> Writer<'j, 's> {
             judge,
             rollout,
             stop: StopState::new(options.drain_timeout),
+            wait: Waits::new(options, patience),
         }
     }
 
@@ -246,12 +249,12 @@ impl<'j, 's> Writer<'j, 's> {
             now,
         };
         let records = self.claims.came_back.take();
-        let wait = LockWait::new(&self.senders, &self.wakeups, &self.stop, self.options);
+        let wait = self.wait.begin(&self.senders, &self.wakeups, &self.stop);
         let exchange = wait.until(self.journal.exchange(records, limits)).await?;
         self.claims.backlog.learn(&exchange, requests > 0);
         let excused = self.judge.thresholds.newly_excused();
         if !excused.is_empty() {
-            let wait = LockWait::new(&self.senders, &self.wakeups, &self.stop, self.options);
+            let wait = self.wait.begin(&self.senders, &self.wakeups, &self.stop);
             wait.until(self.journal.excuse(&excused)).await?;
         }
         for claim in exchange.claims {
@@ -285,7 +288,7 @@ impl<'j, 's> Writer<'j, 's> {
     async fn persist_rate(&mut self, all: bool) -> Result<(), StoreError> {
         match self.judge.pace.unkept(all) {
             Some(FoundRate { found }) => {
-                let wait = LockWait::new(&self.senders, &self.wakeups, &self.stop, self.options);
+                let wait = self.wait.begin(&self.senders, &self.wakeups, &self.stop);
                 let keep = self.journal.keep_rate(found, self.clock.now());
                 wait.until(keep).await
             }
@@ -413,7 +416,7 @@ impl<'j, 's> Writer<'j, 's> {
     async fn advance_rollout(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let thresholds = &self.judge.thresholds;
         let crossed = |journal: &Journal<'_>| thresholds.crossed(journal, Sample::Canary);
-        let wait = LockWait::new(&self.senders, &self.wakeups, &self.stop, self.options);
+        let wait = self.wait.begin(&self.senders, &self.wakeups, &self.stop);
         let (rollout, is_stopping) = (&mut self.rollout, self.stop.has_begun());
         let advance = rollout.advance(self.journal, is_stopping, crossed, now);
         let Advance {

@@ -208,6 +208,11 @@ impl<'s> Journal<'s> {
         self.store.permission()
     }
 
+    /// How long an answer of the database is waited for before its connection counts as lost; `None`: as long as it takes.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        self.store.patience()
+    }
+
     /// This push's part of what the run's platform was last found to take; `None` when it has refused nothing.
     pub(crate) async fn found_rate(&mut self) -> Result<Option<KeptRate>, StoreError> {
         let base_url = &self.state.run().about.base_url;

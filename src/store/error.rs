@@ -77,6 +77,9 @@ pub enum StoreError {
          another one may have taken it over; nothing more was sent or written, and what was in flight is in doubt: start the same command again"
     )]
     Fenced,
+    /// The connection to a server has not answered for long, though another one does.
+    #[error("the connection to the results database is silent")]
+    Silent,
     /// A database on a server cannot be opened.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -166,7 +169,7 @@ impl StoreError {
     /// Whether a server has gone, or this process has lost its hold on it, so that the same may be possible again when it is back.
     pub(crate) fn is_loss(&self) -> bool {
         match self {
-            Self::Fenced | Self::Gone(Missing::Lease) => true,
+            Self::Fenced | Self::Silent | Self::Gone(Missing::Lease) => true,
             Self::Sql(error) => is_cut(error),
             _ => false,
         }

@@ -122,6 +122,14 @@ impl Store {
         }
     }
 
+    /// How long an answer of it is waited for before the connection counts as lost; a file answers when whoever locks it has ended.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        match &self.home {
+            Home::File(_) => None,
+            Home::Server(server) => Some(server.lease.patience()),
+        }
+    }
+
     /// Has every statement fail as soon as `asked` says so, until [`let_finish`](Self::let_finish): one may work for a minute.
     pub(super) async fn interrupt_when(
         &mut self,

@@ -17,39 +17,59 @@ use crate::{
 /// A commit that takes longer than this waits for somebody.
 const NOTICE: Duration = Duration::from_secs(1);
 
+/// How long to wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Waits {
+    /// How long what is under way is waited for from the moment that a stop is asked for.
+    drain_timeout: Duration,
+    /// When a connection counts as lost; `None` for a file, which is locked for as long as somebody writes.
+    patience: Option<Duration>,
+}
+
+impl Waits {
+    pub(super) fn new(options: &Options, patience: Option<Duration>) -> Self {
+        Self {
+            drain_timeout: options.drain_timeout,
+            patience,
+        }
+    }
+
+    /// A wait that begins now; what is under way is waited for until the drain timeout has passed, when a stop has begun or from when it
+    /// begins.
+    pub(super) fn begin<'w>(
+        self,
+        senders: &'w Senders,
+        wakeups: &Wakeups,
+        stop: &StopState,
+    ) -> LockWait<'w> {
+        LockWait {
+            gate: senders.gate(),
+            stop: wakeups.signal(),
+            deadline: stop
+                .has_begun()
+                .then(|| Instant::now() + self.drain_timeout),
+            times: self,
+        }
+    }
+}
+
 /// What a wait looks at.
 pub(super) struct LockWait<'w> {
     gate: &'w watch::Sender<Gate>,
     stop: watch::Receiver<bool>,
     /// When what is under way is no longer waited for, once a stop has begun.
     deadline: Option<Instant>,
-    /// How long that is from the moment that a stop is asked for.
-    drain_timeout: Duration,
+    times: Waits,
 }
 
-impl<'w> LockWait<'w> {
-    /// Begins now; what is under way is waited for until the drain timeout has passed, when a stop has begun or from when it begins.
-    pub(super) fn new(
-        senders: &'w Senders,
-        wakeups: &Wakeups,
-        stop: &StopState,
-        options: &Options,
-    ) -> Self {
-        let drain_timeout = options.drain_timeout;
-        Self {
-            gate: senders.gate(),
-            stop: wakeups.signal(),
-            deadline: stop.has_begun().then(|| Instant::now() + drain_timeout),
-            drain_timeout,
-        }
-    }
-
+impl LockWait<'_> {
     /// Waits for work on the database. Replies that come meanwhile stay in the writer's channel, which has a place for each.
     pub(super) async fn until<T>(
         mut self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let mut work = pin!(work);
+        let mut lost = pin!(after(self.times.patience));
         tokio::select! {
             biased;
             done = &mut work => return done,
@@ -77,10 +97,20 @@ impl<'w> LockWait<'w> {
                     return done;
                 }
                 Ok(_) = self.stop.wait_for(|stop| *stop), if give_up.is_none() => {
-                    give_up = Some(Instant::now() + self.drain_timeout);
+                    give_up = Some(Instant::now() + self.times.drain_timeout);
                 }
+                // The lease is prolonged over another connection, so that this one alone may be dead.
+                () = &mut lost => return Err(StoreError::Silent),
                 () = late => return Err(StoreError::Busy),
             }
         }
+    }
+}
+
+/// Waits so long, or for ever.
+async fn after(time: Option<Duration>) {
+    match time {
+        Some(time) => sleep(time).await,
+        None => std::future::pending().await,
     }
 }

@@ -61,6 +61,12 @@ impl Terms {
         asked_at + self.pause() * 5
     }
 
+    /// How long the holder waits for an answer. The leases live on meanwhile, for they are prolonged over a connection of their own; longer than a
+    /// statement may take that waits for the disk of a server, or for another one.
+    fn patience(self) -> Duration {
+        self.lasts * 4
+    }
+
     fn lasts_ms(self) -> i64 {
         self.lasts.as_millis() as i64
     }
@@ -278,6 +284,11 @@ impl Lease {
     /// Whether they may be relied on.
     pub(in crate::store) fn permission(&self) -> &Permission {
         &self.permission
+    }
+
+    /// How long an answer of the connection is waited for that they are for.
+    pub(in crate::store) fn patience(&self) -> Duration {
+        self.terms.patience()
     }
 
     /// How long ago the lease ended that came before the last one of these.

@@ -3,7 +3,7 @@
 use fleetpush::simulator::Scenario;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Push, Sim, Site, agree, devices, nothing_older_follows, wait_for};
+use crate::support::{Ended, Push, Sim, Site, agree, devices, nothing_older_follows, wait_for};
 
 const RUN: [&str; 11] = [
     "run",
@@ -130,8 +130,10 @@ fn a_server_that_stands_still_is_left_when_its_lease_has_ended() {
     };
     let sim = Sim::slow(60);
     let push = under_way(&site, &sim, &[]);
-    let backends = site.server().backends();
-    assert!(!backends.is_empty());
+    // That by which the lease is prolonged is made after the first one.
+    let backends = wait_for("two connections", || {
+        Some(site.server().backends()).filter(|backends| backends.len() > 1)
+    });
     for backend in &backends {
         signal(*backend, Signal::STOP);
     }
@@ -139,13 +141,34 @@ fn a_server_that_stands_still_is_left_when_its_lease_has_ended() {
     for backend in &backends {
         signal(*backend, Signal::CONT);
     }
-    push.ended()
+    ends_in_order(&site, &sim, push);
+}
+
+#[test]
+fn a_connection_that_is_dead_while_the_lease_lives_is_left() {
+    let Some(site) = Site::on_server(&devices(600)) else {
+        return;
+    };
+    let sim = Sim::slow(60);
+    let push = under_way(&site, &sim, &[]);
+    let first = site.server().backends()[0];
+    signal(first, Signal::STOP);
+    tells_of_the_loss(&push, 1);
+    signal(first, Signal::CONT);
+    ends_in_order(&site, &sim, push).says(&["the connection to the results database is silent"]);
+}
+
+/// The push has gone on, and has lost nothing.
+fn ends_in_order(site: &Site, sim: &Sim, push: Push) -> Ended {
+    let ended = push
+        .ended()
         .expect(0)
         .says(&["resumed: the results database answers again"]);
     let journal = site.journal();
     assert_eq!(journal.run().accepted, 600);
-    agree(&journal, &sim);
-    nothing_older_follows(&journal, &sim);
+    agree(&journal, sim);
+    nothing_older_follows(&journal, sim);
+    ended
 }
 
 fn signal(process: i32, signal: Signal) {

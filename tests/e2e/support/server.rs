@@ -269,11 +269,11 @@ impl Database {
         ));
     }
 
-    /// The processes of the server that work for the program.
+    /// The processes of the server that work for the program, the eldest first.
     pub(crate) fn backends(&self) -> Vec<i32> {
         self.on(async |connection| {
             sqlx::query_scalar(
-                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'fleetpush'",
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'fleetpush' ORDER BY backend_start",
             )
             .fetch_all(connection)
             .await
