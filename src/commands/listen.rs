@@ -70,9 +70,16 @@ pub(super) async fn listen(
         ListenEnd::Refused(error) => Err(Failure::refused(error)),
         ListenEnd::Unreachable(error) => Err(Failure::stopped(error)),
         ListenEnd::Inbox(error @ InboxError::Sql(_)) => {
-            Err(Failure::database(anyhow::Error::new(error).context(
-                "the messages that were not recorded are not acknowledged, and will be delivered again: free some space on the disk, then listen again",
-            )))
+            let what_to_do = match &settings.database.place {
+                Place::File(_) => "free some space on the disk, then listen again".to_owned(),
+                Place::Server(server) => format!(
+                    "listen again when the results database {} answers",
+                    server.address
+                ),
+            };
+            Err(Failure::database(anyhow::Error::new(error).context(format!(
+                "the messages that were not recorded are not acknowledged, and will be delivered again: {what_to_do}"
+            ))))
         }
         ListenEnd::Inbox(error) => Err(Failure::from(error)),
     }

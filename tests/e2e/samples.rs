@@ -153,6 +153,8 @@ fn the_listeners_unit_is_one_that_systemd_understands_and_that_ends_for_good_on_
     let of = |key| of_unit(&unit, key);
     assert_eq!(of("Type"), ["notify"]);
     assert_eq!(of("Restart"), ["on-failure"]);
+    // A lease of 30 s has ended.
+    assert_eq!(of("RestartSec"), ["40s"]);
     // Wrong usage, a refusal, another listener.
     assert_eq!(of("RestartPreventExitStatus"), ["2 5 7"]);
     assert!(of("SuccessExitStatus").is_empty());

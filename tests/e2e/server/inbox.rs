@@ -2,6 +2,7 @@
 
 use fleetpush::simulator::{Messages, Scenario};
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::support::{Post, Push, Sim, Site, devices, wait_for};
 
@@ -43,6 +44,14 @@ fn wait_until_received(post: &Post) {
         (stats.messages == stats.messages_planned && stats.messages > 0).then_some(())
     });
     let published = post.sim.stats().messages;
+    wait_until_recorded(post, published);
+    wait_for("messages that are acknowledged", || {
+        (post.broker.standing(&post.queue) == (0, 1)).then_some(())
+    });
+}
+
+/// So many messages are in the inbox.
+fn wait_until_recorded(post: &Post, messages: u64) {
     wait_for("messages that are in the inbox", || {
         let count = [
             "sql",
@@ -51,10 +60,7 @@ fn wait_until_received(post: &Post) {
             "csv",
         ];
         let told = post.site.run(&count).expect(0);
-        (told.stdout == format!("n\n{published}\n")).then_some(())
-    });
-    wait_for("messages that are acknowledged", || {
-        (post.broker.standing(&post.queue) == (0, 1)).then_some(())
+        (told.stdout == format!("n\n{messages}\n")).then_some(())
     });
 }
 
@@ -97,4 +103,34 @@ fn a_push_to_a_server_receives_the_messages_of_its_queue() {
     listener.signal(Signal::TERM);
     listener.ended().expect(0);
     assert_eq!(deliveries(&post.site), ["sent"; DEVICES]);
+}
+
+#[test]
+fn a_listener_that_loses_its_server_ends_and_what_it_had_not_recorded_comes_again() {
+    let Some(post) = post("server.lost") else {
+        return;
+    };
+    post.site
+        .push(&post.sim, &["run", "fleet.csv", "--name", "night"])
+        .expect(0);
+    let listener = post.start();
+    wait_until_received(&post);
+    post.site.server().close();
+    post.publish([json!({
+        "type": "REQACK", "productKey": "PK", "deviceKey": "DK00001", "createdAt": 1_750_000_000_000_i64, "ticket": "1380000000000000001",
+        "data": {"sentAt": 1, "status": "succ"}
+    })]);
+    listener.ended().expect(6).says(&[
+        "are not acknowledged, and will be delivered again",
+        "listen again when the results database postgres://",
+    ]);
+    post.site.server().open();
+    // It could not give its lease back. Half a minute passes.
+    post.site
+        .server()
+        .execute("UPDATE lease SET ends_at = clock_timestamp() WHERE name = 'inbox'");
+    let listener = post.start();
+    wait_until_recorded(&post, post.sim.stats().messages + 1);
+    listener.signal(Signal::TERM);
+    listener.ended().expect(0);
 }
