@@ -4,6 +4,7 @@ mod finding;
 mod machine;
 mod messages;
 mod platform;
+mod server;
 
 use std::io::Write as _;
 
@@ -13,7 +14,7 @@ use self::finding::{Finding, Status};
 use crate::{
     exit::{Exit, Failure},
     model::SummaryFormat,
-    settings::Doctor as Settings,
+    settings::{Doctor as Settings, Place},
     ui::{
         printer::Printer,
         text::{clean, clean_json},
@@ -23,7 +24,10 @@ use crate::{
 /// Looks at everything, and exits as a push would that meets the first failure.
 pub(super) async fn doctor(settings: Settings, printer: &Printer) -> Result<Exit, Failure> {
     let mut findings = platform::look(&settings).await;
-    findings.extend(machine::look(&settings).await);
+    findings.extend(match &settings.database.place {
+        Place::File(path) => machine::look(path, settings.network_allowed).await,
+        Place::Server(server) => server::look(server).await,
+    });
     let failed = findings
         .iter()
         .find(|finding| finding.status == Status::Fail);

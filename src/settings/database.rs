@@ -228,7 +228,7 @@ impl Database {
     /// The file that is named, or the usual one.
     ///
     /// With `--simulate` only a file named on the command line is taken as it is: what a variable or the config file names is the
-    /// platform's, and the simulator keeps its own beside it. A database on a server is refused.
+    /// platform's, and the simulator keeps its own beside it. A server that is named so is none of a file: [`anywhere`](Self::anywhere) has it.
     pub(super) fn resolve(
         flag: Option<PathBuf>,
         simulated: bool,
@@ -244,10 +244,8 @@ impl Database {
         {
             // The simulator keeps its own in a file in any case: where nothing else is named.
             let origin = database.origin.clone();
-            match (simulated, named_by_flag) {
-                (false, _) => return Err(Error::OnServer { address, origin }),
-                (true, true) => return Err(Error::SimulatedOnServer { address, origin }),
-                (true, false) => {}
+            if simulated && named_by_flag {
+                return Err(Error::SimulatedOnServer { address, origin });
             }
             found = None;
         }

@@ -62,7 +62,7 @@ impl Doctor {
             timeouts,
             destination,
             credentials: Credentials::resolve(sources),
-            database: Database::resolve(db, simulated, sources)?,
+            database: Database::anywhere(db, simulated, sources)?,
             network_allowed: sources.get(&keys::ALLOW_NETWORK_FILESYSTEM, allowed)?,
             format: format.unwrap_or(SummaryFormat::Text),
         })

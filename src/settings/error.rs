@@ -129,17 +129,6 @@ pub(crate) enum Error {
         /// What is wrong.
         reason: AddressError,
     },
-    /// The command works on a file, and a server is named.
-    #[error(
-        "this command works on SQLite databases so far, and --db {origin} names {address}, which is on a PostgreSQL server: name a file with \
-         --db; on PostgreSQL there are run, resume, retry, verify, pause, cancel, prune, listen, runs, status, results, sessions, report, diff, explain, revert, sql, db migrate and db copy (docs/several-machines.md)"
-    )]
-    OnServer {
-        /// The database.
-        address: ServerAddress,
-        /// Where it stands.
-        origin: Origin,
-    },
     /// The simulator's runs are in a file, and a server is named.
     #[error(
         "--simulate uses the database of simulated runs, which is an SQLite file, and --db {origin} names {address}, which is on a PostgreSQL \

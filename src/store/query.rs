@@ -10,6 +10,7 @@ mod ordered;
 mod pruned;
 mod results;
 mod revert;
+mod rights;
 mod runs;
 mod sessions;
 mod sql;

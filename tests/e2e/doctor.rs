@@ -1,6 +1,7 @@
 //! `doctor`: what it finds when all is well, and what a push would fail for.
 
 mod messages;
+mod server;
 
 use fleetpush::{simulator::Scenario, testing::TEST_NOW};
 

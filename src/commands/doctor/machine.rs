@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::finding::Finding;
+use super::finding::{Finding, chain};
 use crate::{
     exit::Exit,
-    settings::Doctor as Settings,
     store::{Presence, ReadError, Reader, file_system, free, network_folder, presence},
     ui::number::{bytes, counted},
 };
@@ -19,14 +18,11 @@ const GOOD_ROOM: u64 = 1 << 30;
 const DISK: &str = "disk";
 
 /// Looks at all of it.
-pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
-    let Ok(path) = settings.database.file() else {
-        return Vec::new();
-    };
+pub(super) async fn look(path: &Path, network_allowed: bool) -> Vec<Finding> {
     let folder = existing_folder(path);
     vec![
         database(path, &folder).await,
-        place(&folder, settings.network_allowed),
+        place(&folder, network_allowed),
         room(path, &folder),
     ]
 }
@@ -75,20 +71,6 @@ async fn database(path: &Path, folder: &Path) -> Finding {
             format!("{what}, and fleetpush cannot find out whether another process owns it"),
         ),
     }
-}
-
-/// An error with what caused it, each said once.
-fn chain(error: &ReadError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 fn place(folder: &Path, network_allowed: bool) -> Finding {
