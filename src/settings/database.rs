@@ -228,7 +228,7 @@ impl Database {
     /// The file that is named, or the usual one.
     ///
     /// With `--simulate` only a file named on the command line is taken as it is: what a variable or the config file names is the
-    /// platform's, and the simulator keeps its own beside it. A server that is named so is none of a file: [`anywhere`](Self::anywhere) has it.
+    /// platform's, and the simulator keeps its own beside it. Servers are for [`anywhere`](Self::anywhere).
     pub(super) fn resolve(
         flag: Option<PathBuf>,
         simulated: bool,
