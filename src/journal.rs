@@ -18,6 +18,7 @@ mod canary;
 pub(crate) mod cancelled;
 mod chunk;
 mod chunk_limit;
+mod common;
 pub(crate) mod control;
 pub(crate) mod copying;
 mod counts;

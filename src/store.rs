@@ -9,6 +9,7 @@ mod bulk;
 mod canary;
 mod cancel;
 mod changes;
+mod common;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod control;
@@ -73,6 +74,7 @@ use schema::MIGRATOR;
 pub(crate) use archive::Archived;
 pub(crate) use canary::{NewCanary, SentCommand};
 pub(crate) use changes::Changes;
+pub(crate) use common::{Common, CommonTask, Gate, LEFT};
 pub(crate) use control::{
     ControlRequest, ControlRequests, ControlledRun, FoundRequests, RequestError, TakenBack,
 };

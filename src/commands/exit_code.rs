@@ -36,6 +36,7 @@ pub(super) fn exit_after(stop: &Stop, tolerance: &Tolerance) -> Exit {
         | Stop::Outage { .. }
         | Stop::Canary { .. }
         | Stop::Unproved { .. }
+        | Stop::Overtaken { .. }
         | Stop::Divide
         | Stop::Elsewhere => Exit::Stopped,
         Stop::Cancelled { .. } => Exit::Failures,

@@ -57,8 +57,8 @@ pub(super) enum Held {
     Over(Run),
 }
 
-/// Has the run be this process's, unless another one has it, or pushes another run to some of its devices. What was asked of it while it was
-/// somebody else's is obeyed before anything is sent.
+/// Has the run be this process's, unless another one has it. What was asked of it while it was somebody else's is obeyed before anything is
+/// sent.
 pub(super) async fn hold(
     store: &mut Store,
     run: Run,
@@ -77,20 +77,7 @@ pub(super) async fn hold(
     if run.state != before && !matches!(run.state, RunState::Running | RunState::Stopped) {
         return Ok(Held::Over(run));
     }
-    let Some(common) = store.in_common(&run).await? else {
-        return Ok(Held::Goes(run));
-    };
-    let devices = counted(common.devices, "device");
-    Err(Failure::locked(anyhow!(
-        "run '{}' is under way (pushed by another process, {}), and {devices} of run '{}' also wait{} for commands of it, for example {}; no device \
-         gets two commands at once: start the same command again when run '{}' has ended",
-        common.run,
-        common.holder,
-        run.about.name,
-        if common.devices == 1 { "s" } else { "" },
-        common.example,
-        common.run,
-    )))
+    Ok(Held::Goes(run))
 }
 
 /// Has the run be this process's for what sends nothing of it, unless another one has it.

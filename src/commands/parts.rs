@@ -309,17 +309,6 @@ impl<'a> Work<'a> {
                 self.tell(format!("waiting: {}", failure.message()));
                 continue;
             }
-            if let Some(common) = store.in_common(&run).await? {
-                self.tell(format!(
-                    "waiting: {} of run '{}' also wait for commands of run '{}', which another process pushes ({}), for example {}",
-                    counted(common.devices, "device"),
-                    part.name,
-                    common.run,
-                    common.holder,
-                    common.example
-                ));
-                continue;
-            }
             match store.hold_part(&run, PartNumber(part.part)).await {
                 Ok(Some(run)) => return Ok(Next::Part(Box::new(store), Box::new(run))),
                 Ok(None) | Err(StoreError::RunHeld { .. }) => {}

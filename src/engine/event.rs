@@ -247,6 +247,11 @@ pub(crate) enum Stop {
     Divide,
     /// Somebody else has stopped the run, of which this is a part.
     Elsewhere,
+    /// What is left would undo what younger runs send, which are pushed at the same time.
+    Overtaken {
+        /// How much that is, for a person.
+        reason: String,
+    },
     /// A threshold of `--abort-if` was crossed.
     Aborted {
         /// What was counted, for a person.
@@ -273,6 +278,7 @@ impl Stop {
             Self::Unproved { .. } => "unproved",
             Self::Divide => "parts",
             Self::Elsewhere => "elsewhere",
+            Self::Overtaken { .. } => "overtaken",
             Self::Aborted { .. } => "aborted",
             Self::Refused { .. } => "refused",
         }
@@ -288,6 +294,7 @@ impl Stop {
             | Self::Outage { reason }
             | Self::Canary { went: reason }
             | Self::Unproved { reason }
+            | Self::Overtaken { reason }
             | Self::Aborted { reason }
             | Self::Refused { reason } => Some(reason),
         }

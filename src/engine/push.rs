@@ -89,6 +89,7 @@ pub(crate) async fn push<G: Gateway>(
             "due later than the rules put off anything: a clock was ahead, and they are brought forward"
         );
     }
+    journal.take_back(options.request_timeout, now).await?;
     let under_way_for = journal.others_are_under_way_for(options.request_timeout);
     let found = recover(journal, in_doubt, under_way_for, clock.now()).await?;
     if found > 0 {
@@ -133,6 +134,9 @@ pub(crate) async fn push<G: Gateway>(
     if let Some(rate) = found {
         info!(rate, "rate that the platform takes");
     }
+    journal
+        .take_back(options.request_timeout, clock.now())
+        .await?;
     // What is still under way when the drain times out is in doubt, as after a crash.
     recover(journal, in_doubt, Duration::ZERO, clock.now()).await?;
     // Also what was asked while it stopped for another reason.

@@ -269,7 +269,9 @@ impl<'j, 's> Writer<'j, 's> {
         self.emit_progress();
         self.events.flush();
         self.abort_if_crossed();
-        self.advance_rollout(now).await
+        self.advance_rollout(now).await?;
+        self.stop_if_left();
+        Ok(())
     }
 
     /// Records what came back while the senders were being stopped, and releases what none of them had begun.
@@ -409,6 +411,16 @@ impl<'j, 's> Writer<'j, 's> {
         }
         if let Some(reason) = self.judge.thresholds.crossed(self.journal, Sample::Fleet) {
             self.begin_stop(Stop::Aborted { reason });
+        }
+    }
+
+    /// Stops the push when nothing waits but what is left to younger runs.
+    fn stop_if_left(&mut self) {
+        if self.claims.outstanding.count() == 0
+            && self.claims.backlog.is_left()
+            && let Some(reason) = self.journal.left_to_younger()
+        {
+            self.begin_stop(Stop::Overtaken { reason });
         }
     }
 

@@ -217,10 +217,36 @@ impl<'s> Journal<'s> {
     pub(crate) async fn found_rate(&mut self) -> Result<Option<KeptRate>, StoreError> {
         let base_url = &self.state.run().about.base_url;
         let kept = self.store.found_rate(base_url).await?;
-        Ok(kept.map(|kept| KeptRate {
+        Ok(self.part_of(kept))
+    }
+
+    /// The same as of the last claim, when others push to the platform, too.
+    pub(crate) fn found_by_others(&self) -> Option<KeptRate> {
+        self.part_of(self.state.common().gate.found)
+    }
+
+    fn part_of(&self, kept: Option<KeptRate>) -> Option<KeptRate> {
+        kept.map(|kept| KeptRate {
             rate: kept.rate / self.sharers() as f64,
             ..kept
-        }))
+        })
+    }
+
+    /// Tasks that were left to younger runs are due again, for the next push. A reply to what others send takes so long at most.
+    pub(crate) async fn take_back(
+        &mut self,
+        reply_time: Duration,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.state.common_mut().reply_time = reply_time;
+        self.store.take_back(self.state.run().id, now).await?;
+        self.state.tasks_mut().waiting.changed();
+        Ok(())
+    }
+
+    /// What is left to younger runs, for a person.
+    pub(crate) fn left_to_younger(&self) -> Option<String> {
+        self.state.common().left()
     }
 
     /// Notes the requests a second that the run's platform takes, or that nothing is known of a limit. The push has found its own part of it.

@@ -9,6 +9,7 @@ use super::{
     bundle::{Bundles, Halves},
     canary::CanaryState,
     chunk_limit,
+    common::CommonDevices,
     counts::TaskCounts,
     first_sends::FirstSends,
     refusal::{KnownRefusals, Refusals, Refusing},
@@ -27,6 +28,7 @@ use crate::{
 };
 
 mod claim;
+mod common;
 mod probe;
 mod told;
 
@@ -43,6 +45,7 @@ pub(super) struct PushState {
     told: u64,
     /// How the run as a whole stands, when this is the push of a part of it.
     whole: Option<Whole>,
+    common: CommonDevices,
 }
 
 impl PushState {
@@ -68,6 +71,7 @@ impl PushState {
             refusals: Refusals::new(rows.refusals),
             told: 0,
             whole: rows.whole,
+            common: CommonDevices::default(),
             run,
         }
     }

@@ -46,11 +46,16 @@ impl Tasks {
 
     /// These tasks wait until they are due.
     pub(super) fn make_due(&mut self, step: &mut Step, due: Vec<Due>) {
+        let snoozing = due.iter().filter(|due| is_throttled(due.class)).count();
+        self.counts.snooze(snoozing as u64);
+        self.put_off(step, due);
+    }
+
+    /// Has tasks become due that have been waiting before, or are not waiting for their device.
+    pub(super) fn put_off(&mut self, step: &mut Step, due: Vec<Due>) {
         for due in &due {
             self.waiting.add(due.not_before);
         }
-        let snoozing = due.iter().filter(|due| is_throttled(due.class)).count();
-        self.counts.snooze(snoozing as u64);
         step.changes.due.extend(due);
     }
 

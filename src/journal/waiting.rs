@@ -1,6 +1,6 @@
 //! When waiting tasks become due.
 
-use crate::model::Timestamp;
+use crate::{model::Timestamp, store::LEFT};
 
 /// Something in the database that is looked up when it has changed, and not each time it is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,9 @@ impl Waiting {
     /// A task has come that waits until then.
     pub(super) fn add(&mut self, until: Timestamp) {
         self.next = Cached::Unknown;
-        self.latest = self.latest.max(Some(until));
+        if until != LEFT {
+            self.latest = self.latest.max(Some(until));
+        }
     }
 
     /// The latest time at which one becomes due.

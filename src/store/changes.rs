@@ -23,10 +23,10 @@ pub(crate) struct Changes {
     pub(crate) refusals: Vec<RefusalRow>,
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) throttles: Vec<DeviceThrottle>,
-    /// A task that leaves the first sends, and is due at once.
-    pub(crate) pulled_forward: Option<(TaskId, PayloadId)>,
     /// Tasks that wait, whether they were in `due` or not.
     pub(crate) due: Vec<Due>,
+    /// Those of them that leave the first sends before these have come to them.
+    pub(crate) held: Vec<TaskId>,
     pub(crate) accepted_ranges: Vec<AcceptedRange>,
     /// Tasks that have ended outside those ranges.
     pub(crate) ended: Vec<EndedTask>,

@@ -86,7 +86,7 @@ macro_rules! conformance_tests {
         crate::store::conformance::conformance_tests!(
             @$how $fixture:
             first_sends_come_in_order_as_far_as_asked_for,
-            a_task_that_is_pulled_forward_is_due_and_no_first_send,
+            a_task_that_leaves_the_first_sends_is_due_and_none_of_them,
             a_payload_is_what_was_staged,
             what_is_due_comes_by_time_and_stays_together,
             what_waits_is_written_over_whatever_it_was,

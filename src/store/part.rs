@@ -242,22 +242,25 @@ impl Store {
         else {
             return Ok(None);
         };
-        let ServerHome { lease, part, .. } = &mut **server;
         let purpose = Purpose::Part(run.id, number);
-        if let Err(holder) = lease.add(connection, purpose).await? {
+        if let Err(holder) = server.lease.add(connection, purpose).await? {
             return Err(StoreError::RunHeld {
                 run: run.about.name.clone(),
                 holder: Owner(holder),
             });
         }
+        self.register(run, Some(number)).await?;
         let open: Option<(i64, i64, i64, i64)> = sqlx::query_as(OPEN_PART)
             .bind(run.id.0)
             .bind(number.0)
             .fetch_optional(&mut self.connection)
             .await?;
-        let DbConnection::Postgres(connection, _) = &mut self.connection else {
+        let (Home::Server(server), DbConnection::Postgres(connection, _)) =
+            (&mut self.home, &mut self.connection)
+        else {
             return Ok(None);
         };
+        let ServerHome { lease, part, .. } = &mut **server;
         let Some((_, first, end, tasks)) = open else {
             lease.let_go(connection, purpose).await?;
             return Ok(None);

@@ -6,6 +6,7 @@ use super::{
     Run, Store, StoreError,
     bulk::Bulk,
     canary::read_canary,
+    common::LEFT,
     db::DbConnection,
     file_id::FileId,
     home::Home,
@@ -16,16 +17,18 @@ use super::{
     tally::read_tally,
     writes::Writes,
 };
+
 mod numbers;
+mod read;
 mod transaction;
 mod write;
 
+pub(super) use read::member;
 pub(crate) use transaction::Transaction;
-pub(super) use transaction::member;
 #[cfg(test)]
 pub(super) use transaction::{DUE_TASKS, FIRST_TASKS, NEXT_DUE, NEXT_TASKS};
 
-use transaction::refusal;
+use read::refusal;
 
 use crate::model::{BundleId, BundleStatus, Control, RunId, RunState, Tally, TaskId, Timestamp};
 
@@ -178,9 +181,10 @@ pub(super) async fn read_push_rows(
         "SELECT \
          (SELECT count(*) FROM due WHERE run_id = ?1 AND due_at IS NOT NULL AND class IN (2, 3)), \
          (SELECT CAST(coalesce(sum(devices), 0) AS bigint) FROM request WHERE run_id = ?1 AND finished_at IS NULL), \
-         (SELECT max(due_at) FROM due WHERE run_id = ?1 AND due_at IS NOT NULL)",
+         (SELECT max(due_at) FROM due WHERE run_id = ?1 AND due_at < ?2)",
     )
     .bind(run.0)
+    .bind(LEFT.0)
     .fetch_one(&mut *connection)
     .await?;
     let tally = "SELECT state, class, code, n FROM tally WHERE run_id = ?";

@@ -50,6 +50,8 @@ macro_rules! overtaken {
     };
 }
 
+pub(super) use overtaken;
+
 /// Devices with a task that is pending, and a service of it that they have accepted from a younger run.
 pub(super) const STALE: &str = concat!(
     "SELECT count(*) OVER (), device_key, product_key, service FROM ( \

@@ -1,9 +1,9 @@
 //! What a push needs of a store: rows for its decisions, and the changes to write.
 
-use std::{collections::HashMap, ops::Range};
+use std::{collections::HashMap, ops::Range, time::Duration};
 
 use super::{
-    StoreError, ToldDoubt,
+    CommonTask, Gate, StoreError, ToldDoubt,
     changes::Changes,
     part::Whole,
     row::{Blocker, Bundle, DueTask, FirstTask, NextTask, ProbeTask, RefusalKey, RefusalRow},
@@ -17,6 +17,17 @@ use crate::model::{BundleId, Payload, PayloadId, TaskId, Timestamp};
 pub(crate) trait PushTransaction {
     /// Writes changes, in the order of their kinds.
     async fn write(&mut self, changes: Changes, now: Timestamp) -> Result<(), StoreError>;
+
+    /// What a claim has to know of other runs to the platform. Before the first claim: from then on nobody begins to push another run until the
+    /// end of the transaction.
+    async fn gate(&mut self) -> Result<Gate, StoreError>;
+
+    /// Those of these tasks that are not to be claimed now, since their devices are another run's. A reply takes so long at most.
+    async fn common_tasks(
+        &mut self,
+        tasks: &[TaskId],
+        reply_time: Duration,
+    ) -> Result<HashMap<TaskId, CommonTask>, StoreError>;
 
     /// When the next waiting task becomes due.
     async fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError>;

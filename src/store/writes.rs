@@ -44,6 +44,11 @@ impl<'c> Writes<'c> {
         }
     }
 
+    /// Whether they go to a file, which one process has to itself.
+    pub(super) fn is_on_file(&self) -> bool {
+        matches!(self.connection, DbConnection::Sqlite(_))
+    }
+
     /// Writes rows, in their order.
     pub(super) async fn bulk<R>(
         &mut self,

@@ -225,6 +225,10 @@ fn stop_words(stop: &Stop) -> Option<(&'static str, &str)> {
             "stopped, because the canary's commands cannot be verified now",
             reason,
         )),
+        Stop::Overtaken { reason } => Some((
+            "stopped, because newer runs have commands for the devices that are left",
+            reason,
+        )),
         Stop::Aborted { reason } => Some(("aborted, because too many tasks failed", reason)),
         Stop::Refused { reason } => Some(("stopped until this is corrected", reason)),
     }

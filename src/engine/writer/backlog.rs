@@ -1,6 +1,6 @@
 //! What can be claimed, as far as the last exchange has shown.
 
-use crate::{journal::Exchange, model::Timestamp};
+use crate::{journal::Exchange, model::Timestamp, store::LEFT};
 
 /// What there is to claim.
 #[derive(Debug)]
@@ -59,5 +59,10 @@ impl Backlog {
     /// When there is something to claim, unless that is now.
     pub(super) fn not_before(&self) -> Option<Timestamp> {
         self.next_due.filter(|_| !self.more)
+    }
+
+    /// Whether nothing waits but what is left to younger runs.
+    pub(super) fn is_left(&self) -> bool {
+        !self.more && self.next_due == Some(LEFT)
     }
 }

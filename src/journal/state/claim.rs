@@ -30,6 +30,7 @@ impl PushState {
         if limits.requests == 0 {
             return Ok((Vec::new(), true));
         }
+        self.common.gate = rows.gate().await?;
         self.requests.have_numbers(rows, limits.requests).await?;
         self.requests.room.begin();
         if limits.probe {
@@ -96,7 +97,8 @@ impl PushState {
         let mut claims = Vec::new();
         let mut chunks = chunks(tasks, chunk_size, most);
         let told = self.end_told(rows, step, &mut chunks).await?;
-        let mut taken = blocked.len() + told;
+        let aside = self.set_aside(rows, step, &mut chunks).await?;
+        let mut taken = blocked.len() + told + aside;
         for ((bundle, payload_id), members) in chunks {
             let chunk = Chunk {
                 payload_id,
@@ -145,13 +147,19 @@ impl PushState {
                 bundle: None,
                 members,
             };
-            match self.make_claim(rows, chunk, false).await? {
-                Made::Claim(claim) => claims.push(claim),
-                Made::Refused(ended) => self.end(rows, step, ended).await?,
-                Made::NoRoom(chunk) => {
+            let chunk = self.set_aside_of(rows, step, chunk).await?;
+            let made = match chunk {
+                Some(chunk) => Some(self.make_claim(rows, chunk, false).await?),
+                None => None,
+            };
+            match made {
+                Some(Made::Claim(claim)) => claims.push(claim),
+                Some(Made::Refused(ended)) => self.end(rows, step, ended).await?,
+                Some(Made::NoRoom(chunk)) => {
                     self.firsts.prefetch.give_back(payload_id, chunk.members);
                     break;
                 }
+                None => {}
             }
             if let Some(last) = last {
                 self.firsts.claimed(last);

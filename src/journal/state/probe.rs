@@ -9,8 +9,8 @@ use crate::{
         requests::{Chunk, Made},
         step::Step,
     },
-    model::{PayloadId, TaskId},
-    store::{DueTask, FirstTask, Member, ProbeTask, PushTransaction, StoreError},
+    model::{History, PayloadId, TaskId},
+    store::{Due, DueTask, FirstTask, Member, ProbeTask, PushTransaction, StoreError},
 };
 
 /// So many payloads are passed over in the search for one that no probe has had.
@@ -36,6 +36,7 @@ impl PushState {
             };
             let mut chunks = vec![((chunk.bundle, chunk.payload_id), chunk.members)];
             self.end_told(rows, step, &mut chunks).await?;
+            self.set_aside(rows, step, &mut chunks).await?;
             let Some(((bundle, payload_id), members)) = chunks.pop() else {
                 continue;
             };
@@ -143,7 +144,15 @@ impl PushState {
 
     /// Takes a task out of the first sends, which go out in the order of their ids: it becomes due.
     fn pull_forward(&mut self, step: &mut Step, first: FirstTask) -> Chunk {
-        step.changes.pulled_forward = Some((first.task, first.payload));
+        step.changes.held.push(first.task);
+        step.changes.due.push(Due {
+            task: first.task,
+            payload: first.payload,
+            bundle: None,
+            not_before: step.now,
+            class: None,
+            history: History::default(),
+        });
         self.firsts.prefetch.remove(first.task);
         Chunk {
             payload_id: first.payload,

@@ -9,8 +9,8 @@ use crate::{
         Timestamp,
     },
     store::{
-        Attempt, Changes, Due, DueTask, EndedTask, Member, NewBundle, NewRequest, PushRows,
-        RefusalRow, TaskProof, ToldDoubt,
+        Attempt, Changes, CommonTask, Due, DueTask, EndedTask, Gate, Member, NewBundle, NewRequest,
+        PushRows, RefusalRow, TaskProof, ToldDoubt,
         conformance::{Fixture, ManifestRow, conformance_tests},
     },
 };
@@ -55,6 +55,9 @@ pub(super) struct Memory {
     /// What messages tell of sends in doubt.
     pub(super) told: BTreeMap<TaskId, ToldDoubt>,
     pub(super) proofs: Vec<TaskProof>,
+    /// What there is to know of other runs.
+    pub(super) gate: Gate,
+    pub(super) common: BTreeMap<TaskId, CommonTask>,
 }
 
 /// A transaction: a copy, which takes the place of the rows when it is committed.
@@ -222,25 +225,16 @@ impl Memory {
             let key = (device, throttle.payload.product_key.to_string());
             self.throttles.insert(key, (now, throttle.until));
         }
-        if let Some((task, payload)) = changes.pulled_forward {
-            let due = Due {
-                task,
-                payload,
-                bundle: None,
-                not_before: now,
-                class: None,
-                history: crate::model::History::default(),
-            };
-            let before = self.due.insert(task, Waiting { due, request: None });
-            assert!(before.is_none());
-            self.tasks.get_mut(&task).unwrap().held = true;
-        }
         for due in changes.due {
             assert!(
                 !self.ended.contains_key(&due.task),
                 "nothing follows an end"
             );
             self.due.insert(due.task, Waiting { due, request: None });
+        }
+        for task in changes.held {
+            let held = std::mem::replace(&mut self.tasks.get_mut(&task).unwrap().held, true);
+            assert!(!held && self.due.contains_key(&task));
         }
         for range in changes.accepted_ranges {
             let tasks = range.end_task.0 - range.first_task.0;

@@ -48,11 +48,19 @@ pub(crate) async fn first_sends_come_in_order_as_far_as_asked_for<F: Fixture>() 
     transaction.roll_back().await;
 }
 
-pub(crate) async fn a_task_that_is_pulled_forward_is_due_and_no_first_send<F: Fixture>() {
+pub(crate) async fn a_task_that_leaves_the_first_sends_is_due_and_none_of_them<F: Fixture>() {
     let mut store = F::with(&[("A", 1), ("B", 1)]).await;
     let (tasks, payloads) = (store.tasks().await, store.payloads().await);
     let changes = Changes {
-        pulled_forward: Some((tasks[1], payloads[1])),
+        due: vec![Due {
+            task: tasks[1],
+            payload: payloads[1],
+            bundle: None,
+            not_before: NOW,
+            class: None,
+            history: History::default(),
+        }],
+        held: vec![tasks[1]],
         ..Changes::default()
     };
     written(&mut store, changes).await;

@@ -1,26 +1,27 @@
 //! The transaction of a push, in few, large statements that both engines run.
 
-use std::{borrow::Cow, collections::HashMap, ops::Range, time::Duration};
+use std::{collections::HashMap, ops::Range, time::Duration};
 
-use serde::Deserialize;
 use serde_json::json;
 use sqlx::Row;
 
-use super::{numbers, write};
+use super::{
+    numbers,
+    read::{Key, due_task, list, refusal},
+    write,
+};
 use crate::model::{
-    BundleId, Class, History, PartNumber, Payload, PayloadId, RequestId, RunId, TaskId, TaskState,
-    Timestamp,
+    BundleId, PartNumber, Payload, PayloadId, RequestId, RunId, TaskId, TaskState, Timestamp,
 };
 use crate::store::{
-    StoreError, ToldDoubt,
+    CommonTask, Gate, StoreError, ToldDoubt,
     changes::Changes,
-    db::{DbConnection, DbRow},
+    common,
+    db::DbConnection,
     inbox::InboxBeside,
     part::{Whole, read_whole},
     payload::read_payload,
-    row::{
-        Blocker, Bundle, DueTask, FirstTask, Member, NextTask, ProbeTask, RefusalKey, RefusalRow,
-    },
+    row::{Blocker, Bundle, DueTask, FirstTask, NextTask, ProbeTask, RefusalKey, RefusalRow},
     throttles::is_resting,
     told,
     transaction::PushTransaction,
@@ -130,6 +131,21 @@ impl PushTransaction for Transaction<'_> {
     async fn write(&mut self, changes: Changes, now: Timestamp) -> Result<(), StoreError> {
         write::write(&mut self.writes, (self.run, self.part), changes, now).await?;
         Ok(())
+    }
+
+    async fn gate(&mut self) -> Result<Gate, StoreError> {
+        if self.writes.is_on_file() {
+            return Ok(Gate::default());
+        }
+        common::gate(self.writes.connection().await?, self.run).await
+    }
+
+    async fn common_tasks(
+        &mut self,
+        tasks: &[TaskId],
+        reply_time: Duration,
+    ) -> Result<HashMap<TaskId, CommonTask>, StoreError> {
+        common::common_tasks(self.writes.connection().await?, self.run, tasks, reply_time).await
     }
 
     async fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
@@ -390,57 +406,4 @@ impl PushTransaction for Transaction<'_> {
     async fn roll_back(self) {
         self.writes.roll_back().await;
     }
-}
-
-fn due_task(row: &DbRow) -> Result<DueTask, StoreError> {
-    let bundle: Option<i64> = row.try_get("bundle_id")?;
-    Ok(DueTask {
-        payload: PayloadId(row.try_get("payload_id")?),
-        bundle: bundle.map(BundleId),
-        member: member(row, true)?,
-    })
-}
-
-/// A member of a request, from a row with its columns of `due`.
-pub(in crate::store) fn member(row: &DbRow, was_due: bool) -> Result<Member, StoreError> {
-    let class: Option<i64> = row.try_get("class")?;
-    let snoozed_ms: i64 = row.try_get("snoozed_ms")?;
-    Ok(Member {
-        task: TaskId(row.try_get("task_id")?),
-        device_key: row.try_get::<&str, _>("device_key")?.into(),
-        history: History {
-            sends: row.try_get("sends")?,
-            attempts: row.try_get("attempts")?,
-            throttles: row.try_get("throttles")?,
-            snoozed: Duration::from_millis(snoozed_ms.unsigned_abs()),
-            offline_retries: row.try_get("offline_retries")?,
-        },
-        class: class.and_then(Class::from_number),
-        was_due,
-    })
-}
-
-/// The refusals of a payload or product, from a row of `refusal`.
-pub(in crate::store) fn refusal(row: &DbRow) -> Result<RefusalRow, StoreError> {
-    let payload: Option<i64> = row.try_get("payload_id")?;
-    Ok(RefusalRow {
-        key: RefusalKey {
-            payload: payload.map(PayloadId),
-            product_key: row.try_get("product_key")?,
-        },
-        code: row.try_get("code")?,
-        request: RequestId(row.try_get("request_id")?),
-        requests: row.try_get("requests")?,
-        devices: row.try_get("devices")?,
-        ended: row.try_get("ended")?,
-    })
-}
-
-/// A device's key, borrowed from its list when it can be.
-#[derive(Deserialize)]
-struct Key<'l>(#[serde(borrow)] Cow<'l, str>);
-
-fn list<'l, T: Deserialize<'l>>(json: &'l str) -> Result<Vec<T>, StoreError> {
-    serde_json::from_str(json)
-        .map_err(|error| StoreError::Damaged(format!("the tasks to send are not a list: {error}")))
 }

@@ -55,6 +55,7 @@ static DUE: Bulk = Bulk::insert(
            class = excluded.class, sends = excluded.sends, attempts = excluded.attempts, throttles = excluded.throttles, \
            snoozed_ms = excluded.snoozed_ms, offline_retries = excluded.offline_retries",
 );
+static HELD: Bulk = Bulk::around("UPDATE task SET held = 1 WHERE id IN (", "(?)", ")");
 static ACCEPTED_RANGE: Bulk = Bulk::insert(
     "INSERT INTO accepted_span (first_task, end_task, request_id, code, message, ticket_bytes, tickets, finished_at)",
     "(?,?,?,?,?,?,?,?)",
@@ -281,19 +282,6 @@ async fn write_waiting(
                 .bind(throttle.until.0)
         })
         .await?;
-    if let Some((task, payload)) = changes.pulled_forward {
-        writes
-            .statement(
-                "INSERT INTO due (task_id, run_id, payload_id, due_at) VALUES (?, ?, ?, ?)",
-                |values| values.bind(task.0).bind(run.0).bind(payload.0).bind(now.0),
-            )
-            .await?;
-        writes
-            .statement("UPDATE task SET held = 1 WHERE id = ?", |values| {
-                values.bind(task.0)
-            })
-            .await?;
-    }
     changes.due.sort_unstable_by_key(|due| due.task);
     writes
         .bulk(&DUE, std::mem::take(&mut changes.due), |values, due| {
@@ -309,6 +297,11 @@ async fn write_waiting(
                 .bind(due.history.throttles)
                 .bind(due.history.snoozed.as_millis() as i64)
                 .bind(due.history.offline_retries)
+        })
+        .await?;
+    writes
+        .bulk(&HELD, std::mem::take(&mut changes.held), |values, task| {
+            values.bind(task.0)
         })
         .await?;
     Ok(())

@@ -263,7 +263,7 @@ pub(in crate::ui) struct ClassObject {
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::ui) struct SessionObject {
-    /// Why it ended, as a word: `complete`, `signal`, `paused`, `cancelled`, `deadline`, `canary`, `unproved`, `outage`, `aborted`, `refused`. More
+    /// Why it ended, as a word: `complete`, `signal`, `paused`, `cancelled`, `deadline`, `canary`, `unproved`, `outage`, `overtaken`, `aborted`, `refused`. More
     /// words may come.
     pub(in crate::ui) stop: &'static str,
     /// What was said or counted, for a person.

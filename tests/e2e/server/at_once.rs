@@ -70,31 +70,75 @@ fn different_fleets_are_pushed_at_the_same_time() {
     }
 }
 
+/// The elder run has all devices, the younger one those that are in flight just now, and some that come last.
 #[test]
-fn a_device_of_two_fleets_never_has_two_commands_in_flight() {
+fn a_device_of_two_fleets_never_has_two_commands_in_flight_and_keeps_the_newer_one() {
     let Some(site) = Site::on_server(&devices(1..201, "AA")) else {
         return;
     };
-    site.write("part.csv", devices(150..251, "BB"));
-    let sim = Sim::slow(60);
-    let first = site.start(
+    let part = devices(1..31, "BB") + &devices(150..251, "BB").split_once('\n').expect("rows").1;
+    site.write("part.csv", part);
+    let sim = Sim::slow(150);
+    let all = site.start(
         &sim,
         &[&["run", "fleet.csv", "--name", "all"][..], &SLOWLY].concat(),
     );
-    sim.wait_for_requests(4);
+    sim.wait_for_requests(2);
     let part = [&["run", "part.csv", "--name", "part"][..], &SLOWLY].concat();
-    site.push(&sim, &part).expect(7).says(&[
-        "run 'all' is under way",
-        "of run 'part' also wait for commands of it",
-        "DK00",
+    let part = site.start(&sim, &part);
+    // What the elder run has left, it does not send; whoever wants that says so.
+    all.ended().expect(3).says(&[
+        "stopped, because newer runs have commands for the devices that are left",
+        "are older than a command of a newer run for the same device, for example for DK00",
+        "(run 'part')",
     ]);
-    first.ended().expect(0);
-    sim.play(Scenario::default());
-    site.push(&sim, &part).expect(0);
+    part.ended().expect(0);
+    site.push(&sim, &["resume", "all"]).expect(2).says(&[
+        "run 'all' has tasks for",
+        "older than what was accepted since",
+        "by run 'part'",
+    ]);
     let journal = site.journal();
-    assert_eq!(journal.runs[1].accepted, 101);
+    let [all, part] = &journal.runs[..] else {
+        panic!("two runs");
+    };
+    assert_eq!((part.state.as_str(), part.accepted), ("complete", 131));
+    assert_eq!(all.state, "stopped");
+    assert!(
+        (100..150).contains(&all.accepted),
+        "those that the younger run has not, and what had been sent: {}",
+        all.accepted
+    );
     agree(&journal, &sim);
     nothing_older_follows(&journal, &sim);
+    assert_eq!(sim.stats().overlaps, 0);
+    sim.play(Scenario::default());
+    site.push(&sim, &["resume", "all", "--allow-stale"])
+        .expect(0);
+    assert_eq!(site.journal().runs[0].accepted, 200);
+}
+
+#[test]
+fn two_services_of_a_device_are_called_one_after_the_other() {
+    let Some(site) = Site::on_server(&devices(1..41, "AA")) else {
+        return;
+    };
+    site.write("other.csv", devices(1..41, "BB").replace("fuwu", "reboot"));
+    let sim = Sim::slow(100);
+    let first = site.start(
+        &sim,
+        &[&["run", "fleet.csv", "--name", "first"][..], &SLOWLY].concat(),
+    );
+    sim.wait_for_requests(2);
+    let other = [&["run", "other.csv", "--name", "other"][..], &SLOWLY].concat();
+    site.push(&sim, &other).expect(0);
+    first.ended().expect(0);
+    let journal = site.journal();
+    assert_eq!(
+        [journal.runs[0].accepted, journal.runs[1].accepted],
+        [40, 40]
+    );
+    agree(&journal, &sim);
     assert_eq!(sim.stats().overlaps, 0);
 }
 

@@ -3,14 +3,15 @@
 use std::{
     collections::{BTreeSet, HashMap},
     ops::Range,
+    time::Duration,
 };
 
 use super::{Copy, PRODUCT};
 use crate::{
     model::{BundleId, Class, Payload, PayloadId, RequestId, TaskId, Timestamp},
     store::{
-        Blocker, Bundle, Changes, DueTask, FirstTask, NextTask, ProbeTask, PushTransaction,
-        RefusalKey, RefusalRow, StoreError, ToldDoubt, Whole,
+        Blocker, Bundle, Changes, CommonTask, DueTask, FirstTask, Gate, NextTask, ProbeTask,
+        PushTransaction, RefusalKey, RefusalRow, StoreError, ToldDoubt, Whole,
     },
 };
 
@@ -27,6 +28,21 @@ impl PushTransaction for Copy<'_> {
 
     async fn whole(&mut self) -> Result<Option<Whole>, StoreError> {
         Ok(None)
+    }
+
+    async fn gate(&mut self) -> Result<Gate, StoreError> {
+        Ok(self.rows.gate)
+    }
+
+    async fn common_tasks(
+        &mut self,
+        tasks: &[TaskId],
+        _: Duration,
+    ) -> Result<HashMap<TaskId, CommonTask>, StoreError> {
+        let common = tasks
+            .iter()
+            .filter_map(|task| Some((*task, self.rows.common.get(task)?.clone())));
+        Ok(common.collect())
     }
 
     async fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {

@@ -1,0 +1,14 @@
+-- A device of several runs that are pushed at once is not sent commands of two of them at the same time.
+CREATE TABLE common_device (
+    device_key text COLLATE "C" NOT NULL,
+    elder      bigint NOT NULL,                             -- a run with a task for it …
+    younger    bigint NOT NULL,                             -- … and one that was made later
+    PRIMARY KEY (device_key, elder, younger),
+    CHECK (elder < younger)
+);
+
+-- Each claim locks the row of its platform against whoever begins to push another run there, so that the one knows of the other.
+CREATE TABLE claim_gate (
+    base_url  text COLLATE "C" PRIMARY KEY,
+    is_common bigint NOT NULL CHECK (is_common IN (0, 1))   -- whether runs to this platform have devices in common
+);

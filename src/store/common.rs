@@ -1,0 +1,235 @@
+//! Devices that several runs have in common which are pushed at once: none of them gets two commands at the same time, and the younger run
+//! is what counts.
+//!
+//! Only a server has that. Whoever makes a run its own to push it notes the devices that it has in common with runs of others
+//! ([`Store::register`]), and then changes the row of the platform in `claim_gate`. Each claim locks that row first, for itself and other
+//! claims. So what was claimed before is there to be seen, and what is claimed afterwards sees what was noted:
+//!
+//! - the elder run does not claim such a device as long as the younger one has a task for it,
+//! - and the younger one not before what the elder one has claimed has come back.
+
+use std::{collections::HashMap, time::Duration};
+
+use serde_json::json;
+use sqlx::Connection as _;
+
+use super::{
+    KeptRate, Run, Store, StoreError, accepted_range::in_no_accepted_range, db::DbConnection,
+    owner::BEGIN, stale::overtaken,
+};
+use crate::model::{PartNumber, RunId, TaskId, Timestamp};
+
+/// When a task is due that is left to a younger run: in no push, and until the end of this one.
+pub(crate) const LEFT: Timestamp = Timestamp(253_402_300_799_000);
+
+/// What a claim has to know of other runs to its platform.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Gate {
+    /// Whether any have devices in common.
+    pub(crate) is_common: bool,
+    /// What the platform was last found to take.
+    pub(crate) found: Option<KeptRate>,
+}
+
+/// A task that is not to be claimed now, since another run has its device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CommonTask {
+    /// The name of the other run.
+    pub(crate) run: String,
+    pub(crate) why: Common,
+}
+
+/// Why it is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Common {
+    /// The other run is younger, and has accepted or will send something for the same service.
+    Stale,
+    /// The other run is younger, and will send something for another service.
+    Later,
+    /// What the other run has sent has not come back.
+    InFlight,
+}
+
+/// A run that has nothing to send any more gives way to none.
+const FORGET: &str = "DELETE FROM common_device AS c WHERE NOT EXISTS (SELECT 1 FROM run AS r WHERE r.id = c.elder AND r.state IN ('running', 'stopped'))";
+/// What younger runs had accepted before is looked at when the whole run goes on, and whoever insists sends all the same.
+const FORGET_YOUNGER: &str = "DELETE FROM common_device WHERE elder = ?";
+
+/// Whether a run is being pushed.
+macro_rules! is_pushed {
+    ($run:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM lease_of_run AS l WHERE l.run_id = ",
+            $run,
+            " AND l.ends_at > clock_timestamp())"
+        )
+    };
+}
+
+macro_rules! is_pending {
+    ($task:literal) => {
+        concat!(
+            "NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.task_id = ",
+            $task,
+            ") AND ",
+            in_no_accepted_range!($task)
+        )
+    };
+}
+
+/// The devices that a run has in common with what waits in each run to the same platform that somebody pushes, or has left with requests in
+/// flight. Of its own tasks any may be opened again.
+const REGISTER: &str = concat!(
+    "INSERT INTO common_device (device_key, elder, younger) \
+     SELECT DISTINCT b.device_key, least(?1, r.id), greatest(?1, r.id) FROM run AS r \
+     JOIN device_task AS b ON b.run_id = r.id JOIN device_task AS a ON a.run_id = ?1 AND a.device_key = b.device_key \
+     WHERE r.id <> ?1 AND r.base_url = ?2 AND r.state IN ('running', 'stopped') \
+     AND (",
+    is_pushed!("r.id"),
+    " OR EXISTS (SELECT 1 FROM fleetpush.request AS q WHERE q.run_id = r.id AND q.finished_at IS NULL)) \
+     AND ",
+    is_pending!("b.task_id"),
+    " ON CONFLICT DO NOTHING"
+);
+/// In the end: whoever has this lock knows all claims that were made without knowing of this run.
+const CLOSE_GATE: &str = "INSERT INTO claim_gate (base_url, is_common) \
+     SELECT ?1, CASE WHEN EXISTS (SELECT 1 FROM common_device AS c JOIN run AS r ON r.id = c.younger WHERE r.base_url = ?1) THEN 1 ELSE 0 END \
+     ON CONFLICT (base_url) DO UPDATE SET is_common = excluded.is_common";
+
+/// Those who claim do not wait for each other here, but for whoever begins to push.
+const GATE: &str = "SELECT g.is_common, p.rate, p.span_ms, p.found_at FROM claim_gate AS g LEFT JOIN pace AS p ON p.base_url = g.base_url \
+     WHERE g.base_url = (SELECT base_url FROM run WHERE id = ?) FOR SHARE OF g";
+
+// A part of a run has views of its own before `due` and `request`.
+/// Of a list of tasks those that are not to be claimed now: stale, later, or because the device is in flight for the other run. What a process
+/// has left in flight that has died counts for as long as a reply may come.
+const COMMON: &str = concat!(
+    "WITH asked AS MATERIALIZED ( \
+         SELECT t.id, t.payload_id, t.device_key, c.elder = ?1 AS is_elder, CASE WHEN c.elder = ?1 THEN c.younger ELSE c.elder END AS other \
+         FROM json_each(?3) AS j JOIN task AS t ON t.id = CAST(j.value AS bigint) \
+         JOIN common_device AS c ON c.device_key = t.device_key AND ?1 IN (c.elder, c.younger) \
+     ), answered AS ( \
+         SELECT a.id, a.other, \
+         a.is_elder AND EXISTS (SELECT 1 FROM payload_service AS s WHERE s.payload_id = a.payload_id AND s.run_id = ?1 AND (",
+    overtaken!("a.device_key"),
+    " OR ",
+    is_pushed!("a.other"),
+    " AND EXISTS (SELECT 1 FROM device_task AS x JOIN task AS q ON q.id = x.task_id \
+                 JOIN payload_service AS w ON w.payload_id = q.payload_id AND w.run_id = a.other \
+                 WHERE x.run_id = a.other AND x.device_key = a.device_key AND w.product_key = s.product_key \
+                 AND w.service IS NOT DISTINCT FROM s.service AND ",
+    is_pending!("x.task_id"),
+    "))) AS is_stale, \
+         a.is_elder AND ",
+    is_pushed!("a.other"),
+    " AND EXISTS (SELECT 1 FROM device_task AS x WHERE x.run_id = a.other AND x.device_key = a.device_key AND ",
+    is_pending!("x.task_id"),
+    ") AS is_later, \
+         (SELECT max(l.ends_at) FROM lease_of_run AS l WHERE l.run_id = a.other) + ?4 * interval '1 millisecond' > clock_timestamp() \
+         AND EXISTS (SELECT 1 FROM device_task AS x WHERE x.run_id = a.other AND x.device_key = a.device_key \
+             AND (EXISTS (SELECT 1 FROM fleetpush.due AS w WHERE w.task_id = x.task_id AND w.request_id IS NOT NULL) \
+                 OR EXISTS (SELECT 1 FROM fleetpush.request AS q WHERE q.run_id = a.other AND q.finished_at IS NULL \
+                     AND q.first_task <= x.task_id AND x.task_id < q.end_task))) AS is_in_flight \
+         FROM asked AS a \
+     ) SELECT n.id, r.name, n.is_stale, n.is_later FROM answered AS n JOIN run AS r ON r.id = n.other \
+     WHERE n.is_stale OR n.is_later OR n.is_in_flight \
+     ORDER BY n.is_stale, n.is_later, n.other"
+);
+
+impl Store {
+    /// Notes the devices that a run of this process, or a part of it, has in common with runs that others push, and has their claims heed that.
+    pub(super) async fn register(
+        &mut self,
+        run: &Run,
+        part: Option<PartNumber>,
+    ) -> Result<(), StoreError> {
+        let (id, base_url) = (run.id.0, &run.about.base_url);
+        let mut transaction = self.connection.begin_with(BEGIN).await?;
+        sqlx::query(FORGET).execute(&mut *transaction).await?;
+        if part.is_none() {
+            sqlx::query(FORGET_YOUNGER)
+                .bind(id)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        sqlx::query(REGISTER)
+            .bind(id)
+            .bind(base_url)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(CLOSE_GATE)
+            .bind(base_url)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Has tasks that were left to younger runs be due again.
+    pub(crate) async fn take_back(&mut self, run: RunId, now: Timestamp) -> Result<(), StoreError> {
+        if !self.is_on_server() {
+            return Ok(());
+        }
+        let take = sqlx::query("UPDATE due SET due_at = ?3 WHERE run_id = ?1 AND due_at = ?2")
+            .bind(run.0)
+            .bind(LEFT.0)
+            .bind(now.0);
+        self.execute(take).await?;
+        Ok(())
+    }
+}
+
+/// What a claim for this run has to know of others; from here on nobody begins to push another run to the platform until the transaction ends.
+pub(super) async fn gate(connection: &mut DbConnection, run: RunId) -> Result<Gate, StoreError> {
+    let row: Option<(i64, Option<f64>, Option<i64>, Option<i64>)> = sqlx::query_as(GATE)
+        .bind(run.0)
+        .fetch_optional(connection)
+        .await?;
+    let Some((is_common, rate, span_ms, found_at)) = row else {
+        return Ok(Gate::default());
+    };
+    let found = rate
+        .zip(span_ms)
+        .zip(found_at)
+        .map(|((rate, span_ms), found_at)| KeptRate {
+            rate,
+            span: Duration::from_millis(span_ms.unsigned_abs()),
+            found_at: Timestamp(found_at),
+        });
+    Ok(Gate {
+        is_common: is_common != 0,
+        found,
+    })
+}
+
+/// Those of these tasks that are not to be claimed now. A reply takes so long at most.
+pub(super) async fn common_tasks(
+    connection: &mut DbConnection,
+    run: RunId,
+    tasks: &[TaskId],
+    reply_time: Duration,
+) -> Result<HashMap<TaskId, CommonTask>, StoreError> {
+    let base_url: String = sqlx::query_scalar("SELECT base_url FROM run WHERE id = ?")
+        .bind(run.0)
+        .fetch_one(&mut *connection)
+        .await?;
+    let rows: Vec<(i64, String, bool, bool)> = sqlx::query_as(COMMON)
+        .bind(run.0)
+        .bind(base_url)
+        .bind(json!(tasks).to_string())
+        .bind(reply_time.as_millis() as i64)
+        .fetch_all(connection)
+        .await?;
+    // Of several runs, what counts most comes last.
+    Ok(rows
+        .into_iter()
+        .map(|(task, run, is_stale, is_later)| {
+            let why = match (is_stale, is_later) {
+                (true, _) => Common::Stale,
+                (false, true) => Common::Later,
+                (false, false) => Common::InFlight,
+            };
+            (TaskId(task), CommonTask { run, why })
+        })
+        .collect())
+}
