@@ -100,7 +100,7 @@ pub(crate) use part::{OpenPart, Whole};
 pub(crate) use payload::PayloadCache;
 pub(crate) use place::{file_system, network_folder};
 pub(crate) use plan::Plan;
-pub(crate) use postgres::{ServerError, ServerStore};
+pub(crate) use postgres::{ServerError, ServerStore, Sharing};
 pub(crate) use prune::{Prunable, PrunedRun};
 pub(crate) use query::MOST_KEYS;
 pub(crate) use query::{

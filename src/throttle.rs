@@ -108,6 +108,11 @@ impl Pacer {
         self.told.notify_one();
     }
 
+    /// Goes on at a rate that somebody else has found.
+    pub(crate) fn remember(&self, rate: f64) {
+        self.update(|controller, now| controller.remember(rate, now));
+    }
+
     /// A request has come back; what it came to is told later.
     pub(crate) fn returned(&self, ticket: Ticket) {
         let now = Instant::now().into_std();

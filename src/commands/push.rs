@@ -160,7 +160,7 @@ pub(super) async fn send(
         if let Some(account) = account.filter(|account| run.account.as_ref() != Some(account)) {
             store.set_account(run.id, &account).await?;
         }
-        store.count_sharers().await?;
+        store.look_for_sharers().await?;
         let watch = Watch::begin(&store, &run, printer)?;
         Ok::<_, Failure>((settings, connection, watch))
     };

@@ -13,7 +13,7 @@ use super::Event;
 use crate::{
     model::Timestamp,
     policy::{self, Signal},
-    store::KeptRate,
+    store::{KeptRate, Sharing},
     throttle::{Ceilings, Pacer, Ticket},
 };
 
@@ -24,6 +24,10 @@ pub(super) use throttle_window::FirstSendStats;
 /// A rate that was measured for less than this is not begun with, nor one that is older than this.
 const MEASURED: Duration = Duration::from_secs(10);
 const OLD: Duration = Duration::from_hours(24 * 7);
+/// A rate that somebody finds at this moment is followed at once.
+const NOW: Duration = Duration::from_mins(5);
+/// The least that a push sends because another one has found no more, in requests a second.
+const LEAST_FOLLOWED: f64 = 0.5;
 /// A rate is another one when it is off by more than this share.
 const SAME: f64 = 0.1;
 
@@ -31,6 +35,11 @@ const SAME: f64 = 0.1;
 pub(super) fn is_worth_it(kept: &KeptRate, now: Timestamp) -> bool {
     // One of the future is of a clock that was ahead: nobody knows how old it is.
     kept.span >= MEASURED && kept.found_at <= now && kept.found_at.until(now) <= OLD
+}
+
+/// Whether a rate has been kept by somebody just now, by clocks that need not agree.
+fn is_of_now(kept: &KeptRate, now: Timestamp) -> bool {
+    kept.found_at.0.abs_diff(now.0) <= NOW.as_millis() as u64
 }
 
 /// A rate, and for how long the platform has been found to take it.
@@ -43,7 +52,9 @@ pub(super) struct Pace {
     /// What is allowed to all pushes that share a platform's account, and how many that are.
     ceilings: Ceilings,
     concurrency: usize,
-    sharers: usize,
+    sharing: Sharing,
+    /// This push's part of what another one has found, which it keeps to.
+    followed: Option<f64>,
     throttle_window: ThrottleWindow,
     /// The rate that the database knows, and for how long it had been measured.
     kept: Option<Measured>,
@@ -69,7 +80,8 @@ impl Pace {
             pacer: Arc::new(Pacer::new(ceilings, concurrency, begun_with)),
             ceilings,
             concurrency,
-            sharers: 1,
+            sharing: Sharing::ALONE,
+            followed: None,
             throttle_window: ThrottleWindow::default(),
             kept: kept.map(|kept| (kept.rate, kept.span)),
             since: None,
@@ -99,31 +111,56 @@ impl Pace {
         self.take_share();
     }
 
-    /// Keeps to an equal part of what is allowed, since so many pushes share the account, this one included; what to tell if that is news.
-    pub(super) fn set_sharers(&mut self, pushes: usize) -> Option<Event> {
-        let pushes = pushes.max(1);
-        if pushes == self.sharers {
+    /// Keeps to an equal part of what is allowed to those who share the account, and of what one of them has found the platform to take: only
+    /// that one tries whether it takes more. Gives what to tell if that is news.
+    pub(super) fn share(
+        &mut self,
+        sharing: Sharing,
+        found: Option<KeptRate>,
+        now: Timestamp,
+    ) -> Option<Event> {
+        let found = found.filter(|found| is_worth_it(found, now) || is_of_now(found, now));
+        let followed = found
+            .filter(|_| !sharing.finds)
+            .map(|found| found.rate.max(LEAST_FOLLOWED));
+        if (sharing, followed) == (self.sharing, self.followed) {
             return None;
         }
-        self.sharers = pushes;
+        if let (true, Some(rate)) = (sharing.finds, self.followed) {
+            // From now on it finds for the others, and begins with what was found for it.
+            self.kept = found.map(|found| (found.rate, found.span));
+            self.pacer.remember(rate);
+        }
+        let pushes = sharing.pushes;
+        let is_news = pushes != self.sharing.pushes;
+        (self.sharing, self.followed) = (sharing, followed);
         self.take_share();
-        info!(pushes, "the account's rate is shared");
-        Some(Event::RateShared { pushes })
+        is_news.then(|| {
+            info!(pushes, "the account's rate is shared");
+            Event::RateShared { pushes }
+        })
     }
 
     fn take_share(&self) {
-        let part = |of: Option<f64>| of.map(|of| of / self.sharers as f64);
+        let pushes = self.sharing.pushes;
+        let part = |of: Option<f64>| of.map(|of| of / pushes as f64);
+        let requests = part(self.ceilings.requests);
         let ceilings = Ceilings {
-            requests: part(self.ceilings.requests),
+            requests: match (requests, self.followed) {
+                (Some(ceiling), Some(followed)) => Some(ceiling.min(followed)),
+                (ceiling, followed) => ceiling.or(followed),
+            },
             devices: part(self.ceilings.devices),
         };
-        self.pacer
-            .set_ceilings(ceilings, self.concurrency / self.sharers);
+        self.pacer.set_ceilings(ceilings, self.concurrency / pushes);
     }
 
-    /// What was found, when the database does not know it yet: a rate is worth a commit when it has changed by a twentieth, and in the
+    /// What was found, when the database does not know it yet and this push is the one to find it: a rate is worth a commit when it has changed by a twentieth, and in the
     /// end (`all`) whenever it has changed.
     pub(super) fn unkept(&mut self, all: bool) -> Option<FoundRate> {
+        if !self.sharing.finds {
+            return None;
+        }
         let found = self.measured();
         // What is not yet measured again is still the best that is known.
         if found.is_none() && self.pacer.is_limited() {
@@ -345,9 +382,16 @@ mod tests {
             devices: Some(100.0),
         };
         let mut pace = Pace::new(ceilings, 5, None, Timestamp(0));
-        assert_eq!(pace.set_sharers(1), None);
-        assert_eq!(pace.set_sharers(2), Some(Event::RateShared { pushes: 2 }));
-        assert_eq!(pace.set_sharers(2), None);
+        let share = |pace: &mut Pace, pushes| {
+            let sharing = Sharing {
+                pushes,
+                finds: true,
+            };
+            pace.share(sharing, None, Timestamp(0))
+        };
+        assert_eq!(share(&mut pace, 1), None);
+        assert_eq!(share(&mut pace, 2), Some(Event::RateShared { pushes: 2 }));
+        assert_eq!(share(&mut pace, 2), None);
         assert_eq!((pace.rate(1), pace.rate(100)), (Some(2.0), Some(0.5)));
         let pacer = pace.pacer();
         let from = Instant::now();
@@ -361,9 +405,41 @@ mod tests {
         // The ramp goes on, and then the other push ends.
         pace.set_ceiling(Some(3.0));
         assert_eq!(pace.rate(1), Some(1.5));
-        pace.set_sharers(1);
+        share(&mut pace, 1);
         assert_eq!(pace.rate(1), Some(3.0));
         pacer.token(1).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_finds_what_the_platform_takes_and_the_others_follow() {
+        let mut pace = Pace::new(ceilings(), 16, None, Timestamp(0));
+        let now = Timestamp(24 * 3600 * 1000);
+        let sharing = |finds| Sharing { pushes: 2, finds };
+        let told = pace.share(sharing(false), None, now);
+        assert_eq!(told, Some(Event::RateShared { pushes: 2 }));
+        assert_eq!(pace.rate(1), Some(50.0), "nothing has been found");
+        for (found, followed) in [
+            (kept(0, now.0), 25.0),
+            // Of long ago, and for a moment only.
+            (kept(1, 0), 50.0),
+            (kept(60, 0), 25.0),
+        ] {
+            assert_eq!(pace.share(sharing(false), Some(found), now), None);
+            assert_eq!(pace.rate(1), Some(followed), "{found:?}");
+        }
+        assert_eq!(pace.unkept(true), None, "it does not find for the others");
+        // The other one ends.
+        pace.share(Sharing::ALONE, Some(kept(60, 0)), now);
+        assert_eq!(pace.rate(1), Some(25.0));
+        assert!(
+            pace.pacer.is_limited(),
+            "it tries carefully whether there is more"
+        );
+        assert_eq!(
+            pace.unkept(true),
+            None,
+            "which is still the best that is known"
+        );
     }
 
     #[tokio::test(start_paused = true)]

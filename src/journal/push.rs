@@ -13,7 +13,7 @@ use crate::{
         AfterFailure, Canary, CanaryProof, CanaryVerdict, Control, Counts, ProofAsked, RequestId,
         RunState, Tally, TaskState, Timestamp,
     },
-    store::{KeptRate, Missing, NewCanary, PushTransaction, Run, Store, StoreError},
+    store::{KeptRate, Missing, NewCanary, PushTransaction, Run, Sharing, Store, StoreError},
 };
 
 /// One run being pushed.
@@ -195,11 +195,11 @@ impl<'s> Journal<'s> {
             .map_or(Duration::ZERO, |free| request_timeout.saturating_sub(free))
     }
 
-    /// How many pushes send to the run's platform with its account at present, this one included.
-    pub(crate) fn sharers(&self) -> usize {
+    /// Who sends to the run's platform with its account at present.
+    pub(crate) fn sharing(&self) -> Sharing {
         match self.state.whole() {
-            Some(whole) => whole.sharers,
-            None => self.store.sharers(),
+            Some(whole) => whole.sharing,
+            None => self.store.sharing(),
         }
     }
 
@@ -220,14 +220,14 @@ impl<'s> Journal<'s> {
         Ok(self.part_of(kept))
     }
 
-    /// The same as of the last claim, when others push to the platform, too.
+    /// The same as of the last claim, as far as claims have to know it.
     pub(crate) fn found_by_others(&self) -> Option<KeptRate> {
         self.part_of(self.state.common().gate.found)
     }
 
     fn part_of(&self, kept: Option<KeptRate>) -> Option<KeptRate> {
         kept.map(|kept| KeptRate {
-            rate: kept.rate / self.sharers() as f64,
+            rate: kept.rate / self.sharing().pushes as f64,
             ..kept
         })
     }
@@ -255,8 +255,8 @@ impl<'s> Journal<'s> {
         rate: Option<(f64, Duration)>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let sharers = self.sharers() as f64;
-        let rate = rate.map(|(rate, span)| (rate * sharers, span));
+        let pushes = self.sharing().pushes as f64;
+        let rate = rate.map(|(rate, span)| (rate * pushes, span));
         let base_url = &self.state.run().about.base_url;
         self.store.keep_rate(base_url, rate, now).await
     }

@@ -1,6 +1,9 @@
 //! Pushes without a database: whatever replies come, in whatever order, the state of a push and its rows stay right.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use memory::Memory;
 
@@ -18,6 +21,7 @@ use crate::{
 };
 
 mod chaos;
+mod common;
 mod memory;
 mod rules;
 mod told;

@@ -1,6 +1,8 @@
 //! What this process may write: a file's owner everything, on a server the runs whose leases it has taken.
 
-use super::{Owner, Run, Store, StoreError, db::DbConnection, home::Home, postgres::Purpose};
+use super::{
+    Owner, Run, Sharing, Store, StoreError, db::DbConnection, home::Home, postgres::Purpose,
+};
 use crate::model::RunId;
 
 /// What is taken to push a run, or the part of it that this is.
@@ -44,21 +46,21 @@ impl Store {
         Ok(())
     }
 
-    /// Counts how many pushes send to the platform of this process's run with the same account, now that the account is known.
-    pub(crate) async fn count_sharers(&mut self) -> Result<(), StoreError> {
+    /// Looks who pushes to the platform of this process's run with the same account, now that the account is known.
+    pub(crate) async fn look_for_sharers(&mut self) -> Result<(), StoreError> {
         if let (Home::Server(server), DbConnection::Postgres(connection, _)) =
             (&mut self.home, &mut self.connection)
         {
-            server.lease.count_sharers(connection).await?;
+            server.lease.look_for_sharers(connection).await?;
         }
         Ok(())
     }
 
-    /// How many there are, this one included, as of some seconds ago.
-    pub(crate) fn sharers(&self) -> usize {
+    /// Who did some seconds ago.
+    pub(crate) fn sharing(&self) -> Sharing {
         match &self.home {
-            Home::File(_) => 1,
-            Home::Server(server) => server.lease.sharers(),
+            Home::File(_) => Sharing::ALONE,
+            Home::Server(server) => server.lease.sharing(),
         }
     }
 

@@ -7,7 +7,7 @@
 use sqlx::{AssertSqlSafe, Connection as _};
 
 use super::{
-    Owner, ReadError, Reader, Run, Store, StoreError,
+    Owner, ReadError, Reader, Run, Sharing, Store, StoreError,
     accepted_range::in_no_accepted_range,
     db::DbConnection,
     home::{Home, ServerHome},
@@ -39,8 +39,8 @@ pub(crate) struct Whole {
     pub(crate) tally: Vec<(Tally, u64)>,
     /// Of the tally, what ended in outages.
     pub(crate) excused: Vec<(Tally, u64)>,
-    /// How many pushes send to its platform with its account, this one included.
-    pub(crate) sharers: usize,
+    /// Who sends to its platform with its account.
+    pub(crate) sharing: Sharing,
 }
 
 /// A part as its push begins.
@@ -403,11 +403,12 @@ pub(super) async fn read_whole(
     connection: &mut DbConnection,
     run: RunId,
 ) -> Result<Whole, StoreError> {
-    let (state, sharers): (String, i64) = sqlx::query_as(
+    let (state, leases, first, mark): (String, i64, Option<i64>, i64) = sqlx::query_as(
         "SELECT CASE WHEN own.state = 'stopped' AND own.paused_at IS NOT NULL THEN 'paused' ELSE own.state END, \
-             (SELECT count(*) FROM run AS r JOIN lease_of_run AS l ON l.run_id = r.id AND l.ends_at > clock_timestamp() \
-              WHERE r.base_url = own.base_url AND r.account IS NOT DISTINCT FROM own.account) \
-         FROM run AS own WHERE own.id = ?",
+             count(l.epoch), min(l.epoch), (SELECT mark FROM temp.this_owner) \
+         FROM run AS own LEFT JOIN run AS r ON r.base_url = own.base_url AND r.account IS NOT DISTINCT FROM own.account \
+         LEFT JOIN lease_of_run AS l ON l.run_id = r.id AND l.ends_at > clock_timestamp() \
+         WHERE own.id = ? GROUP BY own.state, own.paused_at",
     )
     .bind(run.0)
     .fetch_one(&mut *connection)
@@ -419,6 +420,6 @@ pub(super) async fn read_whole(
             .ok_or_else(|| StoreError::Damaged(format!("a run has the state '{state}'")))?,
         tally: read_tally(connection, run, tally).await?,
         excused: read_tally(connection, run, excused).await?,
-        sharers: usize::try_from(sharers).unwrap_or(1).max(1),
+        sharing: Sharing::of(leases, first, mark),
     })
 }

@@ -12,6 +12,7 @@ use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use crate::model::ServerAddress;
 
 pub(crate) use error::ServerError;
+pub(crate) use lease::Sharing;
 pub(super) use lease::{Lease, Purpose, has_ended};
 pub(super) use migrate::make_temporary_views;
 

@@ -4,6 +4,7 @@ mod again;
 mod both;
 mod canary;
 mod claim;
+mod common;
 mod conditions;
 mod conformance;
 mod control;

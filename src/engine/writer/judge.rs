@@ -61,9 +61,10 @@ impl Judge {
         }
     }
 
-    /// Keeps to this push's part of what its account may send; what to tell if that is news.
-    pub(super) fn shared_by(&mut self, journal: &Journal<'_>) -> Option<Event> {
-        self.pace.set_sharers(journal.sharers())
+    /// Keeps to this push's part of what its account may send, and to what another one has found; what to tell if that is news.
+    pub(super) fn share(&mut self, journal: &Journal<'_>, now: Timestamp) -> Option<Event> {
+        self.pace
+            .share(journal.sharing(), journal.found_by_others(), now)
     }
 
     /// Judges a request that was `sent` so; gives what is to be recorded of it and what follows.

@@ -4,7 +4,11 @@ use proptest::prelude::*;
 use rand::{Rng, RngExt, SeedableRng, rngs::SmallRng};
 
 use super::*;
-use crate::{journal::request::Refused, model::BundleStatus};
+use crate::{
+    journal::request::Refused,
+    model::BundleStatus,
+    store::{Common, CommonTask},
+};
 
 const DEVICES: [&str; 24] = [
     "A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "N", "O", "P", "Q", "R", "S",
@@ -79,6 +83,19 @@ fn one(later: Timestamp, random: &mut impl Rng) -> (Class, Next) {
     }
 }
 
+/// Tasks whose devices another run has in flight, or will send something to.
+fn common(memory: &Memory, random: &mut impl Rng) -> BTreeMap<TaskId, CommonTask> {
+    let whys = [Common::InFlight, Common::Later];
+    let tasks = memory.tasks.keys().filter_map(|task| {
+        let other = CommonTask {
+            run: "other".into(),
+            why: whys[random.random_range(0..whys.len())],
+        };
+        random.random_bool(0.3).then_some((*task, other))
+    });
+    tasks.collect()
+}
+
 /// Pushes at random for a while, then lets every device accept, until nothing is left.
 async fn push(rows: &[(&str, u8)], after_failure: AfterFailure, seed: u64) {
     let mut random = SmallRng::seed_from_u64(seed);
@@ -98,6 +115,8 @@ async fn push(rows: &[(&str, u8)], after_failure: AfterFailure, seed: u64) {
                 records.push(Record { claim, end });
             }
         }
+        push.memory.gate.is_common = is_rough && random.random_bool(0.5);
+        push.memory.common = common(&push.memory, &mut random);
         let probe = is_rough && random.random_bool(0.2);
         let limits = ClaimLimits {
             requests: if probe { 1 } else { random.random_range(0..5) },

@@ -9,8 +9,8 @@ use crate::{
         Timestamp,
     },
     store::{
-        Attempt, Changes, CommonTask, Due, DueTask, EndedTask, Gate, Member, NewBundle, NewRequest,
-        PushRows, RefusalRow, TaskProof, ToldDoubt,
+        Attempt, Changes, CommonTask, Due, DueTask, EndedTask, Gate, LEFT, Member, NewBundle,
+        NewRequest, PushRows, RefusalRow, TaskProof, ToldDoubt,
         conformance::{Fixture, ManifestRow, conformance_tests},
     },
 };
@@ -118,7 +118,10 @@ impl Memory {
                 .filter(|(_, ended)| !ended)
                 .map(|(request, _)| request.devices as u64)
                 .sum(),
-            latest_due: waiting().map(|row| row.due.not_before).max(),
+            latest_due: waiting()
+                .map(|row| row.due.not_before)
+                .filter(|due| *due < LEFT)
+                .max(),
             tally: self.tally.iter().map(|(key, n)| (*key, *n)).collect(),
             excused: Vec::new(),
             whole: None,

@@ -10,10 +10,7 @@ mod rows;
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -21,7 +18,7 @@ use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::task::JoinHandle;
 
 use self::{
-    keeper::{count_sharers, keep},
+    keeper::{keep, look_for_sharers},
     rows::{begin, end, taken},
 };
 use super::{ServerError, ServerStore};
@@ -118,13 +115,48 @@ pub(in crate::store) struct Lease {
     options: Option<PgConnectOptions>,
 }
 
-/// How many processes push to the platform of this one's run with the same account, this one included.
+/// The processes that push to the platform of a run with the same account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sharing {
+    /// How many there are, this one included.
+    pub(crate) pushes: usize,
+    /// Whether this one finds for all of them what the platform takes. It is the one that has begun first.
+    pub(crate) finds: bool,
+}
+
+impl Sharing {
+    /// Nobody else does.
+    pub(crate) const ALONE: Self = Self {
+        pushes: 1,
+        finds: true,
+    };
+
+    /// As so many leases of runs tell, of which the first has this epoch.
+    pub(in crate::store) fn of(leases: i64, first: Option<i64>, mark: i64) -> Self {
+        Self {
+            pushes: usize::try_from(leases).unwrap_or(1).max(1),
+            finds: first.is_none_or(|first| first == mark),
+        }
+    }
+}
+
+/// Who they are, as of the last look.
 #[derive(Debug, Clone)]
-struct Sharers(Arc<AtomicUsize>);
+struct Sharers(Arc<Mutex<Sharing>>);
 
 impl Default for Sharers {
     fn default() -> Self {
-        Self(Arc::new(AtomicUsize::new(1)))
+        Self(Arc::new(Mutex::new(Sharing::ALONE)))
+    }
+}
+
+impl Sharers {
+    fn get(&self) -> Sharing {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, sharing: Sharing) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = sharing;
     }
 }
 
@@ -268,17 +300,17 @@ impl Lease {
             .any(|held| matches!(held, Purpose::Run(of) | Purpose::Part(of, _) if *of == run))
     }
 
-    /// Looks how many push to the platform of this one's run with the same account.
-    pub(in crate::store) async fn count_sharers(
+    /// Looks who pushes to the platform of this one's run with the same account.
+    pub(in crate::store) async fn look_for_sharers(
         &self,
         connection: &mut PgConnection,
     ) -> Result<(), sqlx::Error> {
-        count_sharers(connection, &self.held, &self.sharers).await
+        look_for_sharers(connection, self.mark, &self.held, &self.sharers).await
     }
 
-    /// How many they were then, this one included.
-    pub(in crate::store) fn sharers(&self) -> usize {
-        self.sharers.0.load(Ordering::Relaxed)
+    /// Who did when that was looked for last.
+    pub(in crate::store) fn sharing(&self) -> Sharing {
+        self.sharers.get()
     }
 
     /// Whether they may be relied on.

@@ -140,20 +140,20 @@ async fn those_who_push_with_one_account_know_of_each_other() {
     };
     first.set_account(run.id, "account").await.unwrap();
     first.keep_to_runs().await.unwrap();
-    first.count_sharers().await.unwrap();
-    assert_eq!(first.sharers(), 1);
+    first.look_for_sharers().await.unwrap();
+    assert_eq!(first.sharing().pushes, 1);
     let mut second = open("second").await.unwrap();
     second.hold_run(&other).await.unwrap();
-    second.count_sharers().await.unwrap();
-    assert_eq!(second.sharers(), 1, "its account is another one");
+    second.look_for_sharers().await.unwrap();
+    assert_eq!(second.sharing().pushes, 1, "its account is another one");
     second.set_account(other.id, "account").await.unwrap();
     for store in [&mut first, &mut second] {
-        store.count_sharers().await.unwrap();
-        assert_eq!(store.sharers(), 2);
+        store.look_for_sharers().await.unwrap();
+        assert_eq!(store.sharing().pushes, 2);
     }
     second.close().await.unwrap();
-    first.count_sharers().await.unwrap();
-    assert_eq!(first.sharers(), 1);
+    first.look_for_sharers().await.unwrap();
+    assert_eq!(first.sharing().pushes, 1);
     first.close().await.unwrap();
 }
 

@@ -18,6 +18,11 @@ impl Controller {
         self.hold(rate, self.seconds(now));
     }
 
+    /// Somebody else has found that the platform takes this rate.
+    pub(in crate::throttle) fn remember(&mut self, rate: f64, now: Instant) {
+        self.hold(rate, self.seconds(now));
+    }
+
     /// The platform takes requests and throttles most of their devices: this share of the rate would be right. Gives the new rate.
     pub(in crate::throttle) fn crowded(&mut self, share: f64, now: Instant) -> f64 {
         let rate = self.held() * share.clamp(LEAST_OF_CROWDED, 0.5);

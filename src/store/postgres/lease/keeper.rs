@@ -1,11 +1,11 @@
 //! The task that prolongs leases.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use tracing::warn;
 
-use super::{Held, Purpose, Sharers, Terms, has_ended};
+use super::{Held, Purpose, Sharers, Sharing, Terms, has_ended};
 use crate::clock::{Permission, since_boot};
 
 /// Prolongs the leases again and again, until one has ended.
@@ -67,12 +67,13 @@ async fn prolong(
             Ok(_) => {}
         }
     }
-    count_sharers(connection, held, sharers).await
+    look_for_sharers(connection, mark, held, sharers).await
 }
 
-/// Looks how many push to the platform of a run that is held, with the same account.
-pub(super) async fn count_sharers(
+/// Looks who pushes to the platform of a run that is held, with the same account.
+pub(super) async fn look_for_sharers(
     connection: &mut PgConnection,
+    mark: i64,
     held: &Held,
     sharers: &Sharers,
 ) -> Result<(), sqlx::Error> {
@@ -81,8 +82,8 @@ pub(super) async fn count_sharers(
         Purpose::Database | Purpose::Inbox => None,
     });
     if let Some(run) = run {
-        let count: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM fleetpush.run AS own \
+        let (leases, first) = sqlx::query_as(
+            "SELECT count(*), min(l.epoch) FROM fleetpush.run AS own \
              JOIN fleetpush.run AS r ON r.base_url = own.base_url AND r.account IS NOT DISTINCT FROM own.account \
              JOIN fleetpush.lease_of_run AS l ON l.run_id = r.id AND l.ends_at > clock_timestamp() \
              WHERE own.id = $1",
@@ -90,8 +91,7 @@ pub(super) async fn count_sharers(
         .bind(run.0)
         .fetch_one(connection)
         .await?;
-        let count = usize::try_from(count).unwrap_or(1).max(1);
-        sharers.0.store(count, Ordering::Relaxed);
+        sharers.set(Sharing::of(leases, first, mark));
     }
     Ok(())
 }
