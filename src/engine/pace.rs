@@ -26,6 +26,8 @@ const MEASURED: Duration = Duration::from_secs(10);
 const OLD: Duration = Duration::from_hours(24 * 7);
 /// A rate that somebody finds at this moment is followed at once.
 const NOW: Duration = Duration::from_mins(5);
+/// What those who follow take of their parts: they are not the ones to be refused.
+const FOLLOWED: f64 = 0.97;
 /// The least that a push sends because another one has found no more, in requests a second.
 const LEAST_FOLLOWED: f64 = 0.5;
 /// A rate is another one when it is off by more than this share.
@@ -122,7 +124,7 @@ impl Pace {
         let found = found.filter(|found| is_worth_it(found, now) || is_of_now(found, now));
         let followed = found
             .filter(|_| !sharing.finds)
-            .map(|found| found.rate.max(LEAST_FOLLOWED));
+            .map(|found| (found.rate * FOLLOWED).max(LEAST_FOLLOWED));
         if (sharing, followed) == (self.sharing, self.followed) {
             return None;
         }
