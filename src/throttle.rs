@@ -9,6 +9,7 @@ mod accidents;
 mod controller;
 mod flight;
 mod meter;
+mod part;
 mod schedule;
 
 use std::{
@@ -19,6 +20,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 pub(crate) use controller::{Controller, Ticket, Wait};
+pub(crate) use part::Part;
 
 /// The limits that a push begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

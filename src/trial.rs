@@ -4,6 +4,7 @@
 //! What differs from a real push: a push always has more to send, and there are no outages, so that a refusal is what it is with 429.
 
 mod known;
+mod sharing;
 mod stalls;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use std::{
 
 use known::Known;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use sharing::Sharing;
 use stalls::Stalls;
 
 use crate::{
@@ -58,6 +60,8 @@ pub struct Trial {
     pub pushes: Vec<(f64, f64)>,
     /// The pushes find nothing and keep to this pace, and to `concurrency` in flight, because they know the limit.
     pub known: Option<Known>,
+    /// The pushes share an account, as those do that have one results database.
+    pub shares: bool,
 }
 
 /// What one push came to.
@@ -90,6 +94,7 @@ impl Trial {
             older: 1.0,
             pushes: vec![(0.0, f64::INFINITY)],
             known: None,
+            shares: false,
         }
     }
 
@@ -143,9 +148,14 @@ impl Played {
         between(&self.accepted, from, to)
     }
 
+    /// How many were refused in a stretch of time.
+    pub fn refusals_between(&self, from: f64, to: f64) -> f64 {
+        between(&self.refused, from, to)
+    }
+
     /// The share of requests that were refused in a stretch of time.
     pub fn refused_between(&self, from: f64, to: f64) -> f64 {
-        let refused = between(&self.refused, from, to);
+        let refused = self.refusals_between(from, to);
         refused / (refused + self.accepted_between(from, to)).max(1.0)
     }
 }
@@ -180,6 +190,7 @@ struct Push {
     in_flight: usize,
     /// When it looks for something to do.
     wakes: f64,
+    begins: f64,
     ends: f64,
     played: Played,
 }
@@ -208,6 +219,7 @@ struct World {
     epoch: Instant,
     now: f64,
     pushes: Vec<Push>,
+    sharing: Sharing,
     happenings: BinaryHeap<Reverse<Happening>>,
 }
 
@@ -236,6 +248,7 @@ impl World {
             tickets: Vec::new(),
             in_flight: 0,
             wakes: *begins,
+            begins: *begins,
             ends: *ends,
             played: Played::default(),
         };
@@ -250,6 +263,7 @@ impl World {
             epoch,
             now: 0.0,
             pushes,
+            sharing: Sharing::default(),
             happenings: BinaryHeap::new(),
         }
     }
@@ -277,6 +291,9 @@ impl World {
                 && let Some((_, limit)) = self.trial.then.take()
             {
                 self.trial.limit = limit;
+            }
+            if self.trial.shares {
+                self.sharing.look(&self.trial, &mut self.pushes, self.now);
             }
             if happens <= wakes {
                 self.happen();

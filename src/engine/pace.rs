@@ -14,7 +14,7 @@ use crate::{
     model::Timestamp,
     policy::{self, Signal},
     store::{KeptRate, Sharing},
-    throttle::{Ceilings, Pacer, Ticket},
+    throttle::{Ceilings, Pacer, Part, Ticket},
 };
 
 mod throttle_window;
@@ -26,10 +26,6 @@ const MEASURED: Duration = Duration::from_secs(10);
 const OLD: Duration = Duration::from_hours(24 * 7);
 /// A rate that somebody finds at this moment is followed at once.
 const NOW: Duration = Duration::from_mins(5);
-/// What those who follow take of their parts: they are not the ones to be refused.
-const FOLLOWED: f64 = 0.97;
-/// The least that a push sends because another one has found no more, in requests a second.
-const LEAST_FOLLOWED: f64 = 0.5;
 /// A rate is another one when it is off by more than this share.
 const SAME: f64 = 0.1;
 
@@ -54,9 +50,9 @@ pub(super) struct Pace {
     /// What is allowed to all pushes that share a platform's account, and how many that are.
     ceilings: Ceilings,
     concurrency: usize,
-    sharing: Sharing,
-    /// This push's part of what another one has found, which it keeps to.
-    followed: Option<f64>,
+    part: Part,
+    /// Whether this push finds what the platform takes, for all that share the account.
+    finds: bool,
     throttle_window: ThrottleWindow,
     /// The rate that the database knows, and for how long it had been measured.
     kept: Option<Measured>,
@@ -82,8 +78,8 @@ impl Pace {
             pacer: Arc::new(Pacer::new(ceilings, concurrency, begun_with)),
             ceilings,
             concurrency,
-            sharing: Sharing::ALONE,
-            followed: None,
+            part: Part::ALL,
+            finds: true,
             throttle_window: ThrottleWindow::default(),
             kept: kept.map(|kept| (kept.rate, kept.span)),
             since: None,
@@ -122,45 +118,40 @@ impl Pace {
         now: Timestamp,
     ) -> Option<Event> {
         let found = found.filter(|found| is_worth_it(found, now) || is_of_now(found, now));
-        let followed = found
-            .filter(|_| !sharing.finds)
-            .map(|found| (found.rate * FOLLOWED).max(LEAST_FOLLOWED));
-        if (sharing, followed) == (self.sharing, self.followed) {
-            return None;
-        }
-        if let (true, Some(rate)) = (sharing.finds, self.followed) {
-            // From now on it finds for the others, and begins with what was found for it.
+        let Sharing { pushes, finds } = sharing;
+        let part = Part {
+            of: pushes,
+            followed: found.filter(|_| !finds).map(|found| found.rate),
+        };
+        let before = std::mem::replace(&mut self.part, part);
+        if finds
+            && !self.finds
+            && let Some(rate) = before.followed
+        {
+            // It begins with what was found for it until now.
             self.kept = found.map(|found| (found.rate, found.span));
             self.pacer.remember(rate);
         }
-        let pushes = sharing.pushes;
-        let is_news = pushes != self.sharing.pushes;
-        (self.sharing, self.followed) = (sharing, followed);
-        self.take_share();
-        is_news.then(|| {
+        self.finds = finds;
+        if part != before {
+            self.take_share();
+        }
+        (pushes != before.of).then(|| {
             info!(pushes, "the account's rate is shared");
             Event::RateShared { pushes }
         })
     }
 
     fn take_share(&self) {
-        let pushes = self.sharing.pushes;
-        let part = |of: Option<f64>| of.map(|of| of / pushes as f64);
-        let requests = part(self.ceilings.requests);
-        let ceilings = Ceilings {
-            requests: match (requests, self.followed) {
-                (Some(ceiling), Some(followed)) => Some(ceiling.min(followed)),
-                (ceiling, followed) => ceiling.or(followed),
-            },
-            devices: part(self.ceilings.devices),
-        };
-        self.pacer.set_ceilings(ceilings, self.concurrency / pushes);
+        let ceilings = self.part.ceilings(self.ceilings);
+        self.pacer
+            .set_ceilings(ceilings, self.concurrency / self.part.of);
     }
 
     /// What was found, when the database does not know it yet and this push is the one to find it: a rate is worth a commit when it has changed by a twentieth, and in the
     /// end (`all`) whenever it has changed.
     pub(super) fn unkept(&mut self, all: bool) -> Option<FoundRate> {
-        if !self.sharing.finds {
+        if !self.finds {
             return None;
         }
         let found = self.measured();
@@ -421,10 +412,10 @@ mod tests {
         assert_eq!(told, Some(Event::RateShared { pushes: 2 }));
         assert_eq!(pace.rate(1), Some(50.0), "nothing has been found");
         for (found, followed) in [
-            (kept(0, now.0), 25.0),
+            (kept(0, now.0), 24.25),
             // Of long ago, and for a moment only.
             (kept(1, 0), 50.0),
-            (kept(60, 0), 25.0),
+            (kept(60, 0), 24.25),
         ] {
             assert_eq!(pace.share(sharing(false), Some(found), now), None);
             assert_eq!(pace.rate(1), Some(followed), "{found:?}");

@@ -197,7 +197,7 @@ impl Controller {
     }
 
     /// Sets other ceilings, and how many requests may be in flight within the concurrency.
-    pub(super) fn set_ceilings(&mut self, ceilings: Ceilings, in_flight: usize) {
+    pub(crate) fn set_ceilings(&mut self, ceilings: Ceilings, in_flight: usize) {
         self.ceiling = ceilings.requests.unwrap_or(f64::INFINITY);
         self.devices = ceilings.devices;
         self.usable = in_flight.clamp(1, self.concurrency);

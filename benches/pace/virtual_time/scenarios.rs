@@ -80,11 +80,12 @@ const ACCIDENTS: [(f64, bool); 7] = [
 ];
 
 /// All tables.
-pub(super) fn all() -> [Table; 6] {
+pub(super) fn all() -> [Table; 7] {
     [
         one_limit(),
         changes(),
         two_pushes(),
+        workers(),
         another_push(),
         accidents(),
         ceilings(),
@@ -256,6 +257,53 @@ fn two_pushes() -> Table {
         rows,
         shows_known: false,
         is_met: Some(|means| means[0] >= 0.95 && means[1] >= 0.33),
+    }
+}
+
+/// The share of the requests of all pushes that were refused.
+fn refused_of_all(played: &[super::Played], from: f64, to: f64) -> f64 {
+    let sum = |of: fn(&super::Played, f64, f64) -> f64| -> f64 {
+        played.iter().map(|push| of(push, from, to)).sum()
+    };
+    let accepted = sum(super::Played::accepted_between);
+    let refused = sum(super::Played::refusals_between);
+    refused / (refused + accepted).max(1.0)
+}
+
+fn workers() -> Table {
+    let mut rows = Vec::new();
+    for (count, later) in [(2, 0.0), (2, 3.0), (3, 3.0), (4, 3.0), (8, 1.0)] {
+        for text in SHARED.into_iter().flat_map(with_and_without) {
+            let mut row = row(&text, 120.0, |trial| Trial {
+                pushes: (0..count)
+                    .map(|nth| (f64::from(nth) * later, f64::INFINITY))
+                    .collect(),
+                concurrency: 32,
+                shares: true,
+                ..trial
+            });
+            row.name = format!("{count} workers, {later} s apart, {}", row.name);
+            rows.push(row);
+        }
+    }
+    Table {
+        name: "workers of one account",
+        columns: vec![
+            share("all, 10 to 120 s", |played, row| {
+                row.share(played, 10.0, 120.0)
+            }),
+            share("the least", |played, row| {
+                let of = |nth: usize| row.share(&played[nth..=nth], 30.0, 120.0);
+                (0..played.len()).map(of).fold(f64::INFINITY, f64::min) * played.len() as f64
+            }),
+            refused("refused", |played, _| refused_of_all(played, 0.0, 120.0)),
+            refused("refused, 20 to 120 s", |played, _| {
+                refused_of_all(played, 20.0, 120.0)
+            }),
+        ],
+        rows,
+        shows_known: false,
+        is_met: Some(|means| means[0] >= 0.95 && means[2] <= 0.03),
     }
 }
 

@@ -17,7 +17,7 @@ impl Controller {
     }
 
     /// Whether the platform has refused requests for their rate, and nothing has shown since that it would take more.
-    pub(in crate::throttle) fn is_limited(&self) -> bool {
+    pub(crate) fn is_limited(&self) -> bool {
         self.limit.is_some()
     }
 
