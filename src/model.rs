@@ -19,6 +19,7 @@ mod ids;
 mod in_doubt;
 mod inventory;
 mod latency;
+mod lead;
 mod loopback;
 mod message;
 mod options;
@@ -57,6 +58,7 @@ pub(crate) use ids::{BundleId, PartNumber, PayloadId, RequestId, RunId, TaskId};
 pub(crate) use in_doubt::{CLOCK_TOLERANCE, CompetingSend, InDoubtSend, InDoubtTask, TimeRange};
 pub(crate) use inventory::{ListPage, ListedDevice, ListedProduct, ListedState};
 pub(crate) use latency::Latency;
+pub(crate) use lead::Lead;
 pub(crate) use loopback::is_loopback;
 pub(crate) use message::{
     CommandMessage, GapCause, MessageGap, MessageKind, PresenceMessage, QueueMessage,

@@ -22,6 +22,8 @@ use tokio::{sync::Notify, time::Instant};
 pub(crate) use controller::{Controller, Ticket, Wait};
 pub(crate) use part::Part;
 
+use crate::model::Lead;
+
 /// The limits that a push begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Ceilings {
@@ -113,6 +115,16 @@ impl Pacer {
     /// Goes on at a rate that somebody else has found.
     pub(crate) fn remember(&self, rate: f64) {
         self.update(|controller, now| controller.remember(rate, now));
+    }
+
+    /// So many pushes share the account now, and so many did before.
+    pub(crate) fn share_anew(&self, before: usize, pushes: usize) {
+        self.update(|controller, now| controller.share_anew(before, pushes, now));
+    }
+
+    /// The pace of so many pushes that share the account, by that of this one.
+    pub(crate) fn lead(&self, pushes: usize) -> Lead {
+        self.lock().lead(pushes, Instant::now().into_std())
     }
 
     /// A request has come back; what it came to is told later.

@@ -293,7 +293,8 @@ impl World {
                 self.trial.limit = limit;
             }
             if self.trial.shares {
-                self.sharing.look(&self.trial, &mut self.pushes, self.now);
+                let now = (self.now, self.instant());
+                self.sharing.look(&self.trial, &mut self.pushes, now);
             }
             if happens <= wakes {
                 self.happen();

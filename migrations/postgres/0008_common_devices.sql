@@ -12,3 +12,13 @@ CREATE TABLE claim_gate (
     base_url  text COLLATE "C" PRIMARY KEY,
     is_common bigint NOT NULL CHECK (is_common IN (0, 1))   -- whether runs to this platform have devices in common
 );
+
+-- The pace of the push that finds what a platform takes for those who share the account; they follow it as long as it is told again and again.
+CREATE TABLE lead (
+    base_url  text COLLATE "C" NOT NULL,
+    account   text COLLATE "C" NOT NULL,
+    rate      double precision CHECK (rate > 0),            -- requests a second, of all together; NULL: nothing limits it
+    in_flight bigint NOT NULL CHECK (in_flight >= 0),       -- of all together
+    told_at   timestamptz NOT NULL,
+    PRIMARY KEY (base_url, account)
+);

@@ -11,7 +11,7 @@ use tracing::info;
 use self::throttle_window::{ThrottleVerdict, ThrottleWindow};
 use super::Event;
 use crate::{
-    model::Timestamp,
+    model::{Lead, Timestamp},
     policy::{self, Signal},
     store::{KeptRate, Sharing},
     throttle::{Ceilings, Pacer, Part, Ticket},
@@ -24,8 +24,6 @@ pub(super) use throttle_window::FirstSendStats;
 /// A rate that was measured for less than this is not begun with, nor one that is older than this.
 const MEASURED: Duration = Duration::from_secs(10);
 const OLD: Duration = Duration::from_hours(24 * 7);
-/// A rate that somebody finds at this moment is followed at once.
-const NOW: Duration = Duration::from_mins(5);
 /// A rate is another one when it is off by more than this share.
 const SAME: f64 = 0.1;
 
@@ -33,11 +31,6 @@ const SAME: f64 = 0.1;
 pub(super) fn is_worth_it(kept: &KeptRate, now: Timestamp) -> bool {
     // One of the future is of a clock that was ahead: nobody knows how old it is.
     kept.span >= MEASURED && kept.found_at <= now && kept.found_at.until(now) <= OLD
-}
-
-/// Whether a rate has been kept by somebody just now, by clocks that need not agree.
-fn is_of_now(kept: &KeptRate, now: Timestamp) -> bool {
-    kept.found_at.0.abs_diff(now.0) <= NOW.as_millis() as u64
 }
 
 /// A rate, and for how long the platform has been found to take it.
@@ -109,28 +102,22 @@ impl Pace {
         self.take_share();
     }
 
-    /// Keeps to an equal part of what is allowed to those who share the account, and of what one of them has found the platform to take: only
-    /// that one tries whether it takes more. Gives what to tell if that is news.
-    pub(super) fn share(
-        &mut self,
-        sharing: Sharing,
-        found: Option<KeptRate>,
-        now: Timestamp,
-    ) -> Option<Event> {
-        let found = found.filter(|found| is_worth_it(found, now) || is_of_now(found, now));
+    /// Keeps to an equal part of what is allowed to those who share the account. One of them finds what the platform takes, and the others keep
+    /// to their parts of its pace. Gives what to tell if that is news.
+    pub(super) fn share(&mut self, sharing: Sharing, lead: Option<Lead>) -> Option<Event> {
         let Sharing { pushes, finds } = sharing;
         let part = Part {
             of: pushes,
-            followed: found.filter(|_| !finds).map(|found| found.rate),
+            followed: lead.filter(|_| !finds),
         };
         let before = std::mem::replace(&mut self.part, part);
         if finds
             && !self.finds
-            && let Some(rate) = before.followed
+            && let Some(rate) = before.followed_rate()
         {
-            // It begins with what was found for it until now.
-            self.kept = found.map(|found| (found.rate, found.span));
             self.pacer.remember(rate);
+        } else if finds {
+            self.pacer.share_anew(before.of, pushes);
         }
         self.finds = finds;
         if part != before {
@@ -142,10 +129,16 @@ impl Pace {
         })
     }
 
+    /// The pace that the others are to keep to, if there are any, and this one finds what the platform takes.
+    pub(super) fn lead(&self) -> Option<Lead> {
+        let pushes = self.part.of;
+        (self.finds && pushes > 1).then(|| self.pacer.lead(pushes))
+    }
+
     fn take_share(&self) {
         let ceilings = self.part.ceilings(self.ceilings);
-        self.pacer
-            .set_ceilings(ceilings, self.concurrency / self.part.of);
+        let in_flight = self.part.in_flight(self.concurrency);
+        self.pacer.set_ceilings(ceilings, in_flight);
     }
 
     /// What was found, when the database does not know it yet and this push is the one to find it: a rate is worth a commit when it has changed by a twentieth, and in the
@@ -380,7 +373,7 @@ mod tests {
                 pushes,
                 finds: true,
             };
-            pace.share(sharing, None, Timestamp(0))
+            pace.share(sharing, None)
         };
         assert_eq!(share(&mut pace, 1), None);
         assert_eq!(share(&mut pace, 2), Some(Event::RateShared { pushes: 2 }));
@@ -405,34 +398,23 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_finds_what_the_platform_takes_and_the_others_follow() {
-        let mut pace = Pace::new(ceilings(), 16, None, Timestamp(0));
-        let now = Timestamp(24 * 3600 * 1000);
-        let sharing = |finds| Sharing { pushes: 2, finds };
-        let told = pace.share(sharing(false), None, now);
+        let sharing = |pushes, finds| Sharing { pushes, finds };
+        let mut first = Pace::new(ceilings(), 16, Some(kept(60, 0)), Timestamp(0));
+        let mut other = Pace::new(ceilings(), 16, None, Timestamp(0));
+        assert_eq!(first.lead(), None, "nobody follows");
+        assert!(first.share(sharing(2, true), None).is_some());
+        // What was found for one is what two take together.
+        assert_eq!(first.rate(1), Some(12.5));
+        let lead = first.lead().unwrap();
+        assert_eq!((lead.rate, lead.in_flight), (Some(25.0), 16));
+        let told = other.share(sharing(2, false), Some(lead));
         assert_eq!(told, Some(Event::RateShared { pushes: 2 }));
-        assert_eq!(pace.rate(1), Some(50.0), "nothing has been found");
-        for (found, followed) in [
-            (kept(0, now.0), 24.25),
-            // Of long ago, and for a moment only.
-            (kept(1, 0), 50.0),
-            (kept(60, 0), 24.25),
-        ] {
-            assert_eq!(pace.share(sharing(false), Some(found), now), None);
-            assert_eq!(pace.rate(1), Some(followed), "{found:?}");
-        }
-        assert_eq!(pace.unkept(true), None, "it does not find for the others");
-        // The other one ends.
-        pace.share(Sharing::ALONE, Some(kept(60, 0)), now);
-        assert_eq!(pace.rate(1), Some(25.0));
-        assert!(
-            pace.pacer.is_limited(),
-            "it tries carefully whether there is more"
-        );
-        assert_eq!(
-            pace.unkept(true),
-            None,
-            "which is still the best that is known"
-        );
+        assert_eq!((other.rate(1), other.lead()), (Some(12.5), None));
+        assert_eq!(other.unkept(true), None, "it does not find for the others");
+        // The first one ends: the other one goes on with its part, and tries carefully whether there is more.
+        other.share(Sharing::ALONE, Some(lead));
+        assert_eq!(other.rate(1), Some(12.5));
+        assert!(other.pacer.is_limited());
     }
 
     #[tokio::test(start_paused = true)]

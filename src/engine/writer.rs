@@ -96,7 +96,7 @@ impl<'j, 's> Writer<'j, 's> {
         let mut judge = Judge::new(options, journal, found, random, clock.now());
         judge.pace.set_ceiling(rollout.ceiling());
         let mut events = EventSink::new(events, first_step);
-        events.push(judge.share(journal, clock.now()));
+        events.push(judge.share(journal));
         let pacer = judge.pace.pacer();
         let patience = journal.patience();
         let (senders, reports) =
@@ -240,7 +240,7 @@ impl<'j, 's> Writer<'j, 's> {
     async fn exchange(&mut self, requests: usize, now: Timestamp) -> Result<(), StoreError> {
         // What came back is recorded all the same: it can be saved.
         self.stop_if_missing();
-        self.events.push(self.judge.share(self.journal, now));
+        self.events.push(self.judge.share(self.journal));
         let requests = self.stop.missing().map_or(requests, |_| 0);
         let limits = ClaimLimits {
             requests,

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     clock::Permission,
     model::{
-        AfterFailure, Canary, CanaryProof, CanaryVerdict, Control, Counts, ProofAsked, RequestId,
-        RunState, Tally, TaskState, Timestamp,
+        AfterFailure, Canary, CanaryProof, CanaryVerdict, Control, Counts, Lead, ProofAsked,
+        RequestId, RunState, Tally, TaskState, Timestamp,
     },
     store::{KeptRate, Missing, NewCanary, PushTransaction, Run, Sharing, Store, StoreError},
 };
@@ -217,19 +217,20 @@ impl<'s> Journal<'s> {
     pub(crate) async fn found_rate(&mut self) -> Result<Option<KeptRate>, StoreError> {
         let base_url = &self.state.run().about.base_url;
         let kept = self.store.found_rate(base_url).await?;
-        Ok(self.part_of(kept))
-    }
-
-    /// The same as of the last claim, as far as claims have to know it.
-    pub(crate) fn found_by_others(&self) -> Option<KeptRate> {
-        self.part_of(self.state.common().gate.found)
-    }
-
-    fn part_of(&self, kept: Option<KeptRate>) -> Option<KeptRate> {
-        kept.map(|kept| KeptRate {
+        Ok(kept.map(|kept| KeptRate {
             rate: kept.rate / self.sharing().pushes as f64,
             ..kept
-        })
+        }))
+    }
+
+    /// The pace of the push that finds what the platform takes, as of the last claim, for those who share its account.
+    pub(crate) fn followed(&self) -> Option<Lead> {
+        self.state.others().gate.lead
+    }
+
+    /// Has the others know this push's pace with the next exchange.
+    pub(crate) fn lead(&mut self, lead: Option<Lead>) {
+        self.state.others_mut().lead.set(lead);
     }
 
     /// Tasks that were left to younger runs are due again, for the next push. A reply to what others send takes so long at most.
@@ -238,7 +239,7 @@ impl<'s> Journal<'s> {
         reply_time: Duration,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.state.common_mut().reply_time = reply_time;
+        self.state.others_mut().reply_time = reply_time;
         self.store.take_back(self.state.run().id, now).await?;
         self.state.tasks_mut().waiting.changed();
         Ok(())
@@ -246,7 +247,7 @@ impl<'s> Journal<'s> {
 
     /// What is left to younger runs, for a person.
     pub(crate) fn left_to_younger(&self) -> Option<String> {
-        self.state.common().left()
+        self.state.others().left()
     }
 
     /// Notes the requests a second that the run's platform takes, or that nothing is known of a limit. The push has found its own part of it.

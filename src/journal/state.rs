@@ -9,9 +9,9 @@ use super::{
     bundle::{Bundles, Halves},
     canary::CanaryState,
     chunk_limit,
-    common::CommonDevices,
     counts::TaskCounts,
     first_sends::FirstSends,
+    others::Others,
     refusal::{KnownRefusals, Refusals, Refusing},
     request::{ClaimLimits, Exchange, Finding, Record, RequestEnd},
     requests::Requests,
@@ -28,7 +28,7 @@ use crate::{
 };
 
 mod claim;
-mod common;
+mod others;
 mod probe;
 mod told;
 
@@ -45,7 +45,7 @@ pub(super) struct PushState {
     told: u64,
     /// How the run as a whole stands, when this is the push of a part of it.
     whole: Option<Whole>,
-    common: CommonDevices,
+    others: Others,
 }
 
 impl PushState {
@@ -71,7 +71,7 @@ impl PushState {
             refusals: Refusals::new(rows.refusals),
             told: 0,
             whole: rows.whole,
-            common: CommonDevices::default(),
+            others: Others::default(),
             run,
         }
     }
@@ -122,6 +122,7 @@ impl PushState {
         (exchange.claims, exchange.more) = self.claim(rows, &mut step, limits).await?;
         exchange.full = self.requests.room.is_full();
         step.changes.tally = self.tasks.counts.take_unsaved();
+        step.changes.lead = self.others.lead.take_unsaved(limits.now);
         step.write(rows).await?;
         exchange.next_due = self.next_due(rows).await?;
         let whole = rows.whole().await?;

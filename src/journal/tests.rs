@@ -21,8 +21,8 @@ use crate::{
 };
 
 mod chaos;
-mod common;
 mod memory;
+mod others;
 mod rules;
 mod told;
 

@@ -7,10 +7,10 @@ use super::{
         NewRequest, RefusalRow,
     },
 };
-use crate::model::{BundleId, BundleStatus, PayloadId, RequestId, Sizes, Tally, TaskId};
+use crate::model::{BundleId, BundleStatus, Lead, PayloadId, RequestId, Sizes, Tally, TaskId};
 
 /// Changes that are written together, in the order of the fields.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Changes {
     pub(crate) finished: Vec<FinishedRequest>,
     /// Payloads that a device has accepted.
@@ -41,6 +41,8 @@ pub(crate) struct Changes {
     pub(crate) in_flight: Vec<(TaskId, RequestId)>,
     /// First sends have been claimed up to here.
     pub(crate) next_task: Option<TaskId>,
+    /// The pace that others are to follow.
+    pub(crate) lead: Option<Lead>,
     /// What is added to the counts of ended tasks.
     pub(crate) tally: Vec<(Tally, u64)>,
 }

@@ -14,10 +14,10 @@ use serde_json::json;
 use sqlx::Connection as _;
 
 use super::{
-    KeptRate, Run, Store, StoreError, accepted_range::in_no_accepted_range, db::DbConnection,
-    owner::BEGIN, stale::overtaken,
+    Run, Store, StoreError, accepted_range::in_no_accepted_range, db::DbConnection, owner::BEGIN,
+    stale::overtaken,
 };
-use crate::model::{PartNumber, RunId, TaskId, Timestamp};
+use crate::model::{Lead, PartNumber, RunId, TaskId, Timestamp};
 
 /// When a task is due that is left to a younger run: in no push, and until the end of this one.
 pub(crate) const LEFT: Timestamp = Timestamp(253_402_300_799_000);
@@ -27,8 +27,8 @@ pub(crate) const LEFT: Timestamp = Timestamp(253_402_300_799_000);
 pub(crate) struct Gate {
     /// Whether any have devices in common.
     pub(crate) is_common: bool,
-    /// What the platform was last found to take.
-    pub(crate) found: Option<KeptRate>,
+    /// The pace of the push that finds what the platform takes, for those who share its account.
+    pub(crate) lead: Option<Lead>,
 }
 
 /// A task that is not to be claimed now, since another run has its device.
@@ -97,8 +97,9 @@ const CLOSE_GATE: &str = "INSERT INTO claim_gate (base_url, is_common) \
      ON CONFLICT (base_url) DO UPDATE SET is_common = excluded.is_common";
 
 /// Those who claim do not wait for each other here, but for whoever begins to push.
-const GATE: &str = "SELECT g.is_common, p.rate, p.span_ms, p.found_at FROM claim_gate AS g LEFT JOIN pace AS p ON p.base_url = g.base_url \
-     WHERE g.base_url = (SELECT base_url FROM run WHERE id = ?) FOR SHARE OF g";
+const GATE: &str = "SELECT g.is_common, p.rate, p.in_flight FROM run AS r JOIN claim_gate AS g ON g.base_url = r.base_url \
+     LEFT JOIN lead AS p ON p.base_url = r.base_url AND p.account = coalesce(r.account, '') AND p.told_at > clock_timestamp() - interval '30 s' \
+     WHERE r.id = ? FOR SHARE OF g";
 
 // A part of a run has views of its own before `due` and `request`.
 /// Of a list of tasks those that are not to be claimed now: stale, later, or because the device is in flight for the other run. What a process
@@ -181,24 +182,20 @@ impl Store {
 
 /// What a claim for this run has to know of others; from here on nobody begins to push another run to the platform until the transaction ends.
 pub(super) async fn gate(connection: &mut DbConnection, run: RunId) -> Result<Gate, StoreError> {
-    let row: Option<(i64, Option<f64>, Option<i64>, Option<i64>)> = sqlx::query_as(GATE)
+    let row: Option<(i64, Option<f64>, Option<i64>)> = sqlx::query_as(GATE)
         .bind(run.0)
         .fetch_optional(connection)
         .await?;
-    let Some((is_common, rate, span_ms, found_at)) = row else {
+    let Some((is_common, rate, in_flight)) = row else {
         return Ok(Gate::default());
     };
-    let found = rate
-        .zip(span_ms)
-        .zip(found_at)
-        .map(|((rate, span_ms), found_at)| KeptRate {
-            rate,
-            span: Duration::from_millis(span_ms.unsigned_abs()),
-            found_at: Timestamp(found_at),
-        });
+    let lead = in_flight.map(|in_flight| Lead {
+        rate,
+        in_flight: u32::try_from(in_flight).unwrap_or(u32::MAX),
+    });
     Ok(Gate {
         is_common: is_common != 0,
-        found,
+        lead,
     })
 }
 

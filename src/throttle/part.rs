@@ -1,9 +1,8 @@
 //! The part that a push takes of what all may send that share its account.
 
 use super::Ceilings;
+use crate::model::Lead;
 
-/// What those who follow take of their parts of the rate that was found: they are not the ones to try whether there is more.
-const FOLLOWED: f64 = 0.97;
 /// The least that a push sends because another one has found no more, in requests a second.
 const LEAST: f64 = 0.5;
 
@@ -12,8 +11,8 @@ const LEAST: f64 = 0.5;
 pub(crate) struct Part {
     /// How many pushes share the account.
     pub(crate) of: usize,
-    /// This one's part of the rate that another one has found, which it keeps to.
-    pub(crate) followed: Option<f64>,
+    /// The pace of the one that finds what the platform takes, if that is another one.
+    pub(crate) followed: Option<Lead>,
 }
 
 impl Part {
@@ -26,13 +25,60 @@ impl Part {
     /// The ceilings of one push, where these are those of all together.
     pub(crate) fn ceilings(self, all: Ceilings) -> Ceilings {
         let part = |of: Option<f64>| of.map(|of| of / self.of as f64);
-        let followed = self.followed.map(|rate| (rate * FOLLOWED).max(LEAST));
         Ceilings {
-            requests: match (part(all.requests), followed) {
+            requests: match (part(all.requests), self.followed_rate()) {
                 (Some(ceiling), Some(followed)) => Some(ceiling.min(followed)),
                 (ceiling, followed) => ceiling.or(followed),
             },
             devices: part(all.devices),
         }
+    }
+
+    /// The requests in flight of one push.
+    pub(crate) fn in_flight(self, all: usize) -> usize {
+        let followed = self.followed.map_or(all, |lead| lead.in_flight as usize);
+        all.min(followed) / self.of
+    }
+
+    /// Its part of the rate that another one has found.
+    pub(crate) fn followed_rate(self) -> Option<f64> {
+        let rate = self.followed?.rate?;
+        Some((rate / self.of as f64).max(LEAST))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_equal_part_is_no_more_than_what_was_found_for_it() {
+        let all = Ceilings {
+            requests: Some(100.0),
+            devices: Some(1_000.0),
+        };
+        let lead = |rate, in_flight| Some(Lead { rate, in_flight });
+        for (of, followed, requests, devices, in_flight) in [
+            (1, None, 100.0, 1_000.0, 16),
+            (4, None, 25.0, 250.0, 4),
+            (4, lead(Some(40.0), 100), 10.0, 250.0, 4),
+            (4, lead(Some(400.0), 8), 25.0, 250.0, 2),
+            (4, lead(None, 16), 25.0, 250.0, 4),
+            // It is never stopped altogether.
+            (4, lead(Some(0.5), 1), 0.5, 250.0, 0),
+        ] {
+            let part = Part { of, followed };
+            let found = part.ceilings(all);
+            assert_eq!(
+                (found.requests, found.devices, part.in_flight(16)),
+                (Some(requests), Some(devices), in_flight),
+                "{part:?}"
+            );
+        }
+        let part = Part {
+            of: 2,
+            followed: lead(Some(40.0), 16),
+        };
+        assert_eq!(part.ceilings(Ceilings::default()).requests, Some(20.0));
     }
 }

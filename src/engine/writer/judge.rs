@@ -62,9 +62,10 @@ impl Judge {
     }
 
     /// Keeps to this push's part of what its account may send, and to what another one has found; what to tell if that is news.
-    pub(super) fn share(&mut self, journal: &Journal<'_>, now: Timestamp) -> Option<Event> {
-        self.pace
-            .share(journal.sharing(), journal.found_by_others(), now)
+    pub(super) fn share(&mut self, journal: &mut Journal<'_>) -> Option<Event> {
+        let told = self.pace.share(journal.sharing(), journal.followed());
+        journal.lead(self.pace.lead());
+        told
     }
 
     /// Judges a request that was `sent` so; gives what is to be recorded of it and what follows.

@@ -30,7 +30,7 @@ impl PushState {
         if limits.requests == 0 {
             return Ok((Vec::new(), true));
         }
-        self.common.gate = rows.gate().await?;
+        self.others.gate = rows.gate().await?;
         self.requests.have_numbers(rows, limits.requests).await?;
         self.requests.room.begin();
         if limits.probe {

@@ -88,6 +88,11 @@ static TALLY: Bulk = Bulk::insert(
     "ON CONFLICT (run_id, state, class, code) DO UPDATE SET n = tally.n + excluded.n",
 );
 
+/// Only on a server somebody follows.
+const LEAD: &str = "INSERT INTO lead (base_url, account, rate, in_flight, told_at) \
+     SELECT base_url, coalesce(account, ''), CAST(?2 AS double precision), CAST(?3 AS bigint), clock_timestamp() FROM run WHERE id = ?1 \
+     ON CONFLICT (base_url, account) DO UPDATE SET rate = excluded.rate, in_flight = excluded.in_flight, told_at = excluded.told_at";
+
 /// Writes changes, kind by kind; rows in the order of their keys, which keeps the writing sequential.
 pub(super) async fn write(
     writes: &mut Writes<'_>,
@@ -105,6 +110,16 @@ pub(super) async fn write(
         writes
             .statement("UPDATE run SET next_task = ? WHERE id = ?", |values| {
                 values.bind(next_task.0).bind(run.0)
+            })
+            .await?;
+    }
+    if let Some(lead) = changes.lead {
+        writes
+            .statement(LEAD, |values| {
+                values
+                    .bind(run.0)
+                    .bind(lead.rate)
+                    .bind(i64::from(lead.in_flight))
             })
             .await?;
     }

@@ -18,6 +18,14 @@ impl Controller {
         self.hold(rate, self.seconds(now));
     }
 
+    /// So many share the account now, and so many did before: a limit that was found is another part of what the platform takes.
+    pub(crate) fn share_anew(&mut self, before: usize, now: usize, at: Instant) {
+        if before != now && self.limit.is_some() {
+            let rate = self.held() * before as f64 / now as f64;
+            self.hold(rate, self.seconds(at));
+        }
+    }
+
     /// Somebody else has found that the platform takes this rate.
     pub(in crate::throttle) fn remember(&mut self, rate: f64, now: Instant) {
         self.hold(rate, self.seconds(now));

@@ -1,6 +1,9 @@
 //! What is told of what has been found.
 
+use std::time::Instant;
+
 use super::Controller;
+use crate::model::Lead;
 
 /// A limit is told when so many requests were taken, and a second so many by the clock but for such a share.
 const SHOWING: f64 = 40.0;
@@ -17,8 +20,20 @@ impl Controller {
     }
 
     /// Whether the platform has refused requests for their rate, and nothing has shown since that it would take more.
-    pub(crate) fn is_limited(&self) -> bool {
+    pub(in crate::throttle) fn is_limited(&self) -> bool {
         self.limit.is_some()
+    }
+
+    /// The pace of so many pushes that share the account, by that of this one.
+    pub(crate) fn lead(&mut self, pushes: usize, now: Instant) -> Lead {
+        let most = self.most.now(self.seconds(now)).min(self.usable);
+        Lead {
+            rate: self
+                .limit
+                .and_then(|_| self.rate())
+                .map(|rate| rate * pushes as f64),
+            in_flight: u32::try_from(most * pushes).unwrap_or(u32::MAX),
+        }
     }
 
     /// The most requests in flight that the platform takes, when it limits them.

@@ -29,7 +29,7 @@ async fn what_a_younger_run_has_is_left_to_it_and_the_rest_goes() {
     assert_eq!(exchange.next_due, Some(LEFT));
     assert_eq!(push.state.counts().pending, 1);
     assert_eq!(
-        push.state.common().left().unwrap(),
+        push.state.others().left().unwrap(),
         "1 task is older than a command of a newer run for the same device, for example for B (run 'younger')"
     );
     assert_eq!(

@@ -1,9 +1,9 @@
-//! What is not sent to a device now that another run has too, which somebody else pushes.
+//! What a push has to do with others to its platform: what is not sent to a device now that their runs have too, and the pace that they share.
 
 use std::{collections::HashMap, time::Duration};
 
 use crate::{
-    model::{BundleId, PayloadId, TaskId, Timestamp},
+    model::{BundleId, Lead, PayloadId, TaskId, Timestamp},
     store::{Common, CommonTask, Due, Gate, LEFT, Member},
 };
 
@@ -12,14 +12,45 @@ const IN_FLIGHT: Duration = Duration::from_secs(1);
 /// … or for which a younger run has something else to send.
 const LATER: Duration = Duration::from_secs(5);
 
-/// What a push knows of the devices that its run has in common with others.
+/// How often others are told of a pace that has not changed. They follow one that was told within the last half minute.
+const TOLD_AGAIN: Duration = Duration::from_secs(5);
+
+/// What a push knows of others to its platform: of the devices that their runs have in common, and of the pace of those who share its account.
 #[derive(Debug, Default)]
-pub(super) struct CommonDevices {
+pub(super) struct Others {
     /// What this claim has to know of other runs.
     pub(super) gate: Gate,
     /// How long a reply takes at most.
     pub(super) reply_time: Duration,
+    /// What those who share its account have to know of its pace.
+    pub(super) lead: Leading,
     left: Option<Left>,
+}
+
+/// The pace that others follow, and what they know of it since when.
+#[derive(Debug, Default)]
+pub(super) struct Leading {
+    present: Option<Lead>,
+    told: Option<(Lead, Timestamp)>,
+}
+
+impl Leading {
+    pub(super) fn set(&mut self, lead: Option<Lead>) {
+        self.present = lead;
+    }
+
+    /// What they have to be told: another pace, and from time to time that it is the same.
+    pub(super) fn take_unsaved(&mut self, now: Timestamp) -> Option<Lead> {
+        let lead = self.present?;
+        let is_known = self
+            .told
+            .is_some_and(|(told, at)| told.is_about(&lead) && at.until(now) < TOLD_AGAIN);
+        if is_known {
+            return None;
+        }
+        self.told = Some((lead, now));
+        Some(lead)
+    }
 }
 
 /// Tasks that are left to younger runs.
@@ -30,7 +61,7 @@ struct Left {
     example: (String, String),
 }
 
-impl CommonDevices {
+impl Others {
     /// Takes out of these tasks what is not to be sent now, and gives it as it is due then.
     pub(super) fn set_aside(
         &mut self,

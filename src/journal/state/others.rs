@@ -2,18 +2,18 @@
 
 use super::{PushState, told::DueChunk};
 use crate::{
-    journal::{common::CommonDevices, requests::Chunk, step::Step},
+    journal::{others::Others, requests::Chunk, step::Step},
     model::TaskId,
     store::{PushTransaction, StoreError},
 };
 
 impl PushState {
-    pub(in crate::journal) fn common(&self) -> &CommonDevices {
-        &self.common
+    pub(in crate::journal) fn others(&self) -> &Others {
+        &self.others
     }
 
-    pub(in crate::journal) fn common_mut(&mut self) -> &mut CommonDevices {
-        &mut self.common
+    pub(in crate::journal) fn others_mut(&mut self) -> &mut Others {
+        &mut self.others
     }
 
     /// Puts off those of these tasks whose devices another run has; gives how many.
@@ -23,12 +23,12 @@ impl PushState {
         step: &mut Step,
         chunks: &mut Vec<DueChunk>,
     ) -> Result<usize, StoreError> {
-        if !self.common.gate.is_common {
+        if !self.others.gate.is_common {
             return Ok(0);
         }
         let members = chunks.iter().flat_map(|(_, members)| members);
         let tasks: Vec<TaskId> = members.map(|member| member.task).collect();
-        let common = rows.common_tasks(&tasks, self.common.reply_time).await?;
+        let common = rows.common_tasks(&tasks, self.others.reply_time).await?;
         if common.is_empty() {
             return Ok(0);
         }
@@ -39,7 +39,7 @@ impl PushState {
                 .map(|member| member.task)
                 .filter(|task| common.contains_key(task));
             step.changes.held.extend(held);
-            let due = self.common.set_aside(key, members, &common, step.now);
+            let due = self.others.set_aside(key, members, &common, step.now);
             // They have been counted as snoozing, those that are.
             self.tasks.put_off(step, due);
         }
@@ -54,7 +54,7 @@ impl PushState {
         step: &mut Step,
         chunk: Chunk,
     ) -> Result<Option<Chunk>, StoreError> {
-        if !self.common.gate.is_common {
+        if !self.others.gate.is_common {
             return Ok(Some(chunk));
         }
         let mut chunks = vec![((chunk.bundle, chunk.payload_id), chunk.members)];
