@@ -8,6 +8,7 @@
 mod beside;
 mod read;
 mod server;
+mod since;
 #[cfg(test)]
 mod tests;
 mod write;

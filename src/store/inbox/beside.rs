@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     InboxError, InboxMessage, InboxReader, Since, inbox_path,
-    read::{have_inputs, of_device_since},
+    since::{have_inputs, of_device_since},
 };
 use crate::{
     model::Timestamp,

@@ -7,7 +7,11 @@ use std::{
 
 use sqlx::{ConnectOptions, Connection, FromRow, sqlite::SqliteConnectOptions};
 
-use super::{InboxError, version};
+use super::{
+    InboxError,
+    since::{have_inputs, of_device_since},
+    version,
+};
 use crate::{
     model::{GapCause, MessageGap, MessageKind, Timestamp},
     store::{Presence, db::DbConnection, presence},
@@ -17,7 +21,7 @@ use crate::{
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is read of a message.
-const COLUMNS: &str = "SELECT id, kind, ticket, product_key, device_key, code, kv, packet_id, at, recorded_at FROM message";
+pub(super) const COLUMNS: &str = "SELECT id, kind, ticket, product_key, device_key, code, kv, packet_id, at, recorded_at FROM message";
 
 /// A message about a command, as it was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +111,7 @@ const OF_TICKETS: &str = "SELECT json_group_array(json_array(m.kind, m.ticket, m
      FROM json_each(?) AS j CROSS JOIN message AS m ON m.ticket = j.value";
 
 #[derive(FromRow)]
-struct Row {
+pub(super) struct Row {
     id: i64,
     kind: String,
     ticket: String,
@@ -392,44 +396,7 @@ impl InboxReader {
     }
 }
 
-/// The same by this connection to the database that has the messages.
-pub(super) async fn have_inputs(
-    connection: &mut DbConnection,
-    devices: &[Since<'_>],
-) -> Result<Vec<usize>, InboxError> {
-    let devices: Vec<(&str, &str, i64)> = devices
-        .iter()
-        .map(|one| (one.device_key, one.product_key, one.from.0))
-        .collect();
-    let places: Vec<i64> = sqlx::query_scalar(
-        "SELECT CAST(j.key AS bigint) FROM json_each(?) AS j WHERE EXISTS ( \
-             SELECT 1 FROM message AS m WHERE m.device_key = j.value ->> 0 AND m.product_key = j.value ->> 1 \
-             AND m.at >= CAST(j.value ->> 2 AS bigint) AND m.kind = 'input')",
-    )
-    .bind(serde_json::json!(devices).to_string())
-    .fetch_all(connection)
-    .await?;
-    Ok(places.into_iter().map(|place| place as usize).collect())
-}
-
-/// The same by this connection.
-pub(super) async fn of_device_since(
-    connection: &mut DbConnection,
-    since: &Since<'_>,
-) -> Result<Vec<InboxMessage>, InboxError> {
-    let rows = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-        "{COLUMNS} WHERE device_key = ? AND product_key = ? AND at >= ? ORDER BY id LIMIT ?"
-    )))
-    .bind(since.device_key)
-    .bind(since.product_key)
-    .bind(since.from.0)
-    .bind(MOST_OF_DEVICE as i64 + 1)
-    .fetch_all(connection)
-    .await?;
-    messages(rows)
-}
-
-fn messages(rows: Vec<Row>) -> Result<Vec<InboxMessage>, InboxError> {
+pub(super) fn messages(rows: Vec<Row>) -> Result<Vec<InboxMessage>, InboxError> {
     let message = |row: Row| {
         Ok(InboxMessage {
             id: row.id,
