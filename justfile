@@ -21,9 +21,10 @@ power-loss:
     cargo build --locked
     python3 tests/power_loss.py target/debug/fleetpush --cuts 2000
 
-# Try a results database on a server at length: 500 ends of pushes, every fault, and the order through each of them; about 15 minutes
+# Try a results database on a server at length: 500 ends of pushes, 500 faults of eight workers on one run, every fault, and the
+# order through each of them; about 20 minutes
 server-long:
-    FLEETPUSH_TEST_LONG=1 cargo test --locked --test e2e -- --nocapture server::crash faults:: order::
+    FLEETPUSH_TEST_LONG=1 cargo test --locked --test e2e -- --nocapture server::crash server::workers faults:: order::
 
 # Measure speed and memory, and compare with other tools, in less than ten minutes: all measurements, or only those that you name
 bench *words:

@@ -18,6 +18,7 @@ mod questions;
 mod reading;
 mod verify;
 mod views;
+mod workers;
 
 use crate::support::{Database, Ended, Postgres, Push, Site, migrate, with_server};
 

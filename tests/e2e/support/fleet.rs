@@ -92,6 +92,15 @@ impl Site {
         })
     }
 
+    /// One on a server of its own, whose way to it can be cut.
+    pub(crate) fn on_own_cut_server(manifest: &str) -> Option<Self> {
+        let site = Self::on_own_server(manifest)?;
+        Some(Self {
+            way: Some(Commits::of(site.server())),
+            ..site
+        })
+    }
+
     /// What lies between the program and its server.
     pub(crate) fn way(&self) -> &Commits {
         self.way.as_ref().expect("there is something between them")
