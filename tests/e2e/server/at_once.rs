@@ -76,7 +76,7 @@ fn a_device_of_two_fleets_never_has_two_commands_in_flight_and_keeps_the_newer_o
     let Some(site) = Site::on_server(&devices(1..201, "AA")) else {
         return;
     };
-    let part = devices(1..31, "BB") + &devices(150..251, "BB").split_once('\n').expect("rows").1;
+    let part = devices(1..31, "BB") + devices(150..251, "BB").split_once('\n').expect("rows").1;
     site.write("part.csv", part);
     let sim = Sim::slow(150);
     let all = site.start(

@@ -7,6 +7,7 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
+    io::Write as _,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -202,15 +203,6 @@ impl Story {
             let trouble = deck.pop().expect("there are some");
             self.meet(trouble);
             *self.met.entry(trouble).or_default() += 1;
-            if (fault + 1) % 50 == 0 {
-                eprintln!(
-                    "{} faults, {} of {} commands, {:.0?}",
-                    fault + 1,
-                    self.sim.stats().deliveries,
-                    self.rows,
-                    self.began.elapsed()
-                );
-            }
         }
         self.sim.play(Scenario::default());
         self.finish();
@@ -402,7 +394,8 @@ impl Story {
         let doubts = journal.outcomes().get("in_doubt").copied().unwrap_or(0);
         let doubles = stats.deliveries.saturating_sub(self.rows);
         let faults: usize = self.met.values().sum();
-        eprintln!(
+        let _ = writeln!(
+            std::io::stderr(),
             "{faults} faults in {:.0?}: {:?}; ends by exit code: {:?}; {} tasks, {doubts} sends in doubt, {doubles} commands sent again",
             self.began.elapsed(),
             self.met,
