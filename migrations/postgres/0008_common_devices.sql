@@ -7,7 +7,8 @@ CREATE TABLE common_device (
     CHECK (elder < younger)
 );
 
--- Each claim locks the row of its platform against whoever begins to push another run there, so that the one knows of the other.
+-- Each claim reads the row of its platform, and whoever begins to push another run locks the table against that, so that the one knows of the
+-- other.
 CREATE TABLE claim_gate (
     base_url  text COLLATE "C" PRIMARY KEY,
     is_common bigint NOT NULL CHECK (is_common IN (0, 1))   -- whether runs to this platform have devices in common

@@ -77,6 +77,7 @@ pub(super) async fn hold(
     if run.state != before && !matches!(run.state, RunState::Running | RunState::Stopped) {
         return Ok(Held::Over(run));
     }
+    store.register(&run).await?;
     Ok(Held::Goes(run))
 }
 

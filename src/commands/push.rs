@@ -147,12 +147,7 @@ pub(super) async fn send(
     let (settings, database, printer) = (with.push, with.database, with.printer);
     let clock = Clock::start();
     store.begin_session(Some(&run)).await?;
-    // From here on nothing is written but what is of this run.
-    store.hold_run(&run).await?;
-    if run.part.is_none() {
-        store.gather(run.id).await?;
-    }
-    store.keep_to_runs().await?;
+    keep_to(&mut store, &run).await?;
     let ready = async {
         let settings = limits::fit(settings, printer)?;
         let connection = target::connect(&settings, store.budget(), clock).await?;
@@ -245,6 +240,16 @@ pub(super) async fn send(
         platform,
         simulator: connection.simulator,
     })))
+}
+
+/// From here on nothing is written but what is of this run.
+async fn keep_to(store: &mut Store, run: &Run) -> Result<(), StoreError> {
+    store.hold_run(run).await?;
+    if run.part.is_none() {
+        store.gather(run.id).await?;
+    }
+    store.register(run).await?;
+    store.keep_to_runs().await
 }
 
 /// Notes how the push ended.

@@ -2,8 +2,7 @@
 //! is what counts.
 //!
 //! Only a server has that. Whoever makes a run its own to push it notes the devices that it has in common with runs of others
-//! ([`Store::register`]), and then changes the row of the platform in `claim_gate`. Each claim locks that row first, for itself and other
-//! claims. So what was claimed before is there to be seen, and what is claimed afterwards sees what was noted:
+//! ([`Store::register`]), and then locks the table `claim_gate`. Each claim begins with a row of it, which it has together with other claims. So what was claimed before is there to be seen, and what is claimed afterwards sees what was noted:
 //!
 //! - the elder run does not claim such a device as long as the younger one has a task for it,
 //! - and the younger one not before what the elder one has claimed has come back.
@@ -14,10 +13,10 @@ use serde_json::json;
 use sqlx::Connection as _;
 
 use super::{
-    Run, Store, StoreError, accepted_range::in_no_accepted_range, db::DbConnection, owner::BEGIN,
-    stale::overtaken,
+    Run, Store, StoreError, accepted_range::in_no_accepted_range, db::DbConnection, home::Home,
+    owner::BEGIN, stale::overtaken,
 };
-use crate::model::{Lead, PartNumber, RunId, TaskId, Timestamp};
+use crate::model::{Lead, RunId, TaskId, Timestamp};
 
 /// When a task is due that is left to a younger run: in no push, and until the end of this one.
 pub(crate) const LEFT: Timestamp = Timestamp(253_402_300_799_000);
@@ -91,7 +90,14 @@ const REGISTER: &str = concat!(
     is_pending!("b.task_id"),
     " ON CONFLICT DO NOTHING"
 );
-/// In the end: whoever has this lock knows all claims that were made without knowing of this run.
+/// How long claims of others are waited for at a time, and how often.
+const PATIENCE: &str = "SET LOCAL lock_timeout = '500ms'";
+const LOOKS: u32 = 240;
+/// Whoever has this lock knows all claims that were made without knowing of this run. It is not one of a row: claims would pass by those who wait.
+const LOCK_GATE: &str = "LOCK TABLE fleetpush.claim_gate IN EXCLUSIVE MODE";
+/// A process that is frozen in the middle of a claim keeps its locks. When its lease has ended, it could not commit any more.
+const END_THE_DEAD: &str = "SELECT pg_terminate_backend(a.pid) FROM lease AS l JOIN pg_stat_activity AS a ON a.pid = l.backend AND a.backend_start = l.began_at \
+     WHERE l.ends_at <= clock_timestamp() AND a.pid <> pg_backend_pid()";
 const CLOSE_GATE: &str = "INSERT INTO claim_gate (base_url, is_common) \
      SELECT ?1, CASE WHEN EXISTS (SELECT 1 FROM common_device AS c JOIN run AS r ON r.id = c.younger WHERE r.base_url = ?1) THEN 1 ELSE 0 END \
      ON CONFLICT (base_url) DO UPDATE SET is_common = excluded.is_common";
@@ -139,31 +145,37 @@ const COMMON: &str = concat!(
 
 impl Store {
     /// Notes the devices that a run of this process, or a part of it, has in common with runs that others push, and has their claims heed that.
-    pub(super) async fn register(
-        &mut self,
-        run: &Run,
-        part: Option<PartNumber>,
-    ) -> Result<(), StoreError> {
-        let (id, base_url) = (run.id.0, &run.about.base_url);
-        let mut transaction = self.connection.begin_with(BEGIN).await?;
-        sqlx::query(FORGET).execute(&mut *transaction).await?;
-        if part.is_none() {
-            sqlx::query(FORGET_YOUNGER)
-                .bind(id)
+    /// Once for each run that is made this process's own, and before anything is decided by what others have sent.
+    pub(crate) async fn register(&mut self, run: &Run) -> Result<(), StoreError> {
+        let Home::Server(server) = &mut self.home else {
+            return Ok(());
+        };
+        if server.registered.replace((run.id, run.part)) == Some((run.id, run.part)) {
+            return Ok(());
+        }
+        for _ in 0..LOOKS {
+            let mut transaction = self.connection.begin_with(BEGIN).await?;
+            note(&mut transaction, run).await?;
+            let locked = sqlx::query(LOCK_GATE).execute(&mut *transaction).await;
+            match locked {
+                Ok(_) => {}
+                Err(error) if is_locked(&error) => {
+                    transaction.rollback().await?;
+                    sqlx::query(END_THE_DEAD)
+                        .execute(&mut self.connection)
+                        .await?;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            sqlx::query(CLOSE_GATE)
+                .bind(&run.about.base_url)
                 .execute(&mut *transaction)
                 .await?;
+            transaction.commit().await?;
+            return Ok(());
         }
-        sqlx::query(REGISTER)
-            .bind(id)
-            .bind(base_url)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(CLOSE_GATE)
-            .bind(base_url)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(())
+        Err(StoreError::Busy)
     }
 
     /// Has tasks that were left to younger runs be due again.
@@ -178,6 +190,32 @@ impl Store {
         self.execute(take).await?;
         Ok(())
     }
+}
+
+/// Notes what a run has in common with others.
+async fn note(connection: &mut DbConnection, run: &Run) -> Result<(), sqlx::Error> {
+    sqlx::query(PATIENCE).execute(&mut *connection).await?;
+    sqlx::query(FORGET).execute(&mut *connection).await?;
+    if run.part.is_none() {
+        sqlx::query(FORGET_YOUNGER)
+            .bind(run.id.0)
+            .execute(&mut *connection)
+            .await?;
+    }
+    sqlx::query(REGISTER)
+        .bind(run.id.0)
+        .bind(&run.about.base_url)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Whether an error says that somebody else has a lock for longer than that is waited for.
+fn is_locked(error: &sqlx::Error) -> bool {
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "55P03")
 }
 
 /// What a claim for this run has to know of others; from here on nobody begins to push another run to the platform until the transaction ends.

@@ -23,9 +23,6 @@ impl Store {
         else {
             return Ok(());
         };
-        if server.lease.has(run.id) {
-            return Ok(());
-        }
         let taken = server.lease.add(connection, purpose(run)).await?;
         if let Err(holder) = taken {
             return Err(StoreError::RunHeld {
@@ -33,7 +30,7 @@ impl Store {
                 holder: Owner(holder),
             });
         }
-        self.register(run, run.part).await
+        Ok(())
     }
 
     /// Lets go of a run with which this process has done.

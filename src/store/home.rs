@@ -15,7 +15,7 @@ use super::{
     lock::Lock,
     postgres::{Lease, ServerAccess},
 };
-use crate::model::PartNumber;
+use crate::model::{PartNumber, RunId};
 
 /// The database of a store.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ pub(super) struct ServerHome {
     pub(super) canceller: Option<Canceller>,
     /// The part of a run that the connection is bound to, if it is.
     pub(super) part: Option<PartNumber>,
+    /// The run whose devices in common with others have been noted, or the part of it.
+    pub(super) registered: Option<(RunId, Option<PartNumber>)>,
 }
 
 impl Home {

@@ -217,6 +217,7 @@ impl Store {
                 lease,
                 canceller: None,
                 part: None,
+                registered: None,
             })),
             session: Present::default(),
             scope: Tags::default(),

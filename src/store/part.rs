@@ -249,7 +249,6 @@ impl Store {
                 holder: Owner(holder),
             });
         }
-        self.register(run, Some(number)).await?;
         let open: Option<(i64, i64, i64, i64)> = sqlx::query_as(OPEN_PART)
             .bind(run.id.0)
             .bind(number.0)

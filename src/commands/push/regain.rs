@@ -89,6 +89,9 @@ impl<'a> Lost<'a> {
         })?;
         if let Some(part) = before.part {
             let held = store.hold_part(&run, part).await?;
+            if let Some(run) = &held {
+                store.register(run).await?;
+            }
             store.keep_to_runs().await?;
             // Whoever had it meanwhile has ended it, or the run.
             return Ok((
@@ -102,6 +105,7 @@ impl<'a> Lost<'a> {
         store.hold_run(&run).await?;
         // As whoever has had it meanwhile has left it.
         let run = store.run_by_id(run.id).await?.unwrap_or(run);
+        store.register(&run).await?;
         store.keep_to_runs().await?;
         Ok((store, run))
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::server::{connect, server_database};
 use crate::{
     journal::{ClaimLimits, Journal},
-    model::{AfterFailure, Payload, Row, TaskId, Timestamp},
+    model::{AfterFailure, Payload, Row, RunId, TaskId, Timestamp},
     store::{Common, NewRun, PushTransaction as _, Run, Store},
 };
 
@@ -34,6 +34,7 @@ async fn pushes(mut store: Store, name: &str, service: &str, devices: &[&str]) -
     stager.rows(rows.collect()).await.unwrap();
     let run = stager.finish(NOW).await.unwrap().run;
     store.hold_run(&run).await.unwrap();
+    store.register(&run).await.unwrap();
     store.keep_to_runs().await.unwrap();
     (store, run)
 }
@@ -143,7 +144,7 @@ async fn another_service_of_a_device_only_waits() {
 }
 
 #[tokio::test]
-async fn whoever_begins_to_push_waits_for_the_claims_of_others() {
+async fn whoever_begins_to_push_waits_for_the_claims_of_others_as_long_as_they_live() {
     let Some(database) = server_database().await else {
         return;
     };
@@ -151,22 +152,28 @@ async fn whoever_begins_to_push_waits_for_the_claims_of_others() {
     let first = owner().await.unwrap();
     let (mut first, elder) = pushes(first, "elder", "fuwu", &["A"]).await;
     let mut second = owner().await.unwrap();
-    sqlx::raw_sql("SET lock_timeout = '20ms'")
-        .execute(&mut second.connection)
-        .await
-        .unwrap();
+    let run = Run {
+        id: RunId(elder.id.0 + 1),
+        ..elder.clone()
+    };
+    second.hold_run(&run).await.unwrap();
+    // A process that is frozen in the middle of a claim.
     let mut rows = first.transaction(elder.id);
     assert!(!rows.gate().await.unwrap().is_common);
-    let error = second.hold_run(&elder_of_others(&elder)).await;
-    let error = format!("{:?}", error.expect_err("a claim is open"));
-    assert!(error.contains("55P03"), "{error}");
-    rows.roll_back().await;
-}
-
-/// A run to the same platform.
-fn elder_of_others(run: &Run) -> Run {
-    Run {
-        id: crate::model::RunId(run.id.0 + 1),
-        ..run.clone()
-    }
+    let begun = {
+        let registered = second.register(&run);
+        tokio::pin!(registered);
+        let a_while = Duration::from_millis(700);
+        let early = tokio::time::timeout(a_while, &mut registered).await;
+        assert!(early.is_err(), "the claim may still be committed");
+        let mut third = connect(&database).await.connection;
+        sqlx::query("UPDATE fleetpush.lease SET ends_at = clock_timestamp() WHERE name = $1")
+            .bind(format!("run {}", elder.id))
+            .execute(&mut third)
+            .await
+            .unwrap();
+        registered.await
+    };
+    begun.unwrap();
+    rows.commit().await.expect_err("its connection was ended");
 }
