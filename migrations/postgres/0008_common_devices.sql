@@ -19,7 +19,7 @@ CREATE TABLE lead (
     base_url  text COLLATE "C" NOT NULL,
     account   text COLLATE "C" NOT NULL,
     rate      double precision CHECK (rate > 0),            -- requests a second, of all together; NULL: nothing limits it
-    in_flight bigint NOT NULL CHECK (in_flight >= 0),       -- of all together
+    in_flight bigint CHECK (in_flight > 0),                 -- requests in flight, of all together; NULL: nothing limits them
     told_at   timestamptz NOT NULL,
     PRIMARY KEY (base_url, account)
 );

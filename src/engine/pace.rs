@@ -406,7 +406,7 @@ mod tests {
         // What was found for one is what two take together.
         assert_eq!(first.rate(1), Some(12.5));
         let lead = first.lead().unwrap();
-        assert_eq!((lead.rate, lead.in_flight), (Some(25.0), 16));
+        assert_eq!((lead.rate, lead.in_flight), (Some(25.0), None));
         let told = other.share(sharing(2, false), Some(lead));
         assert_eq!(told, Some(Event::RateShared { pushes: 2 }));
         assert_eq!((other.rate(1), other.lead()), (Some(12.5), None));

@@ -5,8 +5,8 @@
 pub(crate) struct Lead {
     /// Requests a second; `None` when nothing limits them.
     pub(crate) rate: Option<f64>,
-    /// Requests in flight.
-    pub(crate) in_flight: u32,
+    /// Requests in flight; `None` when nothing limits them.
+    pub(crate) in_flight: Option<u32>,
 }
 
 /// A rate is another one when it is off by more than this share.

@@ -92,7 +92,8 @@ const REGISTER: &str = concat!(
 );
 /// How long claims of others are waited for at a time, and how often.
 const PATIENCE: &str = "SET LOCAL lock_timeout = '500ms'";
-const LOOKS: u32 = 240;
+const LOOKS: u32 = 200;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 /// Whoever has this lock knows all claims that were made without knowing of this run. It is not one of a row: claims would pass by those who wait.
 const LOCK_GATE: &str = "LOCK TABLE fleetpush.claim_gate IN EXCLUSIVE MODE";
 /// A process that is frozen in the middle of a claim keeps its locks. When its lease has ended, it could not commit any more.
@@ -103,7 +104,7 @@ const CLOSE_GATE: &str = "INSERT INTO claim_gate (base_url, is_common) \
      ON CONFLICT (base_url) DO UPDATE SET is_common = excluded.is_common";
 
 /// Those who claim do not wait for each other here, but for whoever begins to push.
-const GATE: &str = "SELECT g.is_common, p.rate, p.in_flight FROM run AS r JOIN claim_gate AS g ON g.base_url = r.base_url \
+const GATE: &str = "SELECT g.is_common, p.told_at IS NOT NULL, p.rate, p.in_flight FROM run AS r JOIN claim_gate AS g ON g.base_url = r.base_url \
      LEFT JOIN lead AS p ON p.base_url = r.base_url AND p.account = coalesce(r.account, '') AND p.told_at > clock_timestamp() - interval '30 s' \
      WHERE r.id = ? FOR SHARE OF g";
 
@@ -111,7 +112,7 @@ const GATE: &str = "SELECT g.is_common, p.rate, p.in_flight FROM run AS r JOIN c
 /// Of a list of tasks those that are not to be claimed now: stale, later, or because the device is in flight for the other run. What a process
 /// has left in flight that has died counts for as long as a reply may come.
 const COMMON: &str = concat!(
-    "WITH asked AS MATERIALIZED ( \
+    "WITH owned AS MATERIALIZED (SELECT run_id, max(ends_at) AS ends_at FROM lease_of_run GROUP BY run_id), asked AS MATERIALIZED ( \
          SELECT t.id, t.payload_id, t.device_key, c.elder = ?1 AS is_elder, CASE WHEN c.elder = ?1 THEN c.younger ELSE c.elder END AS other \
          FROM json_each(?3) AS j JOIN task AS t ON t.id = CAST(j.value AS bigint) \
          JOIN common_device AS c ON c.device_key = t.device_key AND ?1 IN (c.elder, c.younger) \
@@ -119,28 +120,24 @@ const COMMON: &str = concat!(
          SELECT a.id, a.other, \
          a.is_elder AND EXISTS (SELECT 1 FROM payload_service AS s WHERE s.payload_id = a.payload_id AND s.run_id = ?1 AND (",
     overtaken!("a.device_key"),
-    " OR ",
-    is_pushed!("a.other"),
-    " AND EXISTS (SELECT 1 FROM device_task AS x JOIN task AS q ON q.id = x.task_id \
+    " OR l.ends_at > clock_timestamp() AND EXISTS (SELECT 1 FROM device_task AS x JOIN task AS q ON q.id = x.task_id \
                  JOIN payload_service AS w ON w.payload_id = q.payload_id AND w.run_id = a.other \
                  WHERE x.run_id = a.other AND x.device_key = a.device_key AND w.product_key = s.product_key \
                  AND w.service IS NOT DISTINCT FROM s.service AND ",
     is_pending!("x.task_id"),
     "))) AS is_stale, \
-         a.is_elder AND ",
-    is_pushed!("a.other"),
-    " AND EXISTS (SELECT 1 FROM device_task AS x WHERE x.run_id = a.other AND x.device_key = a.device_key AND ",
+         a.is_elder AND l.ends_at > clock_timestamp() AND EXISTS (SELECT 1 FROM device_task AS x WHERE x.run_id = a.other AND x.device_key = a.device_key AND ",
     is_pending!("x.task_id"),
     ") AS is_later, \
-         (SELECT max(l.ends_at) FROM lease_of_run AS l WHERE l.run_id = a.other) + ?4 * interval '1 millisecond' > clock_timestamp() \
+         l.ends_at + ?4 * interval '1 millisecond' > clock_timestamp() \
          AND EXISTS (SELECT 1 FROM device_task AS x WHERE x.run_id = a.other AND x.device_key = a.device_key \
              AND (EXISTS (SELECT 1 FROM fleetpush.due AS w WHERE w.task_id = x.task_id AND w.request_id IS NOT NULL) \
                  OR EXISTS (SELECT 1 FROM fleetpush.request AS q WHERE q.run_id = a.other AND q.finished_at IS NULL \
                      AND q.first_task <= x.task_id AND x.task_id < q.end_task))) AS is_in_flight \
-         FROM asked AS a \
-     ) SELECT n.id, r.name, n.is_stale, n.is_later FROM answered AS n JOIN run AS r ON r.id = n.other \
+         FROM asked AS a LEFT JOIN owned AS l ON l.run_id = a.other \
+     ) SELECT n.id, r.name, coalesce(n.is_stale, false), coalesce(n.is_later, false) FROM answered AS n JOIN run AS r ON r.id = n.other \
      WHERE n.is_stale OR n.is_later OR n.is_in_flight \
-     ORDER BY n.is_stale, n.is_later, n.other"
+     ORDER BY 3, 4, n.other"
 );
 
 impl Store {
@@ -161,6 +158,8 @@ impl Store {
                 Ok(_) => {}
                 Err(error) if is_locked(&error) => {
                     transaction.rollback().await?;
+                    // The claims of those who live go on meanwhile.
+                    tokio::time::sleep(BETWEEN_LOOKS).await;
                     sqlx::query(END_THE_DEAD)
                         .execute(&mut self.connection)
                         .await?;
@@ -220,16 +219,16 @@ fn is_locked(error: &sqlx::Error) -> bool {
 
 /// What a claim for this run has to know of others; from here on nobody begins to push another run to the platform until the transaction ends.
 pub(super) async fn gate(connection: &mut DbConnection, run: RunId) -> Result<Gate, StoreError> {
-    let row: Option<(i64, Option<f64>, Option<i64>)> = sqlx::query_as(GATE)
+    let row: Option<(i64, bool, Option<f64>, Option<i64>)> = sqlx::query_as(GATE)
         .bind(run.0)
         .fetch_optional(connection)
         .await?;
-    let Some((is_common, rate, in_flight)) = row else {
+    let Some((is_common, is_led, rate, in_flight)) = row else {
         return Ok(Gate::default());
     };
-    let lead = in_flight.map(|in_flight| Lead {
+    let lead = is_led.then(|| Lead {
         rate,
-        in_flight: u32::try_from(in_flight).unwrap_or(u32::MAX),
+        in_flight: in_flight.and_then(|in_flight| u32::try_from(in_flight).ok()),
     });
     Ok(Gate {
         is_common: is_common != 0,

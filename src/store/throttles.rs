@@ -2,7 +2,7 @@
 
 use sqlx::Connection;
 
-use super::{Run, Store, StoreError, owner::BEGIN, row::Deferred};
+use super::{Run, Store, StoreError, common::LEFT, owner::BEGIN, row::Deferred};
 use crate::model::{TaskId, Timestamp};
 
 #[cfg(test)]
@@ -86,12 +86,12 @@ impl Store {
                 .await?;
             }
         }
-        let latest: Option<i64> = sqlx::query_scalar(
-            "SELECT max(due_at) FROM due WHERE run_id = ? AND due_at IS NOT NULL",
-        )
-        .bind(run)
-        .fetch_one(&mut *transaction)
-        .await?;
+        let latest: Option<i64> =
+            sqlx::query_scalar("SELECT max(due_at) FROM due WHERE run_id = ? AND due_at < ?")
+                .bind(run)
+                .bind(LEFT.0)
+                .fetch_one(&mut *transaction)
+                .await?;
         transaction.commit().await?;
         Ok(Deferred {
             first,

@@ -36,8 +36,8 @@ impl Part {
 
     /// The requests in flight of one push.
     pub(crate) fn in_flight(self, all: usize) -> usize {
-        let followed = self.followed.map_or(all, |lead| lead.in_flight as usize);
-        all.min(followed) / self.of
+        let followed = self.followed.and_then(|lead| lead.in_flight);
+        all.min(followed.map_or(all, |followed| followed as usize)) / self.of
     }
 
     /// Its part of the rate that another one has found.
@@ -61,11 +61,11 @@ mod tests {
         for (of, followed, requests, devices, in_flight) in [
             (1, None, 100.0, 1_000.0, 16),
             (4, None, 25.0, 250.0, 4),
-            (4, lead(Some(40.0), 100), 10.0, 250.0, 4),
-            (4, lead(Some(400.0), 8), 25.0, 250.0, 2),
-            (4, lead(None, 16), 25.0, 250.0, 4),
+            (4, lead(Some(40.0), Some(100)), 10.0, 250.0, 4),
+            (4, lead(Some(400.0), Some(8)), 25.0, 250.0, 2),
+            (4, lead(None, None), 25.0, 250.0, 4),
             // It is never stopped altogether.
-            (4, lead(Some(0.5), 1), 0.5, 250.0, 0),
+            (4, lead(Some(0.5), Some(1)), 0.5, 250.0, 0),
         ] {
             let part = Part { of, followed };
             let found = part.ceilings(all);
@@ -77,7 +77,7 @@ mod tests {
         }
         let part = Part {
             of: 2,
-            followed: lead(Some(40.0), 16),
+            followed: lead(Some(40.0), None),
         };
         assert_eq!(part.ceilings(Ceilings::default()).requests, Some(20.0));
     }

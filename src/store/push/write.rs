@@ -119,7 +119,7 @@ pub(super) async fn write(
                 values
                     .bind(run.0)
                     .bind(lead.rate)
-                    .bind(i64::from(lead.in_flight))
+                    .bind(lead.in_flight.map(i64::from))
             })
             .await?;
     }

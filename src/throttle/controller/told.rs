@@ -24,15 +24,13 @@ impl Controller {
         self.limit.is_some()
     }
 
-    /// The pace of so many pushes that share the account, by that of this one.
+    /// The pace of so many pushes that share the account, by what this one has found. Its own ceilings are no concern of the others.
     pub(crate) fn lead(&mut self, pushes: usize, now: Instant) -> Lead {
-        let most = self.most.now(self.seconds(now)).min(self.usable);
+        let most = self.most.now(self.seconds(now));
         Lead {
-            rate: self
-                .limit
-                .and_then(|_| self.rate())
-                .map(|rate| rate * pushes as f64),
-            in_flight: u32::try_from(most * pushes).unwrap_or(u32::MAX),
+            rate: self.limit.map(|_| self.rate * pushes as f64),
+            in_flight: (most < self.concurrency)
+                .then(|| u32::try_from(most * pushes).unwrap_or(u32::MAX)),
         }
     }
 
