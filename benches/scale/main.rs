@@ -20,6 +20,7 @@ mod push;
 mod pushes;
 mod questions;
 mod resume;
+mod server;
 mod stage;
 mod table;
 mod wrk;
@@ -32,10 +33,11 @@ use bench::Bench;
 type Measure = fn(&Bench) -> Result<(), String>;
 
 /// Every measure, by the name that selects it.
-const MEASURES: [(&str, Measure); 10] = [
+const MEASURES: [(&str, Measure); 11] = [
     ("stage", stage::stage),
     ("push", push::push),
     ("small", push::small),
+    ("server", server::server),
     ("paced", paced::paced),
     ("idle", paced::idle),
     ("resume", resume::resume),
