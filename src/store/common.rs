@@ -135,7 +135,8 @@ const COMMON: &str = concat!(
                  OR EXISTS (SELECT 1 FROM fleetpush.request AS q WHERE q.run_id = a.other AND q.finished_at IS NULL \
                      AND q.first_task <= x.task_id AND x.task_id < q.end_task))) AS is_in_flight \
          FROM asked AS a LEFT JOIN owned AS l ON l.run_id = a.other \
-     ) SELECT n.id, r.name, coalesce(n.is_stale, false), coalesce(n.is_later, false) FROM answered AS n JOIN run AS r ON r.id = n.other \
+     ) SELECT n.id, coalesce(r.name, g.name, ''), coalesce(n.is_stale, false), coalesce(n.is_later, false) FROM answered AS n \
+     LEFT JOIN run AS r ON r.id = n.other LEFT JOIN pruned_run AS g ON g.id = n.other \
      WHERE n.is_stale OR n.is_later OR n.is_in_flight \
      ORDER BY 3, 4, n.other"
 );

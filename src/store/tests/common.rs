@@ -125,6 +125,35 @@ async fn the_younger_run_counts_and_waits_for_what_the_elder_has_in_flight() {
 }
 
 #[tokio::test]
+async fn what_a_younger_run_has_sent_counts_after_it_was_pruned() {
+    let Some(database) = server_database().await else {
+        return;
+    };
+    let owner = async || Store::on_server(connect(&database).await, "a push").await;
+    let first = owner().await.unwrap();
+    let (mut first, elder) = pushes(first, "elder", "fuwu", &["A", "B"]).await;
+    let second = owner().await.unwrap();
+    let (mut second, younger) = pushes(second, "younger", "fuwu", &["B"]).await;
+    second.release_run(younger.id).await.unwrap();
+    assert_eq!(kept_from(&mut first, &elder, REPLY).await, BTreeMap::new());
+    // As `prune` leaves a run that B has accepted.
+    for statement in [
+        "INSERT INTO fleetpush.pruned_run (id, name, base_url, identity, state, unsuccessful, finished_at, first_task, end_task, last_request) \
+         SELECT id, name, base_url, identity, 'complete', 0, 1, first_task, end_task, 1 FROM fleetpush.run WHERE name = 'younger'",
+        "INSERT INTO fleetpush.device_past (device_key, product_key, service, run_id, line, accepted_at) \
+         SELECT 'B', 'PK', 'fuwu', id, 2, 1 FROM fleetpush.run WHERE name = 'younger'",
+        "DELETE FROM fleetpush.run WHERE name = 'younger'",
+    ] {
+        sqlx::raw_sql(statement)
+            .execute(&mut second.connection)
+            .await
+            .unwrap();
+    }
+    let stale = all(&["B"], Common::Stale);
+    assert_eq!(kept_from(&mut first, &elder, REPLY).await, stale);
+}
+
+#[tokio::test]
 async fn another_service_of_a_device_only_waits() {
     let Some(database) = server_database().await else {
         return;
