@@ -7,11 +7,7 @@ use std::{
 
 use sqlx::{ConnectOptions, Connection, FromRow, sqlite::SqliteConnectOptions};
 
-use super::{
-    InboxError,
-    since::{have_inputs, of_device_since},
-    version,
-};
+use super::{InboxError, version};
 use crate::{
     model::{GapCause, MessageGap, MessageKind, Timestamp},
     store::{Presence, db::DbConnection, presence},
@@ -303,23 +299,6 @@ impl InboxReader {
         .fetch_all(&mut self.connection)
         .await?;
         messages(rows)
-    }
-
-    /// The places of the devices among these about which an `INPUT` has come.
-    pub(in crate::store) async fn have_inputs(
-        &mut self,
-        devices: &[Since<'_>],
-    ) -> Result<Vec<usize>, InboxError> {
-        have_inputs(&mut self.connection, devices).await
-    }
-
-    /// The messages about this device from a time on, in the order in which they were recorded; one more than
-    /// [`MOST_OF_DEVICE`] when there are too many.
-    pub(in crate::store) async fn of_device_since(
-        &mut self,
-        since: &Since<'_>,
-    ) -> Result<Vec<InboxMessage>, InboxError> {
-        of_device_since(&mut self.connection, since).await
     }
 
     /// When this device last came online and went offline; none when no message has said so.

@@ -1,12 +1,31 @@
 //! What a push looks for in the messages before it sends again what is in doubt.
 
 use super::{
-    InboxError, InboxMessage, MOST_OF_DEVICE,
+    InboxError, InboxMessage, InboxReader, MOST_OF_DEVICE,
     read::{COLUMNS, Since, messages},
 };
 use crate::store::db::DbConnection;
 
-/// The places of the devices among these about which an `INPUT` has come, by this connection to the database that has the messages.
+impl InboxReader {
+    /// The places of the devices among these about which an `INPUT` has come.
+    pub(in crate::store) async fn have_inputs(
+        &mut self,
+        devices: &[Since<'_>],
+    ) -> Result<Vec<usize>, InboxError> {
+        have_inputs(&mut self.connection, devices).await
+    }
+
+    /// The messages about this device from a time on, in the order in which they were recorded; one more than
+    /// [`MOST_OF_DEVICE`] when there are too many.
+    pub(in crate::store) async fn of_device_since(
+        &mut self,
+        since: &Since<'_>,
+    ) -> Result<Vec<InboxMessage>, InboxError> {
+        of_device_since(&mut self.connection, since).await
+    }
+}
+
+/// The same by this connection to the database that has the messages.
 pub(super) async fn have_inputs(
     connection: &mut DbConnection,
     devices: &[Since<'_>],
@@ -26,8 +45,7 @@ pub(super) async fn have_inputs(
     Ok(places.into_iter().map(|place| place as usize).collect())
 }
 
-/// The messages about this device from a time on, in the order in which they were recorded; one more than [`MOST_OF_DEVICE`] when there are
-/// too many.
+/// The same by this connection.
 pub(super) async fn of_device_since(
     connection: &mut DbConnection,
     since: &Since<'_>,
